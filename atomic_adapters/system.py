@@ -1,0 +1,48 @@
+"""What the operating system gives: time, identity, randomness, hashing."""
+
+import hashlib
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+_RANDOM_BITS: Final = 74
+_VERSION_7: Final = 0x7 << 76
+_VARIANT: Final = 0b10 << 62
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class SystemIds:
+    def new_id(self) -> UUID:
+        """A version 7 UUID (RFC 9562): milliseconds first, then 74 random bits."""
+        milliseconds = time.time_ns() // 1_000_000
+        random = secrets.randbits(_RANDOM_BITS)
+        high, low = random >> 62, random & (1 << 62) - 1
+        return UUID(int=milliseconds << 80 | _VERSION_7 | high << 64 | _VARIANT | low)
+
+    def new_secret(self) -> str:
+        return secrets.token_hex(24)
+
+
+class Sha256Hasher:
+    """Plain SHA-256 is right for keys of 192 random bits: there is nothing to guess, so a slow
+    hash would only slow every request. Passwords would need another."""
+
+    def hash(self, raw_key: str) -> bytes:
+        return hashlib.sha256(raw_key.encode("utf-8", "surrogatepass")).digest()
+
+
+@dataclass(slots=True)
+class ManualClock:
+    """A clock that moves when told to. For tests."""
+
+    time: datetime
+
+    def now(self) -> datetime:
+        return self.time

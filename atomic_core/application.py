@@ -1,0 +1,89 @@
+"""Every use case, built once over one set of ports."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from atomic_core.ports.outside import (
+    CardNetwork,
+    Clock,
+    Dependency,
+    IdGenerator,
+    JobQueue,
+    KeyHasher,
+    RateLimiter,
+)
+from atomic_core.ports.unit_of_work import Begin
+from atomic_core.use_cases.idempotency import PerformOnce
+from atomic_core.use_cases.ledger import GetAccount, OpenAccount, OpenWorlds, VerifyLedger
+from atomic_core.use_cases.merchants import (
+    AddMerchant,
+    AdoptKey,
+    Authenticate,
+    IssueKey,
+    ListKeys,
+    RevokeKey,
+)
+from atomic_core.use_cases.payments import AcceptPayment, GetPayment, SettlePayments
+from atomic_core.use_cases.upkeep import CheckHealth, PurgeIdempotencyKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    begin: Begin
+    clock: Clock
+    ids: IdGenerator
+    hasher: KeyHasher
+    queue: JobQueue
+    rate_limiter: RateLimiter
+    network: CardNetwork
+    dependencies: Sequence[Dependency]
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    accept_payment: AcceptPayment
+    get_payment: GetPayment
+    settle_payments: SettlePayments
+    open_account: OpenAccount
+    open_worlds: OpenWorlds
+    get_account: GetAccount
+    verify_ledger: VerifyLedger
+    perform_once: PerformOnce
+    add_merchant: AddMerchant
+    issue_key: IssueKey
+    adopt_key: AdoptKey
+    list_keys: ListKeys
+    revoke_key: RevokeKey
+    authenticate: Authenticate
+    purge_idempotency_keys: PurgeIdempotencyKeys
+    check_health: CheckHealth
+    clock: Clock
+    queue: JobQueue
+    rate_limiter: RateLimiter
+
+    @classmethod
+    def over(cls, ports: Ports, batch_size: int, lease: timedelta) -> "Application":
+        """Build every use case over these ports; `batch_size` and `lease` are the settler's."""
+        begin, ids = ports.begin, ports.ids
+        return cls(
+            accept_payment=AcceptPayment(begin, ids, ports.queue),
+            get_payment=GetPayment(begin),
+            settle_payments=SettlePayments(begin, ports.network, ids, batch_size, lease),
+            open_account=OpenAccount(begin, ids),
+            open_worlds=OpenWorlds(begin),
+            get_account=GetAccount(begin),
+            verify_ledger=VerifyLedger(begin),
+            perform_once=PerformOnce(begin),
+            add_merchant=AddMerchant(begin, ids),
+            issue_key=IssueKey(begin, ids, ports.hasher),
+            adopt_key=AdoptKey(begin, ids),
+            list_keys=ListKeys(begin),
+            revoke_key=RevokeKey(begin),
+            authenticate=Authenticate(begin, ports.hasher),
+            purge_idempotency_keys=PurgeIdempotencyKeys(begin),
+            check_health=CheckHealth(ports.dependencies),
+            clock=ports.clock,
+            queue=ports.queue,
+            rate_limiter=ports.rate_limiter,
+        )

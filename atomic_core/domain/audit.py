@@ -1,0 +1,52 @@
+"""What checking the books can find. The rules are stated here once; each store applies them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+MAX_FINDINGS: Final = 100
+"""Findings reported per check: enough to see a pattern, bounded if every row is wrong."""
+
+
+class Check(StrEnum):
+    """The rules of the books, as `atomic verify` names them."""
+
+    CURRENCY_BALANCED = "currency_balanced"
+    """The entries of one currency sum to zero. Subject: the currency."""
+    TRANSACTION_BALANCED = "transaction_balanced"
+    """A ledger transaction has two or more entries, of one currency, summing to zero.
+    Subject: the ledger transaction."""
+    BALANCE_IS_SUM = "balance_is_sum"
+    """An account's cached balance is the sum of its entries, and within its bounds.
+    Subject: the account."""
+    TIP_IS_LAST_ENTRY = "tip_is_last_entry"
+    """An account's sequence, balance and head are those of its last entry. Subject: the
+    account."""
+    CHAIN_UNBROKEN = "chain_unbroken"
+    """Sequences are gap-free from 1, and each entry's balance and hash follow from the one
+    before. Subject: the account and the sequence where the chain breaks, `id#sequence`."""
+    PAYMENT_POSTED = "payment_posted"
+    """A payment has one ledger transaction if it succeeded and none otherwise, which debits
+    World and credits the merchant's account by its amount. Subject: the payment."""
+
+
+class Finding(NamedTuple):
+    check: Check
+    subject: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerReport:
+    """The state of the books in one snapshot."""
+
+    accounts: int
+    transactions: int
+    entries: int
+    payments: int
+    findings: Sequence[Finding]
+
+    @property
+    def clean(self) -> bool:
+        return not self.findings

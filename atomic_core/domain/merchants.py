@@ -1,0 +1,44 @@
+"""Merchants and the API keys that speak for them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+KEY_PREFIX: Final = "sk_test_"
+SHOWN_CHARACTERS: Final = len(KEY_PREFIX) + 4
+"""What a key may show of itself in lists: enough to tell keys apart, far too little to guess."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merchant:
+    id: UUID
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as stored: its SHA-256, never itself."""
+
+    id: UUID
+    merchant_id: UUID
+    name: str
+    prefix: str
+    """The first characters, kept so that a person can tell keys apart. Empty when the raw key
+    was never seen (MERCHANT_API_KEY_HASH)."""
+    hash: bytes
+    created_at: datetime
+    revoked_at: datetime | None
+
+    @property
+    def active(self) -> bool:
+        return self.revoked_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A key at the only moment its raw form exists."""
+
+    key: ApiKey
+    raw: str

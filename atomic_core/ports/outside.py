@@ -1,0 +1,110 @@
+"""Everything outside that is not the store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from atomic_core.domain.payments import Authorization, Claim
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The time in UTC. For display and rate windows; money's times are the store's."""
+        ...
+
+
+class IdGenerator(Protocol):
+    def new_id(self) -> UUID:
+        """A new id, growing with time so that indexes stay compact."""
+        ...
+
+    def new_secret(self) -> str:
+        """48 hexadecimal characters from a cryptographic source."""
+        ...
+
+
+class KeyHasher(Protocol):
+    def hash(self, raw_key: str) -> bytes:
+        """32 bytes from which the key cannot be found again."""
+        ...
+
+
+class Job(StrEnum):
+    """Work that a bell can announce."""
+
+    SETTLE = "settle"
+
+
+class JobQueue(Protocol):
+    def ring(self, job: Job) -> None:
+        """Say that there is work. Coalesced, bounded in time (0.25 s), and never an error: the
+        work is in the store, and the sweeper finds what a lost ring did not announce."""
+        ...
+
+    def answered(self, job: Job) -> None:
+        """Said by the worker before it looks for work, so that later work rings again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """A fixed window: `quota` requests per `window` seconds for one `subject`."""
+
+    name: str
+    quota: int
+    window: int
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class RateState:
+    """A window after counting a request. `reset` is the whole seconds until it ends, rounded
+    up: a client that waits that long is never early."""
+
+    limit: RateLimit
+    remaining: int
+    reset: int
+    exceeded: bool
+
+
+class RateLimiter(Protocol):
+    def count(self, limits: Sequence[RateLimit]) -> Sequence[RateState]:
+        """Count one request against each limit, in order, up to the first that is exceeded.
+
+        Returns a state for each limit that was counted. Raises RateLimiterUnavailable if it
+        cannot count, within 0.25 s.
+        """
+        ...
+
+
+class RateLimiterUnavailable(Exception):
+    """Counting was not possible; the caller decides whether the request passes."""
+
+
+class CardNetwork(Protocol):
+    def authorize(self, claims: Sequence[Claim]) -> Sequence[Authorization]:
+        """Ask for each claim's money; answers come in the same order.
+
+        The payment id is the idempotency key: asking twice charges once. Must answer within
+        the settler's lease. Raises NetworkFault if there was no answer at all.
+        """
+        ...
+
+
+class Dependency(Protocol):
+    """Something this process needs to do its work."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def vital(self) -> bool:
+        """Whether nothing useful can be done without it."""
+        ...
+
+    def is_up(self) -> bool:
+        """Whether it answers now. Bounded in time; never raises."""
+        ...

@@ -1,0 +1,131 @@
+"""One repository per aggregate. All live inside a unit of work; none commits by itself.
+
+Every method may raise StorageUnavailable; the ones that write may raise StorageRefused.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+from atomic_core.domain.audit import LedgerReport
+from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
+from atomic_core.domain.ledger import Account, Posted
+from atomic_core.domain.merchants import ApiKey, Merchant
+from atomic_core.domain.payments import Claim, NewPayment, Payment, Settlement
+
+
+class Merchants(Protocol):
+    def add(self, id: UUID, name: str) -> Merchant: ...
+
+    def get(self, merchant_id: UUID) -> Merchant | None: ...
+
+    def lock(self, merchant_id: UUID) -> None:
+        """Hold the merchant until the unit of work ends, so that what is done for it once is
+        not done twice at the same time. Raises NotFound."""
+        ...
+
+    def add_key(
+        self, id: UUID, merchant_id: UUID, name: str, prefix: str, hash: bytes
+    ) -> ApiKey | None:
+        """Keep a key. None if a key with this hash exists already, whoever it belongs to."""
+        ...
+
+    def active_key(self, hash: bytes) -> ApiKey | None:
+        """The key with this hash, if there is one and it is not revoked."""
+        ...
+
+    def keys(self, merchant_id: UUID) -> Sequence[ApiKey]:
+        """All keys of the merchant, oldest first."""
+        ...
+
+    def revoke_key(self, key_id: UUID) -> ApiKey | None:
+        """Revoke now and for good. The first revocation's time stays. None if unknown."""
+        ...
+
+
+class Accounts(Protocol):
+    def open(self, id: UUID, merchant_id: UUID, name: str, currency: str) -> Account:
+        """Open an account at zero, and the currency's World account if there is none yet."""
+        ...
+
+    def open_world(self, currency: str) -> None:
+        """Open the currency's World account unless it exists. Safe to do twice at once."""
+        ...
+
+    def get(self, merchant_id: UUID, account_id: UUID) -> Account | None:
+        """The account, if it is the merchant's."""
+        ...
+
+    def credited(self, merchant_id: UUID, currency: str) -> UUID | None:
+        """The account that payments in this currency credit: the merchant's first."""
+        ...
+
+    def lock(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
+        """Return the accounts, held until the unit of work ends.
+
+        Taken in id order, so two batches cannot wait on each other. Ids that do not exist
+        are left out.
+        """
+        ...
+
+
+class Ledger(Protocol):
+    def record(self, posted: Posted) -> None:
+        """Write a posted batch: accounts, transactions, entries.
+
+        The accounts must be held by this unit of work. Raises StorageRefused if the batch
+        breaks a rule of the books, above all if a payment would be posted twice.
+        """
+        ...
+
+    def check(self) -> LedgerReport:
+        """Apply every rule of `atomic_core.domain.audit` to one snapshot. Locks nothing."""
+        ...
+
+
+class Payments(Protocol):
+    def add(self, id: UUID, account_id: UUID, order: NewPayment) -> Payment:
+        """Record the payment as PENDING, due at once."""
+        ...
+
+    def get(self, merchant_id: UUID, payment_id: UUID) -> Payment | None:
+        """The payment, if it is the merchant's."""
+        ...
+
+    def claim(self, limit: int, lease: timedelta, overdue_by: timedelta) -> Sequence[Claim]:
+        """Take up to `limit` payments that have been due for `overdue_by`, oldest first.
+
+        Due are PENDING payments, and PROCESSING ones whose lease or back-off has ended. They
+        become PROCESSING, due again when `lease` ends, with `attempt` one higher. Payments
+        that another unit of work holds are passed over, not waited for.
+        """
+        ...
+
+    def hold(self, claims: Sequence[Claim]) -> frozenset[UUID]:
+        """The ids of those claims that are still ours, locked in id order until the unit of
+        work ends. A claim that somebody else took over or finished is not among them."""
+        ...
+
+    def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Write what became of payments held by this unit of work."""
+        ...
+
+
+class IdempotencyKeys(Protocol):
+    def claim(self, request: IdempotentRequest) -> StoredResponse | None:
+        """Take the key, or return the answer its first use got.
+
+        Waits for a concurrent first use to end, within the store's lock time-out. An expired
+        key is new again. Raises IdempotencyKeyReused if the key belongs to another request,
+        IdempotencyKeyInUse if waiting took too long.
+        """
+        ...
+
+    def complete(self, request: IdempotentRequest, response: StoredResponse) -> None:
+        """Keep the answer of a key claimed in this unit of work."""
+        ...
+
+    def purge(self, limit: int) -> int:
+        """Delete up to `limit` expired keys; return how many."""
+        ...

@@ -1,0 +1,50 @@
+"""All or nothing."""
+
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol
+
+from atomic_core.ports.repositories import (
+    Accounts,
+    IdempotencyKeys,
+    Ledger,
+    Merchants,
+    Payments,
+)
+
+
+class UnitOfWork(Protocol):
+    """One transaction. Leaving it without `commit()` undoes every write in it."""
+
+    @property
+    def merchants(self) -> Merchants: ...
+
+    @property
+    def accounts(self) -> Accounts: ...
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    @property
+    def payments(self) -> Payments: ...
+
+    @property
+    def idempotency(self) -> IdempotencyKeys: ...
+
+    def now(self) -> datetime:
+        """The store's clock at this moment, in UTC. Money's times come from here."""
+        ...
+
+    def commit(self) -> None:
+        """Make every write durable.
+
+        Raises StorageUnavailable when the answer was lost: the writes may then have been
+        made, and whoever asks again must be able to find them.
+        """
+        ...
+
+
+class Begin(Protocol):
+    """Begin a unit of work."""
+
+    def __call__(self) -> AbstractContextManager[UnitOfWork]: ...

@@ -1,0 +1,70 @@
+"""Doing a thing once, however often it is asked for."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
+from atomic_core.ports.unit_of_work import Begin, UnitOfWork
+
+Order = TypeVar("Order")
+Result = TypeVar("Result")
+
+
+class Command(ABC, Generic[Order, Result]):
+    """A use case that changes something in one unit of work.
+
+    Called directly it does it each time; through PerformOnce, once per idempotency key.
+    """
+
+    begin: Begin
+
+    @abstractmethod
+    def within(self, work: UnitOfWork, order: Order) -> Result:
+        """The effect itself, inside the caller's unit of work; commits nothing."""
+
+    def afterwards(self) -> None:
+        """What follows once the effect is durable. Must not fail."""
+        return
+
+    def __call__(self, order: Order) -> Result:
+        with self.begin() as work:
+            result = self.within(work, order)
+            work.commit()
+        self.afterwards()
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    response: StoredResponse
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PerformOnce:
+    """Do a command and keep its answer, in one commit; a repeat gets the kept answer.
+
+    Raises what the command raises, IdempotencyKeyReused and IdempotencyKeyInUse. A command
+    that raises leaves the key unused.
+    """
+
+    begin: Begin
+
+    def __call__(
+        self,
+        request: IdempotentRequest,
+        command: Command[Order, Result],
+        order: Order,
+        render: Callable[[Result], StoredResponse],
+    ) -> Answer:
+        with self.begin() as work:
+            kept = work.idempotency.claim(request)
+            if kept is not None:
+                return Answer(kept, replayed=True)
+            response = render(command.within(work, order))
+            work.idempotency.complete(request, response)
+            work.commit()
+        command.afterwards()
+        return Answer(response, replayed=False)

@@ -1,0 +1,196 @@
+"""The way of a payment: accepted by the web door, settled by the worker's."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, TypeVar
+from uuid import UUID
+
+from atomic_core.domain.errors import AtomicError, NetworkFault, NotFound, StorageRefused
+from atomic_core.domain.ledger import post
+from atomic_core.domain.payments import (
+    Authorization,
+    Claim,
+    NewPayment,
+    Payment,
+    Settlement,
+    Verdict,
+    posting_of,
+    settlement_of,
+)
+from atomic_core.ports.outside import CardNetwork, IdGenerator, Job, JobQueue
+from atomic_core.ports.unit_of_work import Begin, UnitOfWork
+from atomic_core.use_cases.idempotency import Command
+
+AT_ONCE: Final = timedelta(0)
+
+MAX_BATCHES: Final = 100
+"""Batches per call, so that a job ends well within its time-out however much work arrives."""
+
+MAX_TRIES: Final = 3
+"""Tries of one batch's commit when the store fails in passing (a cut connection, a deadlock).
+Repeating is safe: claims that a lost commit settled are no longer ours."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptPayment(Command[NewPayment, Payment]):
+    """Record a payment to be settled later. Answers at once; moves no money.
+
+    Credits the merchant's first account in the currency, and opens one if there is none.
+    Raises NotFound if there is no such merchant.
+    """
+
+    begin: Begin
+    ids: IdGenerator
+    queue: JobQueue
+
+    def within(self, work: UnitOfWork, order: NewPayment) -> Payment:
+        merchant_id, currency = order.merchant_id, order.money.currency
+        account_id = work.accounts.credited(merchant_id, currency)
+        if account_id is None:
+            account_id = self._open_account(work, merchant_id, currency)
+        return work.payments.add(self.ids.new_id(), account_id, order)
+
+    def afterwards(self) -> None:
+        self.queue.ring(Job.SETTLE)
+
+    def _open_account(self, work: UnitOfWork, merchant_id: UUID, currency: str) -> UUID:
+        # Under the merchant's lock, so that two first payments open one account.
+        work.merchants.lock(merchant_id)
+        known = work.accounts.credited(merchant_id, currency)
+        if known is not None:
+            return known
+        return work.accounts.open(self.ids.new_id(), merchant_id, currency, currency).id
+
+
+@dataclass(frozen=True, slots=True)
+class GetPayment:
+    """A payment of this merchant. Raises NotFound, for another merchant's too."""
+
+    begin: Begin
+
+    def __call__(self, merchant_id: UUID, payment_id: UUID) -> Payment:
+        with self.begin() as work:
+            payment = work.payments.get(merchant_id, payment_id)
+        if payment is None:
+            raise NotFound("There is no such payment.")
+        return payment
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What became of one claimed batch."""
+
+    claimed: int
+    settlements: Sequence[Settlement]
+    stuck: Sequence[tuple[UUID, str]] = ()
+    """Payments the database refused to post, with its words: bugs. Due again after the lease."""
+
+    @property
+    def lost(self) -> int:
+        """Claims that somebody else took over after our lease had ended."""
+        return self.claimed - len(self.settlements) - len(self.stuck)
+
+
+@dataclass(frozen=True, slots=True)
+class SettlePayments:
+    """Settle what is due, batch after batch, until nothing is left or MAX_BATCHES are done.
+
+    Claim and commit; ask the card network outside any transaction; then, in one transaction,
+    lock, post and commit. Any number of settlers may run at once, and any of them may die at
+    any point: its payments are due again when their lease ends.
+    """
+
+    begin: Begin
+    network: CardNetwork
+    ids: IdGenerator
+    batch_size: int
+    lease: timedelta
+    """Must exceed the network's time-out, or slow answers are asked for again for nothing."""
+
+    def __call__(
+        self, overdue_by: timedelta = AT_ONCE, done: Callable[[Batch], None] | None = None
+    ) -> int:
+        """Return how many payments were claimed; `done` is told of each batch as it ends."""
+        total = 0
+        for _ in range(MAX_BATCHES):
+            claims = self._claim(overdue_by)
+            if claims:
+                batch = self._finish(claims, self._authorize(claims))
+                if done:
+                    done(batch)
+            total += len(claims)
+            if len(claims) < self.batch_size:
+                break
+        return total
+
+    def _claim(self, overdue_by: timedelta) -> Sequence[Claim]:
+        with self.begin() as work:
+            claims = work.payments.claim(self.batch_size, self.lease, overdue_by)
+            work.commit()
+        return claims
+
+    def _authorize(self, claims: Sequence[Claim]) -> Sequence[Authorization]:
+        try:
+            return self.network.authorize(claims)
+        except NetworkFault:
+            return [Authorization(Verdict.FAULT)] * len(claims)
+
+    def _finish(self, claims: Sequence[Claim], answers: Sequence[Authorization]) -> Batch:
+        """Post the batch. If the database refuses it, halve it until what it refuses stands
+        alone, so that one bad payment cannot hold up the others."""
+        try:
+            return Batch(len(claims), _again(lambda: self._post(claims, answers)))
+        except StorageRefused as refused:
+            if len(claims) == 1:
+                return Batch(1, (), ((claims[0].payment_id, refused.message),))
+        middle = len(claims) // 2
+        one = self._finish(claims[:middle], answers[:middle])
+        other = self._finish(claims[middle:], answers[middle:])
+        return Batch(
+            len(claims),
+            [*one.settlements, *other.settlements],
+            [*one.stuck, *other.stuck],
+        )
+
+    def _post(
+        self, claims: Sequence[Claim], answers: Sequence[Authorization]
+    ) -> Sequence[Settlement]:
+        with self.begin() as work:
+            ours = work.payments.hold(claims)
+            held = [
+                (claim, answer)
+                for claim, answer in zip(claims, answers, strict=True)
+                if claim.payment_id in ours
+            ]
+            postings = {
+                claim.payment_id: posting_of(claim, self.ids.new_id())
+                for claim, answer in held
+                if answer.verdict is Verdict.APPROVED
+            }
+            accounts = work.accounts.lock(
+                {leg.account_id for posting in postings.values() for leg in posting.legs}
+            )
+            # Read after the locks, so that an account's entries stand in order of time.
+            posted = post(accounts, postings.values(), work.now())
+            work.ledger.record(posted)
+            settlements: list[Settlement] = []
+            for claim, answer in held:
+                posting = postings.get(claim.payment_id)
+                refusal = posted.refusals.get(posting.transaction_id) if posting else None
+                settlements.append(settlement_of(claim, answer, refusal))
+            work.payments.settle(settlements)
+            work.commit()
+        return settlements
+
+
+def _again(action: Callable[[], T]) -> T:
+    for _ in range(MAX_TRIES - 1):
+        try:
+            return action()
+        except AtomicError as error:
+            if not error.retryable:
+                raise
+    return action()

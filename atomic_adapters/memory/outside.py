@@ -1,0 +1,60 @@
+"""The other ports in memory."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from atomic_core.ports.outside import Clock, Job, RateLimit, RateState
+
+
+@dataclass(slots=True)
+class MemoryJobQueue:
+    """Remembers which bells are ringing; nobody comes. Call `settle_payments` yourself."""
+
+    ringing: set[Job] = field(default_factory=set)
+
+    def ring(self, job: Job) -> None:
+        self.ringing.add(job)
+
+    def answered(self, job: Job) -> None:
+        self.ringing.discard(job)
+
+
+@dataclass(slots=True)
+class MemoryRateLimiter:
+    """Fixed windows that open at their first request, for one process."""
+
+    clock: Clock
+    _windows: dict[tuple[str, str], tuple[int, datetime]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, limits: Sequence[RateLimit]) -> Sequence[RateState]:
+        states: list[RateState] = []
+        with self._lock:
+            for limit in limits:
+                states.append(self._count(limit))
+                if states[-1].exceeded:
+                    break
+        return states
+
+    def _count(self, limit: RateLimit) -> RateState:
+        now = self.clock.now()
+        key = (limit.name, limit.subject)
+        used, ends = self._windows.get(key, (0, now))
+        if ends <= now:
+            used, ends = 0, now + timedelta(seconds=limit.window)
+        used += 1
+        self._windows[key] = (used, ends)
+        # Rounded up, so that a client that waits as long as it is told is never early.
+        reset = -((now - ends) // timedelta(seconds=1))
+        return RateState(limit, max(0, limit.quota - used), reset, used > limit.quota)
+
+
+@dataclass(frozen=True, slots=True)
+class AlwaysUp:
+    name: str
+    vital: bool = True
+
+    def is_up(self) -> bool:
+        return True

@@ -1,0 +1,46 @@
+"""The unit of work in memory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Final
+
+from atomic_adapters.memory.idempotency import MemoryIdempotencyKeys
+from atomic_adapters.memory.ledger import MemoryAccounts, MemoryLedger
+from atomic_adapters.memory.merchants import MemoryMerchants
+from atomic_adapters.memory.payments import MemoryPayments
+from atomic_adapters.memory.table import Session, Tables
+from atomic_core.ports.outside import Clock
+
+LOCK_TIMEOUT: Final = timedelta(seconds=3)
+
+
+class MemoryUnitOfWork:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.merchants = MemoryMerchants(session)
+        self.accounts = MemoryAccounts(session)
+        self.ledger = MemoryLedger(session)
+        self.payments = MemoryPayments(session)
+        self.idempotency = MemoryIdempotencyKeys(session)
+
+    def now(self) -> datetime:
+        return self._session.tables.clock.now()
+
+    def commit(self) -> None:
+        self._session.commit()
+
+
+class MemoryStore:
+    """Everything stored in this process. `begin` is a `Begin` port."""
+
+    def __init__(self, clock: Clock, lock_timeout: timedelta = LOCK_TIMEOUT) -> None:
+        self.tables = Tables(clock, lock_timeout)
+
+    @contextmanager
+    def begin(self) -> Iterator[MemoryUnitOfWork]:
+        session = Session(self.tables)
+        try:
+            yield MemoryUnitOfWork(session)
+        finally:
+            session.end()

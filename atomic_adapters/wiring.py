@@ -1,0 +1,34 @@
+"""The composition root: the only place that knows every adapter."""
+
+from datetime import timedelta
+
+from atomic_adapters.memory import MemoryStore
+from atomic_adapters.memory.outside import AlwaysUp, MemoryJobQueue, MemoryRateLimiter
+from atomic_adapters.sandbox_card_network import SandboxCardNetwork
+from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIds
+from atomic_core.application import Application, Ports
+from atomic_core.ports.outside import CardNetwork, Clock
+
+
+def in_memory(
+    clock: Clock | None = None,
+    network: CardNetwork | None = None,
+    batch_size: int = 1_000,
+    lease: timedelta = timedelta(seconds=5),
+) -> Application:
+    """The whole application in this process's memory: for tests of your own rules.
+
+    Nothing settles by itself: call `application.settle_payments()`.
+    """
+    clock = clock or SystemClock()
+    ports = Ports(
+        begin=MemoryStore(clock).begin,
+        clock=clock,
+        ids=SystemIds(),
+        hasher=Sha256Hasher(),
+        queue=MemoryJobQueue(),
+        rate_limiter=MemoryRateLimiter(clock),
+        network=network or SandboxCardNetwork(),
+        dependencies=[AlwaysUp("postgres"), AlwaysUp("redis", vital=False)],
+    )
+    return Application.over(ports, batch_size, lease)

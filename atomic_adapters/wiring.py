@@ -4,10 +4,34 @@ from datetime import timedelta
 
 from atomic_adapters.memory import MemoryStore
 from atomic_adapters.memory.outside import AlwaysUp, MemoryJobQueue, MemoryRateLimiter
+from atomic_adapters.postgres import PostgresStore
+from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.redis_connections import Breaker, RedisDependency, request_redis
+from atomic_adapters.redis_rate_limiter import RedisRateLimiter
+from atomic_adapters.rq_job_queue import RqJobQueue
 from atomic_adapters.sandbox_card_network import SandboxCardNetwork
+from atomic_adapters.settings import Settings
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIds
 from atomic_core.application import Application, Ports
 from atomic_core.ports.outside import CardNetwork, Clock
+
+
+def production(settings: Settings) -> Application:
+    """The application on PostgreSQL and Redis. Connects at first use, so make it anywhere but
+    use it only after the last fork."""
+    store = PostgresStore(Connections(settings))
+    redis, breaker = request_redis(settings), Breaker()
+    ports = Ports(
+        begin=store.begin,
+        clock=SystemClock(),
+        ids=SystemIds(),
+        hasher=Sha256Hasher(),
+        queue=RqJobQueue(redis, breaker),
+        rate_limiter=RedisRateLimiter(redis, breaker),
+        network=SandboxCardNetwork(),
+        dependencies=[store, RedisDependency(redis)],
+    )
+    return Application.over(ports, settings.settle_batch, settings.settle_lease)
 
 
 def in_memory(

@@ -1,0 +1,139 @@
+"""Connections to PostgreSQL, and its errors in the core's words."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+from psycopg import Connection, errors
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool
+
+from atomic_adapters.settings import Settings
+from atomic_core.domain.errors import AtomicError, StorageRefused, StorageUnavailable
+
+POOL_WAIT_SECONDS: Final = 2.0
+"""How long a request waits for a connection before it is told 503: longer than any honest queue
+of statements, shorter than a client's patience."""
+
+CONNECT_TIMEOUT_SECONDS: Final = 2
+"""libpq's minimum. A host that does not answer a SYN in that time is down."""
+
+RECONNECT_SECONDS: Final = 0.5
+"""How long the pool retries by itself with growing pauses. Short, so that the next request tries
+at once and a restarted server is found again within the second."""
+
+IDLE_IN_TRANSACTION_SECONDS: Final = 30
+"""No unit of work waits for anything but the database; one that idles this long is lost, and its
+locks with it."""
+
+_SET_UP: Final = b"""
+SELECT set_config('statement_timeout', %(statement)s, false),
+       set_config('lock_timeout', %(lock)s, false),
+       set_config('idle_in_transaction_session_timeout', %(idle)s, false),
+       set_config('TimeZone', 'UTC', false)
+"""
+
+
+class Connections:
+    """A pool that opens at first use, in the process that uses it: one opened before a fork
+    would hand the same sockets to every child."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._timeouts = {
+            "statement": _milliseconds(settings.statement_timeout.total_seconds()),
+            "lock": _milliseconds(settings.lock_timeout.total_seconds()),
+            "idle": _milliseconds(IDLE_IN_TRANSACTION_SECONDS),
+        }
+        self._pool: ConnectionPool[Connection[TupleRow]] = ConnectionPool(
+            settings.database_url,
+            kwargs={
+                # We say BEGIN ourselves: it doubles as the check that the connection lives.
+                "autocommit": True,
+                "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+                "application_name": "atomic",
+                # Every statement comes from a file and returns: worth preparing at once.
+                "prepare_threshold": 1,
+            },
+            min_size=1,
+            max_size=settings.database_pool,
+            timeout=POOL_WAIT_SECONDS,
+            reconnect_timeout=RECONNECT_SECONDS,
+            configure=self._configure,
+            name="atomic",
+            open=False,
+        )
+        self._size = settings.database_pool
+        self._opening = threading.Lock()
+        self._opened = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection[TupleRow]]:
+        """A connection in a transaction, which is rolled back at the end unless committed."""
+        connection = self._begin()
+        try:
+            yield connection
+        finally:
+            try:
+                if connection.info.transaction_status in _IN_TRANSACTION:
+                    with translated():
+                        connection.execute(b"ROLLBACK")
+            finally:
+                self._pool.putconn(connection)
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def _begin(self) -> Connection[TupleRow]:
+        if not self._opened:
+            with self._opening:
+                if not self._opened:
+                    self._pool.open()
+                    self._opened = True
+        with translated():
+            # After a server restart every pooled connection may be dead: throw them away one
+            # by one until one answers or the pool has no more.
+            for _ in range(self._size):
+                connection = self._pool.getconn()
+                try:
+                    connection.execute(b"BEGIN")
+                except psycopg.OperationalError:
+                    self._pool.putconn(connection)
+                else:
+                    return connection
+        raise StorageUnavailable
+
+    def _configure(self, connection: Connection[Any]) -> None:
+        connection.execute(_SET_UP, self._timeouts)
+
+
+_IN_TRANSACTION: Final = (
+    psycopg.pq.TransactionStatus.INTRANS,
+    psycopg.pq.TransactionStatus.INERROR,
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise PostgreSQL's errors as the core's. The original stays as the cause, for the log."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translation(error) from error
+
+
+def translation(error: psycopg.Error) -> AtomicError:
+    # OperationalError covers lost connections, full disks, too many clients, deadlocks and
+    # every time-out; InterfaceError a connection that was closed under us.
+    weather = (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction)
+    if isinstance(error, weather):
+        return StorageUnavailable()
+    if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
+        return StorageUnavailable("The database schema is not up to date.")
+    reason = error.diag.constraint_name or error.diag.message_primary or str(error)
+    return StorageRefused(f"The database refused a write: {reason}")
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f}ms"

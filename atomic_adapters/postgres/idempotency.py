@@ -1,0 +1,65 @@
+"""Idempotency keys in PostgreSQL."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from psycopg import errors
+
+from atomic_adapters.postgres.session import Session
+from atomic_adapters.postgres.statements import statements
+from atomic_core.domain.errors import IdempotencyKeyInUse, StorageRefused, StorageUnavailable
+from atomic_core.domain.idempotency import IdempotencyRecord, IdempotentRequest, StoredResponse
+
+_SQL: Final = statements("idempotency")
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresIdempotencyKeys:
+    session: Session
+
+    def claim(self, request: IdempotentRequest) -> StoredResponse | None:
+        if self._take(request):
+            return None
+        row = self.session.row(
+            _SQL["kept_answer"], merchant_id=request.merchant_id, key=request.key
+        )
+        if row is None:
+            # It expired and was purged between the two statements.
+            raise IdempotencyKeyInUse
+        method, path, fingerprint, status, body, location = row
+        if status is None:
+            raise StorageRefused("an idempotency key was committed without its answer")
+        response = StoredResponse(status, body, location)
+        return IdempotencyRecord(method, path, fingerprint, response).replay_for(request)
+
+    def complete(self, request: IdempotentRequest, response: StoredResponse) -> None:
+        kept = self.session.execute(
+            _SQL["keep_answer"],
+            merchant_id=request.merchant_id,
+            key=request.key,
+            status=response.status,
+            body=response.body,
+            location=response.location,
+        )
+        if kept != 1:
+            raise StorageRefused("the idempotency key to complete is not there")
+
+    def purge(self, limit: int) -> int:
+        return self.session.execute(_SQL["purge_keys"], limit=limit)
+
+    def _take(self, request: IdempotentRequest) -> bool:
+        try:
+            row = self.session.row(
+                _SQL["claim_key"],
+                merchant_id=request.merchant_id,
+                key=request.key,
+                method=request.method,
+                path=request.path,
+                fingerprint=request.fingerprint,
+                keep_for=request.keep_for,
+            )
+        except StorageUnavailable as busy:
+            if isinstance(busy.__cause__, errors.LockNotAvailable):
+                raise IdempotencyKeyInUse from busy
+            raise
+        return row is not None

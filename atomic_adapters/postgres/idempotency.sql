@@ -1,0 +1,36 @@
+-- name: claim_key
+-- Waits for a concurrent first use to commit or roll back. Takes over an expired key; returns
+-- no row when the key is taken.
+INSERT INTO idempotency_keys AS kept (merchant_id, key, method, path, fingerprint, expires_at)
+VALUES (%(merchant_id)s, %(key)s, %(method)s, %(path)s, %(fingerprint)s,
+        now() + %(keep_for)s::interval)
+    ON CONFLICT (merchant_id, key) DO UPDATE
+   SET method = excluded.method, path = excluded.path, fingerprint = excluded.fingerprint,
+       response_status = NULL, response_body = NULL, response_location = NULL,
+       created_at = excluded.created_at, expires_at = excluded.expires_at
+ WHERE kept.expires_at <= now()
+RETURNING true
+
+-- name: kept_answer
+SELECT method, path, fingerprint, response_status, response_body, response_location
+  FROM idempotency_keys
+ WHERE merchant_id = %(merchant_id)s
+   AND key = %(key)s
+
+-- name: keep_answer
+UPDATE idempotency_keys
+   SET response_status = %(status)s, response_body = %(body)s, response_location = %(location)s
+ WHERE merchant_id = %(merchant_id)s
+   AND key = %(key)s
+
+-- name: purge_keys
+-- SKIP LOCKED: a key that is just being taken over is not waited for.
+DELETE FROM idempotency_keys
+ USING (SELECT merchant_id, key
+          FROM idempotency_keys
+         WHERE expires_at <= now()
+         ORDER BY expires_at
+         LIMIT %(limit)s
+           FOR UPDATE SKIP LOCKED) AS expired
+ WHERE idempotency_keys.merchant_id = expired.merchant_id
+   AND idempotency_keys.key = expired.key

@@ -1,0 +1,104 @@
+"""Accounts and the books in PostgreSQL."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from atomic_adapters.postgres.audit import check_books
+from atomic_adapters.postgres.session import Session
+from atomic_adapters.postgres.statements import statements
+from atomic_core.domain.audit import LedgerReport
+from atomic_core.domain.errors import StorageRefused
+from atomic_core.domain.ledger import Account, Posted, world_account_id
+
+_SQL: Final = statements("ledger")
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresAccounts:
+    session: Session
+
+    def open(self, id: UUID, merchant_id: UUID, name: str, currency: str) -> Account:
+        self.open_world(currency)
+        return self.session.one_of(
+            Account,
+            _SQL["open_account"],
+            id=id,
+            merchant_id=merchant_id,
+            name=name,
+            currency=currency,
+        )
+
+    def open_world(self, currency: str) -> None:
+        self.session.execute(
+            _SQL["open_world"],
+            id=world_account_id(currency),
+            name=f"World {currency}",
+            currency=currency,
+        )
+
+    def get(self, merchant_id: UUID, account_id: UUID) -> Account | None:
+        return self.session.first_of(
+            Account, _SQL["get_account"], id=account_id, merchant_id=merchant_id
+        )
+
+    def credited(self, merchant_id: UUID, currency: str) -> UUID | None:
+        row = self.session.row(_SQL["credited_account"], merchant_id=merchant_id, currency=currency)
+        return row[0] if row else None
+
+    def lock(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
+        accounts = self.session.all_of(Account, _SQL["lock_accounts"], ids=list(ids))
+        return {account.id: account for account in accounts}
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresLedger:
+    session: Session
+
+    def record(self, posted: Posted) -> None:
+        if not posted.transactions:
+            return
+        self._update_accounts(posted)
+        self._add_transactions(posted)
+        self._add_entries(posted)
+
+    def check(self) -> LedgerReport:
+        return check_books(self.session)
+
+    def _update_accounts(self, posted: Posted) -> None:
+        accounts = posted.accounts
+        updated = self.session.execute(
+            _SQL["update_accounts"],
+            ids=[account.id for account in accounts],
+            balances=[account.balance for account in accounts],
+            sequences=[account.sequence for account in accounts],
+            heads=[account.head for account in accounts],
+        )
+        if updated != len(accounts):
+            raise StorageRefused(f"{updated} of {len(accounts)} accounts could be updated")
+
+    def _add_transactions(self, posted: Posted) -> None:
+        transactions = posted.transactions
+        self.session.execute(
+            _SQL["add_transactions"],
+            ids=[transaction.id for transaction in transactions],
+            payment_ids=[transaction.payment_id for transaction in transactions],
+            kinds=[transaction.kind.value for transaction in transactions],
+            posted_at=transactions[0].posted_at,
+        )
+
+    def _add_entries(self, posted: Posted) -> None:
+        # zip(*) turns rows into columns; every column has the length of the batch.
+        transaction_ids, account_ids, sequences, amounts, balances, hashes = zip(
+            *posted.entries, strict=True
+        )
+        self.session.execute(
+            _SQL["add_entries"],
+            transaction_ids=list(transaction_ids),
+            account_ids=list(account_ids),
+            sequences=list(sequences),
+            amounts=list(amounts),
+            balances_after=list(balances),
+            hashes=list(hashes),
+        )

@@ -1,0 +1,54 @@
+-- name: open_account
+INSERT INTO accounts (id, merchant_id, name, currency)
+VALUES (%(id)s, %(merchant_id)s, %(name)s, %(currency)s)
+RETURNING id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at
+
+-- name: open_world
+-- Two processes that open it at once mean the same row; the second finds it there.
+INSERT INTO accounts (id, name, currency, allow_negative)
+VALUES (%(id)s, %(name)s, %(currency)s, true)
+    ON CONFLICT (id) DO NOTHING
+
+-- name: get_account
+SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at
+  FROM accounts
+ WHERE id = %(id)s
+   AND merchant_id = %(merchant_id)s
+
+-- name: credited_account
+SELECT id
+  FROM accounts
+ WHERE merchant_id = %(merchant_id)s
+   AND currency = %(currency)s
+ ORDER BY created_at, id
+ LIMIT 1
+
+-- name: lock_accounts
+-- In id order: every transaction queues for the same rows the same way round.
+-- NO KEY: a new payment's foreign-key check on an account need not wait.
+SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at
+  FROM accounts
+ WHERE id = ANY(%(ids)s)
+ ORDER BY id
+   FOR NO KEY UPDATE
+
+-- name: update_accounts
+-- Before the entries, which must continue up to what the accounts show.
+UPDATE accounts
+   SET balance = tip.balance, sequence = tip.sequence, head = tip.head
+  FROM unnest(%(ids)s::uuid[], %(balances)s::bigint[], %(sequences)s::bigint[],
+              %(heads)s::bytea[]) AS tip (id, balance, sequence, head)
+ WHERE accounts.id = tip.id
+
+-- name: add_transactions
+INSERT INTO ledger_transactions (id, payment_id, kind, posted_at)
+SELECT new.id, new.payment_id, new.kind, %(posted_at)s
+  FROM unnest(%(ids)s::uuid[], %(payment_ids)s::uuid[], %(kinds)s::text[])
+       AS new (id, payment_id, kind)
+
+-- name: add_entries
+INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
+SELECT new.account_id, new.sequence, new.transaction_id, new.amount, new.balance_after, new.hash
+  FROM unnest(%(account_ids)s::uuid[], %(sequences)s::bigint[], %(transaction_ids)s::uuid[],
+              %(amounts)s::bigint[], %(balances_after)s::bigint[], %(hashes)s::bytea[])
+       AS new (account_id, sequence, transaction_id, amount, balance_after, hash)

@@ -1,0 +1,58 @@
+-- name: add_payment
+INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description,
+                      idempotency_key, webhook_url)
+VALUES (%(id)s, %(merchant_id)s, %(account_id)s, %(amount)s, %(currency)s, %(source)s,
+        %(description)s, %(idempotency_key)s, %(webhook_url)s)
+RETURNING id, merchant_id, account_id, amount, currency, source, description, status,
+          idempotency_key, webhook_url, failure_reason, created_at, updated_at
+
+-- name: get_payment
+SELECT id, merchant_id, account_id, amount, currency, source, description, status,
+       idempotency_key, webhook_url, failure_reason, created_at, updated_at
+  FROM payments
+ WHERE id = %(id)s
+   AND merchant_id = %(merchant_id)s
+
+-- name: claim_payments
+-- SKIP LOCKED: settlers share the work instead of waiting for each other.
+WITH due AS (
+    SELECT id, due_at
+      FROM payments
+     WHERE status IN ('PENDING', 'PROCESSING')
+       AND due_at <= now() - %(overdue_by)s::interval
+     ORDER BY due_at, id
+     LIMIT %(limit)s
+       FOR NO KEY UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE payments
+       SET status = 'PROCESSING', attempt = payments.attempt + 1,
+           due_at = now() + %(lease)s::interval, updated_at = now()
+      FROM due
+     WHERE payments.id = due.id
+    RETURNING payments.id, payments.attempt, payments.faults, payments.account_id,
+              payments.amount, payments.currency, payments.source, due.due_at AS was_due_at
+)
+SELECT id, attempt, faults, account_id, amount, currency, source
+  FROM claimed
+ ORDER BY was_due_at, id
+
+-- name: hold_claims
+-- Only what is still ours; in id order, like every lock.
+SELECT payments.id
+  FROM payments
+  JOIN unnest(%(ids)s::uuid[], %(attempts)s::integer[]) AS claim (id, attempt)
+    ON claim.id = payments.id
+ WHERE payments.attempt = claim.attempt
+   AND payments.status = 'PROCESSING'
+ ORDER BY payments.id
+   FOR NO KEY UPDATE OF payments
+
+-- name: settle_payments
+UPDATE payments
+   SET status = settled.status, failure_reason = settled.failure_reason,
+       faults = settled.faults, updated_at = now(),
+       due_at = coalesce(now() + settled.retry_after, payments.due_at)
+  FROM unnest(%(ids)s::uuid[], %(statuses)s::text[], %(failure_reasons)s::text[],
+              %(faults)s::smallint[], %(retries_after)s::interval[])
+       AS settled (id, status, failure_reason, faults, retry_after)
+ WHERE payments.id = settled.id

@@ -1,0 +1,56 @@
+"""A transaction as the repositories see it: statements in, rows out, errors translated."""
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from psycopg import Connection
+from psycopg.rows import TupleRow, class_row
+
+from atomic_adapters.postgres.connections import translated
+from atomic_core.domain.errors import StorageRefused
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    connection: Connection[TupleRow]
+
+    def execute(self, statement: bytes, **parameters: object) -> int:
+        """Run a statement; return how many rows it touched."""
+        with translated():
+            return self.connection.execute(statement, parameters).rowcount
+
+    def rows(self, statement: bytes, **parameters: object) -> list[tuple[Any, ...]]:
+        """All rows of a statement. Binary, so that PostgreSQL need not print numbers."""
+        with translated():
+            return self.connection.execute(statement, parameters, binary=True).fetchall()
+
+    def one(self, statement: bytes, **parameters: object) -> tuple[Any, ...]:
+        """The row of a statement that always has one."""
+        row = self.row(statement, **parameters)
+        if row is None:
+            raise StorageRefused("a statement gave no row")
+        return row
+
+    def row(self, statement: bytes, **parameters: object) -> tuple[Any, ...] | None:
+        """The first row of a statement, or None."""
+        with translated():
+            return self.connection.execute(statement, parameters, binary=True).fetchone()
+
+    def all_of(self, kind: type[Row], statement: bytes, **parameters: object) -> list[Row]:
+        """All rows of a statement whose columns are named like the fields of `kind`."""
+        with translated(), self.connection.cursor(row_factory=class_row(kind)) as cursor:
+            return cursor.execute(statement, parameters, binary=True).fetchall()
+
+    def first_of(self, kind: type[Row], statement: bytes, **parameters: object) -> Row | None:
+        """The first row of such a statement, or None."""
+        rows = self.all_of(kind, statement, **parameters)
+        return rows[0] if rows else None
+
+    def one_of(self, kind: type[Row], statement: bytes, **parameters: object) -> Row:
+        """The row of such a statement that always has one."""
+        row = self.first_of(kind, statement, **parameters)
+        if row is None:
+            raise StorageRefused("a statement gave no row")
+        return row

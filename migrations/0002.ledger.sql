@@ -1,0 +1,158 @@
+-- The double-entry ledger, and the guards that refuse what the core must never do.
+-- depends: 0001.merchants
+
+CREATE TABLE accounts (
+    id             uuid        PRIMARY KEY,
+    -- NULL: a World account, the counterparty of all money from outside.
+    merchant_id    uuid        REFERENCES merchants (id),
+    name           text        NOT NULL CHECK (name <> ''),
+    currency       text        NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
+    allow_negative boolean     NOT NULL DEFAULT false,
+    -- Credits less debits, in minor units.
+    balance        bigint      NOT NULL DEFAULT 0,
+    -- The tip of the account's chain of entries.
+    sequence       bigint      NOT NULL DEFAULT 0,
+    head           bytea       NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT accounts_balance_in_bounds
+        CHECK (allow_negative OR balance BETWEEN 0 AND 9007199254740991),
+    CONSTRAINT accounts_only_world_goes_negative
+        CHECK (NOT allow_negative OR merchant_id IS NULL),
+    -- What a payment's account must agree with.
+    CONSTRAINT accounts_of_one_merchant_and_currency UNIQUE (id, merchant_id, currency)
+)
+-- Room on each page for new row versions: balances change in place, without touching an index.
+WITH (fillfactor = 50);
+
+CREATE UNIQUE INDEX accounts_one_world_per_currency
+    ON accounts (currency) WHERE merchant_id IS NULL;
+
+CREATE INDEX accounts_of_merchant
+    ON accounts (merchant_id, currency, created_at, id);
+
+CREATE TABLE ledger_transactions (
+    id         uuid        PRIMARY KEY,
+    payment_id uuid        NOT NULL,
+    kind       text        NOT NULL CHECK (kind IN ('payment')),
+    posted_at  timestamptz NOT NULL,
+    -- Behind the claim guard: no payment is ever posted twice.
+    CONSTRAINT ledger_transactions_once_per_payment UNIQUE (payment_id, kind)
+);
+
+CREATE TABLE entries (
+    account_id     uuid   NOT NULL REFERENCES accounts (id),
+    sequence       bigint NOT NULL CHECK (sequence > 0),
+    transaction_id uuid   NOT NULL REFERENCES ledger_transactions (id),
+    -- Credits are positive, debits negative.
+    amount         bigint NOT NULL CHECK (amount <> 0),
+    balance_after  bigint NOT NULL,
+    hash           bytea  NOT NULL CHECK (octet_length(hash) = 32),
+    PRIMARY KEY (account_id, sequence)
+);
+
+CREATE INDEX entries_of_transaction ON entries (transaction_id);
+
+-- The argument says why.
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% of % is refused: %', TG_OP, TG_TABLE_NAME, TG_ARGV[0]
+        USING ERRCODE = 'restrict_violation';
+END
+$$;
+
+CREATE TRIGGER entries_are_append_only
+    BEFORE UPDATE OR DELETE OR TRUNCATE ON entries
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('the books are append-only');
+
+CREATE TRIGGER ledger_transactions_are_append_only
+    BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_transactions
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('the books are append-only');
+
+CREATE TRIGGER accounts_are_kept
+    BEFORE DELETE OR TRUNCATE ON accounts
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('accounts are kept for ever');
+
+CREATE TRIGGER accounts_keep_their_identity
+    BEFORE UPDATE ON accounts
+    FOR EACH ROW
+    WHEN ((OLD.id, OLD.merchant_id, OLD.currency, OLD.allow_negative, OLD.created_at)
+          IS DISTINCT FROM
+          (NEW.id, NEW.merchant_id, NEW.currency, NEW.allow_negative, NEW.created_at))
+    EXECUTE FUNCTION refuse_change('only the balance and the name of an account may change');
+
+-- Entries come in whole, balanced transactions of one currency, each continuing its account's
+-- chain up to the tip that the account shows. One pass per statement, not per row.
+CREATE FUNCTION entries_must_balance() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    offender text;
+BEGIN
+    SELECT e.transaction_id INTO offender
+      FROM new_entries e
+      JOIN accounts a ON a.id = e.account_id
+     GROUP BY e.transaction_id
+    HAVING sum(e.amount) <> 0 OR count(*) < 2 OR min(a.currency) <> max(a.currency)
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'ledger transaction % does not balance', offender
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'entries_must_balance';
+    END IF;
+
+    SELECT format('%s#%s', n.account_id, n.sequence) INTO offender
+      FROM (SELECT e.account_id, e.sequence, e.amount, e.balance_after, e.hash,
+                   lag(e.sequence) OVER chain AS previous_sequence,
+                   lag(e.balance_after) OVER chain AS previous_balance,
+                   lead(e.sequence) OVER chain IS NULL AS is_last
+              FROM new_entries e
+            WINDOW chain AS (PARTITION BY e.account_id ORDER BY e.sequence)) n
+     WHERE n.sequence <> coalesce(n.previous_sequence + 1, n.sequence)
+        OR n.balance_after - n.amount <> CASE
+               WHEN n.previous_sequence IS NOT NULL THEN n.previous_balance
+               WHEN n.sequence = 1 THEN 0
+               -- NULL, and so refused below, where there is a gap.
+               ELSE (SELECT p.balance_after FROM entries p
+                      WHERE p.account_id = n.account_id AND p.sequence = n.sequence - 1)
+           END
+        OR (n.previous_sequence IS NULL AND n.sequence > 1 AND NOT EXISTS (
+               SELECT FROM entries p
+                WHERE p.account_id = n.account_id AND p.sequence = n.sequence - 1))
+        OR (n.is_last AND NOT EXISTS (
+               SELECT FROM accounts a
+                WHERE a.id = n.account_id AND a.sequence = n.sequence
+                  AND a.balance = n.balance_after AND a.head = n.hash))
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'entry % does not continue its account', offender
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'entries_must_balance';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER entries_must_balance
+    AFTER INSERT ON entries
+    REFERENCING NEW TABLE AS new_entries
+    FOR EACH STATEMENT EXECUTE FUNCTION entries_must_balance();
+
+-- The other half, when the transaction commits: a balance has an entry that explains it.
+CREATE FUNCTION account_must_follow_entries() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM accounts a
+      WHERE a.id = NEW.id
+        AND CASE WHEN a.sequence = 0
+                 THEN a.balance = 0 AND a.head = decode(repeat('00', 32), 'hex')
+                 ELSE EXISTS (SELECT FROM entries e
+                               WHERE e.account_id = a.id AND e.sequence = a.sequence
+                                 AND e.balance_after = a.balance AND e.hash = a.head)
+            END;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the balance of account % does not follow from its entries', NEW.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'account_must_follow_entries';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE CONSTRAINT TRIGGER account_must_follow_entries
+    AFTER INSERT OR UPDATE OF balance, sequence, head ON accounts
+    DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION account_must_follow_entries();

@@ -1,0 +1,52 @@
+-- Payments. A row that is PENDING or PROCESSING is also the queue entry of its own settlement.
+-- depends: 0002.ledger
+
+CREATE TABLE payments (
+    id              uuid        PRIMARY KEY,
+    merchant_id     uuid        NOT NULL,
+    account_id      uuid        NOT NULL,
+    amount          bigint      NOT NULL CHECK (amount BETWEEN 1 AND 9007199254740991),
+    currency        text        NOT NULL,
+    source          text        NOT NULL,
+    description     text        NOT NULL,
+    status          text        NOT NULL DEFAULT 'PENDING'
+                    CHECK (status IN ('PENDING', 'PROCESSING', 'SUCCESS', 'FAILED')),
+    failure_reason  text,
+    idempotency_key text,
+    webhook_url     text,
+    -- The fencing number of the latest claim: only its holder may settle.
+    attempt         integer     NOT NULL DEFAULT 0,
+    -- Passing faults of the card network so far.
+    faults          smallint    NOT NULL DEFAULT 0,
+    -- When it may be claimed: at once, when the lease ends, or after a back-off.
+    due_at          timestamptz NOT NULL DEFAULT now(),
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    updated_at      timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT payments_failed_has_reason
+        CHECK ((status = 'FAILED') = (failure_reason IS NOT NULL)),
+    -- The credited account is the merchant's own and of the payment's currency.
+    CONSTRAINT payments_account_of_merchant_and_currency
+        FOREIGN KEY (account_id, merchant_id, currency)
+        REFERENCES accounts (id, merchant_id, currency)
+);
+
+-- Open work only: it stays small however many payments are settled.
+CREATE INDEX payments_open ON payments (due_at, id)
+    WHERE status IN ('PENDING', 'PROCESSING');
+
+ALTER TABLE ledger_transactions
+    ADD CONSTRAINT ledger_transactions_of_payment
+    FOREIGN KEY (payment_id) REFERENCES payments (id);
+
+CREATE TRIGGER payments_settled_are_final
+    BEFORE UPDATE ON payments
+    FOR EACH ROW
+    WHEN (OLD.status IN ('SUCCESS', 'FAILED')
+          OR (OLD.id, OLD.merchant_id, OLD.account_id, OLD.amount, OLD.currency, OLD.created_at)
+             IS DISTINCT FROM
+             (NEW.id, NEW.merchant_id, NEW.account_id, NEW.amount, NEW.currency, NEW.created_at))
+    EXECUTE FUNCTION refuse_change('a settled payment, and what a payment is for, are final');
+
+CREATE TRIGGER payments_are_kept
+    BEFORE DELETE OR TRUNCATE ON payments
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('payments are kept for ever');

@@ -1,0 +1,12 @@
+"""Real PostgreSQL and Valkey from wheels (`atomic[embedded]`), for development and tests.
+
+The wheels' own server managers are not used: they keep global state, fixed time-outs and exit
+hooks, open up whole directory trees, and create a system user. Here the servers are plain
+children of this process, on Unix sockets only.
+"""
+
+from atomic_adapters.embedded.ground import EmbeddedServerError
+from atomic_adapters.embedded.postgres import EmbeddedPostgres
+from atomic_adapters.embedded.valkey import EmbeddedValkey
+
+__all__ = ["EmbeddedPostgres", "EmbeddedServerError", "EmbeddedValkey"]

@@ -1,0 +1,1 @@
+"""The web door: HTTP in, use cases called, JSON out. Everything under /api/v1."""

@@ -1,0 +1,110 @@
+"""Request bodies: strict JSON or nothing.
+
+Python's parser takes more than JSON (NaN, 1e400, repeated keys) and hands on what PostgreSQL
+refuses (NUL, lone surrogates). All of that ends here, as a 400.
+"""
+
+import json
+import math
+import re
+from typing import Any, Final, NoReturn
+
+from flask import request
+from gunicorn.http.errors import ParseException
+
+from atomic_core.domain.errors import ValidationFailed
+from atomic_web.errors import MalformedRequest, UnsupportedMediaType
+from atomic_web.responses import JSON
+
+MAX_NESTING: Final = 16
+"""Nothing in this API nests; what comes deeper than this has no honest purpose."""
+
+MAX_DIGITS: Final = 40
+"""Enough that a number that is merely too large for its field is refused by its field."""
+
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+
+
+def read_object() -> dict[str, Any]:
+    """The body as a JSON object.
+
+    Raises UnsupportedMediaType, PayloadTooLarge, MalformedRequest for what is not JSON and
+    ValidationFailed for JSON that cannot be taken.
+    """
+    _check_media_type()
+    try:
+        # Not cached: the parsed value is all that anybody needs.
+        raw = request.get_data(cache=False)
+    except ParseException as error:
+        # gunicorn's word for a broken chunk, met while reading.
+        raise MalformedRequest("The body's framing is broken.") from error
+    value = _parse(raw)
+    if not isinstance(value, dict):
+        raise ValidationFailed("The body must be a JSON object.")
+    _check_strings(value)
+    return value
+
+
+def _check_media_type() -> None:
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    encoding = request.headers.get("Content-Encoding", "identity").lower()
+    if request.mimetype != JSON or charset != "utf-8" or encoding != "identity":
+        raise UnsupportedMediaType
+
+
+def _parse(raw: bytes) -> Any:
+    try:
+        return json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_without_repeats,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_bounded,
+        )
+    except UnicodeDecodeError as error:
+        raise MalformedRequest("The body is not UTF-8.") from error
+    except RecursionError as error:
+        raise MalformedRequest("The body is nested too deeply.") from error
+    except ValueError as error:
+        raise MalformedRequest("The body is not JSON.") from error
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise MalformedRequest("The body names a member twice.")
+    return members
+
+
+def _refuse_constant(_name: str) -> NoReturn:
+    raise MalformedRequest("NaN and Infinity are not JSON.")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise MalformedRequest("A number is out of range.")
+    return number
+
+
+def _bounded(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise MalformedRequest("A number is out of range.")
+    return int(text)
+
+
+def _check_strings(body: dict[str, Any]) -> None:
+    """Walk with a list, not by recursion: the caller chooses how deep it goes."""
+    waiting: list[tuple[int, Any]] = [(1, body)]
+    while waiting:
+        depth, value = waiting.pop()
+        if isinstance(value, str):
+            if _UNSTORABLE.search(value):
+                raise ValidationFailed("Text may hold neither U+0000 nor lone surrogates.")
+        elif isinstance(value, dict | list):
+            if depth > MAX_NESTING:
+                raise MalformedRequest("The body is nested too deeply.")
+            if isinstance(value, dict):
+                waiting.extend((depth + 1, name) for name in value)
+                value = value.values()
+            waiting.extend((depth + 1, member) for member in value)

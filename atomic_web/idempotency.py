@@ -1,0 +1,73 @@
+"""The Idempotency-Key header, after draft-ietf-httpapi-idempotency-key-header."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from flask import Response, request
+
+from atomic_core.domain.errors import ValidationFailed
+from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
+from atomic_core.use_cases.idempotency import Command
+from atomic_web.context import door, visit
+from atomic_web.responses import stored_response
+
+HEADER: Final = "Idempotency-Key"
+REPLAYED: Final = "Idempotent-Replayed"
+
+Order = TypeVar("Order")
+Result = TypeVar("Result")
+
+# WSGI joins repeated headers with a comma, so a bare key may not hold one. Inside quotes only
+# a quote and a backslash are escaped (RFC 9651, 3.3.3).
+_BARE: Final = re.compile(r"[\x21\x23-\x2b\x2d-\x7e][\x21-\x2b\x2d-\x7e]{0,254}")
+_QUOTED: Final = re.compile(r'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"')
+_ESCAPED: Final = re.compile(r'\\(["\\])')
+
+
+def read_key() -> str | None:
+    """The caller's key, None if there is none. Raises ValidationFailed."""
+    header = request.headers.get(HEADER)
+    if header is None:
+        return None
+    if _BARE.fullmatch(header):
+        return header
+    quoted = _QUOTED.fullmatch(header)
+    if quoted:
+        return _ESCAPED.sub(r"\1", quoted[1])
+    expected = "Must be one key of 1 to 255 visible ASCII characters; with a comma, in quotes."
+    raise ValidationFailed(details={HEADER: [expected]})
+
+
+def fingerprint(method: str, path: str, content: dict[str, Any]) -> bytes:
+    """SHA-256 of the request with its JSON in canonical form: spaces and order do not count."""
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(f"{method} {path}\n{canonical}".encode()).digest()
+
+
+def perform(
+    key: str | None,
+    command: Command[Order, Result],
+    order: Order,
+    render: Callable[[Result], StoredResponse],
+    content: dict[str, Any],
+) -> Response:
+    """Do the command, once per key if there is one. `content` is the body as it was sent."""
+    if key is None:
+        return stored_response(render(command(order)))
+    application, settings = door().application, door().settings
+    wanted = IdempotentRequest(
+        merchant_id=visit().merchant_id,
+        key=key,
+        method=request.method,
+        path=request.path,
+        fingerprint=fingerprint(request.method, request.path, content),
+        keep_for=settings.idempotency_retention,
+    )
+    answer = application.perform_once(wanted, command, order, render)
+    response = stored_response(answer.response)
+    if answer.replayed:
+        response.headers[REPLAYED] = "true"
+    return response

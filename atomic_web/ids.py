@@ -1,0 +1,34 @@
+"""Ids as they appear on the wire."""
+
+from uuid import UUID
+
+from flask import request
+
+from atomic_core.domain.errors import ValidationFailed
+
+
+def canonical_uuid(text: str) -> UUID | None:
+    """The UUID if it is in its one canonical spelling: lower case, with hyphens, nothing else.
+
+    One id, one spelling: otherwise the same thing could be asked for under several names.
+    """
+    try:
+        id = UUID(text)
+    except ValueError:
+        return None
+    return id if str(id) == text else None
+
+
+def path_id(text: str) -> UUID:
+    """An id from the path. Raises ValidationFailed."""
+    id = canonical_uuid(text)
+    if id is None:
+        raise ValidationFailed(details={"id": ["Must be a UUID in lower case with hyphens."]})
+    return id
+
+
+def refuse_query() -> None:
+    """No endpoint takes query parameters. Raises ValidationFailed if there are any, rather than
+    let a caller believe that one had an effect."""
+    if request.args:
+        raise ValidationFailed(details={"query": ["This endpoint takes no query parameters."]})

@@ -1,0 +1,123 @@
+"""Limits on how often one may ask, told in the words of draft-ietf-httpapi-ratelimit-headers."""
+
+import ipaddress
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from flask import Response, request
+
+from atomic_core.domain.errors import RateLimited
+from atomic_core.ports.outside import RateLimit, RateLimiterUnavailable, RateState
+from atomic_web import metrics
+from atomic_web.auth import Access
+from atomic_web.context import door, visit
+from atomic_web.errors import ServiceUnavailable
+
+GLOBAL: Final = "global"
+
+LOG_EVERY_SECONDS: Final = 1.0
+"""A limiter that is down must not fill the log: the metric counts every time."""
+
+NO_ADDRESS: Final = "local"
+"""The subject of callers on a Unix socket: they have no address, and share one window."""
+
+log = structlog.get_logger(__name__)
+
+
+class _Seldom:
+    """True at most once per LOG_EVERY_SECONDS."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        with self._lock:
+            if now < self._next:
+                return False
+            self._next = now + LOG_EVERY_SECONDS
+            return True
+
+
+_time_to_log = _Seldom()
+
+
+def count_request(access: Access) -> None:
+    """Count this request against all its limits at once.
+
+    Raises RateLimited. When counting is impossible the request passes, unless the settings say
+    to refuse: then ServiceUnavailable. A route that asks for no key passes even so.
+    """
+    limits = _limits(access)
+    if not limits:
+        return
+    try:
+        states = door().application.rate_limiter.count(limits)
+    except RateLimiterUnavailable as error:
+        metrics.RATE_LIMITER_UNAVAILABLE.inc()
+        if _time_to_log():
+            log.warning("rate_limiter_unavailable", reason=str(error))
+        if access.authenticated and not door().settings.rate_limit_passes_on_failure:
+            raise ServiceUnavailable from error
+        return
+    visit().rates = states
+    if any(state.exceeded for state in states):
+        raise RateLimited
+
+
+def show_limits(response: Response) -> Response:
+    rates = visit().rates
+    if rates:
+        response.headers["RateLimit-Policy"] = _policies(rates)
+        response.headers["RateLimit"] = _remainders(rates)
+    return response
+
+
+def client_subject(address: str | None) -> str:
+    """Whom an address stands for.
+
+    An IPv6 customer is given at least a /64, so that is what counts: single addresses would
+    give everybody 2^64 windows. An IPv4 address is the same whichever way it is written.
+    """
+    if not address:
+        return NO_ADDRESS
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:64]  # a proxy's own word for somebody, such as `unknown`
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped:
+            return str(ip.ipv4_mapped)
+        return str(ipaddress.ip_network((int(ip) >> 64 << 64, 64)))
+    return str(ip)
+
+
+def _limits(access: Access) -> list[RateLimit]:
+    subjects: list[tuple[str, str]] = []
+    if access.limited:
+        subjects.append((GLOBAL, client_subject(request.remote_addr)))
+    caller = visit().caller
+    if access.limit and caller:
+        subjects.append((access.limit, str(caller.merchant_id)))
+    windows = door().settings.rate_limits
+    limits: list[RateLimit] = []
+    for name, subject in subjects:
+        window = windows[name]
+        if window is not None:
+            limits.append(RateLimit(name, window.quota, window.seconds, subject))
+    return limits
+
+
+def _policies(states: Sequence[RateState]) -> str:
+    limits = (state.limit for state in states)
+    return ", ".join(f'"{limit.name}";q={limit.quota};w={limit.window}' for limit in limits)
+
+
+def _remainders(states: Sequence[RateState]) -> str:
+    return ", ".join(
+        f'"{state.limit.name}";r={state.remaining};t={state.reset}' for state in states
+    )

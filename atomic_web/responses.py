@@ -1,0 +1,58 @@
+"""The envelope around every answer, and the bytes it becomes."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+from flask import Response
+
+from atomic_core.domain.errors import Details
+from atomic_core.domain.idempotency import StoredResponse
+from atomic_web.context import door, visit
+
+JSON: Final = "application/json"
+
+
+class JsonResponse(Response):
+    """Says JSON unless told otherwise, in the answers that Flask makes by itself too."""
+
+    default_mimetype = JSON
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC with exactly milliseconds: `2026-11-22T15:30:13.153Z`."""
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.removesuffix("+00:00") + "Z"
+
+
+def envelope(data: object) -> bytes:
+    return orjson.dumps({"success": True, "data": data, "meta": _meta()})
+
+
+def error_envelope(code: str, message: str, details: Details | None = None) -> bytes:
+    error: dict[str, Any] = {"code": code, "message": message}
+    if details:
+        error["details"] = details
+    return orjson.dumps({"success": False, "error": error, "meta": _meta()})
+
+
+def ok(data: object) -> Response:
+    return json_response(envelope(data), 200)
+
+
+def json_response(body: bytes, status: int) -> Response:
+    return JsonResponse(body, status, mimetype=JSON)
+
+
+def stored_response(stored: StoredResponse) -> Response:
+    response = json_response(stored.body, stored.status)
+    if stored.location is not None:
+        response.headers["Location"] = stored.location
+    return response
+
+
+def _meta() -> dict[str, str]:
+    return {
+        "timestamp": timestamp(door().application.clock.now()),
+        "requestId": visit().request_id,
+    }

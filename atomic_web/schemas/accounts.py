@@ -1,0 +1,28 @@
+"""Accounts on the wire (api.md)."""
+
+from typing import Final
+
+from marshmallow import Schema, fields, validate
+
+from atomic_web.schemas.fields import RequestSchema, Timestamp, check_currency
+
+MAX_NAME: Final = 200
+
+
+class NewAccountSchema(RequestSchema):
+    """The body of POST /accounts."""
+
+    name = fields.String(required=True, validate=validate.Length(1, MAX_NAME))
+    currency = fields.String(required=True, validate=check_currency)
+
+
+class AccountSchema(Schema):
+    """An account, on its way out. `balance` is in minor units of its currency."""
+
+    id = fields.UUID()
+    merchant_id = fields.UUID(data_key="merchantId")
+    name = fields.String()
+    currency = fields.String()
+    balance = fields.Integer()
+    allow_negative = fields.Boolean(data_key="allowNegative")
+    created_at = Timestamp(data_key="createdAt")

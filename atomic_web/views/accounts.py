@@ -1,0 +1,46 @@
+"""POST and GET /accounts."""
+
+from typing import Final
+
+from flask import Blueprint, Response, url_for
+
+from atomic_core.domain.idempotency import StoredResponse
+from atomic_core.domain.ledger import Account
+from atomic_core.use_cases.ledger import NewAccount
+from atomic_web.auth import authenticated
+from atomic_web.body import read_object
+from atomic_web.context import door, visit
+from atomic_web.idempotency import perform, read_key
+from atomic_web.ids import path_id, refuse_query
+from atomic_web.responses import envelope, ok
+from atomic_web.schemas.accounts import AccountSchema, NewAccountSchema
+
+views = Blueprint("accounts", __name__, url_prefix="/accounts")
+
+_asked: Final = NewAccountSchema()
+_shown: Final = AccountSchema()
+
+
+@views.post("")
+@authenticated(limit="accounts")
+def create() -> Response:
+    content = read_object()
+    refuse_query()
+    asked = _asked.read(content)
+    key = read_key()
+    order = NewAccount(visit().merchant_id, asked["name"], asked["currency"])
+    return perform(key, door().application.open_account, order, _opened, content)
+
+
+@views.get("/<id>")
+@authenticated()
+def show(id: str) -> Response:
+    account_id = path_id(id)
+    refuse_query()
+    account = door().application.get_account(visit().merchant_id, account_id)
+    return ok(_shown.dump(account))
+
+
+def _opened(account: Account) -> StoredResponse:
+    location = url_for("accounts.show", id=account.id)
+    return StoredResponse(201, envelope(_shown.dump(account)), location)

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-_RANDOM_BITS: Final = 74
 _VERSION_7: Final = 0x7 << 76
 _VARIANT: Final = 0b10 << 62
 
@@ -20,11 +19,12 @@ class SystemClock:
 
 class SystemIds:
     def new_id(self) -> UUID:
-        """A version 7 UUID (RFC 9562): milliseconds first, then 74 random bits."""
-        milliseconds = time.time_ns() // 1_000_000
-        random = secrets.randbits(_RANDOM_BITS)
-        high, low = random >> 62, random & (1 << 62) - 1
-        return UUID(int=milliseconds << 80 | _VERSION_7 | high << 64 | _VARIANT | low)
+        """A version 7 UUID (RFC 9562, method 3): 48 bits of milliseconds, 12 bits of their
+        fraction, so that ids made one after the other sort that way, and 62 random bits."""
+        milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
+        fraction = (nanoseconds << 12) // 1_000_000
+        random = secrets.randbits(62)
+        return UUID(int=milliseconds << 80 | _VERSION_7 | fraction << 64 | _VARIANT | random)
 
     def new_secret(self) -> str:
         return secrets.token_hex(24)

@@ -104,21 +104,18 @@ BEGIN
                    lead(e.sequence) OVER chain IS NULL AS is_last
               FROM new_entries e
             WINDOW chain AS (PARTITION BY e.account_id ORDER BY e.sequence)) n
+     -- Scalar subqueries, not EXISTS: those the planner may answer by reading a whole table.
      WHERE n.sequence <> coalesce(n.previous_sequence + 1, n.sequence)
-        OR n.balance_after - n.amount <> CASE
+        OR n.balance_after - n.amount IS DISTINCT FROM CASE
                WHEN n.previous_sequence IS NOT NULL THEN n.previous_balance
                WHEN n.sequence = 1 THEN 0
-               -- NULL, and so refused below, where there is a gap.
                ELSE (SELECT p.balance_after FROM entries p
                       WHERE p.account_id = n.account_id AND p.sequence = n.sequence - 1)
            END
-        OR (n.previous_sequence IS NULL AND n.sequence > 1 AND NOT EXISTS (
-               SELECT FROM entries p
-                WHERE p.account_id = n.account_id AND p.sequence = n.sequence - 1))
-        OR (n.is_last AND NOT EXISTS (
-               SELECT FROM accounts a
-                WHERE a.id = n.account_id AND a.sequence = n.sequence
-                  AND a.balance = n.balance_after AND a.head = n.hash))
+        OR n.is_last AND (SELECT (a.sequence, a.balance, a.head)
+                                 = (n.sequence, n.balance_after, n.hash)
+                            FROM accounts a
+                           WHERE a.id = n.account_id) IS NOT TRUE
      LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'entry % does not continue its account', offender

@@ -54,29 +54,54 @@ class MemoryLedger:
     session: Session
 
     def record(self, posted: Posted) -> None:
-        tables = self.session.tables
+        self._check_balanced(posted)
+        self._add_transactions(posted)
+        self._add_entries(posted)
+        self._update_accounts(posted)
+
+    def check(self) -> LedgerReport:
+        return check_books(self.session.tables)
+
+    def _check_balanced(self, posted: Posted) -> None:
         sums = Counter[UUID]()
         for entry in posted.entries:
             sums[entry.transaction_id] += entry.amount
-        if any(sums.values()) or sums.keys() != {row.id for row in posted.transactions}:
-            raise StorageRefused("a ledger transaction does not balance")
+        if any(sums.values()):
+            raise StorageRefused("entries_must_balance")
+
+    def _add_transactions(self, posted: Posted) -> None:
+        tables = self.session.tables
         for row in posted.transactions:
             once = (row.payment_id, row.kind)
             if once in tables.posted.rows or row.id in tables.transactions.rows:
                 raise StorageRefused("ledger_transactions_once_per_payment")
+            if row.payment_id not in tables.payments.rows:
+                raise StorageRefused("ledger_transactions_of_payment")
             tables.posted.put(once, row.id)
             tables.transactions.put(row.id, row)
+
+    def _add_entries(self, posted: Posted) -> None:
+        tables = self.session.tables
         for entry in posted.entries:
             place = (entry.account_id, entry.sequence)
-            if place in tables.entries.rows:
-                raise StorageRefused("entries_pkey")
+            before = tables.entries.rows.get((entry.account_id, entry.sequence - 1))
+            first = entry.sequence == 1
+            continues = first or before is not None
+            balance = before.balance_after if before else 0
+            follows = continues and entry.balance_after == balance + entry.amount
+            known = entry.transaction_id in tables.transactions.rows
+            if place in tables.entries.rows or not follows or not known:
+                raise StorageRefused("entries_must_balance")
             tables.entries.put(place, entry)
+
+    def _update_accounts(self, posted: Posted) -> None:
+        tables = self.session.tables
         for account in posted.accounts:
             low, high = account.bounds
             last = tables.entries.rows.get((account.id, account.sequence))
-            if not low <= account.balance <= high or last is None or last.hash != account.head:
-                raise StorageRefused("an account does not follow from its entries")
+            tip = (account.balance, account.head)
+            if last is None or (last.balance_after, last.hash) != tip:
+                raise StorageRefused("account_must_follow_entries")
+            if not low <= account.balance <= high:
+                raise StorageRefused("accounts_balance_in_bounds")
             tables.accounts.put(account.id, account)
-
-    def check(self) -> LedgerReport:
-        return check_books(self.session.tables)

@@ -16,8 +16,12 @@ class MemoryPayments:
 
     def add(self, id: UUID, account_id: UUID, order: NewPayment) -> Payment:
         tables = self.session.tables
-        if id in tables.payments.rows or account_id not in tables.accounts.rows:
-            raise StorageRefused("payments_pkey, payments_account_id_fkey")
+        account = tables.accounts.rows.get(account_id)
+        whose = account and (account.merchant_id, account.currency)
+        if whose != (order.merchant_id, order.money.currency):
+            raise StorageRefused("payments_account_of_merchant_and_currency")
+        if id in tables.payments.rows:
+            raise StorageRefused("payments_pkey")
         now = tables.clock.now()
         payment = Payment(
             id=id,
@@ -93,6 +97,7 @@ class MemoryPayments:
                 failure_reason=settlement.failure_reason,
                 updated_at=now,
             )
-            due_at = now + settlement.retry_after if settlement.retry_after else row.due_at
+            retry_after = settlement.retry_after
+            due_at = row.due_at if retry_after is None else now + retry_after
             settled = replace(row, payment=payment, faults=settlement.faults, due_at=due_at)
             tables.payments.put(settlement.payment_id, settled)

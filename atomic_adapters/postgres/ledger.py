@@ -89,16 +89,13 @@ class PostgresLedger:
         )
 
     def _add_entries(self, posted: Posted) -> None:
-        # zip(*) turns rows into columns; every column has the length of the batch.
-        transaction_ids, account_ids, sequences, amounts, balances, hashes = zip(
-            *posted.entries, strict=True
-        )
+        entries = posted.entries
         self.session.execute(
             _SQL["add_entries"],
-            transaction_ids=list(transaction_ids),
-            account_ids=list(account_ids),
-            sequences=list(sequences),
-            amounts=list(amounts),
-            balances_after=list(balances),
-            hashes=list(hashes),
+            transaction_ids=[entry.transaction_id for entry in entries],
+            account_ids=[entry.account_id for entry in entries],
+            sequences=[entry.sequence for entry in entries],
+            amounts=[entry.amount for entry in entries],
+            balances_after=[entry.balance_after for entry in entries],
+            hashes=[entry.hash for entry in entries],
         )

@@ -28,7 +28,7 @@ SELECT id
 -- NO KEY: a new payment's foreign-key check on an account need not wait.
 SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at
   FROM accounts
- WHERE id = ANY(%(ids)s)
+ WHERE id = ANY(%(ids)b)
  ORDER BY id
    FOR NO KEY UPDATE
 
@@ -36,19 +36,19 @@ SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head,
 -- Before the entries, which must continue up to what the accounts show.
 UPDATE accounts
    SET balance = tip.balance, sequence = tip.sequence, head = tip.head
-  FROM unnest(%(ids)s::uuid[], %(balances)s::bigint[], %(sequences)s::bigint[],
-              %(heads)s::bytea[]) AS tip (id, balance, sequence, head)
+  FROM unnest(%(ids)b::uuid[], %(balances)b::bigint[], %(sequences)b::bigint[],
+              %(heads)b::bytea[]) AS tip (id, balance, sequence, head)
  WHERE accounts.id = tip.id
 
 -- name: add_transactions
 INSERT INTO ledger_transactions (id, payment_id, kind, posted_at)
 SELECT new.id, new.payment_id, new.kind, %(posted_at)s
-  FROM unnest(%(ids)s::uuid[], %(payment_ids)s::uuid[], %(kinds)s::text[])
+  FROM unnest(%(ids)b::uuid[], %(payment_ids)b::uuid[], %(kinds)b::text[])
        AS new (id, payment_id, kind)
 
 -- name: add_entries
 INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
 SELECT new.account_id, new.sequence, new.transaction_id, new.amount, new.balance_after, new.hash
-  FROM unnest(%(account_ids)s::uuid[], %(sequences)s::bigint[], %(transaction_ids)s::uuid[],
-              %(amounts)s::bigint[], %(balances_after)s::bigint[], %(hashes)s::bytea[])
+  FROM unnest(%(account_ids)b::uuid[], %(sequences)b::bigint[], %(transaction_ids)b::uuid[],
+              %(amounts)b::bigint[], %(balances_after)b::bigint[], %(hashes)b::bytea[])
        AS new (account_id, sequence, transaction_id, amount, balance_after, hash)

@@ -40,7 +40,7 @@ SELECT id, attempt, faults, account_id, amount, currency, source
 -- Only what is still ours; in id order, like every lock.
 SELECT payments.id
   FROM payments
-  JOIN unnest(%(ids)s::uuid[], %(attempts)s::integer[]) AS claim (id, attempt)
+  JOIN unnest(%(ids)b::uuid[], %(attempts)b::integer[]) AS claim (id, attempt)
     ON claim.id = payments.id
  WHERE payments.attempt = claim.attempt
    AND payments.status = 'PROCESSING'
@@ -52,7 +52,7 @@ UPDATE payments
    SET status = settled.status, failure_reason = settled.failure_reason,
        faults = settled.faults, updated_at = now(),
        due_at = coalesce(now() + settled.retry_after, payments.due_at)
-  FROM unnest(%(ids)s::uuid[], %(statuses)s::text[], %(failure_reasons)s::text[],
-              %(faults)s::smallint[], %(retries_after)s::interval[])
+  FROM unnest(%(ids)b::uuid[], %(statuses)b::text[], %(failure_reasons)b::text[],
+              %(faults)b::smallint[], %(retries_after)b::interval[])
        AS settled (id, status, failure_reason, faults, retry_after)
  WHERE payments.id = settled.id

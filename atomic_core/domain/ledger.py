@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Final, NamedTuple
 from uuid import UUID, uuid5
 
@@ -35,6 +36,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _CANONICAL_ENTRY: Final = struct.Struct(">16sq16sqqq")
 
 
+@cache
 def world_account_id(currency: str) -> UUID:
     """The id of a currency's World account, the counterparty of all money from outside.
 

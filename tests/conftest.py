@@ -1,0 +1,130 @@
+"""Real servers for the tests that want them, one pair per test process."""
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from redis import Redis
+
+from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
+from atomic_adapters.memory import MemoryStore
+from atomic_adapters.postgres import PostgresStore
+from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.postgres.migrations import Migrator
+from atomic_adapters.settings import Settings
+from atomic_adapters.system import SystemClock
+from support import MemoryBooks, PostgresBooks, Store
+
+ENVIRON = {"ATOMIC_ENV": "test", "LOCK_TIMEOUT_SECONDS": "3", "LOG_LEVEL": "warning"}
+
+_EMPTY = """
+SET session_replication_role = replica;
+TRUNCATE entries, ledger_transactions, payments, accounts, api_keys, merchants, idempotency_keys
+"""
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Path]:
+    """A short path: sockets live here."""
+    path = Path(tempfile.mkdtemp(prefix="atomic-"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def postgres(scratch: Path) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL 18 that does not wait for the disk; its databases die with it."""
+    server = EmbeddedPostgres.start(scratch / "postgres", durable=False)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: EmbeddedPostgres) -> str:
+    """The name of a migrated database that nobody writes to."""
+    Migrator(postgres.create_database("template_atomic")).up()
+    return "template_atomic"
+
+
+@pytest.fixture(scope="session")
+def shared_database_url(postgres: EmbeddedPostgres, migrated: str) -> str:
+    return postgres.create_database("atomic", template=migrated)
+
+
+@pytest.fixture
+def database_url(shared_database_url: str) -> str:
+    """A migrated database, empty for this test."""
+    with psycopg.connect(shared_database_url, autocommit=True) as connection:
+        connection.execute(_EMPTY)
+    return shared_database_url
+
+
+@pytest.fixture
+def own_database(
+    postgres: EmbeddedPostgres,
+) -> Iterator[Callable[..., str]]:
+    """Make a database of this test's own, migrated or not."""
+    made: list[str] = []
+
+    def create(template: str | None = None) -> str:
+        made.append(f"own_{secrets.token_hex(6)}")
+        return postgres.create_database(made[-1], template=template)
+
+    yield create
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        for name in made:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(scope="session")
+def valkey_server(scratch: Path) -> Iterator[EmbeddedValkey]:
+    server = EmbeddedValkey.start(scratch / "valkey")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def valkey(valkey_server: EmbeddedValkey) -> Iterator[Redis]:
+    """A client of an empty Valkey."""
+    redis = Redis.from_url(valkey_server.url)
+    redis.flushall()
+    yield redis
+    redis.close()
+
+
+@pytest.fixture
+def settings_for() -> Callable[..., Settings]:
+    """Settings for a database (and a Redis), with any variable changed."""
+
+    def make(
+        database_url: str = "postgresql:///nowhere",
+        redis_url: str = "redis://localhost:1",
+        **changed: str,
+    ) -> Settings:
+        urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+        return Settings.from_environ(ENVIRON | urls | changed)
+
+    return make
+
+
+@pytest.fixture
+def memory_store() -> Store:
+    store = MemoryStore(SystemClock())
+    return Store(store.begin, MemoryBooks(store.tables))
+
+
+@pytest.fixture
+def postgres_store(database_url: str, settings_for: Callable[..., Settings]) -> Iterator[Store]:
+    store = PostgresStore(Connections(settings_for(database_url)))
+    yield Store(store.begin, PostgresBooks(database_url))
+    store.close()
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """A store of either kind: what is asked of one is asked of the other."""
+    return request.getfixturevalue(f"{request.param}_store")

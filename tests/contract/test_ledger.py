@@ -1,0 +1,167 @@
+"""Accounts and the books, on both stores."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from atomic_core.domain.errors import StorageRefused
+from atomic_core.domain.ledger import Kind, Leg, Posted, Posting, post, world_account_id
+from atomic_core.ports.unit_of_work import UnitOfWork
+from support import IDS, Store, add_merchant, open_account, order
+
+AT = datetime(2026, 11, 22, 15, 30, 13, 153_001, tzinfo=UTC)
+WORLD = world_account_id("USD")
+
+
+def add_payment(store: Store, merchant_id: UUID, account_id: UUID) -> UUID:
+    payment_id = IDS.new_id()
+    with store.begin() as work:
+        work.payments.add(payment_id, account_id, order(merchant_id))
+        work.commit()
+    return payment_id
+
+
+def posted(work: UnitOfWork, account_id: UUID, payment_id: UUID, amount: int = 5_000) -> Posted:
+    accounts = work.accounts.lock([WORLD, account_id])
+    legs = (Leg(WORLD, -amount), Leg(account_id, amount))
+    return post(accounts, [Posting(IDS.new_id(), payment_id, Kind.PAYMENT, legs)], AT)
+
+
+@pytest.fixture
+def merchant_id(store: Store) -> UUID:
+    return add_merchant(store.begin)
+
+
+@pytest.fixture
+def account_id(store: Store, merchant_id: UUID) -> UUID:
+    return open_account(store.begin, merchant_id)
+
+
+def test_an_account_opens_at_zero_together_with_its_world(
+    store: Store, merchant_id: UUID, account_id: UUID
+) -> None:
+    with store.begin() as work:
+        accounts = work.accounts.lock([account_id, WORLD])
+        assert work.accounts.get(merchant_id, account_id) == accounts[account_id]
+    mine, world = accounts[account_id], accounts[WORLD]
+    assert (mine.balance, mine.sequence, mine.head) == (0, 0, bytes(32))
+    assert (mine.currency, mine.allow_negative) == ("USD", False)
+    assert (world.merchant_id, world.allow_negative, world.name) == (None, True, "World USD")
+
+
+def test_opening_a_world_twice_changes_nothing(store: Store, account_id: UUID) -> None:
+    with store.begin() as work:
+        before = work.accounts.lock([WORLD])
+        work.accounts.open_world("USD")
+        work.commit()
+    with store.begin() as work:
+        assert work.accounts.lock([WORLD]) == before
+
+
+def test_an_account_of_another_merchant_is_not_there(store: Store, account_id: UUID) -> None:
+    other = add_merchant(store.begin)
+    with store.begin() as work:
+        assert work.accounts.get(other, account_id) is None
+        assert work.accounts.get(other, WORLD) is None
+
+
+def test_payments_credit_the_first_account_of_their_currency(
+    store: Store, merchant_id: UUID, account_id: UUID
+) -> None:
+    euro = open_account(store.begin, merchant_id, "EUR")
+    open_account(store.begin, merchant_id, "USD")
+    with store.begin() as work:
+        assert work.accounts.credited(merchant_id, "USD") == account_id
+        assert work.accounts.credited(merchant_id, "EUR") == euro
+        assert work.accounts.credited(merchant_id, "INR") is None
+        assert work.accounts.credited(IDS.new_id(), "USD") is None
+
+
+def test_an_account_for_nobody_is_refused(store: Store) -> None:
+    with pytest.raises(StorageRefused), store.begin() as work:
+        work.accounts.open(IDS.new_id(), IDS.new_id(), "Nobody", "USD")
+        work.commit()
+
+
+def test_locking_leaves_out_what_does_not_exist(store: Store, account_id: UUID) -> None:
+    with store.begin() as work:
+        assert set(work.accounts.lock([IDS.new_id(), account_id])) == {account_id}
+        assert work.accounts.lock([]) == {}
+
+
+def test_a_recorded_batch_moves_the_balances(
+    store: Store, merchant_id: UUID, account_id: UUID
+) -> None:
+    first, second = (add_payment(store, merchant_id, account_id) for _ in range(2))
+    for payment_id in (first, second):
+        with store.begin() as work:
+            work.ledger.record(posted(work, account_id, payment_id))
+            work.commit()
+    with store.begin() as work:
+        accounts = work.accounts.lock([account_id, WORLD])
+    assert (accounts[account_id].balance, accounts[account_id].sequence) == (10_000, 2)
+    assert (accounts[WORLD].balance, accounts[WORLD].sequence) == (-10_000, 2)
+    with store.begin() as work:
+        report = work.ledger.check()
+    assert (report.accounts, report.transactions, report.entries) == (2, 2, 4)
+
+
+def test_an_empty_batch_records_nothing(store: Store) -> None:
+    with store.begin() as work:
+        work.ledger.record(post({}, [], AT))
+        work.commit()
+    with store.begin() as work:
+        assert work.ledger.check().transactions == 0
+
+
+def test_a_payment_is_never_posted_twice(store: Store, merchant_id: UUID, account_id: UUID) -> None:
+    payment_id = add_payment(store, merchant_id, account_id)
+    with store.begin() as work:
+        work.ledger.record(posted(work, account_id, payment_id))
+        work.commit()
+    with pytest.raises(StorageRefused, match="once_per_payment"), store.begin() as work:
+        work.ledger.record(posted(work, account_id, payment_id))
+        work.commit()
+    with store.begin() as work:
+        assert work.accounts.lock([account_id])[account_id].balance == 5_000
+
+
+@pytest.mark.parametrize("falsify", ["unbalanced", "stale", "overdrawn", "without its entries"])
+def test_a_batch_that_breaks_the_books_is_refused(
+    store: Store, merchant_id: UUID, account_id: UUID, falsify: str
+) -> None:
+    payment_id = add_payment(store, merchant_id, account_id)
+    with pytest.raises(StorageRefused), store.begin() as work:
+        batch = posted(work, account_id, payment_id)
+        work.ledger.record(_falsified(batch, falsify))
+        work.commit()
+    with store.begin() as work:
+        assert work.accounts.lock([account_id])[account_id].balance == 0
+    with store.begin() as work:
+        assert work.ledger.check().entries == 0
+
+
+def _falsified(batch: Posted, how: str) -> Posted:
+    match how:
+        case "unbalanced":
+            first, second = batch.entries
+            wrong = second._replace(amount=4_999, balance_after=4_999)
+            accounts = [
+                replace(a, balance=4_999 if a.merchant_id else -5_000) for a in batch.accounts
+            ]
+            return replace(batch, entries=[first, wrong], accounts=accounts)
+        case "stale":
+            entries = [entry._replace(sequence=7) for entry in batch.entries]
+            accounts = [replace(account, sequence=7) for account in batch.accounts]
+            return replace(batch, entries=entries, accounts=accounts)
+        case "overdrawn":
+            entries = [
+                entry._replace(amount=-entry.amount, balance_after=-entry.balance_after)
+                for entry in batch.entries
+            ]
+            accounts = [replace(account, balance=-account.balance) for account in batch.accounts]
+            return replace(batch, entries=entries, accounts=accounts)
+        case _:
+            return replace(batch, entries=[], accounts=batch.accounts)

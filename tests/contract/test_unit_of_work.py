@@ -1,0 +1,105 @@
+"""All or nothing, on both stores."""
+
+from datetime import UTC
+from uuid import UUID
+
+import pytest
+
+from atomic_core.domain.errors import StorageRefused
+from atomic_core.domain.idempotency import StoredResponse
+from atomic_core.domain.ledger import world_account_id
+from atomic_core.ports.unit_of_work import UnitOfWork
+from support import HOUR, IDS, Store, add_merchant, open_account, order, request_for
+
+
+def write_everything(work: UnitOfWork) -> tuple[UUID, UUID, UUID]:
+    merchant_id, account_id, payment_id = IDS.new_id(), IDS.new_id(), IDS.new_id()
+    work.merchants.add(merchant_id, "Shop")
+    work.merchants.add_key(IDS.new_id(), merchant_id, "key", "sk_", merchant_id.bytes * 2)
+    work.accounts.open(account_id, merchant_id, "Shop USD", "USD")
+    work.payments.add(payment_id, account_id, order(merchant_id))
+    work.payments.claim(1, HOUR, overdue_by=HOUR * 0)
+    request = request_for(merchant_id)
+    work.idempotency.claim(request)
+    work.idempotency.complete(request, StoredResponse(202, b"{}"))
+    return merchant_id, account_id, payment_id
+
+
+def what_is_left(store: Store, ids: tuple[UUID, UUID, UUID]) -> list[bool]:
+    merchant_id, account_id, payment_id = ids
+    with store.begin() as work:
+        return [
+            work.merchants.get(merchant_id) is not None,
+            work.merchants.active_key(merchant_id.bytes * 2) is not None,
+            work.accounts.get(merchant_id, account_id) is not None,
+            world_account_id("USD") in work.accounts.lock([world_account_id("USD")]),
+            work.payments.get(merchant_id, payment_id) is not None,
+            work.idempotency.claim(request_for(merchant_id)) is not None,
+        ]
+
+
+def test_commit_keeps_every_write(store: Store) -> None:
+    with store.begin() as work:
+        ids = write_everything(work)
+        work.commit()
+    assert what_is_left(store, ids) == [True] * 6
+
+
+def test_leaving_without_commit_undoes_every_write(store: Store) -> None:
+    with store.begin() as work:
+        ids = write_everything(work)
+    assert what_is_left(store, ids) == [False] * 6
+
+
+def test_an_exception_undoes_every_write_and_passes_through(store: Store) -> None:
+    ids = None
+    with pytest.raises(KeyError), store.begin() as work:
+        ids = write_everything(work)
+        raise KeyError
+    assert ids
+    assert what_is_left(store, ids) == [False] * 6
+
+
+def test_undoing_restores_what_was_there_before(store: Store) -> None:
+    merchant_id = add_merchant(store.begin)
+    account_id = open_account(store.begin, merchant_id)
+    payment_id = IDS.new_id()
+    with store.begin() as work:
+        work.payments.add(payment_id, account_id, order(merchant_id))
+        work.commit()
+    with store.begin() as work:
+        before = work.payments.get(merchant_id, payment_id)
+    with store.begin() as work:
+        claims = work.payments.claim(10, HOUR, HOUR * 0)
+        assert [claim.payment_id for claim in claims] == [payment_id]
+    with store.begin() as work:
+        assert work.payments.get(merchant_id, payment_id) == before
+        assert len(work.payments.claim(10, HOUR, HOUR * 0)) == 1
+
+
+def test_a_refused_write_leaves_nothing_behind(store: Store) -> None:
+    merchant_id = add_merchant(store.begin)
+    other = IDS.new_id()
+    with pytest.raises(StorageRefused), store.begin() as work:
+        work.merchants.add(other, "Other")
+        work.merchants.add(merchant_id, "The same id again")
+        work.commit()
+    with store.begin() as work:
+        assert work.merchants.get(other) is None
+
+
+def test_writes_are_invisible_to_others_until_commit(store: Store) -> None:
+    merchant_id = IDS.new_id()
+    with store.begin() as work:
+        work.merchants.add(merchant_id, "Shop")
+        assert work.merchants.get(merchant_id)
+    with store.begin() as work:
+        assert work.merchants.get(merchant_id) is None
+
+
+def test_now_is_utc_and_goes_forward(store: Store) -> None:
+    with store.begin() as work:
+        first, second = work.now(), work.now()
+    assert first.tzinfo is not None
+    assert first.utcoffset() == UTC.utcoffset(None)
+    assert first <= second

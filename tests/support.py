@@ -1,0 +1,180 @@
+"""What many tests need: stores and how to tamper with them, applications, small builders."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+import psycopg
+
+from atomic_adapters.memory.outside import AlwaysUp, MemoryJobQueue, MemoryRateLimiter
+from atomic_adapters.memory.table import Tables
+from atomic_adapters.sandbox_card_network import SandboxCardNetwork
+from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIds
+from atomic_core.application import Application, Ports
+from atomic_core.domain.idempotency import IdempotentRequest
+from atomic_core.domain.ledger import Kind
+from atomic_core.domain.money import Money
+from atomic_core.domain.payments import NewPayment, Status
+from atomic_core.ports.outside import CardNetwork, JobQueue
+from atomic_core.ports.unit_of_work import Begin
+
+T = TypeVar("T")
+
+IDS = SystemIds()
+HOUR = timedelta(hours=1)
+NOW = timedelta(0)
+
+
+class Books(Protocol):
+    """Ways to falsify the books behind the application's back, guards switched off."""
+
+    def set_balance(self, account_id: UUID, balance: int) -> None: ...
+    def set_entry_amount(self, account_id: UUID, sequence: int, amount: int) -> None: ...
+    def set_entry_hash(self, account_id: UUID, sequence: int, hash: bytes) -> None: ...
+    def delete_entry(self, account_id: UUID, sequence: int) -> None: ...
+    def set_status(self, payment_id: UUID, status: Status) -> None: ...
+    def set_amount(self, payment_id: UUID, amount: int) -> None: ...
+    def add_empty_transaction(self, transaction_id: UUID, payment_id: UUID) -> None: ...
+
+
+@dataclass(frozen=True)
+class Store:
+    begin: Begin
+    books: Books
+
+
+class MemoryBooks:
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+
+    def set_balance(self, account_id: UUID, balance: int) -> None:
+        rows = self.tables.accounts.rows
+        rows[account_id] = replace(rows[account_id], balance=balance)
+
+    def set_entry_amount(self, account_id: UUID, sequence: int, amount: int) -> None:
+        rows = self.tables.entries.rows
+        rows[account_id, sequence] = rows[account_id, sequence]._replace(amount=amount)
+
+    def set_entry_hash(self, account_id: UUID, sequence: int, hash: bytes) -> None:
+        rows = self.tables.entries.rows
+        rows[account_id, sequence] = rows[account_id, sequence]._replace(hash=hash)
+
+    def delete_entry(self, account_id: UUID, sequence: int) -> None:
+        del self.tables.entries.rows[account_id, sequence]
+
+    def set_status(self, payment_id: UUID, status: Status) -> None:
+        rows = self.tables.payments.rows
+        reason = "because" if status is Status.FAILED else None
+        payment = replace(rows[payment_id].payment, status=status, failure_reason=reason)
+        rows[payment_id] = replace(rows[payment_id], payment=payment)
+
+    def set_amount(self, payment_id: UUID, amount: int) -> None:
+        rows = self.tables.payments.rows
+        payment = rows[payment_id].payment
+        payment = replace(payment, money=Money(amount, payment.money.currency))
+        rows[payment_id] = replace(rows[payment_id], payment=payment)
+
+    def add_empty_transaction(self, transaction_id: UUID, payment_id: UUID) -> None:
+        one = next(iter(self.tables.transactions.rows.values()))
+        self.tables.transactions.rows[transaction_id] = one._replace(
+            id=transaction_id, payment_id=payment_id
+        )
+        self.tables.posted.rows[payment_id, Kind.PAYMENT] = transaction_id
+
+
+class PostgresBooks:
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def falsify(self, statement: bytes, *parameters: object) -> None:
+        with psycopg.connect(self.url) as connection:
+            connection.execute("SET session_replication_role = replica")
+            assert connection.execute(statement, parameters).rowcount == 1
+
+    def set_balance(self, account_id: UUID, balance: int) -> None:
+        self.falsify(b"UPDATE accounts SET balance = %s WHERE id = %s", balance, account_id)
+
+    def set_entry_amount(self, account_id: UUID, sequence: int, amount: int) -> None:
+        statement = b"UPDATE entries SET amount = %s WHERE account_id = %s AND sequence = %s"
+        self.falsify(statement, amount, account_id, sequence)
+
+    def set_entry_hash(self, account_id: UUID, sequence: int, hash: bytes) -> None:
+        statement = b"UPDATE entries SET hash = %s WHERE account_id = %s AND sequence = %s"
+        self.falsify(statement, hash, account_id, sequence)
+
+    def delete_entry(self, account_id: UUID, sequence: int) -> None:
+        statement = b"DELETE FROM entries WHERE account_id = %s AND sequence = %s"
+        self.falsify(statement, account_id, sequence)
+
+    def set_status(self, payment_id: UUID, status: Status) -> None:
+        reason = "because" if status is Status.FAILED else None
+        statement = b"UPDATE payments SET status = %s, failure_reason = %s WHERE id = %s"
+        self.falsify(statement, status.value, reason, payment_id)
+
+    def set_amount(self, payment_id: UUID, amount: int) -> None:
+        self.falsify(b"UPDATE payments SET amount = %s WHERE id = %s", amount, payment_id)
+
+    def add_empty_transaction(self, transaction_id: UUID, payment_id: UUID) -> None:
+        statement = b"INSERT INTO ledger_transactions VALUES (%s, %s, 'payment', now())"
+        self.falsify(statement, transaction_id, payment_id)
+
+
+def application_over(
+    begin: Begin,
+    network: CardNetwork | None = None,
+    queue: JobQueue | None = None,
+    batch_size: int = 1_000,
+    lease: timedelta = HOUR,
+) -> Application:
+    """The application over a store, all else in memory."""
+    clock = SystemClock()
+    ports = Ports(
+        begin=begin,
+        clock=clock,
+        ids=IDS,
+        hasher=Sha256Hasher(),
+        queue=queue or MemoryJobQueue(),
+        rate_limiter=MemoryRateLimiter(clock),
+        network=network or SandboxCardNetwork(),
+        dependencies=[AlwaysUp("postgres")],
+    )
+    return Application.over(ports, batch_size, lease)
+
+
+def add_merchant(begin: Begin, name: str = "Shop") -> UUID:
+    merchant_id = IDS.new_id()
+    with begin() as work:
+        work.merchants.add(merchant_id, name)
+        work.commit()
+    return merchant_id
+
+
+def open_account(begin: Begin, merchant_id: UUID, currency: str = "USD") -> UUID:
+    account_id = IDS.new_id()
+    with begin() as work:
+        work.accounts.open(account_id, merchant_id, f"Shop {currency}", currency)
+        work.commit()
+    return account_id
+
+
+def order(merchant_id: UUID, amount: int = 5_000, source: str = "tok_visa") -> NewPayment:
+    return NewPayment(merchant_id, Money(amount, "USD"), source)
+
+
+def request_for(
+    merchant_id: UUID,
+    key: str = "key-1",
+    path: str = "/payments",
+    fingerprint: bytes = bytes(32),
+    keep_for: timedelta = HOUR,
+) -> IdempotentRequest:
+    return IdempotentRequest(merchant_id, key, "POST", path, fingerprint, keep_for)
+
+
+def at_once(actions: Sequence[Callable[[], T]]) -> list[T]:
+    """Run all actions at the same time, each in its thread; their results, in order."""
+    with ThreadPoolExecutor(len(actions)) as threads:
+        return [future.result() for future in [threads.submit(action) for action in actions]]

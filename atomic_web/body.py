@@ -13,7 +13,8 @@ from flask import request
 from gunicorn.http.errors import ParseException
 
 from atomic_core.domain.errors import ValidationFailed
-from atomic_web.errors import MalformedRequest, UnsupportedMediaType
+from atomic_web.context import door
+from atomic_web.errors import MalformedRequest, PayloadTooLarge, UnsupportedMediaType
 from atomic_web.responses import JSON
 
 MAX_NESTING: Final = 16
@@ -32,13 +33,7 @@ def read_object() -> dict[str, Any]:
     ValidationFailed for JSON that cannot be taken.
     """
     _check_media_type()
-    try:
-        # Not cached: the parsed value is all that anybody needs.
-        raw = request.get_data(cache=False)
-    except ParseException as error:
-        # gunicorn's word for a broken chunk, met while reading.
-        raise MalformedRequest("The body's framing is broken.") from error
-    value = _parse(raw)
+    value = _parse(_read())
     if not isinstance(value, dict):
         raise ValidationFailed("The body must be a JSON object.")
     _check_strings(value)
@@ -50,6 +45,20 @@ def _check_media_type() -> None:
     encoding = request.headers.get("Content-Encoding", "identity").lower()
     if request.mimetype != JSON or charset != "utf-8" or encoding != "identity":
         raise UnsupportedMediaType
+
+
+def _read() -> bytes:
+    try:
+        # Not cached: the parsed value is all that anybody needs.
+        raw = request.get_data(cache=False)
+    except ParseException as error:
+        # gunicorn's word for a broken chunk, met while reading.
+        raise MalformedRequest("The body's framing is broken.") from error
+    if len(raw) > door().settings.body_limit:
+        raise PayloadTooLarge
+    if request.content_length not in (None, len(raw)):
+        raise MalformedRequest("The body ended early.")
+    return raw
 
 
 def _parse(raw: bytes) -> Any:

@@ -43,7 +43,9 @@ class NewPaymentSchema(RequestSchema):
     description = fields.String(
         load_default="API Payment", validate=validate.Length(1, MAX_DESCRIPTION)
     )
-    webhook_url = fields.String(data_key="webhookUrl", load_default=None, validate=_check_webhook)
+    webhook_url = fields.String(
+        data_key="webhookUrl", load_default=None, allow_none=False, validate=_check_webhook
+    )
 
 
 class PaymentSchema(Schema):

@@ -1,0 +1,32 @@
+from datetime import UTC, datetime
+
+import pytest
+from web.door import Caller, Web, settings
+
+from atomic_adapters.system import ManualClock
+from atomic_adapters.wiring import in_memory
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(datetime(2026, 11, 22, 15, 30, 13, 153_999, tzinfo=UTC))
+
+
+@pytest.fixture
+def web(clock: ManualClock) -> Web:
+    """A door with nearly no limits: the tests of limits configure their own."""
+    return Web(
+        in_memory(clock),
+        settings(RATE_LIMIT_GLOBAL="off", RATE_LIMIT_PAYMENTS="off"),
+        clock,
+    )
+
+
+@pytest.fixture
+def merchant(web: Web) -> Caller:
+    return web.merchant()
+
+
+@pytest.fixture
+def stranger(web: Web) -> Caller:
+    return web.merchant("Stranger")

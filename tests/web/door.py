@@ -1,0 +1,104 @@
+"""A web door over an application in memory, and the callers who stand before it."""
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+from uuid import UUID
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from atomic_adapters.memory import MemoryStore
+from atomic_adapters.settings import Settings
+from atomic_adapters.system import ManualClock
+from atomic_core.application import Application
+from atomic_web.app import create_app
+
+PAYMENTS = "/api/v1/payments"
+ACCOUNTS = "/api/v1/accounts"
+
+ORDER = {"amount": 1234, "currency": "USD", "source": "tok_visa"}
+ACCOUNT = {"name": "Sales", "currency": "USD"}
+
+
+@dataclass
+class Caller:
+    """A merchant with a key."""
+
+    client: FlaskClient
+    merchant_id: UUID
+    key_id: UUID
+    key: str = field(repr=False)
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+    def get(self, path: str, **headers: str) -> TestResponse:
+        return self.client.get(path, headers=self.authorization | _dashed(headers))
+
+    def post(self, path: str, body: object, **headers: str) -> TestResponse:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {"Content-Type": "application/json"} | self.authorization | _dashed(headers)
+        return self.client.post(path, data=raw, headers=sent)
+
+    def pay(self, key: str | None = None, **changes: object) -> TestResponse:
+        headers = {} if key is None else {"Idempotency_Key": key}
+        return self.post(PAYMENTS, ORDER | changes, **headers)
+
+
+@dataclass
+class Web:
+    application: Application
+    settings: Settings
+    clock: ManualClock
+
+    def __post_init__(self) -> None:
+        self.app = create_app(self.application, self.settings)
+        self.client = self.app.test_client()
+
+    def configured(self, **variables: str) -> "Web":
+        """The same application behind a door with other settings."""
+        return replace(self, settings=settings(**variables))
+
+    def over(self, **ports: Any) -> "Web":
+        """The same door over an application with other ports or use cases."""
+        return replace(self, application=replace(self.application, **ports))
+
+    def merchant(self, name: str = "Merchant") -> Caller:
+        merchant = self.application.add_merchant(name)
+        issued = self.application.issue_key(merchant.id, "test")
+        return Caller(self.client, merchant.id, issued.key.id, issued.raw)
+
+    def seen_by(self, caller: Caller) -> Caller:
+        """The caller at this door."""
+        return replace(caller, client=self.client)
+
+    @property
+    def effects(self) -> tuple[int, int, int]:
+        """How many payments, accounts and kept keys there are: what a refusal must not add."""
+        begin = self.application.get_payment.begin
+        store = cast(MemoryStore, getattr(begin, "__self__"))  # noqa: B009
+        tables = store.tables
+        return len(tables.payments.rows), len(tables.accounts.rows), len(tables.idempotency.rows)
+
+
+def settings(**variables: str) -> Settings:
+    known = {"ATOMIC_ENV": "test", "DATABASE_URL": "postgresql:///unused"}
+    return Settings.from_environ(known | variables)
+
+
+def error_code(response: TestResponse) -> str:
+    """The code of a complete, well-formed error answer."""
+    body = response.get_json()
+    assert response.mimetype == "application/json"
+    assert body["success"] is False
+    assert set(body) == {"success", "error", "meta"}
+    assert {"code", "message"} <= set(body["error"]) <= {"code", "message", "details"}
+    assert body["error"]["message"]
+    assert body["meta"]["requestId"] == response.headers["X-Request-Id"]
+    return body["error"]["code"]
+
+
+def _dashed(headers: dict[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}

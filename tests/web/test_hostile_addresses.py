@@ -1,0 +1,106 @@
+"""abuse.md, as far as paths, queries, methods and hosts go."""
+
+import pytest
+from web.door import ACCOUNTS, PAYMENTS, Caller, Web, error_code
+
+UUID = "01999999-0000-7000-8000-00000000000a"
+
+NOT_IDS = [
+    *("1", "me", "null", "-", "0" * 36, UUID.upper(), UUID.replace("-", ""), f"%7B{UUID}%7D"),
+    *(f"urn:uuid:{UUID}", UUID[:-1], UUID + "0", f" {UUID}", f"{UUID}%20", f"{UUID}%0A", "%00"),
+    *(f"{UUID}%00", "%ff", "%F0%9F%8D%8F", "9" * 3_900, "'%20OR%201=1--", "..%5c", "*", UUID + "?"),
+    *("０1999999-0000-7000-8000-00000000000a", "01999999_0000_7000_8000_00000000000a", "%", "%zz"),
+]
+
+
+@pytest.mark.parametrize("collection", [PAYMENTS, ACCOUNTS])
+@pytest.mark.parametrize("id", NOT_IDS)
+def test_only_canonical_ids_are_ids(merchant: Caller, collection: str, id: str) -> None:
+    response = merchant.get(f"{collection}/{id}")
+    if id == UUID + "?":  # an empty query is none
+        assert response.status_code == 404
+        return
+    assert response.status_code == 400
+    assert error_code(response) == "validation_failed"
+    assert list(response.get_json()["error"]["details"]) == ["id"]
+
+
+def test_a_bad_id_is_told_to_nobody_without_a_key(web: Web) -> None:
+    assert web.client.get(f"{PAYMENTS}/me").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/api", "/api/v1", "/api/v1/", "/api/v2/payments", "/payments", "/health", "//"),
+        *("/api/v1/payments/", "//api/v1/payments", "/api/v1//payments", "/api/v1/./payments"),
+        *("/api/v1/Payments", f"/api/v1/payments/{UUID}/"),
+        *("/api/v1/health/", "/static/x", "/favicon.ico", "/metrics", "/.env", "/%00", "/%ff"),
+        *("/api/v1/payments;x", "/api/v1/payments%3F", "/" + "x" * 3_900, "/../../etc/passwd"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+def test_an_unknown_address_is_not_found(
+    web: Web, merchant: Caller, method: str, path: str
+) -> None:
+    response = web.client.open(
+        base_url="http://localhost", path=path, method=method, headers=merchant.authorization
+    )
+    assert response.status_code == 404
+    assert error_code(response) == "not_found"
+    assert "Location" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", PAYMENTS, {"POST", "OPTIONS"}),
+        ("PUT", PAYMENTS, {"POST", "OPTIONS"}),
+        ("DELETE", f"{PAYMENTS}/{UUID}", {"GET", "HEAD", "OPTIONS"}),
+        ("PATCH", f"{ACCOUNTS}/{UUID}", {"GET", "HEAD", "OPTIONS"}),
+        ("POST", "/api/v1/health", {"GET", "HEAD", "OPTIONS"}),
+        ("TRACE", ACCOUNTS, {"POST", "OPTIONS"}),
+        ("FROBNICATE", ACCOUNTS, {"POST", "OPTIONS"}),
+        ("get", ACCOUNTS, {"POST", "OPTIONS"}),
+    ],
+)
+def test_another_method_is_refused_with_those_that_work(
+    web: Web, method: str, path: str, allowed: set[str]
+) -> None:
+    response = web.client.open(path, method=method)
+    assert response.status_code == 405
+    assert error_code(response) == "method_not_allowed"
+    assert set(response.headers["Allow"].split(", ")) == allowed
+
+
+@pytest.mark.parametrize("query", ["a=1", "a", "amount=5", "%00", "=", "a=%ff", "&a=", "page=1"])
+def test_a_query_is_refused_where_none_is_taken(web: Web, merchant: Caller, query: str) -> None:
+    for response in (
+        merchant.get(f"{PAYMENTS}/{UUID}?{query}"),
+        merchant.get(f"{ACCOUNTS}/{UUID}?{query}"),
+        merchant.post(f"{PAYMENTS}?{query}", {"amount": 1, "currency": "USD", "source": "tok_a"}),
+        merchant.post(f"{ACCOUNTS}?{query}", {"name": "Sales", "currency": "USD"}),
+    ):
+        assert response.status_code == 400
+        assert error_code(response) == "validation_failed"
+    assert web.effects == (0, 0, 0)
+
+
+@pytest.mark.parametrize("path", ["", "/live", "/ready"])
+def test_health_does_not_mind_a_query(web: Web, path: str) -> None:
+    assert web.client.get(f"/api/v1/health{path}?probe=%00&t=1").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "a b", "ex\x00", "[::", "é", "a" * 300, "x:y", ""]
+)
+def test_no_host_header_makes_a_difference_or_a_5xx(web: Web, merchant: Caller, host: str) -> None:
+    headers = merchant.authorization | {"Content-Type": "application/json"}
+    response = web.client.post(
+        PAYMENTS,
+        data=b'{"amount":1,"currency":"USD","source":"tok_visa"}',
+        headers=headers,
+        environ_overrides={"HTTP_HOST": host},
+    )
+    assert response.status_code in (202, 400, 404)
+    assert not response.headers.get("Location", "/").startswith("http")

@@ -1,0 +1,246 @@
+"""abuse.md, as far as bodies go: each is a 400 (or 413, 415), and nothing comes of it."""
+
+import io
+import json
+
+import pytest
+from web.door import ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
+
+
+def with_raw(name: str, raw: str) -> bytes:
+    """The good order with one member's value replaced by raw JSON text."""
+    members = {key: json.dumps(value) for key, value in ORDER.items()} | {name: raw}
+    return ("{" + ",".join(f'"{key}":{value}' for key, value in members.items()) + "}").encode()
+
+
+NOT_AMOUNTS = [
+    *("5.0", '"5"', '"５"', '" 5 "', '"1_000"', "1e3", "1E0", "true", "false", "null"),
+    *("[5]", '{"amount":5}', '""', "0", "-1", "-0", "-0.0", "0.1", "1.5"),
+    *(str(2**53), str(2**63 - 1), str(2**63), str(2**64), str(-(2**63)), str(10**30), "9" * 5_000),
+    *("9" * 4_300, "-" + "9" * 5_000, "1e400", "-1e400", "1e-400", "NaN", "Infinity"),
+    *("-Infinity", "１", "0x10", "1_000", "+1", "01", "5 5", ".5", "5."),
+]
+
+NOT_TEXT = [
+    "5",
+    "true",
+    "null",
+    "[]",
+    "{}",
+    '["USD"]',
+    '"\\u0000"',
+    '"\\ud800"',
+    '"\\udc00\\ud800"',
+]
+
+NOT_CURRENCIES = [
+    *("", "usd", "US", "USDD", "USD\n", "\nUSD", " USD", "USD ", "XXX", "ＵＳＤ", "US\u0000D"),
+    *("GBP", "USD,EUR", "U$D", "$"),
+]
+
+NOT_SOURCES = [
+    *(
+        "",
+        "tok_",
+        "visa",
+        "TOK_visa",
+        "tok_visa\n",
+        " tok_visa",
+        "tok_vi sa",
+        "tok_visä",
+        "tok-visa",
+    ),
+    *("tok_" + "a" * 61, "tok_a'b", "tok_%00", "tok_١", "xtok_visa", "4242424242424242"),
+]
+
+NOT_MERCHANTS = [
+    *("", "me", "{01999999-0000-7000-8000-000000000000}", "01999999000070008000000000000000"),
+    *("01999999-0000-7000-8000-00000000000A", "urn:uuid:01999999-0000-7000-8000-000000000000"),
+    *(
+        "01999999-0000-7000-8000-000000000000\n",
+        "' OR 1=1 --",
+        "01999999-0000-7000-8000-00000000000",
+    ),
+]
+
+NOT_WEBHOOKS = [
+    *(
+        "",
+        "hook",
+        "http://127.0.0.1/",
+        "http://localhost:6379/",
+        "http://[::1]/",
+        "https://10.0.0.1",
+    ),
+    *("https://u:p@example.com/", "file:///etc/passwd", "http://169.254.169.254/latest/meta-data"),
+    *("https://example.com/\n", "https://exämple.com/", "http://0x7f000001/"),
+]
+
+FAULTY_VALUES = [
+    *(("amount", raw) for raw in NOT_AMOUNTS),
+    *((name, raw) for name in ("currency", "source", "description") for raw in NOT_TEXT),
+    *((name, raw) for name in ("merchantId", "webhookUrl") for raw in NOT_TEXT),
+    *(("currency", json.dumps(text)) for text in NOT_CURRENCIES),
+    *(("source", json.dumps(text)) for text in NOT_SOURCES),
+    *(("merchantId", json.dumps(text)) for text in NOT_MERCHANTS),
+    *(("webhookUrl", json.dumps(text)) for text in NOT_WEBHOOKS),
+    *(("description", json.dumps(text)) for text in ("", "x" * 501, "a\0b", "a\ud83d", "\udead")),
+    *((name, '"x"') for name in ("id", "status", "amount ", "Amount", "__proto__", "\\u0000", "")),
+    *((name, '"x"') for name in ("merchant_id", "webhook_url", "idempotencyKey", "\\ud800", "🍏")),
+]
+
+NOT_OBJECTS = [b"null", b"[]", b'"x"', b"5", b"true", b"[{}]", json.dumps([ORDER]).encode()]
+
+GOOD = json.dumps(ORDER).encode()
+
+NOT_JSON = [
+    *(b"", b" ", b"{", b"}", b"{}{}", GOOD + b"x", GOOD + b"\0", b"\0" + GOOD, GOOD[:-1]),
+    *(b"{'amount':5}", b"{amount:5}", b"{,}", b'{"amount":}', b'{"a":1,}', b"amount=5", b"<xml/>"),
+    *(GOOD.decode().encode("utf-16"), GOOD.decode().encode("utf-16-le"), b"\xef\xbb\xbf" + GOOD),
+    *(GOOD.decode().encode("utf-32"), GOOD.replace(b"tok_visa", b"tok_\xff")),
+    *(GOOD.replace(b"tok_visa", b"tok_\xc0\xaf"), GOOD.replace(b"tok_visa", b"tok_\xed\xa0\x80")),
+    *(GOOD.replace(b"tok_visa", b"tok_\n"), GOOD.replace(b"tok_visa", b"\\x41"), b"/**/" + GOOD),
+    *(b'{"a":' * 8_000 + b"1" + b"}" * 8_000, b"[" * 8_000 + b"]" * 8_000, b"[" * 30_000),
+    *(b'{"a":' * 8_000, b"[{" * 500, with_raw("description", "[" * 17 + "]" * 17)),
+    *(with_raw("description", "[" * 900 + "]" * 900), with_raw("x", '{"a":' * 40 + "1" + "}" * 40)),
+]
+
+REPEATS = [
+    b'{"amount":1,"amount":2,"currency":"USD","source":"tok_visa"}',
+    b'{"amount":1,"\\u0061mount":1,"currency":"USD","source":"tok_visa"}',
+    with_raw("description", '{"a":1,"a":1}'),
+]
+
+
+@pytest.mark.parametrize(("name", "raw"), FAULTY_VALUES)
+def test_a_faulty_value_is_refused(web: Web, merchant: Caller, name: str, raw: str) -> None:
+    assert_refused(web, merchant, with_raw(name, raw), 400)
+
+
+@pytest.mark.parametrize("body", NOT_OBJECTS)
+def test_json_that_is_no_object_is_refused(web: Web, merchant: Caller, body: bytes) -> None:
+    assert assert_refused(web, merchant, body, 400) == "validation_failed"
+
+
+@pytest.mark.parametrize("body", NOT_JSON)
+def test_what_is_not_json_is_refused(web: Web, merchant: Caller, body: bytes) -> None:
+    assert assert_refused(web, merchant, body, 400) == "malformed_request"
+
+
+@pytest.mark.parametrize("body", REPEATS)
+def test_a_repeated_member_is_refused(web: Web, merchant: Caller, body: bytes) -> None:
+    assert assert_refused(web, merchant, body, 400) == "malformed_request"
+
+
+@pytest.mark.parametrize("missing", list(ORDER))
+def test_a_missing_member_is_named(web: Web, merchant: Caller, missing: str) -> None:
+    body = {name: value for name, value in ORDER.items() if name != missing}
+    response = merchant.post(PAYMENTS, body)
+    assert error_code(response) == "validation_failed"
+    assert list(response.get_json()["error"]["details"]) == [missing]
+    assert web.effects == (0, 0, 0)
+
+
+def test_a_thousand_unknown_members_do_not_make_a_thousand_faults(merchant: Caller) -> None:
+    body = ORDER | {f"{number}" + "x" * 30: 1 for number in range(1_000)}
+    response = merchant.post(PAYMENTS, body)
+    assert response.status_code == 400
+    assert len(response.data) < 4_000
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        *(None, "", "text/plain", "text/json", "application/x-www-form-urlencoded"),
+        *("multipart/form-data; boundary=x", "application/jsonp", "application/json, text/html"),
+        *("application/json; charset=utf-16", "application/json; charset=latin-1", "json", "/"),
+        *("application/merge-patch+json", ";", "application/json\x0b; x", "\xff", "a" * 8_000),
+    ],
+)
+def test_another_media_type_is_unsupported(
+    web: Web, merchant: Caller, media_type: str | None
+) -> None:
+    headers = merchant.authorization | ({} if media_type is None else {"Content-Type": media_type})
+    response = merchant.client.post(PAYMENTS, data=GOOD, headers=headers)
+    assert response.status_code == 415
+    assert error_code(response) == "unsupported_media_type"
+    assert web.effects == (0, 0, 0)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "identity, gzip", "x"])
+def test_a_compressed_body_is_unsupported(web: Web, merchant: Caller, encoding: str) -> None:
+    response = merchant.post(PAYMENTS, GOOD, Content_Encoding=encoding)
+    assert response.status_code == 415
+    assert web.effects == (0, 0, 0)
+
+
+def test_a_body_over_the_limit_is_too_large(web: Web, merchant: Caller) -> None:
+    padded = GOOD + b" " * web.settings.body_limit
+    assert assert_refused(web, merchant, padded, 413) == "payload_too_large"
+
+
+def test_a_body_at_the_limit_is_taken(web: Web, merchant: Caller) -> None:
+    padded = GOOD + b" " * (web.settings.body_limit - len(GOOD))
+    assert merchant.post(PAYMENTS, padded).status_code == 202
+
+
+def test_a_body_over_the_limit_in_chunks_is_too_large(web: Web, merchant: Caller) -> None:
+    response = in_chunks(merchant, GOOD + b" " * web.settings.body_limit)
+    assert response.status_code == 413
+    assert error_code(response) == "payload_too_large"
+    assert web.effects == (0, 0, 0)
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_body_in_chunks_is_taken_up_to_the_limit(web: Web, merchant: Caller, over: int) -> None:
+    assert in_chunks(merchant, GOOD).status_code == 202
+    padding = b" " * (web.settings.body_limit - len(GOOD) + over)
+    assert in_chunks(merchant, GOOD + padding).status_code == (413 if over else 202)
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "1e3", "9" * 30, " "])
+def test_a_nonsense_length_is_refused(web: Web, merchant: Caller, length: str) -> None:
+    response = merchant.client.post(
+        PAYMENTS,
+        headers=merchant.authorization | {"Content-Type": "application/json"},
+        environ_overrides={"CONTENT_LENGTH": length, "wsgi.input": io.BytesIO(GOOD)},
+    )
+    assert response.status_code in (400, 413)
+    error_code(response)
+    assert web.effects == (0, 0, 0)
+
+
+def test_a_body_that_ends_early_is_refused(web: Web, merchant: Caller) -> None:
+    response = merchant.client.post(
+        PAYMENTS,
+        headers=merchant.authorization | {"Content-Type": "application/json"},
+        environ_overrides={"CONTENT_LENGTH": str(len(GOOD) + 9), "wsgi.input": io.BytesIO(GOOD)},
+    )
+    assert response.status_code == 400
+    assert error_code(response) == "malformed_request"
+    assert web.effects == (0, 0, 0)
+
+
+def in_chunks(merchant: Caller, body: bytes):
+    # What gunicorn hands on for Transfer-Encoding: chunked: no length, and an input that ends.
+    return merchant.client.post(
+        PAYMENTS,
+        headers=merchant.authorization | {"Content-Type": "application/json"},
+        environ_overrides={
+            "CONTENT_LENGTH": "",
+            "HTTP_TRANSFER_ENCODING": "chunked",
+            "wsgi.input_terminated": True,
+            "wsgi.input": io.BytesIO(body),
+        },
+    )
+
+
+def assert_refused(web: Web, merchant: Caller, body: bytes, status: int) -> str:
+    """Refused on both endpoints that take a body, with a key in hand that stays unused."""
+    for path in (PAYMENTS, ACCOUNTS):
+        response = merchant.post(path, body, Idempotency_Key="hostile")
+        assert response.status_code == status, response.data
+        code = error_code(response)
+        assert web.effects == (0, 0, 0)
+    assert merchant.pay(key="hostile").status_code == 202
+    return code

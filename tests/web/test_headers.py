@@ -1,0 +1,151 @@
+"""What every answer carries: ids, security headers, CORS where it is configured."""
+
+import re
+from datetime import datetime
+from uuid import UUID
+
+import pytest
+from web.door import ORDER, PAYMENTS, Caller, Web
+from werkzeug.test import TestResponse
+
+SECURITY = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+SHOP = "https://shop.example"
+
+
+def answers(web: Web, merchant: Caller, **headers: str) -> list[TestResponse]:
+    """One of each kind: good, refused, unknown, method, unauthorized, preflight, health."""
+    return [
+        merchant.pay(),
+        merchant.post(PAYMENTS, ORDER, **headers),
+        merchant.post(PAYMENTS, b"{", **headers),
+        web.client.get("/nowhere", headers=headers),
+        web.client.put(PAYMENTS, headers=headers),
+        web.client.post(PAYMENTS, headers=headers),
+        web.client.options(PAYMENTS, headers=headers),
+        web.client.get("/api/v1/health/live", headers=headers),
+    ]
+
+
+def test_security_headers_are_on_every_answer(web: Web, merchant: Caller) -> None:
+    for response in answers(web, merchant):
+        assert SECURITY.items() <= dict(response.headers).items()
+        assert response.mimetype == "application/json"
+        assert "Strict-Transport-Security" not in response.headers
+        assert "Set-Cookie" not in response.headers
+
+
+def test_production_insists_on_https(web: Web, merchant: Caller) -> None:
+    door = web.configured(ATOMIC_ENV="production", RATE_LIMIT_PAYMENTS="off")
+    for response in answers(door, door.seen_by(merchant)):
+        assert response.headers["Strict-Transport-Security"].startswith("max-age=31536000")
+
+
+@pytest.mark.parametrize("given", ["a", "1" * 128, "trace-01:7f;span=9,x", "~!\"'<>&"])
+def test_the_callers_request_id_is_kept(web: Web, given: str) -> None:
+    response = web.client.get("/api/v1/health", headers={"X-Request-Id": given})
+    assert response.headers["X-Request-Id"] == given
+    assert response.get_json()["meta"]["requestId"] == given
+
+
+@pytest.mark.parametrize("given", [None, "", " ", "a b", "1" * 129, "é", "a\x00", "\x7f", "\t"])
+def test_any_other_request_id_is_replaced(web: Web, given: str | None) -> None:
+    environ = {} if given is None else {"HTTP_X_REQUEST_ID": given}
+    first, second = (
+        web.client.get("/api/v1/health", environ_overrides=environ).headers["X-Request-Id"]
+        for _ in range(2)
+    )
+    assert str(UUID(first)) == first
+    assert first != second
+
+
+def test_every_answer_has_a_request_id_and_a_time(web: Web, merchant: Caller) -> None:
+    for response in answers(web, merchant, X_Request_Id="r-1"):
+        assert response.headers["X-Request-Id"]
+        if response.data:
+            meta = response.get_json()["meta"]
+            assert meta["requestId"] == response.headers["X-Request-Id"]
+            assert meta["timestamp"] == "2026-11-22T15:30:13.153Z"
+
+
+@pytest.mark.parametrize("microsecond", [0, 1, 999, 1_000, 120_000, 999_999])
+def test_times_have_exactly_milliseconds(web: Web, microsecond: int) -> None:
+    web.clock.time = web.clock.time.replace(microsecond=microsecond)
+    told = web.client.get("/api/v1/health").get_json()["meta"]["timestamp"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told)
+    assert datetime.fromisoformat(told).microsecond == microsecond // 1_000 * 1_000
+
+
+def cors_headers(response: TestResponse) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in response.headers.items()
+        if name.startswith("Access-Control-") or name == "Vary"
+    }
+
+
+def test_without_configured_origins_there_is_no_cors(web: Web, merchant: Caller) -> None:
+    for response in answers(web, merchant, Origin=SHOP):
+        assert cors_headers(response) == {}
+
+
+def test_a_configured_origin_may_read_every_answer(web: Web, merchant: Caller) -> None:
+    door = web.configured(CORS_ORIGIN=f"{SHOP},https://other.example", RATE_LIMIT_PAYMENTS="off")
+    for response in answers(door, door.seen_by(merchant), Origin=SHOP)[1:]:
+        assert response.headers.getlist("Access-Control-Allow-Origin") == [SHOP]
+        assert response.headers["Vary"] == "Origin"
+        assert "Access-Control-Allow-Credentials" not in response.headers
+        exposed = set(response.headers["Access-Control-Expose-Headers"].split(", "))
+        assert {
+            *("X-Request-Id", "RateLimit", "RateLimit-Policy", "Retry-After"),
+            *("Location", "Idempotent-Replayed"),
+        } <= exposed
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("https://evil.example", "https://shop.example.evil.example", "http://shop.example"),
+        *("https://shop.example:8443", "null", "", "https://shopXexample", f"{SHOP}\x00", "*"),
+        *(f"x{SHOP}", "https://ashop.example", f"{SHOP}/", f"{SHOP},{SHOP}"),
+    ],
+)
+def test_no_other_origin_may(web: Web, merchant: Caller, origin: str) -> None:
+    door = web.configured(CORS_ORIGIN=SHOP, RATE_LIMIT_PAYMENTS="off")
+    for response in answers(door, door.seen_by(merchant), Origin=origin):
+        assert cors_headers(response) == {"Vary": "Origin"}
+
+
+@pytest.mark.parametrize("origin", ["http://[::1]:8080", "http://localhost:5173"])
+def test_a_configured_origin_is_not_an_expression(web: Web, origin: str) -> None:
+    door = web.configured(CORS_ORIGIN=origin)
+    response = door.client.get("/api/v1/health", headers={"Origin": origin})
+    assert response.headers["Access-Control-Allow-Origin"] == origin
+
+
+def test_a_star_means_anyone(web: Web) -> None:
+    door = web.configured(CORS_ORIGIN="*")
+    response = door.client.get("/api/v1/health", headers={"Origin": SHOP})
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_a_preflight_is_answered_without_a_key(web: Web) -> None:
+    response = web.configured(CORS_ORIGIN=SHOP).client.options(
+        PAYMENTS,
+        headers={
+            "Origin": SHOP,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization, content-type, idempotency-key, "
+            "x-request-id, x-other",
+        },
+    )
+    assert response.status_code == 200
+    assert "POST" in response.headers["Access-Control-Allow-Methods"]
+    allowed = response.headers["Access-Control-Allow-Headers"].lower().split(", ")
+    assert allowed == ["authorization", "content-type", "idempotency-key", "x-request-id"]

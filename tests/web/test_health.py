@@ -1,0 +1,52 @@
+from dataclasses import dataclass
+
+import pytest
+from web.door import Web, error_code
+
+from atomic_core.use_cases.upkeep import CheckHealth
+
+
+@dataclass
+class Part:
+    name: str
+    vital: bool
+    up: bool
+
+    def is_up(self) -> bool:
+        return self.up
+
+
+def with_parts(web: Web, postgres: bool, redis: bool) -> Web:
+    parts = [Part("postgres", vital=True, up=postgres), Part("redis", vital=False, up=redis)]
+    return web.over(check_health=CheckHealth(parts))
+
+
+def test_health_says_healthy(web: Web) -> None:
+    response = web.client.get("/api/v1/health")
+    assert response.status_code == 200
+    assert response.get_json()["data"] == {"status": "healthy"}
+
+
+def test_being_alive_depends_on_nothing(web: Web) -> None:
+    response = with_parts(web, postgres=False, redis=False).client.get("/api/v1/health/live")
+    assert response.status_code == 200
+    assert response.get_json()["data"] == {"status": "live"}
+
+
+@pytest.mark.parametrize(("redis", "status"), [(True, "ready"), (False, "degraded")])
+def test_readiness_outlives_redis(web: Web, redis: bool, status: str) -> None:
+    response = with_parts(web, postgres=True, redis=redis).client.get("/api/v1/health/ready")
+    assert response.status_code == 200
+    checks = {"postgres": "up", "redis": "up" if redis else "down"}
+    assert response.get_json()["data"] == {"status": status, "checks": checks}
+
+
+@pytest.mark.parametrize(("redis", "down"), [(True, ["postgres"]), (False, ["postgres", "redis"])])
+def test_without_postgres_it_is_not_ready_and_says_what_is_down(
+    web: Web, redis: bool, down: list[str]
+) -> None:
+    response = with_parts(web, postgres=False, redis=redis).client.get("/api/v1/health/ready")
+    assert response.status_code == 503
+    assert error_code(response) == "not_ready"
+    assert sorted(response.get_json()["error"]["details"]) == down
+    assert response.headers["Retry-After"] == "1"

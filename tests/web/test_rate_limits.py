@@ -1,0 +1,270 @@
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
+from web.door import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
+
+from atomic_adapters.memory.outside import MemoryRateLimiter
+from atomic_core.ports.outside import RateLimit, RateLimiterUnavailable, RateState
+from atomic_web import rate_limit
+from atomic_web.rate_limit import client_subject
+
+UNKNOWN = f"{PAYMENTS}/01999999-0000-7000-8000-000000000000"
+
+# RFC 9651: a list of strings, each with integer parameters.
+POLICY = re.compile(r'"([a-z]+)";q=(\d{1,15});w=(\d{1,15})')
+STATE = re.compile(r'"([a-z]+)";r=(\d{1,15});t=(\d{1,15})')
+
+
+@dataclass
+class Spy:
+    """Counts round trips, and passes on."""
+
+    behind: MemoryRateLimiter
+    calls: list[list[str]] = field(default_factory=list)
+
+    def count(self, limits: Sequence[RateLimit]) -> Sequence[RateState]:
+        self.calls.append([limit.name for limit in limits])
+        return self.behind.count(limits)
+
+
+class Down:
+    def count(self, limits: Sequence[RateLimit]) -> Sequence[RateState]:
+        raise RateLimiterUnavailable("connection refused")
+
+
+def parsed(pattern: re.Pattern[str], header: str) -> dict[str, tuple[int, int]]:
+    members = header.split(", ")
+    matches = [pattern.fullmatch(member) for member in members]
+    assert all(matches), header
+    return {match[1]: (int(match[2]), int(match[3])) for match in matches if match}
+
+
+def test_every_limit_that_was_counted_is_told(web: Web) -> None:
+    merchant = web.configured().merchant()
+    web.clock.time += timedelta(seconds=1)
+    merchant.pay()
+    web.clock.time += timedelta(seconds=20)
+    response = merchant.pay()
+
+    assert parsed(POLICY, response.headers["RateLimit-Policy"]) == {
+        "global": (100, 900),
+        "payments": (10, 60),
+    }
+    assert parsed(STATE, response.headers["RateLimit"]) == {
+        "global": (98, 880),
+        "payments": (8, 40),
+    }
+    assert "Retry-After" not in response.headers
+
+
+def test_a_route_without_a_limit_of_its_own_tells_the_global_one(web: Web) -> None:
+    response = web.configured().merchant().get(UNKNOWN)
+    assert response.headers["RateLimit-Policy"] == '"global";q=100;w=900'
+    assert response.headers["RateLimit"] == '"global";r=99;t=900'
+
+
+def test_all_limits_of_a_request_are_one_round_trip(web: Web, merchant: Caller) -> None:
+    spy = Spy(MemoryRateLimiter(web.clock))
+    door = web.configured(RATE_LIMIT_ACCOUNTS="5/60").over(rate_limiter=spy)
+    caller = door.seen_by(merchant)
+    caller.pay()
+    caller.post(ACCOUNTS, ACCOUNT)
+    caller.get(UNKNOWN)
+    door.client.post(PAYMENTS)
+    door.client.get("/nowhere")
+    assert spy.calls == [
+        ["global", "payments"],
+        ["global", "accounts"],
+        ["global"],
+        ["global"],
+        ["global"],
+    ]
+
+
+def test_over_the_limit_nothing_is_done_until_the_window_ends(web: Web) -> None:
+    merchant = web.configured(RATE_LIMIT_GLOBAL="off", RATE_LIMIT_PAYMENTS="2/60").merchant()
+    assert [merchant.pay().status_code for _ in range(4)] == [202, 202, 429, 429]
+    web.clock.time += timedelta(seconds=14.5)
+    refused = merchant.pay()
+
+    assert error_code(refused) == "rate_limited"
+    assert refused.headers["Retry-After"] == "46"
+    assert parsed(STATE, refused.headers["RateLimit"]) == {"payments": (0, 46)}
+    assert web.effects[0] == 2
+
+    web.clock.time += timedelta(seconds=int(refused.headers["Retry-After"]))
+    assert merchant.pay().status_code == 202
+
+
+def test_a_limit_is_the_merchants_not_the_keys(web: Web, merchant: Caller) -> None:
+    door = web.configured(RATE_LIMIT_GLOBAL="off", RATE_LIMIT_PAYMENTS="1/60")
+    caller, other = door.seen_by(merchant), door.merchant("Other")
+    second_key = web.application.issue_key(merchant.merchant_id, "second").raw
+    assert caller.pay().status_code == 202
+    again = caller.post(PAYMENTS, ORDER, Authorization=f"Bearer {second_key}")
+    assert again.status_code == 429
+    assert other.pay().status_code == 202
+
+
+def test_reading_does_not_use_up_the_payments_limit(web: Web) -> None:
+    merchant = web.configured(RATE_LIMIT_GLOBAL="off", RATE_LIMIT_PAYMENTS="1/60").merchant()
+    for _ in range(3):
+        assert merchant.get(UNKNOWN).status_code == 404
+    assert merchant.pay().status_code == 202
+
+
+def test_refused_requests_are_counted_too(web: Web) -> None:
+    door = web.configured(RATE_LIMIT_GLOBAL="5/60")
+    merchant = door.merchant()
+    answers = [
+        door.client.post(PAYMENTS),
+        door.client.get("/nowhere"),
+        door.client.delete(PAYMENTS),
+        merchant.pay(amount=0),
+        merchant.get(UNKNOWN),
+    ]
+    assert [answer.status_code for answer in answers] == [401, 404, 405, 400, 404]
+    left = [parsed(STATE, answer.headers["RateLimit"])["global"][0] for answer in answers]
+    assert left == [4, 3, 2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", PAYMENTS), ("GET", "/nowhere"), ("DELETE", PAYMENTS), ("GET", "/api/v1/health")],
+)
+def test_whatever_was_asked_over_the_global_limit_is_429(web: Web, method: str, path: str) -> None:
+    client = web.configured(RATE_LIMIT_GLOBAL="1/60").client
+    client.get("/nowhere")
+    response = client.open(path, method=method, headers={"Authorization": "Bearer wrong"})
+    assert response.status_code == 429
+    assert error_code(response) == "rate_limited"
+    assert response.headers["Retry-After"] == "60"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/v1/health/live"),
+        ("GET", "/api/v1/health/ready"),
+        ("OPTIONS", PAYMENTS),
+    ],
+)
+def test_probes_and_preflights_are_not_limited(web: Web, method: str, path: str) -> None:
+    client = web.configured(RATE_LIMIT_GLOBAL="1/60").client
+    for _ in range(3):
+        response = client.open(path, method=method)
+        assert response.status_code == 200
+        assert "RateLimit" not in response.headers
+        assert "RateLimit-Policy" not in response.headers
+
+
+def test_limits_that_are_off_are_neither_counted_nor_told(web: Web, merchant: Caller) -> None:
+    spy = Spy(MemoryRateLimiter(web.clock))
+    response = web.over(rate_limiter=spy).seen_by(merchant).pay()
+    assert spy.calls == []
+    assert "RateLimit" not in response.headers
+
+
+def test_each_address_has_its_own_window(web: Web) -> None:
+    client = web.configured(RATE_LIMIT_GLOBAL="1/60").client
+
+    def status(address: str) -> int:
+        environ = {"REMOTE_ADDR": address}
+        return client.get("/api/v1/health", environ_overrides=environ).status_code
+
+    assert [status("192.0.2.1"), status("192.0.2.2"), status("192.0.2.1")] == [200, 200, 429]
+    assert [status(""), status("")] == [200, 429]
+
+
+@pytest.mark.parametrize(("proxies", "statuses"), [("0", [200, 429]), ("1", [200, 200])])
+def test_a_forwarded_address_counts_only_from_a_trusted_proxy(
+    web: Web, proxies: str, statuses: list[int]
+) -> None:
+    client = web.configured(RATE_LIMIT_GLOBAL="1/60", TRUSTED_PROXIES=proxies).client
+    answers = [
+        client.get("/api/v1/health", headers={"X-Forwarded-For": f"192.0.2.{number}"})
+        for number in (1, 2)
+    ]
+    assert [answer.status_code for answer in answers] == statuses
+
+
+def test_what_a_client_puts_before_the_proxys_word_is_ignored(web: Web) -> None:
+    client = web.configured(RATE_LIMIT_GLOBAL="1/60", TRUSTED_PROXIES="1").client
+    answers = [
+        client.get("/api/v1/health", headers={"X-Forwarded-For": f"{spoofed}, 192.0.2.9"})
+        for spoofed in ("192.0.2.1", "192.0.2.2")
+    ]
+    assert [answer.status_code for answer in answers] == [200, 429]
+
+
+@pytest.mark.parametrize(
+    "forwarded", ["", ",", ", ,", "unknown", "\x00", "é", "1.2.3.4:80", "x" * 8_000]
+)
+def test_no_forwarded_nonsense_is_a_5xx(web: Web, forwarded: str) -> None:
+    client = web.configured(TRUSTED_PROXIES="1").client
+    response = client.get("/api/v1/health", headers={"X-Forwarded-For": forwarded})
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "subject"),
+    [
+        (None, "local"),
+        ("", "local"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("unknown", "unknown"),
+        ("x" * 100, "x" * 64),
+    ],
+)
+def test_an_address_stands_for_a_customer(address: str | None, subject: str) -> None:
+    assert client_subject(address) == subject
+
+
+@pytest.fixture
+def fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limit, "_time_to_log", rate_limit._Seldom())
+
+
+def unavailable_total() -> float:
+    return REGISTRY.get_sample_value("atomic_rate_limiter_unavailable_total") or 0.0
+
+
+@pytest.mark.usefixtures("fresh_log")
+def test_a_limiter_that_is_down_lets_pass_and_says_so(web: Web, merchant: Caller) -> None:
+    before = unavailable_total()
+    caller = web.configured().over(rate_limiter=Down()).seen_by(merchant)
+    with capture_logs() as logs:
+        answers = [caller.pay() for _ in range(20)]
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert not any("RateLimit" in answer.headers for answer in answers)
+    assert unavailable_total() - before == 20
+    assert [line["log_level"] for line in logs if line["event"] == "rate_limiter_unavailable"] == [
+        "warning"
+    ]
+
+
+@pytest.mark.usefixtures("fresh_log")
+def test_a_limiter_that_is_down_refuses_where_so_configured(web: Web, merchant: Caller) -> None:
+    door = web.configured(RATE_LIMIT_ON_FAILURE="refuse").over(rate_limiter=Down())
+    for response in (door.seen_by(merchant).pay(), door.client.post(PAYMENTS)):
+        assert response.status_code == 503
+        assert error_code(response) == "service_unavailable"
+        assert response.headers["Retry-After"] == "1"
+    assert web.effects == (0, 0, 0)
+
+
+@pytest.mark.parametrize("path", ["", "/live", "/ready"])
+def test_health_is_there_without_a_limiter(web: Web, path: str) -> None:
+    door = web.configured(RATE_LIMIT_ON_FAILURE="refuse").over(rate_limiter=Down())
+    assert door.client.get(f"/api/v1/health{path}").status_code == 200

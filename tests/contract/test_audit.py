@@ -1,0 +1,123 @@
+"""What checking the books finds, on both stores: each rule is broken once and must be named."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+
+from atomic_core.domain.audit import Check
+from atomic_core.domain.ledger import world_account_id
+from atomic_core.domain.payments import Status
+from support import IDS, Books, Store, add_merchant, application_over, open_account, order
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Three settled payments (one declined) and one that waits."""
+
+    account_id: UUID
+    succeeded: UUID
+    declined: UUID
+    waiting: UUID
+
+
+@pytest.fixture
+def scene(store: Store) -> Scene:
+    application = application_over(store.begin)
+    merchant_id = add_merchant(store.begin)
+    account_id = open_account(store.begin, merchant_id)
+    succeeded = application.accept_payment(order(merchant_id, 700))
+    application.accept_payment(order(merchant_id, 300))
+    declined = application.accept_payment(order(merchant_id, source="tok_chargeDeclined"))
+    application.settle_payments()
+    waiting = application.accept_payment(order(merchant_id))
+    return Scene(account_id, succeeded.id, declined.id, waiting.id)
+
+
+def findings(store: Store) -> set[tuple[Check, str]]:
+    with store.begin() as work:
+        report = work.ledger.check()
+    assert report.clean == (not report.findings)
+    return {(finding.check, finding.subject) for finding in report.findings}
+
+
+def test_honest_books_are_clean_and_counted(store: Store, scene: Scene) -> None:
+    with store.begin() as work:
+        report = work.ledger.check()
+    assert report.clean
+    assert (report.accounts, report.transactions) == (2, 2)
+    assert (report.entries, report.payments) == (4, 4)
+
+
+def test_empty_books_are_clean(store: Store) -> None:
+    assert findings(store) == set()
+
+
+def test_a_balance_changed_by_hand_is_named(store: Store, scene: Scene) -> None:
+    store.books.set_balance(scene.account_id, 1_001)
+    assert findings(store) == {
+        (Check.BALANCE_IS_SUM, str(scene.account_id)),
+        (Check.TIP_IS_LAST_ENTRY, str(scene.account_id)),
+    }
+
+
+def test_a_changed_entry_is_named_everywhere_it_shows(store: Store, scene: Scene) -> None:
+    store.books.set_entry_amount(scene.account_id, 1, 701)
+    found = findings(store)
+    assert (Check.CURRENCY_BALANCED, "USD") in found
+    assert (Check.BALANCE_IS_SUM, str(scene.account_id)) in found
+    assert (Check.CHAIN_UNBROKEN, f"{scene.account_id}#1") in found
+    assert (Check.PAYMENT_POSTED, str(scene.succeeded)) in found
+    assert Check.TRANSACTION_BALANCED in {check for check, _ in found}
+
+
+def test_a_changed_hash_breaks_the_chain_there_and_after(store: Store, scene: Scene) -> None:
+    store.books.set_entry_hash(scene.account_id, 1, bytes(32))
+    assert findings(store) == {
+        (Check.CHAIN_UNBROKEN, f"{scene.account_id}#1"),
+        (Check.CHAIN_UNBROKEN, f"{scene.account_id}#2"),
+    }
+
+
+@pytest.mark.parametrize("sequence", [1, 2])
+def test_a_missing_entry_is_named(store: Store, scene: Scene, sequence: int) -> None:
+    store.books.delete_entry(scene.account_id, sequence)
+    found = findings(store)
+    assert (Check.BALANCE_IS_SUM, str(scene.account_id)) in found
+    tip = (Check.TIP_IS_LAST_ENTRY, str(scene.account_id))
+    gap = (Check.CHAIN_UNBROKEN, f"{scene.account_id}#2")
+    assert (tip in found, gap in found) == (sequence == 2, sequence == 1)
+
+
+def test_a_transaction_without_entries_is_named(store: Store, scene: Scene) -> None:
+    transaction_id = IDS.new_id()
+    store.books.add_empty_transaction(transaction_id, scene.declined)
+    assert findings(store) == {
+        (Check.TRANSACTION_BALANCED, str(transaction_id)),
+        (Check.PAYMENT_POSTED, str(scene.declined)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("falsify", "who"),
+    [
+        (lambda books, s: books.set_status(s.succeeded, Status.FAILED), "succeeded"),
+        (lambda books, s: books.set_status(s.succeeded, Status.PROCESSING), "succeeded"),
+        (lambda books, s: books.set_status(s.declined, Status.SUCCESS), "declined"),
+        (lambda books, s: books.set_status(s.waiting, Status.SUCCESS), "waiting"),
+        (lambda books, s: books.set_amount(s.succeeded, 699), "succeeded"),
+    ],
+    ids=["posted but failed", "posted but open", "declined but success", "never posted", "amount"],
+)
+def test_a_payment_that_disagrees_with_its_posting_is_named(
+    store: Store, scene: Scene, falsify: Callable[[Books, Scene], None], who: str
+) -> None:
+    falsify(store.books, scene)
+    assert findings(store) == {(Check.PAYMENT_POSTED, str(getattr(scene, who)))}
+
+
+def test_the_world_is_checked_like_any_account(store: Store, scene: Scene) -> None:
+    world = world_account_id("USD")
+    store.books.set_balance(world, 1)
+    assert (Check.BALANCE_IS_SUM, str(world)) in findings(store)

@@ -1,0 +1,169 @@
+"""What PostgreSQL itself refuses, even from psql."""
+
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from atomic_core.domain.ledger import world_account_id
+from support import Store, add_merchant, application_over, open_account, order
+
+WORLD = world_account_id("USD")
+
+
+@pytest.fixture
+def books(postgres_store: Store, database_url: str) -> dict[str, object]:
+    """One settled payment, one that waits; ids by name for the statements below."""
+    application = application_over(postgres_store.begin)
+    merchant_id = add_merchant(postgres_store.begin)
+    account_id = open_account(postgres_store.begin, merchant_id)
+    settled = application.accept_payment(order(merchant_id, 5_000))
+    application.settle_payments()
+    waiting = application.accept_payment(order(merchant_id))
+    return {
+        "merchant": merchant_id,
+        "account": account_id,
+        "world": WORLD,
+        "settled": settled.id,
+        "waiting": waiting.id,
+        "transaction": UUID(int=7),
+        "head": bytes(32),
+    }
+
+
+NEW_TRANSACTION = b"""
+INSERT INTO ledger_transactions VALUES (%(transaction)s, %(waiting)s, 'payment', now())"""
+
+REFUSED = {
+    "an unbalanced entry": [
+        NEW_TRANSACTION,
+        b"""INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
+            VALUES (%(account)s, 2, %(transaction)s, 1, 5001, %(head)s)""",
+    ],
+    "a balanced pair that leaves a gap": [
+        NEW_TRANSACTION,
+        b"""INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
+            VALUES (%(account)s, 3, %(transaction)s, 1, 5001, %(head)s),
+                   (%(world)s, 3, %(transaction)s, -1, -5001, %(head)s)""",
+    ],
+    "a balanced pair that the accounts do not show": [
+        NEW_TRANSACTION,
+        b"""INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
+            VALUES (%(account)s, 2, %(transaction)s, 1, 5001, %(head)s),
+                   (%(world)s, 2, %(transaction)s, -1, -5001, %(head)s)""",
+    ],
+    "a balanced pair with a wrong balance after it": [
+        NEW_TRANSACTION,
+        b"""UPDATE accounts SET sequence = 2, head = %(head)s,
+                   balance = CASE id WHEN %(world)s THEN -5002 ELSE 5002 END
+             WHERE id IN (%(account)s, %(world)s)""",
+        b"""INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
+            VALUES (%(account)s, 2, %(transaction)s, 1, 5002, %(head)s),
+                   (%(world)s, 2, %(transaction)s, -1, -5002, %(head)s)""",
+    ],
+    "an entry of nothing": [
+        NEW_TRANSACTION,
+        b"""INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
+            VALUES (%(account)s, 2, %(transaction)s, 0, 5000, %(head)s)""",
+    ],
+    "an edited entry": [b"UPDATE entries SET amount = amount + 1"],
+    "a deleted entry": [b"DELETE FROM entries WHERE account_id = %(account)s"],
+    "truncated entries": [b"TRUNCATE entries"],
+    "truncated entries by cascade": [b"TRUNCATE ledger_transactions CASCADE"],
+    "an edited ledger transaction": [b"UPDATE ledger_transactions SET posted_at = now()"],
+    "a deleted ledger transaction": [b"DELETE FROM ledger_transactions"],
+    "a second posting of one payment": [
+        b"INSERT INTO ledger_transactions VALUES (%(transaction)s, %(settled)s, 'payment', now())"
+    ],
+    "a posting of an unknown payment": [
+        b"INSERT INTO ledger_transactions VALUES (%(transaction)s, %(world)s, 'payment', now())"
+    ],
+    "a negative merchant balance": [b"UPDATE accounts SET balance = -1 WHERE id = %(account)s"],
+    "a balance beyond what JSON keeps exact": [
+        b"UPDATE accounts SET balance = 9007199254740992 WHERE id = %(account)s"
+    ],
+    "a balance that no entry explains": [
+        b"UPDATE accounts SET balance = 5001 WHERE id = %(account)s"
+    ],
+    "a World balance that no entry explains": [
+        b"UPDATE accounts SET balance = 0 WHERE id = %(world)s"
+    ],
+    "an account opened with money": [
+        b"""INSERT INTO accounts (id, merchant_id, name, currency, balance)
+            VALUES (%(transaction)s, %(merchant)s, 'Rich', 'USD', 1)"""
+    ],
+    "an account that changes its currency": [
+        b"UPDATE accounts SET currency = 'EUR' WHERE id = %(account)s"
+    ],
+    "a merchant's account that may go negative": [
+        b"UPDATE accounts SET allow_negative = true WHERE id = %(account)s"
+    ],
+    "a second World for one currency": [
+        b"""INSERT INTO accounts (id, name, currency, allow_negative)
+            VALUES (%(transaction)s, 'Other World', 'USD', true)"""
+    ],
+    "a deleted account": [b"DELETE FROM accounts WHERE id = %(account)s"],
+    "truncated accounts": [b"TRUNCATE accounts CASCADE"],
+    "a settled payment that changes": [
+        b"UPDATE payments SET description = 'x' WHERE id = %(settled)s"
+    ],
+    "a payment that changes its amount": [b"UPDATE payments SET amount = 1 WHERE id = %(waiting)s"],
+    "a failure without a reason": [b"UPDATE payments SET status = 'FAILED' WHERE id = %(waiting)s"],
+    "a status that does not exist": [
+        b"UPDATE payments SET status = 'REFUNDED' WHERE id = %(waiting)s"
+    ],
+    "a payment of nothing": [
+        b"""INSERT INTO payments
+                   (id, merchant_id, account_id, amount, currency, source, description)
+            VALUES (%(transaction)s, %(merchant)s, %(account)s, 0, 'USD', 'tok_visa', '')"""
+    ],
+    "a payment into an account of another currency": [
+        b"""INSERT INTO payments
+                   (id, merchant_id, account_id, amount, currency, source, description)
+            VALUES (%(transaction)s, %(merchant)s, %(account)s, 1, 'EUR', 'tok_visa', '')"""
+    ],
+    "a deleted payment": [b"DELETE FROM payments WHERE id = %(waiting)s"],
+    "truncated payments": [b"TRUNCATE payments CASCADE"],
+    "a key kept in the clear": [
+        b"""INSERT INTO api_keys (id, merchant_id, name, prefix, hash)
+            VALUES (%(transaction)s, %(merchant)s, 'x', '', 'sk_test_0123')"""
+    ],
+}
+
+
+@pytest.mark.parametrize("statements", REFUSED.values(), ids=REFUSED.keys())
+def test_postgres_refuses(
+    books: dict[str, object], database_url: str, statements: list[bytes]
+) -> None:
+    *before, last = statements
+    with psycopg.connect(database_url) as connection:
+        for statement in before:
+            connection.execute(statement, books)
+        # Refused at once, or by a deferred guard when the transaction commits.
+        with pytest.raises((errors.IntegrityError, errors.RestrictViolation)):
+            connection.execute(last, books)
+            connection.commit()
+        connection.rollback()
+
+
+def test_an_honest_posting_by_hand_passes_every_guard(
+    books: dict[str, object], database_url: str
+) -> None:
+    """The guards refuse what is wrong, not what is by hand; else the tests above prove little."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(NEW_TRANSACTION, books)
+        connection.execute(
+            b"""UPDATE accounts SET sequence = 2, head = %(head)s,
+                       balance = CASE id WHEN %(world)s THEN -5001 ELSE 5001 END
+                 WHERE id IN (%(account)s, %(world)s)""",
+            books,
+        )
+        connection.execute(
+            b"""INSERT INTO entries
+                       (account_id, sequence, transaction_id, amount, balance_after, hash)
+                VALUES (%(account)s, 2, %(transaction)s, 1, 5001, %(head)s),
+                       (%(world)s, 2, %(transaction)s, -1, -5001, %(head)s)""",
+            books,
+        )
+        connection.commit()

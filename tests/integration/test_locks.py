@@ -1,0 +1,105 @@
+"""Locks are taken in id order, so that two batches cannot wait on each other."""
+
+import threading
+from collections.abc import Callable
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from atomic_adapters.postgres import PostgresStore
+from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.settings import Settings
+from atomic_core.domain.payments import Claim
+from atomic_core.ports.unit_of_work import UnitOfWork
+from support import Store, add_merchant, order
+
+LOW, MIDDLE, HIGH = (UUID(int=number) for number in (1, 2, 3))
+# Stored in descending order: a scan in the table's order would lock the high one first.
+STORED = (HIGH, MIDDLE, LOW)
+
+
+def lock_accounts(work: UnitOfWork) -> None:
+    work.accounts.lock(STORED)
+
+
+def hold_claims(work: UnitOfWork) -> None:
+    work.payments.hold([Claim(id, 1, 0, id, 1, "USD", "tok_visa") for id in STORED])
+
+
+@pytest.fixture
+def rows(postgres_store: Store) -> None:
+    merchant_id = add_merchant(postgres_store.begin)
+    for id in STORED:
+        with postgres_store.begin() as work:
+            work.accounts.open(id, merchant_id, "Shop", "USD")
+            work.payments.add(id, id, order(merchant_id))
+            work.commit()
+
+
+@pytest.mark.parametrize(
+    ("table", "lock"), [("accounts", lock_accounts), ("payments", hold_claims)]
+)
+def test_rows_are_locked_in_id_order(
+    rows: None,
+    database_url: str,
+    settings_for: Callable[..., Settings],
+    table: str,
+    lock: Callable[[UnitOfWork], None],
+) -> None:
+    if table == "payments":
+        for id in STORED:
+            with psycopg.connect(database_url) as connection:
+                connection.execute(
+                    "UPDATE payments SET status = 'PROCESSING', attempt = 1 WHERE id = %s", [id]
+                )
+    with psycopg.connect(database_url, autocommit=True) as settings:
+        settings.execute(
+            "ALTER DATABASE atomic SET enable_indexscan = off;"
+            "ALTER DATABASE atomic SET enable_bitmapscan = off"
+        )
+    store = PostgresStore(Connections(settings_for(database_url)))
+    try:
+        with psycopg.connect(database_url) as blocker:
+            blocker.execute(f"SELECT FROM {table} WHERE id = %s FOR UPDATE".encode(), [MIDDLE])
+            locked = threading.Event()
+
+            def lock_all() -> None:
+                with store.begin() as work:
+                    lock(work)
+                    locked.set()
+
+            waiter = threading.Thread(target=lock_all)
+            waiter.start()
+            _wait_until_blocked(database_url)
+            assert _is_free(database_url, table, HIGH), "the higher id must not be taken yet"
+            assert not _is_free(database_url, table, LOW), "the lower id must be taken first"
+            blocker.rollback()
+            waiter.join(10)
+            assert locked.is_set()
+    finally:
+        store.close()
+        with psycopg.connect(database_url, autocommit=True) as settings:
+            settings.execute("ALTER DATABASE atomic RESET ALL")
+
+
+def _wait_until_blocked(url: str) -> None:
+    pause = threading.Event()
+    with psycopg.connect(url, autocommit=True) as connection:
+        for _ in range(500):
+            if (
+                connection.execute(
+                    "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                    " AND datname = current_database()"
+                ).fetchone()
+                is not None
+            ):
+                return
+            pause.wait(0.01)
+    pytest.fail("nothing waits for the lock")
+
+
+def _is_free(url: str, table: str, id: UUID) -> bool:
+    statement = f"SELECT FROM {table} WHERE id = %s FOR UPDATE SKIP LOCKED".encode()
+    with psycopg.connect(url) as connection:
+        return connection.execute(statement, [id]).fetchone() is not None

@@ -1,0 +1,146 @@
+"""Migrations: there and back, twice at once, and after a kill."""
+
+import hashlib
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from atomic_adapters.embedded import EmbeddedPostgres
+from atomic_adapters.postgres.migrations import FOLDER, Migrator
+from atomic_core.domain.errors import Conflict, StorageUnavailable
+from support import at_once
+
+EVERYTHING = [path.stem for path in sorted(FOLDER.glob("*.sql")) if "rollback" not in path.name]
+
+
+def schema(postgres: EmbeddedPostgres, url: str) -> list[str]:
+    """The schema as pg_dump writes it, without what differs from run to run."""
+    dumped = subprocess.run(
+        [postgres.tool("pg_dump"), "--schema-only", "--exclude-table=*yoyo*", url],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    lines = dumped.stdout.splitlines()
+    return [line for line in lines if line and not line.startswith(("--", "\\"))]
+
+
+def test_up_down_and_up_again_give_the_same_schema(
+    postgres: EmbeddedPostgres, own_database: Callable[..., str]
+) -> None:
+    url = own_database()
+    migrator, empty = Migrator(url), schema(postgres, url)
+    assert list(migrator.up()) == EVERYTHING
+    full = schema(postgres, url)
+    rolled_back: list[str] = []
+    while id := migrator.down():
+        rolled_back.append(id)
+    assert rolled_back == EVERYTHING[::-1]
+    assert schema(postgres, url) == empty
+    assert list(migrator.up()) == EVERYTHING
+    assert schema(postgres, url) == full
+    assert any("CREATE TABLE public.entries" in line for line in full)
+
+
+def test_up_twice_applies_nothing_the_second_time(own_database: Callable[..., str]) -> None:
+    migrator = Migrator(own_database())
+    migrator.up()
+    assert list(migrator.up()) == []
+    assert all(status.applied for status in migrator.status())
+
+
+def test_two_migrators_at_once_apply_each_migration_once(
+    own_database: Callable[..., str],
+) -> None:
+    url = own_database()
+    applied = at_once([Migrator(url).up] * 3)
+    assert sorted(len(ids) for ids in applied) == [0, 0, len(EVERYTHING)]
+
+
+def test_a_killed_migrator_does_not_lock_the_next_one_out(
+    own_database: Callable[..., str], tmp_path: Path
+) -> None:
+    url = own_database()
+    (tmp_path / "0001.one.sql").write_text("CREATE TABLE one ();")
+    (tmp_path / "0002.slow.sql").write_text("CREATE TABLE two (); SELECT pg_sleep(600);")
+    code = (
+        "import sys; from pathlib import Path;"
+        "from atomic_adapters.postgres.migrations import Migrator;"
+        "Migrator(sys.argv[1], Path(sys.argv[2])).up()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, url, str(tmp_path)]) as victim:
+        _wait_for_sleep(url)
+        victim.kill()
+    _end_orphan(url)
+    (tmp_path / "0002.slow.sql").write_text("CREATE TABLE two ();")
+    assert list(Migrator(url, tmp_path).up()) == ["0002.slow"]
+
+
+def _wait_for_sleep(url: str) -> None:
+    asleep = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    waited = threading.Event()
+    with psycopg.connect(url, autocommit=True) as connection:
+        for _ in range(1_000):
+            if connection.execute(asleep).fetchone() is not None:
+                return
+            waited.wait(0.02)
+    pytest.fail("the migrator never came to its second migration")
+
+
+def _end_orphan(url: str) -> None:
+    # PostgreSQL notices a vanished client only when it next writes to it; here it sleeps.
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE wait_event = 'PgSleep'"
+        )
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(
+    own_database: Callable[..., str], tmp_path: Path
+) -> None:
+    url = own_database()
+    (tmp_path / "0001.half.sql").write_text("CREATE TABLE half (); SELECT 1 / 0;")
+    with pytest.raises(Exception, match="division by zero"):
+        Migrator(url, tmp_path).up()
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT to_regclass('half')").fetchone() == (None,)
+    assert [status.applied for status in Migrator(url, tmp_path).status()] == [False]
+
+
+def test_a_new_migration_comes_numbered_with_its_rollback(tmp_path: Path) -> None:
+    migrator = Migrator("postgresql:///nowhere", tmp_path)
+    first, second = migrator.create("first-thing"), migrator.create("second_thing")
+    assert [path.name for path in (first, second)] == [
+        "0001.first-thing.sql",
+        "0002.second_thing.sql",
+    ]
+    assert "-- depends: 0001.first-thing" in second.read_text()
+    assert (tmp_path / "0002.second_thing.rollback.sql").exists()
+    with pytest.raises(Conflict):
+        migrator.create("../etc/passwd")
+
+
+def test_an_unreachable_database_is_said_plainly() -> None:
+    with pytest.raises(StorageUnavailable):
+        Migrator("postgresql://localhost:1/none").up()
+
+
+def test_released_migrations_are_never_edited() -> None:
+    """yoyo remembers a migration's name, not its content: an edit would go unnoticed."""
+    recorded = (FOLDER / "SHA256SUMS").read_text().splitlines()
+    actual = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}"
+        for path in sorted(FOLDER.glob("*.sql"))
+    ]
+    assert actual == recorded, "write a new migration; add its files with sha256sum"
+
+
+def test_every_migration_has_its_rollback() -> None:
+    for id in EVERYTHING:
+        assert (FOLDER / f"{id}.rollback.sql").is_file()

@@ -1,0 +1,188 @@
+"""abuse.md, as far as HTTP itself goes: gunicorn with our configuration."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from web.served import KEY
+
+ROOT = Path(__file__).parents[2]
+BODY = b'{"amount":1,"currency":"USD","source":"tok_visa"}'
+CHUNKED = b"Transfer-Encoding: chunked"
+LENGTH = f"Content-Length: {len(BODY)}".encode()
+
+
+class Server:
+    def __init__(self, directory: Path) -> None:
+        self.address = ("127.0.0.1", free_port())
+        self.log = directory / "log"
+
+    def answers(self) -> bool:
+        try:
+            return self.send(request(b"GET /api/v1/health HTTP/1.1")).startswith(b"HTTP/1.1 200")
+        except OSError:
+            return False
+
+    def send(self, raw: bytes) -> bytes:
+        """What comes back until the server closes."""
+        received = bytearray()
+        with socket.create_connection(self.address, timeout=10) as connection:
+            try:
+                connection.sendall(raw)
+                connection.shutdown(socket.SHUT_WR)
+                while data := connection.recv(65_536):
+                    received += data
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # it answered and closed before it had read everything
+        return bytes(received)
+
+
+def free_port() -> int:
+    """Below the ephemeral ports, where no connection of another test can sit on it."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as candidate:
+            try:
+                candidate.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    directory = tmp_path_factory.mktemp("server")
+    server = Server(directory)
+    environment = os.environ | {
+        "ATOMIC_ENV": "test",
+        "DATABASE_URL": "postgresql:///unused",
+        "HOST": server.address[0],
+        "PORT": str(server.address[1]),
+        "WEB_WORKERS": "1",
+        "PYTHONPATH": str(ROOT / "tests"),
+    }
+    command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "atomic_web/gunicorn_conf.py")]
+    with server.log.open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "web.served:app"], cwd=directory, env=environment, stdout=log, stderr=log
+        )
+    try:
+        deadline = time.monotonic() + 20
+        while not server.answers():
+            assert process.poll() is None, server.log.read_text()
+            assert time.monotonic() < deadline, server.log.read_text()
+            time.sleep(0.05)
+        yield server
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0, server.log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def request(line: bytes, *headers: bytes, body: bytes = b"") -> bytes:
+    head = [line, b"Host: localhost", b"Connection: close", *headers]
+    return b"\r\n".join(head) + b"\r\n\r\n" + body
+
+
+def payment(*headers: bytes, body: bytes = BODY) -> bytes:
+    known = (b"Authorization: Bearer " + KEY.encode(), b"Content-Type: application/json")
+    return request(b"POST /api/v1/payments HTTP/1.1", *known, *headers, body=body)
+
+
+def status_of(answer: bytes) -> int:
+    assert answer.startswith(b"HTTP/1.1 "), answer
+    return int(answer[9:12])
+
+
+def chunk(data: bytes) -> bytes:
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+def test_a_payment_is_taken(server: Server) -> None:
+    assert status_of(server.send(payment(LENGTH))) == 202
+    assert status_of(server.send(payment(CHUNKED, body=chunk(BODY) + b"0\r\n\r\n"))) == 202
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(payment(LENGTH, CHUNKED, body=chunk(BODY) + b"0\r\n\r\n"), id="both lengths"),
+        pytest.param(payment(LENGTH, b"Content-Length: 5"), id="two lengths"),
+        pytest.param(payment(b"Content-Length: -1"), id="negative length"),
+        pytest.param(payment(b"Content-Length: +50"), id="signed length"),
+        pytest.param(payment(b"Content-Length: 5_0"), id="length with underscore"),
+        pytest.param(payment(b"Content-Length: 0x31"), id="hexadecimal length"),
+        pytest.param(payment(b"Content-Length: "), id="empty length"),
+        pytest.param(payment(LENGTH, b"X: a\x00b"), id="NUL in header"),
+        pytest.param(payment(LENGTH, b"X : a"), id="space before colon"),
+        pytest.param(payment(LENGTH, b"X: a", b" folded"), id="folded header"),
+        pytest.param(payment(LENGTH).replace(b"\r\n", b"\n"), id="bare LF"),
+        pytest.param(payment(LENGTH, b"X: a\rb"), id="bare CR"),
+        pytest.param(payment(CHUNKED, body=b"zz\r\n"), id="chunk size that is none"),
+        pytest.param(payment(CHUNKED, body=b"-5\r\nhello\r\n0\r\n\r\n"), id="negative chunk size"),
+        pytest.param(payment(CHUNKED, body=b"5\r\nhelloXX0\r\n\r\n"), id="chunk without its end"),
+        pytest.param(payment(CHUNKED, body=chunk(BODY)), id="no last chunk"),
+        pytest.param(payment(LENGTH, body=BODY[:-5]), id="body ends early"),
+        pytest.param(payment(b"Content-Length: 500", body=BODY), id="body shorter than length"),
+        pytest.param(payment(LENGTH, b"Idempotency-Key: a", b"Idempotency-Key: b"), id="two keys"),
+        pytest.param(payment(LENGTH, b"Idempotency-Key: \xe9"), id="Latin-1 key"),
+        pytest.param(payment(LENGTH, b"Idempotency-Key: \xd0\xba"), id="UTF-8 key"),
+        pytest.param(payment(LENGTH, b"Idempotency-Key:"), id="empty key"),
+        pytest.param(payment(LENGTH, b"Idempotency-Key: " + b"x" * 256), id="long key"),
+        pytest.param(request(b"GET /api/v1/health HTTP/9.9"), id="version"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", id="TLS"),
+    ],
+)
+def test_what_is_ambiguous_or_broken_is_a_400(server: Server, raw: bytes) -> None:
+    assert status_of(server.send(raw)) in (400, 505)
+    assert server.answers()
+
+
+@pytest.mark.parametrize(
+    ("status", "raw"),
+    [
+        pytest.param(431, payment(LENGTH, b"X: " + b"a" * 9_000), id="header of 9 KB"),
+        pytest.param(
+            431, payment(LENGTH, *(b"X-%d: a" % number for number in range(105))), id="105 headers"
+        ),
+        pytest.param(414, request(b"GET /" + b"a" * 5_000 + b" HTTP/1.1"), id="URL of 5 KB"),
+        pytest.param(413, payment(b"Content-Length: 70000", body=b" " * 70_000), id="body"),
+        pytest.param(
+            413, payment(CHUNKED, body=chunk(b" " * 70_000) + b"0\r\n\r\n"), id="chunked body"
+        ),
+    ],
+)
+def test_what_is_too_much_is_refused(server: Server, status: int, raw: bytes) -> None:
+    assert status_of(server.send(raw)) == status
+    assert server.answers()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(b"SCRIPT_NAME: /elsewhere", b"PATH_INFO: /api/v1/health", b"Script-Name: /elsewhere"),
+        *(b"X-Forwarded-Proto: https", b"X-Forwarded-Prefix: /elsewhere", b"X_Request_Id: no"),
+        *(b"Content_Length: 5", b"X-Forwarded-Host: evil.example", b"Transfer_Encoding: chunked"),
+    ],
+)
+def test_no_header_moves_the_request_elsewhere(server: Server, header: bytes) -> None:
+    answer = server.send(payment(LENGTH, header))
+    assert status_of(answer) == 202
+    assert b"\r\nLocation: /api/v1/payments/" in answer
+    assert b"\r\nX-Request-Id: no" not in answer
+
+
+def test_the_key_is_in_no_log_line(server: Server) -> None:
+    server.send(payment(LENGTH, b"Idempotency-Key: sesame"))
+    text = server.log.read_text()
+    assert "/api/v1/payments" in text
+    assert KEY not in text
+    assert "sesame" not in text

@@ -60,7 +60,9 @@ def initialize(data: Path, user: tuple[int, int] | None, *, durable: bool) -> No
         process = start_child(
             command, stdout=output, stderr=output, cwd=fresh, user=user, env=bare_environment()
         )
-        if not wait_for_exit(process, INITDB_SECONDS):
+        try:
+            wait_for_exit(process, INITDB_SECONDS)
+        finally:
             process.kill()
             process.wait()
         if process.returncode:

@@ -30,10 +30,14 @@ from atomic_adapters.embedded.ground import (
     unprivileged,
 )
 
-_POSTGRES_SOCKET: Final = ".s.PGSQL.5432"
+_PORT: Final = 5432
+"""Part of the socket's name. Said everywhere, or a PGPORT in the environment would decide."""
 
-_POSTGRES_SETTINGS: Final = (
+_SOCKET: Final = f".s.PGSQL.{_PORT}"
+
+_SETTINGS: Final = (
     "listen_addresses=",
+    f"port={_PORT}",
     "max_connections=100",
     "shared_buffers=128MB",
     "timezone=UTC",
@@ -73,9 +77,9 @@ class EmbeddedPostgres:
                 initialize(data, user, durable=durable)
             give(data, user)
             await_predecessor(data)
-            folder = socket_folder(data, _POSTGRES_SOCKET, user)
+            folder = socket_folder(data, _SOCKET, user)
             settings = [
-                *_POSTGRES_SETTINGS,
+                *_SETTINGS,
                 f"unix_socket_directories={folder}",
                 *(() if durable else _FAST_BUT_UNSAFE),
             ]
@@ -105,7 +109,7 @@ class EmbeddedPostgres:
     def url(self, database: str = "postgres") -> str:
         """For psycopg and for libpq's tools alike."""
         folder = quote(str(self.socket_folder), safe="/")
-        return f"postgresql://postgres@/{quote(database, safe='')}?host={folder}"
+        return f"postgresql://postgres@/{quote(database, safe='')}?host={folder}&port={_PORT}"
 
     def create_database(self, name: str, template: str | None = None) -> str:
         """Create the database unless it exists; return its URL. Nobody may be connected to the

@@ -1,0 +1,1 @@
+"""The operators' door: the `atomic` command, the worker and the sweeper."""

@@ -21,7 +21,7 @@ from support import MemoryBooks, PostgresBooks, Store
 
 ENVIRON = {"ATOMIC_ENV": "test", "LOCK_TIMEOUT_SECONDS": "3", "LOG_LEVEL": "warning"}
 
-_EMPTY = """
+EMPTY = b"""
 SET session_replication_role = replica;
 TRUNCATE entries, ledger_transactions, payments, accounts, api_keys, merchants, idempotency_keys
 """
@@ -59,7 +59,7 @@ def shared_database_url(postgres: EmbeddedPostgres, migrated: str) -> str:
 def database_url(shared_database_url: str) -> str:
     """A migrated database, empty for this test."""
     with psycopg.connect(shared_database_url, autocommit=True) as connection:
-        connection.execute(_EMPTY)
+        connection.execute(EMPTY)
     return shared_database_url
 
 

@@ -1,5 +1,6 @@
 """What many tests need: stores and how to tamper with them, applications, small builders."""
 
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -178,3 +179,16 @@ def at_once(actions: Sequence[Callable[[], T]]) -> list[T]:
     """Run all actions at the same time, each in its thread; their results, in order."""
     with ThreadPoolExecutor(len(actions)) as threads:
         return [future.result() for future in [threads.submit(action) for action in actions]]
+
+
+def numbered(statement: bytes) -> tuple[bytes, list[str]]:
+    """The statement with $1, $2 … for its named parameters, and their names in that order."""
+    names: list[str] = []
+
+    def number(match: re.Match[bytes]) -> bytes:
+        name = match[1].decode()
+        if name not in names:
+            names.append(name)
+        return b"$%d" % (names.index(name) + 1)
+
+    return re.sub(rb"%\((\w+)\)[sb]", number, statement).replace(b"%%", b"%"), names

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from atomic_adapters.postgres.statements import FOLDER, statements
+from support import numbered
 
 STATEMENTS = {
     f"{path.stem}.{name}": statement
@@ -13,25 +14,12 @@ STATEMENTS = {
     for name, statement in statements(path.stem).items()
 }
 UTILITY = {"audit.one_snapshot"}
-_PLACEHOLDER = re.compile(rb"%\((\w+)\)[sb]")
-
-
-def numbered(statement: bytes) -> bytes:
-    """The statement with $1, $2 … for its named parameters."""
-    names: list[bytes] = []
-
-    def number(match: re.Match[bytes]) -> bytes:
-        if match[1] not in names:
-            names.append(match[1])
-        return b"$%d" % (names.index(match[1]) + 1)
-
-    return _PLACEHOLDER.sub(number, statement).replace(b"%%", b"%")
 
 
 @pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - UTILITY))
 def test_postgres_prepares(shared_database_url: str, name: str) -> None:
     with psycopg.connect(shared_database_url) as connection:
-        connection.execute(b"PREPARE it AS " + numbered(STATEMENTS[name]))
+        connection.execute(b"PREPARE it AS " + numbered(STATEMENTS[name])[0])
 
 
 @pytest.mark.parametrize("name", STATEMENTS)

@@ -1,0 +1,122 @@
+"""PostgreSQL comes and goes; Atomic says so in its own words and finds it again."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from atomic_adapters.embedded import EmbeddedPostgres
+from atomic_adapters.postgres import PostgresStore
+from atomic_adapters.postgres.connections import POOL_WAIT_SECONDS, Connections
+from atomic_adapters.postgres.migrations import Migrator
+from atomic_adapters.settings import Settings
+from atomic_core.domain.errors import StorageRefused, StorageUnavailable
+from support import add_merchant, application_over, at_once, order
+
+
+@pytest.fixture
+def store(database_url: str, settings_for: Callable[..., Settings]) -> Iterator[PostgresStore]:
+    store = PostgresStore(Connections(settings_for(database_url, DATABASE_POOL="4")))
+    yield store
+    store.close()
+
+
+def cut_connections(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+def test_connections_cut_while_idle_are_replaced_unnoticed(
+    store: PostgresStore, database_url: str
+) -> None:
+    at_once([lambda: add_merchant(store.begin)] * 4)
+    cut_connections(database_url)
+    assert len(set(at_once([lambda: add_merchant(store.begin)] * 4))) == 4
+
+
+def test_a_connection_cut_in_the_middle_undoes_the_unit_of_work(
+    store: PostgresStore, database_url: str
+) -> None:
+    merchant_id = add_merchant(store.begin)
+    with pytest.raises(StorageUnavailable), store.begin() as work:
+        work.merchants.add_key(merchant_id, merchant_id, "key", "", bytes(32))
+        cut_connections(database_url)
+        work.commit()
+    with store.begin() as work:
+        assert work.merchants.keys(merchant_id) == []
+
+
+def test_a_database_that_was_never_there_is_said_within_the_bound(
+    settings_for: Callable[..., Settings],
+) -> None:
+    store = PostgresStore(Connections(settings_for("postgresql://localhost:1/none")))
+    begun = time.monotonic()
+    try:
+        with pytest.raises(StorageUnavailable), store.begin():
+            pass
+        assert not store.is_up()
+    finally:
+        store.close()
+    assert time.monotonic() - begun < 2 * POOL_WAIT_SECONDS + 1
+
+
+def test_a_schema_that_is_missing_is_said_plainly(
+    own_database: Callable[..., str], settings_for: Callable[..., Settings]
+) -> None:
+    store = PostgresStore(Connections(settings_for(own_database())))
+    try:
+        with pytest.raises(StorageUnavailable, match="schema is not up to date"):
+            add_merchant(store.begin)
+    finally:
+        store.close()
+
+
+def test_a_statement_that_takes_too_long_is_ended(
+    database_url: str, settings_for: Callable[..., Settings]
+) -> None:
+    settings = settings_for(database_url, STATEMENT_TIMEOUT_SECONDS="0.1")
+    connections = Connections(settings)
+    try:
+        with connections.transaction() as connection, pytest.raises(psycopg.errors.QueryCanceled):
+            connection.execute("SELECT pg_sleep(10)")
+    finally:
+        connections.close()
+
+
+def test_a_broken_rule_is_refused_with_its_constraints_name(store: PostgresStore) -> None:
+    merchant_id = add_merchant(store.begin)
+    with pytest.raises(StorageRefused, match="merchants_pkey"), store.begin() as work:
+        work.merchants.add(merchant_id, "Again")
+
+
+def test_a_restarted_server_is_found_again_and_has_lost_nothing(
+    scratch: Path, settings_for: Callable[..., Settings]
+) -> None:
+    data = scratch / "restarted"
+    server = EmbeddedPostgres.start(data)
+    url = server.create_database("atomic")
+    Migrator(url).up()
+    store = PostgresStore(Connections(settings_for(url)))
+    try:
+        application = application_over(store.begin)
+        merchant_id = add_merchant(store.begin)
+        payment = application.accept_payment(order(merchant_id))
+        server.process.kill()
+        server.process.wait()
+        server.stop()
+        with pytest.raises(StorageUnavailable):
+            application.settle_payments()
+        server = EmbeddedPostgres.start(data)
+        begun = time.monotonic()
+        assert application.settle_payments() == 1
+        assert time.monotonic() - begun < 2
+        assert application.get_account(merchant_id, payment.account_id).balance == 5_000
+        assert application.verify_ledger().clean
+    finally:
+        store.close()
+        server.stop()

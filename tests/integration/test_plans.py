@@ -1,0 +1,160 @@
+"""No hot statement reads a whole table, at a million payments."""
+
+import re
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from atomic_adapters.embedded import EmbeddedPostgres
+from atomic_adapters.postgres import PostgresStore
+from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.postgres.statements import statements
+from atomic_adapters.settings import Settings
+from atomic_core.domain.ledger import world_account_id
+from support import add_merchant, application_over, numbered, order
+
+ROWS = 1_000_000
+
+# The guards are off while filling: two million entries one trigger at a time take minutes.
+FILL = f"""
+SET session_replication_role = replica;
+SET synchronous_commit = off;
+INSERT INTO merchants (id, name)
+SELECT uuidv7(), 'Shop ' || n FROM generate_series(1, 1000) n;
+INSERT INTO api_keys (id, merchant_id, name, prefix, hash)
+SELECT id, id, 'key', '', sha256(uuid_send(id)) FROM merchants;
+INSERT INTO accounts (id, merchant_id, name, currency)
+SELECT id, id, name, 'USD' FROM merchants;
+CREATE TEMP TABLE shops AS SELECT id, row_number() OVER () - 1 AS n FROM merchants;
+INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description, status)
+SELECT uuidv7(), s.id, s.id, 1 + i % 1000, 'USD', 'tok_visa', 'API Payment', 'SUCCESS'
+  FROM generate_series(1, {ROWS}) i JOIN shops s ON s.n = i % 1000;
+INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description)
+SELECT uuidv7(), s.id, s.id, 1, 'USD', 'tok_visa', 'API Payment'
+  FROM generate_series(1, 5000) i JOIN shops s ON s.n = i % 1000;
+INSERT INTO ledger_transactions (id, payment_id, kind, posted_at)
+SELECT id, id, 'payment', now() FROM payments WHERE status = 'SUCCESS';
+INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
+SELECT account_id, row_number() OVER (PARTITION BY account_id), id, amount, amount, sha256('')
+  FROM payments WHERE status = 'SUCCESS';
+UPDATE accounts
+   SET balance = e.balance_after, sequence = e.sequence, head = e.hash
+  FROM entries e
+ WHERE e.account_id = accounts.id
+   AND e.sequence = (SELECT max(sequence) FROM entries WHERE account_id = accounts.id);
+INSERT INTO accounts (id, name, currency, allow_negative)
+VALUES ('{world_account_id("USD")}', 'World USD', 'USD', true);
+INSERT INTO idempotency_keys
+       (merchant_id, key, method, path, fingerprint, response_status, response_body, expires_at)
+SELECT s.id, 'key ' || i, 'POST', '/', sha256(''), 202, '', now() + i * interval '1 s'
+  FROM generate_series(1, 200000) i JOIN shops s ON s.n = i % 1000;
+ANALYZE
+"""
+
+# A thousand of them fit on a few pages: reading them all may be the better plan.
+SMALL = {"accounts", "merchants", "api_keys"}
+
+ONE = UUID(int=1)
+PARAMETERS: dict[str, object] = {
+    "account_ids": [ONE] * 1000,
+    "attempts": [1] * 1000,
+    "balances": [1] * 1000,
+    "body": b"",
+    "currency": "USD",
+    "failure_reasons": [None] * 1000,
+    "faults": [0] * 1000,
+    "fingerprint": bytes(32),
+    "hash": bytes(32),
+    "heads": [bytes(32)] * 1000,
+    "id": ONE,
+    "ids": [ONE] * 1000,
+    "keep_for": "1 day",
+    "key": "k",
+    "lease": "5 s",
+    "limit": 1000,
+    "location": None,
+    "merchant_id": ONE,
+    "method": "POST",
+    "overdue_by": "0 s",
+    "path": "/",
+    "retries_after": [None] * 1000,
+    "sequences": [1] * 1000,
+    "status": 202,
+    "statuses": ["SUCCESS"] * 1000,
+}
+HOT = [
+    "idempotency.claim_key",
+    "idempotency.keep_answer",
+    "idempotency.kept_answer",
+    "idempotency.purge_keys",
+    "ledger.credited_account",
+    "ledger.get_account",
+    "ledger.lock_accounts",
+    "ledger.update_accounts",
+    "merchants.active_key",
+    "merchants.get_merchant",
+    "merchants.keys_of_merchant",
+    "merchants.lock_merchant",
+    "merchants.revoke_key",
+    "payments.claim_payments",
+    "payments.get_payment",
+    "payments.hold_claims",
+    "payments.settle_payments",
+]
+
+
+@pytest.fixture(scope="module")
+def full_database(postgres: EmbeddedPostgres, migrated: str) -> Iterator[str]:
+    url = postgres.create_database("plans", template=migrated)
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in FILL.split(";\n"):
+            connection.execute(statement.encode())
+    yield url
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute("DROP DATABASE plans WITH (FORCE)")
+
+
+@pytest.mark.parametrize("name", HOT)
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+def test_explain_shows_no_scan_of_a_whole_table(full_database: str, name: str, mode: str) -> None:
+    stem, short = name.split(".")
+    statement, names = numbered(statements(stem)[short])
+    values = [PARAMETERS[parameter] for parameter in names]
+    with psycopg.connect(full_database, cursor_factory=psycopg.ClientCursor) as connection:
+        connection.execute(f"SET plan_cache_mode = {mode}".encode())
+        connection.execute(b"PREPARE it AS " + statement)
+        holes = b", ".join([b"%s"] * len(values))
+        rows = connection.execute(b"EXPLAIN EXECUTE it (" + holes + b")", values).fetchall()
+    plan = "\n".join(row[0] for row in rows)
+    assert "Scan" in plan or "Insert" in plan
+    assert not set(re.findall(r"Seq Scan on (\w+)", plan)) - SMALL, plan
+
+
+def test_a_life_of_payments_scans_no_large_table(
+    full_database: str, settings_for: Callable[..., Settings]
+) -> None:
+    """What EXPLAIN does not show: triggers, foreign keys, plans that were cached long ago."""
+    store = PostgresStore(Connections(settings_for(full_database)))
+    try:
+        application = application_over(store.begin)
+        merchant_id = add_merchant(store.begin)
+        payment = application.accept_payment(order(merchant_id))
+        # The first settling sees a small batch, and its plans stay for the large ones.
+        assert application.settle_payments() == 5_001
+        for number in range(100):
+            application.accept_payment(order(merchant_id, number + 1))
+        application.settle_payments()
+        application.get_payment(merchant_id, payment.id)
+        application.purge_idempotency_keys()
+    finally:
+        store.close()
+    with psycopg.connect(full_database) as connection:
+        scans = dict(
+            connection.execute(
+                "SELECT relname, seq_tup_read FROM pg_stat_user_tables WHERE last_seq_scan > "
+                "(SELECT max(created_at) FROM merchants)"
+            ).fetchall()
+        )
+    assert not scans.keys() - SMALL, scans

@@ -1,0 +1,94 @@
+"""Redis may be down or frozen: a request loses at most a quarter of a second, and no payment."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from atomic_adapters.embedded import EmbeddedValkey
+from atomic_adapters.redis_connections import REST_SECONDS, Breaker, RedisDependency, request_redis
+from atomic_adapters.redis_rate_limiter import RedisRateLimiter
+from atomic_adapters.rq_job_queue import RqJobQueue
+from atomic_adapters.settings import Settings
+from atomic_core.ports.outside import Job, RateLimit, RateLimiterUnavailable
+
+BOUND_SECONDS = 0.25
+LIMITS = [RateLimit("global", 100, 900, "192.0.2.1"), RateLimit("payments", 10, 60, "m")]
+
+
+@pytest.fixture
+def own_valkey(scratch: Path) -> Iterator[EmbeddedValkey]:
+    server = EmbeddedValkey.start(scratch / "frozen")
+    yield server
+    server.process.send_signal(signal.SIGCONT)
+    server.stop()
+
+
+def one_request(redis: Redis, breaker: Breaker) -> tuple[bool, float]:
+    """What a POST asks of Redis: count, then ring. Whether it could count, and how long it took."""
+    begun = time.monotonic()
+    counted = True
+    try:
+        RedisRateLimiter(redis, breaker).count(LIMITS)
+    except RateLimiterUnavailable:
+        counted = False
+    RqJobQueue(redis, breaker).ring(Job.SETTLE)
+    return counted, time.monotonic() - begun
+
+
+def test_a_redis_that_is_down_costs_a_request_next_to_nothing(
+    settings_for: Callable[..., Settings],
+) -> None:
+    redis = request_redis(settings_for(redis_url="redis://localhost:1"))
+    for _ in range(3):
+        counted, seconds = one_request(redis, Breaker())
+        assert not counted
+        assert seconds < BOUND_SECONDS
+    assert not RedisDependency(redis).is_up()
+
+
+@pytest.mark.parametrize("warm", [True, False], ids=["connected before", "connecting"])
+def test_a_frozen_redis_costs_one_request_its_bound_and_the_next_nothing(
+    own_valkey: EmbeddedValkey, settings_for: Callable[..., Settings], warm: bool
+) -> None:
+    redis, breaker = request_redis(settings_for(redis_url=own_valkey.url)), Breaker()
+    if warm:
+        assert one_request(redis, breaker)[0]
+    os.kill(own_valkey.process.pid, signal.SIGSTOP)
+    counted, seconds = one_request(redis, breaker)
+    assert not counted
+    assert seconds < BOUND_SECONDS
+    counted, seconds = one_request(redis, breaker)
+    assert not counted
+    assert seconds < BOUND_SECONDS / 10, "the breaker is open: nobody asks"
+
+
+def test_after_a_rest_redis_is_asked_again(
+    own_valkey: EmbeddedValkey, settings_for: Callable[..., Settings]
+) -> None:
+    redis, breaker = request_redis(settings_for(redis_url=own_valkey.url)), Breaker()
+    os.kill(own_valkey.process.pid, signal.SIGSTOP)
+    assert not one_request(redis, breaker)[0]
+    os.kill(own_valkey.process.pid, signal.SIGCONT)
+    deadline = time.monotonic() + REST_SECONDS + 5
+    while not one_request(redis, breaker)[0]:
+        assert time.monotonic() < deadline
+
+
+def test_a_flushed_redis_counts_again_from_the_start(valkey: Redis) -> None:
+    limiter = RedisRateLimiter(valkey, Breaker())
+    limiter.count(LIMITS)
+    valkey.flushall()
+    valkey.script_flush()
+    assert [state.remaining for state in limiter.count(LIMITS)] == [99, 9]
+
+
+def test_a_window_that_lost_its_end_gets_a_new_one(valkey: Redis) -> None:
+    limiter = RedisRateLimiter(valkey, Breaker())
+    valkey.set("atomic:limit:global:192.0.2.1", 50)
+    (state,) = limiter.count(LIMITS[:1])
+    assert (state.remaining, state.reset) == (49, 900)

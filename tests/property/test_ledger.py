@@ -1,0 +1,130 @@
+"""post() against a plain dictionary of balances."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from atomic_core.domain.ledger import (
+    MAX_BALANCE,
+    MAX_WORLD_BALANCE,
+    NO_HEAD,
+    Account,
+    Kind,
+    Leg,
+    Posting,
+    entry_hash,
+    microseconds,
+    post,
+)
+
+AT = datetime(2026, 11, 22, tzinfo=UTC)
+CURRENCIES = ("USD", "EUR")
+SHOPS = [
+    Account.opened(UUID(int=n + 1), UUID(int=99), f"Shop {n}", CURRENCIES[n % 2], AT)
+    for n in range(4)
+]
+WORLDS = [Account.world(currency, AT) for currency in CURRENCIES]
+ACCOUNTS = {account.id: account for account in (*SHOPS, *WORLDS)}
+UNKNOWN = UUID(int=1_000)
+
+ids = st.sampled_from([*ACCOUNTS, UNKNOWN])
+# Small ones meet often and overdraw; large ones overflow.
+amounts = st.one_of(
+    st.integers(1, 50),
+    st.sampled_from([MAX_BALANCE - 1, MAX_BALANCE, MAX_WORLD_BALANCE - 1, MAX_WORLD_BALANCE]),
+)
+
+
+@st.composite
+def leg_sets(draw: st.DrawFn) -> tuple[Leg, ...]:
+    """Balanced legs over two to four different accounts."""
+    chosen = draw(st.lists(ids, min_size=2, max_size=4, unique=True))
+    parts = [draw(amounts) * draw(st.sampled_from([1, -1])) for _ in chosen[1:]]
+    if sum(parts) == 0:
+        parts[0] *= 2
+    return tuple(Leg(id, part) for id, part in zip(chosen, [-sum(parts), *parts], strict=True))
+
+
+batches = st.lists(leg_sets(), max_size=30).map(
+    lambda legs: [
+        Posting(UUID(int=10_000 + n), UUID(int=20_000 + n), Kind.PAYMENT, parts)
+        for n, parts in enumerate(legs)
+    ]
+)
+
+
+def allowed(balances: dict[UUID, int], posting: Posting) -> bool:
+    """What the rules say, in the plainest words."""
+    if any(leg.account_id == UNKNOWN for leg in posting.legs):
+        return False
+    if len({ACCOUNTS[leg.account_id].currency for leg in posting.legs}) > 1:
+        return False
+    for leg in posting.legs:
+        after = balances[leg.account_id] + leg.amount
+        if ACCOUNTS[leg.account_id].merchant_id is None:
+            if abs(after) > MAX_WORLD_BALANCE:
+                return False
+        elif not 0 <= after <= MAX_BALANCE:
+            return False
+    return True
+
+
+@given(batches)
+def test_balances_and_refusals_are_those_of_the_model(batch: list[Posting]) -> None:
+    balances = dict.fromkeys(ACCOUNTS, 0)
+    refused: set[UUID] = set()
+    for posting in batch:
+        if not allowed(balances, posting):
+            refused.add(posting.transaction_id)
+            continue
+        for leg in posting.legs:
+            balances[leg.account_id] += leg.amount
+    result = post(ACCOUNTS, batch, AT)
+    assert set(result.refusals) == refused
+    after = dict.fromkeys(ACCOUNTS, 0) | {a.id: a.balance for a in result.accounts}
+    assert after == balances
+
+
+@given(batches)
+def test_the_books_hold_together(batch: list[Posting]) -> None:
+    result = post(ACCOUNTS, batch, AT)
+    sums: dict[UUID, int] = {}
+    for entry in result.entries:
+        sums[entry.transaction_id] = sums.get(entry.transaction_id, 0) + entry.amount
+    assert set(sums.values()) <= {0}
+    assert sums.keys() == {transaction.id for transaction in result.transactions}
+    for account in result.accounts:
+        chain = [entry for entry in result.entries if entry.account_id == account.id]
+        sequence, balance, head = 0, 0, NO_HEAD
+        for entry in chain:
+            sequence, balance = sequence + 1, balance + entry.amount
+            head = entry_hash(
+                head,
+                account.id,
+                sequence,
+                entry.transaction_id,
+                entry.amount,
+                balance,
+                microseconds(AT),
+            )
+            assert (entry.sequence, entry.balance_after, entry.hash) == (sequence, balance, head)
+        assert (account.sequence, account.balance, account.head) == (sequence, balance, head)
+
+
+@given(batches, st.data())
+def test_cutting_a_batch_in_two_changes_nothing(batch: list[Posting], data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, len(batch)))
+    whole = post(ACCOUNTS, batch, AT)
+    first = post(ACCOUNTS, batch[:cut], AT)
+    second = post({**ACCOUNTS, **{a.id: a for a in first.accounts}}, batch[cut:], AT)
+    assert [*first.entries, *second.entries] == whole.entries
+    assert {**first.refusals, **second.refusals} == whole.refusals
+
+
+@given(batches)
+def test_posting_is_deterministic_and_leaves_its_input_alone(batch: list[Posting]) -> None:
+    before = dict(ACCOUNTS)
+    assert post(ACCOUNTS, batch, AT) == post(ACCOUNTS, batch, AT)
+    assert before == ACCOUNTS

@@ -1,0 +1,139 @@
+"""The ledger state machine by example; its properties are in tests/property."""
+
+import hashlib
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from atomic_core.domain.ledger import (
+    MAX_BALANCE,
+    MAX_WORLD_BALANCE,
+    Account,
+    Kind,
+    Leg,
+    Posting,
+    Refusal,
+    post,
+    world_account_id,
+)
+
+AT = datetime(2026, 11, 22, 15, 30, 13, 153_001, tzinfo=UTC)
+WORLD = Account.world("USD", AT)
+SHOP = Account.opened(UUID(int=1), UUID(int=2), "Shop", "USD", AT)
+EURO = Account.opened(UUID(int=3), UUID(int=2), "Shop", "EUR", AT)
+ACCOUNTS = {account.id: account for account in (WORLD, SHOP, EURO)}
+
+
+def posting(*legs: tuple[Account, int], number: int = 1) -> Posting:
+    parts = tuple(Leg(account.id, amount) for account, amount in legs)
+    return Posting(UUID(int=100 + number), UUID(int=200 + number), Kind.PAYMENT, parts)
+
+
+def test_a_posting_makes_one_entry_per_leg_and_moves_the_tips() -> None:
+    result = post(ACCOUNTS, [posting((WORLD, -500), (SHOP, 500))], AT)
+    assert [(e.account_id, e.sequence, e.amount, e.balance_after) for e in result.entries] == [
+        (WORLD.id, 1, -500, -500),
+        (SHOP.id, 1, 500, 500),
+    ]
+    assert {a.id: (a.balance, a.sequence) for a in result.accounts} == {
+        WORLD.id: (-500, 1),
+        SHOP.id: (500, 1),
+    }
+    (transaction,) = result.transactions
+    assert (transaction.payment_id, transaction.posted_at) == (UUID(int=201), AT)
+
+
+def test_the_hash_is_of_the_head_before_and_the_canonical_entry() -> None:
+    """Written out byte by byte: whoever changes the encoding breaks every kept chain."""
+    (_, entry) = post(ACCOUNTS, [posting((WORLD, -500), (SHOP, 500))], AT).entries
+    micros = 1_795_361_413_153_001
+    canonical = (
+        bytes(32)
+        + SHOP.id.bytes
+        + (1).to_bytes(8, "big")
+        + UUID(int=101).bytes
+        + (500).to_bytes(8, "big", signed=True)
+        + (500).to_bytes(8, "big", signed=True)
+        + micros.to_bytes(8, "big")
+    )
+    assert entry.hash == hashlib.sha256(canonical).digest()
+
+
+def test_each_entry_builds_on_the_one_before() -> None:
+    batch = [posting((WORLD, -5), (SHOP, 5), number=n) for n in (1, 2)]
+    together = post(ACCOUNTS, batch, AT)
+    first = post(ACCOUNTS, batch[:1], AT)
+    after = {**ACCOUNTS, **{account.id: account for account in first.accounts}}
+    second = post(after, batch[1:], AT)
+    assert [*first.entries, *second.entries] == together.entries
+    assert list(second.accounts) == together.accounts
+
+
+@pytest.mark.parametrize(
+    ("legs", "refusal"),
+    [
+        ([(SHOP, -1), (WORLD, 1)], Refusal.INSUFFICIENT_BALANCE),
+        ([(WORLD, -1), (EURO, 1)], Refusal.CURRENCY_MISMATCH),
+        ([(WORLD, -1), (replace(SHOP, id=UUID(int=9)), 1)], Refusal.ACCOUNT_NOT_FOUND),
+        ([(WORLD, -MAX_BALANCE - 1), (SHOP, MAX_BALANCE + 1)], Refusal.BALANCE_OVERFLOW),
+    ],
+)
+def test_a_refused_posting_changes_nothing(
+    legs: list[tuple[Account, int]], refusal: Refusal
+) -> None:
+    result = post(ACCOUNTS, [posting(*legs)], AT)
+    assert result.refusals == {UUID(int=101): refusal}
+    assert not result.entries
+    assert not result.accounts
+    assert not result.transactions
+
+
+def test_a_balance_may_reach_its_ceiling_exactly() -> None:
+    result = post(ACCOUNTS, [posting((WORLD, -MAX_BALANCE), (SHOP, MAX_BALANCE))], AT)
+    assert not result.refusals
+
+
+def test_the_world_is_bounded_by_what_the_database_can_hold() -> None:
+    full = replace(WORLD, balance=-MAX_WORLD_BALANCE)
+    result = post({**ACCOUNTS, WORLD.id: full}, [posting((WORLD, -1), (SHOP, 1))], AT)
+    assert set(result.refusals.values()) == {Refusal.BALANCE_OVERFLOW}
+
+
+def test_later_postings_see_what_earlier_ones_left() -> None:
+    give = posting((WORLD, -10), (SHOP, 10), number=1)
+    take = posting((SHOP, -10), (WORLD, 10), number=2)
+    again = posting((SHOP, -1), (WORLD, 1), number=3)
+    result = post(ACCOUNTS, [give, take, again], AT)
+    assert list(result.refusals) == [again.transaction_id]
+    assert post(ACCOUNTS, [take, give], AT).refusals == {
+        take.transaction_id: Refusal.INSUFFICIENT_BALANCE
+    }
+
+
+@pytest.mark.parametrize(
+    "legs",
+    [
+        [(WORLD, -2), (SHOP, 1)],
+        [(WORLD, 0), (SHOP, 0)],
+        [(WORLD, 1), (WORLD, -1)],
+        [],
+    ],
+    ids=["unbalanced", "of nothing", "one account twice", "no legs"],
+)
+def test_malformed_legs_are_a_bug_not_an_outcome(legs: list[tuple[Account, int]]) -> None:
+    with pytest.raises(ValueError, match="posting"):
+        post(ACCOUNTS, [posting(*legs)], AT)
+
+
+def test_a_multi_leg_posting_may_split_an_amount() -> None:
+    other = replace(SHOP, id=UUID(int=4))
+    accounts = {**ACCOUNTS, other.id: other}
+    result = post(accounts, [posting((WORLD, -100), (SHOP, 97), (other, 3))], AT)
+    assert [entry.balance_after for entry in result.entries] == [-100, 97, 3]
+
+
+def test_each_currency_has_one_world() -> None:
+    assert world_account_id("USD") == WORLD.id
+    assert world_account_id("USD") != world_account_id("EUR")

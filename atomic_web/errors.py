@@ -104,7 +104,7 @@ def _answer(error: AtomicError) -> Response:
         response.headers["WWW-Authenticate"] = "Bearer"
     wait = RETRY_AFTER_SECONDS.get(error.code)
     if status == 429:
-        wait = max(state.reset for state in visit().rates if state.exceeded)
+        wait = max((state.reset for state in visit().rates if state.exceeded), default=1)
     if wait is not None:
         response.headers["Retry-After"] = str(wait)
     return response

@@ -19,7 +19,6 @@ def begin_visit() -> None:
     given = request.headers.get(REQUEST_ID, "")
     request_id = given if _ACCEPTABLE.fullmatch(given) else str(uuid4())
     g.visit = Visit(request_id)
-    structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=request_id)
 
 

@@ -74,6 +74,14 @@ def test_a_key_is_right_or_wrong_as_a_whole(merchant: Caller, change) -> None:
     assert response.status_code == 401
 
 
+@pytest.mark.parametrize(
+    "spelling", ["Bearer {} x", "Bearer {},{}", "x Bearer {}", "Bearer\t{}", "{}"]
+)
+def test_a_good_key_in_a_bad_header_is_refused(merchant: Caller, spelling: str) -> None:
+    header = spelling.format(merchant.key, merchant.key)
+    assert merchant.post(PAYMENTS, ORDER, Authorization=header).status_code == 401
+
+
 def test_a_thousand_wrong_keys_are_a_thousand_refusals(web: Web) -> None:
     started = time.perf_counter()
     for number in range(1_000):

@@ -129,6 +129,11 @@ def test_a_configured_origin_is_not_an_expression(web: Web, origin: str) -> None
     assert response.headers["Access-Control-Allow-Origin"] == origin
 
 
+def test_who_names_no_origin_is_told_of_none(web: Web) -> None:
+    door = web.configured(CORS_ORIGIN=f"{SHOP},https://other.example")
+    assert cors_headers(door.client.get("/api/v1/health")) == {"Vary": "Origin"}
+
+
 def test_a_star_means_anyone(web: Web) -> None:
     door = web.configured(CORS_ORIGIN="*")
     response = door.client.get("/api/v1/health", headers={"Origin": SHOP})

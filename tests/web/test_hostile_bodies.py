@@ -132,6 +132,14 @@ def test_a_repeated_member_is_refused(web: Web, merchant: Caller, body: bytes) -
     assert assert_refused(web, merchant, body, 400) == "malformed_request"
 
 
+@pytest.mark.parametrize("raw", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "9" * 41])
+def test_a_number_that_json_does_not_have_is_malformed_anywhere(
+    web: Web, merchant: Caller, raw: str
+) -> None:
+    assert assert_refused(web, merchant, with_raw("amount", raw), 400) == "malformed_request"
+    assert merchant.post(PAYMENTS, with_raw("x", f"[{raw}]")).status_code == 400
+
+
 @pytest.mark.parametrize("missing", list(ORDER))
 def test_a_missing_member_is_named(web: Web, merchant: Caller, missing: str) -> None:
     body = {name: value for name, value in ORDER.items() if name != missing}

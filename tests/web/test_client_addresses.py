@@ -1,0 +1,66 @@
+"""Whose window a request is counted in."""
+
+import pytest
+from web.door import Web
+
+from atomic_web.rate_limit import client_subject
+
+
+def test_each_address_has_its_own_window(web: Web) -> None:
+    client = web.configured(RATE_LIMIT_GLOBAL="1/60").client
+
+    def status(address: str) -> int:
+        environ = {"REMOTE_ADDR": address}
+        return client.get("/api/v1/health", environ_overrides=environ).status_code
+
+    assert [status("192.0.2.1"), status("192.0.2.2"), status("192.0.2.1")] == [200, 200, 429]
+    assert [status(""), status("")] == [200, 429]
+
+
+@pytest.mark.parametrize(("proxies", "statuses"), [("0", [200, 429]), ("1", [200, 200])])
+def test_a_forwarded_address_counts_only_from_a_trusted_proxy(
+    web: Web, proxies: str, statuses: list[int]
+) -> None:
+    client = web.configured(RATE_LIMIT_GLOBAL="1/60", TRUSTED_PROXIES=proxies).client
+    answers = [
+        client.get("/api/v1/health", headers={"X-Forwarded-For": f"192.0.2.{number}"})
+        for number in (1, 2)
+    ]
+    assert [answer.status_code for answer in answers] == statuses
+
+
+def test_what_a_client_puts_before_the_proxys_word_is_ignored(web: Web) -> None:
+    client = web.configured(RATE_LIMIT_GLOBAL="1/60", TRUSTED_PROXIES="1").client
+    answers = [
+        client.get("/api/v1/health", headers={"X-Forwarded-For": f"{spoofed}, 192.0.2.9"})
+        for spoofed in ("192.0.2.1", "192.0.2.2")
+    ]
+    assert [answer.status_code for answer in answers] == [200, 429]
+
+
+@pytest.mark.parametrize(
+    "forwarded", ["", ",", ", ,", "unknown", "\x00", "é", "1.2.3.4:80", "x" * 8_000]
+)
+def test_no_forwarded_nonsense_is_a_5xx(web: Web, forwarded: str) -> None:
+    client = web.configured(TRUSTED_PROXIES="1").client
+    response = client.get("/api/v1/health", headers={"X-Forwarded-For": forwarded})
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "subject"),
+    [
+        (None, "local"),
+        ("", "local"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("unknown", "unknown"),
+        ("x" * 100, "x" * 64),
+    ],
+)
+def test_an_address_stands_for_a_customer(address: str | None, subject: str) -> None:
+    assert client_subject(address) == subject

@@ -1,0 +1,115 @@
+# Everything a person does here. `make help` lists it; nothing needs to be set up before.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+ATOMIC := $(BIN)/atomic
+
+# The Python to make .venv with: PYTHON=… decides, else the first here that really works.
+PYTHON ?=
+CANDIDATES := python3.14 python3.13 python3.12 python3.11 python3 python
+IS_FIT := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+
+.PHONY: help
+help: ## Show this
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Try it
+
+.PHONY: run dev
+run: .venv/embedded.stamp ## Run everything here: PostgreSQL, Valkey, API, worker, sweeper (PORT=3000)
+	@$(ATOMIC) dev
+
+dev: .venv/embedded.stamp ## The same, restarting when the code changes
+	@$(ATOMIC) dev --reload
+
+##@ Operate (configured by the environment, .env, or a running `make run`)
+
+.PHONY: start worker sweep migrate-up migrate-down migrate-create seed verify
+start: export ATOMIC_ENV := $(or $(ATOMIC_ENV),production)
+start: .venv/embedded.stamp ## Serve the API as in production
+	@$(ATOMIC) serve
+
+worker: .venv/embedded.stamp ## Settle payments as they are announced
+	@$(ATOMIC) worker
+
+sweep: .venv/embedded.stamp ## Settle what no bell announced, purge, check the books
+	@$(ATOMIC) sweep
+
+migrate-up: .venv/embedded.stamp ## Apply pending migrations
+	@$(ATOMIC) migrate up
+
+migrate-down: .venv/embedded.stamp ## Roll back the last migration
+	@$(ATOMIC) migrate down
+
+migrate-create: .venv/embedded.stamp ## Write a new migration (name=add-something)
+	@test -n "$(name)" || { echo "Say its name: make migrate-create name=add-something" >&2; exit 2; }
+	@$(ATOMIC) migrate create "$(name)"
+
+seed: .venv/embedded.stamp ## Make the World accounts, the Test Merchant, its account and key
+	@$(ATOMIC) seed
+
+verify: .venv/embedded.stamp ## Recompute the books; status 1 if they do not agree
+	@$(ATOMIC) verify
+
+##@ Work on it
+
+.PHONY: test lint types contracts format constraints
+test: lint types contracts ## Lint, types, import contracts and every test, on real servers
+	@$(BIN)/pytest -n 2 --dist worksteal
+
+lint: .venv/dev.stamp ## Check style
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: .venv/dev.stamp ## Check types
+	@$(BIN)/pyright
+
+contracts: .venv/dev.stamp ## Check the arrows of the architecture
+	@$(BIN)/lint-imports --no-logo
+
+format: .venv/dev.stamp ## Put the code into its usual form
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+constraints: ## Renew constraints.txt with the newest versions that pyproject.toml allows
+	@$(find-python); "$$python" tools/constraints.py
+
+##@ Containers
+
+.PHONY: up down
+up: ## Build and start everything with compose
+	docker compose up --build --detach --wait
+
+down: ## Stop it; the data stays
+	docker compose down
+
+##@ Other
+
+.PHONY: clean
+clean: ## Remove what was built here; the data in .atomic stays
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Sets the shell variable `python`. Tried by running it: a version manager may put a name on
+# PATH behind which there is nothing.
+define find-python
+python="$(PYTHON)"; \
+if test -z "$$python"; then \
+	for candidate in $(CANDIDATES); do \
+		if $$candidate -c '$(IS_FIT)' >/dev/null 2>&1; then python=$$candidate; break; fi; \
+	done; \
+fi; \
+if test -z "$$python" || ! "$$python" -c '$(IS_FIT)' >/dev/null 2>&1; then \
+	echo "Python 3.11 or newer, with venv, is needed$${python:+; $$python is not that}." >&2; \
+	echo "Install one, or name it: make PYTHON=/path/to/python3" >&2; \
+	exit 1; \
+fi
+endef
+
+.venv/%.stamp: pyproject.toml constraints.txt
+	@$(find-python); "$$python" tools/venv.py $*

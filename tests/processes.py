@@ -1,0 +1,171 @@
+"""The real thing for end-to-end tests: API, worker and sweeper as processes, and a client."""
+
+import http.client
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+COMMANDS = {"api": "serve", "worker": "worker", "sweeper": "sweep"}
+PAUSE = threading.Event()
+
+
+def free_port() -> int:
+    """A free port below those that the kernel hands out by itself."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+
+
+def eventually(holds: Callable[[], object], within: float, what: str) -> float:
+    """Wait until it holds; return the seconds it took. Fails after `within` seconds."""
+    begun = time.monotonic()
+    while True:
+        if holds():
+            return time.monotonic() - begun
+        assert time.monotonic() - begun < within, f"not within {within} s: {what}"
+        PAUSE.wait(0.01)
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: Mapping[str, str]
+    raw: bytes
+    seconds: float
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.raw)["data"]
+
+    @property
+    def code(self) -> str:
+        return json.loads(self.raw)["error"]["code"]
+
+
+@dataclass
+class Client:
+    """One caller: a connection per request, as a careless client would."""
+
+    base_url: str
+    key: str
+
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> Reply:
+        begun = time.monotonic()
+        host = urlsplit(self.base_url).netloc
+        connection = http.client.HTTPConnection(host, timeout=20)
+        sent = {"Authorization": f"Bearer {self.key}"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        content = None
+        if body is not None:
+            content = json.dumps(body)
+            sent["Content-Type"] = "application/json"
+        try:
+            connection.request(method, f"/api/v1{path}", content, sent)
+            reply = connection.getresponse()
+            raw = reply.read()
+        finally:
+            connection.close()
+        return Reply(reply.status, dict(reply.headers), raw, time.monotonic() - begun)
+
+    def pay(self, amount: int = 100, source: str = "tok_visa", **headers: str) -> Reply:
+        order = {"amount": amount, "currency": "USD", "source": source}
+        return self.ask("POST", "/payments", order, **headers)
+
+    def status(self, payment_id: str) -> str:
+        return self.payment(payment_id)["status"]
+
+    def payment(self, payment_id: str) -> Any:
+        return self.ask("GET", f"/payments/{payment_id}").data["payment"]
+
+    def balance(self, account_id: str) -> int:
+        return self.ask("GET", f"/accounts/{account_id}").data["balance"]
+
+
+@dataclass
+class System:
+    """Processes of one Atomic, each in a session of its own, their words in one file."""
+
+    environ: dict[str, str]
+    log: Path
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.environ['PORT']}"
+
+    def atomic(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "atomic_worker", *arguments],
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def start(self, *names: str) -> None:
+        for name in names:
+            with self.log.open("ab") as log:
+                self.running[name] = subprocess.Popen(
+                    [sys.executable, "-m", "atomic_worker", COMMANDS[name]],
+                    env=self.environ,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        if "api" in names:
+            client = Client(self.base_url, "")
+            eventually(lambda: _answers(client), 20, "the API answers")
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        """Signal the whole session; after SIGKILL, wait until it is gone."""
+        process = self.running[name]
+        os.killpg(process.pid, number)
+        if number == signal.SIGKILL:
+            process.wait()
+
+    def stop(self) -> None:
+        for process in self.running.values():
+            if process.poll() is None:
+                process.terminate()
+        for process in self.running.values():
+            process.wait(15)
+
+    def words(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+def _answers(client: Client) -> bool:
+    try:
+        return client.ask("GET", "/health/live").status == 200
+    except OSError:
+        return False
+
+
+def environment(database_url: str, redis_url: str, **changed: str) -> dict[str, str]:
+    """The environment of a test system: limits off, nothing inherited that configures Atomic."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    ours = {
+        "ATOMIC_ENV": "test",
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "PORT": str(free_port()),
+        "LOG_FORMAT": "json",
+        "RATE_LIMIT_GLOBAL": "off",
+        "RATE_LIMIT_PAYMENTS": "off",
+        "DATABASE_POOL": "8",
+    }
+    return {**inherited, **ours, **changed}

@@ -74,7 +74,7 @@ class Settings:
     def load(cls) -> "Settings":
         """Read the process environment, then `.env`, then (outside production) what a running
         `atomic dev` wrote. The first to name a variable wins."""
-        environ = {**_file(Path(".env")), **os.environ}
+        environ = {**_file(Path(".env")), **_said(os.environ)}
         known = {"DATABASE_URL", "PGHOST", "PGDATABASE", "PGSERVICE"} & environ.keys()
         if not known and environ.get("ATOMIC_ENV") != "production":
             environ = {**_file(DEV_ENV), **environ}
@@ -147,7 +147,12 @@ class Settings:
 
 
 def _file(path: Path) -> dict[str, str]:
-    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    return _said(dotenv_values(path))
+
+
+def _said(variables: Mapping[str, str | None]) -> dict[str, str]:
+    """Those with a value: an empty variable is one that is not set."""
+    return {name: value for name, value in variables.items() if value and value.strip()}
 
 
 @dataclass(slots=True)
@@ -162,13 +167,23 @@ class _Reader:
         if self.faults:
             raise SettingsError("\n".join(self.faults))
 
-    def _parsed(self, name: str, default: str, parse: Callable[[str], T], expected: str) -> T:
+    def _parsed(
+        self,
+        name: str,
+        default: str,
+        parse: Callable[[str], T],
+        expected: str,
+        *,
+        secret: bool = False,
+    ) -> T:
+        """`secret` values are not repeated when they are malformed: messages end up in logs."""
         self.names.append(name)
         raw = self.environ.get(name, "").strip() or default
         try:
             return parse(raw)
         except ValueError:
-            self.faults.append(f"{name}: expected {expected}, got {raw!r}")
+            got = "something else" if secret else repr(raw)
+            self.faults.append(f"{name}: expected {expected}, got {got}")
             return parse(default)
 
     def text(self, name: str, default: str) -> str:
@@ -206,9 +221,10 @@ class _Reader:
                 raise ValueError
             return raw
 
-        url = self._parsed("DATABASE_URL", "", parse, "a postgres:// URL")
+        url = self._parsed("DATABASE_URL", "", parse, "a postgres:// URL", secret=True)
         self.names.extend(("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"))
-        if not url and not self.environ.keys() & {"PGHOST", "PGDATABASE", "PGSERVICE"}:
+        ways = ("DATABASE_URL", "PGHOST", "PGDATABASE", "PGSERVICE")
+        if not any(self.environ.get(way, "").strip() for way in ways):
             self.faults.append(
                 "DATABASE_URL: expected a postgres:// URL, or PGHOST and PGDATABASE, got nothing"
             )
@@ -220,7 +236,9 @@ class _Reader:
                 raise ValueError
             return raw
 
-        return self._parsed(name, default, parse, "a redis://, rediss:// or unix:// URL")
+        return self._parsed(
+            name, default, parse, "a redis://, rediss:// or unix:// URL", secret=True
+        )
 
     def sha256(self, name: str) -> bytes | None:
         def parse(raw: str) -> bytes | None:
@@ -230,7 +248,9 @@ class _Reader:
                 raise ValueError
             return bytes.fromhex(raw)
 
-        return self._parsed(name, "", parse, "64 hexadecimal digits, the SHA-256 of a key")
+        return self._parsed(
+            name, "", parse, "64 hexadecimal digits, the SHA-256 of a key", secret=True
+        )
 
     def origins(self, name: str) -> tuple[str, ...]:
         def parse(raw: str) -> tuple[str, ...]:

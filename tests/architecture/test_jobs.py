@@ -1,0 +1,17 @@
+"""Every job that can be enqueued can be found by the worker."""
+
+import inspect
+
+from rq.utils import import_attribute
+
+from atomic_adapters.rq_job_queue import JOB_PATHS
+from atomic_core.ports.outside import Job
+
+
+def test_every_job_has_a_path() -> None:
+    assert set(JOB_PATHS) == set(Job)
+
+
+def test_every_path_resolves_to_something_that_can_be_called_as_it_is() -> None:
+    for path in JOB_PATHS.values():
+        inspect.signature(import_attribute(path)).bind()

@@ -1,0 +1,122 @@
+"""Configuration: what is wrong is said by name, and all of it at once."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from atomic_adapters.settings import Settings, SettingsError, Window
+
+DATABASE = {"DATABASE_URL": "postgresql:///atomic"}
+
+
+def test_defaults() -> None:
+    settings = Settings.from_environ(DATABASE)
+    assert settings.port == 3000
+    assert settings.currencies == {"USD", "EUR", "INR"}
+    assert settings.rate_limits["global"] == Window(100, 900)
+    assert settings.rate_limits["accounts"] is None
+    assert settings.settle_lease == timedelta(seconds=5)
+    assert not settings.is_production
+    assert not settings.log_json
+
+
+def test_production_logs_json() -> None:
+    assert Settings.from_environ({**DATABASE, "ATOMIC_ENV": "production"}).log_json
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ATOMIC_ENV", "staging"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PORT", "3000.0"),
+        ("LOG_LEVEL", "loud"),
+        ("DATABASE_URL", "mysql://localhost/atomic"),
+        ("REDIS_URL", "http://localhost"),
+        ("MERCHANT_API_KEY_HASH", "abc"),
+        ("MERCHANT_API_KEY_HASH", "g" * 64),
+        ("CORS_ORIGIN", "https://shop.example/path"),
+        ("CORS_ORIGIN", "shop.example"),
+        ("TRUSTED_PROXIES", "-1"),
+        ("CURRENCIES", "USD,XXX"),
+        ("CURRENCIES", ","),
+        ("RATE_LIMIT_GLOBAL", "100"),
+        ("RATE_LIMIT_GLOBAL", "0/60"),
+        ("RATE_LIMIT_ON_FAILURE", "maybe"),
+        ("SETTLE_LEASE_SECONDS", "nan"),
+        ("SWEEP_INTERVAL_SECONDS", "inf"),
+        ("METRICS_PORT", "yes"),
+    ],
+)
+def test_a_malformed_variable_is_named_with_what_was_expected(name: str, value: str) -> None:
+    with pytest.raises(
+        SettingsError, match=f"^{name}: expected .*, got ({value!r}|something else)$"
+    ):
+        Settings.from_environ({**DATABASE, name: value})
+
+
+def test_all_faults_are_told_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environ({"PORT": "x", "WEB_THREADS": "y"})
+    told = [line.split(":")[0] for line in str(caught.value).splitlines()]
+    assert told == ["PORT", "DATABASE_URL", "WEB_THREADS"]
+
+
+def test_no_secret_is_repeated() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environ(
+            {
+                "DATABASE_URL": "mysql://atomic:hunter2@db/atomic",
+                "REDIS_URL": "http://:hunter2@redis",
+                "MERCHANT_API_KEY_HASH": "sk_test_hunter2",
+            }
+        )
+    assert len(str(caught.value).splitlines()) == 3
+    assert "hunter2" not in str(caught.value)
+
+
+def test_libpq_variables_stand_in_for_a_url() -> None:
+    assert Settings.from_environ({"PGHOST": "db"}).database_url == ""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with nothing configured."""
+    for name in [*Settings.variables(), "PGSERVICE"]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".atomic").mkdir()
+    return tmp_path
+
+
+def test_the_environment_wins_over_env_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / ".env").write_text("DATABASE_URL=postgresql:///file\nPORT=4000\nHOST=::1\n")
+    monkeypatch.setenv("PORT", "5000")
+    settings = Settings.load()
+    assert (settings.database_url, settings.port) == ("postgresql:///file", 5000)
+    assert settings.host == "::1"
+
+
+def test_a_running_dev_is_found_unless_a_database_is_named(folder: Path) -> None:
+    (folder / ".atomic/dev.env").write_text("DATABASE_URL='postgresql://u@/a?host=/s'\n")
+    assert Settings.load().database_url == "postgresql://u@/a?host=/s"
+    (folder / ".env").write_text("DATABASE_URL=postgresql:///file\n")
+    assert Settings.load().database_url == "postgresql:///file"
+
+
+def test_production_never_uses_what_a_running_dev_left(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / ".atomic/dev.env").write_text("DATABASE_URL=postgresql:///dev\n")
+    monkeypatch.setenv("ATOMIC_ENV", "production")
+    with pytest.raises(SettingsError, match="DATABASE_URL"):
+        Settings.load()
+
+
+def test_an_empty_variable_is_no_database(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / ".atomic/dev.env").write_text("DATABASE_URL=postgresql:///dev\n")
+    monkeypatch.setenv("DATABASE_URL", "")
+    monkeypatch.setenv("PGHOST", "")
+    assert Settings.load().database_url == "postgresql:///dev"

@@ -12,7 +12,7 @@ from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.settings import Settings
 from atomic_core.domain.payments import Claim
 from atomic_core.ports.unit_of_work import UnitOfWork
-from support import Store, add_merchant, order
+from support import HOUR, IDS, NOW, Store, add_merchant, order
 
 LOW, MIDDLE, HIGH = (UUID(int=number) for number in (1, 2, 3))
 # Stored in descending order: a scan in the table's order would lock the high one first.
@@ -103,3 +103,24 @@ def _is_free(url: str, table: str, id: UUID) -> bool:
     statement = f"SELECT FROM {table} WHERE id = %s FOR UPDATE SKIP LOCKED".encode()
     with psycopg.connect(url) as connection:
         return connection.execute(statement, [id]).fetchone() is not None
+
+
+def test_settlers_share_the_work_instead_of_waiting_for_each_other(
+    rows: None, postgres_store: Store
+) -> None:
+    with postgres_store.begin() as first, postgres_store.begin() as second:
+        mine = first.payments.claim(2, HOUR, NOW)
+        theirs = second.payments.claim(2, HOUR, NOW)
+        assert (len(mine), len(theirs)) == (2, 1)
+        assert not {c.payment_id for c in mine} & {c.payment_id for c in theirs}
+
+
+def test_a_payment_is_taken_while_its_account_is_being_posted_to(
+    rows: None, postgres_store: Store
+) -> None:
+    with postgres_store.begin() as settler:
+        merchant_id = settler.accounts.lock([HIGH])[HIGH].merchant_id
+        assert merchant_id
+        with postgres_store.begin() as api:
+            api.payments.add(IDS.new_id(), HIGH, order(merchant_id))
+            api.commit()

@@ -92,3 +92,11 @@ def test_a_window_that_lost_its_end_gets_a_new_one(valkey: Redis) -> None:
     valkey.set("atomic:limit:global:192.0.2.1", 50)
     (state,) = limiter.count(LIMITS[:1])
     assert (state.remaining, state.reset) == (49, 900)
+
+
+def test_the_rest_of_a_window_is_rounded_up(valkey: Redis) -> None:
+    limiter = RedisRateLimiter(valkey, Breaker())
+    limiter.count(LIMITS[:1])
+    valkey.pexpire("atomic:limit:global:192.0.2.1", 1_700)
+    (state,) = limiter.count(LIMITS[:1])
+    assert state.reset == 2, "waiting one second would be early"

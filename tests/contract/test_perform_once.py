@@ -1,0 +1,125 @@
+"""An effect and the record of its answer are one commit, on both stores."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import pytest
+
+from atomic_core.application import Application
+from atomic_core.domain.errors import IdempotencyKeyReused, StorageUnavailable
+from atomic_core.domain.idempotency import StoredResponse
+from atomic_core.domain.payments import Payment
+from atomic_core.ports.outside import Job
+from atomic_core.ports.unit_of_work import Begin, UnitOfWork
+from atomic_core.use_cases.idempotency import Answer
+from support import Store, add_merchant, application_over, at_once, order, request_for
+
+
+def render(payment: Payment) -> StoredResponse:
+    return StoredResponse(202, str(payment.id).encode(), f"/payments/{payment.id}")
+
+
+def pay_once(
+    application: Application,
+    merchant_id: UUID,
+    amount: int = 100,
+    render: Callable[[Payment], StoredResponse] = render,
+) -> Answer:
+    request = request_for(merchant_id, fingerprint=amount.to_bytes(32, "big"))
+    return application.perform_once(
+        request, application.accept_payment, order(merchant_id, amount), render
+    )
+
+
+def payments_in(application: Application) -> int:
+    return application.verify_ledger().payments
+
+
+def test_a_repeat_gets_the_first_answer_and_has_no_effect(store: Store) -> None:
+    application, merchant_id = application_over(store.begin), add_merchant(store.begin)
+    first, second = pay_once(application, merchant_id), pay_once(application, merchant_id)
+    assert (first.replayed, second.replayed) == (False, True)
+    assert first.response == second.response
+    assert payments_in(application) == 1
+
+
+def test_repeats_at_once_have_one_effect(store: Store) -> None:
+    application, merchant_id = application_over(store.begin), add_merchant(store.begin)
+    answers = at_once([lambda: pay_once(application, merchant_id)] * 8)
+    assert len({answer.response for answer in answers}) == 1
+    assert [answer.replayed for answer in answers].count(False) == 1
+    assert payments_in(application) == 1
+
+
+def test_another_request_with_the_key_is_refused_without_effect(store: Store) -> None:
+    application, merchant_id = application_over(store.begin), add_merchant(store.begin)
+    pay_once(application, merchant_id)
+    with pytest.raises(IdempotencyKeyReused):
+        pay_once(application, merchant_id, amount=101)
+    assert payments_in(application) == 1
+
+
+def test_without_its_record_there_is_no_effect(store: Store) -> None:
+    application, merchant_id = application_over(store.begin), add_merchant(store.begin)
+
+    def fail(payment: Payment) -> StoredResponse:
+        raise KeyError(payment.id)
+
+    with pytest.raises(KeyError):
+        pay_once(application, merchant_id, render=fail)
+    assert payments_in(application) == 0
+    assert not pay_once(application, merchant_id).replayed
+
+
+def test_a_commit_that_fails_leaves_neither_effect_nor_record(store: Store) -> None:
+    application, merchant_id = application_over(store.begin), add_merchant(store.begin)
+    failing = application_over(failing_commit(store))
+    with pytest.raises(StorageUnavailable):
+        pay_once(failing, merchant_id)
+    assert payments_in(application) == 0
+    assert not pay_once(application, merchant_id).replayed
+
+
+def failing_commit(store: Store) -> Begin:
+    """A Begin whose units of work cannot commit."""
+
+    @contextmanager
+    def begin() -> Iterator[UnitOfWork]:
+        with store.begin() as work:
+
+            def commit() -> None:
+                raise StorageUnavailable
+
+            work.commit = commit
+            yield work
+
+    return begin
+
+
+class Listening:
+    """A bell that looks, at the moment it rings, for what it is rung for."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.heard: list[int] = []
+
+    def ring(self, job: Job) -> None:
+        with self.store.begin() as work:
+            self.heard.append(work.ledger.check().payments)
+
+    def answered(self, job: Job) -> None:
+        raise AssertionError("nobody settles here")
+
+
+@pytest.mark.parametrize("once", [True, False], ids=["with a key", "without"])
+def test_the_bell_rings_when_the_payment_can_be_found(store: Store, once: bool) -> None:
+    merchant_id = add_merchant(store.begin)
+    bell = Listening(store)
+    application = application_over(store.begin, queue=bell)
+    if once:
+        pay_once(application, merchant_id)
+        pay_once(application, merchant_id)
+    else:
+        application.accept_payment(order(merchant_id))
+    assert bell.heard == [1]

@@ -1,0 +1,109 @@
+"""The worker on a real Valkey: hears the bell, survives, leaves when it should."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from processes import PAUSE, environment, eventually
+from redis import Redis
+from rq import Queue
+
+from atomic_adapters.embedded import EmbeddedValkey
+from atomic_adapters.rq_job_queue import QUEUE
+
+JOB = "atomic_worker.jobs.settle"
+
+
+@pytest.fixture
+def box(scratch: Path) -> Iterator[list[EmbeddedValkey]]:
+    box = [EmbeddedValkey.start(scratch / "worker-valkey")]
+    yield box
+    box[0].process.send_signal(signal.SIGCONT)
+    box[0].stop()
+
+
+class Worker:
+    def __init__(self, url: str, database_url: str, log: Path) -> None:
+        self.log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "atomic_worker", "worker"],
+                env=environment(database_url, url),
+                stdout=output,
+                stderr=output,
+            )
+
+    @property
+    def words(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def started(self) -> "Worker":
+        eventually(lambda: "worker started" in self.words, 15, "it starts")
+        return self
+
+
+@pytest.fixture
+def worker(box: list[EmbeddedValkey], database_url: str, scratch: Path) -> Iterator[Worker]:
+    worker = Worker(box[0].url, database_url, scratch / "worker.log").started()
+    yield worker
+    worker.process.kill()
+    worker.process.wait()
+
+
+def jobs_waiting(url: str) -> int:
+    with Redis.from_url(url) as redis:
+        return Queue(QUEUE, connection=redis).count
+
+
+def ring(url: str) -> None:
+    with Redis.from_url(url) as redis:
+        Queue(QUEUE, connection=redis).enqueue_call(JOB, result_ttl=0)
+
+
+def test_it_answers_the_bell_and_leaves_on_sigterm(
+    worker: Worker, box: list[EmbeddedValkey]
+) -> None:
+    ring(box[0].url)
+    eventually(lambda: jobs_waiting(box[0].url) == 0, 5, "the job is taken")
+    worker.process.terminate()
+    assert worker.process.wait(5) == 0
+    assert "worker stopped" in worker.words
+
+
+def test_it_returns_to_a_valkey_that_was_killed(
+    worker: Worker, box: list[EmbeddedValkey], scratch: Path
+) -> None:
+    box[0].process.kill()
+    box[0].process.wait()
+    box[0].stop()
+    PAUSE.wait(0.5)
+    box[0] = EmbeddedValkey.start(scratch / "worker-valkey")
+    ring(box[0].url)
+    eventually(lambda: jobs_waiting(box[0].url) == 0, 6, "the worker is back")
+    assert worker.process.poll() is None
+
+
+def test_sigterm_is_obeyed_while_valkey_is_away(worker: Worker, box: list[EmbeddedValkey]) -> None:
+    box[0].process.kill()
+    box[0].process.wait()
+    PAUSE.wait(0.3)
+    worker.process.terminate()
+    assert worker.process.wait(8) == 0
+
+
+def test_without_valkey_at_the_start_it_leaves_with_one_line(
+    database_url: str, scratch: Path
+) -> None:
+    worker = Worker("redis://127.0.0.1:1", database_url, scratch / "alone.log")
+    assert worker.process.wait(15) == 1
+    assert worker.words.startswith("Error: Redis cannot be reached:")
+    assert len(worker.words.splitlines()) == 1
+
+
+def test_it_takes_no_remote_commands(worker: Worker, box: list[EmbeddedValkey]) -> None:
+    with Redis.from_url(box[0].url) as redis:
+        assert redis.pubsub_channels() == []
+    assert worker.process.poll() is None

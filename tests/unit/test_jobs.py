@@ -1,0 +1,112 @@
+"""What the worker does when the bell rings."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from structlog.testing import capture_logs
+
+from atomic_adapters.memory.outside import MemoryJobQueue
+from atomic_adapters.wiring import in_memory
+from atomic_core.application import Application
+from atomic_core.domain.errors import StorageRefused, StorageUnavailable
+from atomic_core.domain.payments import Status
+from atomic_core.ports.outside import Job
+from atomic_worker import jobs
+from support import add_merchant, order
+
+
+@pytest.fixture
+def application() -> Iterator[Application]:
+    application = in_memory(batch_size=2)
+    jobs.use(application)
+    yield application
+    jobs._benches.clear()
+
+
+def pay(application: Application, count: int, source: str = "tok_visa") -> list[str]:
+    merchant_id = add_merchant(application.accept_payment.begin)
+    made = [application.accept_payment(order(merchant_id, source=source)) for _ in range(count)]
+    return [str(payment.id) for payment in made]
+
+
+def ringing(application: Application) -> bool:
+    assert isinstance(application.queue, MemoryJobQueue)
+    return Job.SETTLE in application.queue.ringing
+
+
+def statuses(application: Application) -> list[Status]:
+    with application.get_payment.begin() as work:
+        rows = work.payments.session.tables.payments.rows.values()  # type: ignore[attr-defined]
+        return [row.payment.status for row in rows]
+
+
+def test_it_settles_and_says_so(application: Application) -> None:
+    ids = pay(application, 3)
+    with capture_logs() as lines:
+        jobs.settle()
+    assert statuses(application) == [Status.SUCCESS] * 3
+    assert [line["event"] for line in lines] == ["settled", "settled"]
+    assert [line["succeeded"] for line in lines] == [2, 1]
+    assert [id for line in lines for id in line["payments"]] == ids
+    assert not any("tok_" in str(line) for line in lines)
+
+
+def test_the_bell_is_answered_before_work_is_looked_for(application: Application) -> None:
+    pay(application, 1)
+    seen: list[bool] = []
+    settler = application.settle_payments
+
+    def looking(**arguments: object) -> int:
+        seen.append(ringing(application))
+        return 0
+
+    looking.batch_size = settler.batch_size  # type: ignore[attr-defined]
+    jobs.use(replace(application, settle_payments=looking))
+    assert ringing(application)
+    jobs.settle()
+    assert seen == [False]
+
+
+def test_it_rings_again_when_there_may_be_more(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("atomic_core.use_cases.payments.MAX_BATCHES", 2)
+    monkeypatch.setattr("atomic_worker.jobs.MAX_BATCHES", 2)
+    pay(application, 5)
+    jobs.settle()
+    assert ringing(application)
+    jobs.settle()
+    assert not ringing(application)
+    assert set(statuses(application)) == {Status.SUCCESS}
+
+
+def test_asked_to_stop_it_leaves_after_the_batch_in_hand(application: Application) -> None:
+    pay(application, 5)
+    jobs.use(application, stopping=lambda: True)
+    jobs.settle()
+    assert statuses(application).count(Status.SUCCESS) == 2
+    assert statuses(application).count(Status.PENDING) == 3
+    assert ringing(application), "for another worker"
+
+
+def failing(application: Application, error: Exception) -> Application:
+    def settle(**arguments: object) -> int:
+        raise error
+
+    return replace(application, settle_payments=settle)
+
+
+def test_a_database_that_is_away_is_logged_and_left_to_the_sweeper(
+    application: Application,
+) -> None:
+    jobs.use(failing(application, StorageUnavailable()))
+    with capture_logs() as lines:
+        jobs.settle()
+    assert [line["event"] for line in lines] == ["settling put off"]
+
+
+def test_a_bug_is_not_hidden(application: Application) -> None:
+    jobs.use(failing(application, StorageRefused("entries_balance")))
+    with pytest.raises(StorageRefused):
+        jobs.settle()

@@ -1,0 +1,130 @@
+"""The sweeper's rounds."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from processes import eventually
+from structlog.testing import capture_logs
+
+from atomic_adapters.settings import Settings
+from atomic_adapters.wiring import in_memory
+from atomic_core.domain.audit import Check, Finding, LedgerReport
+from atomic_core.domain.errors import StorageUnavailable
+from atomic_core.domain.payments import Status
+from atomic_worker.stop import StopRequest
+from atomic_worker.sweeper import MAX_PAUSE_SECONDS, Sweeper
+from support import add_merchant, order
+
+SETTINGS = replace(
+    Settings.from_environ({"DATABASE_URL": "postgresql:///nowhere"}),
+    sweep_interval=timedelta(milliseconds=20),
+    ledger_check_interval=timedelta(milliseconds=50),
+)
+
+
+@pytest.fixture
+def stop() -> Iterator[StopRequest]:
+    stop = StopRequest()
+    yield stop
+    stop.close()
+
+
+def running(sweeper: Sweeper) -> threading.Thread:
+    thread = threading.Thread(target=sweeper.run)
+    thread.start()
+    return thread
+
+
+def test_it_settles_what_no_bell_announced_until_asked_to_stop(stop: StopRequest) -> None:
+    application = in_memory()
+    merchant_id = add_merchant(application.accept_payment.begin)
+    payment = application.accept_payment(order(merchant_id))
+    thread = running(Sweeper(application, SETTINGS, stop))
+    try:
+        eventually(
+            lambda: application.get_payment(merchant_id, payment.id).status is Status.SUCCESS,
+            5,
+            "it is settled",
+        )
+    finally:
+        stop.make()
+        thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_a_stop_ends_a_long_wait_at_once(stop: StopRequest) -> None:
+    patient = replace(SETTINGS, sweep_interval=timedelta(seconds=60))
+    thread = running(Sweeper(in_memory(), patient, stop))
+    stop.make()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_it_survives_a_database_that_is_away_and_says_so_once(stop: StopRequest) -> None:
+    application = in_memory()
+    rounds: list[int] = []
+
+    def settle(*_: object) -> int:
+        rounds.append(len(rounds))
+        if len(rounds) <= 4:
+            raise StorageUnavailable
+        if len(rounds) == 6:
+            stop.make()
+        return 0
+
+    sick = replace(application, settle_payments=settle)
+    with capture_logs() as lines:
+        Sweeper(sick, SETTINGS, stop).run()
+    events = [line["event"] for line in lines if line["event"] != "ledger checked"]
+    assert events == ["sweeper started", "sweep failed", "sweeping again", "sweeper stopped"]
+
+
+def test_pauses_grow_and_are_bounded(stop: StopRequest) -> None:
+    sweeper = Sweeper(in_memory(), SETTINGS, stop)
+    pauses = [sweeper._failed(StorageUnavailable(), 0.02) for _ in range(40)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] == 0.02
+    assert pauses[-1] == MAX_PAUSE_SECONDS
+
+
+def test_it_checks_the_books_and_tells_findings_as_errors(stop: StopRequest) -> None:
+    report = LedgerReport(1, 2, 3, 4, [Finding(Check.CHAIN_UNBROKEN, "a#7", "does not follow")])
+    sick = replace(in_memory(), verify_ledger=lambda: report)
+    with capture_logs() as lines:
+        thread = running(Sweeper(sick, SETTINGS, stop))
+        eventually(
+            lambda: any(line["event"] == "ledger checked" for line in lines), 5, "it is checked"
+        )
+        stop.make()
+        thread.join(5)
+    error = next(line for line in lines if line["event"] == "books do not agree")
+    assert (error["log_level"], error["subject"]) == ("error", "a#7")
+
+
+def test_a_long_check_does_not_hold_up_payments(stop: StopRequest) -> None:
+    application = in_memory()
+    merchant_id = add_merchant(application.accept_payment.begin)
+    checking, finish = threading.Event(), threading.Event()
+
+    def check() -> LedgerReport:
+        checking.set()
+        assert finish.wait(10)
+        return LedgerReport(0, 0, 0, 0, [])
+
+    slow = replace(application, verify_ledger=check)
+    thread = running(Sweeper(slow, SETTINGS, stop))
+    try:
+        assert checking.wait(5)
+        payment = application.accept_payment(order(merchant_id))
+        eventually(
+            lambda: application.get_payment(merchant_id, payment.id).status is Status.SUCCESS,
+            5,
+            "it is settled during the check",
+        )
+    finally:
+        finish.set()
+        stop.make()
+        thread.join(5)

@@ -13,10 +13,10 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from processes import PAUSE, Client, Reply, System, environment, eventually
 from redis import Redis
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
+from processes import PAUSE, Client, Reply, System, environment, eventually
 
 LEASE_SECONDS = 2
 

@@ -4,8 +4,12 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 from atomic_core.ports.outside import Clock, Job, RateLimit, RateState
+
+MAX_WINDOWS: Final = 10_000
+"""Windows kept before those that have ended are looked for and dropped."""
 
 
 @dataclass(slots=True)
@@ -44,11 +48,16 @@ class MemoryRateLimiter:
         used, ends = self._windows.get(key, (0, now))
         if ends <= now:
             used, ends = 0, now + timedelta(seconds=limit.window)
+            self._forget_ended(now)
         used += 1
         self._windows[key] = (used, ends)
         # Rounded up, so that a client that waits as long as it is told is never early.
         reset = -((now - ends) // timedelta(seconds=1))
         return RateState(limit, max(0, limit.quota - used), reset, used > limit.quota)
+
+    def _forget_ended(self, now: datetime) -> None:
+        if len(self._windows) >= MAX_WINDOWS:
+            self._windows = {key: row for key, row in self._windows.items() if row[1] > now}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,10 @@ RECONNECT_SECONDS: Final = 0.5
 """How long the pool retries by itself with growing pauses. Short, so that the next request tries
 at once and a restarted server is found again within the second."""
 
-IDLE_IN_TRANSACTION_SECONDS: Final = 30
-"""No unit of work waits for anything but the database; one that idles this long is lost, and its
-locks with it."""
+IDLE_IN_TRANSACTION_SECONDS: Final = 5
+"""No unit of work waits for anything but the database, and thinks for a tenth of a second at
+most. A process that is frozen in the middle of one holds its locks, above all the World
+account's, no longer than this."""
 
 _SET_UP: Final = b"""
 SELECT set_config('statement_timeout', %(statement)s, false),

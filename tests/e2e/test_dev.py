@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 import pytest
 from dotenv import dotenv_values
+
 from processes import Client, eventually, free_port
 
 STOP_SECONDS = 10
@@ -82,8 +84,10 @@ class Dev:
         """The child whose command line has these words."""
         assert self.process
         for each in psutil.Process(self.process.pid).children():
-            if set(words) <= set(each.cmdline()):
-                return each
+            # One may end while we look.
+            with suppress(psutil.NoSuchProcess):
+                if set(words) <= set(each.cmdline()):
+                    return each
         raise AssertionError(f"no child with {words}")
 
     def send(self, number: int) -> None:

@@ -38,7 +38,7 @@ def in_memory(
     clock: Clock | None = None,
     network: CardNetwork | None = None,
     batch_size: int = 1_000,
-    lease: timedelta = timedelta(seconds=5),
+    lease: timedelta = timedelta(seconds=2),
 ) -> Application:
     """The whole application in this process's memory: for tests of your own rules.
 

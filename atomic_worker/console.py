@@ -15,8 +15,9 @@ import click
 from redis import RedisError
 
 from atomic_adapters.embedded import EmbeddedServerError
+from atomic_adapters.environ import SettingsError
 from atomic_adapters.logs import configure_logging
-from atomic_adapters.settings import Settings, SettingsError
+from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import production
 from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError

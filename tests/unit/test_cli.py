@@ -10,7 +10,8 @@ from uuid import UUID, uuid4
 import pytest
 from click.testing import CliRunner, Result
 
-from atomic_adapters.settings import Settings, SettingsError
+from atomic_adapters.environ import SettingsError
+from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import in_memory
 from atomic_core.application import Application
 from atomic_core.domain.audit import Check, Finding, LedgerReport

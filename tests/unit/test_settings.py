@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from atomic_adapters.settings import Settings, SettingsError, Window
+from atomic_adapters.environ import SettingsError, Window
+from atomic_adapters.settings import Settings
 
 DATABASE = {"DATABASE_URL": "postgresql:///atomic"}
 

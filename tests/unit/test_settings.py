@@ -17,7 +17,7 @@ def test_defaults() -> None:
     assert settings.currencies == {"USD", "EUR", "INR"}
     assert settings.rate_limits["global"] == Window(100, 900)
     assert settings.rate_limits["accounts"] is None
-    assert settings.settle_lease == timedelta(seconds=5)
+    assert settings.settle_lease == timedelta(seconds=2)
     assert not settings.is_production
     assert not settings.log_json
 

@@ -4,7 +4,9 @@ import os
 import sys
 
 import click
+import structlog
 
+from atomic_adapters.logs import configure_logging
 from atomic_worker.console import Commands, Toolbox, as_json, progress, say_json, tools
 from atomic_worker.dev import dev
 from atomic_worker.keys import keys
@@ -13,6 +15,8 @@ from atomic_worker.seed import seed as plant
 from atomic_worker.stop import StopRequest
 from atomic_worker.sweeper import Sweeper
 from atomic_worker.worker import run_worker
+
+_log = structlog.get_logger(__name__)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,7 +35,8 @@ def serve(box: Toolbox) -> None:
     """Serve the API with gunicorn, until SIGTERM."""
     # Read here for the sake of a clear message; gunicorn reads them again.
     settings = box.settings
-    click.echo(f"Serving on {settings.host}:{settings.port}", err=True)
+    configure_logging(settings)
+    _log.info("serving", host=settings.host, port=settings.port, workers=settings.web_workers)
     arguments = ["-c", "python:atomic_web.gunicorn_conf", "atomic_web.wsgi:app"]
     # In our place, so that signals reach gunicorn and the two doors stay strangers.
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *arguments])  # noqa: S606

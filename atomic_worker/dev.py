@@ -65,7 +65,9 @@ def dev(*, reload: bool) -> None:
     Writes .atomic/dev.env for scripts and for the other commands. Ctrl-C stops everything, a
     second one at once.
     """
-    environ = {**read_env_file(Path(".env")), **os.environ}
+    # As Settings sees it: an empty variable is one that is not set.
+    said = {name: value for name, value in os.environ.items() if value}
+    environ = {**read_env_file(Path(".env")), **said}
     if environ.get("ATOMIC_ENV") == "production":
         raise click.ClickException("ATOMIC_ENV is production: atomic dev is for development.")
     folder = DEV_ENV.parent

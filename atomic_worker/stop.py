@@ -32,9 +32,11 @@ class StopRequest:
     @classmethod
     @contextmanager
     def on_signals(cls) -> Iterator[Self]:
-        """A request that SIGTERM, SIGINT and SIGHUP make, until the block ends."""
+        """A request that SIGTERM, SIGINT and SIGHUP make, until the block ends. One that is
+        ignored, as under nohup, stays so."""
         request = cls()
-        before = {number: signal.signal(number, request._handle) for number in STOP_SIGNALS}
+        heeded = [each for each in STOP_SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, request._handle) for number in heeded}
         try:
             yield request
         finally:

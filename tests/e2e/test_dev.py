@@ -17,6 +17,7 @@ import psutil
 import pytest
 from dotenv import dotenv_values
 
+from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from processes import Client, eventually, free_port
 
 STOP_SECONDS = 10
@@ -32,11 +33,13 @@ class Dev:
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     family: list[psutil.Process] = field(default_factory=list)
+    environ_more: dict[str, str] = field(default_factory=dict)
 
     @property
     def environ(self) -> dict[str, str]:
         inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        return {**inherited, "PORT": str(self.port), "RATE_LIMIT_PAYMENTS": "off"}
+        ours = {"PORT": str(self.port), "RATE_LIMIT_PAYMENTS": "off"}
+        return {**inherited, **ours, **self.environ_more}
 
     @property
     def log(self) -> str:
@@ -134,6 +137,39 @@ def dev() -> Iterator[Dev]:
             dev.process.kill()
             dev.process.wait()
     shutil.rmtree(dev.folder)
+
+
+def test_named_servers_are_used_instead_of_embedded_ones(
+    postgres: EmbeddedPostgres, valkey_server: EmbeddedValkey, scratch: Path
+) -> None:
+    url = postgres.create_database("of_a_developer")
+    dev = Dev(scratch / "named", environ_more={"DATABASE_URL": url, "REDIS_URL": valkey_server.url})
+    dev.folder.mkdir()
+    dev.start()
+    try:
+        assert dev.told["DATABASE_URL"] == url
+        assert dev.pay()["status"] == "SUCCESS"
+        assert sorted(path.name for path in (dev.folder / ".atomic").iterdir()) == [
+            "dev.env",
+            "dev.lock",
+        ]
+    finally:
+        assert dev.process
+        dev.process.terminate()
+        assert dev.process.wait(STOP_SECONDS) == 0
+    assert postgres.process.poll() is None
+    assert valkey_server.process.poll() is None
+
+
+def test_a_database_that_cannot_be_reached_is_one_line(scratch: Path) -> None:
+    dev = Dev(scratch / "unreachable")
+    dev.folder.mkdir()
+    refused = dev.command(
+        "dev", DATABASE_URL="postgresql://127.0.0.1:1/atomic", REDIS_URL="redis://127.0.0.1:1"
+    )
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("Error: The database cannot be reached")
+    assert not (dev.folder / ".atomic/dev.env").exists()
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-from processes import eventually
 from redis import Redis
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedServerError, EmbeddedValkey
+from processes import eventually
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes import PAUSE, environment, eventually
 from redis import Redis
 from rq import Queue
 
 from atomic_adapters.embedded import EmbeddedValkey
 from atomic_adapters.rq_job_queue import QUEUE
+from processes import PAUSE, environment, eventually
 
 JOB = "atomic_worker.jobs.settle"
 

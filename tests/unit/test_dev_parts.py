@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 import pytest
-from processes import eventually
 
 from atomic_worker.dev_checks import Probe, check_port_is_free, only_one_in
 from atomic_worker.dev_env import read_env_file, write_env_file
 from atomic_worker.reload import Watcher
+from processes import eventually
 
 AWKWARD = {
     "URL": "postgresql://u@/a?host=/tmp/a%20b&port=1",

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from processes import eventually
 
 from atomic_adapters.child_process import start_child
 from atomic_adapters.embedded import EmbeddedServerError
 from atomic_worker.child import MAX_PAUSE_SECONDS, Child, Launched
 from atomic_worker.stop import REPEAT_SECONDS, StopRequest
 from atomic_worker.supervisor import MAX_LINE_BYTES, Supervisor
+from processes import eventually
 
 POLITE = ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 IMPATIENT = ((signal.SIGTERM, 0.2), (signal.SIGKILL, 5.0))
@@ -221,6 +221,16 @@ def test_one_wish_that_arrives_twice_counts_once() -> None:
     stop.make()
     assert stop.count == 2
     stop.close()
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest.on_signals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.wait(0)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_signals_end_a_wait(stop: StopRequest) -> None:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from processes import eventually
 from structlog.testing import capture_logs
 
 from atomic_adapters.settings import Settings
@@ -16,6 +15,7 @@ from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.domain.payments import Status
 from atomic_worker.stop import StopRequest
 from atomic_worker.sweeper import MAX_PAUSE_SECONDS, Sweeper
+from processes import eventually
 from support import add_merchant, order
 
 SETTINGS = replace(

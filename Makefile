@@ -60,7 +60,7 @@ verify: .venv/embedded.stamp ## Recompute the books; status 1 if they do not agr
 
 .PHONY: test lint types contracts format constraints
 test: lint types contracts ## Lint, types, import contracts and every test, on real servers
-	@$(BIN)/pytest -n 2 --dist worksteal
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 lint: .venv/dev.stamp ## Check style
 	@$(BIN)/ruff check .

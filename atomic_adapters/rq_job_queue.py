@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 from redis import Redis, RedisError
 from rq import Queue
+from rq.serializers import JSONSerializer
 
 from atomic_adapters.redis_connections import Breaker
 from atomic_core.ports.outside import Job
@@ -31,7 +32,7 @@ class RqJobQueue:
     def __init__(self, redis: Redis, breaker: Breaker) -> None:
         self._redis = redis
         self._breaker = breaker
-        self._queue = Queue(QUEUE, connection=redis)
+        self._queue = bell_queue(redis)
 
     def ring(self, job: Job) -> None:
         if self._breaker.is_open:
@@ -55,6 +56,12 @@ class RqJobQueue:
         except RedisError as error:
             # It falls silent by itself after RING_MS.
             _log.warning("bell not reset", job=job.value, error=str(error))
+
+
+def bell_queue(redis: Redis) -> Queue:
+    """The queue that both sides use. Jobs are JSON: with RQ's own pickle, whoever can write to
+    Redis could run any code in the worker."""
+    return Queue(QUEUE, connection=redis, serializer=JSONSerializer)
 
 
 def _bell(job: Job) -> str:

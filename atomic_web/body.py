@@ -34,9 +34,9 @@ def read_object() -> dict[str, Any]:
     """
     _check_media_type()
     value = _parse(_read())
+    _check(value)
     if not isinstance(value, dict):
         raise ValidationFailed("The body must be a JSON object.")
-    _check_strings(value)
     return value
 
 
@@ -102,9 +102,10 @@ def _bounded(text: str) -> int:
     return int(text)
 
 
-def _check_strings(body: dict[str, Any]) -> None:
-    """Walk with a list, not by recursion: the caller chooses how deep it goes."""
-    waiting: list[tuple[int, Any]] = [(1, body)]
+def _check(content: Any) -> None:
+    """Depth and texts. By a list, not by recursion: the caller chooses how deep it goes, and
+    some Pythons' parsers go a long way with them."""
+    waiting: list[tuple[int, Any]] = [(1, content)]
     while waiting:
         depth, value = waiting.pop()
         if isinstance(value, str):

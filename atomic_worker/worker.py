@@ -6,9 +6,10 @@ import structlog
 from redis import Redis, RedisError
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
-from rq import Queue, SimpleWorker
+from rq import SimpleWorker
+from rq.serializers import JSONSerializer
 
-from atomic_adapters.rq_job_queue import QUEUE
+from atomic_adapters.rq_job_queue import QUEUE, bell_queue
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_worker import jobs
@@ -61,8 +62,9 @@ def run_worker(settings: Settings, application: Application) -> bool:
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), RETRIES),
     )
     worker = BellWorker(
-        [Queue(QUEUE, connection=redis)],
+        [bell_queue(redis)],
         connection=redis,
+        serializer=JSONSerializer,
         worker_ttl=WORKER_TTL_SECONDS,
         maintenance_interval=MAINTENANCE_SECONDS,
     )

@@ -1,17 +1,18 @@
 """The rate limiter and the bell: in memory, on fakeredis, on a real Valkey."""
 
+import json
+import zlib
 from collections.abc import Iterator
 from datetime import timedelta
 
 import fakeredis
 import pytest
 from redis import Redis
-from rq import Queue
 
 from atomic_adapters.memory.outside import MemoryJobQueue, MemoryRateLimiter
 from atomic_adapters.redis_connections import Breaker
 from atomic_adapters.redis_rate_limiter import RedisRateLimiter
-from atomic_adapters.rq_job_queue import QUEUE, RqJobQueue
+from atomic_adapters.rq_job_queue import RqJobQueue, bell_queue
 from atomic_adapters.system import SystemClock
 from atomic_core.ports.outside import Job, JobQueue, RateLimit, RateLimiter, RateState
 
@@ -90,7 +91,7 @@ def bell(bell_redis: Redis) -> JobQueue:
 
 
 def rings(redis: Redis) -> int:
-    return Queue(QUEUE, connection=redis).count
+    return bell_queue(redis).count
 
 
 def test_rings_are_coalesced_until_somebody_answers(bell: JobQueue, bell_redis: Redis) -> None:
@@ -111,8 +112,17 @@ def test_a_lost_ring_silences_the_bell_for_a_moment_only(bell: JobQueue, bell_re
 
 def test_an_enqueued_job_names_work_not_payments(bell: JobQueue, bell_redis: Redis) -> None:
     bell.ring(Job.SETTLE)
-    (job,) = Queue(QUEUE, connection=bell_redis).jobs
-    assert (job.func_name, job.args, job.kwargs) == ("atomic_worker.jobs.settle", (), {})
+    (job,) = bell_queue(bell_redis).jobs
+    assert (job.func_name, list(job.args), job.kwargs) == ("atomic_worker.jobs.settle", [], {})
+
+
+def test_a_job_is_data_and_not_code(bell: JobQueue, bell_redis: Redis) -> None:
+    """A pickle runs what it likes when it is read."""
+    bell.ring(Job.SETTLE)
+    (id,) = bell_queue(bell_redis).job_ids
+    stored = bell_redis.hget(f"rq:job:{id}", "data")
+    assert isinstance(stored, bytes)
+    assert json.loads(zlib.decompress(stored))[0] == "atomic_worker.jobs.settle"
 
 
 def test_the_bell_in_memory_rings_until_it_is_answered() -> None:

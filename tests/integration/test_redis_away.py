@@ -87,11 +87,11 @@ def test_a_flushed_redis_counts_again_from_the_start(valkey: Redis) -> None:
     assert [state.remaining for state in limiter.count(LIMITS)] == [99, 9]
 
 
-def test_a_window_that_lost_its_end_gets_a_new_one(valkey: Redis) -> None:
+def test_a_window_without_an_end_is_replaced_by_a_new_one(valkey: Redis) -> None:
     limiter = RedisRateLimiter(valkey, Breaker())
     valkey.set("atomic:limit:global:192.0.2.1", 50)
     (state,) = limiter.count(LIMITS[:1])
-    assert (state.remaining, state.reset) == (49, 900)
+    assert (state.remaining, state.reset) == (99, 900)
 
 
 def test_the_rest_of_a_window_is_rounded_up(valkey: Redis) -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from rq import Queue
 
 from atomic_adapters.embedded import EmbeddedValkey
-from atomic_adapters.rq_job_queue import QUEUE
+from atomic_adapters.rq_job_queue import bell_queue
 from processes import PAUSE, environment, eventually
 
 JOB = "atomic_worker.jobs.settle"
@@ -55,12 +54,12 @@ def worker(box: list[EmbeddedValkey], database_url: str, scratch: Path) -> Itera
 
 def jobs_waiting(url: str) -> int:
     with Redis.from_url(url) as redis:
-        return Queue(QUEUE, connection=redis).count
+        return bell_queue(redis).count
 
 
 def ring(url: str) -> None:
     with Redis.from_url(url) as redis:
-        Queue(QUEUE, connection=redis).enqueue_call(JOB, result_ttl=0)
+        bell_queue(redis).enqueue_call(JOB, result_ttl=0)
 
 
 def test_it_answers_the_bell_and_leaves_on_sigterm(

@@ -1,6 +1,7 @@
 """Limits on how often one may ask, told in the words of draft-ietf-httpapi-ratelimit-headers."""
 
 import ipaddress
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -23,6 +24,13 @@ LOG_EVERY_SECONDS: Final = 1.0
 
 NO_ADDRESS: Final = "local"
 """The subject of callers on a Unix socket: they have no address, and share one window."""
+
+UNREADABLE: Final = "unreadable"
+"""The subject of callers whom a proxy describes in words of its own: one window for all of them,
+since a new one for each spelling would be none."""
+
+# Some proxies add the port, which is another one for each connection.
+_WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
 
 log = structlog.get_logger(__name__)
 
@@ -85,10 +93,11 @@ def client_subject(address: str | None) -> str:
     """
     if not address:
         return NO_ADDRESS
+    port = _WITH_PORT.fullmatch(address)
     try:
-        ip = ipaddress.ip_address(address)
+        ip = ipaddress.ip_address(port[1] or port[2] if port else address)
     except ValueError:
-        return address[:64]  # a proxy's own word for somebody, such as `unknown`
+        return UNREADABLE
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped:
             return str(ip.ipv4_mapped)

@@ -6,10 +6,12 @@ import structlog
 from redis import Redis, RedisError
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
-from rq import SimpleWorker
+from rq import Queue, SimpleWorker
+from rq.exceptions import DeserializationError
+from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from atomic_adapters.rq_job_queue import QUEUE, bell_queue
+from atomic_adapters.rq_job_queue import JOB_PATHS, QUEUE, bell_queue
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_worker import jobs
@@ -25,6 +27,14 @@ CONNECT_SECONDS: Final = 2.0
 RETRIES: Final = 3
 """Bridges a Redis that restarts. redis-py's own ten would hold a stopping worker for longer than
 its supervisor waits; whoever watches over us starts us again."""
+
+_EXTRAS: Final = (
+    "success_callback_name",
+    "failure_callback_name",
+    "stopped_callback_name",
+    "webhooks",
+)
+"""What else RQ would do for a job: call functions, and ask addresses on the network."""
 
 _log = structlog.get_logger(__name__)
 
@@ -46,8 +56,27 @@ class BellWorker(SimpleWorker):
     def was_asked_to_stop(self) -> bool:
         return self._stop_requested
 
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Only what we ring for is done: RQ would call whatever a job names, and whoever can
+        write to Redis would then run code here."""
+        if not _is_ours(job):
+            _log.error("foreign job refused", job_id=job.id)
+            job.delete()
+            return
+        super().execute_job(job, queue)
+
     def subscribe(self) -> None:
         """No remote commands: whoever reaches Redis may ring the bell, and no more."""
+
+
+def _is_ours(job: Job) -> bool:
+    """A job of ours names one of our functions, and asks for nothing else."""
+    try:
+        named = job.func_name in JOB_PATHS.values() and not job.args and not job.kwargs
+    except DeserializationError:
+        return False
+    stored = job.to_dict(include_meta=False)
+    return named and not any(stored.get(extra) for extra in _EXTRAS)
 
 
 def run_worker(settings: Settings, application: Application) -> bool:

@@ -1,2 +1,3 @@
 DROP TABLE api_keys;
 DROP TABLE merchants;
+DROP FUNCTION refuse_change();

@@ -19,3 +19,23 @@ CREATE TABLE api_keys (
 );
 
 CREATE INDEX api_keys_of_merchant ON api_keys (merchant_id, created_at, id);
+
+-- For guards: what must never happen is refused by a trigger whose argument says why.
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% of % is refused: %', TG_OP, TG_TABLE_NAME, TG_ARGV[0]
+        USING ERRCODE = 'restrict_violation';
+END
+$$;
+
+CREATE TRIGGER api_keys_stay_whose_they_are
+    BEFORE UPDATE ON api_keys
+    FOR EACH ROW
+    WHEN ((OLD.id, OLD.merchant_id, OLD.hash, OLD.created_at)
+          IS DISTINCT FROM (NEW.id, NEW.merchant_id, NEW.hash, NEW.created_at)
+          OR OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS DISTINCT FROM OLD.revoked_at)
+    EXECUTE FUNCTION refuse_change('a key stays its merchant''s, and revoked once it is');
+
+CREATE TRIGGER api_keys_are_kept
+    BEFORE DELETE OR TRUNCATE ON api_keys
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('keys are revoked, not deleted');

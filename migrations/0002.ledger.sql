@@ -12,7 +12,7 @@ CREATE TABLE accounts (
     balance        bigint      NOT NULL DEFAULT 0,
     -- The tip of the account's chain of entries.
     sequence       bigint      NOT NULL DEFAULT 0,
-    head           bytea       NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),
+    head           bytea       NOT NULL,
     created_at     timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT accounts_balance_in_bounds
         CHECK (allow_negative OR balance BETWEEN 0 AND 9007199254740991),
@@ -34,7 +34,7 @@ CREATE TABLE ledger_transactions (
     id         uuid        PRIMARY KEY,
     payment_id uuid        NOT NULL,
     kind       text        NOT NULL CHECK (kind IN ('payment')),
-    posted_at  timestamptz NOT NULL,
+    posted_at  timestamptz NOT NULL CHECK (isfinite(posted_at)),
     -- Behind the claim guard: no payment is ever posted twice.
     CONSTRAINT ledger_transactions_once_per_payment UNIQUE (payment_id, kind)
 );
@@ -51,14 +51,6 @@ CREATE TABLE entries (
 );
 
 CREATE INDEX entries_of_transaction ON entries (transaction_id);
-
--- The argument says why.
-CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION '% of % is refused: %', TG_OP, TG_TABLE_NAME, TG_ARGV[0]
-        USING ERRCODE = 'restrict_violation';
-END
-$$;
 
 CREATE TRIGGER entries_are_append_only
     BEFORE UPDATE OR DELETE OR TRUNCATE ON entries
@@ -80,6 +72,14 @@ CREATE TRIGGER accounts_keep_their_identity
           (NEW.id, NEW.merchant_id, NEW.currency, NEW.allow_negative, NEW.created_at))
     EXECUTE FUNCTION refuse_change('only the balance and the name of an account may change');
 
+-- The head of an account without entries: the same bytes as in atomic_core.domain.ledger.
+CREATE FUNCTION chain_start(account accounts) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
+    SELECT sha256(uuid_send(account.id)
+                  || coalesce(uuid_send(account.merchant_id), decode(repeat('00', 16), 'hex'))
+                  || CASE WHEN account.allow_negative THEN '\x01'::bytea ELSE '\x00'::bytea END
+                  || decode(account.currency, 'escape'))
+$$;
+
 -- Entries come in whole, balanced transactions of one currency, each continuing its account's
 -- chain up to the tip that the account shows. One pass per statement, not per row.
 CREATE FUNCTION entries_must_balance() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -91,6 +91,9 @@ BEGIN
       JOIN accounts a ON a.id = e.account_id
      GROUP BY e.transaction_id
     HAVING sum(e.amount) <> 0 OR count(*) < 2 OR min(a.currency) <> max(a.currency)
+        -- All of it at once: nothing is added to a transaction later.
+        OR count(*) <> (SELECT count(*) FROM entries whole
+                         WHERE whole.transaction_id = e.transaction_id)
      LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'ledger transaction % does not balance', offender
@@ -130,13 +133,15 @@ CREATE TRIGGER entries_must_balance
     REFERENCING NEW TABLE AS new_entries
     FOR EACH STATEMENT EXECUTE FUNCTION entries_must_balance();
 
--- The other half, when the transaction commits: a balance has an entry that explains it.
+-- The other half, when the transaction commits: a balance is that of the account's last entry.
 CREATE FUNCTION account_must_follow_entries() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM FROM accounts a
       WHERE a.id = NEW.id
+        AND NOT EXISTS (SELECT FROM entries e
+                         WHERE e.account_id = a.id AND e.sequence = a.sequence + 1)
         AND CASE WHEN a.sequence = 0
-                 THEN a.balance = 0 AND a.head = decode(repeat('00', 32), 'hex')
+                 THEN a.balance = 0 AND a.head = chain_start(a)
                  ELSE EXISTS (SELECT FROM entries e
                                WHERE e.account_id = a.id AND e.sequence = a.sequence
                                  AND e.balance_after = a.balance AND e.hash = a.head)

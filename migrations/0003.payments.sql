@@ -42,10 +42,20 @@ CREATE TRIGGER payments_settled_are_final
     BEFORE UPDATE ON payments
     FOR EACH ROW
     WHEN (OLD.status IN ('SUCCESS', 'FAILED')
-          OR (OLD.id, OLD.merchant_id, OLD.account_id, OLD.amount, OLD.currency, OLD.created_at)
+          -- The fence: a lower attempt would let a stale claim finish.
+          OR NEW.attempt < OLD.attempt
+          OR (OLD.id, OLD.merchant_id, OLD.account_id, OLD.amount, OLD.currency, OLD.source,
+              OLD.description, OLD.idempotency_key, OLD.webhook_url, OLD.created_at)
              IS DISTINCT FROM
-             (NEW.id, NEW.merchant_id, NEW.account_id, NEW.amount, NEW.currency, NEW.created_at))
+             (NEW.id, NEW.merchant_id, NEW.account_id, NEW.amount, NEW.currency, NEW.source,
+              NEW.description, NEW.idempotency_key, NEW.webhook_url, NEW.created_at))
     EXECUTE FUNCTION refuse_change('a settled payment, and what a payment is for, are final');
+
+CREATE TRIGGER payments_begin_pending
+    BEFORE INSERT ON payments
+    FOR EACH ROW
+    WHEN (NEW.status <> 'PENDING' OR NEW.attempt <> 0)
+    EXECUTE FUNCTION refuse_change('a payment begins as PENDING');
 
 CREATE TRIGGER payments_are_kept
     BEFORE DELETE OR TRUNCATE ON payments

@@ -9,12 +9,11 @@ from uuid import UUID
 from atomic_adapters.memory.table import PaymentRow, Tables
 from atomic_core.domain.audit import MAX_FINDINGS, Check, Finding, LedgerReport
 from atomic_core.domain.ledger import (
-    NO_HEAD,
     Account,
     Entry,
     Kind,
+    chain_start,
     entry_hash,
-    microseconds,
     world_account_id,
 )
 from atomic_core.domain.payments import Status
@@ -33,6 +32,8 @@ def check_books(tables: Tables) -> LedgerReport:
         _tips(tables, chains),
         _chains(tables, chains),
         _payments(tables),
+        _known(tables),
+        _accounts_fit(tables),
     )
     return LedgerReport(
         accounts=len(tables.accounts.rows),
@@ -76,7 +77,7 @@ def _balances(tables: Tables, chains: Chains) -> Iterator[Finding]:
 def _tips(tables: Tables, chains: Chains) -> Iterator[Finding]:
     for account in _accounts(tables):
         last = chains[account.id][-1] if account.id in chains else None
-        tip = (last.sequence, last.balance_after, last.hash) if last else (0, 0, NO_HEAD)
+        tip = (last.sequence, last.balance_after, last.hash) if last else (0, 0, _start(account))
         if tip != (account.sequence, account.balance, account.head):
             problem = f"account is at {account.sequence}, its last entry at {tip[0]}"
             yield Finding(Check.TIP_IS_LAST_ENTRY, str(account.id), problem)
@@ -84,23 +85,24 @@ def _tips(tables: Tables, chains: Chains) -> Iterator[Finding]:
 
 def _chains(tables: Tables, chains: Chains) -> Iterator[Finding]:
     for account_id, entries in sorted(chains.items()):
-        sequence, balance, head = 0, 0, NO_HEAD
+        sequence, balance, head = 0, 0, _start(tables.accounts.rows[account_id])
         for entry in entries:
-            transaction = tables.transactions.rows[entry.transaction_id]
-            expected = entry_hash(
-                head,
-                account_id,
-                entry.sequence,
-                entry.transaction_id,
-                entry.amount,
-                entry.balance_after,
-                microseconds(transaction.posted_at),
-            )
+            transaction = tables.transactions.rows.get(entry.transaction_id)
+            expected = entry_hash(head, entry, transaction) if transaction else None
             follows = (sequence + 1, balance + entry.amount, expected)
             if follows != (entry.sequence, entry.balance_after, entry.hash):
                 subject = f"{account_id}#{entry.sequence}"
                 yield Finding(Check.CHAIN_UNBROKEN, subject, "does not follow the one before")
             sequence, balance, head = entry.sequence, entry.balance_after, entry.hash
+
+
+def _start(account: Account) -> bytes:
+    return chain_start(
+        account.id,
+        account.merchant_id,
+        account.currency,
+        allow_negative=account.allow_negative,
+    )
 
 
 def _payments(tables: Tables) -> Iterator[Finding]:
@@ -126,6 +128,23 @@ def _legs_fit(tables: Tables, row: PaymentRow, transaction_id: UUID) -> bool:
     entries = tables.entries.rows.values()
     legs = {(e.account_id, e.amount) for e in entries if e.transaction_id == transaction_id}
     return legs == expected
+
+
+def _known(tables: Tables) -> Iterator[Finding]:
+    for id, transaction in sorted(tables.transactions.rows.items()):
+        if transaction.payment_id not in tables.payments.rows:
+            problem = "posts a payment that does not exist"
+            yield Finding(Check.PAYMENT_KNOWN, str(id), problem)
+
+
+def _accounts_fit(tables: Tables) -> Iterator[Finding]:
+    for id, row in sorted(tables.payments.rows.items()):
+        payment = row.payment
+        account = tables.accounts.rows.get(payment.account_id)
+        whose = account and (account.merchant_id, account.currency)
+        if whose != (payment.merchant_id, payment.money.currency):
+            problem = "its account is not the merchant's, or of another currency"
+            yield Finding(Check.PAYMENT_ACCOUNT_FITS, str(id), problem)
 
 
 def _accounts(tables: Tables) -> list[Account]:

@@ -57,27 +57,34 @@ SELECT a.id::text,
                       LIMIT 1) last ON true
  WHERE (a.sequence, a.balance, a.head) IS DISTINCT FROM
        (coalesce(last.sequence, 0), coalesce(last.balance_after, 0),
-        coalesce(last.hash, decode(repeat('00', 32), 'hex')))
+        coalesce(last.hash, chain_start(a)))
  ORDER BY a.id
  LIMIT %(most)s
 
 -- name: chain_unbroken
 -- The same bytes as atomic_core.domain.ledger.entry_hash, built here a second time on purpose.
+-- Nothing an entry or a transaction may hold makes this fail: numeric does not overflow, and a
+-- time that is no time, or a transaction that is gone, gives NULL, which is DISTINCT.
 SELECT format('%%s#%%s', c.account_id, c.sequence), 'does not follow the one before'
   FROM (SELECT e.account_id, e.sequence, e.transaction_id, e.amount, e.balance_after, e.hash,
-               t.posted_at,
+               t.payment_id, t.kind, t.posted_at,
                lag(e.sequence, 1, 0::bigint) OVER chain AS previous_sequence,
                lag(e.balance_after, 1, 0::bigint) OVER chain AS previous_balance,
-               lag(e.hash, 1, decode(repeat('00', 32), 'hex')) OVER chain AS previous_hash
+               lag(e.hash) OVER chain AS previous_hash
           FROM entries e
-          JOIN ledger_transactions t ON t.id = e.transaction_id
+          LEFT JOIN ledger_transactions t ON t.id = e.transaction_id
         WINDOW chain AS (PARTITION BY e.account_id ORDER BY e.sequence)) c
+  JOIN accounts a ON a.id = c.account_id
  WHERE c.sequence <> c.previous_sequence + 1
-    OR c.balance_after <> c.previous_balance + c.amount
-    OR c.hash <> sha256(
-           c.previous_hash || uuid_send(c.account_id) || int8send(c.sequence)
-           || uuid_send(c.transaction_id) || int8send(c.amount) || int8send(c.balance_after)
-           || int8send((extract(epoch FROM c.posted_at) * 1000000)::bigint))
+    OR c.balance_after <> c.previous_balance::numeric + c.amount
+    OR c.hash IS DISTINCT FROM sha256(
+           coalesce(c.previous_hash, chain_start(a))
+           || uuid_send(c.account_id) || int8send(c.sequence)
+           || uuid_send(c.transaction_id) || uuid_send(c.payment_id)
+           || int8send(c.amount) || int8send(c.balance_after)
+           || int8send(CASE WHEN isfinite(c.posted_at)
+                            THEN (extract(epoch FROM c.posted_at) * 1000000)::bigint END)
+           || decode(c.kind, 'escape'))
  ORDER BY c.account_id, c.sequence
  LIMIT %(most)s
 
@@ -101,5 +108,21 @@ SELECT p.id::text,
                       WHERE e.transaction_id = t.id) found ON true
  WHERE (p.status = 'SUCCESS') <> (t.id IS NOT NULL)
     OR t.id IS NOT NULL AND (found.legs, found.credits, found.debits) <> (2, 1, 1)
+ ORDER BY p.id
+ LIMIT %(most)s
+
+-- name: payment_known
+SELECT t.id::text, 'posts a payment that does not exist'
+  FROM ledger_transactions t
+ WHERE NOT EXISTS (SELECT FROM payments p WHERE p.id = t.payment_id)
+ ORDER BY t.id
+ LIMIT %(most)s
+
+-- name: payment_account_fits
+SELECT p.id::text, 'its account is not the merchant''s, or of another currency'
+  FROM payments p
+ WHERE NOT EXISTS (SELECT FROM accounts a
+                    WHERE (a.id, a.merchant_id, a.currency)
+                          = (p.account_id, p.merchant_id, p.currency))
  ORDER BY p.id
  LIMIT %(most)s

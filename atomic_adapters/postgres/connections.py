@@ -1,6 +1,7 @@
 """Connections to PostgreSQL, and its errors in the core's words."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -23,6 +24,19 @@ CONNECT_TIMEOUT_SECONDS: Final = 2
 RECONNECT_SECONDS: Final = 0.5
 """How long the pool retries by itself with growing pauses. Short, so that the next request tries
 at once and a restarted server is found again within the second."""
+
+REST_SECONDS: Final = 0.5
+"""How long nobody is asked after connecting failed: a database that is down costs each process
+one attempt per moment, not every request its patience."""
+
+_VANISHED_HOST: Final = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""A host that vanished without a word is noticed after about ten seconds, in which a statement
+would have run into its own time-out. Without effect on Unix sockets."""
 
 IDLE_IN_TRANSACTION_SECONDS: Final = 5
 """No unit of work waits for anything but the database, and thinks for a tenth of a second at
@@ -53,6 +67,7 @@ class Connections:
                 # We say BEGIN ourselves: it doubles as the check that the connection lives.
                 "autocommit": True,
                 "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+                **_VANISHED_HOST,
                 "application_name": "atomic",
                 # Every statement comes from a file and returns: worth preparing at once.
                 "prepare_threshold": 1,
@@ -61,6 +76,7 @@ class Connections:
             max_size=settings.database_pool,
             timeout=POOL_WAIT_SECONDS,
             reconnect_timeout=RECONNECT_SECONDS,
+            reconnect_failed=self._nobody_answers,
             configure=self._configure,
             name="atomic",
             open=False,
@@ -68,6 +84,8 @@ class Connections:
         self._size = settings.database_pool
         self._opening = threading.Lock()
         self._opened = False
+        self._resting_until = 0.0
+        self._patience = POOL_WAIT_SECONDS
 
     @contextmanager
     def transaction(self) -> Iterator[Connection[TupleRow]]:
@@ -92,18 +110,31 @@ class Connections:
                 if not self._opened:
                     self._pool.open()
                     self._opened = True
+        if time.monotonic() < self._resting_until:
+            raise StorageUnavailable
         with translated():
             # After a server restart every pooled connection may be dead: throw them away one
             # by one until one answers or the pool has no more.
             for _ in range(self._size):
-                connection = self._pool.getconn()
+                connection = self._pool.getconn(self._patience)
                 try:
                     connection.execute(b"BEGIN")
                 except psycopg.OperationalError:
                     self._pool.putconn(connection)
+                except BaseException:
+                    # A job's time-out may strike anywhere; the pool must not lose a place.
+                    self._pool.putconn(connection)
+                    raise
                 else:
+                    self._patience = POOL_WAIT_SECONDS
                     return connection
         raise StorageUnavailable
+
+    def _nobody_answers(self, _pool: ConnectionPool[Any]) -> None:
+        """Told by the pool when it gave up connecting: requests are refused at once for a
+        moment, and then wait a short time only, instead of queueing for what is not there."""
+        self._resting_until = time.monotonic() + REST_SECONDS
+        self._patience = RECONNECT_SECONDS
 
     def _configure(self, connection: Connection[Any]) -> None:
         connection.execute(_SET_UP, self._timeouts)
@@ -112,6 +143,18 @@ class Connections:
 _IN_TRANSACTION: Final = (
     psycopg.pq.TransactionStatus.INTRANS,
     psycopg.pq.TransactionStatus.INERROR,
+)
+
+
+# OperationalError covers lost connections, full disks, too many clients, deadlocks and most
+# time-outs; InterfaceError a connection that was closed under us. The others are InternalError
+# to psycopg: a session that idled or took too long, a database that is read-only.
+_WEATHER: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    errors.IdleInTransactionSessionTimeout,
+    errors.TransactionTimeout,
+    errors.ReadOnlySqlTransaction,
 )
 
 
@@ -125,10 +168,7 @@ def translated() -> Iterator[None]:
 
 
 def translation(error: psycopg.Error) -> AtomicError:
-    # OperationalError covers lost connections, full disks, too many clients, deadlocks and
-    # every time-out; InterfaceError a connection that was closed under us.
-    weather = (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction)
-    if isinstance(error, weather):
+    if isinstance(error, _WEATHER):
         return StorageUnavailable()
     if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
         return StorageUnavailable("The database schema is not up to date.")

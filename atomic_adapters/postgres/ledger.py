@@ -10,7 +10,7 @@ from atomic_adapters.postgres.session import Session
 from atomic_adapters.postgres.statements import statements
 from atomic_core.domain.audit import LedgerReport
 from atomic_core.domain.errors import StorageRefused
-from atomic_core.domain.ledger import Account, Posted, world_account_id
+from atomic_core.domain.ledger import Account, Posted, chain_start, world_account_id
 
 _SQL: Final = statements("ledger")
 
@@ -28,14 +28,17 @@ class PostgresAccounts:
             merchant_id=merchant_id,
             name=name,
             currency=currency,
+            head=chain_start(id, merchant_id, currency, allow_negative=False),
         )
 
     def open_world(self, currency: str) -> None:
+        id = world_account_id(currency)
         self.session.execute(
             _SQL["open_world"],
-            id=world_account_id(currency),
+            id=id,
             name=f"World {currency}",
             currency=currency,
+            head=chain_start(id, None, currency, allow_negative=True),
         )
 
     def get(self, merchant_id: UUID, account_id: UUID) -> Account | None:

@@ -1,13 +1,14 @@
 -- name: open_account
-INSERT INTO accounts (id, merchant_id, name, currency)
-VALUES (%(id)s, %(merchant_id)s, %(name)s, %(currency)s)
+INSERT INTO accounts (id, merchant_id, name, currency, head)
+VALUES (%(id)s, %(merchant_id)s, %(name)s, %(currency)s, %(head)s)
 RETURNING id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at
 
 -- name: open_world
--- Two processes that open it at once mean the same row; the second finds it there.
-INSERT INTO accounts (id, name, currency, allow_negative)
-VALUES (%(id)s, %(name)s, %(currency)s, true)
-    ON CONFLICT (id) DO NOTHING
+-- Two processes that open it at once mean the same row; the second finds it there. No conflict
+-- target: the row has two unique keys, and either may be the one that is met first.
+INSERT INTO accounts (id, name, currency, allow_negative, head)
+VALUES (%(id)s, %(name)s, %(currency)s, true, %(head)s)
+    ON CONFLICT DO NOTHING
 
 -- name: get_account
 SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at

@@ -21,6 +21,13 @@ class Session:
         with translated():
             return self.connection.execute(statement, parameters).rowcount
 
+    def commit(self) -> None:
+        with translated():
+            done = self.connection.execute(b"COMMIT").statusmessage
+        # After an error that somebody swallowed, PostgreSQL answers COMMIT with ROLLBACK.
+        if done != "COMMIT":
+            raise StorageRefused(f"COMMIT was answered with {done}")
+
     def rows(self, statement: bytes, **parameters: object) -> list[tuple[Any, ...]]:
         """All rows of a statement. Binary, so that PostgreSQL need not print numbers."""
         with translated():

@@ -14,6 +14,7 @@ from atomic_adapters.postgres.session import Session
 from atomic_core.domain.errors import StorageUnavailable
 
 _NOW: Final = b"SELECT clock_timestamp()"
+_TAKES_WRITES: Final = b"SELECT NOT current_setting('transaction_read_only')::boolean"
 
 
 class PostgresUnitOfWork:
@@ -31,7 +32,7 @@ class PostgresUnitOfWork:
         return self._session.one(_NOW)[0]
 
     def commit(self) -> None:
-        self._session.execute(b"COMMIT")
+        self._session.commit()
 
 
 class PostgresStore:
@@ -49,9 +50,10 @@ class PostgresStore:
             yield PostgresUnitOfWork(Session(connection))
 
     def is_up(self) -> bool:
+        """Whether it answers and takes writes: a standby is of no use here."""
         try:
-            with self.begin():
-                return True
+            with self._connections.transaction() as connection:
+                return Session(connection).one(_TAKES_WRITES)[0]
         except StorageUnavailable:
             return False
 

@@ -25,10 +25,15 @@ class Check(StrEnum):
     account."""
     CHAIN_UNBROKEN = "chain_unbroken"
     """Sequences are gap-free from 1, and each entry's balance and hash follow from the one
-    before. Subject: the account and the sequence where the chain breaks, `id#sequence`."""
+    before; the first from whose account it is. Subject: the account and the sequence where the
+    chain breaks, `id#sequence`."""
     PAYMENT_POSTED = "payment_posted"
     """A payment has one ledger transaction if it succeeded and none otherwise, which debits
     World and credits the merchant's account by its amount. Subject: the payment."""
+    PAYMENT_KNOWN = "payment_known"
+    """A ledger transaction's payment exists. Subject: the ledger transaction."""
+    PAYMENT_ACCOUNT_FITS = "payment_account_fits"
+    """A payment's account is its merchant's and of its currency. Subject: the payment."""
 
 
 class Finding(NamedTuple):

@@ -17,9 +17,6 @@ from uuid import UUID, uuid5
 
 from atomic_core.domain.money import MAX_AMOUNT
 
-NO_HEAD: Final = bytes(32)
-"""The head of an account without entries: what its first entry's hash builds on."""
-
 MAX_BALANCE: Final = MAX_AMOUNT
 """Ceiling of an account that may not go negative: its balance is shown in JSON."""
 
@@ -32,8 +29,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 # Fixed width, big endian, so that no two entries share an encoding and SQL can rebuild it:
-# account, sequence, transaction, amount, balance after, posted at in microseconds.
-_CANONICAL_ENTRY: Final = struct.Struct(">16sq16sqqq")
+# account, sequence, transaction, payment, amount, balance after, posted at in microseconds.
+# The kind follows, as text.
+_CANONICAL_ENTRY: Final = struct.Struct(">16sq16s16sqqq")
 
 
 @cache
@@ -69,30 +67,35 @@ class Account:
     def opened(
         cls, id: UUID, merchant_id: UUID, name: str, currency: str, created_at: datetime
     ) -> "Account":
+        return cls._at_zero(id, merchant_id, name, currency, created_at, allow_negative=False)
+
+    @classmethod
+    def world(cls, currency: str, created_at: datetime) -> "Account":
+        """The outside world in one currency: negative by as much as merchants are owed."""
+        id = world_account_id(currency)
+        name = f"World {currency}"
+        return cls._at_zero(id, None, name, currency, created_at, allow_negative=True)
+
+    @classmethod
+    def _at_zero(
+        cls,
+        id: UUID,
+        merchant_id: UUID | None,
+        name: str,
+        currency: str,
+        created_at: datetime,
+        *,
+        allow_negative: bool,
+    ) -> "Account":
         return cls(
             id=id,
             merchant_id=merchant_id,
             name=name,
             currency=currency,
-            allow_negative=False,
+            allow_negative=allow_negative,
             balance=0,
             sequence=0,
-            head=NO_HEAD,
-            created_at=created_at,
-        )
-
-    @classmethod
-    def world(cls, currency: str, created_at: datetime) -> "Account":
-        """The outside world in one currency: negative by as much as merchants are owed."""
-        return cls(
-            id=world_account_id(currency),
-            merchant_id=None,
-            name=f"World {currency}",
-            currency=currency,
-            allow_negative=True,
-            balance=0,
-            sequence=0,
-            head=NO_HEAD,
+            head=chain_start(id, merchant_id, currency, allow_negative=allow_negative),
             created_at=created_at,
         )
 
@@ -198,7 +201,7 @@ def post(
         )
         for account_id, amount in posting.legs:
             tip = touched[account_id] = tips[account_id]
-            entries.append(_append(tip, posting.transaction_id, amount, micros))
+            entries.append(_append(tip, transactions[-1], amount, micros))
     return Posted(
         transactions,
         entries,
@@ -210,20 +213,27 @@ def post(
     )
 
 
-def entry_hash(
-    previous: bytes,
-    account_id: UUID,
-    sequence: int,
-    transaction_id: UUID,
-    amount: int,
-    balance_after: int,
-    posted_at_us: int,
+def chain_start(
+    account_id: UUID, merchant_id: UUID | None, currency: str, *, allow_negative: bool
 ) -> bytes:
-    """SHA-256 over the hash before it and the canonical entry; times in microseconds."""
-    canonical = _CANONICAL_ENTRY.pack(
-        account_id.bytes, sequence, transaction_id.bytes, amount, balance_after, posted_at_us
+    """The head of an account without entries: SHA-256 over whose account it is, so that an
+    account that changes hands breaks its chain."""
+    owner = merchant_id.bytes if merchant_id else bytes(16)
+    identity = account_id.bytes + owner + bytes([allow_negative]) + currency.encode()
+    return hashlib.sha256(identity).digest()
+
+
+def entry_hash(previous: bytes, entry: "Entry", transaction: "LedgerTransaction") -> bytes:
+    """SHA-256 over the hash before it and the canonical entry. `entry.hash` is not read."""
+    return _entry_hash(
+        previous,
+        entry.account_id,
+        entry.sequence,
+        entry.amount,
+        entry.balance_after,
+        transaction,
+        microseconds(transaction.posted_at),
     )
-    return hashlib.sha256(previous + canonical).digest()
 
 
 def microseconds(at: datetime) -> int:
@@ -258,11 +268,32 @@ def _refusal(tips: Mapping[UUID, _Tip], posting: Posting) -> Refusal | None:
     return None
 
 
-def _append(tip: _Tip, transaction_id: UUID, amount: int, posted_at_us: int) -> Entry:
+def _append(tip: _Tip, transaction: LedgerTransaction, amount: int, posted_at_us: int) -> Entry:
     account_id = tip.account.id
     tip.sequence += 1
     tip.balance += amount
-    tip.head = entry_hash(
-        tip.head, account_id, tip.sequence, transaction_id, amount, tip.balance, posted_at_us
+    tip.head = _entry_hash(
+        tip.head, account_id, tip.sequence, amount, tip.balance, transaction, posted_at_us
     )
-    return Entry(transaction_id, account_id, tip.sequence, amount, tip.balance, tip.head)
+    return Entry(transaction.id, account_id, tip.sequence, amount, tip.balance, tip.head)
+
+
+def _entry_hash(
+    previous: bytes,
+    account_id: UUID,
+    sequence: int,
+    amount: int,
+    balance_after: int,
+    transaction: LedgerTransaction,
+    posted_at_us: int,
+) -> bytes:
+    canonical = _CANONICAL_ENTRY.pack(
+        account_id.bytes,
+        sequence,
+        transaction.id.bytes,
+        transaction.payment_id.bytes,
+        amount,
+        balance_after,
+        posted_at_us,
+    )
+    return hashlib.sha256(previous + canonical + transaction.kind.encode()).digest()

@@ -2,14 +2,33 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 import pytest
 
 from atomic_core.domain.errors import StorageRefused
-from atomic_core.domain.ledger import Kind, Leg, Posted, Posting, post, world_account_id
+from atomic_core.domain.ledger import (
+    Kind,
+    Leg,
+    Posted,
+    Posting,
+    chain_start,
+    post,
+    world_account_id,
+)
+from atomic_core.domain.money import EXPONENTS
 from atomic_core.ports.unit_of_work import UnitOfWork
-from support import IDS, Store, add_merchant, open_account, order
+from atomic_core.use_cases.ledger import NewAccount
+from support import (
+    IDS,
+    Store,
+    add_merchant,
+    application_over,
+    at_once,
+    open_account,
+    order,
+)
 
 AT = datetime(2026, 11, 22, 15, 30, 13, 153_001, tzinfo=UTC)
 WORLD = world_account_id("USD")
@@ -46,9 +65,20 @@ def test_an_account_opens_at_zero_together_with_its_world(
         accounts = work.accounts.lock([account_id, WORLD])
         assert work.accounts.get(merchant_id, account_id) == accounts[account_id]
     mine, world = accounts[account_id], accounts[WORLD]
-    assert (mine.balance, mine.sequence, mine.head) == (0, 0, bytes(32))
+    start = chain_start(account_id, merchant_id, "USD", allow_negative=False)
+    assert (mine.balance, mine.sequence, mine.head) == (0, 0, start)
     assert (mine.currency, mine.allow_negative) == ("USD", False)
     assert (world.merchant_id, world.allow_negative, world.name) == (None, True, "World USD")
+
+
+def test_first_accounts_of_many_currencies_open_their_worlds_at_once(store: Store) -> None:
+    """However two of them meet: a World has two unique keys, and either may be met first."""
+    application = application_over(store.begin)
+    merchants = [add_merchant(store.begin) for _ in range(8)]
+    for currency in sorted(EXPONENTS)[:60]:
+        orders = [NewAccount(merchant, "Shop", currency) for merchant in merchants]
+        opened = at_once([partial(application.open_account, new) for new in orders])
+        assert len({account.id for account in opened}) == 8
 
 
 def test_opening_a_world_twice_changes_nothing(store: Store, account_id: UUID) -> None:

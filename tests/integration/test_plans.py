@@ -25,8 +25,8 @@ INSERT INTO merchants (id, name)
 SELECT uuidv7(), 'Shop ' || n FROM generate_series(1, 1000) n;
 INSERT INTO api_keys (id, merchant_id, name, prefix, hash)
 SELECT id, id, 'key', '', sha256(uuid_send(id)) FROM merchants;
-INSERT INTO accounts (id, merchant_id, name, currency)
-SELECT id, id, name, 'USD' FROM merchants;
+INSERT INTO accounts (id, merchant_id, name, currency, head)
+SELECT id, id, name, 'USD', sha256('') FROM merchants;
 CREATE TEMP TABLE shops AS SELECT id, row_number() OVER () - 1 AS n FROM merchants;
 INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description, status)
 SELECT uuidv7(), s.id, s.id, 1 + i % 1000, 'USD', 'tok_visa', 'API Payment', 'SUCCESS'
@@ -44,8 +44,8 @@ UPDATE accounts
   FROM entries e
  WHERE e.account_id = accounts.id
    AND e.sequence = (SELECT max(sequence) FROM entries WHERE account_id = accounts.id);
-INSERT INTO accounts (id, name, currency, allow_negative)
-VALUES ('{world_account_id("USD")}', 'World USD', 'USD', true);
+INSERT INTO accounts (id, name, currency, allow_negative, head)
+VALUES ('{world_account_id("USD")}', 'World USD', 'USD', true, sha256(''));
 INSERT INTO idempotency_keys
        (merchant_id, key, method, path, fingerprint, response_status, response_body, expires_at)
 SELECT s.id, 'key ' || i, 'POST', '/', sha256(''), 202, '', now() + i * interval '1 s'

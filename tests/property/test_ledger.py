@@ -9,13 +9,11 @@ from hypothesis import strategies as st
 from atomic_core.domain.ledger import (
     MAX_BALANCE,
     MAX_WORLD_BALANCE,
-    NO_HEAD,
     Account,
     Kind,
     Leg,
     Posting,
     entry_hash,
-    microseconds,
     post,
 )
 
@@ -95,20 +93,13 @@ def test_the_books_hold_together(batch: list[Posting]) -> None:
         sums[entry.transaction_id] = sums.get(entry.transaction_id, 0) + entry.amount
     assert set(sums.values()) <= {0}
     assert sums.keys() == {transaction.id for transaction in result.transactions}
+    transactions = {transaction.id: transaction for transaction in result.transactions}
     for account in result.accounts:
         chain = [entry for entry in result.entries if entry.account_id == account.id]
-        sequence, balance, head = 0, 0, NO_HEAD
+        sequence, balance, head = 0, 0, ACCOUNTS[account.id].head
         for entry in chain:
             sequence, balance = sequence + 1, balance + entry.amount
-            head = entry_hash(
-                head,
-                account.id,
-                sequence,
-                entry.transaction_id,
-                entry.amount,
-                balance,
-                microseconds(AT),
-            )
+            head = entry_hash(head, entry, transactions[entry.transaction_id])
             assert (entry.sequence, entry.balance_after, entry.hash) == (sequence, balance, head)
         assert (account.sequence, account.balance, account.head) == (sequence, balance, head)
 

@@ -15,6 +15,7 @@ from atomic_core.domain.ledger import (
     Leg,
     Posting,
     Refusal,
+    chain_start,
     post,
     world_account_id,
 )
@@ -49,14 +50,17 @@ def test_the_hash_is_of_the_head_before_and_the_canonical_entry() -> None:
     """Written out byte by byte: whoever changes the encoding breaks every kept chain."""
     (_, entry) = post(ACCOUNTS, [posting((WORLD, -500), (SHOP, 500))], AT).entries
     micros = 1_795_361_413_153_001
+    start = hashlib.sha256(SHOP.id.bytes + UUID(int=2).bytes + b"\x00" + b"USD").digest()
     canonical = (
-        bytes(32)
+        start
         + SHOP.id.bytes
         + (1).to_bytes(8, "big")
         + UUID(int=101).bytes
+        + UUID(int=201).bytes
         + (500).to_bytes(8, "big", signed=True)
         + (500).to_bytes(8, "big", signed=True)
         + micros.to_bytes(8, "big")
+        + b"payment"
     )
     assert entry.hash == hashlib.sha256(canonical).digest()
 
@@ -137,3 +141,16 @@ def test_a_multi_leg_posting_may_split_an_amount() -> None:
 def test_each_currency_has_one_world() -> None:
     assert world_account_id("USD") == WORLD.id
     assert world_account_id("USD") != world_account_id("EUR")
+
+
+def test_a_chain_starts_from_whose_account_it_is() -> None:
+    heads = {
+        chain_start(SHOP.id, SHOP.merchant_id, "USD", allow_negative=False),
+        chain_start(EURO.id, SHOP.merchant_id, "USD", allow_negative=False),
+        chain_start(SHOP.id, UUID(int=9), "USD", allow_negative=False),
+        chain_start(SHOP.id, None, "USD", allow_negative=False),
+        chain_start(SHOP.id, SHOP.merchant_id, "EUR", allow_negative=False),
+        chain_start(SHOP.id, SHOP.merchant_id, "USD", allow_negative=True),
+    }
+    assert len(heads) == 6
+    assert SHOP.head in heads

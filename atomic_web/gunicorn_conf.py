@@ -42,7 +42,8 @@ reuse_port = True
 preload_app = False
 
 # A worker whose main loop has not moved for this long is killed. Requests end far sooner: the
-# statement time-out sees to that.
+# statement time-out sees to that, as long as PostgreSQL runs at all. A server that is frozen,
+# not gone, holds its callers until it moves again.
 timeout = 30
 
 # How long requests in flight may still take after SIGTERM.

@@ -39,6 +39,10 @@ class Books(Protocol):
     def set_status(self, payment_id: UUID, status: Status) -> None: ...
     def set_amount(self, payment_id: UUID, amount: int) -> None: ...
     def add_empty_transaction(self, transaction_id: UUID, payment_id: UUID) -> None: ...
+    def delete_payment(self, payment_id: UUID) -> None: ...
+    def delete_transaction_of(self, payment_id: UUID) -> None: ...
+    def move_posting(self, payment_id: UUID, other_id: UUID) -> None: ...
+    def set_owner(self, account_id: UUID, merchant_id: UUID) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,22 @@ class MemoryBooks:
         )
         self.tables.posted.rows[payment_id, Kind.PAYMENT] = transaction_id
 
+    def delete_payment(self, payment_id: UUID) -> None:
+        del self.tables.payments.rows[payment_id]
+
+    def delete_transaction_of(self, payment_id: UUID) -> None:
+        del self.tables.transactions.rows[self.tables.posted.rows.pop((payment_id, Kind.PAYMENT))]
+
+    def move_posting(self, payment_id: UUID, other_id: UUID) -> None:
+        id = self.tables.posted.rows.pop((payment_id, Kind.PAYMENT))
+        self.tables.posted.rows[other_id, Kind.PAYMENT] = id
+        rows = self.tables.transactions.rows
+        rows[id] = rows[id]._replace(payment_id=other_id)
+
+    def set_owner(self, account_id: UUID, merchant_id: UUID) -> None:
+        rows = self.tables.accounts.rows
+        rows[account_id] = replace(rows[account_id], merchant_id=merchant_id)
+
 
 class PostgresBooks:
     def __init__(self, url: str) -> None:
@@ -121,6 +141,19 @@ class PostgresBooks:
     def add_empty_transaction(self, transaction_id: UUID, payment_id: UUID) -> None:
         statement = b"INSERT INTO ledger_transactions VALUES (%s, %s, 'payment', now())"
         self.falsify(statement, transaction_id, payment_id)
+
+    def delete_payment(self, payment_id: UUID) -> None:
+        self.falsify(b"DELETE FROM payments WHERE id = %s", payment_id)
+
+    def delete_transaction_of(self, payment_id: UUID) -> None:
+        self.falsify(b"DELETE FROM ledger_transactions WHERE payment_id = %s", payment_id)
+
+    def move_posting(self, payment_id: UUID, other_id: UUID) -> None:
+        statement = b"UPDATE ledger_transactions SET payment_id = %s WHERE payment_id = %s"
+        self.falsify(statement, other_id, payment_id)
+
+    def set_owner(self, account_id: UUID, merchant_id: UUID) -> None:
+        self.falsify(b"UPDATE accounts SET merchant_id = %s WHERE id = %s", merchant_id, account_id)
 
 
 def application_over(

@@ -121,3 +121,50 @@ def test_the_world_is_checked_like_any_account(store: Store, scene: Scene) -> No
     world = world_account_id("USD")
     store.books.set_balance(world, 1)
     assert (Check.BALANCE_IS_SUM, str(world)) in findings(store)
+
+
+def test_a_deleted_payment_is_named_by_its_posting(store: Store, scene: Scene) -> None:
+    store.books.delete_payment(scene.succeeded)
+    assert Check.PAYMENT_KNOWN in {check for check, _ in findings(store)}
+
+
+def test_a_deleted_ledger_transaction_leaves_entries_that_show_it(
+    store: Store, scene: Scene
+) -> None:
+    store.books.delete_transaction_of(scene.succeeded)
+    found = findings(store)
+    assert (Check.CHAIN_UNBROKEN, f"{scene.account_id}#1") in found
+    assert (Check.PAYMENT_POSTED, str(scene.succeeded)) in found
+
+
+def test_a_posting_moved_to_another_payment_breaks_the_chain(store: Store, scene: Scene) -> None:
+    """A declined payment made the paid one: every sum still agrees, the hash does not."""
+    store.books.set_amount(scene.declined, 700)
+    store.books.move_posting(scene.succeeded, scene.declined)
+    store.books.set_status(scene.succeeded, Status.FAILED)
+    store.books.set_status(scene.declined, Status.SUCCESS)
+    found = findings(store)
+    assert (Check.CHAIN_UNBROKEN, f"{scene.account_id}#1") in found
+    assert Check.PAYMENT_POSTED not in {check for check, _ in found}
+
+
+def test_an_account_that_changed_hands_is_named(store: Store, scene: Scene) -> None:
+    thief = add_merchant(store.begin)
+    store.books.set_owner(scene.account_id, thief)
+    found = findings(store)
+    assert (Check.CHAIN_UNBROKEN, f"{scene.account_id}#1") in found
+    assert (Check.PAYMENT_ACCOUNT_FITS, str(scene.waiting)) in found
+
+
+def test_an_empty_account_that_changed_hands_is_named_too(store: Store, scene: Scene) -> None:
+    account_id = open_account(store.begin, add_merchant(store.begin))
+    store.books.set_owner(account_id, add_merchant(store.begin))
+    assert findings(store) == {(Check.TIP_IS_LAST_ENTRY, str(account_id))}
+
+
+@pytest.mark.parametrize("amount", [2**63 - 1, -(2**63 - 1)])
+def test_a_monstrous_entry_is_named_and_does_not_stop_the_check(
+    store: Store, scene: Scene, amount: int
+) -> None:
+    store.books.set_entry_amount(scene.account_id, 2, amount)
+    assert (Check.CHAIN_UNBROKEN, f"{scene.account_id}#2") in findings(store)

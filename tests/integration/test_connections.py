@@ -13,6 +13,7 @@ from atomic_adapters.postgres.connections import POOL_WAIT_SECONDS, Connections
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.settings import Settings
 from atomic_core.domain.errors import StorageRefused, StorageUnavailable
+from processes import eventually
 from support import add_merchant, application_over, at_once, order
 
 
@@ -92,6 +93,93 @@ def test_a_broken_rule_is_refused_with_its_constraints_name(store: PostgresStore
     merchant_id = add_merchant(store.begin)
     with pytest.raises(StorageRefused, match="merchants_pkey"), store.begin() as work:
         work.merchants.add(merchant_id, "Again")
+
+
+def test_a_database_that_is_down_is_not_queued_for(
+    settings_for: Callable[..., Settings],
+) -> None:
+    store = PostgresStore(Connections(settings_for("postgresql://localhost:1/none")))
+    try:
+        assert not store.is_up()
+        begun = time.monotonic()
+        for _ in range(20):
+            assert not store.is_up()
+        assert time.monotonic() - begun < POOL_WAIT_SECONDS, "all of them, not each"
+    finally:
+        store.close()
+
+
+def test_a_database_that_takes_no_writes_is_not_up(
+    own_database: Callable[..., str], settings_for: Callable[..., Settings], migrated: str
+) -> None:
+    url = own_database(migrated)
+    store = PostgresStore(Connections(settings_for(url)))
+    try:
+        assert store.is_up()
+        with psycopg.connect(url, autocommit=True) as connection:
+            name = connection.info.dbname
+            setting = f"ALTER DATABASE {name} SET default_transaction_read_only = on"
+            connection.execute(setting.encode())
+        cut_connections(url)
+        assert not store.is_up()
+        with pytest.raises(StorageUnavailable):
+            add_merchant(store.begin)
+    finally:
+        store.close()
+
+
+class Struck(BaseException):
+    """A job's time-out, which may strike anywhere."""
+
+
+def test_a_time_out_while_beginning_costs_the_pool_no_place(
+    database_url: str, settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = Connections(settings_for(database_url, DATABASE_POOL="1"))
+    execute = psycopg.Connection.execute
+
+    def struck(self: object, query: object, *more: object, **named: object) -> object:
+        if query == b"BEGIN":
+            raise Struck
+        return execute(self, query, *more, **named)  # pyright: ignore
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(psycopg.Connection, "execute", struck)
+            for _ in range(3):
+                with pytest.raises(Struck), connections.transaction():
+                    pass
+        with connections.transaction() as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        connections.close()
+
+
+def test_a_session_that_idled_too_long_is_weather_not_a_bug(
+    store: PostgresStore, database_url: str
+) -> None:
+    with pytest.raises(StorageUnavailable), store.begin() as work:
+        work._session.execute(b"SET LOCAL idle_in_transaction_session_timeout = '1ms'")
+        eventually(lambda: _idle_sessions(database_url) == 0, 5, "the session is ended")
+        work.now()
+
+
+def _idle_sessions(url: str) -> int:
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND state = 'idle in transaction'"
+        ).fetchone()
+    assert row
+    return row[0]
+
+
+def test_a_commit_after_a_swallowed_error_does_not_pass_for_one(store: PostgresStore) -> None:
+    merchant_id = add_merchant(store.begin)
+    with pytest.raises(StorageRefused, match="ROLLBACK"), store.begin() as work:
+        with pytest.raises(StorageRefused):
+            work.merchants.add(merchant_id, "Again")
+        work.commit()
 
 
 def test_a_restarted_server_is_found_again_and_has_lost_nothing(

@@ -7,6 +7,8 @@ import pytest
 from psycopg import errors
 
 from atomic_core.domain.ledger import world_account_id
+from atomic_core.domain.money import Money
+from atomic_core.domain.payments import NewPayment
 from support import Store, add_merchant, application_over, open_account, order
 
 WORLD = world_account_id("USD")
@@ -14,22 +16,33 @@ WORLD = world_account_id("USD")
 
 @pytest.fixture
 def books(postgres_store: Store, database_url: str) -> dict[str, object]:
-    """One settled payment, one that waits; ids by name for the statements below."""
+    """Settled payments, one that waits, a revoked key; ids by name for the statements below."""
     application = application_over(postgres_store.begin)
     merchant_id = add_merchant(postgres_store.begin)
     account_id = open_account(postgres_store.begin, merchant_id)
     settled = application.accept_payment(order(merchant_id, 5_000))
     application.settle_payments()
+    busy = application.accept_payment(euros(merchant_id))
+    application.accept_payment(euros(merchant_id))
+    application.settle_payments()
     waiting = application.accept_payment(order(merchant_id))
+    key = application.issue_key(merchant_id, "till").key
+    application.revoke_key(key.id)
     return {
         "merchant": merchant_id,
         "account": account_id,
+        "busy": busy.account_id,
         "world": WORLD,
         "settled": settled.id,
         "waiting": waiting.id,
         "transaction": UUID(int=7),
+        "key": key.id,
         "head": bytes(32),
     }
+
+
+def euros(merchant_id: UUID) -> NewPayment:
+    return NewPayment(merchant_id, Money(100, "EUR"), "tok_visa")
 
 
 NEW_TRANSACTION = b"""
@@ -62,6 +75,16 @@ REFUSED = {
             VALUES (%(account)s, 2, %(transaction)s, 1, 5002, %(head)s),
                    (%(world)s, 2, %(transaction)s, -1, -5002, %(head)s)""",
     ],
+    "a balanced pair added to an old transaction": [
+        b"""UPDATE accounts SET sequence = 2, head = %(head)s,
+                   balance = CASE id WHEN %(world)s THEN -5001 ELSE 5001 END
+             WHERE id IN (%(account)s, %(world)s)""",
+        b"""INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
+            SELECT a.id, 2, t.id, CASE a.id WHEN %(world)s THEN -1 ELSE 1 END,
+                   a.balance, %(head)s
+              FROM accounts a, ledger_transactions t
+             WHERE a.id IN (%(account)s, %(world)s) AND t.payment_id = %(settled)s""",
+    ],
     "an entry of nothing": [
         NEW_TRANSACTION,
         b"""INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
@@ -86,6 +109,19 @@ REFUSED = {
     "a balance that no entry explains": [
         b"UPDATE accounts SET balance = 5001 WHERE id = %(account)s"
     ],
+    "an account wiped clean": [
+        b"""UPDATE accounts SET balance = 0, sequence = 0, head = chain_start(accounts)
+             WHERE id = %(account)s"""
+    ],
+    "an account wound back to an earlier entry": [
+        b"""UPDATE accounts a SET balance = e.balance_after, sequence = 1, head = e.hash
+              FROM entries e
+             WHERE e.account_id = a.id AND e.sequence = 1 AND a.id = %(busy)s"""
+    ],
+    "a posting at no time": [
+        b"""INSERT INTO ledger_transactions
+            VALUES (%(transaction)s, %(waiting)s, 'payment', 'infinity')"""
+    ],
     "a World balance that no entry explains": [
         b"UPDATE accounts SET balance = 0 WHERE id = %(world)s"
     ],
@@ -109,6 +145,22 @@ REFUSED = {
         b"UPDATE payments SET description = 'x' WHERE id = %(settled)s"
     ],
     "a payment that changes its amount": [b"UPDATE payments SET amount = 1 WHERE id = %(waiting)s"],
+    "a payment that changes its source": [
+        b"UPDATE payments SET source = 'tok_other' WHERE id = %(waiting)s"
+    ],
+    "a payment that changes its Idempotency-Key": [
+        b"UPDATE payments SET idempotency_key = 'other' WHERE id = %(waiting)s"
+    ],
+    "a fence that is lowered": [
+        b"UPDATE payments SET attempt = 3 WHERE id = %(waiting)s",
+        b"UPDATE payments SET attempt = 2 WHERE id = %(waiting)s",
+    ],
+    "a payment born settled": [
+        b"""INSERT INTO payments (id, merchant_id, account_id, amount, currency, source,
+                                  description, status)
+            VALUES (%(transaction)s, %(merchant)s, %(account)s, 1, 'USD', 'tok_visa', '',
+                    'SUCCESS')"""
+    ],
     "a failure without a reason": [b"UPDATE payments SET status = 'FAILED' WHERE id = %(waiting)s"],
     "a status that does not exist": [
         b"UPDATE payments SET status = 'REFUNDED' WHERE id = %(waiting)s"
@@ -125,6 +177,12 @@ REFUSED = {
     ],
     "a deleted payment": [b"DELETE FROM payments WHERE id = %(waiting)s"],
     "truncated payments": [b"TRUNCATE payments CASCADE"],
+    "a revoked key brought back": [b"UPDATE api_keys SET revoked_at = NULL WHERE id = %(key)s"],
+    "a key given to another merchant": [
+        b"""INSERT INTO merchants (id, name) VALUES (%(transaction)s, 'Other')""",
+        b"UPDATE api_keys SET merchant_id = %(transaction)s WHERE id = %(key)s",
+    ],
+    "a deleted key": [b"DELETE FROM api_keys"],
     "a key kept in the clear": [
         b"""INSERT INTO api_keys (id, merchant_id, name, prefix, hash)
             VALUES (%(transaction)s, %(merchant)s, 'x', '', 'sk_test_0123')"""

@@ -5,9 +5,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
+from rq import Callback
 
 from atomic_adapters.embedded import EmbeddedValkey
 from atomic_adapters.rq_job_queue import bell_queue
@@ -70,6 +72,32 @@ def test_it_answers_the_bell_and_leaves_on_sigterm(
     worker.process.terminate()
     assert worker.process.wait(5) == 0
     assert "worker stopped" in worker.words
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"func": "os.system", "args": ("touch {proof}",)},
+        {"func": JOB, "on_success": "os.getcwd"},
+        {"func": JOB, "args": ("touch {proof}",)},
+    ],
+    ids=["another function", "a callback", "arguments"],
+)
+def test_it_does_nothing_that_a_foreign_job_asks_for(
+    worker: Worker, box: list[EmbeddedValkey], tmp_path: Path, foreign: dict[str, Any]
+) -> None:
+    """RQ itself would call whatever is named; write access to Redis would be a shell."""
+    proof = tmp_path / "proof"
+    foreign = {**foreign, "args": [each.format(proof=proof) for each in foreign.get("args", ())]}
+    if callback := foreign.pop("on_success", None):
+        foreign["on_success"] = Callback(callback)
+    with Redis.from_url(box[0].url) as redis:
+        bell_queue(redis).enqueue_call(**foreign)
+        eventually(lambda: "foreign job refused" in worker.words, 5, "the job is refused")
+        assert redis.keys("rq:job:*") == []
+    assert not proof.exists()
+    ring(box[0].url)
+    eventually(lambda: jobs_waiting(box[0].url) == 0, 5, "the worker goes on")
 
 
 def test_it_returns_to_a_valkey_that_was_killed(

@@ -58,8 +58,12 @@ def test_no_forwarded_nonsense_is_a_5xx(web: Web, forwarded: str) -> None:
         ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
         ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
         ("fe80::1%eth0", "fe80::/64"),
-        ("unknown", "unknown"),
-        ("x" * 100, "x" * 64),
+        ("192.0.2.1:2000", "192.0.2.1"),
+        ("[2001:db8:1:2::1]:2000", "2001:db8:1:2::/64"),
+        ("[2001:db8:1:2::1]", "2001:db8:1:2::/64"),
+        ("192.0.2.01", "unreadable"),
+        ("unknown", "unreadable"),
+        ("x" * 100, "unreadable"),
     ],
 )
 def test_an_address_stands_for_a_customer(address: str | None, subject: str) -> None:

@@ -54,6 +54,10 @@ class PostgresAccounts:
         accounts = self.session.all_of(Account, _SQL["lock_accounts"], ids=list(ids))
         return {account.id: account for account in accounts}
 
+    def lock_free(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
+        accounts = self.session.all_of(Account, _SQL["lock_free_accounts"], ids=list(ids))
+        return {account.id: account for account in accounts}
+
 
 @dataclass(frozen=True, slots=True)
 class PostgresLedger:

@@ -33,6 +33,13 @@ SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head,
  ORDER BY id
    FOR NO KEY UPDATE
 
+-- name: lock_free_accounts
+SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at
+  FROM accounts
+ WHERE id = ANY(%(ids)b)
+ ORDER BY id
+   FOR NO KEY UPDATE SKIP LOCKED
+
 -- name: update_accounts
 -- Before the entries, which must continue up to what the accounts show.
 UPDATE accounts

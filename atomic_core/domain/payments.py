@@ -15,6 +15,9 @@ MAX_NETWORK_ATTEMPTS: Final = 3
 BACK_OFF_BASE: Final = timedelta(seconds=2)
 """Wait after the first network fault; doubled after each further one (api.md)."""
 
+BUSY_PAUSE: Final = timedelta(milliseconds=500)
+"""Wait before another try when somebody else holds the payment's account: about one sweep."""
+
 PROCESSING_ERROR: Final = "processing_error"
 
 
@@ -123,6 +126,11 @@ def settlement_of(
     approved = authorization.verdict is Verdict.APPROVED and refusal is None
     status = Status.SUCCESS if approved else Status.FAILED
     return Settlement(claim.payment_id, status, reason, claim.faults, None)
+
+
+def postponed(claim: Claim) -> Settlement:
+    """Given back undecided, to be due again soon. No fault of the network, so none is counted."""
+    return Settlement(claim.payment_id, Status.PROCESSING, None, claim.faults, BUSY_PAUSE)
 
 
 def _faulted(claim: Claim) -> Settlement:

@@ -69,6 +69,10 @@ class Accounts(Protocol):
         """
         ...
 
+    def lock_free(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
+        """The same for those accounts that nobody else holds; waits for none."""
+        ...
+
 
 class Ledger(Protocol):
     def record(self, posted: Posted) -> None:

@@ -1,13 +1,13 @@
 """The way of a payment: accepted by the web door, settled by the worker's."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
 from atomic_core.domain.errors import AtomicError, NetworkFault, NotFound, StorageRefused
-from atomic_core.domain.ledger import post
+from atomic_core.domain.ledger import Account, Posted, Posting, post, world_account_id
 from atomic_core.domain.payments import (
     Authorization,
     Claim,
@@ -16,6 +16,7 @@ from atomic_core.domain.payments import (
     Settlement,
     Verdict,
     posting_of,
+    postponed,
     settlement_of,
 )
 from atomic_core.ports.outside import CardNetwork, IdGenerator, Job, JobQueue
@@ -165,25 +166,39 @@ class SettlePayments:
                 for claim, answer in zip(claims, answers, strict=True)
                 if claim.payment_id in ours
             ]
+            approved = [claim for claim, answer in held if answer.verdict is Verdict.APPROVED]
+            accounts = self._lock_accounts(work, approved)
             postings = {
                 claim.payment_id: posting_of(claim, self.ids.new_id())
-                for claim, answer in held
-                if answer.verdict is Verdict.APPROVED
+                for claim in approved
+                if claim.account_id in accounts
             }
-            accounts = work.accounts.lock(
-                {leg.account_id for posting in postings.values() for leg in posting.legs}
-            )
             # Read after the locks, so that an account's entries stand in order of time.
             posted = post(accounts, postings.values(), work.now())
             work.ledger.record(posted)
-            settlements: list[Settlement] = []
-            for claim, answer in held:
-                posting = postings.get(claim.payment_id)
-                refusal = posted.refusals.get(posting.transaction_id) if posting else None
-                settlements.append(settlement_of(claim, answer, refusal))
+            settlements = [
+                _decided(claim, answer, postings.get(claim.payment_id), posted)
+                for claim, answer in held
+            ]
             work.payments.settle(settlements)
             work.commit()
         return settlements
+
+    def _lock_accounts(self, work: UnitOfWork, claims: Sequence[Claim]) -> Mapping[UUID, Account]:
+        """World accounts are waited for: every settler needs them. A merchant's account that
+        somebody else holds is left out, so that it holds up its own payments only."""
+        worlds = work.accounts.lock({world_account_id(claim.currency) for claim in claims})
+        return {**worlds, **work.accounts.lock_free({claim.account_id for claim in claims})}
+
+
+def _decided(
+    claim: Claim, answer: Authorization, posting: Posting | None, posted: Posted
+) -> Settlement:
+    if answer.verdict is not Verdict.APPROVED:
+        return settlement_of(claim, answer, None)
+    if posting is None:
+        return postponed(claim)
+    return settlement_of(claim, answer, posted.refusals.get(posting.transaction_id))
 
 
 def _again(action: Callable[[], T]) -> T:

@@ -121,6 +121,15 @@ def test_locking_leaves_out_what_does_not_exist(store: Store, account_id: UUID) 
         assert work.accounts.lock([]) == {}
 
 
+def test_accounts_that_nobody_holds_are_locked_without_waiting(
+    store: Store, account_id: UUID
+) -> None:
+    with store.begin() as work:
+        free = work.accounts.lock_free([IDS.new_id(), account_id])
+        assert free == work.accounts.lock([account_id])
+        assert work.accounts.lock_free([]) == {}
+
+
 def test_a_recorded_batch_moves_the_balances(
     store: Store, merchant_id: UUID, account_id: UUID
 ) -> None:

@@ -12,7 +12,8 @@ from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.settings import Settings
 from atomic_core.domain.payments import Claim
 from atomic_core.ports.unit_of_work import UnitOfWork
-from support import HOUR, IDS, NOW, Store, add_merchant, order
+from processes import eventually
+from support import HOUR, IDS, NOW, Store, add_merchant, application_over, order
 
 LOW, MIDDLE, HIGH = (UUID(int=number) for number in (1, 2, 3))
 # Stored in descending order: a scan in the table's order would lock the high one first.
@@ -124,3 +125,22 @@ def test_a_payment_is_taken_while_its_account_is_being_posted_to(
         with postgres_store.begin() as api:
             api.payments.add(IDS.new_id(), HIGH, order(merchant_id))
             api.commit()
+
+
+def test_a_held_account_holds_up_its_own_payments_only(
+    rows: None, postgres_store: Store, database_url: str
+) -> None:
+    application = application_over(postgres_store.begin)
+    with psycopg.connect(database_url) as outsider:
+        outsider.execute("SELECT FROM accounts WHERE id = %s FOR NO KEY UPDATE", [MIDDLE])
+        application.settle_payments()
+        assert statuses(database_url) == {"SUCCESS": {LOW, HIGH}, "PROCESSING": {MIDDLE}}
+    eventually(lambda: application.settle_payments() == 1, 5, "it is due again")
+    assert statuses(database_url) == {"SUCCESS": {LOW, MIDDLE, HIGH}}
+    assert application.verify_ledger().clean
+
+
+def statuses(url: str) -> dict[str, set[UUID]]:
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("SELECT status, array_agg(id) FROM payments GROUP BY 1")
+        return {status: set(ids) for status, ids in rows}

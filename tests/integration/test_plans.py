@@ -92,6 +92,7 @@ HOT = [
     "ledger.credited_account",
     "ledger.get_account",
     "ledger.lock_accounts",
+    "ledger.lock_free_accounts",
     "ledger.update_accounts",
     "merchants.active_key",
     "merchants.get_merchant",

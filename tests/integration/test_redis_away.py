@@ -100,3 +100,16 @@ def test_the_rest_of_a_window_is_rounded_up(valkey: Redis) -> None:
     valkey.pexpire("atomic:limit:global:192.0.2.1", 1_700)
     (state,) = limiter.count(LIMITS[:1])
     assert state.reset == 2, "waiting one second would be early"
+
+
+def test_a_window_is_over_in_its_last_millisecond(valkey: Redis) -> None:
+    """Redis keeps a key for all of the millisecond in which it expires."""
+    limiter, limit = RedisRateLimiter(valkey, Breaker()), LIMITS[0]
+    key = f"atomic:limit:{limit.name}:{limit.subject}"
+    for _ in range(50):
+        valkey.set(key, limit.quota, px=3)
+        ends_ms = valkey.pexpiretime(key)
+        assert isinstance(ends_ms, int)
+        while time.time() * 1000 < ends_ms:
+            pass
+        assert limiter.count([limit])[0].remaining == limit.quota - 1

@@ -18,6 +18,8 @@ from atomic_adapters.environ import EnvironReader, Window
 DEV_ENV: Final = Path(".atomic/dev.env")
 """What `atomic dev` leaves for scripts, and for the other commands while it runs."""
 
+LOG_LEVELS: Final = ("info", "debug", "warning", "error", "critical")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -86,9 +88,7 @@ class Settings:
             environment=environment,
             host=read.text("HOST", "127.0.0.1"),
             port=read.integer("PORT", 3000, 1, 65_535),
-            log_level=read.choice(
-                "LOG_LEVEL", ("info", "debug", "warning", "error", "critical"), str.lower
-            ),
+            log_level=read.choice("LOG_LEVEL", LOG_LEVELS, _level),
             log_json=read.choice("LOG_FORMAT", ("json", "text") if production else ("text", "json"))
             == "json",
             database_url=read.database_url(),
@@ -132,6 +132,12 @@ class Settings:
         )
         read.raise_faults()
         return settings
+
+
+def _level(raw: str) -> str:
+    """In any case; `warn` is what the Node project called it."""
+    level = raw.lower()
+    return "warning" if level == "warn" else level
 
 
 def _file(path: Path) -> dict[str, str]:

@@ -9,6 +9,7 @@ import structlog
 from atomic_adapters.logs import configure_logging
 from atomic_worker.console import Commands, Toolbox, as_json, progress, say_json, tools
 from atomic_worker.dev import dev
+from atomic_worker.dev_checks import check_port_is_free
 from atomic_worker.keys import keys
 from atomic_worker.migrate import migrate
 from atomic_worker.seed import seed as plant
@@ -35,6 +36,8 @@ def serve(box: Toolbox) -> None:
     """Serve the API with gunicorn, until SIGTERM."""
     # Read here for the sake of a clear message; gunicorn reads them again.
     settings = box.settings
+    # gunicorn would try for ever, or share the port with another server without a word.
+    check_port_is_free(settings.host, settings.port)
     configure_logging(settings)
     _log.info("serving", host=settings.host, port=settings.port, workers=settings.web_workers)
     arguments = ["-c", "python:atomic_web.gunicorn_conf", "atomic_web.wsgi:app"]
@@ -72,7 +75,9 @@ def sweep(box: Toolbox, *, once: bool, as_json: bool) -> None:
     if as_json:
         say_json({"claimed": claimed, "purged": purged})
     else:
-        click.echo(f"{claimed} overdue payments taken up, {purged} expired keys purged.")
+        click.echo(
+            f"{claimed} overdue payments taken up, {purged} expired idempotency keys purged."
+        )
 
 
 @main.command()
@@ -95,6 +100,8 @@ def seed(box: Toolbox, *, as_json: bool, ensure_key: str | None, known_key: str 
     click.echo(f"Account   {seeded.account_id}  {seeded.currency}")
     if seeded.api_key:
         click.echo(f"API key   {seeded.api_key}  (note it: it is not shown again)")
+    else:
+        click.echo("API key   as it was; `atomic keys list` shows which there are")
 
 
 @main.command()

@@ -20,7 +20,7 @@ from atomic_adapters.logs import configure_logging
 from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import production
 from atomic_core.application import Application
-from atomic_core.domain.errors import AtomicError
+from atomic_core.domain.errors import AtomicError, SchemaOutdated
 
 SPINNER: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SPINNER_SECONDS: Final = 0.1
@@ -67,12 +67,16 @@ class Commands(click.Group):
             raise click.ClickException(str(error)) from error
         except RedisError as error:
             raise click.ClickException(f"Redis cannot be reached: {error}") from error
+        except SchemaOutdated as error:
+            raise click.ClickException(f"{error.message} Run: atomic migrate up") from error
         except AtomicError as error:
             raise click.ClickException(_told(error)) from error
 
 
 def _told(error: AtomicError) -> str:
     """An operator may see the cause, which a caller of the API never does."""
+    if error.details:
+        return "; ".join(f"{name}: {' '.join(faults)}" for name, faults in error.details.items())
     cause = str(error.__cause__ or "").strip()
     return f"{error.message} ({cause.splitlines()[0]})" if cause else error.message
 

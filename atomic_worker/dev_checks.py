@@ -44,7 +44,7 @@ def check_port_is_free(host: str, port: int) -> None:
         except OSError as error:
             raise click.ClickException(
                 f"Port {port} on {host} cannot be used: {error.strerror}. "
-                f"Stop what uses it, or choose another: PORT={port + 1} atomic dev"
+                "Stop what uses it, or choose another with PORT."
             ) from error
 
 

@@ -35,7 +35,8 @@ def create(box: Toolbox, merchant_id: UUID, name: str, *, as_json: bool) -> None
         say_json({**_described(issued.key), "apiKey": issued.raw})
     else:
         click.echo(issued.raw)
-        click.echo(f"Key {issued.key.id}. Note it: it is not shown again.", err=True)
+        click.echo("The key above is shown only now. Its id, to revoke it by:", err=True)
+        click.echo(issued.key.id, err=True)
 
 
 @keys.command("list")

@@ -1,3 +1,11 @@
+-- Refuses to drop what cannot be had back.
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM entries) THEN
+        RAISE EXCEPTION 'rolling back would drop a ledger with entries' USING ERRCODE = 'restrict_violation';
+    END IF;
+END
+$$;
 DROP TABLE entries;
 DROP TABLE ledger_transactions;
 DROP FUNCTION chain_start(accounts);

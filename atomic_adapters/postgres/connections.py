@@ -12,7 +12,12 @@ from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
 from atomic_adapters.settings import Settings
-from atomic_core.domain.errors import AtomicError, StorageRefused, StorageUnavailable
+from atomic_core.domain.errors import (
+    AtomicError,
+    SchemaOutdated,
+    StorageRefused,
+    StorageUnavailable,
+)
 
 POOL_WAIT_SECONDS: Final = 2.0
 """How long a request waits for a connection before it is told 503: longer than any honest queue
@@ -171,9 +176,9 @@ def translation(error: psycopg.Error) -> AtomicError:
     if isinstance(error, _WEATHER):
         return StorageUnavailable()
     if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
-        return StorageUnavailable("The database schema is not up to date.")
+        return SchemaOutdated()
     reason = error.diag.constraint_name or error.diag.message_primary or str(error)
-    return StorageRefused(f"The database refused a write: {reason}")
+    return StorageRefused(f"The database refused: {reason}")
 
 
 def _milliseconds(seconds: float) -> str:

@@ -14,9 +14,8 @@ from yoyo.connections import DatabaseURI
 from yoyo.migrations import Migration
 
 from atomic_adapters.postgres.connections import CONNECT_TIMEOUT_SECONDS, translated
+from atomic_adapters.postgres.migration_files import FOLDER
 from atomic_core.domain.errors import Conflict
-
-FOLDER: Final = Path(__file__).parent.parent.parent / "migrations"
 
 _LOCK: Final = b"SELECT pg_advisory_lock(7041989231504112)"
 """Held by one migrator at a time; the number is arbitrary, and Atomic's own."""

@@ -9,12 +9,13 @@ from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.idempotency import PostgresIdempotencyKeys
 from atomic_adapters.postgres.ledger import PostgresAccounts, PostgresLedger
 from atomic_adapters.postgres.merchants import PostgresMerchants
+from atomic_adapters.postgres.migration_files import migration_ids
 from atomic_adapters.postgres.payments import PostgresPayments
 from atomic_adapters.postgres.session import Session
+from atomic_adapters.postgres.statements import statements
 from atomic_core.domain.errors import StorageUnavailable
 
-_NOW: Final = b"SELECT clock_timestamp()"
-_TAKES_WRITES: Final = b"SELECT NOT current_setting('transaction_read_only')::boolean"
+_SQL: Final = statements("unit_of_work")
 
 
 class PostgresUnitOfWork:
@@ -29,7 +30,7 @@ class PostgresUnitOfWork:
         self.idempotency = PostgresIdempotencyKeys(session)
 
     def now(self) -> datetime:
-        return self._session.one(_NOW)[0]
+        return self._session.one(_SQL["now"])[0]
 
     def commit(self) -> None:
         self._session.commit()
@@ -50,10 +51,10 @@ class PostgresStore:
             yield PostgresUnitOfWork(Session(connection))
 
     def is_up(self) -> bool:
-        """Whether it answers and takes writes: a standby is of no use here."""
+        """Whether it answers, takes writes and has every migration that this code knows."""
         try:
             with self._connections.transaction() as connection:
-                return Session(connection).one(_TAKES_WRITES)[0]
+                return Session(connection).one(_SQL["is_ready"], ids=migration_ids())[0]
         except StorageUnavailable:
             return False
 

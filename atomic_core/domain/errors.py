@@ -75,6 +75,10 @@ class StorageUnavailable(AtomicError):
     retryable = True
 
 
+class SchemaOutdated(StorageUnavailable):
+    """The database schema is not up to date."""
+
+
 class StorageRefused(AtomicError):
     """The database refused a write that the core should never have sent. A bug, not weather."""
 

@@ -9,6 +9,9 @@ KEY_PREFIX: Final = "sk_test_"
 SHOWN_CHARACTERS: Final = len(KEY_PREFIX) + 4
 """What a key may show of itself in lists: enough to tell keys apart, far too little to guess."""
 
+MAX_KEY_NAME: Final = 100
+"""Characters: a name is there to be read in a list."""
+
 
 @dataclass(frozen=True, slots=True)
 class Merchant:

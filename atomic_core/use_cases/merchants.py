@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from atomic_core.domain.errors import Conflict, NotFound, Unauthorized
+from atomic_core.domain.errors import Conflict, NotFound, Unauthorized, ValidationFailed
 from atomic_core.domain.merchants import (
     KEY_PREFIX,
+    MAX_KEY_NAME,
     SHOWN_CHARACTERS,
     ApiKey,
     IssuedKey,
@@ -35,13 +36,19 @@ class AddMerchant:
 
 @dataclass(frozen=True, slots=True)
 class IssueKey:
-    """Make an API key. Its raw form is in the answer and nowhere else. Raises NotFound."""
+    """Make an API key. Its raw form is in the answer and nowhere else.
+
+    Raises NotFound, and ValidationFailed for a name that could not be told in a list.
+    """
 
     begin: Begin
     ids: IdGenerator
     hasher: KeyHasher
 
     def __call__(self, merchant_id: UUID, name: str) -> IssuedKey:
+        if not 1 <= len(name) <= MAX_KEY_NAME or not name.isprintable() or not name.strip():
+            expected = f"Must be 1 to {MAX_KEY_NAME} printable characters."
+            raise ValidationFailed(details={"name": [expected]})
         raw = KEY_PREFIX + self.ids.new_secret()
         with self.begin() as work:
             work.merchants.lock(merchant_id)

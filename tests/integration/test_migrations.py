@@ -11,11 +11,15 @@ import psycopg
 import pytest
 
 from atomic_adapters.embedded import EmbeddedPostgres
-from atomic_adapters.postgres.migrations import FOLDER, Migrator
-from atomic_core.domain.errors import Conflict, StorageUnavailable
-from support import at_once
+from atomic_adapters.postgres import PostgresStore
+from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.postgres.migration_files import FOLDER, migration_ids
+from atomic_adapters.postgres.migrations import Migrator
+from atomic_adapters.settings import Settings
+from atomic_core.domain.errors import Conflict, StorageRefused, StorageUnavailable
+from support import add_merchant, application_over, at_once, order
 
-EVERYTHING = [path.stem for path in sorted(FOLDER.glob("*.sql")) if "rollback" not in path.name]
+EVERYTHING = migration_ids()
 
 
 def schema(postgres: EmbeddedPostgres, url: str) -> list[str]:
@@ -45,6 +49,28 @@ def test_up_down_and_up_again_give_the_same_schema(
     assert list(migrator.up()) == EVERYTHING
     assert schema(postgres, url) == full
     assert any("CREATE TABLE public.entries" in line for line in full)
+
+
+def test_books_that_are_not_empty_are_not_rolled_back(
+    own_database: Callable[..., str], settings_for: Callable[..., Settings], migrated: str
+) -> None:
+    url = own_database(migrated)
+    store = PostgresStore(Connections(settings_for(url)))
+    try:
+        application = application_over(store.begin)
+        payment = application.accept_payment(order(add_merchant(store.begin)))
+        application.settle_payments()
+        migrator = Migrator(url)
+        assert migrator.down() == "0004.idempotency"
+        with pytest.raises(StorageRefused, match="would drop payments"):
+            migrator.down()
+        assert not store.is_up(), "a migration is missing"
+        migrator.up()
+        assert store.is_up()
+        seen = application.get_account(payment.merchant_id, payment.account_id)
+        assert seen.balance == payment.money.amount
+    finally:
+        store.close()
 
 
 def test_up_twice_applies_nothing_the_second_time(own_database: Callable[..., str]) -> None:
@@ -138,7 +164,10 @@ def test_released_migrations_are_never_edited() -> None:
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}"
         for path in sorted(FOLDER.glob("*.sql"))
     ]
-    assert actual == recorded, "write a new migration; add its files with sha256sum"
+    assert actual == recorded, (
+        "never edit a released migration; record a new one:"
+        " cd migrations && sha256sum *.sql > SHA256SUMS"
+    )
 
 
 def test_every_migration_has_its_rollback() -> None:

@@ -10,7 +10,7 @@ from atomic_adapters.memory import MemoryStore
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIds
 from atomic_adapters.wiring import in_memory
 from atomic_core.application import Application
-from atomic_core.domain.errors import NotFound, Unauthorized
+from atomic_core.domain.errors import NotFound, Unauthorized, ValidationFailed
 from support import IDS, application_over
 
 
@@ -83,6 +83,15 @@ def test_a_revoked_key_is_not_adopted_back_to_life(
     application.adopt_key(merchant_id, "environment", hash)
     with pytest.raises(Unauthorized):
         application.authenticate("sk_of_my_own")
+
+
+@pytest.mark.parametrize("name", ["", "  ", "two\nlines", "\x1b[31mred", "x" * 101])
+def test_a_key_has_a_name_that_can_be_told_in_a_list(
+    application: Application, merchant_id: UUID, name: str
+) -> None:
+    with pytest.raises(ValidationFailed):
+        application.issue_key(merchant_id, name)
+    assert application.list_keys(merchant_id) == []
 
 
 def test_keys_of_unknown_merchants_are_not_made(application: Application) -> None:

@@ -22,6 +22,11 @@ def test_defaults() -> None:
     assert not settings.log_json
 
 
+@pytest.mark.parametrize("level", ["warn", "WARN", "Warning"])
+def test_levels_are_read_in_any_case_and_by_their_node_name(level: str) -> None:
+    assert Settings.from_environ({**DATABASE, "LOG_LEVEL": level}).log_level == "warning"
+
+
 def test_production_logs_json() -> None:
     assert Settings.from_environ({**DATABASE, "ATOMIC_ENV": "production"}).log_json
 

@@ -75,9 +75,8 @@ def sweep(box: Toolbox, *, once: bool, as_json: bool) -> None:
     if as_json:
         say_json({"claimed": claimed, "purged": purged})
     else:
-        click.echo(
-            f"{claimed} overdue payments taken up, {purged} expired idempotency keys purged."
-        )
+        click.echo(f"{claimed} overdue payments taken up.")
+        click.echo(f"{purged} expired idempotency keys purged.")
 
 
 @main.command()

@@ -109,6 +109,13 @@ def test_fifty_requests_at_once_with_one_key_make_one_payment(
     assert client.pay(701, Idempotency_Key=key).code == "idempotency_key_reused"
 
 
+def test_a_second_api_on_the_same_port_does_not_start(system: System) -> None:
+    """The kernel would share the port between them, without a word."""
+    second = system.atomic("serve")
+    assert second.returncode == 1
+    assert f"Port {system.environ['PORT']}" in second.stderr
+
+
 def test_a_refused_request_leaves_its_key_unused(client: Client) -> None:
     key = str(uuid4())
     assert client.pay(-1, Idempotency_Key=key).status == 400
@@ -129,7 +136,7 @@ def test_a_revoked_key_stops_at_once(
 
 @pytest.fixture
 def without_valkey(
-    bell: list[EmbeddedValkey], valkey_folder: Path, client: Client
+    bell: list[EmbeddedValkey], valkey_folder: Path, client: Client, system: System
 ) -> Iterator[None]:
     client.pay()
     bell[0].process.kill()
@@ -137,6 +144,8 @@ def without_valkey(
     bell[0].stop()
     yield
     bell[0] = EmbeddedValkey.start(valkey_folder)
+    system.kill("worker")
+    system.start("worker")
 
 
 def test_without_valkey_payments_are_taken_as_fast_and_settled_by_the_sweeper(
@@ -203,7 +212,6 @@ class Load:
 def test_a_flushed_valkey_loses_no_payment(
     client: Client, system: System, bell: list[EmbeddedValkey]
 ) -> None:
-    # The worker may still be on its way back from the outage before.
     with Load(client) as load, Redis.from_url(bell[0].url) as redis:
         for _ in range(5):
             redis.flushall()

@@ -29,7 +29,7 @@ dev: .venv/embedded.stamp ## The same, restarting when the code changes
 
 ##@ Operate (configured by the environment, .env, or a running `make run`)
 
-.PHONY: start worker sweep migrate-up migrate-down migrate-create seed verify
+.PHONY: start worker sweep migrate-up migrate-down migrate-create seed verify psql
 start: export ATOMIC_ENV := $(or $(ATOMIC_ENV),production)
 start: .venv/embedded.stamp ## Serve the API as in production
 	@$(ATOMIC) serve
@@ -53,8 +53,13 @@ migrate-create: .venv/embedded.stamp ## Write a new migration (name=add-somethin
 seed: .venv/embedded.stamp ## Make the World accounts, the Test Merchant, its account and key
 	@$(ATOMIC) seed
 
-verify: .venv/embedded.stamp ## Recompute the books; status 1 if they do not agree
+verify: .venv/embedded.stamp ## Recompute the books; fails if they do not agree
 	@$(ATOMIC) verify
+
+psql: .venv/embedded.stamp ## psql on the database of a running `make run` (sql="SELECT 1")
+	@. ./.atomic/dev.env && exec "$$($(BIN)/python -c \
+		'from atomic_adapters.embedded.cluster import binary; print(binary("psql"))')" \
+		"$$DATABASE_URL" $(if $(sql),-c "$(sql)")
 
 ##@ Work on it
 

@@ -78,7 +78,9 @@ def _told(error: AtomicError) -> str:
     if error.details:
         return "; ".join(f"{name}: {' '.join(faults)}" for name, faults in error.details.items())
     cause = str(error.__cause__ or "").strip()
-    return f"{error.message} ({cause.splitlines()[0]})" if cause else error.message
+    first = cause.splitlines()[0] if cause else ""
+    # A refusal's message has its cause in it already.
+    return f"{error.message} ({first})" if first and first not in error.message else error.message
 
 
 def say_json(answer: Mapping[str, object]) -> None:

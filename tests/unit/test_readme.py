@@ -28,7 +28,8 @@ def test_every_command_and_target_it_names_exists() -> None:
     makefile = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
     named = set(re.findall(r"^make ([a-z-]+)", README, re.MULTILINE))
-    rows = re.findall(r"^\| (`[a-z`,=… -]+) \| ", README, re.MULTILINE)
+    commands = README.split("\n## Commands\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`[a-z`,=… -]+) \| ", commands, re.MULTILINE)
     named |= {name for row in rows for name in re.findall(r"`([a-z-]+)", row)}
     assert {"run", "test", "migrate-create", "up"} <= named
     assert named <= targets

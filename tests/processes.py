@@ -13,11 +13,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 from urllib.parse import urlsplit
+
+import psycopg
 
 COMMANDS = {"api": "serve", "worker": "worker", "sweeper": "sweep"}
 PAUSE = threading.Event()
+
+LEASE_SECONDS = 2
 
 
 def free_port() -> int:
@@ -90,6 +94,9 @@ class Client:
     def payment(self, payment_id: str) -> Any:
         return self.ask("GET", f"/payments/{payment_id}").data["payment"]
 
+    def is_settled(self, payment_id: str) -> bool:
+        return self.status(payment_id) in ("SUCCESS", "FAILED")
+
     def balance(self, account_id: str) -> int:
         return self.ask("GET", f"/accounts/{account_id}").data["balance"]
 
@@ -143,6 +150,17 @@ class System:
                 process.terminate()
         for process in self.running.values():
             process.wait(15)
+
+    def books_are_clean(self) -> bool:
+        verified = self.atomic("verify", "--json")
+        return verified.returncode == 0 and json.loads(verified.stdout)["clean"]
+
+    def number(self, question: LiteralString) -> Any:
+        """The one number that a query of the database gives."""
+        with psycopg.connect(self.environ["DATABASE_URL"]) as connection:
+            row = connection.execute(question).fetchone()
+        assert row
+        return row[0]
 
     def words(self) -> str:
         return self.log.read_text(errors="replace")

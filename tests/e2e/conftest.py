@@ -1,0 +1,54 @@
+"""One real system per file of tests: API, worker and sweeper as processes."""
+
+import json
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
+from processes import LEASE_SECONDS, Client, System, environment, eventually
+
+
+@pytest.fixture(scope="module")
+def valkey_folder(scratch: Path) -> Path:
+    return scratch / f"valkey-{secrets.token_hex(4)}"
+
+
+@pytest.fixture(scope="module")
+def bell(valkey_folder: Path) -> Iterator[list[EmbeddedValkey]]:
+    """The Valkey of this system, in a box: tests kill it and put another in its place."""
+    box = [EmbeddedValkey.start(valkey_folder)]
+    yield box
+    box[0].stop()
+
+
+@pytest.fixture(scope="module")
+def system(
+    postgres: EmbeddedPostgres, migrated: str, bell: list[EmbeddedValkey], scratch: Path
+) -> Iterator[System]:
+    url = postgres.create_database(f"e2e_{secrets.token_hex(4)}", template=migrated)
+    lease = str(LEASE_SECONDS)
+    environ = environment(url, bell[0].url, SETTLE_LEASE_SECONDS=lease, SETTLE_BATCH="50")
+    system = System(environ, scratch / f"e2e-{secrets.token_hex(4)}.log")
+    try:
+        system.start("api", "worker", "sweeper")
+        for name in ("worker", "sweeper"):
+            eventually(lambda n=name: f"{n} started" in system.words(), 20, f"the {name} is up")
+        yield system
+    finally:
+        system.stop()
+
+
+@pytest.fixture(scope="module")
+def account(system: System) -> dict[str, str]:
+    """A merchant of these tests' own: its ids and its key."""
+    seeded = system.atomic("seed", "--json")
+    assert seeded.returncode == 0, seeded.stderr
+    return json.loads(seeded.stdout)
+
+
+@pytest.fixture
+def client(system: System, account: dict[str, str]) -> Client:
+    return Client(system.base_url, account["apiKey"])

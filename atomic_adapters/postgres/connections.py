@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, and its errors in the core's words."""
 
+import atexit
 import threading
 import time
 from collections.abc import Iterator
@@ -107,6 +108,7 @@ class Connections:
                 self._pool.putconn(connection)
 
     def close(self) -> None:
+        atexit.unregister(self._pool.close)
         self._pool.close()
 
     def _begin(self) -> Connection[TupleRow]:
@@ -114,6 +116,9 @@ class Connections:
             with self._opening:
                 if not self._opened:
                     self._pool.open()
+                    # Left to the interpreter's end, the pool waits there for its threads, which
+                    # from Python 3.13 on no longer move: five seconds for each.
+                    atexit.register(self._pool.close)
                     self._opened = True
         if time.monotonic() < self._resting_until:
             raise StorageUnavailable

@@ -1,5 +1,7 @@
 """PostgreSQL comes and goes; Atomic says so in its own words and finds it again."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -185,6 +187,21 @@ def test_a_commit_after_a_swallowed_error_does_not_pass_for_one(store: PostgresS
         with pytest.raises(StorageRefused):
             work.merchants.add(merchant_id, "Again")
         work.commit()
+
+
+def test_a_process_that_used_the_pool_ends_at_once(
+    database_url: str, settings_for: Callable[..., Settings]
+) -> None:
+    code = (
+        "import sys;"
+        "from atomic_adapters.settings import Settings;"
+        "from atomic_adapters.wiring import production;"
+        "production(Settings.from_environ({'DATABASE_URL': sys.argv[1]})).verify_ledger()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, database_url], capture_output=True, text=True, timeout=20
+    )
+    assert (ended.returncode, ended.stderr) == (0, ""), "the pool complains when it is left open"
 
 
 def test_a_restarted_server_is_found_again_and_has_lost_nothing(

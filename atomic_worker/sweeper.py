@@ -11,6 +11,7 @@ from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError
 from atomic_worker.batch_log import BatchLog, StoppedBetweenBatches
+from atomic_worker.collector import spare_batches
 from atomic_worker.stop import StopRequest
 
 PURGE_SECONDS: Final = 60.0
@@ -41,6 +42,7 @@ class Sweeper:
 
     def run(self) -> None:
         """Sweep until asked to stop, between two batches."""
+        spare_batches()
         _log.info("sweeper started", interval_s=self.settings.sweep_interval.total_seconds())
         while not self.stop.made:
             self.stop.wait(self._round())

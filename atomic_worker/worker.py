@@ -15,6 +15,7 @@ from atomic_adapters.rq_job_queue import JOB_PATHS, QUEUE, bell_queue
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_worker import jobs
+from atomic_worker.collector import spare_batches
 
 WORKER_TTL_SECONDS: Final = 20
 """RQ waits 15 s less than this for a job before it looks after itself: by default 405 s, in
@@ -98,6 +99,7 @@ def run_worker(settings: Settings, application: Application) -> bool:
         maintenance_interval=MAINTENANCE_SECONDS,
     )
     jobs.use(application, stopping=lambda: worker.was_asked_to_stop)
+    spare_batches()
     _log.info("worker started", queue=QUEUE)
     try:
         worker.work()

@@ -85,6 +85,22 @@ REFUSED = {
               FROM accounts a, ledger_transactions t
              WHERE a.id IN (%(account)s, %(world)s) AND t.payment_id = %(settled)s""",
     ],
+    "entries of a transaction that does not exist": [
+        b"""UPDATE accounts SET sequence = 2, head = %(head)s,
+                   balance = CASE id WHEN %(world)s THEN -5001 ELSE 5001 END
+             WHERE id IN (%(account)s, %(world)s)""",
+        b"""INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
+            VALUES (%(account)s, 2, %(transaction)s, 1, 5001, %(head)s),
+                   (%(world)s, 2, %(transaction)s, -1, -5001, %(head)s)""",
+    ],
+    "an entry of an account that does not exist": [
+        NEW_TRANSACTION,
+        b"""UPDATE accounts SET sequence = 2, head = %(head)s, balance = -5001
+             WHERE id = %(world)s""",
+        b"""INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
+            VALUES (%(transaction)s, 1, %(transaction)s, 1, 1, %(head)s),
+                   (%(world)s, 2, %(transaction)s, -1, -5001, %(head)s)""",
+    ],
     "an entry of nothing": [
         NEW_TRANSACTION,
         b"""INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)

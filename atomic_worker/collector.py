@@ -5,8 +5,8 @@ from typing import Final
 
 THRESHOLDS: Final = (100_000, 50, 100)
 """A batch of a thousand payments makes tens of thousands of objects and drops them all by
-reference counts; none is in a cycle. By default the collector looks through them a hundred times
-a batch, which took a tenth of the settling rate (medians of alternating runs)."""
+reference counts; none is in a cycle. Looking through them as often as Python does by default took
+about a tenth of the settling rate (ratio of alternating rounds in one process)."""
 
 
 def spare_batches() -> None:

@@ -44,12 +44,3 @@ class Money:
             )
         if self.currency not in EXPONENTS:
             raise ValidationFailed(details={"currency": ["Is not an ISO 4217 currency code."]})
-
-
-def format_minor(amount: int, currency: str) -> str:
-    """Write minor units for people: `format_minor(-1234, "USD")` is `-12.34 USD`."""
-    exponent = EXPONENTS[currency]
-    sign, digits = ("-" if amount < 0 else ""), str(abs(amount)).rjust(exponent + 1, "0")
-    if exponent == 0:
-        return f"{sign}{digits} {currency}"
-    return f"{sign}{digits[:-exponent]}.{digits[-exponent:]} {currency}"

@@ -3,7 +3,7 @@
 import pytest
 
 from atomic_core.domain.errors import ValidationFailed
-from atomic_core.domain.money import EXPONENTS, MAX_AMOUNT, Money, format_minor
+from atomic_core.domain.money import EXPONENTS, MAX_AMOUNT, Money
 
 
 @pytest.mark.parametrize("amount", [1, MAX_AMOUNT])
@@ -31,18 +31,3 @@ def test_only_currencies_one_can_be_paid_in_are_known(currency: str) -> None:
 )
 def test_exponents_are_those_of_iso_4217(code: str, exponent: int) -> None:
     assert EXPONENTS[code] == exponent
-
-
-@pytest.mark.parametrize(
-    ("amount", "currency", "text"),
-    [
-        (1234, "USD", "12.34 USD"),
-        (-5, "USD", "-0.05 USD"),
-        (0, "EUR", "0.00 EUR"),
-        (1234, "JPY", "1234 JPY"),
-        (-1, "KWD", "-0.001 KWD"),
-        (10_000, "CLF", "1.0000 CLF"),
-    ],
-)
-def test_minor_units_are_written_for_people(amount: int, currency: str, text: str) -> None:
-    assert format_minor(amount, currency) == text

@@ -11,7 +11,7 @@ from flask import current_app, g
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_core.domain.errors import Unauthorized
-from atomic_core.domain.merchants import ApiKey
+from atomic_core.domain.merchants import Caller
 from atomic_core.ports.outside import RateState
 
 BASE_PATH: Final = "/api/v1"
@@ -31,16 +31,21 @@ class Visit:
 
     request_id: str
     started: float = field(default_factory=time.perf_counter)
-    caller: ApiKey | None = None
+    caller: Caller | None = None
     rates: Sequence[RateState] = ()
     payment_id: UUID | str | None = None
 
     @property
-    def merchant_id(self) -> UUID:
+    def known_caller(self) -> Caller:
         """Whose request this is. Raises Unauthorized on a route that asks for no key."""
         if self.caller is None:
             raise Unauthorized
-        return self.caller.merchant_id
+        return self.caller
+
+    @property
+    def merchant_id(self) -> UUID:
+        """Raises Unauthorized on a route that asks for no key."""
+        return self.known_caller.merchant_id
 
 
 def door() -> Door:

@@ -1,6 +1,5 @@
 """The envelope around every answer, and the bytes it becomes."""
 
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
@@ -8,6 +7,7 @@ from flask import Response
 
 from atomic_core.domain.errors import Details
 from atomic_core.domain.idempotency import StoredResponse
+from atomic_core.domain.moments import rfc3339
 from atomic_web.context import door, visit
 
 JSON: Final = "application/json"
@@ -17,12 +17,6 @@ class JsonResponse(Response):
     """Says JSON unless told otherwise, in the answers that Flask makes by itself too."""
 
     default_mimetype = JSON
-
-
-def timestamp(moment: datetime) -> str:
-    """RFC 3339 in UTC with exactly milliseconds: `2026-11-22T15:30:13.153Z`."""
-    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
-    return text.removesuffix("+00:00") + "Z"
 
 
 def envelope(data: object) -> bytes:
@@ -53,6 +47,6 @@ def stored_response(stored: StoredResponse) -> Response:
 
 def _meta() -> dict[str, str]:
     return {
-        "timestamp": timestamp(door().application.clock.now()),
+        "timestamp": rfc3339(door().application.clock.now()),
         "requestId": visit().request_id,
     }

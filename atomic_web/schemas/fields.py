@@ -6,9 +6,9 @@ from typing import Any, Final, cast
 from marshmallow import RAISE, Schema, ValidationError, fields
 
 from atomic_core.domain.errors import ValidationFailed
+from atomic_core.domain.moments import rfc3339
 from atomic_web.context import door
 from atomic_web.ids import canonical_uuid
-from atomic_web.responses import timestamp
 
 MAX_FAULTS: Final = 20
 MAX_NAME: Final = 64
@@ -53,6 +53,6 @@ class Timestamp(fields.DateTime):
 
     # Declared as marshmallow declares it.
     SERIALIZATION_FUNCS: dict[str, Callable[[Any], str | float]] = {  # noqa: RUF012
-        "milliseconds": timestamp
+        "milliseconds": rfc3339
     }
     DEFAULT_FORMAT = "milliseconds"

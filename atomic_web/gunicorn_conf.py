@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from gunicorn.glogging import Logger
+
 from atomic_adapters.logs import configure_logging
 from atomic_adapters.settings import Settings
 
@@ -62,6 +64,10 @@ limit_request_line = 4_094
 limit_request_fields = 100
 limit_request_field_size = 8_190
 
+# gunicorn's own parser, also where its C parser happens to be installed: that one takes folded
+# headers and bare line feeds, which others on the way read differently.
+http_parser = "python"
+
 # The peer is believed about nothing: not the scheme, and not SCRIPT_NAME or PATH_INFO headers.
 # Where proxies are trusted, TRUSTED_PROXIES counts them and the application reads the address.
 secure_scheme_headers: dict[str, str] = {}
@@ -70,8 +76,17 @@ forwarder_headers = ""
 # The heartbeat file in memory: on a disk that stalls, healthy workers would look dead.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 
-# One line per request is written by the application, which knows what may be written.
+
+class _QuietLogger(Logger):
+    """One line per request is written by the application, which knows what may be written."""
+
+    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
+        """Nothing. With accesslog alone switched off, a configuration by dictionary such as ours
+        makes gunicorn put every line together all the same."""
+
+
 accesslog = None
+logger_class = _QuietLogger
 
 # A socket for gunicorn's own remote control, which nobody here uses.
 control_socket_disable = True

@@ -1,14 +1,18 @@
 """The envelope around every answer, and the bytes it becomes."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from flask import Response
+from werkzeug.datastructures import Headers
 
 from atomic_core.domain.errors import Details
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.moments import rfc3339
-from atomic_web.context import door, visit
+from atomic_web.context import visit
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 JSON: Final = "application/json"
 
@@ -17,6 +21,13 @@ class JsonResponse(Response):
     """Says JSON unless told otherwise, in the answers that Flask makes by itself too."""
 
     default_mimetype = JSON
+
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
+        """As they stand. Werkzeug would copy them and look for what may need mending; what we
+        make has its length, and its Location is a path in ASCII."""
+        if "Content-Length" in self.headers:
+            return self.headers
+        return super().get_wsgi_headers(environ)
 
 
 def envelope(data: object) -> bytes:
@@ -46,7 +57,8 @@ def stored_response(stored: StoredResponse) -> Response:
 
 
 def _meta() -> dict[str, str]:
+    at_hand = visit()
     return {
-        "timestamp": rfc3339(door().application.clock.now()),
-        "requestId": visit().request_id,
+        "timestamp": rfc3339(at_hand.door.application.clock.now()),
+        "requestId": at_hand.request_id,
     }

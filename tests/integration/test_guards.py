@@ -54,6 +54,15 @@ REFUSED = {
         b"""INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
             VALUES (%(account)s, 2, %(transaction)s, 1, 5001, %(head)s)""",
     ],
+    "a pair that does not balance": [
+        NEW_TRANSACTION,
+        b"""UPDATE accounts SET sequence = 2, head = %(head)s,
+                   balance = CASE id WHEN %(world)s THEN -5001 ELSE 5002 END
+             WHERE id IN (%(account)s, %(world)s)""",
+        b"""INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
+            VALUES (%(account)s, 2, %(transaction)s, 2, 5002, %(head)s),
+                   (%(world)s, 2, %(transaction)s, -1, -5001, %(head)s)""",
+    ],
     "a balanced pair that leaves a gap": [
         NEW_TRANSACTION,
         b"""INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)

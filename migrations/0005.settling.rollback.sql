@@ -1,3 +1,12 @@
+DROP INDEX payments_open;
+-- A lease that somebody holds is due_at again.
+UPDATE payments SET due_at = leased_until WHERE is_open AND leased_until IS NOT NULL;
+ALTER TABLE payments DROP COLUMN leased_until, DROP COLUMN is_open;
+ALTER TABLE payments
+    RESET (fillfactor, autovacuum_vacuum_scale_factor, autovacuum_analyze_scale_factor);
+CREATE INDEX payments_open ON payments (due_at, id)
+    WHERE status IN ('PENDING', 'PROCESSING');
+
 DROP TRIGGER ledger_transactions_of_payment ON ledger_transactions;
 DROP FUNCTION ledger_transactions_of_payment();
 ALTER TABLE ledger_transactions

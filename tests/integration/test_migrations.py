@@ -18,7 +18,7 @@ from atomic_adapters.postgres.migration_files import FOLDER, migration_ids
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.settings import Settings
 from atomic_core.domain.errors import Conflict, StorageRefused, StorageUnavailable
-from support import add_merchant, application_over, at_once, order
+from support import HOUR, NOW, add_merchant, application_over, at_once, order
 
 EVERYTHING = migration_ids()
 
@@ -87,6 +87,29 @@ def test_books_that_are_not_empty_are_not_rolled_back(
         assert seen.balance == payment.money.amount
     finally:
         store.close()
+
+
+def test_a_lease_survives_the_way_down_and_up(
+    own_database: Callable[..., str], settings_for: Callable[..., Settings], migrated: str
+) -> None:
+    url = own_database(migrated)
+    store = PostgresStore(Connections(settings_for(url)))
+    try:
+        application = application_over(store.begin)
+        application.accept_payment(order(add_merchant(store.begin)))
+        with store.begin() as work:
+            assert len(work.payments.claim(10, HOUR, NOW)) == 1
+            work.commit()
+    finally:
+        store.close()
+    migrator = Migrator(url)
+    assert migrator.down() == "0005.settling"
+    with psycopg.connect(url) as connection:
+        due = "SELECT due_at > now() + interval '50 minutes' FROM payments"
+        assert connection.execute(due).fetchone() == (True,)
+    assert list(migrator.up()) == ["0005.settling"]
+    with psycopg.connect(url) as connection:
+        assert connection.execute(due).fetchone() == (True,)
 
 
 def test_up_twice_applies_nothing_the_second_time(own_database: Callable[..., str]) -> None:

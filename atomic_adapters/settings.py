@@ -123,7 +123,7 @@ class Settings:
             # Under the ten seconds that container runtimes wait before they kill.
             shutdown_grace=read.seconds("SHUTDOWN_GRACE_SECONDS", 8, 1, 300),
             metrics_port=read.optional_port("METRICS_PORT"),
-            settle_batch=read.integer("SETTLE_BATCH", 1_000, 1, 10_000),
+            settle_batch=read.integer("SETTLE_BATCH", 2_000, 1, 10_000),
             # From the claim to the locks, with the card network's answer in between: the
             # sandbox answers at once. What a killed worker had in hand waits this long.
             settle_lease=read.seconds("SETTLE_LEASE_SECONDS", 2, 0.1, 3_600),

@@ -70,7 +70,8 @@ class MemoryPayments:
             (
                 row
                 for row in tables.payments.rows.values()
-                if not row.payment.status.settled and row.due_at <= now - overdue_by
+                if not row.payment.status.settled
+                and max(row.due_at, row.leased_until or row.due_at) <= now - overdue_by
             ),
             key=lambda row: (row.due_at, row.payment.id),
         )[:limit]
@@ -78,7 +79,13 @@ class MemoryPayments:
         for row in due:
             payment, attempt = row.payment, row.attempt + 1
             processing = replace(payment, status=Status.PROCESSING, updated_at=now)
-            claimed = replace(row, payment=processing, attempt=attempt, due_at=now + lease)
+            claimed = replace(
+                row,
+                payment=processing,
+                attempt=attempt,
+                due_at=min(row.due_at, now),
+                leased_until=now + lease,
+            )
             tables.payments.put(payment.id, claimed)
             claims.append(
                 Claim(
@@ -118,5 +125,5 @@ class MemoryPayments:
             )
             retry_after = settlement.retry_after
             due_at = row.due_at if retry_after is None else now + retry_after
-            settled = replace(row, payment=payment, faults=settlement.faults, due_at=due_at)
+            settled = PaymentRow(payment, row.attempt, settlement.faults, due_at)
             tables.payments.put(settlement.payment_id, settled)

@@ -106,6 +106,21 @@ def test_an_expired_lease_is_claimed_again_with_a_higher_attempt(
     assert [(c.payment_id, c.attempt) for c in second] == [(id, 2) for id in payment_ids]
 
 
+def test_a_claim_does_not_cost_a_payment_its_place(store: Store, payment_ids: list[UUID]) -> None:
+    claim(store, lease=NOW, limit=2)
+    assert [c.payment_id for c in claim(store, limit=1)] == payment_ids[:1]
+    assert [c.payment_id for c in claim(store)] == payment_ids[1:]
+
+
+def test_neither_a_lease_nor_a_back_off_ends_early(store: Store, payment_ids: list[UUID]) -> None:
+    claim(store)
+    retry = Settlement(payment_ids[0], Status.PROCESSING, None, 1, HOUR)
+    with store.begin() as work:
+        work.payments.settle([retry])
+        work.commit()
+    assert claim(store) == []
+
+
 def test_only_the_latest_claim_is_still_ours(store: Store, payment_ids: list[UUID]) -> None:
     stale = claim(store, lease=NOW)
     fresh = claim(store)

@@ -10,7 +10,7 @@ from uuid import UUID
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_core.domain.errors import Unauthorized
-from atomic_core.domain.merchants import ApiKey
+from atomic_core.domain.merchants import Caller
 from atomic_core.ports.outside import RateState
 
 BASE_PATH: Final = "/api/v1"
@@ -29,16 +29,21 @@ class Visit:
     door: Door
     request_id: str
     started: float = field(default_factory=time.perf_counter)
-    caller: ApiKey | None = None
+    caller: Caller | None = None
     rates: Sequence[RateState] = ()
     payment_id: UUID | str | None = None
 
     @property
-    def merchant_id(self) -> UUID:
+    def known_caller(self) -> Caller:
         """Whose request this is. Raises Unauthorized on a route that asks for no key."""
         if self.caller is None:
             raise Unauthorized
-        return self.caller.merchant_id
+        return self.caller
+
+    @property
+    def merchant_id(self) -> UUID:
+        """Raises Unauthorized on a route that asks for no key."""
+        return self.known_caller.merchant_id
 
 
 AT_HAND: Final[ContextVar[Visit]] = ContextVar("atomic_visit")

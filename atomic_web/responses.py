@@ -1,6 +1,5 @@
 """The envelope around every answer, and the bytes it becomes."""
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -9,6 +8,7 @@ from werkzeug.datastructures import Headers
 
 from atomic_core.domain.errors import Details
 from atomic_core.domain.idempotency import StoredResponse
+from atomic_core.domain.moments import rfc3339
 from atomic_web.context import visit
 
 if TYPE_CHECKING:
@@ -28,13 +28,6 @@ class JsonResponse(Response):
         if "Content-Length" in self.headers:
             return self.headers
         return super().get_wsgi_headers(environ)
-
-
-def timestamp(moment: datetime) -> str:
-    """RFC 3339 in UTC with exactly milliseconds: `2026-11-22T15:30:13.153Z`."""
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
 
 
 def envelope(data: object) -> bytes:
@@ -66,6 +59,6 @@ def stored_response(stored: StoredResponse) -> Response:
 def _meta() -> dict[str, str]:
     at_hand = visit()
     return {
-        "timestamp": timestamp(at_hand.door.application.clock.now()),
+        "timestamp": rfc3339(at_hand.door.application.clock.now()),
         "requestId": at_hand.request_id,
     }

@@ -7,9 +7,9 @@ from typing import Any, Final, NamedTuple, cast
 from marshmallow import RAISE, Schema, ValidationError, fields, missing
 
 from atomic_core.domain.errors import ValidationFailed
+from atomic_core.domain.moments import rfc3339
 from atomic_web.context import door
 from atomic_web.ids import canonical_uuid
-from atomic_web.responses import timestamp
 
 MAX_FAULTS: Final = 20
 MAX_NAME: Final = 64
@@ -78,7 +78,7 @@ class Timestamp(fields.DateTime):
 
     # Declared as marshmallow declares it.
     SERIALIZATION_FUNCS: dict[str, Callable[[Any], str | float]] = {  # noqa: RUF012
-        "milliseconds": timestamp
+        "milliseconds": rfc3339
     }
     DEFAULT_FORMAT = "milliseconds"
 
@@ -94,7 +94,7 @@ _SHOW: Final[dict[type[fields.Field[Any]], Callable[[Any], Any] | None]] = {
     fields.Integer: None,
     fields.String: str,
     fields.UUID: str,
-    Timestamp: timestamp,
+    Timestamp: rfc3339,
 }
 """How a value of the core's becomes one of JSON's; None where it is one. What the core holds is
 of the right type already: marshmallow's own conversions look again."""

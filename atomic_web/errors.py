@@ -11,9 +11,10 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from atomic_core.domain.errors import AtomicError, NotFound
+from atomic_core.domain.moments import rfc3339
 from atomic_web.context import visit
 from atomic_web.request_id import REQUEST_ID, request_id_of
-from atomic_web.responses import JSON, error_envelope, json_response, timestamp
+from atomic_web.responses import JSON, error_envelope, json_response
 from atomic_web.security import HEADERS
 
 STATUS: Final[Mapping[str, int]] = {
@@ -110,7 +111,7 @@ def refusal_of_nobody(error: AtomicError) -> bytes:
         {
             "success": False,
             "error": {"code": error.code, "message": error.message},
-            "meta": {"timestamp": timestamp(datetime.now(UTC)), "requestId": request_id},
+            "meta": {"timestamp": rfc3339(datetime.now(UTC)), "requestId": request_id},
         }
     )
     headers = [

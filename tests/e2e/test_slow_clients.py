@@ -75,7 +75,7 @@ def test_slow_clients_are_cut_off_and_keep_nobody_waiting(patient: System, api: 
         ):
             client.sendall(start)
         waits: list[float] = []
-        while time.monotonic() - begun < REQUEST_SECONDS * 0.8:
+        while time.monotonic() - begun < REQUEST_SECONDS * 1.3:
             # A byte now and then buys no time.
             for client in clients:
                 client.sendall(b"1")
@@ -83,7 +83,7 @@ def test_slow_clients_are_cut_off_and_keep_nobody_waiting(patient: System, api: 
         assert len(waits) >= 3
         assert sorted(waits)[len(waits) // 2] < 0.5
         answers = [received(client) for client in clients]
-        assert REQUEST_SECONDS * 0.9 < time.monotonic() - begun < REQUEST_SECONDS + 3
+        assert time.monotonic() - begun < REQUEST_SECONDS * 1.3 + 1.5
     for answer in answers:
         head, _, body = answer.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 408 ")
@@ -130,6 +130,20 @@ def test_one_who_waits_for_the_database_keeps_nobody_waiting(
         assert not waiting.done()
         blocker.rollback()
         assert waiting.result(10).status == 200
+
+
+def test_a_frozen_valkey_hardly_delays_a_payment(
+    api: Client, bell: list[EmbeddedValkey]
+) -> None:
+    usual = sorted(api.pay().seconds for _ in range(9))[4]
+    bell[0].process.send_signal(signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            replies = list(threads.map(lambda _: api.pay(), range(16)))
+    finally:
+        bell[0].process.send_signal(signal.SIGCONT)
+    assert {reply.status for reply in replies} == {202}
+    assert sorted(reply.seconds for reply in replies)[8] < usual + 0.5
 
 
 def test_idle_connections_do_not_hold_up_a_stop(patient: System, api: Client) -> None:

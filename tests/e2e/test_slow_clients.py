@@ -132,9 +132,7 @@ def test_one_who_waits_for_the_database_keeps_nobody_waiting(
         assert waiting.result(10).status == 200
 
 
-def test_a_frozen_valkey_hardly_delays_a_payment(
-    api: Client, bell: list[EmbeddedValkey]
-) -> None:
+def test_a_frozen_valkey_hardly_delays_a_payment(api: Client, bell: list[EmbeddedValkey]) -> None:
     usual = sorted(api.pay().seconds for _ in range(9))[4]
     bell[0].process.send_signal(signal.SIGSTOP)
     try:

@@ -39,7 +39,7 @@ def shop(network: Watched, payments: int) -> Application:
 
 
 def statuses(application: Application) -> list[Status]:
-    with application.get_payment.begin() as work:
+    with application.accept_payment.begin() as work:
         rows = work.payments.session.tables.payments.rows.values()  # type: ignore[attr-defined]
         return [row.payment.status for row in rows]
 

@@ -55,7 +55,7 @@ class Together(Generic[Ask, Tell]):
         self._busy = False
 
     def __call__(self, ask: Ask) -> Tell:
-        place: _Place[Ask, Tell] = _Place(ask)
+        place = self._place(ask)
         with self._lock:
             place.leads = not self._busy
             self._busy = True
@@ -68,6 +68,9 @@ class Together(Generic[Ask, Tell]):
         if place.error is not None:
             raise place.error
         return place.tell  # type: ignore[return-value]
+
+    def _place(self, ask: Ask) -> _Place[Ask, Tell]:
+        return _Place(ask)
 
     def _wait(self, place: _Place[Ask, Tell]) -> None:
         try:
@@ -83,7 +86,6 @@ class Together(Generic[Ask, Tell]):
             raise
 
     def _lead(self, first: _Place[Ask, Tell]) -> None:
-        # Let those who are about to ask come first: costs nothing when there is nobody.
         with self._lock:
             others = self._waiting[: MAX_TOGETHER - 1]
             del self._waiting[: len(others)]

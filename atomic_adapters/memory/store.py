@@ -10,6 +10,7 @@ from atomic_adapters.memory.ledger import MemoryAccounts, MemoryLedger
 from atomic_adapters.memory.merchants import MemoryMerchants
 from atomic_adapters.memory.payments import MemoryPayments
 from atomic_adapters.memory.table import Session, Tables
+from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.payments import Acceptance, Accepted, Lookup, Payment
 from atomic_core.ports.outside import Clock
 
@@ -39,9 +40,12 @@ class MemoryStore:
         self.tables = Tables(clock, lock_timeout)
 
     def accept(self, acceptances: Sequence[Acceptance]) -> Sequence[Accepted | None]:
-        with self.begin() as work:
-            accepted = work.payments.accept(acceptances)
-            work.commit()
+        try:
+            with self.begin() as work:
+                accepted = work.payments.accept(acceptances)
+                work.commit()
+        except StorageRefused:
+            return [None] * len(acceptances)
         return accepted
 
     def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:

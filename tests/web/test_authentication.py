@@ -3,6 +3,8 @@ import time
 import pytest
 from web.door import ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
 
+from atomic_web.auth import access_of
+
 KEY = "sk_test_" + "0" * 48
 
 
@@ -66,6 +68,42 @@ def test_a_revoked_key_is_refused_at_once(web: Web, merchant: Caller) -> None:
     assert merchant.pay().status_code == 202
     web.application.revoke_key(merchant.key_id)
     assert merchant.pay().status_code == 401
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"amount": 0}', b"x" * 100_000])
+def test_who_shows_a_revoked_key_is_told_nothing_else(
+    web: Web, merchant: Caller, body: bytes
+) -> None:
+    """Even where the door remembers the key, and the request is refused for something else."""
+    location = merchant.pay().headers["Location"]
+    before = web.effects
+    web.application.revoke_key(merchant.key_id)
+    assert merchant.post(PAYMENTS, body).status_code == 401
+    assert merchant.post(PAYMENTS, ORDER, Content_Type="text/plain").status_code == 401
+    assert merchant.pay(key="a,b").status_code == 401
+    assert merchant.get(location).status_code == 401
+    assert merchant.get(f"{PAYMENTS}/{merchant.key_id}").status_code == 401
+    assert merchant.get(f"{PAYMENTS}/not-an-id").status_code == 401
+    assert merchant.get(f"{location}?x=1").status_code == 401
+    assert web.effects == before
+
+
+def test_no_route_trusts_its_memory_of_a_key(web: Web, merchant: Caller) -> None:
+    """A route either has its caller confirmed or confirms it itself."""
+    assert merchant.pay().status_code == 202
+    web.application.revoke_key(merchant.key_id)
+    asked = 0
+    for rule in web.app.url_map.iter_rules():
+        access = access_of(web.app.view_functions[rule.endpoint])
+        if access and access.authenticated:
+            path = rule.rule.replace("<id>", str(merchant.key_id))
+            for method in (rule.methods or set()) - {"OPTIONS"}:
+                response = web.client.open(
+                    path, method=method, json=ORDER, headers=merchant.authorization
+                )
+                assert response.status_code == 401, (method, path)
+                asked += 1
+    assert asked >= 6
 
 
 @pytest.mark.parametrize("change", [str.upper, lambda key: key[:-1], lambda key: key + "0"])

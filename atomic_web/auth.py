@@ -69,11 +69,12 @@ def access_of(view: Callable[..., Any]) -> Access | None:
 
 def access_of_request() -> Access:
     """Raises LookupError for a route that declared nothing: closed until it says otherwise."""
-    if request.endpoint is None:
+    endpoint = request.endpoint
+    if endpoint is None:
         return UNMATCHED
-    access = access_of(current_app.view_functions[request.endpoint])
+    access = access_of(current_app.view_functions[endpoint])
     if access is None:
-        raise LookupError(f"{request.endpoint} declares neither @public nor @authenticated")
+        raise LookupError(f"{endpoint} declares neither @public nor @authenticated")
     return access
 
 

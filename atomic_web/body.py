@@ -9,7 +9,8 @@ import math
 import re
 from typing import Any, Final, NoReturn
 
-from flask import request
+from flask import Request
+from flask.globals import request_ctx
 from gunicorn.http.errors import ParseException
 
 from atomic_core.domain.errors import ValidationFailed
@@ -32,44 +33,47 @@ def read_object() -> dict[str, Any]:
     Raises UnsupportedMediaType, PayloadTooLarge, MalformedRequest for what is not JSON and
     ValidationFailed for JSON that cannot be taken.
     """
-    _check_media_type()
-    value = _parse(_read())
+    # Flask's own object, asked for once: each use of its proxy is a look-up.
+    asked = request_ctx.request
+    _check_media_type(asked)
+    value = _parse(_read(asked))
     _check(value)
     if not isinstance(value, dict):
         raise ValidationFailed("The body must be a JSON object.")
     return value
 
 
-def _check_media_type() -> None:
-    charset = request.mimetype_params.get("charset", "utf-8").lower()
-    encoding = request.headers.get("Content-Encoding", "identity").lower()
-    if request.mimetype != JSON or charset != "utf-8" or encoding != "identity":
+def _check_media_type(asked: Request) -> None:
+    encoding = asked.headers.get("Content-Encoding", "identity").lower()
+    if asked.content_type == JSON and encoding == "identity":
+        return  # the usual spelling
+    charset = asked.mimetype_params.get("charset", "utf-8").lower()
+    if asked.mimetype != JSON or charset != "utf-8" or encoding != "identity":
         raise UnsupportedMediaType
 
 
-def _read() -> bytes:
+def _read(asked: Request) -> bytes:
+    limit, length = door().settings.body_limit, asked.content_length
+    if length is not None and length > limit:
+        raise PayloadTooLarge
     try:
-        # Not cached: the parsed value is all that anybody needs.
-        raw = request.get_data(cache=False)
+        # Not cached: the parsed value is all that anybody needs. What says its length is read
+        # without the streams that watch over the rest.
+        known = length is not None
+        raw = asked.environ["wsgi.input"].read(length) if known else asked.get_data(cache=False)
     except ParseException as error:
         # gunicorn's word for a broken chunk, met while reading.
         raise MalformedRequest("The body's framing is broken.") from error
-    if len(raw) > door().settings.body_limit:
+    if len(raw) > limit:
         raise PayloadTooLarge
-    if request.content_length not in (None, len(raw)):
+    if length not in (None, len(raw)):
         raise MalformedRequest("The body ended early.")
     return raw
 
 
 def _parse(raw: bytes) -> Any:
     try:
-        return json.loads(
-            raw.decode("utf-8"),
-            object_pairs_hook=_without_repeats,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-            parse_int=_bounded,
-        )
+        return _DECODER.decode(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise MalformedRequest("The body is not UTF-8.") from error
     except RecursionError as error:
@@ -100,6 +104,14 @@ def _bounded(text: str) -> int:
     if len(text) > MAX_DIGITS:
         raise MalformedRequest("A number is out of range.")
     return int(text)
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_without_repeats,
+    parse_constant=_refuse_constant,
+    parse_float=_finite,
+    parse_int=_bounded,
+)
 
 
 def _check(content: Any) -> None:

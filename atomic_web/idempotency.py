@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from flask import Response, request
+from flask.globals import request_ctx
 
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
@@ -27,6 +28,9 @@ _QUOTED: Final = re.compile(r'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"')
 _ESCAPED: Final = re.compile(r'\\(["\\])')
 
 
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
 def read_key() -> str | None:
     """The caller's key, None if there is none. Raises ValidationFailed."""
     header = request.headers.get(HEADER)
@@ -43,7 +47,7 @@ def read_key() -> str | None:
 
 def fingerprint(method: str, path: str, content: dict[str, Any]) -> bytes:
     """SHA-256 of the request with its JSON in canonical form: spaces and order do not count."""
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    canonical = _CANONICAL.encode(content)
     return hashlib.sha256(f"{method} {path}\n{canonical}".encode()).digest()
 
 
@@ -52,13 +56,15 @@ def wanted(key: str | None, content: dict[str, Any]) -> IdempotentRequest | None
     it was sent."""
     if key is None:
         return None
+    at_hand, asked = visit(), request_ctx.request
+    method, path = asked.method, asked.path
     return IdempotentRequest(
-        merchant_id=visit().merchant_id,
+        merchant_id=at_hand.merchant_id,
         key=key,
-        method=request.method,
-        path=request.path,
-        fingerprint=fingerprint(request.method, request.path, content),
-        keep_for=door().settings.idempotency_retention,
+        method=method,
+        path=path,
+        fingerprint=fingerprint(method, path, content),
+        keep_for=at_hand.door.settings.idempotency_retention,
     )
 
 

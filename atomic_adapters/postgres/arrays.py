@@ -2,7 +2,8 @@
 
 psycopg looks at each element of a list to find out what the list is: for a statement of many
 columns and few rows that costs more than the statement. Here the statement's author says it. A
-column keeps its type when all of it is NULL, so that each statement is prepared once.
+column keeps its type when all of it is NULL, so that each statement is prepared once. (Of batches
+of thousands psycopg's own lists are as quick: the settler hands over those.)
 """
 
 import struct

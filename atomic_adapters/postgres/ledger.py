@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from atomic_adapters.postgres.arrays import bigints, byteas, texts, uuids
 from atomic_adapters.postgres.audit import check_books
 from atomic_adapters.postgres.session import Session
 from atomic_adapters.postgres.statements import statements
@@ -78,10 +77,10 @@ class PostgresLedger:
         accounts = posted.accounts
         updated = self.session.execute(
             _SQL["update_accounts"],
-            ids=uuids(account.id for account in accounts),
-            balances=bigints(account.balance for account in accounts),
-            sequences=bigints(account.sequence for account in accounts),
-            heads=byteas(account.head for account in accounts),
+            ids=[account.id for account in accounts],
+            balances=[account.balance for account in accounts],
+            sequences=[account.sequence for account in accounts],
+            heads=[account.head for account in accounts],
         )
         if updated != len(accounts):
             raise StorageRefused(f"{updated} of {len(accounts)} accounts could be updated")
@@ -90,9 +89,9 @@ class PostgresLedger:
         transactions = posted.transactions
         self.session.execute(
             _SQL["add_transactions"],
-            ids=uuids(transaction.id for transaction in transactions),
-            payment_ids=uuids(transaction.payment_id for transaction in transactions),
-            kinds=texts(transaction.kind.value for transaction in transactions),
+            ids=[transaction.id for transaction in transactions],
+            payment_ids=[transaction.payment_id for transaction in transactions],
+            kinds=[transaction.kind.value for transaction in transactions],
             posted_at=transactions[0].posted_at,
         )
 
@@ -100,10 +99,10 @@ class PostgresLedger:
         entries = posted.entries
         self.session.execute(
             _SQL["add_entries"],
-            transaction_ids=uuids(entry.transaction_id for entry in entries),
-            account_ids=uuids(entry.account_id for entry in entries),
-            sequences=bigints(entry.sequence for entry in entries),
-            amounts=bigints(entry.amount for entry in entries),
-            balances_after=bigints(entry.balance_after for entry in entries),
-            hashes=byteas(entry.hash for entry in entries),
+            transaction_ids=[entry.transaction_id for entry in entries],
+            account_ids=[entry.account_id for entry in entries],
+            sequences=[entry.sequence for entry in entries],
+            amounts=[entry.amount for entry in entries],
+            balances_after=[entry.balance_after for entry in entries],
+            hashes=[entry.hash for entry in entries],
         )

@@ -9,7 +9,6 @@ from uuid import UUID
 from atomic_adapters.postgres.arrays import (
     bigints,
     byteas,
-    integers,
     intervals,
     smallints,
     texts,
@@ -88,19 +87,19 @@ class PostgresPayments:
     def hold(self, claims: Sequence[Claim]) -> frozenset[UUID]:
         rows = self.session.rows(
             _SQL["hold_claims"],
-            ids=uuids(claim.payment_id for claim in claims),
-            attempts=integers(claim.attempt for claim in claims),
+            ids=[claim.payment_id for claim in claims],
+            attempts=[claim.attempt for claim in claims],
         )
         return frozenset(id for (id,) in rows)
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
         settled = self.session.execute(
             _SQL["settle_payments"],
-            ids=uuids(settlement.payment_id for settlement in settlements),
-            statuses=texts(settlement.status.value for settlement in settlements),
-            failure_reasons=texts(settlement.failure_reason for settlement in settlements),
-            faults=smallints(settlement.faults for settlement in settlements),
-            retries_after=intervals(settlement.retry_after for settlement in settlements),
+            ids=[settlement.payment_id for settlement in settlements],
+            statuses=[settlement.status.value for settlement in settlements],
+            failure_reasons=[settlement.failure_reason for settlement in settlements],
+            faults=[settlement.faults for settlement in settlements],
+            retries_after=[settlement.retry_after for settlement in settlements],
         )
         if settled != len(settlements):
             raise StorageRefused(f"{settled} of {len(settlements)} payments could be settled")

@@ -42,6 +42,7 @@ class Settings:
     currencies: frozenset[str]
     rate_limits: Mapping[str, Window | None]
     rate_limit_passes_on_failure: bool
+    batch_body_limit: int
     body_limit: int
     """Bytes."""
     idempotency_retention: timedelta
@@ -117,6 +118,8 @@ class Settings:
             rate_limit_passes_on_failure=read.choice("RATE_LIMIT_ON_FAILURE", ("allow", "refuse"))
             == "allow",
             # The largest honest request is a tenth of this.
+            # A thousand payments, each with its longest description and webhookUrl.
+            batch_body_limit=read.integer("BATCH_BODY_LIMIT_BYTES", 4_194_304, 1_024, 67_108_864),
             body_limit=read.integer("BODY_LIMIT_BYTES", 65_536, 1_024, 16_777_216),
             idempotency_retention=read.seconds(
                 "IDEMPOTENCY_RETENTION_SECONDS", 86_400, 1, 31_536_000

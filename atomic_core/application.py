@@ -16,6 +16,7 @@ from atomic_core.ports.outside import (
     RateLimiter,
 )
 from atomic_core.ports.unit_of_work import Begin
+from atomic_core.use_cases.batches import AcceptBatch
 from atomic_core.use_cases.idempotency import PerformOnce
 from atomic_core.use_cases.ledger import GetAccount, OpenAccount, OpenWorlds, VerifyLedger
 from atomic_core.use_cases.merchants import (
@@ -55,6 +56,7 @@ class Ports:
 class Application:
     accept_payment: AcceptPayment
     create_payment: CreatePayment
+    accept_batch: AcceptBatch
     get_payment: GetPayment
     settle_payments: SettlePayments
     open_account: OpenAccount
@@ -86,6 +88,7 @@ class Application:
         return cls(
             accept_payment=accept_payment,
             create_payment=CreatePayment(ports.desk, accept_payment, perform_once, confirm),
+            accept_batch=AcceptBatch(begin, accept_payment),
             get_payment=GetPayment(ports.desk, confirm),
             settle_payments=SettlePayments(begin, ports.network, ids, batch_size, lease),
             open_account=OpenAccount(begin, ids),

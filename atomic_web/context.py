@@ -32,6 +32,8 @@ class Visit:
     caller: Caller | None = None
     rates: Sequence[RateState] = ()
     payment_id: UUID | str | None = None
+    payments: int | None = None
+    """How many, where they are many."""
 
     @property
     def known_caller(self) -> Caller:

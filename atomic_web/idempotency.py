@@ -21,6 +21,8 @@ REPLAYED: Final = "Idempotent-Replayed"
 Order = TypeVar("Order")
 Result = TypeVar("Result")
 
+_VISIBLE: Final = re.compile(r"[\x21-\x7e]{1,255}")
+
 # WSGI joins repeated headers with a comma, so a bare key may not hold one. Inside quotes only
 # a quote and a backslash are escaped (RFC 9651, 3.3.3).
 _BARE: Final = re.compile(r"[\x21\x23-\x2b\x2d-\x7e][\x21-\x2b\x2d-\x7e]{0,254}")
@@ -45,6 +47,11 @@ def read_key() -> str | None:
     raise ValidationFailed(details={HEADER: [expected]})
 
 
+def is_key(text: str) -> bool:
+    """Whether this can be a key, where it stands by itself and needs no quotes."""
+    return _VISIBLE.fullmatch(text) is not None
+
+
 def fingerprint(method: str, path: str, content: dict[str, Any]) -> bytes:
     """SHA-256 of the request with its JSON in canonical form: spaces and order do not count."""
     canonical = _CANONICAL.encode(content)
@@ -56,8 +63,13 @@ def wanted(key: str | None, content: dict[str, Any]) -> IdempotentRequest | None
     it was sent."""
     if key is None:
         return None
-    at_hand, asked = visit(), request_ctx.request
-    method, path = asked.method, asked.path
+    asked = request_ctx.request
+    return request_for(asked.method, asked.path, key, content)
+
+
+def request_for(method: str, path: str, key: str, content: dict[str, Any]) -> IdempotentRequest:
+    """A request of the caller at hand."""
+    at_hand = visit()
     return IdempotentRequest(
         merchant_id=at_hand.merchant_id,
         key=key,

@@ -64,7 +64,20 @@ def count_request(access: Access) -> None:
     Raises RateLimited. When counting is impossible the request passes, unless the settings say
     to refuse: then ServiceUnavailable. A route that asks for no key passes even so.
     """
-    limits = _limits(access)
+    _count(_limits(access), refusable=access.authenticated)
+
+
+def count_against(name: str, cost: int) -> None:
+    """Count this request against one more limit per merchant, as `cost` requests. Raises as
+    count_request."""
+    at_hand = visit()
+    window = at_hand.door.settings.rate_limits[name]
+    if window is not None:
+        subject = str(at_hand.merchant_id)
+        _count([RateLimit(name, window.quota, window.seconds, subject, cost)], refusable=True)
+
+
+def _count(limits: Sequence[RateLimit], *, refusable: bool) -> None:
     if not limits:
         return
     try:
@@ -73,10 +86,11 @@ def count_request(access: Access) -> None:
         metrics.RATE_LIMITER_UNAVAILABLE.inc()
         if _time_to_log():
             log.warning("rate_limiter_unavailable", reason=str(error))
-        if access.authenticated and not door().settings.rate_limit_passes_on_failure:
+        if refusable and not door().settings.rate_limit_passes_on_failure:
             raise ServiceUnavailable from error
         return
-    visit().rates = states
+    at_hand = visit()
+    at_hand.rates = [*at_hand.rates, *states]
     if any(state.exceeded for state in states):
         raise RateLimited
 

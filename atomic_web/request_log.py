@@ -22,4 +22,6 @@ def log_request(visit: Visit, method: str, route: str, status: int) -> None:
     }
     if visit.payment_id is not None:
         facts["payment_id"] = str(visit.payment_id)
+    if visit.payments is not None:
+        facts["payments"] = visit.payments
     log.info("request", **facts)

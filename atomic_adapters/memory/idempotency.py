@@ -1,8 +1,10 @@
 """Idempotency keys in memory."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from uuid import UUID
 
 from atomic_adapters.memory.table import IdempotencyRow, Session, Tables
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageUnavailable
@@ -21,6 +23,11 @@ class MemoryIdempotencyKeys:
         # Nothing to write yet: until this unit of work ends, nobody else can claim the key.
         row = live_row(tables, request)
         return row.record.replay_for(request) if row else None
+
+    def kept(self, merchant_id: UUID, keys: Sequence[str]) -> Mapping[str, IdempotencyRecord]:
+        tables = self.session.tables
+        rows = {key: tables.idempotency.rows.get((merchant_id, key)) for key in keys}
+        return {key: row.record for key, row in rows.items() if row}
 
     def complete(self, request: IdempotentRequest, response: StoredResponse) -> None:
         keep(self.session.tables, request, response)

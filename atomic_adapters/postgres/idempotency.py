@@ -1,9 +1,10 @@
 """Idempotency keys in PostgreSQL."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+from uuid import UUID
 
 from psycopg import errors
 
@@ -28,12 +29,11 @@ class PostgresIdempotencyKeys:
         if row is None:
             # It expired and was purged between the two statements.
             raise IdempotencyKeyInUse
-        method, path, fingerprint, status, body, location, created_at = row
-        if status is None:
-            raise StorageRefused("an idempotency key was committed without its answer")
-        response = StoredResponse(status, body, location)
-        record = IdempotencyRecord(method, path, fingerprint, response, created_at)
-        return record.replay_for(request)
+        return _record(row).replay_for(request)
+
+    def kept(self, merchant_id: UUID, keys: Sequence[str]) -> Mapping[str, IdempotencyRecord]:
+        rows = self.session.rows(_SQL["kept_answers"], merchant_id=merchant_id, keys=list(keys))
+        return {key: _record(row) for key, *row in rows}
 
     def complete(self, request: IdempotentRequest, response: StoredResponse) -> None:
         kept = self.session.execute(
@@ -73,3 +73,11 @@ def waiting_for_keys() -> Iterator[None]:
         if isinstance(busy.__cause__, errors.LockNotAvailable):
             raise IdempotencyKeyInUse from busy
         raise
+
+
+def _record(row: Sequence[Any]) -> IdempotencyRecord:
+    method, path, fingerprint, status, body, location, created_at = row
+    if status is None:
+        raise StorageRefused("an idempotency key was committed without its answer")
+    response = StoredResponse(status, body, location)
+    return IdempotencyRecord(method, path, fingerprint, response, created_at)

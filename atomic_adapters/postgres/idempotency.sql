@@ -17,6 +17,13 @@ SELECT method, path, fingerprint, response_status, response_body, response_locat
  WHERE merchant_id = %(merchant_id)s
    AND key = %(key)s
 
+-- name: kept_answers
+SELECT key, method, path, fingerprint, response_status, response_body, response_location,
+       created_at
+  FROM idempotency_keys
+ WHERE merchant_id = %(merchant_id)s
+   AND key = ANY(%(keys)b)
+
 -- name: keep_answer
 UPDATE idempotency_keys
    SET response_status = %(status)s, response_body = %(body)s, response_location = %(location)s

@@ -60,8 +60,8 @@ class PostgresPayments:
                 methods=texts(record.method for record in records),
                 paths=texts(record.path for record in records),
                 fingerprints=byteas(record.fingerprint for record in records),
-                keep_for=intervals(record.keep_for for record in records),
-                statuses=smallints(record.status for record in records),
+                keeps_for=intervals(record.keep_for for record in records),
+                response_statuses=smallints(record.status for record in records),
                 bodies=byteas(record.body for record in records),
                 locations=texts(record.location for record in records),
             )

@@ -13,8 +13,8 @@ WITH patience AS MATERIALIZED (
                        %(amounts)b::bigint[], %(currencies)b::text[], %(sources)b::text[],
                        %(descriptions)b::text[], %(webhook_urls)b::text[],
                        %(order_keys)b::text[], %(keys)b::text[], %(methods)b::text[],
-                       %(paths)b::text[], %(fingerprints)b::bytea[], %(keep_for)b::interval[],
-                       %(statuses)b::smallint[], %(bodies)b::bytea[], %(locations)b::text[])
+                       %(paths)b::text[], %(fingerprints)b::bytea[], %(keeps_for)b::interval[],
+                       %(response_statuses)b::smallint[], %(bodies)b::bytea[], %(locations)b::text[])
            AS asked (id, key_id, merchant_id, amount, currency, source, description, webhook_url,
                      order_key, key, method, path, fingerprint, keep_for, status, body, location)
      CROSS JOIN LATERAL (SELECT accounts.id

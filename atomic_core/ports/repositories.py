@@ -9,7 +9,7 @@ from typing import Protocol
 from uuid import UUID
 
 from atomic_core.domain.audit import LedgerReport
-from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
+from atomic_core.domain.idempotency import IdempotencyRecord, IdempotentRequest, StoredResponse
 from atomic_core.domain.ledger import Account, Posted
 from atomic_core.domain.merchants import ApiKey, Merchant
 from atomic_core.domain.payments import (
@@ -144,6 +144,10 @@ class IdempotencyKeys(Protocol):
         key is new again. Raises IdempotencyKeyReused if the key belongs to another request,
         IdempotencyKeyInUse if waiting took too long.
         """
+        ...
+
+    def kept(self, merchant_id: UUID, keys: Sequence[str]) -> Mapping[str, IdempotencyRecord]:
+        """The records of those keys that are taken, by key. Locks and takes none."""
         ...
 
     def complete(self, request: IdempotentRequest, response: StoredResponse) -> None:

@@ -58,15 +58,20 @@ class AcceptPayment(Command[NewPayment, Payment]):
         acceptance = Acceptance(self.ids.new_id(), order)
         accepted = _accept_one(work, acceptance)
         if accepted is None:
-            merchant_id, currency = order.merchant_id, order.money.currency
-            # Under the merchant's lock, so that two first payments open one account.
-            work.merchants.lock(merchant_id)
-            if work.accounts.credited(merchant_id, currency) is None:
-                work.accounts.open(self.ids.new_id(), merchant_id, currency, currency)
+            self.ensure_account(work, order.merchant_id, order.money.currency)
             accepted = _accept_one(work, acceptance)
         if accepted is None:
             raise StorageRefused("a payment was not accepted although its account is there")
         return acceptance.recorded(accepted)
+
+    def ensure_account(self, work: UnitOfWork, merchant_id: UUID, currency: str) -> None:
+        """Open the merchant's first account in the currency unless there is one."""
+        if work.accounts.credited(merchant_id, currency) is not None:
+            return
+        # Under the merchant's lock, so that two first payments open one account.
+        work.merchants.lock(merchant_id)
+        if work.accounts.credited(merchant_id, currency) is None:
+            work.accounts.open(self.ids.new_id(), merchant_id, currency, currency)
 
     def afterwards(self) -> None:
         self.queue.ring(Job.SETTLE)

@@ -3,6 +3,7 @@
 import json
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import fakeredis
@@ -15,6 +16,7 @@ from atomic_adapters.redis_rate_limiter import RedisRateLimiter
 from atomic_adapters.rq_job_queue import RqJobQueue, bell_queue
 from atomic_adapters.system import SystemClock
 from atomic_core.ports.outside import Job, JobQueue, RateLimit, RateLimiter, RateState
+from support import at_once
 
 ALICE = RateLimit("payments", 3, 60, "alice")
 BOB = RateLimit("payments", 3, 60, "bob")
@@ -51,6 +53,35 @@ def test_subjects_and_names_are_counted_apart(limiter: RateLimiter) -> None:
         spend(limiter, ALICE)
     assert not spend(limiter, BOB).exceeded
     assert not spend(limiter, RateLimit("accounts", 3, 60, "alice")).exceeded
+
+
+def test_a_request_counts_as_its_cost(limiter: RateLimiter) -> None:
+    two = replace(ALICE, cost=2)
+    states = [spend(limiter, two), spend(limiter, two), spend(limiter, ALICE)]
+    assert [state.remaining for state in states] == [1, 0, 0]
+    assert [state.exceeded for state in states] == [False, True, True]
+
+
+def test_those_counted_at_once_are_each_told_their_own(limiter: RateLimiter) -> None:
+    many = RateLimit("payments", 100, 60, "many")
+    asked = [[GLOBAL, ALICE], [many], [GLOBAL], [BOB, many]] * 10
+    told = at_once([lambda limits=limits: limiter.count(limits) for limits in asked])
+    for limits, states in zip(asked, told, strict=True):
+        counted = [state.limit for state in states]
+        assert counted == limits[: len(counted)]
+        assert len(counted) == len(limits) or states[-1].exceeded
+        assert not any(state.exceeded for state in states[:-1])
+    for limit in (GLOBAL, ALICE, BOB):
+        passed = [
+            state
+            for states in told
+            for state in states
+            if state.limit == limit and not state.exceeded
+        ]
+        assert len(passed) <= limit.quota
+    assert spend(limiter, many).remaining == 100 - 1 - 10 - sum(
+        len(states) == 2 and states[1].limit == many for states in told
+    )
 
 
 def test_all_limits_of_a_request_are_counted_in_order(limiter: RateLimiter) -> None:

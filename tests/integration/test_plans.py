@@ -12,8 +12,10 @@ from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.statements import statements
 from atomic_adapters.settings import Settings
+from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.ledger import world_account_id
-from support import add_merchant, application_over, numbered, order
+from atomic_core.use_cases.batches import BatchItem, PaymentBatch
+from support import add_merchant, application_over, numbered, order, request_for
 
 ROWS = 2_000_000
 
@@ -76,35 +78,53 @@ SMALL = {"accounts", "merchants", "api_keys"}
 ONE = UUID(int=1)
 PARAMETERS: dict[str, object] = {
     "account_ids": [ONE] * 1000,
+    "amounts": [1] * 1000,
     "attempts": [1] * 1000,
     "balances": [1] * 1000,
+    "bodies": [b""] * 1000,
     "body": b"",
+    "currencies": ["USD"] * 1000,
     "currency": "USD",
+    "descriptions": [""] * 1000,
     "failure_reasons": [None] * 1000,
     "faults": [0] * 1000,
     "fingerprint": bytes(32),
+    "fingerprints": [bytes(32)] * 1000,
     "hash": bytes(32),
     "heads": [bytes(32)] * 1000,
     "id": ONE,
     "ids": [ONE] * 1000,
     "keep_for": "1 day",
+    "keeps_for": ["1 day"] * 1000,
     "key": "k",
+    "key_ids": [ONE] * 1000,
+    "keys": ["k"] * 1000,
     "lease": "5 s",
     "limit": 1000,
     "location": None,
+    "locations": ["/"] * 1000,
     "merchant_id": ONE,
+    "merchant_ids": [ONE] * 1000,
     "method": "POST",
+    "methods": ["POST"] * 1000,
+    "order_keys": ["k"] * 1000,
     "overdue_by": "0 s",
     "path": "/",
+    "paths": ["/"] * 1000,
+    "patience": None,
+    "response_statuses": [202] * 1000,
     "retries_after": [None] * 1000,
     "sequences": [1] * 1000,
+    "sources": ["tok_visa"] * 1000,
     "status": 202,
     "statuses": ["SUCCESS"] * 1000,
+    "webhook_urls": [None] * 1000,
 }
 HOT = [
     "idempotency.claim_key",
     "idempotency.keep_answer",
     "idempotency.kept_answer",
+    "idempotency.kept_answers",
     "idempotency.purge_keys",
     "ledger.credited_account",
     "ledger.get_account",
@@ -113,11 +133,13 @@ HOT = [
     "ledger.update_accounts",
     "merchants.active_key",
     "merchants.get_merchant",
+    "merchants.is_active",
     "merchants.keys_of_merchant",
     "merchants.lock_merchant",
     "merchants.revoke_key",
+    "payments.accept_payments",
     "payments.claim_payments",
-    "payments.get_payment",
+    "payments.find_payments",
     "payments.hold_claims",
     "payments.settle_payments",
 ]
@@ -162,21 +184,34 @@ def test_a_claim_writes_no_index(full_database: str) -> None:
         connection.rollback()
 
 
+def rendered(*_arguments: object) -> StoredResponse:
+    return StoredResponse(202, b"")
+
+
 def test_a_life_of_payments_scans_no_large_table(
     full_database: str, settings_for: Callable[..., Settings]
 ) -> None:
     """What EXPLAIN does not show: triggers, foreign keys, plans that were cached long ago."""
     store = PostgresStore(Connections(settings_for(full_database)))
     try:
-        application = application_over(store.begin)
+        application = application_over(store.begin, desk=store)
         merchant_id = add_merchant(store.begin)
         payment = application.accept_payment(order(merchant_id))
         # The first settling sees a small batch, and its plans stay for the large ones.
         assert application.settle_payments() == 5_001
         for number in range(100):
             application.accept_payment(order(merchant_id, number + 1))
+        caller = application.issue_key(merchant_id, "till").key.caller
+        for number in range(20):
+            asked = request_for(merchant_id, f"key {number}")
+            application.create_payment(caller, order(merchant_id), asked, rendered)
+            application.get_payment.for_caller(caller, payment.id)
+        items = [
+            BatchItem(order(merchant_id), request_for(merchant_id, f"key {number}"))
+            for number in range(500)
+        ]
+        application.accept_batch(PaymentBatch(merchant_id, items, rendered))
         application.settle_payments()
-        application.get_payment(merchant_id, payment.id)
         application.purge_idempotency_keys()
     finally:
         store.close()

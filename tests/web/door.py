@@ -15,6 +15,7 @@ from atomic_core.application import Application
 from atomic_web.app import create_app
 
 PAYMENTS = "/api/v1/payments"
+BATCH = "/api/v1/payments/batch"
 ACCOUNTS = "/api/v1/accounts"
 
 ORDER = {"amount": 1234, "currency": "USD", "source": "tok_visa"}
@@ -45,6 +46,9 @@ class Caller:
     def pay(self, key: str | None = None, **changes: object) -> TestResponse:
         headers = {} if key is None else {"Idempotency_Key": key}
         return self.post(PAYMENTS, ORDER | changes, **headers)
+
+    def pay_all(self, *orders: object, **headers: str) -> TestResponse:
+        return self.post(BATCH, {"payments": orders}, **headers)
 
 
 @dataclass

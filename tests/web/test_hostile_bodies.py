@@ -4,7 +4,7 @@ import io
 import json
 
 import pytest
-from web.door import ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
+from web.door import ACCOUNTS, BATCH, ORDER, PAYMENTS, Caller, Web, error_code
 
 
 def with_raw(name: str, raw: str) -> bytes:
@@ -244,9 +244,17 @@ def in_chunks(merchant: Caller, body: bytes):
 
 
 def assert_refused(web: Web, merchant: Caller, body: bytes, status: int) -> str:
-    """Refused on both endpoints that take a body, with a key in hand that stays unused."""
-    for path in (PAYMENTS, ACCOUNTS):
-        response = merchant.post(path, body, Idempotency_Key="hostile")
+    """Refused wherever a body is taken, and as one payment of a batch beside a good one, with a
+    key in hand that stays unused."""
+    asked = [(PAYMENTS, body), (ACCOUNTS, body)]
+    if status == 400:
+        asked.append((BATCH, body))
+    # To the payments of a batch, a key is no unknown member.
+    if status == 400 and b'"idempotencyKey"' not in body:
+        asked.append((BATCH, b'{"payments":[' + GOOD + b"," + body + b"]}"))
+    code = ""
+    for path, sent in asked:
+        response = merchant.post(path, sent, Idempotency_Key="hostile")
         assert response.status_code == status, response.data
         code = error_code(response)
         assert web.effects == (0, 0, 0)

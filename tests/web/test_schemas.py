@@ -19,7 +19,7 @@ from atomic_core.domain.payments import Payment, Status
 from atomic_web.context import AT_HAND, Door, Visit
 from atomic_web.schemas.accounts import AccountSchema, NewAccountSchema
 from atomic_web.schemas.fields import RequestSchema, ResponseSchema
-from atomic_web.schemas.payments import NewPaymentSchema, PaymentSchema
+from atomic_web.schemas.payments import NewPaymentSchema, PaymentSchema, _as_most_are
 
 MOMENT = datetime(2026, 11, 22, 15, 30, 13, 153_999, tzinfo=UTC)
 PAYMENT = Payment(
@@ -117,3 +117,28 @@ def read_alike(schema: RequestSchema, content: dict[str, Any]) -> bool:
         schema.read(content)
     assert refused.value.details == messages
     return False
+
+
+USUAL = {
+    "amount": [*WRONG, 2**53 - 1, 2**53, 1 << 70],
+    "currency": ["USD", "EUR", "USD\n", "XXX", LEFT_OUT, None, 5, ["USD"]],
+    "source": ["tok_a", "tok_a\n", "tok_", "tok_" + "a" * 61, LEFT_OUT, None, 5],
+    "description": ["x", "", "x" * 500, "x" * 501, LEFT_OUT, None, 5],
+    "merchantId": [LEFT_OUT, "x"],
+}
+
+
+def test_the_short_way_through_validation_agrees_with_the_fields() -> None:
+    at_hand = AT_HAND.set(Visit(Door(in_memory(), settings()), "r-1"))
+    taken = 0
+    try:
+        for values in product(*USUAL.values()):
+            told = zip(USUAL, values, strict=True)
+            content = {key: value for key, value in told if value is not LEFT_OUT}
+            short = _as_most_are(content)
+            if short is not None:
+                assert short == NewPaymentSchema().load(content)
+                taken += 1
+    finally:
+        AT_HAND.reset(at_hand)
+    assert taken == 12, "two amounts, two currencies, three descriptions"

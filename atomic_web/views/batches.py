@@ -1,0 +1,99 @@
+"""POST /payments/batch: each payment as if it had been posted alone, all in one commit."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+from flask import Blueprint, Response
+
+from atomic_core.domain.errors import ValidationFailed
+from atomic_core.domain.idempotency import StoredResponse
+from atomic_core.use_cases.batches import BatchItem, PaymentBatch
+from atomic_core.use_cases.idempotency import Answer
+from atomic_web.auth import authenticated
+from atomic_web.body import read_object
+from atomic_web.context import visit
+from atomic_web.idempotency import is_key, perform, read_key, request_for
+from atomic_web.ids import refuse_query
+from atomic_web.orders import PATH, accepted, read_order
+from atomic_web.rate_limit import count_against
+from atomic_web.responses import envelope
+from atomic_web.schemas.fields import MAX_FAULTS
+
+MAX_ITEMS: Final = 1_000
+"""One commit's worth: its locks are held, and its callers wait, for about a tenth of a second."""
+
+KEY: Final = "idempotencyKey"
+
+views = Blueprint("batches", __name__, url_prefix="/payments/batch")
+
+
+@views.post("")
+@authenticated()
+def create() -> Response:
+    """Take all payments or none; 202."""
+    at_hand = visit()
+    content = read_object(at_hand.door.settings.batch_body_limit)
+    refuse_query()
+    listed = _listed(content)
+    # Now that it is known how many they are, and before any is looked at.
+    count_against("payments", len(listed))
+    key = read_key()
+    batch = PaymentBatch(at_hand.merchant_id, _read_items(listed), accepted)
+    response = perform(key, at_hand.door.application.accept_batch, batch, _answered, content)
+    at_hand.payments = len(listed)
+    return response
+
+
+def _listed(content: dict[str, Any]) -> list[Any]:
+    unknown = {name: ["Unknown field."] for name in sorted(content.keys() - {"payments"})}
+    if unknown:
+        raise ValidationFailed(details=dict(list(unknown.items())[:MAX_FAULTS]))
+    listed = content.get("payments")
+    if not isinstance(listed, list) or not 1 <= len(listed) <= MAX_ITEMS:
+        raise ValidationFailed(details={"payments": [f"Must be a list of 1 to {MAX_ITEMS}."]})
+    return listed
+
+
+def _read_items(listed: Sequence[Any]) -> Sequence[BatchItem]:
+    """Raises ValidationFailed with the faults of all items, by their place; Forbidden."""
+    items: list[BatchItem] = []
+    faults: dict[str, Sequence[str]] = {}
+    places: dict[str, int] = {}
+    for place, content in enumerate(listed):
+        try:
+            item = _read_item(content)
+        except ValidationFailed as failed:
+            told = failed.details or {"": [failed.message]}
+            faults |= {f"payments.{place}.{name}".rstrip("."): why for name, why in told.items()}
+            if len(faults) >= MAX_FAULTS:
+                break
+            continue
+        items.append(item)
+        if item.request:
+            first = places.setdefault(item.request.key, place)
+            if first != place:
+                faults[f"payments.{place}.{KEY}"] = [f"Is that of payments.{first} too."]
+    if faults:
+        raise ValidationFailed(details=dict(list(faults.items())[:MAX_FAULTS]))
+    return items
+
+
+def _read_item(content: Any) -> BatchItem:
+    if not isinstance(content, dict):
+        raise ValidationFailed("Must be a JSON object.")
+    if KEY not in content:
+        return BatchItem(read_order(content, None))
+    key = content[KEY]
+    if not isinstance(key, str) or not is_key(key):
+        raise ValidationFailed(details={KEY: ["Must be 1 to 255 visible ASCII characters."]})
+    # The key is no part of what is asked: the same content posted alone, with the key in its
+    # header, is the same request.
+    alone = {name: value for name, value in content.items() if name != KEY}
+    return BatchItem(read_order(alone, key), request_for("POST", PATH, key, alone))
+
+
+def _answered(answers: Sequence[Answer]) -> StoredResponse:
+    payments = [orjson.loads(answer.response.body)["data"] for answer in answers]
+    replayed = [place for place, answer in enumerate(answers) if answer.replayed]
+    return StoredResponse(202, envelope({"payments": payments, "replayed": replayed}))

@@ -1,0 +1,120 @@
+"""Driving HTTP with wrk. An error among the answers is an error of the figure."""
+
+import json
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.measured import BenchError
+
+HOW_TO_INSTALL: Final = (
+    "wrk drives the load and is not installed. Debian, Ubuntu: apt install wrk; "
+    "macOS: brew install wrk; source: https://github.com/wg/wrk"
+)
+
+THREADS: Final = 1
+"""One thread of wrk sends more than two cores can answer; more would only take those cores."""
+
+SCRIPT: Final = Path(__file__).with_name("wrk.lua")
+
+PATIENCE_SECONDS: Final = 10
+"""Before an answer counts as lost; wrk's own two would be met by a batch on a slow disk."""
+
+GRACE_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    method: str
+    path: str
+    key: str
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a stretch of load came to."""
+
+    requests: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+
+    @property
+    def rate(self) -> float:
+        return self.requests / self.seconds
+
+
+def is_installed() -> bool:
+    return shutil.which("wrk") is not None
+
+
+def drive(
+    base_url: str,
+    requests: Sequence[Request],
+    connections: int,
+    seconds: int,
+    meanwhile: Callable[[], object] = lambda: None,
+    every: float = 0.5,
+) -> Load:
+    """Send the requests in turn over so many connections; every `every` seconds call
+    `meanwhile`. Raises BenchError unless every answer was a 2xx."""
+    with _written(requests) as file:
+        command = ["wrk", f"-t{THREADS}", f"-c{connections}", f"-d{seconds}s"]
+        command += ["--timeout", f"{PATIENCE_SECONDS}s", "-s", str(SCRIPT), base_url]
+        command += ["--", str(file), secrets.token_hex(6)]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        try:
+            told = _listen(process, meanwhile, every, seconds + GRACE_SECONDS)
+        finally:
+            process.kill()
+            process.wait()
+    return load_of(told)
+
+
+def load_of(told: str) -> Load:
+    """What wrk.lua said. Raises BenchError if any answer was missing or not a 2xx."""
+    lines = [line for line in told.splitlines() if line.startswith('{"requests"')]
+    if not lines:
+        raise BenchError(f"wrk said: {told.strip()}")
+    found = json.loads(lines[-1])
+    faults = [f"{found[kind]} {kind}" for kind in ("refused", "broken", "timeouts") if found[kind]]
+    if faults or not found["requests"]:
+        raise BenchError(f"of {found['requests']} requests: {', '.join(faults) or 'none'}")
+    return Load(
+        found["requests"],
+        found["microseconds"] / 1e6,
+        found["p50_us"] / 1e3,
+        found["p99_us"] / 1e3,
+    )
+
+
+def _listen(
+    process: subprocess.Popen[str], meanwhile: Callable[[], object], every: float, within: float
+) -> str:
+    spent = 0.0
+    while True:
+        try:
+            return process.communicate(timeout=every)[0]
+        except subprocess.TimeoutExpired as late:
+            spent += every
+            if spent > within:
+                raise BenchError(f"wrk did not end within {within:.0f} s") from late
+            meanwhile()
+
+
+@contextmanager
+def _written(requests: Sequence[Request]) -> Iterator[Path]:
+    with tempfile.NamedTemporaryFile("w", prefix="atomic-bench-", suffix=".tsv") as file:
+        for each in requests:
+            file.write(f"{each.method}\t{each.path}\t{each.key}\t{each.body}\n")
+        file.flush()
+        yield Path(file.name)

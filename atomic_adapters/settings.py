@@ -46,7 +46,10 @@ class Settings:
     """Bytes."""
     idempotency_retention: timedelta
     web_workers: int
-    web_threads: int
+    web_connections: int
+    """Per process at most."""
+    request_timeout: timedelta
+    """For a request to arrive, and for its answer to be taken."""
     shutdown_grace: timedelta
     metrics_port: int | None
     settle_batch: int
@@ -92,7 +95,7 @@ class Settings:
             log_json=read.choice("LOG_FORMAT", ("json", "text") if production else ("text", "json"))
             == "json",
             database_url=read.database_url(),
-            # One connection per thread: more would wait for PostgreSQL's cores anyway.
+            # More would wait for PostgreSQL's cores anyway.
             database_pool=read.integer("DATABASE_POOL", 8, 1, 1_000),
             # Below every job's and every client's time-out, or a statement whose caller has
             # given up runs on.
@@ -119,11 +122,13 @@ class Settings:
                 "IDEMPOTENCY_RETENTION_SECONDS", 86_400, 1, 31_536_000
             ),
             web_workers=read.integer("WEB_WORKERS", 2, 1, 256),
-            web_threads=read.integer("WEB_THREADS", 8, 1, 256),
+            # Each may hold a body: at the default limit, 64 MB in all at worst.
+            web_connections=read.integer("WEB_CONNECTIONS", 1_000, 1, 100_000),
+            request_timeout=read.seconds("REQUEST_TIMEOUT_SECONDS", 15, 0.1, 3_600),
             # Under the ten seconds that container runtimes wait before they kill.
             shutdown_grace=read.seconds("SHUTDOWN_GRACE_SECONDS", 8, 1, 300),
             metrics_port=read.optional_port("METRICS_PORT"),
-            settle_batch=read.integer("SETTLE_BATCH", 1_000, 1, 10_000),
+            settle_batch=read.integer("SETTLE_BATCH", 2_000, 1, 10_000),
             # From the claim to the locks, with the card network's answer in between: the
             # sandbox answers at once. What a killed worker had in hand waits this long.
             settle_lease=read.seconds("SETTLE_LEASE_SECONDS", 2, 0.1, 3_600),

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from atomic_adapters.background_bell import BackgroundBell
+from atomic_adapters.known_keys import RecentKeys
 from atomic_adapters.memory import MemoryStore
 from atomic_adapters.memory.outside import AlwaysUp, MemoryJobQueue, MemoryRateLimiter
 from atomic_adapters.postgres import PostgresStore
@@ -12,6 +14,7 @@ from atomic_adapters.rq_job_queue import RqJobQueue
 from atomic_adapters.sandbox_card_network import SandboxCardNetwork
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIds
+from atomic_adapters.together import SharedDesk
 from atomic_core.application import Application, Ports
 from atomic_core.ports.outside import CardNetwork, Clock
 
@@ -23,10 +26,12 @@ def production(settings: Settings) -> Application:
     redis, breaker = request_redis(settings), Breaker()
     ports = Ports(
         begin=store.begin,
+        desk=SharedDesk(store),
         clock=SystemClock(),
         ids=SystemIds(),
         hasher=Sha256Hasher(),
-        queue=RqJobQueue(redis, breaker),
+        known_keys=RecentKeys(),
+        queue=BackgroundBell(RqJobQueue(redis, breaker)),
         rate_limiter=RedisRateLimiter(redis, breaker),
         network=SandboxCardNetwork(),
         dependencies=[store, RedisDependency(redis)],
@@ -45,11 +50,14 @@ def in_memory(
     Nothing settles by itself: call `application.settle_payments()`.
     """
     clock = clock or SystemClock()
+    store = MemoryStore(clock)
     ports = Ports(
-        begin=MemoryStore(clock).begin,
+        begin=store.begin,
+        desk=store,
         clock=clock,
         ids=SystemIds(),
         hasher=Sha256Hasher(),
+        known_keys=RecentKeys(),
         queue=MemoryJobQueue(),
         rate_limiter=MemoryRateLimiter(clock),
         network=network or SandboxCardNetwork(),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from atomic_core.ports.desk import Desk
 from atomic_core.ports.outside import (
     CardNetwork,
     Clock,
@@ -11,6 +12,7 @@ from atomic_core.ports.outside import (
     IdGenerator,
     JobQueue,
     KeyHasher,
+    KnownKeys,
     RateLimiter,
 )
 from atomic_core.ports.unit_of_work import Begin
@@ -20,20 +22,29 @@ from atomic_core.use_cases.merchants import (
     AddMerchant,
     AdoptKey,
     Authenticate,
+    Confirm,
     IssueKey,
     ListKeys,
+    Recognize,
     RevokeKey,
 )
-from atomic_core.use_cases.payments import AcceptPayment, GetPayment, SettlePayments
+from atomic_core.use_cases.payments import (
+    AcceptPayment,
+    CreatePayment,
+    GetPayment,
+    SettlePayments,
+)
 from atomic_core.use_cases.upkeep import CheckHealth, PurgeIdempotencyKeys
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
     begin: Begin
+    desk: Desk
     clock: Clock
     ids: IdGenerator
     hasher: KeyHasher
+    known_keys: KnownKeys
     queue: JobQueue
     rate_limiter: RateLimiter
     network: CardNetwork
@@ -43,6 +54,7 @@ class Ports:
 @dataclass(frozen=True, slots=True)
 class Application:
     accept_payment: AcceptPayment
+    create_payment: CreatePayment
     get_payment: GetPayment
     settle_payments: SettlePayments
     open_account: OpenAccount
@@ -56,6 +68,8 @@ class Application:
     list_keys: ListKeys
     revoke_key: RevokeKey
     authenticate: Authenticate
+    recognize: Recognize
+    confirm: Confirm
     purge_idempotency_keys: PurgeIdempotencyKeys
     check_health: CheckHealth
     clock: Clock
@@ -66,21 +80,27 @@ class Application:
     def over(cls, ports: Ports, batch_size: int, lease: timedelta) -> "Application":
         """Build every use case over these ports; `batch_size` and `lease` are the settler's."""
         begin, ids = ports.begin, ports.ids
+        accept_payment = AcceptPayment(begin, ids, ports.queue)
+        perform_once, confirm = PerformOnce(begin), Confirm(begin)
+        authenticate = Authenticate(begin, ports.hasher)
         return cls(
-            accept_payment=AcceptPayment(begin, ids, ports.queue),
-            get_payment=GetPayment(begin),
+            accept_payment=accept_payment,
+            create_payment=CreatePayment(ports.desk, accept_payment, perform_once, confirm),
+            get_payment=GetPayment(ports.desk, confirm),
             settle_payments=SettlePayments(begin, ports.network, ids, batch_size, lease),
             open_account=OpenAccount(begin, ids),
             open_worlds=OpenWorlds(begin),
             get_account=GetAccount(begin),
             verify_ledger=VerifyLedger(begin),
-            perform_once=PerformOnce(begin),
+            perform_once=perform_once,
             add_merchant=AddMerchant(begin, ids),
             issue_key=IssueKey(begin, ids, ports.hasher),
             adopt_key=AdoptKey(begin, ids),
             list_keys=ListKeys(begin),
             revoke_key=RevokeKey(begin),
-            authenticate=Authenticate(begin, ports.hasher),
+            authenticate=authenticate,
+            recognize=Recognize(authenticate, ports.known_keys),
+            confirm=confirm,
             purge_idempotency_keys=PurgeIdempotencyKeys(begin),
             check_health=CheckHealth(ports.dependencies),
             clock=ports.clock,

@@ -3,13 +3,15 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
 from flask import current_app, request
+from werkzeug.exceptions import HTTPException
 
-from atomic_core.domain.errors import Unauthorized
-from atomic_core.domain.merchants import ApiKey
-from atomic_web.context import door
+from atomic_core.domain.errors import AtomicError, StorageUnavailable, Unauthorized
+from atomic_core.domain.merchants import Caller
+from atomic_web.context import door, visit
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,6 +26,9 @@ class Access:
     """Whether the global limit per client address counts it."""
     limit: str | None = None
     """The name of a further limit, counted per merchant (see Settings.rate_limits)."""
+    confirms: bool = False
+    """Whether the route's use case makes sure itself that the key is still active, in the
+    transaction that does the work. Until then the caller may be known from memory only."""
 
 
 UNMATCHED: Final = Access(authenticated=False)
@@ -42,9 +47,19 @@ def public(*, limited: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]
     return _declare(Access(authenticated=False, limited=limited))
 
 
-def authenticated(limit: str | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Declare a route that asks for an API key, with a limit of its own if one is named."""
-    return _declare(Access(authenticated=True, limit=limit))
+def authenticated(
+    limit: str | None = None, *, confirms: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Declare a route that asks for an API key, with a limit of its own if one is named.
+
+    With `confirms` its view must act through a use case that confirms the caller. Should it
+    refuse a request before that, the caller is confirmed here: whoever shows a revoked key is
+    told so, and nothing else.
+    """
+    declare = _declare(Access(authenticated=True, limit=limit, confirms=confirms))
+    if not confirms:
+        return declare
+    return lambda view: declare(_confirming(view))
 
 
 def access_of(view: Callable[..., Any]) -> Access | None:
@@ -62,13 +77,31 @@ def access_of_request() -> Access:
     return access
 
 
-def authenticate() -> ApiKey:
-    """Raises Unauthorized, in the same words whatever is wrong."""
+def authenticate(access: Access) -> Caller:
+    """Whose key was shown. Raises Unauthorized, in the same words whatever is wrong."""
     header = request.headers.get("Authorization", "")
     match = _BEARER.fullmatch(header) if len(header) <= _MAX_HEADER else None
     if match is None:
         raise Unauthorized
-    return door().application.authenticate(match[1])
+    application = door().application
+    caller = application.recognize(match[1])
+    if not access.confirms:
+        application.confirm(caller)
+    return caller
+
+
+def _confirming(view: Callable[P, R]) -> Callable[P, R]:
+    @wraps(view)
+    def confirmed(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return view(*args, **kwargs)
+        except StorageUnavailable:
+            raise
+        except (AtomicError, HTTPException):
+            door().application.confirm(visit().known_caller)
+            raise
+
+    return confirmed
 
 
 def _declare(access: Access) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -1,15 +1,21 @@
 """THE table from error code to HTTP status, and how every refusal leaves the door."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Final
 
+import orjson
 import structlog
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from atomic_core.domain.errors import AtomicError, NotFound
+from atomic_core.domain.moments import rfc3339
 from atomic_web.context import visit
-from atomic_web.responses import error_envelope, json_response
+from atomic_web.request_id import REQUEST_ID, request_id_of
+from atomic_web.responses import JSON, error_envelope, json_response
+from atomic_web.security import HEADERS
 
 STATUS: Final[Mapping[str, int]] = {
     "malformed_request": 400,
@@ -18,6 +24,7 @@ STATUS: Final[Mapping[str, int]] = {
     "forbidden": 403,
     "not_found": 404,
     "method_not_allowed": 405,
+    "request_timeout": 408,
     "conflict": 409,
     "idempotency_key_in_use": 409,
     "payload_too_large": 413,
@@ -49,6 +56,13 @@ class UnknownMethod(AtomicError):
     """This address does not answer to that method."""
 
     code = "method_not_allowed"
+
+
+class RequestTimeout(AtomicError):
+    """The request did not arrive in time."""
+
+    code = "request_timeout"
+    retryable = True
 
 
 class PayloadTooLarge(AtomicError):
@@ -87,6 +101,28 @@ _FROM_WERKZEUG: Final[Mapping[int, type[AtomicError]]] = {
     413: PayloadTooLarge,
     415: UnsupportedMediaType,
 }
+
+
+def refusal_of_nobody(error: AtomicError) -> bytes:
+    """A complete HTTP message, to whom is refused before there is a request to visit with."""
+    status = HTTPStatus(STATUS[error.code])
+    request_id = request_id_of({})
+    body = orjson.dumps(
+        {
+            "success": False,
+            "error": {"code": error.code, "message": error.message},
+            "meta": {"timestamp": rfc3339(datetime.now(UTC)), "requestId": request_id},
+        }
+    )
+    headers = [
+        ("Connection", "close"),
+        ("Content-Type", JSON),
+        ("Content-Length", str(len(body))),
+        (REQUEST_ID, request_id),
+        *HEADERS,
+    ]
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    return f"HTTP/1.1 {status} {status.phrase}\r\n{head}\r\n".encode("ascii") + body
 
 
 def register_errors(app: Flask) -> None:

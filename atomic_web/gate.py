@@ -21,7 +21,7 @@ def pass_gate() -> None:
     refusal: AtomicError | None = None
     if access.authenticated:
         try:
-            visit().caller = caller = authenticate()
+            visit().caller = caller = authenticate(access)
             structlog.contextvars.bind_contextvars(merchant_id=str(caller.merchant_id))
         except AtomicError as error:
             refusal = error

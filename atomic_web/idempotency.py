@@ -10,7 +10,7 @@ from flask import Response, request
 
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
-from atomic_core.use_cases.idempotency import Command
+from atomic_core.use_cases.idempotency import Answer, Command
 from atomic_web.context import door, visit
 from atomic_web.responses import stored_response
 
@@ -47,6 +47,21 @@ def fingerprint(method: str, path: str, content: dict[str, Any]) -> bytes:
     return hashlib.sha256(f"{method} {path}\n{canonical}".encode()).digest()
 
 
+def wanted(key: str | None, content: dict[str, Any]) -> IdempotentRequest | None:
+    """The request at hand as one to be done once, if it carries a key. `content` is the body as
+    it was sent."""
+    if key is None:
+        return None
+    return IdempotentRequest(
+        merchant_id=visit().merchant_id,
+        key=key,
+        method=request.method,
+        path=request.path,
+        fingerprint=fingerprint(request.method, request.path, content),
+        keep_for=door().settings.idempotency_retention,
+    )
+
+
 def perform(
     key: str | None,
     command: Command[Order, Result],
@@ -55,18 +70,13 @@ def perform(
     content: dict[str, Any],
 ) -> Response:
     """Do the command, once per key if there is one. `content` is the body as it was sent."""
-    if key is None:
+    asked = wanted(key, content)
+    if asked is None:
         return stored_response(render(command(order)))
-    application, settings = door().application, door().settings
-    wanted = IdempotentRequest(
-        merchant_id=visit().merchant_id,
-        key=key,
-        method=request.method,
-        path=request.path,
-        fingerprint=fingerprint(request.method, request.path, content),
-        keep_for=settings.idempotency_retention,
-    )
-    answer = application.perform_once(wanted, command, order, render)
+    return told(door().application.perform_once(asked, command, order, render))
+
+
+def told(answer: Answer) -> Response:
     response = stored_response(answer.response)
     if answer.replayed:
         response.headers[REPLAYED] = "true"

@@ -30,5 +30,5 @@ def path_id(text: str) -> UUID:
 def refuse_query() -> None:
     """No endpoint takes query parameters. Raises ValidationFailed if there are any, rather than
     let a caller believe that one had an effect."""
-    if request.args:
+    if request.query_string and request.args:
         raise ValidationFailed(details={"query": ["This endpoint takes no query parameters."]})

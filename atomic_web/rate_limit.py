@@ -5,10 +5,11 @@ import re
 import threading
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import structlog
-from flask import Response, request
+from flask import request
 
 from atomic_core.domain.errors import RateLimited
 from atomic_core.ports.outside import RateLimit, RateLimiterUnavailable, RateState
@@ -28,6 +29,9 @@ NO_ADDRESS: Final = "local"
 UNREADABLE: Final = "unreadable"
 """The subject of callers whom a proxy describes in words of its own: one window for all of them,
 since a new one for each spelling would be none."""
+
+MAX_ADDRESSES: Final = 4_096
+"""Of this many callers it is remembered whom their address stands for."""
 
 # Some proxies add the port, which is another one for each connection.
 _WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
@@ -77,14 +81,14 @@ def count_request(access: Access) -> None:
         raise RateLimited
 
 
-def show_limits(response: Response) -> Response:
-    rates = visit().rates
-    if rates:
-        response.headers["RateLimit-Policy"] = _policies(rates)
-        response.headers["RateLimit"] = _remainders(rates)
-    return response
+def limit_headers(rates: Sequence[RateState]) -> list[tuple[str, str]]:
+    """How the windows stand that this request was counted in."""
+    if not rates:
+        return []
+    return [("RateLimit-Policy", _policies(rates)), ("RateLimit", _remainders(rates))]
 
 
+@lru_cache(maxsize=MAX_ADDRESSES)
 def client_subject(address: str | None) -> str:
     """Whom an address stands for.
 

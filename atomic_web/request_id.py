@@ -1,32 +1,29 @@
 """One id per request, in the answer and in every log line."""
 
+import random
 import re
-from typing import Final
-from uuid import uuid4
-
-import structlog
-from flask import Response, g, request
-
-from atomic_web.context import Visit, visit
+from collections.abc import Mapping
+from typing import Any, Final
 
 REQUEST_ID: Final = "X-Request-Id"
 
 # Visible ASCII can be echoed in a header and written to a log without further thought.
 _ACCEPTABLE: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
-
-def begin_visit() -> None:
-    given = request.headers.get(REQUEST_ID, "")
-    request_id = given if _ACCEPTABLE.fullmatch(given) else str(uuid4())
-    g.visit = Visit(request_id)
-    structlog.contextvars.bind_contextvars(request_id=request_id)
+_VERSION_4: Final = 0x4 << 76
+_VARIANT: Final = 0b10 << 62
+_RANDOM: Final = ~(0xF << 76 | 0b11 << 62)
 
 
-def show_request_id(response: Response) -> Response:
-    response.headers[REQUEST_ID] = visit().request_id
-    return response
+def request_id_of(environ: Mapping[str, Any]) -> str:
+    """The caller's own, if it is fit to be repeated; else a new one."""
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    return given if _ACCEPTABLE.fullmatch(given) else _new()
 
 
-def end_visit(_error: BaseException | None) -> None:
-    # Threads are used again: what was bound here must not colour the next request's lines.
-    structlog.contextvars.clear_contextvars()
+def _new() -> str:
+    """A version 4 UUID. It must be unique, not secret: so from Python's own generator (seeded
+    anew in every forked process), which asks the system for nothing."""
+    bits = random.getrandbits(128) & _RANDOM | _VERSION_4 | _VARIANT
+    digits = f"{bits:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -1,32 +1,25 @@
 """One log line and one observation per request. Never headers, bodies, keys or tokens."""
 
 import time
-from typing import Final
 
 import structlog
-from flask import Response, request
 
 from atomic_web import metrics
-from atomic_web.context import visit
-
-UNMATCHED: Final = "unmatched"
+from atomic_web.context import Visit
 
 log = structlog.get_logger(__name__)
 
 
-def log_request(response: Response) -> Response:
+def log_request(visit: Visit, method: str, route: str, status: int) -> None:
     """request_id and merchant_id are bound already and stand on every line of the visit."""
-    at_hand = visit()
-    seconds = time.perf_counter() - at_hand.started
-    route = request.url_rule.rule if request.url_rule else UNMATCHED
-    metrics.observe(route, request.method, response.status_code, seconds)
+    seconds = time.perf_counter() - visit.started
+    metrics.observe(route, method, status, seconds)
     facts: dict[str, object] = {
-        "method": request.method,
+        "method": method,
         "route": route,
-        "status": response.status_code,
+        "status": status,
         "duration_ms": round(seconds * 1_000, 3),
     }
-    if at_hand.payment_id is not None:
-        facts["payment_id"] = str(at_hand.payment_id)
+    if visit.payment_id is not None:
+        facts["payment_id"] = str(visit.payment_id)
     log.info("request", **facts)
-    return response

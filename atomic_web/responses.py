@@ -1,14 +1,18 @@
 """The envelope around every answer, and the bytes it becomes."""
 
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from flask import Response
+from werkzeug.datastructures import Headers
 
 from atomic_core.domain.errors import Details
 from atomic_core.domain.idempotency import StoredResponse
-from atomic_web.context import door, visit
+from atomic_core.domain.moments import rfc3339
+from atomic_web.context import visit
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 JSON: Final = "application/json"
 
@@ -18,11 +22,12 @@ class JsonResponse(Response):
 
     default_mimetype = JSON
 
-
-def timestamp(moment: datetime) -> str:
-    """RFC 3339 in UTC with exactly milliseconds: `2026-11-22T15:30:13.153Z`."""
-    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
-    return text.removesuffix("+00:00") + "Z"
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
+        """As they stand. Werkzeug would copy them and look for what may need mending; what we
+        make has its length, and its Location is a path in ASCII."""
+        if "Content-Length" in self.headers:
+            return self.headers
+        return super().get_wsgi_headers(environ)
 
 
 def envelope(data: object) -> bytes:
@@ -52,7 +57,8 @@ def stored_response(stored: StoredResponse) -> Response:
 
 
 def _meta() -> dict[str, str]:
+    at_hand = visit()
     return {
-        "timestamp": timestamp(door().application.clock.now()),
-        "requestId": visit().request_id,
+        "timestamp": rfc3339(at_hand.door.application.clock.now()),
+        "requestId": at_hand.request_id,
     }

@@ -1,24 +1,25 @@
 """Headers that tell browsers to do nothing with our answers, and CORS for those who may."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Final
 
-from flask import Flask, Response
+from flask import Flask
 from flask_cors import CORS
 
 from atomic_adapters.settings import Settings
-from atomic_web.context import door
 
-HEADERS: Final[Mapping[str, str]] = {
+Headers = Sequence[tuple[str, str]]
+
+HEADERS: Final[Headers] = (
     # Answers hold money matters: no cache between us and the caller may keep them.
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+)
 HSTS: Final = "max-age=31536000; includeSubDomains"
 """Only in production: a developer's localhost must stay reachable over plain HTTP."""
 
@@ -40,14 +41,14 @@ EXPOSED_RESPONSE_HEADERS: Final = (
 PREFLIGHT_SECONDS: Final = 600
 
 
-def secure(response: Response) -> Response:
-    response.headers.update(HEADERS)
-    settings = door().settings
+def headers_for_all(settings: Settings) -> Headers:
+    """What every answer carries, whatever it is."""
+    headers: list[tuple[str, str]] = [*HEADERS]
     if settings.is_production:
-        response.headers["Strict-Transport-Security"] = HSTS
+        headers.append(("Strict-Transport-Security", HSTS))
     if settings.cors_origins:
-        response.vary.add("Origin")
-    return response
+        headers.append(("Vary", "Origin"))
+    return tuple(headers)
 
 
 def allow_origins(app: Flask, settings: Settings) -> None:
@@ -69,6 +70,6 @@ def allow_origins(app: Flask, settings: Settings) -> None:
         expose_headers=list(EXPOSED_RESPONSE_HEADERS),
         max_age=PREFLIGHT_SECONDS,
         always_send=False,
-        vary_header=False,  # `secure` says Vary on every answer, the refused ones too
+        vary_header=False,  # said above on every answer, the refused ones too
         intercept_exceptions=False,
     )

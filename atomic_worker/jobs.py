@@ -12,7 +12,8 @@ from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError
 from atomic_core.ports.outside import Job
 from atomic_core.use_cases.payments import MAX_BATCHES
-from atomic_worker.batch_log import BatchLog, StoppedBetweenBatches
+from atomic_worker.batch_log import StoppedBetweenBatches
+from atomic_worker.lanes import settle_in_lanes
 
 _log = structlog.get_logger(__name__)
 
@@ -41,9 +42,8 @@ def settle() -> None:
     # First: a payment that arrives from here on rings again, so none is overlooked between
     # the last look and the end of this job.
     application.queue.answered(Job.SETTLE)
-    settler = application.settle_payments
     try:
-        claimed = settler(done=BatchLog("worker", bench.stopping))
+        claimed = settle_in_lanes(application, "worker", bench.stopping)
     except StoppedBetweenBatches:
         # There may be more: for another worker, or for this one when it is back.
         application.queue.ring(Job.SETTLE)
@@ -55,7 +55,7 @@ def settle() -> None:
         # finds them.
         _log.warning("settling put off", problem=error.message, cause=repr(error.__cause__))
         return
-    if claimed >= MAX_BATCHES * settler.batch_size:
+    if claimed >= MAX_BATCHES * application.settle_payments.batch_size:
         application.queue.ring(Job.SETTLE)
 
 

@@ -10,8 +10,9 @@ import structlog
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError
-from atomic_worker.batch_log import BatchLog, StoppedBetweenBatches
+from atomic_worker.batch_log import StoppedBetweenBatches
 from atomic_worker.collector import spare_batches
+from atomic_worker.lanes import settle_in_lanes
 from atomic_worker.stop import StopRequest
 
 PURGE_SECONDS: Final = 60.0
@@ -51,8 +52,8 @@ class Sweeper:
     def sweep(self) -> int:
         """Settle what has been due for longer than a worker would have left it; return how many
         payments were claimed."""
-        done = BatchLog("sweeper", lambda: self.stop.made)
-        return self.application.settle_payments(self.settings.sweep_interval, done)
+        overdue_by = self.settings.sweep_interval
+        return settle_in_lanes(self.application, "sweeper", lambda: self.stop.made, overdue_by)
 
     def purge(self) -> int:
         """Delete expired idempotency keys; return how many."""

@@ -114,13 +114,13 @@ def settings_for() -> Callable[..., Settings]:
 @pytest.fixture
 def memory_store() -> Store:
     store = MemoryStore(SystemClock())
-    return Store(store.begin, MemoryBooks(store.tables))
+    return Store(store.begin, MemoryBooks(store.tables), store)
 
 
 @pytest.fixture
 def postgres_store(database_url: str, settings_for: Callable[..., Settings]) -> Iterator[Store]:
     store = PostgresStore(Connections(settings_for(database_url)))
-    yield Store(store.begin, PostgresBooks(database_url))
+    yield Store(store.begin, PostgresBooks(database_url), store)
     store.close()
 
 

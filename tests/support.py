@@ -10,6 +10,7 @@ from uuid import UUID
 
 import psycopg
 
+from atomic_adapters.known_keys import RecentKeys
 from atomic_adapters.memory.outside import AlwaysUp, MemoryJobQueue, MemoryRateLimiter
 from atomic_adapters.memory.table import Tables
 from atomic_adapters.sandbox_card_network import SandboxCardNetwork
@@ -18,9 +19,17 @@ from atomic_core.application import Application, Ports
 from atomic_core.domain.idempotency import IdempotentRequest
 from atomic_core.domain.ledger import Kind
 from atomic_core.domain.money import Money
-from atomic_core.domain.payments import NewPayment, Status
+from atomic_core.domain.payments import (
+    Acceptance,
+    Accepted,
+    Lookup,
+    NewPayment,
+    Payment,
+    Status,
+)
+from atomic_core.ports.desk import Desk
 from atomic_core.ports.outside import CardNetwork, JobQueue
-from atomic_core.ports.unit_of_work import Begin
+from atomic_core.ports.unit_of_work import Begin, UnitOfWork
 
 T = TypeVar("T")
 
@@ -49,6 +58,24 @@ class Books(Protocol):
 class Store:
     begin: Begin
     books: Books
+    desk: Desk
+
+
+@dataclass(frozen=True)
+class DeskOver:
+    """A desk of plain units of work, for stores that a test has wrapped."""
+
+    begin: Begin
+
+    def accept(self, acceptances: Sequence[Acceptance]) -> Sequence[Accepted | None]:
+        with self.begin() as work:
+            accepted = work.payments.accept(acceptances)
+            work.commit()
+        return accepted
+
+    def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
+        with self.begin() as work:
+            return work.payments.find(lookups)
 
 
 class MemoryBooks:
@@ -162,14 +189,17 @@ def application_over(
     queue: JobQueue | None = None,
     batch_size: int = 1_000,
     lease: timedelta = HOUR,
+    desk: Desk | None = None,
 ) -> Application:
     """The application over a store, all else in memory."""
     clock = SystemClock()
     ports = Ports(
         begin=begin,
+        desk=desk or DeskOver(begin),
         clock=clock,
         ids=IDS,
         hasher=Sha256Hasher(),
+        known_keys=RecentKeys(),
         queue=queue or MemoryJobQueue(),
         rate_limiter=MemoryRateLimiter(clock),
         network=network or SandboxCardNetwork(),
@@ -192,6 +222,19 @@ def open_account(begin: Begin, merchant_id: UUID, currency: str = "USD") -> UUID
         work.accounts.open(account_id, merchant_id, f"Shop {currency}", currency)
         work.commit()
     return account_id
+
+
+def add_payment(work: UnitOfWork, new: NewPayment, id: UUID | None = None) -> Payment:
+    """A payment of a merchant that has an account in its currency. Commits nothing."""
+    acceptance = Acceptance(id or IDS.new_id(), new)
+    [accepted] = work.payments.accept([acceptance])
+    assert accepted
+    return acceptance.recorded(accepted)
+
+
+def find_payment(work: UnitOfWork, merchant_id: UUID, payment_id: UUID) -> Payment | None:
+    [payment] = work.payments.find([Lookup(merchant_id, payment_id)])
+    return payment
 
 
 def order(merchant_id: UUID, amount: int = 5_000, source: str = "tok_visa") -> NewPayment:

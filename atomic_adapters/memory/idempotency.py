@@ -1,9 +1,10 @@
 """Idempotency keys in memory."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 
-from atomic_adapters.memory.table import IdempotencyRow, Session
+from atomic_adapters.memory.table import IdempotencyRow, Session, Tables
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageUnavailable
 from atomic_core.domain.idempotency import IdempotencyRecord, IdempotentRequest, StoredResponse
 
@@ -18,18 +19,11 @@ class MemoryIdempotencyKeys:
         except StorageUnavailable as busy:
             raise IdempotencyKeyInUse from busy
         # Nothing to write yet: until this unit of work ends, nobody else can claim the key.
-        row = tables.idempotency.rows.get((request.merchant_id, request.key))
-        if row is None or row.expires_at <= tables.clock.now():
-            return None
-        return row.record.replay_for(request)
+        row = live_row(tables, request)
+        return row.record.replay_for(request) if row else None
 
     def complete(self, request: IdempotentRequest, response: StoredResponse) -> None:
-        tables = self.session.tables
-        record = IdempotencyRecord(request.method, request.path, request.fingerprint, response)
-        expires_at = tables.clock.now() + request.keep_for
-        tables.idempotency.put(
-            (request.merchant_id, request.key), IdempotencyRow(record, expires_at)
-        )
+        keep(self.session.tables, request, response)
 
     def purge(self, limit: int) -> int:
         tables = self.session.tables
@@ -38,3 +32,20 @@ class MemoryIdempotencyKeys:
         for key in islice(expired, limit):
             tables.idempotency.remove(key)
         return min(len(expired), limit)
+
+
+def live_row(tables: Tables, request: IdempotentRequest) -> IdempotencyRow | None:
+    """The row of the request's key, unless it has expired."""
+    row = tables.idempotency.rows.get((request.merchant_id, request.key))
+    return row if row and row.expires_at > tables.clock.now() else None
+
+
+def keep(tables: Tables, request: IdempotentRequest, response: StoredResponse) -> datetime:
+    """Keep a request's answer; return the moment that stands in its record."""
+    now = tables.clock.now()
+    record = IdempotencyRecord(
+        request.method, request.path, request.fingerprint, response, created_at=now
+    )
+    row = IdempotencyRow(record, now + request.keep_for)
+    tables.idempotency.put((request.merchant_id, request.key), row)
+    return now

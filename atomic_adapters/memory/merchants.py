@@ -42,6 +42,10 @@ class MemoryMerchants:
         key = self.session.tables.keys.rows.get(hash)
         return key if key and key.active else None
 
+    def is_active(self, key_id: UUID) -> bool:
+        keys = self.session.tables.keys.rows.values()
+        return any(key.id == key_id and key.active for key in keys)
+
     def keys(self, merchant_id: UUID) -> Sequence[ApiKey]:
         keys = self.session.tables.keys.rows.values()
         mine = (key for key in keys if key.merchant_id == merchant_id)

@@ -49,7 +49,7 @@ class MemoryRateLimiter:
         if ends <= now:
             used, ends = 0, now + timedelta(seconds=limit.window)
             self._forget_ended(now)
-        used += 1
+        used += limit.cost
         self._windows[key] = (used, ends)
         # Rounded up, so that a client that waits as long as it is told is never early.
         reset = -((now - ends) // timedelta(seconds=1))

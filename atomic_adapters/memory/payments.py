@@ -5,44 +5,63 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
+from atomic_adapters.memory.idempotency import keep, live_row
+from atomic_adapters.memory.ledger import MemoryAccounts
+from atomic_adapters.memory.merchants import MemoryMerchants
 from atomic_adapters.memory.table import PaymentRow, Session
 from atomic_core.domain.errors import StorageRefused
-from atomic_core.domain.payments import Claim, NewPayment, Payment, Settlement, Status
+from atomic_core.domain.payments import (
+    Acceptance,
+    Accepted,
+    Claim,
+    Lookup,
+    Payment,
+    Settlement,
+    Status,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryPayments:
     session: Session
 
-    def add(self, id: UUID, account_id: UUID, order: NewPayment) -> Payment:
-        tables = self.session.tables
-        account = tables.accounts.rows.get(account_id)
-        whose = account and (account.merchant_id, account.currency)
-        if whose != (order.merchant_id, order.money.currency):
-            raise StorageRefused("payments_account_of_merchant_and_currency")
-        if id in tables.payments.rows:
-            raise StorageRefused("payments_pkey")
-        now = tables.clock.now()
-        payment = Payment(
-            id=id,
-            merchant_id=order.merchant_id,
-            account_id=account_id,
-            money=order.money,
-            source=order.source,
-            description=order.description,
-            status=Status.PENDING,
-            idempotency_key=order.idempotency_key,
-            webhook_url=order.webhook_url,
-            failure_reason=None,
-            created_at=now,
-            updated_at=now,
-        )
-        tables.payments.put(id, PaymentRow(payment, attempt=0, faults=0, due_at=now))
-        return payment
+    def accept(
+        self,
+        acceptances: Sequence[Acceptance],
+        patience: timedelta | None = None,  # noqa: ARG002  no two calls are under way at once
+    ) -> Sequence[Accepted | None]:
+        return [self._accept(acceptance) for acceptance in acceptances]
 
-    def get(self, merchant_id: UUID, payment_id: UUID) -> Payment | None:
-        row = self.session.tables.payments.rows.get(payment_id)
-        return row.payment if row and row.payment.merchant_id == merchant_id else None
+    def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
+        return [self._find(lookup) for lookup in lookups]
+
+    def _accept(self, acceptance: Acceptance) -> Accepted | None:
+        tables = self.session.tables
+        order = acceptance.order
+        account_id = MemoryAccounts(self.session).credited(order.merchant_id, order.money.currency)
+        if account_id is None or not self._allows(acceptance.key_id):
+            return None
+        if acceptance.payment_id in tables.payments.rows:
+            raise StorageRefused("payments_pkey")
+        if acceptance.record is None:
+            now = tables.clock.now()
+        elif live_row(tables, acceptance.record[0]) is None:
+            now = keep(tables, *acceptance.record)
+        else:
+            return None
+        accepted = Accepted(account_id, now)
+        row = PaymentRow(acceptance.recorded(accepted), attempt=0, faults=0, due_at=now)
+        tables.payments.put(acceptance.payment_id, row)
+        return accepted
+
+    def _find(self, lookup: Lookup) -> Payment | None:
+        row = self.session.tables.payments.rows.get(lookup.payment_id)
+        if row is None or row.payment.merchant_id != lookup.merchant_id:
+            return None
+        return row.payment if self._allows(lookup.key_id) else None
+
+    def _allows(self, key_id: UUID | None) -> bool:
+        return key_id is None or MemoryMerchants(self.session).is_active(key_id)
 
     def claim(self, limit: int, lease: timedelta, overdue_by: timedelta) -> Sequence[Claim]:
         tables = self.session.tables
@@ -51,7 +70,8 @@ class MemoryPayments:
             (
                 row
                 for row in tables.payments.rows.values()
-                if not row.payment.status.settled and row.due_at <= now - overdue_by
+                if not row.payment.status.settled
+                and max(row.due_at, row.leased_until or row.due_at) <= now - overdue_by
             ),
             key=lambda row: (row.due_at, row.payment.id),
         )[:limit]
@@ -59,7 +79,13 @@ class MemoryPayments:
         for row in due:
             payment, attempt = row.payment, row.attempt + 1
             processing = replace(payment, status=Status.PROCESSING, updated_at=now)
-            claimed = replace(row, payment=processing, attempt=attempt, due_at=now + lease)
+            claimed = replace(
+                row,
+                payment=processing,
+                attempt=attempt,
+                due_at=min(row.due_at, now),
+                leased_until=now + lease,
+            )
             tables.payments.put(payment.id, claimed)
             claims.append(
                 Claim(
@@ -99,5 +125,5 @@ class MemoryPayments:
             )
             retry_after = settlement.retry_after
             due_at = row.due_at if retry_after is None else now + retry_after
-            settled = replace(row, payment=payment, faults=settlement.faults, due_at=due_at)
+            settled = PaymentRow(payment, row.attempt, settlement.faults, due_at)
             tables.payments.put(settlement.payment_id, settled)

@@ -1,6 +1,6 @@
 """The unit of work in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,6 +10,7 @@ from atomic_adapters.memory.ledger import MemoryAccounts, MemoryLedger
 from atomic_adapters.memory.merchants import MemoryMerchants
 from atomic_adapters.memory.payments import MemoryPayments
 from atomic_adapters.memory.table import Session, Tables
+from atomic_core.domain.payments import Acceptance, Accepted, Lookup, Payment
 from atomic_core.ports.outside import Clock
 
 LOCK_TIMEOUT: Final = timedelta(seconds=3)
@@ -32,10 +33,20 @@ class MemoryUnitOfWork:
 
 
 class MemoryStore:
-    """Everything stored in this process. `begin` is a `Begin` port."""
+    """Everything stored in this process. `begin` is a `Begin` port; the store is also a `Desk`."""
 
     def __init__(self, clock: Clock, lock_timeout: timedelta = LOCK_TIMEOUT) -> None:
         self.tables = Tables(clock, lock_timeout)
+
+    def accept(self, acceptances: Sequence[Acceptance]) -> Sequence[Accepted | None]:
+        with self.begin() as work:
+            accepted = work.payments.accept(acceptances)
+            work.commit()
+        return accepted
+
+    def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
+        with self.begin() as work:
+            return work.payments.find(lookups)
 
     @contextmanager
     def begin(self) -> Iterator[MemoryUnitOfWork]:

@@ -55,6 +55,7 @@ class PaymentRow:
     attempt: int
     faults: int
     due_at: datetime
+    leased_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import atexit
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -53,7 +53,8 @@ _SET_UP: Final = b"""
 SELECT set_config('statement_timeout', %(statement)s, false),
        set_config('lock_timeout', %(lock)s, false),
        set_config('idle_in_transaction_session_timeout', %(idle)s, false),
-       set_config('TimeZone', 'UTC', false)
+       set_config('TimeZone', 'UTC', false),
+       set_config('plan_cache_mode', 'force_generic_plan', false)
 """
 
 
@@ -96,7 +97,8 @@ class Connections:
     @contextmanager
     def transaction(self) -> Iterator[Connection[TupleRow]]:
         """A connection in a transaction, which is rolled back at the end unless committed."""
-        connection = self._begin()
+        # BEGIN shows too that the connection lives.
+        connection = self._connection(lambda connection: connection.execute(b"BEGIN"))
         try:
             yield connection
         finally:
@@ -107,11 +109,21 @@ class Connections:
             finally:
                 self._pool.putconn(connection)
 
+    @contextmanager
+    def autocommit(self) -> Iterator[Connection[TupleRow]]:
+        """A connection on which every statement is a transaction of its own."""
+        connection = self._connection(_listen)
+        try:
+            yield connection
+        finally:
+            self._pool.putconn(connection)
+
     def close(self) -> None:
         atexit.unregister(self._pool.close)
         self._pool.close()
 
-    def _begin(self) -> Connection[TupleRow]:
+    def _connection(self, greet: Callable[[Connection[TupleRow]], object]) -> Connection[TupleRow]:
+        """A connection that could be greeted."""
         if not self._opened:
             with self._opening:
                 if not self._opened:
@@ -128,7 +140,7 @@ class Connections:
             for _ in range(self._size):
                 connection = self._pool.getconn(self._patience)
                 try:
-                    connection.execute(b"BEGIN")
+                    greet(connection)
                 except psycopg.OperationalError:
                     self._pool.putconn(connection)
                 except BaseException:
@@ -148,6 +160,13 @@ class Connections:
 
     def _configure(self, connection: Connection[Any]) -> None:
         connection.execute(_SET_UP, self._timeouts)
+
+
+def _listen(connection: Connection[Any]) -> None:
+    """Raise OperationalError if the server has hung up: what it said last may be read first, the
+    end of the stream is noticed by the second look. No round trip."""
+    connection.pgconn.consume_input()
+    connection.pgconn.consume_input()
 
 
 _IN_TRANSACTION: Final = (

@@ -1,5 +1,7 @@
 """Idempotency keys in PostgreSQL."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,11 +28,12 @@ class PostgresIdempotencyKeys:
         if row is None:
             # It expired and was purged between the two statements.
             raise IdempotencyKeyInUse
-        method, path, fingerprint, status, body, location = row
+        method, path, fingerprint, status, body, location, created_at = row
         if status is None:
             raise StorageRefused("an idempotency key was committed without its answer")
         response = StoredResponse(status, body, location)
-        return IdempotencyRecord(method, path, fingerprint, response).replay_for(request)
+        record = IdempotencyRecord(method, path, fingerprint, response, created_at)
+        return record.replay_for(request)
 
     def complete(self, request: IdempotentRequest, response: StoredResponse) -> None:
         kept = self.session.execute(
@@ -48,7 +51,7 @@ class PostgresIdempotencyKeys:
         return self.session.execute(_SQL["purge_keys"], limit=limit)
 
     def _take(self, request: IdempotentRequest) -> bool:
-        try:
+        with waiting_for_keys():
             row = self.session.row(
                 _SQL["claim_key"],
                 merchant_id=request.merchant_id,
@@ -58,8 +61,15 @@ class PostgresIdempotencyKeys:
                 fingerprint=request.fingerprint,
                 keep_for=request.keep_for,
             )
-        except StorageUnavailable as busy:
-            if isinstance(busy.__cause__, errors.LockNotAvailable):
-                raise IdempotencyKeyInUse from busy
-            raise
         return row is not None
+
+
+@contextmanager
+def waiting_for_keys() -> Iterator[None]:
+    """Around a statement that takes keys: a wait that lasted too long is IdempotencyKeyInUse."""
+    try:
+        yield
+    except StorageUnavailable as busy:
+        if isinstance(busy.__cause__, errors.LockNotAvailable):
+            raise IdempotencyKeyInUse from busy
+        raise

@@ -12,7 +12,7 @@ VALUES (%(merchant_id)s, %(key)s, %(method)s, %(path)s, %(fingerprint)s,
 RETURNING true
 
 -- name: kept_answer
-SELECT method, path, fingerprint, response_status, response_body, response_location
+SELECT method, path, fingerprint, response_status, response_body, response_location, created_at
   FROM idempotency_keys
  WHERE merchant_id = %(merchant_id)s
    AND key = %(key)s

@@ -43,6 +43,9 @@ class PostgresMerchants:
     def active_key(self, hash: bytes) -> ApiKey | None:
         return self.session.first_of(ApiKey, _SQL["active_key"], hash=hash)
 
+    def is_active(self, key_id: UUID) -> bool:
+        return self.session.row(_SQL["is_active"], id=key_id) is not None
+
     def keys(self, merchant_id: UUID) -> Sequence[ApiKey]:
         return self.session.all_of(ApiKey, _SQL["keys_of_merchant"], merchant_id=merchant_id)
 

@@ -27,6 +27,12 @@ SELECT id, merchant_id, name, prefix, hash, created_at, revoked_at
  WHERE hash = %(hash)s
    AND revoked_at IS NULL
 
+-- name: is_active
+SELECT true
+  FROM api_keys
+ WHERE id = %(id)s
+   AND revoked_at IS NULL
+
 -- name: keys_of_merchant
 SELECT id, merchant_id, name, prefix, hash, created_at, revoked_at
   FROM api_keys

@@ -3,40 +3,80 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from atomic_adapters.postgres.arrays import (
+    bigints,
+    byteas,
+    intervals,
+    smallints,
+    texts,
+    uuids,
+)
+from atomic_adapters.postgres.idempotency import waiting_for_keys
 from atomic_adapters.postgres.session import Session
 from atomic_adapters.postgres.statements import statements
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.money import Money
-from atomic_core.domain.payments import Claim, NewPayment, Payment, Settlement, Status
+from atomic_core.domain.payments import (
+    Acceptance,
+    Accepted,
+    Claim,
+    Lookup,
+    Payment,
+    Settlement,
+    Status,
+)
 
 _SQL: Final = statements("payments")
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresPayments:
     session: Session
 
-    def add(self, id: UUID, account_id: UUID, order: NewPayment) -> Payment:
-        row = self.session.one(
-            _SQL["add_payment"],
-            id=id,
-            merchant_id=order.merchant_id,
-            account_id=account_id,
-            amount=order.money.amount,
-            currency=order.money.currency,
-            source=order.source,
-            description=order.description,
-            idempotency_key=order.idempotency_key,
-            webhook_url=order.webhook_url,
-        )
-        return _payment(row)
+    def accept(
+        self, acceptances: Sequence[Acceptance], patience: timedelta | None = None
+    ) -> Sequence[Accepted | None]:
+        asked = _without_repeats(acceptances)
+        orders = [acceptance.order for acceptance in asked]
+        records = [_record(acceptance) for acceptance in asked]
+        with waiting_for_keys():
+            rows = self.session.rows(
+                _SQL["accept_payments"],
+                patience=f"{patience // _MILLISECOND}ms" if patience else None,
+                ids=uuids(acceptance.payment_id for acceptance in asked),
+                key_ids=uuids(acceptance.key_id for acceptance in asked),
+                merchant_ids=uuids(order.merchant_id for order in orders),
+                amounts=bigints(order.money.amount for order in orders),
+                currencies=texts(order.money.currency for order in orders),
+                sources=texts(order.source for order in orders),
+                descriptions=texts(order.description for order in orders),
+                webhook_urls=texts(order.webhook_url for order in orders),
+                order_keys=texts(order.idempotency_key for order in orders),
+                keys=texts(record.key for record in records),
+                methods=texts(record.method for record in records),
+                paths=texts(record.path for record in records),
+                fingerprints=byteas(record.fingerprint for record in records),
+                keep_for=intervals(record.keep_for for record in records),
+                statuses=smallints(record.status for record in records),
+                bodies=byteas(record.body for record in records),
+                locations=texts(record.location for record in records),
+            )
+        accepted = {id: Accepted(account_id, at) for id, account_id, at in rows}
+        return [accepted.get(acceptance.payment_id) for acceptance in acceptances]
 
-    def get(self, merchant_id: UUID, payment_id: UUID) -> Payment | None:
-        row = self.session.row(_SQL["get_payment"], id=payment_id, merchant_id=merchant_id)
-        return _payment(row) if row else None
+    def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
+        rows = self.session.rows(
+            _SQL["find_payments"],
+            ids=uuids(lookup.payment_id for lookup in lookups),
+            merchant_ids=uuids(lookup.merchant_id for lookup in lookups),
+            key_ids=uuids(lookup.key_id for lookup in lookups),
+        )
+        found = {place: _payment(row) for place, *row in rows}
+        return [found.get(place) for place in range(1, len(lookups) + 1)]
 
     def claim(self, limit: int, lease: timedelta, overdue_by: timedelta) -> Sequence[Claim]:
         rows = self.session.rows(
@@ -65,7 +105,47 @@ class PostgresPayments:
             raise StorageRefused(f"{settled} of {len(settlements)} payments could be settled")
 
 
-def _payment(row: tuple[Any, ...]) -> Payment:
+class _Record(NamedTuple):
+    key: str | None = None
+    method: str | None = None
+    path: str | None = None
+    fingerprint: bytes | None = None
+    keep_for: timedelta | None = None
+    status: int | None = None
+    body: bytes | None = None
+    location: str | None = None
+
+
+_NO_RECORD: Final = _Record()
+
+
+def _record(acceptance: Acceptance) -> _Record:
+    if acceptance.record is None:
+        return _NO_RECORD
+    request, answer = acceptance.record
+    return _Record(
+        request.key,
+        request.method,
+        request.path,
+        request.fingerprint,
+        request.keep_for,
+        answer.status,
+        answer.body,
+        answer.location,
+    )
+
+
+def _without_repeats(acceptances: Sequence[Acceptance]) -> Sequence[Acceptance]:
+    """The first of those that share an Idempotency-Key: one statement cannot take a key twice."""
+    asked: dict[object, Acceptance] = {}
+    for acceptance in acceptances:
+        request = acceptance.record and acceptance.record[0]
+        key = (request.merchant_id, request.key) if request else acceptance.payment_id
+        asked.setdefault(key, acceptance)
+    return list(asked.values())
+
+
+def _payment(row: Sequence[Any]) -> Payment:
     id, merchant_id, account_id, amount, currency, source, description, status, *rest = row
     money = Money(amount, currency)
     return Payment(id, merchant_id, account_id, money, source, description, Status(status), *rest)

@@ -1,32 +1,89 @@
--- name: add_payment
+-- name: accept_payments
+-- What is not returned was not recorded. The order in which keys are taken is everybody's, so
+-- that nobody waits in a circle; waiting ends after `patience`, or the session's own lock_timeout.
+WITH patience AS MATERIALIZED (
+    SELECT set_config('lock_timeout',
+                      coalesce(%(patience)s::text, current_setting('lock_timeout')), true)
+), welcome AS MATERIALIZED (
+    SELECT asked.id, asked.merchant_id, amount, currency, source, description, webhook_url,
+           order_key, key, method, path, fingerprint, keep_for, status, body, location,
+           credited.id AS account_id
+      FROM patience
+     CROSS JOIN unnest(%(ids)b::uuid[], %(key_ids)b::uuid[], %(merchant_ids)b::uuid[],
+                       %(amounts)b::bigint[], %(currencies)b::text[], %(sources)b::text[],
+                       %(descriptions)b::text[], %(webhook_urls)b::text[],
+                       %(order_keys)b::text[], %(keys)b::text[], %(methods)b::text[],
+                       %(paths)b::text[], %(fingerprints)b::bytea[], %(keep_for)b::interval[],
+                       %(statuses)b::smallint[], %(bodies)b::bytea[], %(locations)b::text[])
+           AS asked (id, key_id, merchant_id, amount, currency, source, description, webhook_url,
+                     order_key, key, method, path, fingerprint, keep_for, status, body, location)
+     CROSS JOIN LATERAL (SELECT accounts.id
+                           FROM accounts
+                          WHERE accounts.merchant_id = asked.merchant_id
+                            AND accounts.currency = asked.currency
+                          ORDER BY accounts.created_at, accounts.id
+                          LIMIT 1) AS credited
+     WHERE asked.key_id IS NULL
+        OR (SELECT true
+              FROM api_keys
+             WHERE api_keys.id = asked.key_id
+               AND api_keys.revoked_at IS NULL)
+), taken AS (
+    INSERT INTO idempotency_keys AS kept
+           (merchant_id, key, method, path, fingerprint, response_status, response_body,
+            response_location, expires_at)
+    SELECT merchant_id, key, method, path, fingerprint, status, body, location, now() + keep_for
+      FROM welcome
+     WHERE key IS NOT NULL
+     ORDER BY merchant_id, key
+        ON CONFLICT (merchant_id, key) DO UPDATE
+       SET method = excluded.method, path = excluded.path, fingerprint = excluded.fingerprint,
+           response_status = excluded.response_status, response_body = excluded.response_body,
+           response_location = excluded.response_location,
+           created_at = excluded.created_at, expires_at = excluded.expires_at
+     WHERE kept.expires_at <= now()
+    RETURNING merchant_id, key
+)
 INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description,
                       idempotency_key, webhook_url)
-VALUES (%(id)s, %(merchant_id)s, %(account_id)s, %(amount)s, %(currency)s, %(source)s,
-        %(description)s, %(idempotency_key)s, %(webhook_url)s)
-RETURNING id, merchant_id, account_id, amount, currency, source, description, status,
-          idempotency_key, webhook_url, failure_reason, created_at, updated_at
+SELECT id, welcome.merchant_id, account_id, amount, currency, source, description, order_key,
+       webhook_url
+  FROM welcome
+  LEFT JOIN taken ON taken.merchant_id = welcome.merchant_id AND taken.key = welcome.key
+ WHERE welcome.key IS NULL OR taken.key IS NOT NULL
+RETURNING id, account_id, created_at
 
--- name: get_payment
-SELECT id, merchant_id, account_id, amount, currency, source, description, status,
-       idempotency_key, webhook_url, failure_reason, created_at, updated_at
-  FROM payments
- WHERE id = %(id)s
-   AND merchant_id = %(merchant_id)s
+-- name: find_payments
+SELECT asked.place, payments.id, payments.merchant_id, account_id, amount, currency, source,
+       description, status, idempotency_key, webhook_url, failure_reason, payments.created_at,
+       updated_at
+  FROM unnest(%(ids)b::uuid[], %(merchant_ids)b::uuid[], %(key_ids)b::uuid[])
+       WITH ORDINALITY AS asked (id, merchant_id, key_id, place)
+  JOIN payments ON payments.id = asked.id AND payments.merchant_id = asked.merchant_id
+ WHERE asked.key_id IS NULL
+    OR (SELECT true
+          FROM api_keys
+         WHERE api_keys.id = asked.key_id
+           AND api_keys.revoked_at IS NULL)
 
 -- name: claim_payments
 -- SKIP LOCKED: settlers share the work instead of waiting for each other.
+-- Changes no column that an index looks at (due_at only if claimed early), so that the new
+-- version of the row stays on its page and no index is written.
 WITH due AS (
     SELECT id, due_at
       FROM payments
-     WHERE status IN ('PENDING', 'PROCESSING')
+     WHERE is_open
        AND due_at <= now() - %(overdue_by)s::interval
+       AND (leased_until IS NULL OR leased_until <= now() - %(overdue_by)s::interval)
      ORDER BY due_at, id
      LIMIT %(limit)s
        FOR NO KEY UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE payments
        SET status = 'PROCESSING', attempt = payments.attempt + 1,
-           due_at = now() + %(lease)s::interval, updated_at = now()
+           due_at = least(payments.due_at, now()),
+           leased_until = now() + %(lease)s::interval, updated_at = now()
       FROM due
      WHERE payments.id = due.id
     RETURNING payments.id, payments.attempt, payments.faults, payments.account_id,
@@ -51,7 +108,7 @@ SELECT payments.id
 UPDATE payments
    SET status = settled.status, failure_reason = settled.failure_reason,
        faults = settled.faults, updated_at = now(),
-       due_at = coalesce(now() + settled.retry_after, payments.due_at)
+       due_at = coalesce(now() + settled.retry_after, payments.due_at), leased_until = NULL
   FROM unnest(%(ids)b::uuid[], %(statuses)b::text[], %(failure_reasons)b::text[],
               %(faults)b::smallint[], %(retries_after)b::interval[])
        AS settled (id, status, failure_reason, faults, retry_after)

@@ -1,8 +1,8 @@
 """One transaction, and the repositories inside it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from atomic_adapters.postgres.connections import Connections
@@ -13,7 +13,8 @@ from atomic_adapters.postgres.migration_files import migration_ids
 from atomic_adapters.postgres.payments import PostgresPayments
 from atomic_adapters.postgres.session import Session
 from atomic_adapters.postgres.statements import statements
-from atomic_core.domain.errors import StorageUnavailable
+from atomic_core.domain.errors import IdempotencyKeyInUse, StorageRefused, StorageUnavailable
+from atomic_core.domain.payments import Acceptance, Accepted, Lookup, Payment
 
 _SQL: Final = statements("unit_of_work")
 
@@ -36,8 +37,14 @@ class PostgresUnitOfWork:
         self._session.commit()
 
 
+DESK_PATIENCE: Final = timedelta(milliseconds=100)
+"""How long those who are served together wait for somebody else's use of one's key: all of them
+wait, and a first use takes a few milliseconds. Whose key it is waits on alone."""
+
+
 class PostgresStore:
-    """Everything stored in one database. `begin` is a `Begin` port; its `Dependency` too."""
+    """Everything stored in one database. `begin` is a `Begin` port; the store is also a `Desk`
+    and a `Dependency`."""
 
     name = "postgres"
     vital = True
@@ -49,6 +56,19 @@ class PostgresStore:
     def begin(self) -> Iterator[PostgresUnitOfWork]:
         with self._connections.transaction() as connection:
             yield PostgresUnitOfWork(Session(connection))
+
+    def accept(self, acceptances: Sequence[Acceptance]) -> Sequence[Accepted | None]:
+        try:
+            with self._connections.autocommit() as connection:
+                payments = PostgresPayments(Session(connection))
+                return payments.accept(acceptances, DESK_PATIENCE)
+        except (IdempotencyKeyInUse, StorageRefused):
+            # One spoils it for all: nothing was recorded, and each shall be told its own.
+            return [None] * len(acceptances)
+
+    def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
+        with self._connections.autocommit() as connection:
+            return PostgresPayments(Session(connection)).find(lookups)
 
     def is_up(self) -> bool:
         """Whether it answers, takes writes and has every migration that this code knows."""

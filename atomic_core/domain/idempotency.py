@@ -4,19 +4,33 @@ After draft-ietf-httpapi-idempotency-key-header, with the record and its effect 
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.errors import IdempotencyKeyReused
+from atomic_core.domain.moments import rfc3339
+
+STORE_TIME: Final = b"\0"
+"""Stands in a body where the store's time belongs, for only the store knows the moment of a
+commit. A raw NUL is no part of any JSON, and we take no text that holds one."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """An answer kept to be given again, byte for byte."""
+    """An answer kept to be given again, byte for byte. Until it is given, its body may hold
+    STORE_TIME."""
 
     status: int
     body: bytes
     location: str | None = None
+
+    def at(self, moment: datetime) -> "StoredResponse":
+        """The answer with the moment it was first given filled in."""
+        if STORE_TIME not in self.body:
+            return self
+        body = self.body.replace(STORE_TIME, rfc3339(moment).encode())
+        return StoredResponse(self.status, body, self.location)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +56,12 @@ class IdempotencyRecord:
     path: str
     fingerprint: bytes
     response: StoredResponse
+    created_at: datetime
+    """When the key was taken, by the store's clock: the moment of its effect too."""
 
     def replay_for(self, request: IdempotentRequest) -> StoredResponse:
         """The kept answer; raises IdempotencyKeyReused if this is another request."""
         mine = (self.method, self.path, self.fingerprint)
         if mine != (request.method, request.path, request.fingerprint):
             raise IdempotencyKeyReused
-        return self.response
+        return self.response.at(self.created_at)

@@ -29,9 +29,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 # Fixed width, big endian, so that no two entries share an encoding and SQL can rebuild it:
-# account, sequence, transaction, payment, amount, balance after, posted at in microseconds.
+# account, sequence, transaction and payment, amount, balance after, posted at in microseconds.
 # The kind follows, as text.
-_CANONICAL_ENTRY: Final = struct.Struct(">16sq16s16sqqq")
+_CANONICAL_ENTRY: Final = struct.Struct(">16sq32sqqq")
 
 
 @cache
@@ -166,11 +166,21 @@ class _Tip:
     """An account while its batch is being posted."""
 
     account: Account
+    id_bytes: bytes
     low: int
     high: int
     balance: int
     sequence: int
     head: bytes
+
+    @classmethod
+    def of(cls, account: Account) -> "_Tip":
+        low, high = account.bounds
+        id_bytes = account.id.bytes
+        return cls(account, id_bytes, low, high, account.balance, account.sequence, account.head)
+
+    def moved(self) -> Account:
+        return replace(self.account, balance=self.balance, sequence=self.sequence, head=self.head)
 
 
 def post(
@@ -182,35 +192,25 @@ def post(
     holds the accounts locked and saves the result in the same transaction. Raises ValueError
     for legs that do not balance: no data from outside can cause that, only a bug.
     """
-    tips = {
-        id: _Tip(account, *account.bounds, account.balance, account.sequence, account.head)
-        for id, account in accounts.items()
-    }
+    tips = {id: _Tip.of(account) for id, account in accounts.items()}
     micros = microseconds(posted_at)
     transactions: list[LedgerTransaction] = []
     entries: list[Entry] = []
     refusals: dict[UUID, Refusal] = {}
-    touched: dict[UUID, _Tip] = {}
     for posting in postings:
+        id, payment_id, kind, legs = posting
         _check_legs(posting)
-        if refusal := _refusal(tips, posting):
-            refusals[posting.transaction_id] = refusal
+        # Looked up once: hashing a UUID costs as much as the arithmetic of an entry.
+        moves = [(tips[account_id], amount) for account_id, amount in legs if account_id in tips]
+        if refusal := _refusal(moves, len(legs)):
+            refusals[id] = refusal
             continue
-        transactions.append(
-            LedgerTransaction(posting.transaction_id, posting.payment_id, posting.kind, posted_at)
-        )
-        for account_id, amount in posting.legs:
-            tip = touched[account_id] = tips[account_id]
-            entries.append(_append(tip, transactions[-1], amount, micros))
-    return Posted(
-        transactions,
-        entries,
-        [
-            replace(tip.account, balance=tip.balance, sequence=tip.sequence, head=tip.head)
-            for tip in touched.values()
-        ],
-        refusals,
-    )
+        transactions.append(LedgerTransaction(id, payment_id, kind, posted_at))
+        subject, kind_bytes = id.bytes + payment_id.bytes, kind.encode()
+        for tip, amount in moves:
+            entries.append(_append(tip, id, amount, subject, micros, kind_bytes))
+    moved = [tip.moved() for tip in tips.values() if tip.sequence != tip.account.sequence]
+    return Posted(transactions, entries, moved, refusals)
 
 
 def chain_start(
@@ -225,15 +225,15 @@ def chain_start(
 
 def entry_hash(previous: bytes, entry: "Entry", transaction: "LedgerTransaction") -> bytes:
     """SHA-256 over the hash before it and the canonical entry. `entry.hash` is not read."""
-    return _entry_hash(
-        previous,
-        entry.account_id,
+    canonical = _CANONICAL_ENTRY.pack(
+        entry.account_id.bytes,
         entry.sequence,
+        transaction.id.bytes + transaction.payment_id.bytes,
         entry.amount,
         entry.balance_after,
-        transaction,
         microseconds(transaction.posted_at),
     )
+    return hashlib.sha256(previous + canonical + transaction.kind.encode()).digest()
 
 
 def microseconds(at: datetime) -> int:
@@ -242,58 +242,43 @@ def microseconds(at: datetime) -> int:
 
 
 def _check_legs(posting: Posting) -> None:
-    legs = posting.legs
-    if sum(leg.amount for leg in legs) != 0:
+    total = 0
+    for _, amount in posting.legs:
+        if amount == 0:
+            raise ValueError(f"posting {posting.transaction_id} has an empty leg")
+        total += amount
+    if total != 0:
         raise ValueError(f"posting {posting.transaction_id} does not balance")
-    if not all(leg.amount for leg in legs) or len({leg.account_id for leg in legs}) != len(legs):
-        raise ValueError(f"posting {posting.transaction_id} has an empty or a repeated leg")
-    if len(legs) < 2:
+    if len(posting.legs) < 2:
         raise ValueError(f"posting {posting.transaction_id} has fewer than two legs")
+    if len({account_id for account_id, _ in posting.legs}) != len(posting.legs):
+        raise ValueError(f"posting {posting.transaction_id} has a repeated leg")
 
 
-def _refusal(tips: Mapping[UUID, _Tip], posting: Posting) -> Refusal | None:
-    currency: str | None = None
-    for account_id, amount in posting.legs:
-        tip = tips.get(account_id)
-        if tip is None:
-            return Refusal.ACCOUNT_NOT_FOUND
-        if currency is not None and tip.account.currency != currency:
+def _refusal(moves: Sequence[tuple[_Tip, int]], legs: int) -> Refusal | None:
+    if len(moves) < legs:
+        return Refusal.ACCOUNT_NOT_FOUND
+    currency = moves[0][0].account.currency
+    for tip, amount in moves:
+        if tip.account.currency != currency:
             return Refusal.CURRENCY_MISMATCH
-        currency = tip.account.currency
-        if tip.balance + amount < tip.low:
+        after = tip.balance + amount
+        if after < tip.low:
             overdrawn = not tip.account.allow_negative
             return Refusal.INSUFFICIENT_BALANCE if overdrawn else Refusal.BALANCE_OVERFLOW
-        if tip.balance + amount > tip.high:
+        if after > tip.high:
             return Refusal.BALANCE_OVERFLOW
     return None
 
 
-def _append(tip: _Tip, transaction: LedgerTransaction, amount: int, posted_at_us: int) -> Entry:
-    account_id = tip.account.id
+def _append(
+    tip: _Tip, transaction_id: UUID, amount: int, subject: bytes, posted_at_us: int, kind: bytes
+) -> Entry:
+    """Move the tip by one entry. `subject` is the ids of the transaction and the payment."""
     tip.sequence += 1
     tip.balance += amount
-    tip.head = _entry_hash(
-        tip.head, account_id, tip.sequence, amount, tip.balance, transaction, posted_at_us
-    )
-    return Entry(transaction.id, account_id, tip.sequence, amount, tip.balance, tip.head)
-
-
-def _entry_hash(
-    previous: bytes,
-    account_id: UUID,
-    sequence: int,
-    amount: int,
-    balance_after: int,
-    transaction: LedgerTransaction,
-    posted_at_us: int,
-) -> bytes:
     canonical = _CANONICAL_ENTRY.pack(
-        account_id.bytes,
-        sequence,
-        transaction.id.bytes,
-        transaction.payment_id.bytes,
-        amount,
-        balance_after,
-        posted_at_us,
+        tip.id_bytes, tip.sequence, subject, amount, tip.balance, posted_at_us
     )
-    return hashlib.sha256(previous + canonical + transaction.kind.encode()).digest()
+    tip.head = hashlib.sha256(tip.head + canonical + kind).digest()
+    return Entry(transaction_id, tip.account.id, tip.sequence, amount, tip.balance, tip.head)

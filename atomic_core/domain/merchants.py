@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 KEY_PREFIX: Final = "sk_test_"
@@ -37,6 +37,18 @@ class ApiKey:
     @property
     def active(self) -> bool:
         return self.revoked_at is None
+
+    @property
+    def caller(self) -> "Caller":
+        return Caller(self.id, self.merchant_id)
+
+
+class Caller(NamedTuple):
+    """Whose API key was shown. A key stays its merchant's for ever; whether it is still active,
+    only the store can say."""
+
+    key_id: UUID
+    merchant_id: UUID
 
 
 @dataclass(frozen=True, slots=True)

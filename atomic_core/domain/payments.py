@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.domain.ledger import Kind, Leg, Posting, Refusal, world_account_id
 from atomic_core.domain.money import Money
 
@@ -62,6 +63,54 @@ class Payment:
     failure_reason: str | None
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A payment to record as PENDING, under the id it shall have.
+
+    Recorded only if the merchant has an account in its currency; with a `key_id`, only while
+    that API key is active; with a `record`, only if its Idempotency-Key is new, and together
+    with it. The record's answer may hold STORE_TIME for the moment of recording.
+    """
+
+    payment_id: UUID
+    order: NewPayment
+    key_id: UUID | None = None
+    record: tuple[IdempotentRequest, StoredResponse] | None = None
+
+    def recorded(self, accepted: "Accepted") -> Payment:
+        """The payment as it stands once it is accepted."""
+        order, (account_id, created_at) = self.order, accepted
+        return Payment(
+            id=self.payment_id,
+            merchant_id=order.merchant_id,
+            account_id=account_id,
+            money=order.money,
+            source=order.source,
+            description=order.description,
+            status=Status.PENDING,
+            idempotency_key=order.idempotency_key,
+            webhook_url=order.webhook_url,
+            failure_reason=None,
+            created_at=created_at,
+            updated_at=created_at,
+        )
+
+
+class Accepted(NamedTuple):
+    """Where a recorded payment will be credited, and when it was recorded."""
+
+    account_id: UUID
+    created_at: datetime
+
+
+class Lookup(NamedTuple):
+    """A payment to find for its merchant; with a `key_id`, only while that API key is active."""
+
+    merchant_id: UUID
+    payment_id: UUID
+    key_id: UUID | None = None
 
 
 class Claim(NamedTuple):

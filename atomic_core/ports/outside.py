@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from atomic_core.domain.merchants import Caller
 from atomic_core.domain.payments import Authorization, Claim
 
 
@@ -32,6 +33,19 @@ class KeyHasher(Protocol):
         ...
 
 
+class KnownKeys(Protocol):
+    """A process's own memory of whose keys it has met. A key never changes hands, so what is
+    remembered stays true; it does not say that a key is still active."""
+
+    def get(self, hash: bytes) -> Caller | None:
+        """Whose key has this hash, if it is remembered."""
+        ...
+
+    def remember(self, hash: bytes, caller: Caller) -> None:
+        """Remember the owner of a key that was found active. Forgets others to stay small."""
+        ...
+
+
 class Job(StrEnum):
     """Work that a bell can announce."""
 
@@ -51,12 +65,14 @@ class JobQueue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """A fixed window: `quota` requests per `window` seconds for one `subject`."""
+    """A fixed window: `quota` per `window` seconds for one `subject`. A request counts as
+    `cost`: 1, or as many things as it asks for."""
 
     name: str
     quota: int
     window: int
     subject: str
+    cost: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,14 @@ from atomic_core.domain.audit import LedgerReport
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.domain.ledger import Account, Posted
 from atomic_core.domain.merchants import ApiKey, Merchant
-from atomic_core.domain.payments import Claim, NewPayment, Payment, Settlement
+from atomic_core.domain.payments import (
+    Acceptance,
+    Accepted,
+    Claim,
+    Lookup,
+    Payment,
+    Settlement,
+)
 
 
 class Merchants(Protocol):
@@ -33,6 +40,10 @@ class Merchants(Protocol):
 
     def active_key(self, hash: bytes) -> ApiKey | None:
         """The key with this hash, if there is one and it is not revoked."""
+        ...
+
+    def is_active(self, key_id: UUID) -> bool:
+        """Whether the key exists and is not revoked."""
         ...
 
     def keys(self, merchant_id: UUID) -> Sequence[ApiKey]:
@@ -89,12 +100,21 @@ class Ledger(Protocol):
 
 
 class Payments(Protocol):
-    def add(self, id: UUID, account_id: UUID, order: NewPayment) -> Payment:
-        """Record the payment as PENDING, due at once."""
+    def accept(
+        self, acceptances: Sequence[Acceptance], patience: timedelta | None = None
+    ) -> Sequence[Accepted | None]:
+        """Record these payments as PENDING, due at once, each credited to the merchant's first
+        account in its currency: one statement, whatever their number.
+
+        None, and nothing recorded, for those whose conditions (see Acceptance) do not hold, and
+        for all but the first of those that share an Idempotency-Key. Keys are taken in order,
+        so that two calls cannot wait on each other. Waits for a concurrent first use of a key
+        to end, `patience` or else the store's lock time-out; then raises IdempotencyKeyInUse.
+        """
         ...
 
-    def get(self, merchant_id: UUID, payment_id: UUID) -> Payment | None:
-        """The payment, if it is the merchant's."""
+    def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
+        """What each look-up finds: one statement, whatever their number."""
         ...
 
     def claim(self, limit: int, lease: timedelta, overdue_by: timedelta) -> Sequence[Claim]:

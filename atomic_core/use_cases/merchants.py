@@ -10,10 +10,11 @@ from atomic_core.domain.merchants import (
     MAX_KEY_NAME,
     SHOWN_CHARACTERS,
     ApiKey,
+    Caller,
     IssuedKey,
     Merchant,
 )
-from atomic_core.ports.outside import IdGenerator, KeyHasher
+from atomic_core.ports.outside import IdGenerator, KeyHasher, KnownKeys
 from atomic_core.ports.unit_of_work import Begin
 
 
@@ -128,3 +129,35 @@ class Authenticate:
         if key is None:
             raise Unauthorized
         return key
+
+
+@dataclass(frozen=True, slots=True)
+class Recognize:
+    """Find whose key this is, from memory if it was met before. Raises Unauthorized.
+
+    Memory does not know of a revocation: whoever acts for the caller must confirm them, in the
+    transaction that does the work or before it. An unknown key always costs one look-up.
+    """
+
+    authenticate: Authenticate
+    known: KnownKeys
+
+    def __call__(self, raw_key: str) -> Caller:
+        hash = self.authenticate.hasher.hash(raw_key)
+        caller = self.known.get(hash)
+        if caller is None:
+            caller = self.authenticate(raw_key).caller
+            self.known.remember(hash, caller)
+        return caller
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Make sure that a caller's key is active now. Raises Unauthorized."""
+
+    begin: Begin
+
+    def __call__(self, caller: Caller) -> None:
+        with self.begin() as work:
+            if not work.merchants.is_active(caller.key_id):
+                raise Unauthorized

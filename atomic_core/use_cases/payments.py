@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
 from atomic_core.domain.errors import AtomicError, NetworkFault, NotFound, StorageRefused
+from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.domain.ledger import Account, Posted, Posting, post, world_account_id
+from atomic_core.domain.merchants import Caller
 from atomic_core.domain.payments import (
+    Acceptance,
+    Accepted,
     Authorization,
     Claim,
+    Lookup,
     NewPayment,
     Payment,
     Settlement,
@@ -19,9 +24,11 @@ from atomic_core.domain.payments import (
     postponed,
     settlement_of,
 )
+from atomic_core.ports.desk import Desk
 from atomic_core.ports.outside import CardNetwork, IdGenerator, Job, JobQueue
 from atomic_core.ports.unit_of_work import Begin, UnitOfWork
-from atomic_core.use_cases.idempotency import Command
+from atomic_core.use_cases.idempotency import Answer, Command, PerformOnce
+from atomic_core.use_cases.merchants import Confirm
 
 AT_ONCE: Final = timedelta(0)
 
@@ -48,33 +55,92 @@ class AcceptPayment(Command[NewPayment, Payment]):
     queue: JobQueue
 
     def within(self, work: UnitOfWork, order: NewPayment) -> Payment:
-        merchant_id, currency = order.merchant_id, order.money.currency
-        account_id = work.accounts.credited(merchant_id, currency)
-        if account_id is None:
-            account_id = self._open_account(work, merchant_id, currency)
-        return work.payments.add(self.ids.new_id(), account_id, order)
+        acceptance = Acceptance(self.ids.new_id(), order)
+        accepted = _accept_one(work, acceptance)
+        if accepted is None:
+            merchant_id, currency = order.merchant_id, order.money.currency
+            # Under the merchant's lock, so that two first payments open one account.
+            work.merchants.lock(merchant_id)
+            if work.accounts.credited(merchant_id, currency) is None:
+                work.accounts.open(self.ids.new_id(), merchant_id, currency, currency)
+            accepted = _accept_one(work, acceptance)
+        if accepted is None:
+            raise StorageRefused("a payment was not accepted although its account is there")
+        return acceptance.recorded(accepted)
 
     def afterwards(self) -> None:
         self.queue.ring(Job.SETTLE)
 
-    def _open_account(self, work: UnitOfWork, merchant_id: UUID, currency: str) -> UUID:
-        # Under the merchant's lock, so that two first payments open one account.
-        work.merchants.lock(merchant_id)
-        known = work.accounts.credited(merchant_id, currency)
-        if known is not None:
-            return known
-        return work.accounts.open(self.ids.new_id(), merchant_id, currency, currency).id
+
+def _accept_one(work: UnitOfWork, acceptance: Acceptance) -> Accepted | None:
+    return work.payments.accept([acceptance])[0]
+
+
+Render = Callable[[UUID, NewPayment, datetime | None], StoredResponse]
+"""The answer to an accepted payment: its id, what was ordered, when it was recorded. Without the
+moment, STORE_TIME stands in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePayment:
+    """AcceptPayment for a caller of the API, once per Idempotency-Key.
+
+    The usual case is one statement at the desk, in which the caller is confirmed. Everything
+    else goes the long way: revoked keys, first payments in a currency, repeats. Raises
+    Unauthorized and what AcceptPayment and PerformOnce raise.
+    """
+
+    desk: Desk
+    accept_payment: AcceptPayment
+    perform_once: PerformOnce
+    confirm: Confirm
+
+    def __call__(
+        self, caller: Caller, order: NewPayment, request: IdempotentRequest | None, render: Render
+    ) -> Answer:
+        payment_id = self.accept_payment.ids.new_id()
+        draft = render(payment_id, order, None)
+        record = (request, draft) if request else None
+        [accepted] = self.desk.accept([Acceptance(payment_id, order, caller.key_id, record)])
+        if accepted is None:
+            return self._the_long_way(caller, order, request, render)
+        self.accept_payment.afterwards()
+        return Answer(draft.at(accepted.created_at), replayed=False)
+
+    def _the_long_way(
+        self, caller: Caller, order: NewPayment, request: IdempotentRequest | None, render: Render
+    ) -> Answer:
+        self.confirm(caller)
+
+        def rendered(payment: Payment) -> StoredResponse:
+            return render(payment.id, order, payment.created_at)
+
+        if request is None:
+            return Answer(rendered(self.accept_payment(order)), replayed=False)
+        return self.perform_once(request, self.accept_payment, order, rendered)
 
 
 @dataclass(frozen=True, slots=True)
 class GetPayment:
     """A payment of this merchant. Raises NotFound, for another merchant's too."""
 
-    begin: Begin
+    desk: Desk
+    confirm: Confirm
 
     def __call__(self, merchant_id: UUID, payment_id: UUID) -> Payment:
-        with self.begin() as work:
-            payment = work.payments.get(merchant_id, payment_id)
+        return self._found(Lookup(merchant_id, payment_id))
+
+    def for_caller(self, caller: Caller, payment_id: UUID) -> Payment:
+        """The same for a caller of the API, confirmed by the same statement. Raises
+        Unauthorized."""
+        try:
+            return self._found(Lookup(caller.merchant_id, payment_id, caller.key_id))
+        except NotFound:
+            self.confirm(caller)
+            raise
+
+    def _found(self, lookup: Lookup) -> Payment:
+        [payment] = self.desk.find([lookup])
         if payment is None:
             raise NotFound("There is no such payment.")
         return payment

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
 
-from atomic_web.schemas.fields import RequestSchema, Timestamp, check_currency
+from atomic_web.schemas.fields import RequestSchema, ResponseSchema, Timestamp, check_currency
 
 MAX_NAME: Final = 200
 
@@ -16,7 +16,7 @@ class NewAccountSchema(RequestSchema):
     currency = fields.String(required=True, validate=check_currency)
 
 
-class AccountSchema(Schema):
+class AccountSchema(ResponseSchema):
     """An account, on its way out. `balance` is in minor units of its currency."""
 
     id = fields.UUID()

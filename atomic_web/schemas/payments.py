@@ -3,12 +3,18 @@
 import re
 from typing import Final
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import ValidationError, fields, validate
 
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.webhooks import check_webhook_url
-from atomic_web.schemas.fields import RequestSchema, Timestamp, check_currency, check_uuid
+from atomic_web.schemas.fields import (
+    RequestSchema,
+    ResponseSchema,
+    Timestamp,
+    check_currency,
+    check_uuid,
+)
 
 MAX_DESCRIPTION: Final = 500
 SOURCE: Final = re.compile(r"tok_[A-Za-z0-9_]{1,60}")
@@ -48,7 +54,7 @@ class NewPaymentSchema(RequestSchema):
     )
 
 
-class PaymentSchema(Schema):
+class PaymentSchema(ResponseSchema):
     """A payment, on its way out."""
 
     id = fields.UUID()

@@ -24,6 +24,7 @@ from support import (
     IDS,
     Store,
     add_merchant,
+    add_payment,
     application_over,
     at_once,
     open_account,
@@ -34,12 +35,11 @@ AT = datetime(2026, 11, 22, 15, 30, 13, 153_001, tzinfo=UTC)
 WORLD = world_account_id("USD")
 
 
-def add_payment(store: Store, merchant_id: UUID, account_id: UUID) -> UUID:
-    payment_id = IDS.new_id()
+def new_payment(store: Store, merchant_id: UUID) -> UUID:
     with store.begin() as work:
-        work.payments.add(payment_id, account_id, order(merchant_id))
+        payment = add_payment(work, order(merchant_id))
         work.commit()
-    return payment_id
+    return payment.id
 
 
 def posted(work: UnitOfWork, account_id: UUID, payment_id: UUID, amount: int = 5_000) -> Posted:
@@ -133,7 +133,7 @@ def test_accounts_that_nobody_holds_are_locked_without_waiting(
 def test_a_recorded_batch_moves_the_balances(
     store: Store, merchant_id: UUID, account_id: UUID
 ) -> None:
-    first, second = (add_payment(store, merchant_id, account_id) for _ in range(2))
+    first, second = (new_payment(store, merchant_id) for _ in range(2))
     for payment_id in (first, second):
         with store.begin() as work:
             work.ledger.record(posted(work, account_id, payment_id))
@@ -156,7 +156,7 @@ def test_an_empty_batch_records_nothing(store: Store) -> None:
 
 
 def test_a_payment_is_never_posted_twice(store: Store, merchant_id: UUID, account_id: UUID) -> None:
-    payment_id = add_payment(store, merchant_id, account_id)
+    payment_id = new_payment(store, merchant_id)
     with store.begin() as work:
         work.ledger.record(posted(work, account_id, payment_id))
         work.commit()
@@ -171,7 +171,7 @@ def test_a_payment_is_never_posted_twice(store: Store, merchant_id: UUID, accoun
 def test_a_batch_that_breaks_the_books_is_refused(
     store: Store, merchant_id: UUID, account_id: UUID, falsify: str
 ) -> None:
-    payment_id = add_payment(store, merchant_id, account_id)
+    payment_id = new_payment(store, merchant_id)
     with pytest.raises(StorageRefused), store.begin() as work:
         batch = posted(work, account_id, payment_id)
         work.ledger.record(_falsified(batch, falsify))

@@ -9,7 +9,17 @@ import pytest
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Claim, NewPayment, Settlement, Status
-from support import HOUR, IDS, NOW, Store, add_merchant, open_account, order
+from support import (
+    HOUR,
+    IDS,
+    NOW,
+    Store,
+    add_merchant,
+    add_payment,
+    find_payment,
+    open_account,
+    order,
+)
 
 
 @pytest.fixture
@@ -28,7 +38,7 @@ def payment_ids(store: Store, merchant_id: UUID, account_id: UUID) -> list[UUID]
     ids = [IDS.new_id() for _ in range(3)]
     for id in ids:
         with store.begin() as work:
-            work.payments.add(id, account_id, order(merchant_id))
+            add_payment(work, order(merchant_id), id)
             work.commit()
     return ids
 
@@ -42,7 +52,7 @@ def claim(store: Store, lease: timedelta = HOUR, limit: int = 100) -> Sequence[C
 
 def status_of(store: Store, merchant_id: UUID, payment_id: UUID) -> Status:
     with store.begin() as work:
-        payment = work.payments.get(merchant_id, payment_id)
+        payment = find_payment(work, merchant_id, payment_id)
     assert payment
     return payment.status
 
@@ -55,32 +65,15 @@ def test_a_payment_is_found_again_as_it_was_accepted(
     )
     id = IDS.new_id()
     with store.begin() as work:
-        added = work.payments.add(id, account_id, new)
+        added = add_payment(work, new, id)
         work.commit()
     with store.begin() as work:
-        assert work.payments.get(merchant_id, id) == added
-        assert work.payments.get(IDS.new_id(), id) is None
+        assert find_payment(work, merchant_id, id) == added
+        assert find_payment(work, IDS.new_id(), id) is None
     assert (added.money, added.description) == (new.money, new.description)
     assert (added.webhook_url, added.idempotency_key) == (new.webhook_url, "k")
     assert (added.status, added.failure_reason) == (Status.PENDING, None)
     assert added.created_at == added.updated_at
-
-
-def test_a_payment_into_an_account_that_is_not_there_is_refused(
-    store: Store, merchant_id: UUID
-) -> None:
-    with pytest.raises(StorageRefused), store.begin() as work:
-        work.payments.add(IDS.new_id(), IDS.new_id(), order(merchant_id))
-        work.commit()
-
-
-def test_a_payment_into_another_merchants_account_is_refused(
-    store: Store, account_id: UUID
-) -> None:
-    other = add_merchant(store.begin)
-    with pytest.raises(StorageRefused), store.begin() as work:
-        work.payments.add(IDS.new_id(), account_id, order(other))
-        work.commit()
 
 
 def test_the_oldest_are_claimed_first(store: Store, payment_ids: list[UUID]) -> None:
@@ -113,6 +106,21 @@ def test_an_expired_lease_is_claimed_again_with_a_higher_attempt(
     assert [(c.payment_id, c.attempt) for c in second] == [(id, 2) for id in payment_ids]
 
 
+def test_a_claim_does_not_cost_a_payment_its_place(store: Store, payment_ids: list[UUID]) -> None:
+    claim(store, lease=NOW, limit=2)
+    assert [c.payment_id for c in claim(store, limit=1)] == payment_ids[:1]
+    assert [c.payment_id for c in claim(store)] == payment_ids[1:]
+
+
+def test_neither_a_lease_nor_a_back_off_ends_early(store: Store, payment_ids: list[UUID]) -> None:
+    claim(store)
+    retry = Settlement(payment_ids[0], Status.PROCESSING, None, 1, HOUR)
+    with store.begin() as work:
+        work.payments.settle([retry])
+        work.commit()
+    assert claim(store) == []
+
+
 def test_only_the_latest_claim_is_still_ours(store: Store, payment_ids: list[UUID]) -> None:
     stale = claim(store, lease=NOW)
     fresh = claim(store)
@@ -133,7 +141,7 @@ def test_a_settled_payment_is_nobodys_and_final(
         work.commit()
     with store.begin() as work:
         assert work.payments.hold(claims) == {payment_ids[2]}
-        failed = work.payments.get(merchant_id, payment_ids[1])
+        failed = find_payment(work, merchant_id, payment_ids[1])
     assert failed
     assert (failed.status, failed.failure_reason) == (Status.FAILED, "card_declined")
     assert [c.payment_id for c in claim(store)] == [payment_ids[2]]

@@ -9,7 +9,17 @@ from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.ledger import world_account_id
 from atomic_core.ports.unit_of_work import UnitOfWork
-from support import HOUR, IDS, Store, add_merchant, open_account, order, request_for
+from support import (
+    HOUR,
+    IDS,
+    Store,
+    add_merchant,
+    add_payment,
+    find_payment,
+    open_account,
+    order,
+    request_for,
+)
 
 
 def write_everything(work: UnitOfWork) -> tuple[UUID, UUID, UUID]:
@@ -17,7 +27,7 @@ def write_everything(work: UnitOfWork) -> tuple[UUID, UUID, UUID]:
     work.merchants.add(merchant_id, "Shop")
     work.merchants.add_key(IDS.new_id(), merchant_id, "key", "sk_", merchant_id.bytes * 2)
     work.accounts.open(account_id, merchant_id, "Shop USD", "USD")
-    work.payments.add(payment_id, account_id, order(merchant_id))
+    add_payment(work, order(merchant_id), payment_id)
     work.payments.claim(1, HOUR, overdue_by=HOUR * 0)
     request = request_for(merchant_id)
     work.idempotency.claim(request)
@@ -33,7 +43,7 @@ def what_is_left(store: Store, ids: tuple[UUID, UUID, UUID]) -> list[bool]:
             work.merchants.active_key(merchant_id.bytes * 2) is not None,
             work.accounts.get(merchant_id, account_id) is not None,
             world_account_id("USD") in work.accounts.lock([world_account_id("USD")]),
-            work.payments.get(merchant_id, payment_id) is not None,
+            find_payment(work, merchant_id, payment_id) is not None,
             work.idempotency.claim(request_for(merchant_id)) is not None,
         ]
 
@@ -62,18 +72,18 @@ def test_an_exception_undoes_every_write_and_passes_through(store: Store) -> Non
 
 def test_undoing_restores_what_was_there_before(store: Store) -> None:
     merchant_id = add_merchant(store.begin)
-    account_id = open_account(store.begin, merchant_id)
+    open_account(store.begin, merchant_id)
     payment_id = IDS.new_id()
     with store.begin() as work:
-        work.payments.add(payment_id, account_id, order(merchant_id))
+        add_payment(work, order(merchant_id), payment_id)
         work.commit()
     with store.begin() as work:
-        before = work.payments.get(merchant_id, payment_id)
+        before = find_payment(work, merchant_id, payment_id)
     with store.begin() as work:
         claims = work.payments.claim(10, HOUR, HOUR * 0)
         assert [claim.payment_id for claim in claims] == [payment_id]
     with store.begin() as work:
-        assert work.payments.get(merchant_id, payment_id) == before
+        assert find_payment(work, merchant_id, payment_id) == before
         assert len(work.payments.claim(10, HOUR, HOUR * 0)) == 1
 
 

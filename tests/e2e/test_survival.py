@@ -132,7 +132,7 @@ def test_a_worker_killed_twenty_times_settles_each_payment_once(
 
 
 def _batches_of_the_worker(system: System) -> int:
-    return system.words().count('"by": "worker"')
+    return system.words().count('"by":"worker"')
 
 
 def _taken_over(system: System) -> int:

@@ -54,6 +54,15 @@ REFUSED = {
         b"""INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
             VALUES (%(account)s, 2, %(transaction)s, 1, 5001, %(head)s)""",
     ],
+    "a pair that does not balance": [
+        NEW_TRANSACTION,
+        b"""UPDATE accounts SET sequence = 2, head = %(head)s,
+                   balance = CASE id WHEN %(world)s THEN -5001 ELSE 5002 END
+             WHERE id IN (%(account)s, %(world)s)""",
+        b"""INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
+            VALUES (%(account)s, 2, %(transaction)s, 2, 5002, %(head)s),
+                   (%(world)s, 2, %(transaction)s, -1, -5001, %(head)s)""",
+    ],
     "a balanced pair that leaves a gap": [
         NEW_TRANSACTION,
         b"""INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
@@ -117,6 +126,22 @@ REFUSED = {
     ],
     "a posting of an unknown payment": [
         b"INSERT INTO ledger_transactions VALUES (%(transaction)s, %(world)s, 'payment', now())"
+    ],
+    "a posting of an unknown payment beside a known one": [
+        b"""INSERT INTO ledger_transactions
+            VALUES (%(transaction)s, %(waiting)s, 'payment', now()),
+                   (%(account)s, %(world)s, 'payment', now())"""
+    ],
+    "entries of an unknown transaction beside a known one": [
+        NEW_TRANSACTION,
+        b"""UPDATE accounts SET sequence = 3, head = %(head)s,
+                   balance = CASE id WHEN %(world)s THEN -5002 ELSE 5002 END
+             WHERE id IN (%(account)s, %(world)s)""",
+        b"""INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
+            VALUES (%(account)s, 2, %(transaction)s, 1, 5001, %(head)s),
+                   (%(world)s, 2, %(transaction)s, -1, -5001, %(head)s),
+                   (%(account)s, 3, %(account)s, 1, 5002, %(head)s),
+                   (%(world)s, 3, %(account)s, -1, -5002, %(head)s)""",
     ],
     "a negative merchant balance": [b"UPDATE accounts SET balance = -1 WHERE id = %(account)s"],
     "a balance beyond what JSON keeps exact": [

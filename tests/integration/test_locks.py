@@ -13,7 +13,7 @@ from atomic_adapters.settings import Settings
 from atomic_core.domain.payments import Claim
 from atomic_core.ports.unit_of_work import UnitOfWork
 from processes import eventually
-from support import HOUR, IDS, NOW, Store, add_merchant, application_over, order
+from support import HOUR, NOW, Store, add_merchant, add_payment, application_over, order
 
 LOW, MIDDLE, HIGH = (UUID(int=number) for number in (1, 2, 3))
 # Stored in descending order: a scan in the table's order would lock the high one first.
@@ -30,11 +30,11 @@ def hold_claims(work: UnitOfWork) -> None:
 
 @pytest.fixture
 def rows(postgres_store: Store) -> None:
-    merchant_id = add_merchant(postgres_store.begin)
     for id in STORED:
+        merchant_id = add_merchant(postgres_store.begin)
         with postgres_store.begin() as work:
             work.accounts.open(id, merchant_id, "Shop", "USD")
-            work.payments.add(id, id, order(merchant_id))
+            add_payment(work, order(merchant_id), id)
             work.commit()
 
 
@@ -123,7 +123,7 @@ def test_a_payment_is_taken_while_its_account_is_being_posted_to(
         merchant_id = settler.accounts.lock([HIGH])[HIGH].merchant_id
         assert merchant_id
         with postgres_store.begin() as api:
-            api.payments.add(IDS.new_id(), HIGH, order(merchant_id))
+            add_payment(api, order(merchant_id))
             api.commit()
 
 

@@ -1,6 +1,7 @@
 """Migrations: there and back, twice at once, and after a kill."""
 
 import hashlib
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from atomic_adapters.postgres.migration_files import FOLDER, migration_ids
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.settings import Settings
 from atomic_core.domain.errors import Conflict, StorageRefused, StorageUnavailable
-from support import add_merchant, application_over, at_once, order
+from support import HOUR, NOW, add_merchant, application_over, at_once, order
 
 EVERYTHING = migration_ids()
 
@@ -51,6 +52,21 @@ def test_up_down_and_up_again_give_the_same_schema(
     assert any("CREATE TABLE public.entries" in line for line in full)
 
 
+def test_each_rollback_gives_the_schema_before_its_migration(
+    postgres: EmbeddedPostgres, own_database: Callable[..., str], tmp_path: Path
+) -> None:
+    url = own_database()
+    before = [schema(postgres, url)]
+    for id in EVERYTHING:
+        for path in FOLDER.glob(f"{id}.*sql"):
+            shutil.copy(path, tmp_path)
+        assert list(Migrator(url, tmp_path).up()) == [id]
+        before.append(schema(postgres, url))
+    while id := Migrator(url).down():
+        before.pop()
+        assert schema(postgres, url) == before[-1], f"after rolling back {id}"
+
+
 def test_books_that_are_not_empty_are_not_rolled_back(
     own_database: Callable[..., str], settings_for: Callable[..., Settings], migrated: str
 ) -> None:
@@ -61,7 +77,7 @@ def test_books_that_are_not_empty_are_not_rolled_back(
         payment = application.accept_payment(order(add_merchant(store.begin)))
         application.settle_payments()
         migrator = Migrator(url)
-        assert migrator.down() == "0004.idempotency"
+        assert [migrator.down(), migrator.down()] == ["0005.settling", "0004.idempotency"]
         with pytest.raises(StorageRefused, match="would drop payments"):
             migrator.down()
         assert not store.is_up(), "a migration is missing"
@@ -71,6 +87,29 @@ def test_books_that_are_not_empty_are_not_rolled_back(
         assert seen.balance == payment.money.amount
     finally:
         store.close()
+
+
+def test_a_lease_survives_the_way_down_and_up(
+    own_database: Callable[..., str], settings_for: Callable[..., Settings], migrated: str
+) -> None:
+    url = own_database(migrated)
+    store = PostgresStore(Connections(settings_for(url)))
+    try:
+        application = application_over(store.begin)
+        application.accept_payment(order(add_merchant(store.begin)))
+        with store.begin() as work:
+            assert len(work.payments.claim(10, HOUR, NOW)) == 1
+            work.commit()
+    finally:
+        store.close()
+    migrator = Migrator(url)
+    assert migrator.down() == "0005.settling"
+    with psycopg.connect(url) as connection:
+        due = "SELECT due_at > now() + interval '50 minutes' FROM payments"
+        assert connection.execute(due).fetchone() == (True,)
+    assert list(migrator.up()) == ["0005.settling"]
+    with psycopg.connect(url) as connection:
+        assert connection.execute(due).fetchone() == (True,)
 
 
 def test_up_twice_applies_nothing_the_second_time(own_database: Callable[..., str]) -> None:

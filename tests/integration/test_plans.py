@@ -1,4 +1,4 @@
-"""No hot statement reads a whole table, at a million payments."""
+"""No hot statement reads a whole table, at two million payments."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -15,22 +15,38 @@ from atomic_adapters.settings import Settings
 from atomic_core.domain.ledger import world_account_id
 from support import add_merchant, application_over, numbered, order
 
-ROWS = 1_000_000
+ROWS = 2_000_000
 
-# The guards are off while filling: two million entries one trigger at a time take minutes.
+# Filled with guards off and indexes away, which are made again as they were: in a third of the
+# time.
 FILL = f"""
 SET session_replication_role = replica;
 SET synchronous_commit = off;
+SET maintenance_work_mem = '256MB';
+CREATE TEMP TABLE away AS
+SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) AS take,
+       format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname,
+              pg_get_constraintdef(oid)) AS bring
+  FROM pg_constraint
+ WHERE contype IN ('p', 'u')
+   AND conrelid IN ('payments'::regclass, 'ledger_transactions'::regclass, 'entries'::regclass)
+ UNION ALL
+SELECT format('DROP INDEX %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
+  FROM pg_index
+ WHERE indexrelid IN ('payments_open'::regclass, 'entries_of_transaction'::regclass);
+DO $$ DECLARE it text; BEGIN FOR it IN SELECT take FROM away LOOP EXECUTE it; END LOOP; END $$;
 INSERT INTO merchants (id, name)
 SELECT uuidv7(), 'Shop ' || n FROM generate_series(1, 1000) n;
 INSERT INTO api_keys (id, merchant_id, name, prefix, hash)
 SELECT id, id, 'key', '', sha256(uuid_send(id)) FROM merchants;
 INSERT INTO accounts (id, merchant_id, name, currency, head)
 SELECT id, id, name, 'USD', sha256('') FROM merchants;
+ALTER TABLE payments SET (fillfactor = 100);
 CREATE TEMP TABLE shops AS SELECT id, row_number() OVER () - 1 AS n FROM merchants;
 INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description, status)
 SELECT uuidv7(), s.id, s.id, 1 + i % 1000, 'USD', 'tok_visa', 'API Payment', 'SUCCESS'
   FROM generate_series(1, {ROWS}) i JOIN shops s ON s.n = i % 1000;
+ALTER TABLE payments SET (fillfactor = 50);
 INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description)
 SELECT uuidv7(), s.id, s.id, 1, 'USD', 'tok_visa', 'API Payment'
   FROM generate_series(1, 5000) i JOIN shops s ON s.n = i % 1000;
@@ -39,6 +55,7 @@ SELECT id, id, 'payment', now() FROM payments WHERE status = 'SUCCESS';
 INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
 SELECT account_id, row_number() OVER (PARTITION BY account_id), id, amount, amount, sha256('')
   FROM payments WHERE status = 'SUCCESS';
+DO $$ DECLARE it text; BEGIN FOR it IN SELECT bring FROM away LOOP EXECUTE it; END LOOP; END $$;
 UPDATE accounts
    SET balance = e.balance_after, sequence = e.sequence, head = e.hash
   FROM entries e
@@ -131,6 +148,18 @@ def test_explain_shows_no_scan_of_a_whole_table(full_database: str, name: str, m
     plan = "\n".join(row[0] for row in rows)
     assert "Scan" in plan or "Insert" in plan
     assert not set(re.findall(r"Seq Scan on (\w+)", plan)) - SMALL, plan
+
+
+def test_a_claim_writes_no_index(full_database: str) -> None:
+    """Every claimed version finds room on its payment's page (HOT)."""
+    statement, names = numbered(statements("payments")["claim_payments"])
+    values = [PARAMETERS[parameter] for parameter in names]
+    with psycopg.connect(full_database, cursor_factory=psycopg.ClientCursor) as connection:
+        connection.execute(b"PREPARE it AS " + statement)
+        assert connection.execute(b"EXECUTE it (%s, %s, %s)", values).rowcount == 1000
+        hot = connection.execute("SELECT pg_stat_get_xact_tuples_hot_updated('payments'::regclass)")
+        assert hot.fetchone() == (1000,)
+        connection.rollback()
 
 
 def test_a_life_of_payments_scans_no_large_table(

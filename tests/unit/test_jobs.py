@@ -36,7 +36,7 @@ def ringing(application: Application) -> bool:
 
 
 def statuses(application: Application) -> list[Status]:
-    with application.get_payment.begin() as work:
+    with application.accept_payment.begin() as work:
         rows = work.payments.session.tables.payments.rows.values()  # type: ignore[attr-defined]
         return [row.payment.status for row in rows]
 

@@ -65,9 +65,9 @@ def test_a_malformed_variable_is_named_with_what_was_expected(name: str, value: 
 
 def test_all_faults_are_told_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
-        Settings.from_environ({"PORT": "x", "WEB_THREADS": "y"})
+        Settings.from_environ({"PORT": "x", "WEB_CONNECTIONS": "y"})
     told = [line.split(":")[0] for line in str(caught.value).splitlines()]
-    assert told == ["PORT", "DATABASE_URL", "WEB_THREADS"]
+    assert told == ["PORT", "DATABASE_URL", "WEB_CONNECTIONS"]
 
 
 def test_no_secret_is_repeated() -> None:

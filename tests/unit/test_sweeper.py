@@ -67,7 +67,7 @@ def test_it_survives_a_database_that_is_away_and_says_so_once(stop: StopRequest)
     application = in_memory()
     rounds: list[int] = []
 
-    def settle(*_: object) -> int:
+    def settle(**_: object) -> int:
         rounds.append(len(rounds))
         if len(rounds) <= 4:
             raise StorageUnavailable

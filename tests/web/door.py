@@ -77,7 +77,7 @@ class Web:
     @property
     def effects(self) -> tuple[int, int, int]:
         """How many payments, accounts and kept keys there are: what a refusal must not add."""
-        begin = self.application.get_payment.begin
+        begin = self.application.accept_payment.begin
         store = cast(MemoryStore, getattr(begin, "__self__"))  # noqa: B009
         tables = store.tables
         return len(tables.payments.rows), len(tables.accounts.rows), len(tables.idempotency.rows)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from prometheus_client import REGISTRY
 from structlog.contextvars import get_contextvars
@@ -6,6 +8,7 @@ from web.door import ORDER, PAYMENTS, Caller, Web, error_code
 
 from atomic_core.domain import errors as core_errors
 from atomic_core.domain.errors import AtomicError, StorageRefused, StorageUnavailable
+from atomic_core.use_cases.idempotency import Answer
 from atomic_web import errors as web_errors
 from atomic_web.errors import STATUS
 
@@ -43,7 +46,7 @@ def test_every_code_has_its_status_and_no_status_is_left_over() -> None:
 def test_a_bug_is_500_and_tells_nothing_but_the_log(
     web: Web, merchant: Caller, error: Exception
 ) -> None:
-    caller = web.over(accept_payment=failing(error)).seen_by(merchant)
+    caller = web.over(create_payment=failing(error)).seen_by(merchant)
     with capture_logs() as logs:
         response = caller.pay()
 
@@ -57,7 +60,7 @@ def test_a_bug_is_500_and_tells_nothing_but_the_log(
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("port", ["authenticate", "accept_payment"])
+@pytest.mark.parametrize("port", ["recognize", "create_payment"])
 def test_an_unreachable_store_is_503_with_a_time_to_come_back(
     web: Web, merchant: Caller, port: str
 ) -> None:
@@ -102,13 +105,13 @@ def test_what_is_bound_to_a_request_is_gone_after_it(
     web: Web, merchant: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[dict[str, object]] = []
-    accept = web.application.accept_payment
+    create = web.application.create_payment
 
-    def look(order):
+    def look(*arguments: Any) -> Answer:
         seen.append(dict(get_contextvars()))
-        return accept(order)
+        return create(*arguments)
 
-    web.over(accept_payment=look).seen_by(merchant).post(PAYMENTS, ORDER, X_Request_Id="r-1")
+    web.over(create_payment=look).seen_by(merchant).post(PAYMENTS, ORDER, X_Request_Id="r-1")
     assert seen == [{"request_id": "r-1", "merchant_id": str(merchant.merchant_id)}]
     assert get_contextvars() == {}
 

@@ -1,6 +1,8 @@
 import json
 import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,6 +10,7 @@ from web.door import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
 
 from atomic_adapters.memory import MemoryStore
 from atomic_core.domain.errors import StorageUnavailable
+from atomic_core.domain.payments import Acceptance, Accepted, Lookup, Payment
 from atomic_core.use_cases.idempotency import PerformOnce
 from atomic_web.idempotency import fingerprint
 
@@ -170,11 +173,24 @@ def test_twenty_at_once_are_one_payment(web: Web, merchant: Caller) -> None:
     assert web.effects == (1, 2, 1)
 
 
+class Unusual:
+    """A desk that sends everybody the long way."""
+
+    def accept(self, acceptances: Sequence[Acceptance]) -> Sequence[Accepted | None]:
+        return [None] * len(acceptances)
+
+    def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
+        return [None] * len(lookups)
+
+
 def test_a_first_request_that_does_not_finish_makes_the_second_wait_and_leave(
     web: Web, merchant: Caller
 ) -> None:
     store = MemoryStore(web.clock, lock_timeout=timedelta(milliseconds=10))
-    door = web.over(perform_once=PerformOnce(store.begin))
+    create = replace(
+        web.application.create_payment, desk=Unusual(), perform_once=PerformOnce(store.begin)
+    )
+    door = web.over(create_payment=create)
     with store.begin() as first:
         first.now()
         response = door.seen_by(merchant).pay(key="k")
@@ -190,7 +206,7 @@ def test_a_store_that_cannot_be_reached_is_503_and_leaves_the_key_unused(
     def unreachable(*_arguments: object) -> None:
         raise StorageUnavailable
 
-    response = web.over(perform_once=unreachable).seen_by(merchant).pay(key="k")
+    response = web.over(create_payment=unreachable).seen_by(merchant).pay(key="k")
     assert response.status_code == 503
     assert error_code(response) == "service_unavailable"
     assert re.fullmatch(r"[1-9]\d*", response.headers["Retry-After"])

@@ -1,0 +1,215 @@
+"""gunicorn's gevent worker, with bounds: on how long a request may take to arrive, on how long
+its answer may take to be taken, and on how long a stopping process waits for idle connections.
+
+HTTP/1 only, and no PROXY protocol: what gunicorn's own loop does beyond that is left out.
+Imported by the master too, so nothing here may import what must wait for monkey-patching.
+"""
+
+import os
+import time
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, cast
+
+import gevent
+from gevent.pool import Pool
+from gevent.server import StreamServer
+from gevent.socket import wait_read
+from gunicorn import util
+from gunicorn.http import wsgi
+from gunicorn.http.errors import NoMoreData
+from gunicorn.http.parser import RequestParser
+from gunicorn.workers.ggevent import GeventWorker
+
+HEARTBEAT_SECONDS: Final = 1.0
+
+READ_BYTES: Final = 8_192
+
+LAST_CALL_SECONDS: Final = 0.2
+"""How long a stopping worker still listens on an idle connection: a request may be under way."""
+
+FAREWELL_SECONDS: Final = 0.2
+"""How long it then lets the client see that it is over, before it closes for good: what arrives
+after that is answered with a reset."""
+
+DRAINED_BYTES: Final = 65_536
+"""Of a body that the application did not want this much is read, to keep the connection."""
+
+
+class LastCall(Exception):
+    """Thrown into whoever waits on an idle connection when the worker stops."""
+
+
+class Reader:
+    """A socket as the parser reads it: each request has to arrive by its deadline, in whole, so
+    that a byte now and then buys no time."""
+
+    def __init__(self, client: Any, seconds: float) -> None:
+        self.deadline = 0.0
+        self._client = client
+        self._seconds = seconds
+
+    def begin(self) -> None:
+        """The time of a request runs from its first byte."""
+        self.deadline = time.monotonic() + self._seconds
+
+    def recv(self, size: int) -> bytes:
+        """Raises RequestTimeout."""
+        # Nothing but a note: the system is not asked until there is nothing to read.
+        self._client.settimeout(max(0.001, self.deadline - time.monotonic()))
+        try:
+            return self._client.recv(size)
+        except TimeoutError:
+            from atomic_web.errors import RequestTimeout
+
+            raise RequestTimeout from None
+
+
+class Response(wsgi.Response):
+    """Head and body in one write; gunicorn's own makes two, and two packets."""
+
+    def write(self, arg: bytes) -> None:
+        whole = not self.headers_sent and self.response_length == len(arg)
+        if not whole or self.req.method == "HEAD":
+            super().write(arg)
+            return
+        head = self.default_headers()
+        head += [f"{name}: {value}\r\n" for name, value in self.headers]
+        self.headers_sent = True
+        self.sent = len(arg)
+        self.sock.sendall("".join([*head, "\r\n"]).encode("latin-1") + arg)
+
+    def should_close(self) -> bool:
+        # After a body that could not be read nobody knows where the next request would begin.
+        body: Any = self.req.body
+        return body.failed or super().should_close()
+
+
+class Worker(GeventWorker):
+    request_seconds = 15.0
+    """How long a request may take to arrive, and its answer to be taken. See gunicorn_conf.py."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._idle: set[Any] = set()
+
+    def run(self) -> None:
+        self._connections = Pool(self.worker_connections)
+        servers = [self._listen_on(socket) for socket in self.sockets]
+        while self.alive:
+            self.notify()
+            self._await_signal()
+        self._stop(servers)
+
+    def _listen_on(self, socket: Any) -> StreamServer:
+        socket.setblocking(1)
+        handle = partial(self.handle, socket.getsockname())
+        server = StreamServer(socket, handle=handle, spawn=self._connections)
+        server.start()
+        return server
+
+    def _await_signal(self) -> None:
+        """gunicorn's signal handlers leave a byte in this pipe."""
+        with suppress(TimeoutError):
+            wait_read(self.PIPE[0], HEARTBEAT_SECONDS)
+        with suppress(BlockingIOError):
+            os.read(self.PIPE[0], READ_BYTES)
+
+    def _stop(self, servers: list[StreamServer]) -> None:
+        """Take the connections that are made already, end the idle ones, see the rest through."""
+        for server in servers:
+            server.stop_accepting()
+            while not server.full() and (accepted := server.do_read()):
+                server.do_handle(*accepted)
+            server.close()
+        gevent.get_hub().loop.run_callback(self._call_last)
+        until = time.monotonic() + self.cfg.graceful_timeout
+        while len(self._connections):
+            left = until - time.monotonic()
+            if left <= 0:
+                self.log.warning("Worker graceful timeout (pid:%s)", self.pid)
+                return
+            self.notify()
+            self._connections.join(timeout=min(left, HEARTBEAT_SECONDS))
+
+    def _call_last(self) -> None:
+        # In the hub, as wake-ups from input are: who is found idle here has not begun to read.
+        for waiting in list(self._idle):
+            waiting.throw(LastCall)
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """One connection, from its first request to its last."""
+        try:
+            if not self._serve(listener, client, addr):
+                util.close_graceful(client)
+        except (NoMoreData, OSError):
+            pass  # The client has left, or has not taken its answer.
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection only
+            self._refuse(client, addr, error)
+            util.close_graceful(client)
+        finally:
+            util.close(client)
+
+    def _serve(self, listener: Any, client: Any, addr: Any) -> bool:
+        """Whether everything that was sent has been read."""
+        reader = Reader(client, self.request_seconds)
+        # The types known of gunicorn are an older one's.
+        parser: Any = RequestParser(self.cfg, cast("Any", reader), addr)
+        while begun := parser.unreader.take_buffered() or self._first_bytes(client):
+            reader.begin()
+            parser.unreader.unread(begun)
+            response = self._answer(listener, next(parser), client, addr)
+            if not parser.finish_body(reader.deadline, DRAINED_BYTES):
+                return False
+            if response.should_close():
+                break
+        return True
+
+    def _first_bytes(self, client: Any) -> bytes:
+        """Of the next request; nothing if there will be none."""
+        if self.alive:
+            waiting = gevent.getcurrent()
+            self._idle.add(waiting)
+            client.settimeout(self.cfg.keepalive)
+            try:
+                return client.recv(READ_BYTES)
+            except TimeoutError:
+                return b""
+            except LastCall:
+                pass
+            finally:
+                self._idle.discard(waiting)
+        client.settimeout(LAST_CALL_SECONDS)
+        try:
+            return client.recv(READ_BYTES)
+        except TimeoutError:
+            util.close_graceful(client, FAREWELL_SECONDS)
+            return b""
+
+    def _answer(self, listener: Any, request: Any, client: Any, addr: Any) -> Response:
+        create: Any = wsgi.create
+        response, environ = create(
+            request, client, addr, listener, self.cfg, response_class=Response
+        )
+        environ["wsgi.multithread"] = True
+        if not self.alive:
+            response.force_close()
+        content: Any = self.wsgi(environ, response.start_response)
+        try:
+            client.settimeout(self.request_seconds)
+            for part in content:
+                response.write(part)
+            response.close()
+        finally:
+            if hasattr(content, "close"):
+                content.close()
+        return response
+
+    def _refuse(self, client: Any, addr: Any, error: Exception) -> None:
+        from atomic_web.errors import RequestTimeout, refusal_of_nobody
+
+        if not isinstance(error, RequestTimeout):
+            self.handle_error(None, client, addr, error)
+            return
+        with suppress(OSError):
+            client.sendall(refusal_of_nobody(error))

@@ -1,0 +1,73 @@
+"""One JSON shape for every line, whoever wrote it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+ENVIRON = {"DATABASE_URL": "postgresql:///unused", "ATOMIC_ENV": "production"}
+
+PROGRAM = """
+import logging, structlog
+from atomic_adapters.logs import configure_logging
+from atomic_adapters.settings import Settings
+configure_logging(Settings.from_environ({environ!r}))
+log = structlog.get_logger("atomic.ours")
+theirs = logging.getLogger("gunicorn.error")
+structlog.contextvars.bind_contextvars(request_id="r-1")
+{code}
+"""
+
+
+def lines(code: str, **variables: str) -> list[dict[str, object]]:
+    """What a process of its own writes to stderr: a logger keeps its first configuration."""
+    program = PROGRAM.format(environ=ENVIRON | variables, code=code)
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert ran.stdout == b""
+    return [json.loads(line) for line in ran.stderr.splitlines()]
+
+
+def test_our_lines_and_those_of_others_have_one_shape() -> None:
+    ours, theirs = lines("log.info('said', number=1); theirs.info('said %s', 'by gunicorn')")
+    assert ours.keys() - {"number"} == theirs.keys()
+    assert (ours["event"], ours["level"], ours["logger"]) == ("said", "info", "atomic.ours")
+    assert (theirs["event"], theirs["logger"]) == ("said by gunicorn", "gunicorn.error")
+    assert (ours["request_id"], ours["number"]) == ("r-1", 1)
+    for line in (ours, theirs):
+        assert str(line["timestamp"]).endswith("Z")
+
+
+def test_an_exception_is_told_with_its_traceback() -> None:
+    code = "try: 1 / 0\nexcept ZeroDivisionError as error: log.error('failed', exc_info=error)"
+    for line in lines(f"{code}; theirs.exception('failed')"):
+        assert str(line["exception"]).startswith("Traceback")
+        assert str(line["exception"]).endswith("ZeroDivisionError: division by zero")
+
+
+@pytest.mark.parametrize(
+    ("level", "told"), [("debug", 8), ("info", 6), ("warning", 4), ("error", 2)]
+)
+def test_the_level_is_one_for_all(level: str, told: int) -> None:
+    code = "\n".join(
+        f"log.{name}('x'); theirs.{name}('x')" for name in ("debug", "info", "warning", "error")
+    )
+    assert len(lines(code, LOG_LEVEL=level)) == told
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (r"'\ud800'", "\ud800"),
+        ("2 ** 80", 2**80),
+        ("object", "<class 'object'>"),
+        ("__import__('uuid').UUID(int=1)", "00000000-0000-0000-0000-000000000001"),
+    ],
+)
+def test_a_line_is_written_whatever_it_holds(value: str, told: object) -> None:
+    assert lines(f"log.info('said', value={value})")[0]["value"] == told
+
+
+def test_text_is_for_people() -> None:
+    with pytest.raises(json.JSONDecodeError):
+        lines("log.info('said')", LOG_FORMAT="text")

@@ -1,0 +1,119 @@
+"""The quick ways through a schema give what marshmallow's own give."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import product
+from typing import Any
+from uuid import UUID
+
+import pytest
+from marshmallow import Schema, ValidationError
+from web.door import settings
+
+from atomic_adapters.wiring import in_memory
+from atomic_core.domain.errors import ValidationFailed
+from atomic_core.domain.ledger import Account
+from atomic_core.domain.money import Money
+from atomic_core.domain.payments import Payment, Status
+from atomic_web.context import AT_HAND, Door, Visit
+from atomic_web.schemas.accounts import AccountSchema, NewAccountSchema
+from atomic_web.schemas.fields import RequestSchema, ResponseSchema
+from atomic_web.schemas.payments import NewPaymentSchema, PaymentSchema
+
+MOMENT = datetime(2026, 11, 22, 15, 30, 13, 153_999, tzinfo=UTC)
+PAYMENT = Payment(
+    id=UUID(int=1),
+    merchant_id=UUID(int=2),
+    account_id=UUID(int=3),
+    money=Money(5_000, "USD"),
+    source="tok_visa",
+    description="Order",
+    status=Status.PENDING,
+    idempotency_key=None,
+    webhook_url=None,
+    failure_reason=None,
+    created_at=MOMENT,
+    updated_at=MOMENT.astimezone(timezone(timedelta(hours=5, minutes=30))),
+)
+FAILED = replace(
+    PAYMENT,
+    status=Status.FAILED,
+    idempotency_key="k",
+    webhook_url="https://shop.example",
+    failure_reason="card_declined",
+)
+ACCOUNT = Account(UUID(int=1), UUID(int=2), "Sales", "USD", False, 5, 1, bytes(32), MOMENT)
+
+
+@pytest.mark.parametrize(
+    ("schema", "shown"),
+    [
+        (PaymentSchema(), PAYMENT),
+        (PaymentSchema(), FAILED),
+        (AccountSchema(), ACCOUNT),
+        (AccountSchema(), replace(ACCOUNT, merchant_id=None, allow_negative=True)),
+    ],
+)
+def test_an_answer_is_what_marshmallow_makes_of_it(schema: ResponseSchema, shown: Any) -> None:
+    theirs: Any = Schema.dump(schema, shown)
+    assert schema.dump(shown) == theirs
+    assert list(schema.dump(shown)) == list(theirs)
+    assert [type(value) for value in schema.dump(shown).values()] == [
+        type(value) for value in theirs.values()
+    ]
+
+
+GOOD: dict[str, Any] = {
+    "amount": 1,
+    "currency": "USD",
+    "source": "tok_visa",
+    "merchantId": str(UUID(int=2)),
+    "description": "Order",
+    "webhookUrl": "https://shop.example/hook",
+    "name": "Sales",
+}
+REQUESTED = {
+    NewPaymentSchema: ("amount", "currency", "source", "merchantId", "description", "webhookUrl"),
+    NewAccountSchema: ("name", "currency"),
+}
+LEFT_OUT = object()
+WRONG = [LEFT_OUT, None, True, 0, -1, 1, 2**80, 1.0, "", "x", "USD", [], {}]
+
+
+def requests(schema: RequestSchema) -> Iterator[dict[str, Any]]:
+    """A good one, and each with one or two fields wrong, left out or unknown."""
+    good = {key: GOOD[key] for key in REQUESTED[type(schema)]}
+    yield good
+    for name, other in product([*good, "other", "merchant_id"], [*good, "another"]):
+        for value in WRONG:
+            spoilt = good | {name: value, other: value}
+            yield {key: told for key, told in spoilt.items() if told is not LEFT_OUT}
+            yield {
+                key: told for key, told in (good | {name: value}).items() if told is not LEFT_OUT
+            }
+
+
+@pytest.mark.parametrize("schema", [NewPaymentSchema(), NewAccountSchema()])
+def test_a_request_is_read_as_marshmallow_loads_it(schema: RequestSchema) -> None:
+    at_hand = AT_HAND.set(Visit(Door(in_memory(), settings()), "r-1"))
+    try:
+        outcomes = {read_alike(schema, content) for content in requests(schema)}
+    finally:
+        AT_HAND.reset(at_hand)
+    assert outcomes == {True, False}, "else one way was never taken"
+
+
+def read_alike(schema: RequestSchema, content: dict[str, Any]) -> bool:
+    """Whether it was accepted."""
+    try:
+        theirs = schema.load(content)
+    except ValidationError as error:
+        messages = error.normalized_messages()
+    else:
+        assert schema.read(content) == theirs
+        return True
+    with pytest.raises(ValidationFailed) as refused:
+        schema.read(content)
+    assert refused.value.details == messages
+    return False

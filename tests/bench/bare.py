@@ -14,16 +14,19 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
 from atomic_adapters.settings import Settings
-from bench.shops import CURRENCY
 
-TABLE: Final = """
-CREATE SCHEMA IF NOT EXISTS reference;
+EMPTY_TABLE: Final = """
+CREATE SCHEMA reference;
 -- The columns of payments, and no constraint, index or trigger but the primary key.
-CREATE TABLE reference.payments (LIKE payments INCLUDING DEFAULTS);
+CREATE TABLE reference.payments (LIKE payments INCLUDING DEFAULTS INCLUDING GENERATED);
 ALTER TABLE reference.payments ALTER id SET DEFAULT uuidv7(), ADD PRIMARY KEY (id);
 """
 
-FILL: Final = "INSERT INTO reference.payments SELECT * FROM payments"
+FULL_TABLE: Final = """
+CREATE SCHEMA reference;
+CREATE TABLE reference.payments AS TABLE payments;
+ALTER TABLE reference.payments ADD PRIMARY KEY (id);
+"""
 
 INSERT: Final = """
 INSERT INTO reference.payments (merchant_id, account_id, amount, currency, source, description,
@@ -60,7 +63,7 @@ def make_app(settings: Settings) -> Flask:
             "merchant_id": SOMEBODY,
             "account_id": SOMEBODY,
             "amount": body["amount"],
-            "currency": body.get("currency", CURRENCY),
+            "currency": body["currency"],
             "source": body["source"],
             "description": body.get("description", "API Payment"),
             "idempotency_key": request.headers.get("Idempotency-Key"),
@@ -85,12 +88,12 @@ def make_app(settings: Settings) -> Flask:
 
 
 def make_table(connection: psycopg.Connection) -> None:
-    connection.execute(TABLE)
+    connection.execute(EMPTY_TABLE)
 
 
 def copy_payments(connection: psycopg.Connection) -> None:
     """Give the bare view the rows that Atomic has."""
-    connection.execute(FILL)
+    connection.execute(FULL_TABLE)
     connection.execute("VACUUM ANALYZE reference.payments")
 
 

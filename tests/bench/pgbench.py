@@ -20,7 +20,7 @@ MOST_PER_SECOND: Final = 20_000
 SCRIPT: Final = Path(__file__).with_name("pgbench.sql")
 
 TABLES: Final = """
-CREATE SCHEMA IF NOT EXISTS reference;
+CREATE SCHEMA reference;
 -- Room for new row versions on the page, as Atomic's accounts have it.
 CREATE TABLE reference.accounts (id bigint PRIMARY KEY, balance bigint NOT NULL)
   WITH (fillfactor = 50);

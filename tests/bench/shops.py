@@ -4,7 +4,7 @@ All set-based, in SQL: one by one, making the work would take longer than doing 
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -27,7 +27,7 @@ SETTLED_WITHIN: Final = 300
 """Seconds; far more than any backlog here needs."""
 
 # Asked over and over while the worker is at work, so it must cost next to nothing.
-OPEN: Final = "SELECT EXISTS (SELECT FROM payments WHERE status IN ('PENDING', 'PROCESSING'))"
+OPEN: Final = "SELECT EXISTS (SELECT FROM payments WHERE is_open)"
 
 _IDS: Final = SystemIds()
 
@@ -111,10 +111,15 @@ def bell_of(subject: Subject) -> RqJobQueue:
     return RqJobQueue(Redis.from_url(subject.redis_url), Breaker())
 
 
-def settle_all(connection: psycopg.Connection, bell: RqJobQueue) -> float:
+def settle_all(
+    connection: psycopg.Connection,
+    bell: RqJobQueue,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> float:
     """Ring, as arriving payments would, until no payment is open; return the seconds."""
 
     def is_done() -> bool:
+        meanwhile()
         if connection.execute(OPEN).fetchone() == (False,):
             return True
         # Coalesced: as long as one ring is outstanding, another costs one command.
@@ -123,6 +128,12 @@ def settle_all(connection: psycopg.Connection, bell: RqJobQueue) -> float:
 
     bell.ring(Job.SETTLE)
     return eventually(is_done, SETTLED_WITHIN, "everything is settled")
+
+
+def backlog(connection: psycopg.Connection) -> int:
+    row = connection.execute("SELECT count(*) FROM payments WHERE is_open").fetchone()
+    assert row
+    return row[0]
 
 
 def count_payments(connection: psycopg.Connection) -> int:

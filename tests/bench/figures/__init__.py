@@ -3,7 +3,17 @@
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from bench.figures import accept, read, settle
+from bench.figures import (
+    accept,
+    bulk,
+    growth,
+    latency,
+    memory,
+    read,
+    scale,
+    settle,
+    sustained,
+)
 from bench.measured import Line
 from bench.options import Sizes
 from bench.servers import Ground
@@ -17,5 +27,11 @@ class Figure(NamedTuple):
 FIGURES: Final[Mapping[str, Figure]] = {
     "settle": Figure(settle.measure, drives_wrk=False),
     "accept": Figure(accept.measure),
+    "sustained": Figure(sustained.measure),
+    "bulk": Figure(bulk.measure),
     "read": Figure(read.measure),
+    "latency": Figure(latency.measure, drives_wrk=False),
+    "growth": Figure(growth.measure),
+    "memory": Figure(memory.measure),
+    "scale": Figure(scale.measure, drives_wrk=False),
 }

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-import psycopg
-
 from bench import bare
 from bench.measured import BenchError, Line, Target, alternate
 from bench.options import Sizes
@@ -48,7 +46,7 @@ def insert_bare(subject: Subject, shops: Sequence[Shop], connections: int, secon
 def measure(ground: Ground, sizes: Sizes) -> list[Line]:
     subject = ground.subject("accept")
     shops = open_shops(subject, PAYING)
-    with psycopg.connect(subject.url, autocommit=True) as connection:
+    with subject.connect() as connection:
         bare.make_table(connection)
     subject.api.start("api")
     subject.bare.start("api")

@@ -39,7 +39,6 @@ def measure(ground: Ground, sizes: Sizes) -> list[Line]:
         add_waiting(connection, shops, sizes.readable)
         settle_all(connection, bell_of(subject))
         subject.settlers.stop()
-        bare.make_table(connection)
         bare.copy_payments(connection)
         asked = questions(connection, shops)
     subject.api.start("api")

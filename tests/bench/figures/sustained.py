@@ -1,0 +1,74 @@
+"""What is left of the accept rate while the payments are settled at the same time."""
+
+from typing import Final
+
+from atomic_adapters.settings import Settings
+from bench.figures.accept import FULL_LOAD, PAYING, accept, latencies, latency_lists, orders
+from bench.measured import Line, Target, alternate, growth_of
+from bench.options import Sizes
+from bench.servers import Ground
+from bench.shops import backlog, bell_of, open_shops, settle_all
+from bench.wrk import Load, drive
+
+SAMPLE_SECONDS: Final = 0.25
+
+
+def measure(ground: Ground, sizes: Sizes) -> list[Line]:
+    subject = ground.subject("sustained")
+    shops = open_shops(subject, PAYING)
+    bell = bell_of(subject)
+    backlogs: list[list[int]] = []
+    subject.api.start("api")
+    with subject.connect() as connection:
+
+        def sustained() -> Load:
+            subject.start_settlers("worker", "sweeper")
+            settle_all(connection, bell)
+            samples: list[int] = []
+            load = drive(
+                subject.api.base_url,
+                orders(shops),
+                FULL_LOAD,
+                sizes.sustained_seconds,
+                meanwhile=lambda: samples.append(backlog(connection)),
+                every=SAMPLE_SECONDS,
+            )
+            backlogs.append(samples)
+            settle_all(connection, bell)
+            subject.settlers.stop()
+            return load
+
+        def alone() -> Load:
+            return accept(subject, shops, FULL_LOAD, sizes.load_seconds)
+
+        loads, references = alternate(sizes.repeats, sustained, alone)
+        # What the last stretch left waiting; the others were followed by a settling.
+        subject.start_settlers("worker")
+        settle_all(connection, bell)
+    # The first was the warm-up's.
+    del backlogs[0]
+    batch = Settings.from_environ({"DATABASE_URL": subject.url}).settle_batch
+    return [
+        Line(
+            figure="sustained",
+            case=f"{FULL_LOAD} connections, worker and sweeper at work",
+            unit="req/s",
+            values=[load.rate for load in loads],
+            references=[load.rate for load in references],
+            target=Target(0.65),
+            remark=f"{latencies(loads)}; reference: accept alone, {latencies(references)}",
+            extra=latency_lists(loads, references),
+        ),
+        Line(
+            figure="sustained",
+            case="growth of the backlog",
+            unit="payments",
+            values=[growth_of(samples) for samples in backlogs],
+            target=Target(batch, "payments", at_least=False),
+            remark=f"at most {max(map(max, backlogs)):,} were open at once",
+            note=f"backlog: median of the last third of the samples less that of the first third;"
+            f" up to one batch ({batch:,}) is in a worker's hands at any moment, so less than that"
+            " is no growth.",
+            extra={"backlogs": backlogs},
+        ),
+    ]

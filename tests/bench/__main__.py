@@ -66,18 +66,25 @@ def run(options: Options) -> int:
 
 
 def measured(name: str, ground: Ground, options: Options, begun: float) -> list[Line]:
-    """The figure's lines; if it could not be measured, one that says why."""
+    """The figure's lines, and one more for whatever went wrong."""
     tell(f"{time.monotonic() - begun:4.0f} s  {name}")
+    lines: list[Line] = []
     try:
-        try:
-            return FIGURES[name].measure(ground, options.sizes)
-        finally:
-            ground.close_subjects()
+        lines += FIGURES[name].measure(ground, options.sizes)
     except NotThere as absent:
-        return [Line(figure=name, absent=str(absent))]
+        lines.append(Line(figure=name, absent=str(absent)))
     except FAULTS as error:
-        traceback.print_exc()
-        return [Line(figure=name, fault=str(error) or type(error).__name__)]
+        lines.append(failed(name, error))
+    try:
+        ground.close_subjects()
+    except FAULTS as error:
+        lines.append(failed(name, error))
+    return lines
+
+
+def failed(name: str, error: Exception) -> Line:
+    traceback.print_exception(error)
+    return Line(figure=name, fault=str(error) or type(error).__name__)
 
 
 def tell(line: str) -> None:

@@ -97,10 +97,11 @@ class Line:
         return Verdict.MET if self.target.met_by(number) else Verdict.MISSED
 
 
-def alternate(repeats: int, *sides: Callable[[], T]) -> list[list[T]]:
+def alternate(repeats: int, *sides: Callable[[], T], warm_up: bool = True) -> list[list[T]]:
     """ABAB: what each side gave, in order, after a warm-up of each that does not count."""
-    for side in sides:
-        side()
+    if warm_up:
+        for side in sides:
+            side()
     rounds = [[side() for side in sides] for _ in range(repeats)]
     return [list(of_one_side) for of_one_side in zip(*rounds, strict=True)]
 

@@ -1,38 +1,51 @@
 -- Sends the requests of a file in turn, and tells the outcome as one line of JSON.
--- Arguments: the file, and a prefix for Idempotency-Keys. A line of the file is
--- METHOD, PATH, API KEY and BODY, with tabs between them; with a body, every request gets an
--- Idempotency-Key of its own. All that can be put together beforehand is: the driver runs on the
--- machine that it measures.
+-- Arguments: the file, which holds whole requests with NULs between them, and a prefix for
+-- Idempotency-Keys. Wherever a request says @KEY@ a key is put that was never used. All else is
+-- put together beforehand: the driver runs on the machine that it measures.
 
-local before, after, count, sent = {}, {}, 0, 0
-local prefix
+local threads = 0
+
+function setup(thread)
+  threads = threads + 1
+  thread:set("number", threads)
+end
+
+local texts, used, sent = {}, 0, 0
+local key_format
 
 function init(args)
-  prefix = args[2] .. "-" .. tostring(math.random(1, 1e9)) .. "-"
-  local host = wrk.host .. ":" .. wrk.port
-  for line in io.lines(args[1]) do
-    local method, path, key, body = line:match("^(%S+)\t(%S+)\t(%S+)\t(.*)$")
-    local head = method .. " " .. path .. " HTTP/1.1\r\nHost: " .. host ..
-      "\r\nAuthorization: Bearer " .. key .. "\r\n"
-    count = count + 1
-    if body == "" then
-      before[count], after[count] = head .. "\r\n", false
-    else
-      before[count] = head .. "Content-Type: application/json\r\nContent-Length: " .. #body ..
-        "\r\nIdempotency-Key: " .. prefix
-      after[count] = "\r\n\r\n" .. body
+  -- Of one length always, for the Content-Length is there already.
+  key_format = string.format("%s%02d-%%010d", args[2], number)
+  local file = assert(io.open(args[1], "rb"))
+  for text in (file:read("*a") .. "\0"):gmatch("(.-)%z") do
+    local pieces = {}
+    for piece in (text .. "@KEY@"):gmatch("(.-)@KEY@") do
+      pieces[#pieces + 1] = piece
     end
+    texts[#texts + 1] = pieces
   end
+  file:close()
+end
+
+local function key()
+  used = used + 1
+  return string.format(key_format, used)
 end
 
 function request()
   sent = sent + 1
-  local turn = sent % count + 1
-  local rest = after[turn]
-  if rest then
-    return before[turn] .. sent .. rest
+  local pieces = texts[sent % #texts + 1]
+  if #pieces == 1 then
+    return pieces[1]
   end
-  return before[turn]
+  local whole = {}
+  for number, piece in ipairs(pieces) do
+    if number > 1 then
+      whole[#whole + 1] = key()
+    end
+    whole[#whole + 1] = piece
+  end
+  return table.concat(whole)
 end
 
 -- No response(): wrk itself counts every status above 399 without calling into Lua.

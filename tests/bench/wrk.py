@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from bench.measured import BenchError
 
@@ -29,12 +30,32 @@ PATIENCE_SECONDS: Final = 10
 GRACE_SECONDS: Final = 30.0
 
 
+KEY: Final = "@KEY@"
+"""Where a request says this, wrk.lua puts an Idempotency-Key that was never used."""
+
+PREFIX_BYTES: Final = 6
+KEY_LENGTH: Final = 2 * PREFIX_BYTES + len("01-0000000001")
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     method: str
     path: str
-    key: str
+    api_key: str
     body: str = ""
+    keyed: bool = False
+    """With an Idempotency-Key of its own each time it is sent."""
+
+    def text(self, host: str) -> str:
+        """As it goes over the wire, but for the keys."""
+        lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {host}"]
+        lines.append(f"Authorization: Bearer {self.api_key}")
+        if self.body:
+            length = len(self.body.encode()) + self.body.count(KEY) * (KEY_LENGTH - len(KEY))
+            lines += ["Content-Type: application/json", f"Content-Length: {length}"]
+        if self.keyed:
+            lines.append(f"Idempotency-Key: {KEY}")
+        return "\r\n".join([*lines, "", self.body])
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +86,11 @@ def drive(
 ) -> Load:
     """Send the requests in turn over so many connections; every `every` seconds call
     `meanwhile`. Raises BenchError unless every answer was a 2xx."""
-    with _written(requests) as file:
+    host = urlsplit(base_url).netloc
+    with _written([each.text(host) for each in requests]) as file:
         command = ["wrk", f"-t{THREADS}", f"-c{connections}", f"-d{seconds}s"]
         command += ["--timeout", f"{PATIENCE_SECONDS}s", "-s", str(SCRIPT), base_url]
-        command += ["--", str(file), secrets.token_hex(6)]
+        command += ["--", str(file), secrets.token_hex(PREFIX_BYTES)]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -112,9 +134,8 @@ def _listen(
 
 
 @contextmanager
-def _written(requests: Sequence[Request]) -> Iterator[Path]:
-    with tempfile.NamedTemporaryFile("w", prefix="atomic-bench-", suffix=".tsv") as file:
-        for each in requests:
-            file.write(f"{each.method}\t{each.path}\t{each.key}\t{each.body}\n")
+def _written(texts: Sequence[str]) -> Iterator[Path]:
+    with tempfile.NamedTemporaryFile(prefix="atomic-bench-") as file:
+        file.write("\0".join(texts).encode())
         file.flush()
         yield Path(file.name)

@@ -21,7 +21,7 @@ FULL_LOAD: Final = 32
 
 def orders(shops: Sequence[Shop]) -> list[Request]:
     body = json.dumps({"amount": 5000, "currency": CURRENCY, "source": "tok_visa"})
-    return [Request("POST", "/api/v1/payments", shop.key, body) for shop in shops]
+    return [Request("POST", "/api/v1/payments", shop.key, body, keyed=True) for shop in shops]
 
 
 def accept(subject: Subject, shops: Sequence[Shop], connections: int, seconds: int) -> Load:
@@ -50,12 +50,14 @@ def measure(ground: Ground, sizes: Sizes) -> list[Line]:
         bare.make_table(connection)
     subject.api.start("api")
     subject.bare.start("api")
-    lines = []
+    lines: list[Line] = []
     for connections in CONNECTIONS:
         loads, references = alternate(
             sizes.repeats,
             partial(accept, subject, shops, connections, sizes.load_seconds),
             partial(insert_bare, subject, shops, connections, sizes.load_seconds),
+            # Warm at eight connections is warm at more.
+            warm_up=not lines,
         )
         lines.append(line_of("accept", f"{connections} connections", loads, references))
     return lines

@@ -9,7 +9,7 @@ from bench.measured import BenchError, Line, NotThere, Target, alternate
 from bench.options import Sizes
 from bench.servers import Ground, Subject
 from bench.shops import CURRENCY, Shop, count_payments, open_shops
-from bench.wrk import Load, Request, drive
+from bench.wrk import KEY, Load, Request, drive
 from processes import Client
 
 PATH: Final = "/payments/batch"
@@ -49,7 +49,7 @@ def measure(ground: Ground, sizes: Sizes) -> list[Line]:
 
 def _check_is_there(subject: Subject, shop: Shop) -> None:
     """Raises NotThere, naming the status."""
-    reply = Client(subject.api.base_url, shop.key).ask("POST", PATH, _batch(1))
+    reply = Client(subject.api.base_url, shop.key).ask("POST", PATH, _batch(1, "probe"))
     if reply.status in UNKNOWN:
         raise NotThere(str(reply.status))
     if reply.status != 202:
@@ -66,5 +66,7 @@ def _accept_batches(subject: Subject, shops: Sequence[Shop], seconds: int) -> Lo
     return load
 
 
-def _batch(count: int) -> dict[str, object]:
-    return {"payments": [{"amount": 5000, "currency": CURRENCY, "source": "tok_visa"}] * count}
+def _batch(count: int, key: str = KEY) -> dict[str, object]:
+    """Each payment with a key of its own, as each single POST has one."""
+    order = {"amount": 5000, "currency": CURRENCY, "source": "tok_visa", "idempotencyKey": key}
+    return {"payments": [order] * count}

@@ -8,7 +8,7 @@ import time
 from typing import Final
 from urllib.parse import urlsplit
 
-from bench.measured import BenchError, Line, Target, alternate, percentile
+from bench.measured import BenchError, Line, Target, percentile
 from bench.options import Sizes
 from bench.servers import Ground, Subject
 from bench.shops import CURRENCY, Shop, open_shops
@@ -16,6 +16,9 @@ from bench.shops import CURRENCY, Shop, open_shops
 PAUSE_SECONDS: Final = (0.005, 0.025)
 """Between two payments, at random: at rest means that nothing of the one before is still going
 on, and that no rhythm is met."""
+
+WARM_UP: Final = 10
+"""Payments that do not count."""
 
 PATIENCE_SECONDS: Final = 10
 
@@ -25,7 +28,8 @@ def measure(ground: Ground, sizes: Sizes) -> list[Line]:
     shop = open_shops(subject, 1)[0]
     subject.api.start("api")
     subject.start_settlers("worker", "sweeper")
-    [repeats] = alternate(sizes.repeats, lambda: _sample(subject, shop, sizes.latency_samples))
+    _sample(subject, shop, WARM_UP)
+    repeats = [_sample(subject, shop, sizes.latency_samples) for _ in range(sizes.repeats)]
     case = f"POST to SUCCESS, {sizes.latency_samples} payments, "
     return [
         Line(

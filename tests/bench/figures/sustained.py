@@ -23,6 +23,7 @@ def measure(ground: Ground, sizes: Sizes) -> list[Line]:
 
         def sustained() -> Load:
             subject.start_settlers("worker", "sweeper")
+            # This is their warm-up too.
             settle_all(connection, bell)
             samples: list[int] = []
             load = drive(
@@ -41,12 +42,9 @@ def measure(ground: Ground, sizes: Sizes) -> list[Line]:
         def alone() -> Load:
             return accept(subject, shops, FULL_LOAD, sizes.load_seconds)
 
-        loads, references = alternate(sizes.repeats, sustained, alone)
-        # What the last stretch left waiting; the others were followed by a settling.
-        subject.start_settlers("worker")
-        settle_all(connection, bell)
-    # The first was the warm-up's.
-    del backlogs[0]
+        alone()
+        # Alone first: what it leaves waiting is settled before what comes next.
+        references, loads = alternate(sizes.repeats, alone, sustained, warm_up=False)
     batch = Settings.from_environ({"DATABASE_URL": subject.url}).settle_batch
     return [
         Line(

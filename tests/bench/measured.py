@@ -61,6 +61,8 @@ class Line:
     """A sentence or two, shown beneath the table."""
     extra: Mapping[str, object] = field(default_factory=dict)
     """More numbers, for the JSON only."""
+    judged: bool | None = None
+    """Whether the target is met, where a median cannot tell."""
     fault: str = ""
     absent: str = ""
 
@@ -91,6 +93,8 @@ class Line:
             return Verdict.ABSENT
         if self.target is None:
             return Verdict.REPORTED
+        if self.judged is not None:
+            return Verdict.MET if self.judged else Verdict.MISSED
         number = self.ratio if self.target.unit == TIMES else self.value
         if number is None:
             return Verdict.FAILED
@@ -113,10 +117,36 @@ def percentile(samples: Sequence[float], percent: float) -> float:
     return ordered[max(0, min(len(ordered), int(rank)) - 1)]
 
 
-def growth_of(backlog: Sequence[int]) -> float:
-    """By how much a backlog grew: the median of the last third of its samples less that of the
-    first. Medians, since a settler takes and finishes a whole batch at a time."""
-    third = len(backlog) // 3
-    if third == 0:
-        raise BenchError(f"{len(backlog)} samples of the backlog are too few to tell")
-    return statistics.median(backlog[-third:]) - statistics.median(backlog[:third])
+LEAST_SLACK: Final = 2_000
+"""Payments: a worker's batch."""
+
+SLACK_SHARE: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Whether a backlog grew, by its samples: the median of the last third of them against that
+    of the first. Medians, since a settler takes and finishes a whole batch at a time."""
+
+    first: float
+    last: float
+
+    @classmethod
+    def of(cls, samples: Sequence[int]) -> "Backlog":
+        third = len(samples) // 3
+        if third == 0:
+            raise BenchError(f"{len(samples)} samples of the backlog are too few to tell")
+        return cls(statistics.median(samples[:third]), statistics.median(samples[-third:]))
+
+    @property
+    def growth(self) -> float:
+        return self.last - self.first
+
+    @property
+    def slack(self) -> float:
+        """Up to here it is no growth."""
+        return max(LEAST_SLACK, SLACK_SHARE * self.first)
+
+    @property
+    def grew(self) -> bool:
+        return self.growth > self.slack

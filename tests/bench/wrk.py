@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from bench.measured import BenchError
 
 HOW_TO_INSTALL: Final = (
-    "wrk drives the load and is not installed. Debian, Ubuntu: apt install wrk; "
+    "wrk drives the load and is not installed. Debian, Ubuntu: apt-get install wrk; "
     "macOS: brew install wrk; source: https://github.com/wg/wrk"
 )
 

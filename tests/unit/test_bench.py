@@ -10,12 +10,12 @@ from bench import machine, report
 from bench.figures import FIGURES
 from bench.figures.accept import check_kept
 from bench.measured import (
+    Backlog,
     BenchError,
     Line,
     Target,
     Verdict,
     alternate,
-    growth_of,
     percentile,
 )
 from bench.options import FULL, QUICK, parse
@@ -148,11 +148,26 @@ def test_a_percentile_is_a_value_that_was_seen() -> None:
     assert percentile([7.0], 50) == 7
 
 
-def test_a_backlog_that_grows_shows_and_one_that_swings_does_not() -> None:
-    assert growth_of([0, 100, 200, 300, 400, 500, 600, 700, 800]) == 600
-    assert growth_of([0, 900, 0, 900, 0, 900, 900, 0, 0]) == 0
+@pytest.mark.parametrize(
+    ("first", "last", "grew"),
+    [(0, 2_000, False), (0, 2_001, True), (50_000, 55_000, False), (50_000, 55_001, True)],
+)
+def test_a_backlog_grows_by_more_than_a_batch_and_a_tenth(
+    first: int, last: int, grew: bool
+) -> None:
+    assert Backlog.of([first, 9, last]).grew is grew
+
+
+def test_a_backlog_that_swings_does_not_grow() -> None:
+    assert Backlog.of([0, 9000, 0, 9000, 0, 9000, 9000, 0, 0]).growth == 0
     with pytest.raises(BenchError, match="2 samples"):
-        growth_of([1, 2])
+        Backlog.of([1, 2])
+
+
+def test_a_judgement_stands_over_the_median() -> None:
+    line = replace(LINE, target=Target(0.5), judged=False)
+    assert line.verdict is Verdict.MISSED
+    assert replace(line, judged=True).verdict is Verdict.MET
 
 
 def test_the_table_shows_ratio_spread_verdict_and_the_first_line_of_a_fault() -> None:

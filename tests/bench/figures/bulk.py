@@ -14,7 +14,7 @@ from processes import Client
 
 PATH: Final = "/payments/batch"
 BATCH: Final = 1_000
-CONNECTIONS: Final = 8
+CONNECTIONS: Final = 2
 
 UNKNOWN: Final = (404, 405)
 """405: the path is there as a payment's, which can only be read."""
@@ -68,5 +68,11 @@ def _accept_batches(subject: Subject, shops: Sequence[Shop], seconds: int) -> Lo
 
 def _batch(count: int, key: str = KEY) -> dict[str, object]:
     """Each payment with a key of its own, as each single POST has one."""
-    order = {"amount": 5000, "currency": CURRENCY, "source": "tok_visa", "idempotencyKey": key}
+    order = {
+        "amount": 5000,
+        "currency": CURRENCY,
+        "source": "tok_visa",
+        "description": "Order",
+        "idempotencyKey": key,
+    }
     return {"payments": [order] * count}

@@ -43,14 +43,14 @@ FULL: Final = Sizes(
 
 QUICK: Final = Sizes(
     repeats=2,
-    load_seconds=2,
-    sustained_seconds=4,
-    settled=5_000,
-    readable=5_000,
-    latency_samples=50,
-    grown=200_000,
-    grown_keys=20_000,
-    memory=(5_000, 20_000),
+    load_seconds=1,
+    sustained_seconds=3,
+    settled=4_000,
+    readable=4_000,
+    latency_samples=40,
+    grown=100_000,
+    grown_keys=10_000,
+    memory=(5_000, 10_000),
     many_merchants=1_000,
 )
 

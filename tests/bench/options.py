@@ -30,8 +30,8 @@ class Sizes:
 
 FULL: Final = Sizes(
     repeats=3,
-    load_seconds=5,
-    sustained_seconds=20,
+    load_seconds=4,
+    sustained_seconds=15,
     settled=20_000,
     readable=20_000,
     latency_samples=200,

@@ -63,7 +63,7 @@ psql: .venv/embedded.stamp ## psql on the database of a running `make run` (sql=
 
 ##@ Work on it
 
-.PHONY: test lint types contracts format constraints
+.PHONY: test lint types contracts format constraints bench
 test: lint types contracts ## Lint, types, import contracts and every test, on real servers
 	@$(BIN)/pytest -n 2 --dist loadfile
 
@@ -76,6 +76,9 @@ types: .venv/dev.stamp ## Check types
 
 contracts: .venv/dev.stamp ## Check the arrows of the architecture
 	@$(BIN)/lint-imports --no-logo
+
+bench: .venv/dev.stamp ## Measure, each figure beside a reference (ARGS="--quick --only settle,accept")
+	@$(BIN)/python tests/bench $(ARGS)
 
 format: .venv/dev.stamp ## Put the code into its usual form
 	@$(BIN)/ruff check --fix .

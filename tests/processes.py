@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-COMMANDS = {"api": "serve", "worker": "worker", "sweeper": "sweep"}
+COMMANDS = {"api": "serve", "worker": "worker", "worker 2": "worker", "sweeper": "sweep"}
 PAUSE = threading.Event()
 
 LEASE_SECONDS = 2
@@ -108,30 +108,37 @@ class System:
     environ: dict[str, str]
     log: Path
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    folder: Path | None = None
+    """Where to run; else here, where a .env would be read."""
 
     @property
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.environ['PORT']}"
 
-    def atomic(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def atomic(self, *arguments: str, within: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return subprocess.run(
             [sys.executable, "-m", "atomic_worker", *arguments],
             env=self.environ,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=within,
+            cwd=self.folder,
         )
+
+    def command(self, name: str) -> list[str]:
+        return [sys.executable, "-m", "atomic_worker", COMMANDS[name]]
 
     def start(self, *names: str) -> None:
         for name in names:
             with self.log.open("ab") as log:
                 self.running[name] = subprocess.Popen(
-                    [sys.executable, "-m", "atomic_worker", COMMANDS[name]],
+                    self.command(name),
                     env=self.environ,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
+                    cwd=self.folder,
                 )
         if "api" in names:
             client = Client(self.base_url, "")
@@ -144,11 +151,13 @@ class System:
         if number == signal.SIGKILL:
             process.wait()
 
-    def stop(self) -> None:
-        for process in self.running.values():
+    def stop(self, *names: str) -> None:
+        """Ask these to stop, or all, and wait until they have."""
+        processes = [self.running[name] for name in names or self.running]
+        for process in processes:
             if process.poll() is None:
                 process.terminate()
-        for process in self.running.values():
+        for process in processes:
             process.wait(15)
 
     def books_are_clean(self) -> bool:

@@ -69,7 +69,6 @@ def _interval(value: timedelta) -> bytes:
 
 _UUID_LENGTH: Final = _LENGTH.pack(16)
 _SMALLINT: Final = struct.Struct("!ih")
-_INTEGER: Final = struct.Struct("!ii")
 _BIGINT: Final = struct.Struct("!iq")
 
 
@@ -85,10 +84,6 @@ def _smallint(value: int) -> bytes:
     return _SMALLINT.pack(2, value)
 
 
-def _integer(value: int) -> bytes:
-    return _INTEGER.pack(4, value)
-
-
 def _bigint(value: int) -> bytes:
     return _BIGINT.pack(8, value)
 
@@ -97,6 +92,5 @@ uuids = _column("uuid", _uuid)
 texts = _column("text", _text)
 byteas = _column("bytea", _sized)
 smallints = _column("int2", _smallint)
-integers = _column("int4", _integer)
 bigints = _column("int8", _bigint)
 intervals = _column("interval", _interval)

@@ -13,7 +13,7 @@ from atomic_core.use_cases.idempotency import Answer
 from atomic_web.auth import authenticated
 from atomic_web.body import read_object
 from atomic_web.context import visit
-from atomic_web.idempotency import is_key, perform, read_key, request_for
+from atomic_web.idempotency import HEADER, is_key, perform, read_key, request_for
 from atomic_web.ids import refuse_query
 from atomic_web.orders import PATH, accepted, read_order
 from atomic_web.rate_limit import count_against
@@ -39,7 +39,10 @@ def create() -> Response:
     # Now that it is known how many they are, and before any is looked at.
     count_against("payments", len(listed))
     key = read_key()
-    batch = PaymentBatch(at_hand.merchant_id, _read_items(listed), accepted)
+    items = _read_items(listed)
+    if key is not None and any(item.request and item.request.key == key for item in items):
+        raise ValidationFailed(details={HEADER: ["Is also the key of one of the payments."]})
+    batch = PaymentBatch(at_hand.merchant_id, items, accepted)
     response = perform(key, at_hand.door.application.accept_batch, batch, _answered, content)
     at_hand.payments = len(listed)
     return response

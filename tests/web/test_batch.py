@@ -88,6 +88,12 @@ def test_a_key_twice_in_one_batch_is_refused(web: Web, merchant: Caller) -> None
     assert web.effects == (0, 0, 0)
 
 
+def test_the_key_of_the_call_is_none_of_its_payments(web: Web, merchant: Caller) -> None:
+    response = merchant.pay_all(item(1, "k"), Idempotency_Key="k")
+    assert list(faults(response)) == ["Idempotency-Key"]
+    assert web.effects == (0, 0, 0)
+
+
 def test_another_merchants_payment_is_forbidden(
     web: Web, merchant: Caller, stranger: Caller
 ) -> None:

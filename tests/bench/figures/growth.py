@@ -57,15 +57,10 @@ def measure(ground: Ground, sizes: Sizes) -> list[Line]:
         for side in (large, small):
             side.subject.settlers.stop()
             side.subject.api.start("api")
-        read = _line(
-            "read",
-            "req/s",
-            sizes,
-            *(
-                partial(side.read, questions(side.connection, side.shops))
-                for side in (large, small)
-            ),
-        )
+        reads = [
+            partial(side.read, questions(side.connection, side.shops)) for side in (large, small)
+        ]
+        read = _line("read", "req/s", sizes, reads[0], reads[1])
         # Reading has warmed both up.
         accepted = _line("accept", "req/s", sizes, large.accept, small.accept, warm_up=False)
     note = (

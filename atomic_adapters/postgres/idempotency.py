@@ -23,13 +23,11 @@ class PostgresIdempotencyKeys:
     def claim(self, request: IdempotentRequest) -> StoredResponse | None:
         if self._take(request):
             return None
-        row = self.session.row(
-            _SQL["kept_answer"], merchant_id=request.merchant_id, key=request.key
-        )
-        if row is None:
+        record = self.kept(request.merchant_id, [request.key]).get(request.key)
+        if record is None:
             # It expired and was purged between the two statements.
             raise IdempotencyKeyInUse
-        return _record(row).replay_for(request)
+        return record.replay_for(request)
 
     def kept(self, merchant_id: UUID, keys: Sequence[str]) -> Mapping[str, IdempotencyRecord]:
         rows = self.session.rows(_SQL["kept_answers"], merchant_id=merchant_id, keys=list(keys))

@@ -11,12 +11,6 @@ VALUES (%(merchant_id)s, %(key)s, %(method)s, %(path)s, %(fingerprint)s,
  WHERE kept.expires_at <= now()
 RETURNING true
 
--- name: kept_answer
-SELECT method, path, fingerprint, response_status, response_body, response_location, created_at
-  FROM idempotency_keys
- WHERE merchant_id = %(merchant_id)s
-   AND key = %(key)s
-
 -- name: kept_answers
 SELECT key, method, path, fingerprint, response_status, response_body, response_location,
        created_at

@@ -123,7 +123,6 @@ PARAMETERS: dict[str, object] = {
 HOT = [
     "idempotency.claim_key",
     "idempotency.keep_answer",
-    "idempotency.kept_answer",
     "idempotency.kept_answers",
     "idempotency.purge_keys",
     "ledger.credited_account",

@@ -63,7 +63,7 @@ psql: .venv/embedded.stamp ## psql on the database of a running `make run` (sql=
 
 ##@ Work on it
 
-.PHONY: test lint types contracts format constraints bench
+.PHONY: test lint types contracts format constraints bench faults
 test: lint types contracts ## Lint, types, import contracts and every test, on real servers
 	@$(BIN)/pytest -n 2 --dist loadfile
 
@@ -79,6 +79,9 @@ contracts: .venv/dev.stamp ## Check the arrows of the architecture
 
 bench: .venv/dev.stamp ## Measure, each figure beside a reference (ARGS="--quick --only settle,accept")
 	@$(BIN)/python tests/bench $(ARGS)
+
+faults: .venv/dev.stamp ## Break it on purpose (ARGS="--seconds 600 --seed 7 --only worker-kill")
+	@$(BIN)/python tests/fault $(ARGS)
 
 format: .venv/dev.stamp ## Put the code into its usual form
 	@$(BIN)/ruff check --fix .

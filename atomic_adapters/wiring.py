@@ -22,9 +22,18 @@ from atomic_core.ports.outside import CardNetwork, Clock
 def production(settings: Settings) -> Application:
     """The application on PostgreSQL and Redis. Connects at first use, so make it anywhere but
     use it only after the last fork."""
+    return production_over(production_ports(settings), settings)
+
+
+def production_over(ports: Ports, settings: Settings) -> Application:
+    """The same over ports that may have been wrapped, as tests of faults do."""
+    return Application.over(ports, settings.settle_batch, settings.settle_lease)
+
+
+def production_ports(settings: Settings) -> Ports:
     store = PostgresStore(Connections(settings))
     redis, breaker = request_redis(settings), Breaker()
-    ports = Ports(
+    return Ports(
         begin=store.begin,
         desk=SharedDesk(store),
         clock=SystemClock(),
@@ -36,7 +45,6 @@ def production(settings: Settings) -> Application:
         network=SandboxCardNetwork(),
         dependencies=[store, RedisDependency(redis)],
     )
-    return Application.over(ports, settings.settle_batch, settings.settle_lease)
 
 
 def in_memory(

@@ -18,7 +18,13 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-COMMANDS = {"api": "serve", "worker": "worker", "worker 2": "worker", "sweeper": "sweep"}
+COMMANDS = {
+    "api": "serve",
+    "worker": "worker",
+    "worker 2": "worker",
+    "sweeper": "sweep",
+    "sweeper 2": "sweep",
+}
 PAUSE = threading.Event()
 
 LEASE_SECONDS = 2
@@ -72,10 +78,10 @@ class Client:
         connection = http.client.HTTPConnection(host, timeout=20)
         sent = {"Authorization": f"Bearer {self.key}"}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        content = None
+        content: bytes | str | None = None
         if body is not None:
-            content = json.dumps(body)
-            sent["Content-Type"] = "application/json"
+            content = body if isinstance(body, bytes) else json.dumps(body)
+            sent.setdefault("Content-Type", "application/json")
         try:
             connection.request(method, f"/api/v1{path}", content, sent)
             reply = connection.getresponse()
@@ -131,18 +137,22 @@ class System:
 
     def start(self, *names: str) -> None:
         for name in names:
-            with self.log.open("ab") as log:
-                self.running[name] = subprocess.Popen(
-                    self.command(name),
-                    env=self.environ,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                    cwd=self.folder,
-                )
+            self.spawn(name)
         if "api" in names:
             client = Client(self.base_url, "")
             eventually(lambda: _answers(client), 20, "the API answers")
+
+    def spawn(self, name: str, **changed: str) -> None:
+        """Start a process, with this changed in its environment, and do not wait for it."""
+        with self.log.open("ab") as log:
+            self.running[name] = subprocess.Popen(
+                self.command(name),
+                env={**self.environ, **changed},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self.folder,
+            )
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         """Signal the whole session; after SIGKILL, wait until it is gone."""

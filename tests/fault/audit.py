@@ -1,0 +1,181 @@
+"""The books held against arithmetic all the while, and against the model at the end. The product
+is not asked for either: these sums are our own."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import namedtuple_row
+
+from fault.book import FATES, SUCCESS, Answer, Book
+
+SHARE: Final = 0.15
+"""Of the time, at most, that auditing takes from a small machine while the ledger grows."""
+
+SHORTEST_PAUSE_SECONDS: Final = 0.2
+
+ONE_SNAPSHOT: Final = """
+SELECT (SELECT coalesce(sum(abs(total)), 0)::bigint
+          FROM (SELECT sum(entries.amount) AS total
+                  FROM entries
+                  JOIN accounts ON accounts.id = entries.account_id
+                 GROUP BY accounts.currency) AS per_currency) AS out_of_zero,
+       (SELECT count(*)
+          FROM accounts
+          LEFT JOIN (SELECT account_id, sum(amount)::bigint AS total
+                       FROM entries
+                      GROUP BY account_id) AS sums ON sums.account_id = accounts.id
+         WHERE accounts.balance <> coalesce(sums.total, 0)) AS wrong_balances,
+       (SELECT count(*)
+          FROM accounts
+         WHERE balance < 0 AND NOT allow_negative) AS below_floor,
+       (SELECT count(*)
+          FROM (SELECT transaction_id
+                  FROM entries
+                 GROUP BY transaction_id
+                HAVING sum(amount) <> 0 OR count(*) < 2) AS unbalanced) AS unbalanced
+"""
+
+EVERY_PAYMENT: Final = """
+SELECT payments.id::text, payments.description AS token, payments.merchant_id, payments.amount,
+       payments.currency, payments.source, payments.status, payments.failure_reason,
+       coalesce(posted.transactions, 0) AS transactions, coalesce(posted.credited, 0) AS credited
+  FROM payments
+  LEFT JOIN (SELECT booked.payment_id, count(DISTINCT booked.id) AS transactions,
+                    sum(entries.amount) FILTER (WHERE entries.amount > 0)::bigint AS credited
+               FROM ledger_transactions AS booked
+               LEFT JOIN entries ON entries.transaction_id = booked.id
+              GROUP BY booked.payment_id) AS posted ON posted.payment_id = payments.id
+"""
+
+EVERY_BALANCE: Final = """
+SELECT merchant_id, currency, sum(balance)::bigint AS balance
+  FROM accounts
+ WHERE merchant_id IS NOT NULL
+ GROUP BY merchant_id, currency
+"""
+
+OUT_OF_ORDER: Final = """
+SELECT count(*)
+  FROM (SELECT booked.posted_at,
+               lag(booked.posted_at) OVER (PARTITION BY entries.account_id
+                                               ORDER BY entries.sequence) AS before
+          FROM entries
+          JOIN ledger_transactions AS booked ON booked.id = entries.transaction_id) AS told
+ WHERE posted_at < before
+"""
+
+OUT_OF_TIME: Final = """
+SELECT count(*)
+  FROM payments
+ WHERE created_at NOT BETWEEN %(begun)s AND now()
+    OR updated_at NOT BETWEEN created_at AND now()
+"""
+
+
+@dataclass
+class Auditor:
+    """Reads the books in one snapshot, over and over, while they are written."""
+
+    connect: Callable[[], psycopg.Connection[Any]]
+    book: Book
+    _over: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread = field(init=False)
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="auditor")
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join(60)
+
+    def _run(self) -> None:
+        pause = SHORTEST_PAUSE_SECONDS
+        while not self._over.wait(pause):
+            begun = time.monotonic()
+            try:
+                with self.connect() as connection:
+                    audit(connection, self.book)
+            except psycopg.OperationalError:
+                # PostgreSQL is what is broken at the moment; what it shows later counts too.
+                pause = SHORTEST_PAUSE_SECONDS
+                continue
+            pause = max(SHORTEST_PAUSE_SECONDS, (time.monotonic() - begun) / SHARE)
+
+
+def audit(connection: psycopg.Connection[Any], book: Book) -> None:
+    """I1, I2, I3 and I6: one statement, so one snapshot."""
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        found: Any = cursor.execute(ONE_SNAPSHOT).fetchone()
+    book.check("I1", holds=found.out_of_zero == 0, what=f"entries sum to {found.out_of_zero}")
+    book.check("I2", holds=not found.wrong_balances, what=f"{found.wrong_balances} balances wrong")
+    book.check("I3", holds=not found.below_floor, what=f"{found.below_floor} below their floor")
+    book.check("I6", holds=not found.unbalanced, what=f"{found.unbalanced} do not balance")
+
+
+def last_audit(connection: psycopg.Connection[Any], book: Book) -> int:
+    """Everything, once all is settled: the books against the model. Returns how many payments."""
+    audit(connection, book)
+    seen: Counter[str] = Counter()
+    expected: Counter[tuple[UUID, str]] = Counter()
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        rows: Any = cursor.execute(EVERY_PAYMENT)
+        for row in rows:
+            seen[row.token] += 1
+            _look_at(row, book)
+            if row.status == "SUCCESS":
+                expected[row.merchant_id, row.currency] += row.amount
+    _look_for_lost(seen, book)
+    _look_at_balances(connection, expected, book)
+    _look_at_times(connection, book)
+    return seen.total()
+
+
+def _look_at(row: Any, book: Book) -> None:
+    order = book.orders.get(row.token)
+    if order is None:
+        book.violated("I9", f"a payment that nobody ordered: {row}")
+        return
+    asked = (order.shop.merchant_id, order.amount, order.currency, order.source)
+    same = asked == (row.merchant_id, row.amount, row.currency, row.source)
+    book.check("I9", holds=same, what=f"{order} is recorded as {row}")
+    refused = order.answer is Answer.REFUSED
+    book.check("I9", holds=not refused, what=f"{order.token} was refused, and recorded: {row}")
+    fate = (row.status, row.failure_reason)
+    book.check("I4", holds=fate == FATES[row.source], what=f"{order.token} ended as {fate}")
+    posted = (row.transactions, row.credited)
+    due = (1, row.amount) if FATES[row.source] == SUCCESS else (0, 0)
+    book.check("I5", holds=posted == due, what=f"{order.token}: {posted}, and not {due}")
+
+
+def _look_for_lost(seen: Counter[str], book: Book) -> None:
+    for token, order in book.orders.items():
+        count = seen[token]
+        book.check("I5", holds=count < 2, what=f"{token} was recorded {count} times")
+        if order.answer is Answer.ACCEPTED:
+            book.check("I9", holds=count > 0, what=f"{token} was answered 202, and is lost")
+        answered = order.answer is not Answer.NONE
+        book.check("answer", holds=answered, what=f"{token} never had an answer")
+
+
+def _look_at_balances(
+    connection: psycopg.Connection[Any], expected: Counter[tuple[UUID, str]], book: Book
+) -> None:
+    for merchant_id, currency, balance in connection.execute(EVERY_BALANCE):
+        due = expected[merchant_id, currency]
+        what = f"merchant {merchant_id} has {balance} {currency}, and not {due}"
+        book.check("I2", holds=balance == due, what=what)
+
+
+def _look_at_times(connection: psycopg.Connection[Any], book: Book) -> None:
+    """The order of money is the database's, whatever the clocks of others say."""
+    [(count,)] = connection.execute(OUT_OF_ORDER)
+    book.check("time", holds=count == 0, what=f"{count} entries are out of order in time")
+    [(count,)] = connection.execute(OUT_OF_TIME, {"begun": book.begun_at})
+    book.check("time", holds=count == 0, what=f"{count} payments have a time outside of the run")

@@ -1,0 +1,109 @@
+"""PostgreSQL loses connections, processes, itself, its disk, or the reply to a COMMIT."""
+
+import os
+import shutil
+import signal
+from functools import partial
+from typing import Final
+
+from fault.faults.fault import Fault
+from fault.proxy import LOSE_REPLY
+from fault.rig import Rig
+from fault.scene import Scene
+from processes import eventually
+
+OURS: Final = "FROM pg_stat_activity WHERE application_name = 'atomic'"
+
+DOWN_SECONDS: Final = 10
+SHORTLY_DOWN_SECONDS: Final = 1
+
+REPLIES_LOST: Final = 5
+
+SPARE_BYTES: Final = 262_144
+"""Left when the disk is filled: it becomes full at work, not at once."""
+
+FULL_SECONDS: Final = 3
+
+
+def cut(scene: Scene) -> None:
+    """Every connection of Atomic's processes."""
+    scene.remark = f"{scene.ask(f'SELECT count(pg_terminate_backend(pid)) {OURS}')} connections"
+    scene.is_over()
+
+
+def kill_backend(scene: Scene) -> None:
+    """The postmaster then ends all the others, and recovers."""
+    pid = scene.ask(f"SELECT pid {OURS} ORDER BY state = 'active' DESC, random() LIMIT 1")
+    os.kill(pid, signal.SIGKILL)
+    scene.is_over()
+
+
+def kill_postmaster(scene: Scene) -> None:
+    scene.rig.stop_postgres(signal.SIGKILL)
+    scene.is_over()
+    scene.rig.start_postgres()
+
+
+def outage(how: signal.Signals, seconds: float, scene: Scene) -> None:
+    scene.rig.stop_postgres(how)
+    scene.wait(seconds)
+    scene.rig.start_postgres()
+    scene.is_over()
+    seen = {attempt.outcome for attempt in scene.attempts() if attempt.begun > scene.begun + 0.5}
+    scene.remark = f"answers: {', '.join(sorted(seen))}"
+    if seconds >= DOWN_SECONDS:
+        scene.book.check("503 while down", holds="503" in seen, what=f"only {seen}")
+
+
+def lose_replies(scene: Scene) -> None:
+    for _ in range(REPLIES_LOST):
+        scene.at(LOSE_REPLY, "once")
+    scene.is_over()
+
+
+def fill_disk(scene: Scene) -> None:
+    """The server may even stop itself when it cannot write its log; then whoever watches over
+    it starts it again, once there is room."""
+    rig = scene.rig
+    rig.volume.fill(SPARE_BYTES)
+
+    def is_full() -> bool:
+        return shutil.disk_usage(rig.volume.folder).free < 8_192
+
+    try:
+        eventually(is_full, 30, "the disk is full")
+        scene.wait(FULL_SECONDS)
+    finally:
+        rig.volume.free()
+    if rig.postgres.process.poll() is not None:
+        scene.remark = "the server had stopped"
+        rig.postgres.stop()
+        rig.start_postgres()
+    scene.is_over()
+    seen = {attempt.outcome for attempt in scene.attempts()}
+    scene.book.check("503 while full", holds="503" in seen, what=f"only {seen}")
+
+
+def _cannot_fill(rig: Rig) -> str | None:
+    return rig.volume.reason
+
+
+FAULTS: Final = (
+    Fault("connections-cut", "pg_terminate_backend for all", 0.5, cut),
+    Fault("backend-kill", "a backend killed", 2.0, kill_backend),
+    Fault("postmaster-kill", "the postmaster killed", 5.0, kill_postmaster),
+    Fault(
+        "postgres-immediate",
+        f"immediate shutdown, {SHORTLY_DOWN_SECONDS} s away",
+        2.0,
+        partial(outage, signal.SIGQUIT, SHORTLY_DOWN_SECONDS),
+    ),
+    Fault(
+        "postgres-down",
+        f"PostgreSQL away for {DOWN_SECONDS} s",
+        2.0,
+        partial(outage, signal.SIGINT, DOWN_SECONDS),
+    ),
+    Fault("commit-reply-lost", f"{REPLIES_LOST} replies to COMMIT lost", 0.5, lose_replies),
+    Fault("disk-full", "the disk full under PostgreSQL", 2.0, fill_disk, _cannot_fill),
+)

@@ -1,0 +1,279 @@
+"""The system that is broken: servers, the proxy before PostgreSQL, Atomic's processes, and what
+starts those again that have died."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+import psycopg
+
+from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedServerError, EmbeddedValkey
+from atomic_adapters.postgres import PostgresStore
+from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.postgres.migrations import Migrator
+from atomic_adapters.settings import Settings
+from atomic_adapters.system import Sha256Hasher, SystemIds
+from atomic_core.use_cases.ledger import NewAccount, OpenAccount
+from atomic_core.use_cases.merchants import AddMerchant, IssueKey
+from fault.book import Shop
+from fault.flags import VARIABLE, Flags
+from fault.volume import Volume
+from processes import COMMANDS, LEASE_SECONDS, PAUSE, Client, System, environment, eventually
+
+TESTS: Final = Path(__file__).parents[1]
+
+USUAL: Final = ("api", "worker", "sweeper")
+"""What runs unless a fault says otherwise."""
+
+SHOPS: Final = 12
+
+CURRENCIES: Final = ("USD", "EUR")
+
+OUT_OF_REACH: Final = "1000000000/900"
+"""Every request is counted, and none refused for it."""
+
+START_SECONDS: Final = 30
+
+RESTART_PAUSE_SECONDS: Final = 0.25
+"""As the supervisor of `make run` waits before it starts a process again that died young."""
+
+
+class WatchedSystem(System):
+    """Atomic's processes, with failpoints."""
+
+    def command(self, name: str) -> list[str]:
+        return [sys.executable, "-m", "fault.launch", COMMANDS[name]]
+
+
+@dataclass
+class Rig:
+    folder: Path = field(
+        # Short: the paths of Unix sockets are.
+        default_factory=lambda: Path(tempfile.mkdtemp(prefix="atomic-fault-"))
+    )
+    kept: set[str] = field(default_factory=set)
+    """Who is started again when it dies."""
+    restarts: list[str] = field(default_factory=list)
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Self:
+        self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        try:
+            self._build()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # A second Ctrl-C would leave servers and a mounted folder behind.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        self._stack.close()
+
+    def _build(self) -> None:
+        # The server's own user looks into it.
+        self.folder.chmod(0o711)
+        flags = self.folder / "flags"
+        flags.mkdir()
+        self.flags = Flags(flags)
+        self.volume = Volume.make(self.folder / "disk")
+        self._stack.callback(self.volume.remove)
+        self._stack.callback(self._stop_servers)
+        self.start_postgres()
+        self.start_valkey()
+        self.url = self.postgres.create_database("atomic")
+        Migrator(self.url).up()
+        self._stack.callback(self._stop_proxy, self._start_proxy())
+        environ = self._environ()
+        self.system = WatchedSystem(environ, self.folder / "atomic.log", folder=self.folder)
+        self.shops = self._open_shops()
+        self._stack.callback(self._end_all)
+        self.system.start(*USUAL)
+        for name in ("worker", "sweeper"):
+            self.await_words(f"{name} started", 0)
+        self.kept.update(USUAL)
+        keeper = threading.Thread(target=self._keep, name="keeper")
+        self._stack.callback(keeper.join, 10)
+        self._stack.callback(self._over.set)
+        keeper.start()
+
+    def _environ(self) -> dict[str, str]:
+        environ = environment(
+            f"postgresql://postgres@/atomic?host={self.folder}/proxy&port=5432",
+            self.valkey.url,
+            ATOMIC_ENV="production",
+            RATE_LIMIT_GLOBAL=OUT_OF_REACH,
+            RATE_LIMIT_PAYMENTS=OUT_OF_REACH,
+            SETTLE_LEASE_SECONDS=str(LEASE_SECONDS),
+            PYTHONPATH=str(TESTS),
+        )
+        return environ | {VARIABLE: str(self.flags.folder)}
+
+    # PostgreSQL and Valkey. From the main thread only: they end with the thread that began them.
+
+    def start_postgres(self) -> None:
+        """Start the server; after a crash as soon as the last of its processes has let go."""
+        until = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.postgres = EmbeddedPostgres.start(
+                    self.volume.folder / "postgres", log=self.folder / "postgres.log"
+                )
+            except EmbeddedServerError:
+                if time.monotonic() > until:
+                    raise
+                PAUSE.wait(0.05)
+            else:
+                return
+
+    def stop_postgres(self, how: signal.Signals) -> None:
+        """SIGKILL: the postmaster dies. SIGQUIT: immediate shutdown. SIGINT: fast shutdown."""
+        self.postgres.process.send_signal(how)
+        self.postgres.process.wait(START_SECONDS)
+        self.postgres.stop()
+
+    def start_valkey(self) -> None:
+        self.valkey = EmbeddedValkey.start(self.folder / "valkey")
+
+    def kill_valkey(self) -> None:
+        self.valkey.process.kill()
+        self.valkey.process.wait()
+        self.valkey.stop()
+
+    def _stop_servers(self) -> None:
+        """Those that run now; not the ones that ran when the run began."""
+        for name in ("valkey", "postgres"):
+            if server := getattr(self, name, None):
+                server.stop()
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """To PostgreSQL itself, past the proxy."""
+        return psycopg.connect(self.url, autocommit=True, application_name="fault suite")
+
+    def _start_proxy(self) -> subprocess.Popen[bytes]:
+        sockets = self.folder / "proxy"
+        sockets.mkdir()
+        listen = sockets / ".s.PGSQL.5432"
+        target = self.postgres.socket_folder / ".s.PGSQL.5432"
+        with (self.folder / "proxy.log").open("ab") as log:
+            proxy = subprocess.Popen(
+                [sys.executable, "-m", "fault.proxy", str(listen), str(target)],
+                env={**os.environ, "PYTHONPATH": str(TESTS), VARIABLE: str(self.flags.folder)},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        eventually(listen.exists, START_SECONDS, "the proxy listens")
+        return proxy
+
+    def _stop_proxy(self, proxy: subprocess.Popen[bytes]) -> None:
+        proxy.kill()
+        proxy.wait()
+
+    # Atomic's processes.
+
+    def pid(self, name: str) -> int:
+        with self._lock:
+            return self.system.running[name].pid
+
+    def kill(self, name: str) -> None:
+        """With all its children."""
+        with self._lock:
+            self.system.kill(name)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        with self._lock, suppress(ProcessLookupError):
+            os.killpg(self.system.running[name].pid, number)
+
+    def spawn(self, name: str, **changed: str) -> None:
+        """Start a process, and start it again if it dies."""
+        with self._lock:
+            self.system.spawn(name, **changed)
+            self.kept.add(name)
+
+    def stop(self, name: str, within: float) -> int:
+        """SIGTERM; the exit status. It is not started again."""
+        with self._lock:
+            self.kept.discard(name)
+            process = self.system.running[name]
+        process.terminate()
+        return process.wait(within)
+
+    @contextmanager
+    def unkept(self, *names: str) -> Iterator[None]:
+        """Meanwhile nobody starts these again."""
+        with self._lock:
+            self.kept.difference_update(names)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.kept.update(names)
+
+    def _keep(self) -> None:
+        last: dict[str, float] = {}
+        while not self._over.wait(0.02):
+            with self._lock:
+                for name in self.kept:
+                    ended = self.system.running[name].poll() is not None
+                    if ended and time.monotonic() - last.get(name, 0) > RESTART_PAUSE_SECONDS:
+                        last[name] = time.monotonic()
+                        self.system.spawn(name)
+                        self.restarts.append(name)
+
+    def words_so_far(self) -> int:
+        return self.system.log.stat().st_size
+
+    def await_words(self, words: str, after: int) -> None:
+        """Until this was logged after that many bytes."""
+
+        def are_there() -> bool:
+            with self.system.log.open("rb") as log:
+                log.seek(after)
+                return words.encode() in log.read()
+
+        eventually(are_there, START_SECONDS, words)
+
+    def is_healthy(self) -> bool:
+        try:
+            ready = Client(self.system.base_url, "").ask("GET", "/health/ready")
+        except OSError:
+            return False
+        return ready.status == 200 and ready.data["status"] == "ready"
+
+    def _end_all(self) -> None:
+        with self._lock:
+            self.kept.clear()
+        with suppress(subprocess.TimeoutExpired):
+            self.system.stop()
+        for process in self.system.running.values():
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def _open_shops(self) -> Sequence[Shop]:
+        settings = Settings.from_environ({"DATABASE_URL": self.url})
+        store, ids = PostgresStore(Connections(settings)), SystemIds()
+        add_merchant, open_account = AddMerchant(store.begin, ids), OpenAccount(store.begin, ids)
+        issue_key = IssueKey(store.begin, ids, Sha256Hasher())
+        shops: list[Shop] = []
+        for number in range(SHOPS):
+            merchant = add_merchant(f"Shop {number}")
+            orders = [NewAccount(merchant.id, currency, currency) for currency in CURRENCIES]
+            accounts = {order.currency: open_account(order).id for order in orders}
+            shops.append(Shop(merchant.id, issue_key(merchant.id, "fault suite").raw, accounts))
+        store.close()
+        return shops

@@ -133,7 +133,7 @@ class Settings:
             metrics_port=read.optional_port("METRICS_PORT"),
             settle_batch=read.integer("SETTLE_BATCH", 2_000, 1, 10_000),
             # From the claim to the locks, with the card network's answer in between: the
-            # sandbox answers at once. What a killed worker had in hand waits this long.
+            # sandbox answers at once. What a stopped worker had in hand waits this long.
             settle_lease=read.seconds("SETTLE_LEASE_SECONDS", 2, 0.1, 3_600),
             sweep_interval=read.seconds("SWEEP_INTERVAL_SECONDS", 0.5, 0.05, 60),
             ledger_check_interval=read.seconds("LEDGER_CHECK_SECONDS", 3_600, 1, 604_800),

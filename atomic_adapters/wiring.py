@@ -6,8 +6,10 @@ from atomic_adapters.background_bell import BackgroundBell
 from atomic_adapters.known_keys import RecentKeys
 from atomic_adapters.memory import MemoryStore
 from atomic_adapters.memory.outside import AlwaysUp, MemoryJobQueue, MemoryRateLimiter
+from atomic_adapters.memory.presence import MemoryPresence
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.postgres.presence import PostgresPresence
 from atomic_adapters.redis_connections import Breaker, RedisDependency, request_redis
 from atomic_adapters.redis_rate_limiter import RedisRateLimiter
 from atomic_adapters.rq_job_queue import RqJobQueue
@@ -31,10 +33,12 @@ def production_over(ports: Ports, settings: Settings) -> Application:
 
 
 def production_ports(settings: Settings) -> Ports:
-    store = PostgresStore(Connections(settings))
+    connections = Connections(settings)
+    store = PostgresStore(connections)
     redis, breaker = request_redis(settings), Breaker()
     return Ports(
         begin=store.begin,
+        presence=PostgresPresence(connections),
         desk=SharedDesk(store),
         clock=SystemClock(),
         ids=SystemIds(),
@@ -61,6 +65,7 @@ def in_memory(
     store = MemoryStore(clock)
     ports = Ports(
         begin=store.begin,
+        presence=MemoryPresence(store.tables),
         desk=store,
         clock=clock,
         ids=SystemIds(),

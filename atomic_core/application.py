@@ -15,6 +15,7 @@ from atomic_core.ports.outside import (
     KnownKeys,
     RateLimiter,
 )
+from atomic_core.ports.presence import Presence
 from atomic_core.ports.unit_of_work import Begin
 from atomic_core.use_cases.batches import AcceptBatch
 from atomic_core.use_cases.idempotency import PerformOnce
@@ -41,6 +42,7 @@ from atomic_core.use_cases.upkeep import CheckHealth, PurgeIdempotencyKeys
 @dataclass(frozen=True, slots=True)
 class Ports:
     begin: Begin
+    presence: Presence
     desk: Desk
     clock: Clock
     ids: IdGenerator
@@ -90,7 +92,9 @@ class Application:
             create_payment=CreatePayment(ports.desk, accept_payment, perform_once, confirm),
             accept_batch=AcceptBatch(begin, accept_payment),
             get_payment=GetPayment(ports.desk, confirm),
-            settle_payments=SettlePayments(begin, ports.network, ids, batch_size, lease),
+            settle_payments=SettlePayments(
+                begin, ports.presence, ports.network, ids, batch_size, lease
+            ),
             open_account=OpenAccount(begin, ids),
             open_worlds=OpenWorlds(begin),
             get_account=GetAccount(begin),

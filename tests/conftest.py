@@ -4,6 +4,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psycopg
@@ -12,11 +13,13 @@ from redis import Redis
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from atomic_adapters.memory import MemoryStore
+from atomic_adapters.memory.presence import MemoryPresence
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import SystemClock
+from presences import PostgresProcess
 from support import MemoryBooks, PostgresBooks, Store
 
 ENVIRON = {"ATOMIC_ENV": "test", "LOCK_TIMEOUT_SECONDS": "3", "LOG_LEVEL": "warning"}
@@ -114,13 +117,20 @@ def settings_for() -> Callable[..., Settings]:
 @pytest.fixture
 def memory_store() -> Store:
     store = MemoryStore(SystemClock())
-    return Store(store.begin, MemoryBooks(store.tables), store)
+    books = MemoryBooks(store.tables)
+    return Store(store.begin, books, store, lambda: MemoryPresence(store.tables))
 
 
 @pytest.fixture
 def postgres_store(database_url: str, settings_for: Callable[..., Settings]) -> Iterator[Store]:
-    store = PostgresStore(Connections(settings_for(database_url)))
-    yield Store(store.begin, PostgresBooks(database_url), store)
+    connections = Connections(settings_for(database_url))
+    store = PostgresStore(connections)
+    with ExitStack() as processes:
+
+        def appear() -> PostgresProcess:
+            return processes.enter_context(closing(PostgresProcess(database_url, connections)))
+
+        yield Store(store.begin, PostgresBooks(database_url), store, appear)
     store.close()
 
 

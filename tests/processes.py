@@ -27,7 +27,11 @@ COMMANDS = {
 }
 PAUSE = threading.Event()
 
-LEASE_SECONDS = 2
+LEASE_SECONDS = 60
+"""Longer than any test waits: what a killed settler had in hand is not recovered by its lease."""
+
+RECOVERED_SECONDS = 1 + 1
+"""Within which it is: the promise, and the same again for a busy machine."""
 
 
 def free_port() -> int:

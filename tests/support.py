@@ -29,7 +29,9 @@ from atomic_core.domain.payments import (
 )
 from atomic_core.ports.desk import Desk
 from atomic_core.ports.outside import CardNetwork, JobQueue
+from atomic_core.ports.presence import Presence
 from atomic_core.ports.unit_of_work import Begin, UnitOfWork
+from presences import Process, Unseen
 
 T = TypeVar("T")
 
@@ -59,6 +61,8 @@ class Store:
     begin: Begin
     books: Books
     desk: Desk
+    appear: Callable[[], Process]
+    """Be present as one process more. Ends with the test at the latest."""
 
 
 @dataclass(frozen=True)
@@ -190,11 +194,13 @@ def application_over(
     batch_size: int = 1_000,
     lease: timedelta = HOUR,
     desk: Desk | None = None,
+    presence: Presence | None = None,
 ) -> Application:
     """The application over a store, all else in memory."""
     clock = SystemClock()
     ports = Ports(
         begin=begin,
+        presence=presence or Unseen(),
         desk=desk or DeskOver(begin),
         clock=clock,
         ids=IDS,

@@ -63,15 +63,21 @@ class MemoryPayments:
     def _allows(self, key_id: UUID | None) -> bool:
         return key_id is None or MemoryMerchants(self.session).is_active(key_id)
 
-    def claim(self, limit: int, lease: timedelta, overdue_by: timedelta) -> Sequence[Claim]:
+    def claim(
+        self, limit: int, lease: timedelta, overdue_by: timedelta, claimant: int | None = None
+    ) -> Sequence[Claim]:
         tables = self.session.tables
         now = tables.clock.now()
+        present = tables.claimants
         due = sorted(
             (
                 row
                 for row in tables.payments.rows.values()
                 if not row.payment.status.settled
-                and max(row.due_at, row.leased_until or row.due_at) <= now - overdue_by
+                and (
+                    max(row.due_at, row.leased_until or row.due_at) <= now - overdue_by
+                    or (row.claimed_by is not None and row.claimed_by not in present)
+                )
             ),
             key=lambda row: (row.due_at, row.payment.id),
         )[:limit]
@@ -85,6 +91,7 @@ class MemoryPayments:
                 attempt=attempt,
                 due_at=min(row.due_at, now),
                 leased_until=now + lease,
+                claimed_by=claimant if claimant in present else None,
             )
             tables.payments.put(payment.id, claimed)
             claims.append(

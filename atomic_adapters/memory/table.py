@@ -56,6 +56,7 @@ class PaymentRow:
     faults: int
     due_at: datetime
     leased_until: datetime | None = None
+    claimed_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class Tables:
         self.lock_timeout = lock_timeout
         self.lock = threading.Lock()
         self.journal = Journal()
+        self.claimants: set[int] = set()
+        """Who is there. Not in the journal: coming and going is no part of a unit of work."""
         self.merchants: Table[UUID, Merchant] = Table(self.journal)
         self.keys: Table[bytes, ApiKey] = Table(self.journal)
         self.accounts: Table[UUID, Account] = Table(self.journal)

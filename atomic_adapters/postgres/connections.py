@@ -49,10 +49,22 @@ IDLE_IN_TRANSACTION_SECONDS: Final = 5
 most. A process that is frozen in the middle of one holds its locks, above all the World
 account's, no longer than this."""
 
+_CONNECT: Final[dict[str, Any]] = {
+    # We say BEGIN ourselves: it doubles as the check that the connection lives.
+    "autocommit": True,
+    "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+    **_VANISHED_HOST,
+}
+
+HANGUP_SECONDS: Final = 0.1
+"""How often PostgreSQL looks, during a statement, whether its client still lives. Else the
+backend of a killed settler would wait on for a lock, and hold its own, until the lock time-out."""
+
 _SET_UP: Final = b"""
 SELECT set_config('statement_timeout', %(statement)s, false),
        set_config('lock_timeout', %(lock)s, false),
        set_config('idle_in_transaction_session_timeout', %(idle)s, false),
+       set_config('client_connection_check_interval', %(hangup)s, false),
        set_config('TimeZone', 'UTC', false),
        set_config('plan_cache_mode', 'force_generic_plan', false)
 """
@@ -67,14 +79,13 @@ class Connections:
             "statement": _milliseconds(settings.statement_timeout.total_seconds()),
             "lock": _milliseconds(settings.lock_timeout.total_seconds()),
             "idle": _milliseconds(IDLE_IN_TRANSACTION_SECONDS),
+            "hangup": _milliseconds(HANGUP_SECONDS),
         }
+        self._url = settings.database_url
         self._pool: ConnectionPool[Connection[TupleRow]] = ConnectionPool(
-            settings.database_url,
+            self._url,
             kwargs={
-                # We say BEGIN ourselves: it doubles as the check that the connection lives.
-                "autocommit": True,
-                "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-                **_VANISHED_HOST,
+                **_CONNECT,
                 "application_name": "atomic",
                 # Every statement comes from a file and returns: worth preparing at once.
                 "prepare_threshold": 1,
@@ -112,11 +123,22 @@ class Connections:
     @contextmanager
     def autocommit(self) -> Iterator[Connection[TupleRow]]:
         """A connection on which every statement is a transaction of its own."""
-        connection = self._connection(_listen)
+        connection = self._connection(listen)
         try:
             yield connection
         finally:
             self._pool.putconn(connection)
+
+    def dedicated(self, application_name: str) -> Connection[TupleRow]:
+        """A connection outside the pool, for the caller to keep and to close. Raises psycopg's
+        own errors."""
+        connection = psycopg.connect(self._url, **_CONNECT, application_name=application_name)
+        try:
+            self._configure(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def close(self) -> None:
         atexit.unregister(self._pool.close)
@@ -162,7 +184,7 @@ class Connections:
         connection.execute(_SET_UP, self._timeouts)
 
 
-def _listen(connection: Connection[Any]) -> None:
+def listen(connection: Connection[Any]) -> None:
     """Raise OperationalError if the server has hung up: what it said last may be read first, the
     end of the stream is noticed by the second look. No round trip."""
     connection.pgconn.consume_input()

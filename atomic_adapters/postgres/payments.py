@@ -78,9 +78,15 @@ class PostgresPayments:
         found = {place: _payment(row) for place, *row in rows}
         return [found.get(place) for place in range(1, len(lookups) + 1)]
 
-    def claim(self, limit: int, lease: timedelta, overdue_by: timedelta) -> Sequence[Claim]:
+    def claim(
+        self, limit: int, lease: timedelta, overdue_by: timedelta, claimant: int | None = None
+    ) -> Sequence[Claim]:
         rows = self.session.rows(
-            _SQL["claim_payments"], limit=limit, lease=lease, overdue_by=overdue_by
+            _SQL["claim_payments"],
+            limit=limit,
+            lease=lease,
+            overdue_by=overdue_by,
+            claimant=claimant,
         )
         return [Claim(*row) for row in rows]
 

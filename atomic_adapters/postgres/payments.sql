@@ -70,12 +70,21 @@ SELECT asked.place, payments.id, payments.merchant_id, account_id, amount, curre
 -- SKIP LOCKED: settlers share the work instead of waiting for each other.
 -- Changes no column that an index looks at (due_at only if claimed early), so that the new
 -- version of the row stays on its page and no index is written.
-WITH due AS (
+-- Whoever gets the lock on a claimant's number knows that it is gone, at that very moment. Our own
+-- is tried too: if our session was cut, others would take over at once what we claim under it.
+WITH claimant AS MATERIALIZED (
+    SELECT CASE WHEN NOT pg_try_advisory_xact_lock_shared('claimants'::regclass::integer,
+                                                          %(claimant)s::integer)
+                THEN %(claimant)s::integer
+           END AS number
+), due AS (
     SELECT id, due_at
       FROM payments
      WHERE is_open
-       AND due_at <= now() - %(overdue_by)s::interval
-       AND (leased_until IS NULL OR leased_until <= now() - %(overdue_by)s::interval)
+       AND due_at <= now() - least(%(overdue_by)s::interval, interval '0')
+       -- A lease never ends before its payment is due.
+       AND (coalesce(leased_until, due_at) <= now() - %(overdue_by)s::interval
+            OR pg_try_advisory_xact_lock_shared('claimants'::regclass::integer, claimed_by))
      ORDER BY due_at, id
      LIMIT %(limit)s
        FOR NO KEY UPDATE SKIP LOCKED
@@ -83,8 +92,9 @@ WITH due AS (
     UPDATE payments
        SET status = 'PROCESSING', attempt = payments.attempt + 1,
            due_at = least(payments.due_at, now()),
-           leased_until = now() + %(lease)s::interval, updated_at = now()
-      FROM due
+           leased_until = now() + %(lease)s::interval, claimed_by = claimant.number,
+           updated_at = now()
+      FROM due, claimant
      WHERE payments.id = due.id
     RETURNING payments.id, payments.attempt, payments.faults, payments.account_id,
               payments.amount, payments.currency, payments.source, due.due_at AS was_due_at
@@ -108,7 +118,8 @@ SELECT payments.id
 UPDATE payments
    SET status = settled.status, failure_reason = settled.failure_reason,
        faults = settled.faults, updated_at = now(),
-       due_at = coalesce(now() + settled.retry_after, payments.due_at), leased_until = NULL
+       due_at = coalesce(now() + settled.retry_after, payments.due_at),
+       leased_until = NULL, claimed_by = NULL
   FROM unnest(%(ids)b::uuid[], %(statuses)b::text[], %(failure_reasons)b::text[],
               %(faults)b::smallint[], %(retries_after)b::interval[])
        AS settled (id, status, failure_reason, faults, retry_after)

@@ -114,7 +114,7 @@ class Lookup(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A payment in the hands of one settler until its lease ends.
+    """A payment in the hands of one settler until its lease ends, or the settler dies.
 
     `attempt` is the fencing number: it grows with each claim, and only the settler that holds
     the latest may finish the payment. `faults` counts network faults so far.

@@ -117,12 +117,16 @@ class Payments(Protocol):
         """What each look-up finds: one statement, whatever their number."""
         ...
 
-    def claim(self, limit: int, lease: timedelta, overdue_by: timedelta) -> Sequence[Claim]:
+    def claim(
+        self, limit: int, lease: timedelta, overdue_by: timedelta, claimant: int | None = None
+    ) -> Sequence[Claim]:
         """Take up to `limit` payments that have been due for `overdue_by`, oldest first.
 
-        Due are PENDING payments, and PROCESSING ones whose lease or back-off has ended. They
-        become PROCESSING, due again when `lease` ends, with `attempt` one higher. Payments
-        that another unit of work holds are passed over, not waited for.
+        Due are PENDING payments, and PROCESSING ones whose lease or back-off has ended; and at
+        once, whatever `overdue_by`, those whose claimant (see Presence) is gone. They become
+        PROCESSING, due again when `lease` ends, with `attempt` one higher. Without a claimant,
+        or under one that is gone already, only the lease says until when. Payments that another
+        unit of work holds are passed over, not waited for.
         """
         ...
 

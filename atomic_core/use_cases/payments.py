@@ -26,6 +26,7 @@ from atomic_core.domain.payments import (
 )
 from atomic_core.ports.desk import Desk
 from atomic_core.ports.outside import CardNetwork, IdGenerator, Job, JobQueue
+from atomic_core.ports.presence import Presence
 from atomic_core.ports.unit_of_work import Begin, UnitOfWork
 from atomic_core.use_cases.idempotency import Answer, Command, PerformOnce
 from atomic_core.use_cases.merchants import Confirm
@@ -162,7 +163,7 @@ class Batch:
 
     @property
     def lost(self) -> int:
-        """Claims that somebody else took over after our lease had ended."""
+        """Claims that somebody else took over: our lease had ended, or we were thought gone."""
         return self.claimed - len(self.settlements) - len(self.stuck)
 
 
@@ -172,10 +173,12 @@ class SettlePayments:
 
     Claim and commit; ask the card network outside any transaction; then, in one transaction,
     lock, post and commit. Any number of settlers may run at once, and any of them may die at
-    any point: its payments are due again when their lease ends.
+    any point: its payments are due again at once. One that is merely slow keeps them until their
+    lease ends.
     """
 
     begin: Begin
+    presence: Presence
     network: CardNetwork
     ids: IdGenerator
     batch_size: int
@@ -199,8 +202,9 @@ class SettlePayments:
         return total
 
     def _claim(self, overdue_by: timedelta) -> Sequence[Claim]:
+        claimant = self.presence.claimant()
         with self.begin() as work:
-            claims = work.payments.claim(self.batch_size, self.lease, overdue_by)
+            claims = work.payments.claim(self.batch_size, self.lease, overdue_by, claimant)
             work.commit()
         return claims
 

@@ -77,7 +77,7 @@ def test_books_that_are_not_empty_are_not_rolled_back(
         payment = application.accept_payment(order(add_merchant(store.begin)))
         application.settle_payments()
         migrator = Migrator(url)
-        for id in ("0006.accepting", "0005.settling", "0004.idempotency"):
+        for id in ("0007.claimants", "0006.accepting", "0005.settling", "0004.idempotency"):
             assert migrator.down() == id
         with pytest.raises(StorageRefused, match="would drop payments"):
             migrator.down()
@@ -104,11 +104,12 @@ def test_a_lease_survives_the_way_down_and_up(
     finally:
         store.close()
     migrator = Migrator(url)
-    assert [migrator.down(), migrator.down()] == ["0006.accepting", "0005.settling"]
+    later = ["0005.settling", "0006.accepting", "0007.claimants"]
+    assert [migrator.down() for _ in later] == later[::-1]
     with psycopg.connect(url) as connection:
         due = "SELECT due_at > now() + interval '50 minutes' FROM payments"
         assert connection.execute(due).fetchone() == (True,)
-    assert list(migrator.up()) == ["0005.settling", "0006.accepting"]
+    assert list(migrator.up()) == later
     with psycopg.connect(url) as connection:
         assert connection.execute(due).fetchone() == (True,)
 

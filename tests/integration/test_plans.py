@@ -82,6 +82,7 @@ PARAMETERS: dict[str, object] = {
     "attempts": [1] * 1000,
     "balances": [1] * 1000,
     "bodies": [b""] * 1000,
+    "claimant": 1,
     "body": b"",
     "currencies": ["USD"] * 1000,
     "currency": "USD",
@@ -177,7 +178,7 @@ def test_a_claim_writes_no_index(full_database: str) -> None:
     values = [PARAMETERS[parameter] for parameter in names]
     with psycopg.connect(full_database, cursor_factory=psycopg.ClientCursor) as connection:
         connection.execute(b"PREPARE it AS " + statement)
-        assert connection.execute(b"EXECUTE it (%s, %s, %s)", values).rowcount == 1000
+        assert connection.execute(b"EXECUTE it (%s, %s, %s, %s)", values).rowcount == 1000
         hot = connection.execute("SELECT pg_stat_get_xact_tuples_hot_updated('payments'::regclass)")
         assert hot.fetchone() == (1000,)
         connection.rollback()

@@ -1,0 +1,23 @@
+"""Presence in memory."""
+
+import itertools
+from typing import Final
+
+from atomic_adapters.memory.table import Tables
+
+_NUMBERS: Final = itertools.count(1)
+
+
+class MemoryPresence:
+    """There from the beginning until `close()`, as if in a process of its own. A `Presence`."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._claimants = tables.claimants
+        self._number = next(_NUMBERS)
+        self._claimants.add(self._number)
+
+    def claimant(self) -> int | None:
+        return self._number if self._number in self._claimants else None
+
+    def close(self) -> None:
+        self._claimants.discard(self._number)

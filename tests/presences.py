@@ -36,3 +36,6 @@ class Unseen:
 
     def claimant(self) -> int | None:
         return None
+
+    def leave(self) -> None:
+        """There is nothing to leave."""

@@ -13,11 +13,18 @@ class MemoryPresence:
 
     def __init__(self, tables: Tables) -> None:
         self._claimants = tables.claimants
-        self._number = next(_NUMBERS)
-        self._claimants.add(self._number)
+        self._enter()
 
     def claimant(self) -> int | None:
         return self._number if self._number in self._claimants else None
 
+    def leave(self) -> None:
+        self.close()
+        self._enter()
+
     def close(self) -> None:
         self._claimants.discard(self._number)
+
+    def _enter(self) -> None:
+        self._number = next(_NUMBERS)
+        self._claimants.add(self._number)

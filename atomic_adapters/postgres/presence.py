@@ -34,9 +34,12 @@ class PostgresPresence:
                 self._enter()
             return self._number
 
-    def close(self) -> None:
+    def leave(self) -> None:
         with self._entering:
             self._leave()
+
+    def close(self) -> None:
+        self.leave()
 
     def _is_connected(self) -> bool:
         if self._session is None:

@@ -15,3 +15,8 @@ class Presence(Protocol):
         an AtomicError.
         """
         ...
+
+    def leave(self) -> None:
+        """Give up the present number, for another with the next claim: what was claimed under
+        it, by any thread, is due at once. Never raises an AtomicError."""
+        ...

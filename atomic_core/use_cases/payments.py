@@ -6,7 +6,13 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
-from atomic_core.domain.errors import AtomicError, NetworkFault, NotFound, StorageRefused
+from atomic_core.domain.errors import (
+    AtomicError,
+    NetworkFault,
+    NotFound,
+    StorageRefused,
+    StorageUnavailable,
+)
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.domain.ledger import Account, Posted, Posting, post, world_account_id
 from atomic_core.domain.merchants import Caller
@@ -205,7 +211,12 @@ class SettlePayments:
         claimant = self.presence.claimant()
         with self.begin() as work:
             claims = work.payments.claim(self.batch_size, self.lease, overdue_by, claimant)
-            work.commit()
+            try:
+                work.commit()
+            except StorageUnavailable:
+                # Perhaps they were made, and then nobody knows that they are ours.
+                self.presence.leave()
+                raise
         return claims
 
     def _authorize(self, claims: Sequence[Claim]) -> Sequence[Authorization]:

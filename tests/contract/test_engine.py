@@ -9,13 +9,13 @@ import pytest
 from atomic_adapters.memory.outside import MemoryJobQueue
 from atomic_adapters.sandbox_card_network import SandboxCardNetwork
 from atomic_core.application import Application
-from atomic_core.domain.errors import NetworkFault, NotFound, StorageUnavailable
+from atomic_core.domain.errors import NetworkFault, NotFound
 from atomic_core.domain.money import MAX_AMOUNT, Money
 from atomic_core.domain.payments import Authorization, Claim, NewPayment, Payment, Status
 from atomic_core.ports.outside import Job
-from atomic_core.ports.unit_of_work import UnitOfWork
 from atomic_core.use_cases.ledger import NewAccount
 from atomic_core.use_cases.payments import MAX_BATCHES, Batch
+from flaky import Flaky
 from support import IDS, NOW, Store, add_merchant, application_over, at_once, order
 
 
@@ -225,42 +225,6 @@ def test_a_payment_the_database_refuses_does_not_hold_up_the_others(
     assert {seen(application, payment).status for payment in good} == {Status.SUCCESS}
     assert seen(application, bad).status is Status.PROCESSING
     assert balance(application, payments[0]) == 11 * 5_000 + decoy.money.amount
-
-
-class Flaky:
-    """A Begin whose first commits after `switch_on` lose their answer, after the fact or
-    before it."""
-
-    def __init__(self, store: Store, *, done: bool) -> None:
-        self.store = store
-        self.done = done
-        self.to_lose = 0
-
-    def __call__(self) -> "Flaky.Leaving":
-        return Flaky.Leaving(self)
-
-    class Leaving:
-        def __init__(self, flaky: "Flaky") -> None:
-            self.flaky = flaky
-            self.inner = flaky.store.begin()
-
-        def __enter__(self) -> UnitOfWork:
-            work = self.inner.__enter__()
-            commit = work.commit
-
-            def lossy() -> None:
-                if self.flaky.to_lose == 0:
-                    return commit()
-                self.flaky.to_lose -= 1
-                if self.flaky.done:
-                    commit()
-                raise StorageUnavailable
-
-            work.commit = lossy
-            return work
-
-        def __exit__(self, *exception: object) -> bool | None:
-            return self.inner.__exit__(*exception)  # pyright: ignore[reportArgumentType]
 
 
 class SwitchingOn:

@@ -6,8 +6,11 @@ from uuid import UUID
 
 import pytest
 
+from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.domain.payments import Authorization, Claim, Settlement, Status, Verdict
+from flaky import Flaky
 from presences import Process
+from processes import eventually
 from support import (
     HOUR,
     IDS,
@@ -165,3 +168,25 @@ def test_a_settler_that_dies_between_claim_and_post_is_succeeded_at_once(
     assert {payment and payment.status for payment in payments} == {Status.SUCCESS}
     report = application.verify_ledger()
     assert (report.clean, report.transactions) == (True, 3)
+
+
+def test_who_leaves_comes_back_under_another_number(store: Store, payment_ids: list[UUID]) -> None:
+    settler, sweeper = store.appear(), store.appear()
+    first = settler.claimant()
+    claimed(store, settler, limit=2)
+    settler.leave()
+    eventually(lambda: len(claim(store, sweeper.claimant())) == 2, 2, "its claims are due at once")
+    assert settler.claimant() not in (None, first)
+    assert [each.payment_id for each in claimed(store, settler)] == payment_ids[2:]
+    assert claim(store, sweeper.claimant()) == []
+
+
+def test_claims_whose_commit_had_no_reply_are_due_at_once(
+    store: Store, payment_ids: list[UUID]
+) -> None:
+    """They were made, and the settler cannot know."""
+    settler, sweeper = store.appear(), store.appear()
+    application = application_over(Flaky(store, done=True, to_lose=1), presence=settler)
+    with pytest.raises(StorageUnavailable):
+        application.settle_payments()
+    eventually(lambda: len(claim(store, sweeper.claimant())) == 3, 2, "the claims are due at once")

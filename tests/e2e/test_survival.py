@@ -126,7 +126,7 @@ def test_a_worker_killed_twenty_times_settles_each_payment_once(
     assert client.balance(account["accountId"]) == before + len(load.accepted)
     assert system.books_are_clean()
     assert _taken_over(system) > 0, "else no kill hit a batch, and this proves nothing"
-    # Taken over at the next bell, or within a sweep of half a second.
+    # Taken over at the next bell, or within a sweep.
     assert longest.seconds < RECOVERED_SECONDS
 
 

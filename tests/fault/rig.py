@@ -25,10 +25,11 @@ from atomic_adapters.settings import Settings
 from atomic_adapters.system import Sha256Hasher, SystemIds
 from atomic_core.use_cases.ledger import NewAccount, OpenAccount
 from atomic_core.use_cases.merchants import AddMerchant, IssueKey
+from atomic_worker.child import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, STABLE_SECONDS
 from fault.book import Shop
 from fault.flags import VARIABLE, Flags
 from fault.volume import Volume
-from processes import COMMANDS, LEASE_SECONDS, PAUSE, Client, System, environment, eventually
+from processes import COMMANDS, PAUSE, Client, System, environment, eventually
 
 TESTS: Final = Path(__file__).parents[1]
 
@@ -42,10 +43,13 @@ CURRENCIES: Final = ("USD", "EUR")
 OUT_OF_REACH: Final = "1000000000/900"
 """Every request is counted, and none refused for it."""
 
+LEASE_SECONDS: Final = 2
+"""SETTLE_LEASE_SECONDS by default."""
+
 START_SECONDS: Final = 30
 
-RESTART_PAUSE_SECONDS: Final = 0.25
-"""As the supervisor of `make run` waits before it starts a process again that died young."""
+KEEPER_SECONDS: Final = 0.02
+"""Between two looks at whether all are alive."""
 
 
 class WatchedSystem(System):
@@ -63,7 +67,8 @@ class Rig:
     )
     kept: set[str] = field(default_factory=set)
     """Who is started again when it dies."""
-    restarts: list[str] = field(default_factory=list)
+    started: dict[str, float] = field(default_factory=dict)
+    """When each process was started last."""
     _stack: ExitStack = field(default_factory=ExitStack)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _over: threading.Event = field(default_factory=threading.Event)
@@ -104,6 +109,7 @@ class Rig:
         self.system.start(*USUAL)
         for name in ("worker", "sweeper"):
             self.await_words(f"{name} started", 0)
+        self.started.update(dict.fromkeys(USUAL, time.monotonic()))
         self.kept.update(USUAL)
         keeper = threading.Thread(target=self._keep, name="keeper")
         self._stack.callback(keeper.join, 10)
@@ -117,7 +123,6 @@ class Rig:
             ATOMIC_ENV="production",
             RATE_LIMIT_GLOBAL=OUT_OF_REACH,
             RATE_LIMIT_PAYMENTS=OUT_OF_REACH,
-            SETTLE_LEASE_SECONDS=str(LEASE_SECONDS),
             PYTHONPATH=str(TESTS),
         )
         return environ | {VARIABLE: str(self.flags.folder)}
@@ -201,7 +206,7 @@ class Rig:
     def spawn(self, name: str, **changed: str) -> None:
         """Start a process, and start it again if it dies."""
         with self._lock:
-            self.system.spawn(name, **changed)
+            self._spawn(name, **changed)
             self.kept.add(name)
 
     def stop(self, name: str, within: float) -> int:
@@ -224,15 +229,28 @@ class Rig:
                 self.kept.update(names)
 
     def _keep(self) -> None:
-        last: dict[str, float] = {}
-        while not self._over.wait(0.02):
+        """As the supervisor of `make run` does it: at once, but after a pause if it died young,
+        a longer one each time."""
+        pauses: dict[str, float] = {}
+        due: dict[str, float] = {}
+        while not self._over.wait(KEEPER_SECONDS):
             with self._lock:
+                now = time.monotonic()
                 for name in self.kept:
-                    ended = self.system.running[name].poll() is not None
-                    if ended and time.monotonic() - last.get(name, 0) > RESTART_PAUSE_SECONDS:
-                        last[name] = time.monotonic()
-                        self.system.spawn(name)
-                        self.restarts.append(name)
+                    if self.system.running[name].poll() is None:
+                        continue
+                    if name not in due:
+                        lived = now - self.started[name]
+                        pause = pauses.get(name, 0) if lived < STABLE_SECONDS else 0
+                        pauses[name] = min(2 * pause or FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS)
+                        due[name] = now + pause
+                    if now >= due[name]:
+                        del due[name]
+                        self._spawn(name)
+
+    def _spawn(self, name: str, **changed: str) -> None:
+        self.system.spawn(name, **changed)
+        self.started[name] = time.monotonic()
 
     def words_so_far(self) -> int:
         return self.system.log.stat().st_size

@@ -14,7 +14,7 @@ def measure(ground: Ground, sizes: Sizes) -> list[Line]:
     shops = open_shops(subject, MERCHANTS)
     reference = PgBench.on(ground, subject)
     bell = bell_of(subject)
-    # The worker alone: the sweeper would join in after half a second.
+    # The worker alone: the sweeper would join in.
     subject.start_settlers("worker")
     with subject.connect() as connection:
 
@@ -34,7 +34,6 @@ def measure(ground: Ground, sizes: Sizes) -> list[Line]:
             references=references,
             target=Target(8),
             remark="reference: pgbench, 7 statements, 8 clients",
-            note="settle and scale: workers only, without the sweeper, which would help after"
-            " 0.5 s.",
+            note="settle and scale: workers only, without the sweeper, which would help.",
         )
     ]

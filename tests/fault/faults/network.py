@@ -4,8 +4,8 @@ from typing import Final
 
 from fault.failpoints import stall
 from fault.faults.fault import Fault
+from fault.rig import LEASE_SECONDS
 from fault.scene import Scene
-from processes import LEASE_SECONDS
 
 ASKED: Final = "network.authorize.before"
 

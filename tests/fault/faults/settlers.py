@@ -8,8 +8,9 @@ from typing import Final
 
 from fault.failpoints import FREEZE, KILL
 from fault.faults.fault import Fault
+from fault.rig import LEASE_SECONDS
 from fault.scene import Scene
-from processes import LEASE_SECONDS, eventually
+from processes import eventually
 
 RECOVERED: Final = 1.0
 

@@ -136,7 +136,8 @@ class Settings:
             # sandbox answers at once. What a stopped worker had in hand waits this long.
             settle_lease=read.seconds("SETTLE_LEASE_SECONDS", 2, 0.1, 3_600),
             # With Redis away payments are settled within a second of their acceptance: after
-            # one and a half of these at worst. A round that finds nothing costs a millisecond.
+            # one and a half of these at worst. A round that finds nothing is one look into an
+            # empty index.
             sweep_interval=read.seconds("SWEEP_INTERVAL_SECONDS", 0.4, 0.05, 60),
             ledger_check_interval=read.seconds("LEDGER_CHECK_SECONDS", 3_600, 1, 604_800),
         )

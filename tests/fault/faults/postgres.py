@@ -6,6 +6,8 @@ import signal
 from functools import partial
 from typing import Final
 
+import psutil
+
 from fault.faults.fault import Fault
 from fault.proxy import LOSE_REPLY
 from fault.rig import Rig
@@ -16,6 +18,8 @@ OURS: Final = "FROM pg_stat_activity WHERE application_name = 'atomic'"
 
 DOWN_SECONDS: Final = 10
 SHORTLY_DOWN_SECONDS: Final = 1
+
+FROZEN_SECONDS: Final = 3
 
 REPLIES_LOST: Final = 5
 
@@ -53,6 +57,22 @@ def outage(how: signal.Signals, seconds: float, scene: Scene) -> None:
     scene.remark = f"answers: {', '.join(sorted(seen))}"
     if seconds >= DOWN_SECONDS:
         scene.book.check("503 while down", holds="503" in seen, what=f"only {seen}")
+
+
+def freeze(scene: Scene) -> None:
+    """Not gone, not answering: every process of the server."""
+    postmaster = scene.rig.postgres.process.pid
+    frozen = [postmaster]
+    os.kill(postmaster, signal.SIGSTOP)
+    try:
+        for child in psutil.Process(postmaster).children():
+            os.kill(child.pid, signal.SIGSTOP)
+            frozen.append(child.pid)
+        scene.wait(FROZEN_SECONDS)
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    scene.is_over()
 
 
 def lose_replies(scene: Scene) -> None:
@@ -104,6 +124,7 @@ FAULTS: Final = (
         2.0,
         partial(outage, signal.SIGINT, DOWN_SECONDS),
     ),
+    Fault("postgres-freeze", f"PostgreSQL frozen for {FROZEN_SECONDS} s", 1.0, freeze),
     Fault("commit-reply-lost", f"{REPLIES_LOST} replies to COMMIT lost", 0.5, lose_replies),
     Fault("disk-full", "the disk full under PostgreSQL", 2.0, fill_disk, _cannot_fill),
 )

@@ -45,6 +45,11 @@ class Journal:
         with self._lock:
             return [attempt for attempt in self.attempts if attempt.begun >= begun]
 
+    def under_way(self, begun: float) -> list[Attempt]:
+        """Those that ended then or later, whenever they began."""
+        with self._lock:
+            return [each for each in self.attempts if each.begun + each.seconds >= begun]
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:

@@ -1,5 +1,5 @@
-"""The system that is broken: servers, the proxy before PostgreSQL, Atomic's processes, and what
-starts those again that have died."""
+"""The system that is broken: its servers, Atomic's processes, and what starts those again that
+have died."""
 
 import os
 import shutil
@@ -13,14 +13,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
-import psycopg
-
-from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedServerError, EmbeddedValkey
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
-from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import Sha256Hasher, SystemIds
 from atomic_core.use_cases.ledger import NewAccount, OpenAccount
@@ -28,10 +24,8 @@ from atomic_core.use_cases.merchants import AddMerchant, IssueKey
 from atomic_worker.child import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, STABLE_SECONDS
 from fault.book import Shop
 from fault.flags import VARIABLE, Flags
-from fault.volume import Volume
-from processes import COMMANDS, PAUSE, Client, System, environment, eventually
-
-TESTS: Final = Path(__file__).parents[1]
+from fault.servers import START_SECONDS, TESTS, Servers
+from processes import COMMANDS, Client, System, environment, eventually
 
 USUAL: Final = ("api", "worker", "sweeper")
 """What runs unless a fault says otherwise."""
@@ -45,8 +39,6 @@ OUT_OF_REACH: Final = "1000000000/900"
 
 LEASE_SECONDS: Final = 2
 """SETTLE_LEASE_SECONDS by default."""
-
-START_SECONDS: Final = 30
 
 KEEPER_SECONDS: Final = 0.02
 """Between two looks at whether all are alive."""
@@ -94,14 +86,9 @@ class Rig:
         flags = self.folder / "flags"
         flags.mkdir()
         self.flags = Flags(flags)
-        self.volume = Volume.make(self.folder / "disk")
-        self._stack.callback(self.volume.remove)
-        self._stack.callback(self._stop_servers)
-        self.start_postgres()
-        self.start_valkey()
-        self.url = self.postgres.create_database("atomic")
-        Migrator(self.url).up()
-        self._stack.callback(self._stop_proxy, self._start_proxy())
+        self.servers = Servers(self.folder, self.flags)
+        self._stack.callback(self.servers.stop)
+        self.servers.start()
         environ = self._environ()
         self.system = WatchedSystem(environ, self.folder / "atomic.log", folder=self.folder)
         self.shops = self._open_shops()
@@ -118,81 +105,14 @@ class Rig:
 
     def _environ(self) -> dict[str, str]:
         environ = environment(
-            f"postgresql://postgres@/atomic?host={self.folder}/proxy&port=5432",
-            self.valkey.url,
+            self.servers.url_through_proxy,
+            self.servers.valkey.url,
             ATOMIC_ENV="production",
             RATE_LIMIT_GLOBAL=OUT_OF_REACH,
             RATE_LIMIT_PAYMENTS=OUT_OF_REACH,
             PYTHONPATH=str(TESTS),
         )
         return environ | {VARIABLE: str(self.flags.folder)}
-
-    # PostgreSQL and Valkey. From the main thread only: they end with the thread that began them.
-
-    def start_postgres(self) -> None:
-        """Start the server; after a crash as soon as the last of its processes has let go."""
-        until = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                self.postgres = EmbeddedPostgres.start(
-                    self.volume.folder / "postgres", log=self.folder / "postgres.log"
-                )
-            except EmbeddedServerError:
-                if time.monotonic() > until:
-                    raise
-                PAUSE.wait(0.05)
-            else:
-                return
-
-    def stop_postgres(self, how: signal.Signals) -> None:
-        """SIGKILL: the postmaster dies. SIGQUIT: immediate shutdown. SIGINT: fast shutdown."""
-        self.postgres.process.send_signal(how)
-        self.postgres.process.wait(START_SECONDS)
-        self.postgres.stop()
-
-    def start_valkey(self) -> None:
-        self.valkey = EmbeddedValkey.start(self.folder / "valkey")
-
-    def kill_valkey(self) -> None:
-        self.valkey.process.kill()
-        self.valkey.process.wait()
-        self.valkey.stop()
-
-    def _stop_servers(self) -> None:
-        """Those that run now; not the ones that ran when the run began."""
-        for name in ("valkey", "postgres"):
-            if server := getattr(self, name, None):
-                server.stop()
-
-    def connect(self) -> psycopg.Connection[Any]:
-        """To PostgreSQL itself, past the proxy."""
-        return psycopg.connect(self.url, autocommit=True, application_name="fault suite")
-
-    def _start_proxy(self) -> subprocess.Popen[bytes]:
-        sockets = self.folder / "proxy"
-        sockets.mkdir()
-        listen = sockets / ".s.PGSQL.5432"
-        target = self.postgres.socket_folder / ".s.PGSQL.5432"
-        with (self.folder / "proxy.log").open("ab") as log:
-            proxy = subprocess.Popen(
-                [sys.executable, "-m", "fault.proxy", str(listen), str(target)],
-                env={**os.environ, "PYTHONPATH": str(TESTS), VARIABLE: str(self.flags.folder)},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        eventually(listen.exists, START_SECONDS, "the proxy listens")
-        return proxy
-
-    def _stop_proxy(self, proxy: subprocess.Popen[bytes]) -> None:
-        proxy.kill()
-        proxy.wait()
-
-    # Atomic's processes.
-
-    def pid(self, name: str) -> int:
-        with self._lock:
-            return self.system.running[name].pid
 
     def kill(self, name: str) -> None:
         """With all its children."""
@@ -283,7 +203,7 @@ class Rig:
             process.wait()
 
     def _open_shops(self) -> Sequence[Shop]:
-        settings = Settings.from_environ({"DATABASE_URL": self.url})
+        settings = Settings.from_environ({"DATABASE_URL": self.servers.url})
         store, ids = PostgresStore(Connections(settings)), SystemIds()
         add_merchant, open_account = AddMerchant(store.begin, ids), OpenAccount(store.begin, ids)
         issue_key = IssueKey(store.begin, ids, Sha256Hasher())

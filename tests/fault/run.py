@@ -43,14 +43,14 @@ class Run:
 
     def __post_init__(self) -> None:
         self.load = Load(self.rig.system.base_url, self.rig.shops, self.book, self.options.seed)
-        self.watch = Watch(self.rig.connect, self.book)
+        self.watch = Watch(self.rig.servers.connect, self.book)
         self.rows = {
             name: Row(FAULTS[name], FAULTS[name].absent(self.rig)) for name in self.options.only
         }
         self._dice = random.Random(f"{self.options.seed}-faults")
 
     def go(self) -> None:
-        auditor = Auditor(self.rig.connect, self.book)
+        auditor = Auditor(self.rig.servers.connect, self.book)
         for part in (self.load, auditor, self.watch):
             part.start()
         try:
@@ -107,7 +107,7 @@ class Run:
         return alive and self.rig.is_healthy()
 
     def _check_at_last(self) -> None:
-        with self.rig.connect() as connection:
+        with self.rig.servers.connect() as connection:
 
             def is_settled() -> bool:
                 row = connection.execute("SELECT count(*) FROM payments WHERE is_open").fetchone()

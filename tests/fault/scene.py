@@ -85,7 +85,7 @@ class Scene:
 
     def ask(self, question: Any, *values: object) -> Any:
         """The one value that a query of PostgreSQL itself gives."""
-        with self.rig.connect() as connection:
+        with self.rig.servers.connect() as connection:
             [(value,)] = connection.execute(question, values)
         return value
 
@@ -117,5 +117,5 @@ class Scene:
 
     def _await(self, holds: Callable[[psycopg.Connection[Any]], bool], what: str) -> None:
         """Raises AssertionError if that takes more than RECOVERY_SECONDS."""
-        with self.rig.connect() as connection:
+        with self.rig.servers.connect() as connection:
             eventually(lambda: holds(connection), RECOVERY_SECONDS, what)

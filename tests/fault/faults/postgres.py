@@ -43,15 +43,15 @@ def kill_backend(scene: Scene) -> None:
 
 
 def kill_postmaster(scene: Scene) -> None:
-    scene.rig.stop_postgres(signal.SIGKILL)
+    scene.rig.servers.stop_postgres(signal.SIGKILL)
     scene.is_over()
-    scene.rig.start_postgres()
+    scene.rig.servers.start_postgres()
 
 
 def outage(how: signal.Signals, seconds: float, scene: Scene) -> None:
-    scene.rig.stop_postgres(how)
+    scene.rig.servers.stop_postgres(how)
     scene.wait(seconds)
-    scene.rig.start_postgres()
+    scene.rig.servers.start_postgres()
     scene.is_over()
     seen = {attempt.outcome for attempt in scene.attempts() if attempt.begun > scene.begun + 0.5}
     scene.remark = f"answers: {', '.join(sorted(seen))}"
@@ -61,7 +61,7 @@ def outage(how: signal.Signals, seconds: float, scene: Scene) -> None:
 
 def freeze(scene: Scene) -> None:
     """Not gone, not answering: every process of the server."""
-    postmaster = scene.rig.postgres.process.pid
+    postmaster = scene.rig.servers.postgres.process.pid
     frozen = [postmaster]
     os.kill(postmaster, signal.SIGSTOP)
     try:
@@ -85,27 +85,27 @@ def fill_disk(scene: Scene) -> None:
     """The server may even stop itself when it cannot write its log; then whoever watches over
     it starts it again, once there is room."""
     rig = scene.rig
-    rig.volume.fill(SPARE_BYTES)
+    rig.servers.volume.fill(SPARE_BYTES)
 
     def is_full() -> bool:
-        return shutil.disk_usage(rig.volume.folder).free < 8_192
+        return shutil.disk_usage(rig.servers.volume.folder).free < 8_192
 
     try:
         eventually(is_full, 30, "the disk is full")
         scene.wait(FULL_SECONDS)
     finally:
-        rig.volume.free()
-    if rig.postgres.process.poll() is not None:
+        rig.servers.volume.free()
+    if rig.servers.postgres.process.poll() is not None:
         scene.remark = "the server had stopped"
-        rig.postgres.stop()
-        rig.start_postgres()
+        rig.servers.postgres.stop()
+        rig.servers.start_postgres()
     scene.is_over()
     seen = {attempt.outcome for attempt in scene.attempts()}
     scene.book.check("503 while full", holds="503" in seen, what=f"only {seen}")
 
 
 def _cannot_fill(rig: Rig) -> str | None:
-    return rig.volume.reason
+    return rig.servers.volume.reason
 
 
 FAULTS: Final = (
@@ -126,5 +126,5 @@ FAULTS: Final = (
     ),
     Fault("postgres-freeze", f"PostgreSQL frozen for {FROZEN_SECONDS} s", 1.0, freeze),
     Fault("commit-reply-lost", f"{REPLIES_LOST} replies to COMMIT lost", 0.5, lose_replies),
-    Fault("disk-full", "the disk full under PostgreSQL", 2.0, fill_disk, _cannot_fill),
+    Fault("disk-full", "the disk full under PostgreSQL", 5.0, fill_disk, _cannot_fill),
 )

@@ -27,15 +27,15 @@ USUAL_SECONDS: Final = 5.0
 
 
 def kill(scene: Scene) -> float:
-    scene.rig.kill_valkey()
+    scene.rig.servers.kill_valkey()
     scene.wait(AWAY_SECONDS)
     scene.is_over()
-    scene.rig.start_valkey()
+    scene.rig.servers.start_valkey()
     return _judged(scene)
 
 
 def freeze(scene: Scene) -> float:
-    process = scene.rig.valkey.process
+    process = scene.rig.servers.valkey.process
     process.send_signal(signal.SIGSTOP)
     try:
         scene.wait(AWAY_SECONDS)
@@ -46,7 +46,7 @@ def freeze(scene: Scene) -> float:
 
 
 def flush(scene: Scene) -> float:
-    with Redis.from_url(scene.rig.valkey.url) as redis:
+    with Redis.from_url(scene.rig.servers.valkey.url) as redis:
         for _ in range(FLUSHES):
             redis.flushall()
             scene.wait(scene.dice.uniform(0.05, 0.3))
@@ -57,7 +57,7 @@ def flush(scene: Scene) -> float:
 def absent(scene: Scene) -> float:
     """API and settlers start while Valkey is not there; what counts begins when they have."""
     rig = scene.rig
-    rig.kill_valkey()
+    rig.servers.kill_valkey()
     logged = rig.words_so_far()
     for name in ("api", "worker", "sweeper"):
         rig.kill(name)
@@ -68,7 +68,7 @@ def absent(scene: Scene) -> float:
     scene.remark = f"accepted {scene.begun - killed:.1f} s after everything was killed"
     scene.wait(AWAY_SECONDS)
     scene.is_over()
-    rig.start_valkey()
+    rig.servers.start_valkey()
     return _judged(scene)
 
 

@@ -1,0 +1,108 @@
+"""PostgreSQL, Valkey, and the proxy between PostgreSQL and Atomic."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+
+from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedServerError, EmbeddedValkey
+from atomic_adapters.postgres.migrations import Migrator
+from fault.flags import VARIABLE, Flags
+from fault.volume import Volume
+from processes import PAUSE, eventually
+
+TESTS: Final = Path(__file__).parents[1]
+
+START_SECONDS: Final = 30
+
+
+@dataclass
+class Servers:
+    """Started and stopped from the main thread only: they end with the thread that began them."""
+
+    folder: Path
+    flags: Flags
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def start(self) -> None:
+        self.volume = Volume.make(self.folder / "disk")
+        self._stack.callback(self.volume.remove)
+        self._stack.callback(self._stop_both)
+        self.start_postgres()
+        self.start_valkey()
+        self.url = self.postgres.create_database("atomic")
+        Migrator(self.url).up()
+        self._stack.callback(self._stop_proxy, self._start_proxy())
+
+    def stop(self) -> None:
+        self._stack.close()
+
+    @property
+    def url_through_proxy(self) -> str:
+        return f"postgresql://postgres@/atomic?host={self.folder}/proxy&port=5432"
+
+    def start_postgres(self) -> None:
+        """Start the server; after a crash as soon as the last of its processes has let go."""
+        until = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.postgres = EmbeddedPostgres.start(
+                    self.volume.folder / "postgres", log=self.folder / "postgres.log"
+                )
+            except EmbeddedServerError:
+                if time.monotonic() > until:
+                    raise
+                PAUSE.wait(0.05)
+            else:
+                return
+
+    def stop_postgres(self, how: signal.Signals) -> None:
+        """SIGKILL: the postmaster dies. SIGQUIT: immediate shutdown. SIGINT: fast shutdown."""
+        self.postgres.process.send_signal(how)
+        self.postgres.process.wait(START_SECONDS)
+        self.postgres.stop()
+
+    def start_valkey(self) -> None:
+        self.valkey = EmbeddedValkey.start(self.folder / "valkey")
+
+    def kill_valkey(self) -> None:
+        self.valkey.process.kill()
+        self.valkey.process.wait()
+        self.valkey.stop()
+
+    def _stop_both(self) -> None:
+        """Those that run now; not the ones that ran when the run began."""
+        for name in ("valkey", "postgres"):
+            if server := getattr(self, name, None):
+                server.stop()
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """To PostgreSQL itself, past the proxy."""
+        return psycopg.connect(self.url, autocommit=True, application_name="fault suite")
+
+    def _start_proxy(self) -> subprocess.Popen[bytes]:
+        sockets = self.folder / "proxy"
+        sockets.mkdir()
+        listen = sockets / ".s.PGSQL.5432"
+        target = self.postgres.socket_folder / ".s.PGSQL.5432"
+        with (self.folder / "proxy.log").open("ab") as log:
+            proxy = subprocess.Popen(
+                [sys.executable, "-m", "fault.proxy", str(listen), str(target)],
+                env={**os.environ, "PYTHONPATH": str(TESTS), VARIABLE: str(self.flags.folder)},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        eventually(listen.exists, START_SECONDS, "the proxy listens")
+        return proxy
+
+    def _stop_proxy(self, proxy: subprocess.Popen[bytes]) -> None:
+        proxy.kill()
+        proxy.wait()

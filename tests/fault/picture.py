@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from fault.run import Run
 
-SIZE_INCHES: Final = (16, 9)
+SIZE_INCHES: Final = (15, 10)
 
 COLOURS: Final = {
     "accepted": "#1f6feb",
@@ -24,9 +24,9 @@ SHORTEST_SECONDS: Final = 0.2
 def draw(run: Run, file: Path) -> None:
     """Write the picture; the ending says whether as PNG or as SVG."""
     # Text stays text, and the same run gives the same bytes.
-    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "atomic", "font.size": 9})
+    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "atomic", "font.size": 8.5})
     figure = Figure(figsize=SIZE_INCHES, layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1))
     _draw_payments(run, above)
     _draw_faults(run, below)
     figure.suptitle(

@@ -35,6 +35,9 @@ class Watched:
         self.asked.append(("presence", self.open))
         return None
 
+    def leave(self) -> None:
+        self.asked.append(("presence", self.open))
+
     def ring(self, job: object) -> None:
         self.asked.append(("bell", self.open))
 

@@ -18,6 +18,7 @@ from mutants.catalogue import MUTANTS
 from mutants.checks import (
     CHECKS,
     FAULT_SUITE,
+    FAULTS,
     LIKELY_SECONDS,
     STANDS_STILL,
     Check,
@@ -77,11 +78,13 @@ def try_out(mutant: Mutant, runner: Runner, options: Options) -> Verdict:
 
 def control(verdicts: Sequence[Verdict], runner: Runner) -> Sequence[Verdict]:
     """The tests that caught a mutant must pass without one, or they prove nothing."""
-    caught = dict.fromkeys(test for verdict in verdicts for test in verdict.caught_by)
-    tests = [_test_of(words) for words in caught if not words.startswith(str(FAULT_SUITE))]
+    caught = dict.fromkeys(_test_of(words) for verdict in verdicts for words in verdict.caught_by)
+    tests = [test for test in caught if test != str(FAULT_SUITE)]
     tell(f"the same {len(tests)} tests without a mutant")
     with copied() as root:
         failing = runner.failing(root, tests, LIKELY_SECONDS + 10 * len(tests))
+        if str(FAULT_SUITE) in caught and runner.run(FAULTS, root).caught:
+            failing.add(str(FAULT_SUITE))
     return [
         replace(verdict, broken=f"{words} fails without it too")
         if (words := next((each for each in verdict.caught_by if _test_of(each) in failing), None))
@@ -91,6 +94,9 @@ def control(verdicts: Sequence[Verdict], runner: Runner) -> Sequence[Verdict]:
 
 
 def _test_of(words: str) -> str:
+    """The test that these words are about, or the fault suite."""
+    if words.startswith(f"{FAULT_SUITE} "):
+        return str(FAULT_SUITE)
     return words.split(STANDS_STILL)[0]
 
 

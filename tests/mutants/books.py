@@ -104,6 +104,18 @@ BOOKS: Final = (
         ("tests/unit/test_ledger.py", "tests/contract/test_audit.py"),
     ),
     Mutant(
+        "books-never-checked",
+        "the sweeper checks the books by itself",
+        (
+            Edit(
+                "atomic_worker/sweeper.py",
+                "        self._check_if_due()\n        return interval\n",
+                "        return interval\n",
+            ),
+        ),
+        ("tests/unit/test_sweeper.py",),
+    ),
+    Mutant(
         "time-of-the-client",
         "money's times are the database's, whatever a settler's clock says",
         (

@@ -133,8 +133,8 @@ SETTLING: Final = (
         (
             Edit(
                 "atomic_worker/sweeper.py",
-                "        overdue_by = self.settings.sweep_interval\n",
-                "        return 0\n        overdue_by = self.settings.sweep_interval\n",
+                "        overdue_by = self.settings.sweep_interval / 2\n",
+                "        return 0\n        overdue_by = self.settings.sweep_interval / 2\n",
             ),
         ),
         ("tests/unit/test_sweeper.py",),
@@ -197,6 +197,18 @@ SETTLING: Final = (
             ),
         ),
         ("tests/contract/test_outside_calls.py",),
+    ),
+    Mutant(
+        "claims-nobody-knows-of",
+        "claims whose COMMIT got no answer are due at once",
+        (
+            Edit(
+                PAYMENTS,
+                "                self.presence.leave()\n                raise\n",
+                "                raise\n",
+            ),
+        ),
+        (PRESENCE,),
     ),
     Mutant(
         "one-spoils-the-batch",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mutants.catalogue import MUTANTS
-from mutants.checks import CHECKS, SILENT, Check, Runner
+from mutants.checks import CHECKS, FAULTS, SILENT, Check, Runner
 from mutants.copies import ROOT, NotTheCopy, copied, environment_of, prove, python_of
 from mutants.mutant import Edit, StaleMutant
 
@@ -42,7 +42,7 @@ def test_text_that_is_not_there_once_is_not_edited(tmp_path: Path) -> None:
 
 def test_the_checks_are_there() -> None:
     named = {path for mutant in MUTANTS.values() for path in mutant.likely}
-    named |= {target for check in CHECKS if check.name != "fault" for target in check.targets}
+    named |= {target for check in CHECKS if check is not FAULTS for target in check.targets}
     assert [path for path in (*named, *SILENT) if not (ROOT / path).exists()] == []
 
 
@@ -105,13 +105,12 @@ def test_what_became_of_a_check_is_told(copy: Path) -> None:
 def test_a_fault_suite_that_is_not_there_catches_nothing_and_one_that_fails_does(
     copy: Path,
 ) -> None:
-    [check] = [check for check in CHECKS if check.name == "fault"]
     suite = copy / "tests" / "fault"
     suite.mkdir(exist_ok=True)
     main = suite / "__main__.py"
     main.unlink(missing_ok=True)
-    assert Runner().run(check, copy).caught is None
+    assert Runner().run(FAULTS, copy).caught is None
     main.write_text("import sys; sys.exit('seed 1: posted twice')")
-    caught = Runner().run(check, copy).caught
+    caught = Runner().run(FAULTS, copy).caught
     assert caught
     assert "seed 1: posted twice" in caught

@@ -63,7 +63,7 @@ psql: .venv/embedded.stamp ## psql on the database of a running `make run` (sql=
 
 ##@ Work on it
 
-.PHONY: test lint types contracts format constraints bench faults
+.PHONY: test lint types contracts format constraints bench faults mutants
 test: lint types contracts ## Lint, types, import contracts and every test, on real servers
 	@$(BIN)/pytest -n 2 --dist loadfile
 
@@ -82,6 +82,9 @@ bench: .venv/dev.stamp ## Measure, each figure beside a reference (ARGS="--quick
 
 faults: .venv/dev.stamp ## Break it on purpose (ARGS="--seconds 600 --seed 7 --only worker-kill")
 	@$(BIN)/python tests/fault $(ARGS)
+
+mutants: .venv/dev.stamp ## Break the code on purpose; the tests must notice (ARGS="--only no-claim-guard --jobs 2")
+	@$(BIN)/python tests/mutants $(ARGS)
 
 format: .venv/dev.stamp ## Put the code into its usual form
 	@$(BIN)/ruff check --fix .

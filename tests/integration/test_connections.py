@@ -171,6 +171,24 @@ def test_a_session_that_idled_too_long_is_weather_not_a_bug(
         work.now()
 
 
+def test_a_process_frozen_in_a_transaction_does_not_keep_its_locks(
+    database_url: str, settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("atomic_adapters.postgres.connections.IDLE_IN_TRANSACTION_SECONDS", 0.1)
+    store = PostgresStore(Connections(settings_for(database_url)))
+    try:
+        merchant_id = add_merchant(store.begin)
+        frozen = store.begin()
+        with pytest.raises(StorageUnavailable), frozen as work:
+            work.merchants.lock(merchant_id)
+            # Waits for the frozen one: for ever, if nobody ended it.
+            with psycopg.connect(database_url, options="-c lock_timeout=5s") as other:
+                other.execute("SELECT FROM merchants FOR UPDATE")
+            work.commit()
+    finally:
+        store.close()
+
+
 def _idle_sessions(url: str) -> int:
     with psycopg.connect(url, autocommit=True) as connection:
         row = connection.execute(

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import psycopg
@@ -10,10 +11,22 @@ import pytest
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.settings import Settings
-from atomic_core.domain.payments import Claim
+from atomic_core.domain.idempotency import StoredResponse
+from atomic_core.domain.payments import Acceptance, Claim
 from atomic_core.ports.unit_of_work import UnitOfWork
 from processes import eventually
-from support import HOUR, NOW, Store, add_merchant, add_payment, application_over, order
+from support import (
+    HOUR,
+    IDS,
+    NOW,
+    Store,
+    add_merchant,
+    add_payment,
+    application_over,
+    open_account,
+    order,
+    request_for,
+)
 
 LOW, MIDDLE, HIGH = (UUID(int=number) for number in (1, 2, 3))
 # Stored in descending order: a scan in the table's order would lock the high one first.
@@ -82,6 +95,36 @@ def test_rows_are_locked_in_id_order(
         store.close()
         with psycopg.connect(database_url, autocommit=True) as settings:
             settings.execute("ALTER DATABASE atomic RESET ALL")
+
+
+def test_idempotency_keys_are_taken_in_order(postgres_store: Store, database_url: str) -> None:
+    merchant_id = add_merchant(postgres_store.begin)
+    open_account(postgres_store.begin, merchant_id)
+    answer = StoredResponse(202, b"")
+    acceptances = [
+        Acceptance(IDS.new_id(), order(merchant_id), None, (request_for(merchant_id, key), answer))
+        for key in ("c", "b", "a")
+    ]
+    take = (
+        "INSERT INTO idempotency_keys (merchant_id, key, method, path, fingerprint, expires_at)"
+        " VALUES (%s, %s, 'POST', '/', sha256(''), now() + interval '1 hour')"
+    )
+
+    def accept_all() -> int:
+        with postgres_store.begin() as work:
+            return sum(map(bool, work.payments.accept(acceptances)))
+
+    with psycopg.connect(database_url) as blocker, ThreadPoolExecutor(1) as threads:
+        blocker.execute(take, [merchant_id, "b"])
+        accepted = threads.submit(accept_all)
+        _wait_until_blocked(database_url)
+        with psycopg.connect(database_url, options="-c lock_timeout=50ms") as other:
+            other.execute(take, [merchant_id, "c"])
+            other.rollback()
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                other.execute(take, [merchant_id, "a"])
+        blocker.rollback()
+        assert accepted.result(10) == 3
 
 
 def _wait_until_blocked(url: str) -> None:

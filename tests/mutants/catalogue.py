@@ -1,0 +1,9 @@
+"""All mutants."""
+
+from typing import Final
+
+from mutants.books import BOOKS
+from mutants.door import DOOR
+from mutants.settling import SETTLING
+
+MUTANTS: Final = {mutant.name: mutant for mutant in (*SETTLING, *BOOKS, *DOOR)}

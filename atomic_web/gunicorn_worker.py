@@ -7,6 +7,7 @@ Imported by the master too, so nothing here may import what must wait for monkey
 
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, cast
@@ -20,6 +21,8 @@ from gunicorn.http import wsgi
 from gunicorn.http.errors import NoMoreData
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
+
+from atomic_web.raw_headers import RAW_HEADERS
 
 HEARTBEAT_SECONDS: Final = 1.0
 
@@ -88,6 +91,8 @@ class Response(wsgi.Response):
 class Worker(GeventWorker):
     request_seconds = 15.0
     """How long a request may take to arrive, and its answer to be taken. See gunicorn_conf.py."""
+    headers: Sequence[tuple[str, str]] = ()
+    """What every answer carries that the application does not give. See gunicorn_conf.py."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -145,7 +150,7 @@ class Worker(GeventWorker):
         except (NoMoreData, OSError):
             pass  # The client has left, or has not taken its answer.
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection only
-            self._refuse(client, addr, error)
+            self.handle_error(None, client, addr, error)
             util.close_graceful(client)
         finally:
             util.close(client)
@@ -159,11 +164,19 @@ class Worker(GeventWorker):
             reader.begin()
             parser.unreader.unread(begun)
             response = self._answer(listener, next(parser), client, addr)
-            if not parser.finish_body(reader.deadline, DRAINED_BYTES):
+            if not self._finish(parser, reader):
                 return False
             if response.should_close():
                 break
         return True
+
+    def _finish(self, parser: Any, reader: Reader) -> bool:
+        """Read past a body that the application did not want; whether its end was found."""
+        try:
+            return parser.finish_body(reader.deadline, DRAINED_BYTES)
+        except Exception:  # noqa: BLE001
+            # The request has had its answer: a second one would pass for that to the next.
+            return False
 
     def _first_bytes(self, client: Any) -> bytes:
         """Of the next request; nothing if there will be none."""
@@ -192,6 +205,7 @@ class Worker(GeventWorker):
             request, client, addr, listener, self.cfg, response_class=Response
         )
         environ["wsgi.multithread"] = True
+        environ[RAW_HEADERS] = request.headers
         if not self.alive:
             response.force_close()
         content: Any = self.wsgi(environ, response.start_response)
@@ -205,11 +219,11 @@ class Worker(GeventWorker):
                 content.close()
         return response
 
-    def _refuse(self, client: Any, addr: Any, error: Exception) -> None:
-        from atomic_web.errors import RequestTimeout, refusal_of_nobody
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ARG002
+        """Refuse what could not be read. gunicorn's own is HTML, and quotes what it read in its
+        log, a key perhaps."""
+        from atomic_web.unreadable import refusal
 
-        if not isinstance(error, RequestTimeout):
-            self.handle_error(None, client, addr, error)
-            return
+        address = addr[0] if isinstance(addr, tuple) else None
         with suppress(OSError):
-            client.sendall(refusal_of_nobody(error))
+            client.sendall(refusal(exc, address, self.headers))

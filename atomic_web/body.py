@@ -68,6 +68,9 @@ def _read(asked: Request, limit: int) -> bytes:
     except ParseException as error:
         # gunicorn's word for a broken chunk, met while reading.
         raise MalformedRequest("The body's framing is broken.") from error
+    except OSError as error:
+        # A reset in the midst of it: the client's doing, and no bug of ours.
+        raise MalformedRequest("The body ended early.") from error
     if len(raw) > limit:
         raise PayloadTooLarge
     if length not in (None, len(raw)):

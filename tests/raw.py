@@ -93,8 +93,8 @@ class Wire:
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
-    def send(self, raw: bytes, *, half_close: bool = True) -> list[Answer]:
-        """What is answered until the server closes. With `half_close` it sees that nothing more
+    def exchange(self, raw: bytes, *, half_close: bool = True) -> bytes:
+        """What comes back until the server closes. With `half_close` it sees that nothing more
         will come."""
         with self.connect() as connection:
             try:
@@ -103,7 +103,10 @@ class Wire:
                     connection.shutdown(socket.SHUT_WR)
             except OSError:
                 pass  # as above
-            return answers_in(received(connection))
+            return received(connection)
+
+    def send(self, raw: bytes, *, half_close: bool = True) -> list[Answer]:
+        return answers_in(self.exchange(raw, half_close=half_close))
 
     def one(self, raw: bytes, *, half_close: bool = True) -> Answer:
         (answer,) = self.send(raw, half_close=half_close)

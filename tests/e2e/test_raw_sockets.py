@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from processes import System, eventually
+from processes import eventually
 from raw import BODY, CHUNKED, LAST, LENGTH, Answer, chunk, head
 from siege import PAYMENTS, Siege
 
@@ -14,13 +14,6 @@ WHOLE = chunk(BODY) + LAST
 LIVE = b"GET /api/v1/health/live HTTP/1.1"
 RANDOM = random.Random(22)
 GARBAGE = [bytes(RANDOM.randrange(256) for _ in range(300)) + b"\r\n\r\n" for _ in range(5)]
-
-
-@pytest.fixture(scope="module")
-def siege(system: System, account: dict[str, str]) -> Iterator[Siege]:
-    siege = Siege(system, account["apiKey"])
-    yield siege
-    siege.close()
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ def refused(error: BaseException) -> Answer:
         (faults.ObsoleteFolding(SECRET), 400, "malformed_request"),
         (faults.UnsupportedTransferCoding(SECRET), 400, "malformed_request"),
         (faults.ExpectationFailed(SECRET), 400, "malformed_request"),
-        (faults.InvalidChunkSize(SECRET), 400, "malformed_request"),
+        (faults.InvalidChunkSize(SECRET.encode()), 400, "malformed_request"),
         (RequestTimeout(), 408, "request_timeout"),
         (faults.LimitRequestLine(5_000, 4_094), 414, "uri_too_long"),
         (faults.LimitRequestHeaders(SECRET), 431, "headers_too_large"),

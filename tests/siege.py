@@ -79,6 +79,10 @@ class Siege:
         total, smuggled = self._payments()
         return total == self._before + len(self.taken) and not smuggled
 
+    def is_settled(self) -> bool:
+        open = "SELECT count(*) FROM payments WHERE status NOT IN ('SUCCESS', 'FAILED')"
+        return self.system.number(open) == 0
+
     def stands(self) -> bool:
         """Nothing broke within: no process was lost, no bug was met."""
         words = self.system.words()
@@ -100,3 +104,9 @@ class Siege:
     def _pids(self) -> set[int]:
         api = psutil.Process(self.system.running["api"].pid)
         return {child.pid for child in api.children(recursive=True)}
+
+
+def refused(answer: Answer, status: int, code: str) -> None:
+    """Refused, and nothing more will be read from that connection."""
+    assert (answer.status, answer.code) == (status, code)
+    assert answer.header("Connection") == "close"

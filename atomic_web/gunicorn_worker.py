@@ -1,5 +1,6 @@
 """gunicorn's gevent worker, with bounds: on how long a request may take to arrive, on how long
 its answer may take to be taken, and on how long a stopping process waits for idle connections.
+When all connections are taken, the one that has kept it waiting the longest makes room.
 
 HTTP/1 only, and no PROXY protocol: what gunicorn's own loop does beyond that is left out.
 Imported by the master too, so nothing here may import what must wait for monkey-patching.
@@ -22,6 +23,7 @@ from gunicorn.http.errors import NoMoreData
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
 
+from atomic_web.gunicorn_reader import NoRoom, Reader, Waiting
 from atomic_web.raw_headers import RAW_HEADERS
 
 HEARTBEAT_SECONDS: Final = 1.0
@@ -41,31 +43,6 @@ DRAINED_BYTES: Final = 65_536
 
 class LastCall(Exception):
     """Thrown into whoever waits on an idle connection when the worker stops."""
-
-
-class Reader:
-    """A socket as the parser reads it: each request has to arrive by its deadline, in whole, so
-    that a byte now and then buys no time."""
-
-    def __init__(self, client: Any, seconds: float) -> None:
-        self.deadline = 0.0
-        self._client = client
-        self._seconds = seconds
-
-    def begin(self) -> None:
-        """The time of a request runs from its first byte."""
-        self.deadline = time.monotonic() + self._seconds
-
-    def recv(self, size: int) -> bytes:
-        """Raises RequestTimeout."""
-        # Nothing but a note: the system is not asked until there is nothing to read.
-        self._client.settimeout(max(0.001, self.deadline - time.monotonic()))
-        try:
-            return self._client.recv(size)
-        except TimeoutError:
-            from atomic_web.errors import RequestTimeout
-
-            raise RequestTimeout from None
 
 
 class Response(wsgi.Response):
@@ -96,7 +73,8 @@ class Worker(GeventWorker):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._idle: set[Any] = set()
+        self._idle: Waiting = {}
+        self._reading: Waiting = {}
 
     def run(self) -> None:
         self._connections = Pool(self.worker_connections)
@@ -142,22 +120,49 @@ class Worker(GeventWorker):
         for waiting in list(self._idle):
             waiting.throw(LastCall)
 
+    def _is_full(self) -> bool:
+        return len(self._connections.greenlets) >= self.worker_connections
+
+    def _leave_room(self) -> None:
+        """Keep a place for whoever comes next, as long as anybody waits for a client."""
+        if self._is_full():
+            gevent.get_hub().loop.run_callback(self._make_room)
+
+    def _make_room(self) -> None:
+        # In the hub, as above: nobody is interrupted who has begun to work.
+        waiting = self._idle | self._reading
+        if waiting and self._is_full():
+            min(waiting, key=waiting.__getitem__).throw(NoRoom)
+
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """One connection, from its first request to its last."""
         try:
             if not self._serve(listener, client, addr):
-                util.close_graceful(client)
+                self._see_off(client)
         except (NoMoreData, OSError):
             pass  # The client has left, or has not taken its answer.
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection only
             self.handle_error(None, client, addr, error)
-            util.close_graceful(client)
+            self._see_off(client)
         finally:
             util.close(client)
 
+    def _see_off(self, client: Any) -> None:
+        """Give the client time to read its answer, for a reset could overtake it."""
+        lingering = gevent.getcurrent()
+        # Who has had an answer is the first to make room.
+        self._reading[lingering] = 0.0
+        self._leave_room()
+        try:
+            util.close_graceful(client)
+        except NoRoom:
+            pass
+        finally:
+            del self._reading[lingering]
+
     def _serve(self, listener: Any, client: Any, addr: Any) -> bool:
         """Whether everything that was sent has been read."""
-        reader = Reader(client, self.request_seconds)
+        reader = Reader(client, self.request_seconds, self._reading)
         # The types known of gunicorn are an older one's.
         parser: Any = RequestParser(self.cfg, cast("Any", reader), addr)
         while begun := parser.unreader.take_buffered() or self._first_bytes(client):
@@ -182,16 +187,17 @@ class Worker(GeventWorker):
         """Of the next request; nothing if there will be none."""
         if self.alive:
             waiting = gevent.getcurrent()
-            self._idle.add(waiting)
+            self._idle[waiting] = time.monotonic()
+            self._leave_room()
             client.settimeout(self.cfg.keepalive)
             try:
                 return client.recv(READ_BYTES)
-            except TimeoutError:
+            except (TimeoutError, NoRoom):
                 return b""
             except LastCall:
                 pass
             finally:
-                self._idle.discard(waiting)
+                del self._idle[waiting]
         client.settimeout(LAST_CALL_SECONDS)
         try:
             return client.recv(READ_BYTES)

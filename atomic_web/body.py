@@ -14,6 +14,7 @@ from flask.globals import request_ctx
 from gunicorn.http.errors import ParseException
 
 from atomic_core.domain.errors import ValidationFailed
+from atomic_core.domain.merchants import holds_a_key
 from atomic_web.context import door
 from atomic_web.errors import MalformedRequest, PayloadTooLarge, UnsupportedMediaType
 from atomic_web.responses import JSON
@@ -23,6 +24,11 @@ MAX_NESTING: Final = 16
 
 MAX_DIGITS: Final = 40
 """Enough that a number that is merely too large for its field is refused by its field."""
+
+_KEY_WITHIN: Final = (
+    "The body holds an API key, which would be kept and shown. A key belongs in the Authorization"
+    " header and nowhere else."
+)
 
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 
@@ -37,8 +43,11 @@ def read_object(limit: int | None = None) -> dict[str, Any]:
     asked = request_ctx.request
     _check_media_type(asked)
     raw = _read(asked, limit or door().settings.body_limit)
-    value = _parse(raw)
-    _check(value, escapes=b"\\u" in raw)
+    text = _decoded(raw)
+    if holds_a_key(text):
+        raise ValidationFailed(_KEY_WITHIN)
+    value = _parse(text)
+    _check(value, escapes="\\u" in text)
     if not isinstance(value, dict):
         raise ValidationFailed("The body must be a JSON object.")
     return value
@@ -78,11 +87,16 @@ def _read(asked: Request, limit: int) -> bytes:
     return raw
 
 
-def _parse(raw: bytes) -> Any:
+def _decoded(raw: bytes) -> str:
     try:
-        return _DECODER.decode(raw.decode("utf-8"))
+        return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise MalformedRequest("The body is not UTF-8.") from error
+
+
+def _parse(text: str) -> Any:
+    try:
+        return _DECODER.decode(text)
     except RecursionError as error:
         raise MalformedRequest("The body is nested too deeply.") from error
     except ValueError as error:
@@ -131,6 +145,8 @@ def _check(content: Any, *, escapes: bool) -> None:
         if isinstance(value, str):
             if escapes and _UNSTORABLE.search(value):
                 raise ValidationFailed("Text may hold neither U+0000 nor lone surrogates.")
+            if escapes and holds_a_key(value):
+                raise ValidationFailed(_KEY_WITHIN)
         elif isinstance(value, dict | list):
             if depth > MAX_NESTING:
                 raise MalformedRequest("The body is nested too deeply.")

@@ -11,6 +11,7 @@ from flask.globals import request_ctx
 
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
+from atomic_core.domain.merchants import holds_a_key
 from atomic_core.use_cases.idempotency import Answer, Command
 from atomic_web.context import door, visit
 from atomic_web.raw_headers import is_repeated
@@ -39,6 +40,8 @@ def read_key() -> str | None:
     header = request.headers.get(HEADER)
     if header is None:
         return None
+    if holds_a_key(header):
+        raise ValidationFailed(details={HEADER: ["Must not be an API key: it is kept and shown."]})
     if _BARE.fullmatch(header):
         return header
     quoted = _QUOTED.fullmatch(header)

@@ -22,6 +22,10 @@ from atomic_web.responses import JSON
 MAX_NESTING: Final = 16
 """Nothing in this API nests; what comes deeper than this has no honest purpose."""
 
+MAX_VALUES: Final = 20_000
+"""Twice what a whole batch holds. To look at the two thirds of a million that fit into its bytes
+kept everybody else in the process waiting for a second."""
+
 MAX_DIGITS: Final = 40
 """Enough that a number that is merely too large for its field is refused by its field."""
 
@@ -67,6 +71,9 @@ def _read(asked: Request, limit: int) -> bytes:
     # how we see it.
     asked.max_content_length = limit + 1
     length = asked.content_length
+    if length is None and asked.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
+        # Unpacked from its chunks, it would still be compressed, and read differently elsewhere.
+        raise MalformedRequest("The body's framing is none that this API reads.")
     if length is not None and length > limit:
         raise PayloadTooLarge
     try:
@@ -136,10 +143,11 @@ _DECODER: Final = json.JSONDecoder(
 
 
 def _check(content: Any, *, escapes: bool) -> None:
-    """Depth, and texts where there are `escapes`: without any, JSON can spell neither NUL nor a
-    lone surrogate. By a list, not by recursion: the caller chooses how deep it goes, and some
+    """Depth, number, and texts where there are `escapes`: without any, JSON can spell neither NUL
+    nor a lone surrogate. By a list, not by recursion: the caller chooses how deep it goes, and some
     Pythons' parsers go a long way with them."""
     waiting: list[tuple[int, Any]] = [(1, content)]
+    looked_at = 0
     while waiting:
         depth, value = waiting.pop()
         if isinstance(value, str):
@@ -150,6 +158,9 @@ def _check(content: Any, *, escapes: bool) -> None:
         elif isinstance(value, dict | list):
             if depth > MAX_NESTING:
                 raise MalformedRequest("The body is nested too deeply.")
+            looked_at += len(value)
+            if looked_at > MAX_VALUES:
+                raise MalformedRequest("The body holds too many values.")
             members = value.values() if isinstance(value, dict) else value
             if escapes:
                 if isinstance(value, dict):

@@ -19,7 +19,7 @@ from gevent.server import StreamServer
 from gevent.socket import wait_read
 from gunicorn import util
 from gunicorn.http import wsgi
-from gunicorn.http.errors import NoMoreData
+from gunicorn.http.errors import InvalidHeader, NoMoreData
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -210,6 +210,8 @@ class Worker(GeventWorker):
         response, environ = create(
             request, client, addr, listener, self.cfg, response_class=Response
         )
+        if "HTTP_HOST" not in environ and request.version > (1, 0):
+            raise InvalidHeader("HOST")  # RFC 9112, 3.2
         environ["wsgi.multithread"] = True
         environ[RAW_HEADERS] = request.headers
         if not self.alive:

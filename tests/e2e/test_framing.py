@@ -50,7 +50,14 @@ def test_a_huge_length_is_too_large_before_anything_arrives(siege: Siege) -> Non
             for coding in (
                 *(b" identity", b" gzip", b" xchunked", b" chunked, chunked", b" chunked, gzip"),
                 *(b" x, chunked", b" chunked;q=1", b' "chunked"', b"", b" \x0bchunked", b" chun"),
-                *(b" chunked, identity", b" chunked\x00", b" CHUNKED, x", b" chunked\xa0"),
+                *(
+                    b" chunked, identity",
+                    b" identity, chunked",
+                    b" gzip, chunked",
+                    b" chunked\x00",
+                    b" CHUNKED, x",
+                    b" chunked\xa0",
+                ),
             )
         ),
         pytest.param([CHUNKED, CHUNKED], id="chunked twice"),
@@ -73,7 +80,7 @@ def test_chunks_in_http_1_0(siege: Siege) -> None:
     refused(siege.one(raw), 400, "malformed_request")
 
 
-@pytest.mark.parametrize("coding", [b"Chunked", b"identity, chunked"])
+@pytest.mark.parametrize("coding", [b"Chunked", b"\tCHUNKED "])
 def test_chunks_are_taken(siege: Siege, coding: bytes) -> None:
     assert siege.one(siege.payment(b"Transfer-Encoding: " + coding, body=WHOLE)).status == 202
 

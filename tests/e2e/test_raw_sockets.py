@@ -42,6 +42,12 @@ def test_a_header_that_is_none(siege: Siege, header: bytes) -> None:
     refused(siege.one(siege.payment(LENGTH, header, body=BODY)), 400, "malformed_request")
 
 
+def test_who_names_no_host(siege: Siege) -> None:
+    raw = siege.payment(LENGTH, body=BODY).replace(b"Host: localhost\r\n", b"")
+    refused(siege.one(raw), 400, "malformed_request")
+    assert siege.one(raw.replace(b"HTTP/1.1", b"HTTP/1.0")).status == 202
+
+
 def test_lines_that_end_in_a_bare_line_feed(siege: Siege) -> None:
     good = siege.payment(LENGTH)
     for raw in (

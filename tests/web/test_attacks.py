@@ -130,3 +130,34 @@ def test_a_webhook_goes_nowhere_private_however_it_is_spelt(
 )
 def test_a_public_webhook_is_kept_as_it_came(merchant: Caller, url: str) -> None:
     assert merchant.pay(webhookUrl=url).get_json()["data"]["webhookUrl"] == url
+
+
+MANY = 60_000
+WIDE = [
+    "[" + "[]," * MANY + "0]",
+    "[" + "{}," * MANY + "0]",
+    "[" + "0," * MANY + "0]",
+    "[" + '"\\u0041",' * MANY + "0]",
+    "[" + ("[" + "[]," * 300 + "0],") * 200 + "0]",
+    "{" + ",".join(f'"{number}":0' for number in range(MANY)) + "}",
+]
+
+
+@pytest.mark.parametrize("wide", WIDE)
+@pytest.mark.parametrize("shape", ["{}", '{{"payments":{}}}', '{{"payments":[{}]}}'])
+def test_a_body_of_very_many_values_is_not_looked_through(
+    web: Web, merchant: Caller, wide: str, shape: str
+) -> None:
+    response = merchant.post(BATCH, shape.format(wide).encode())
+    assert response.status_code == 400
+    assert error_code(response) == "malformed_request"
+    assert web.effects == (0, 0, 0)
+
+
+def test_a_whole_batch_is_not_too_many(merchant: Caller) -> None:
+    full = {"merchantId": str(merchant.merchant_id), "webhookUrl": "https://example.com/ä"}
+    orders = [ORDER | full | {"description": "ä", "idempotencyKey": f"{n}"} for n in range(1_000)]
+    assert merchant.pay_all(*orders).status_code == 400  # the URL is not ASCII
+    for order in orders:
+        order["webhookUrl"] = "https://example.com/"
+    assert merchant.pay_all(*orders).status_code == 202

@@ -14,6 +14,7 @@ from flask.globals import request_ctx
 from gunicorn.http.errors import ParseException
 
 from atomic_core.domain.errors import ValidationFailed
+from atomic_core.domain.merchants import holds_a_key
 from atomic_web.context import door
 from atomic_web.errors import MalformedRequest, PayloadTooLarge, UnsupportedMediaType
 from atomic_web.responses import JSON
@@ -21,8 +22,17 @@ from atomic_web.responses import JSON
 MAX_NESTING: Final = 16
 """Nothing in this API nests; what comes deeper than this has no honest purpose."""
 
+MAX_VALUES: Final = 20_000
+"""Twice what a whole batch holds. To look at the two thirds of a million that fit into its bytes
+kept everybody else in the process waiting for a second."""
+
 MAX_DIGITS: Final = 40
 """Enough that a number that is merely too large for its field is refused by its field."""
+
+_KEY_WITHIN: Final = (
+    "The body holds an API key, which would be kept and shown. A key belongs in the Authorization"
+    " header and nowhere else."
+)
 
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 
@@ -37,8 +47,11 @@ def read_object(limit: int | None = None) -> dict[str, Any]:
     asked = request_ctx.request
     _check_media_type(asked)
     raw = _read(asked, limit or door().settings.body_limit)
-    value = _parse(raw)
-    _check(value, escapes=b"\\u" in raw)
+    text = _decoded(raw)
+    if holds_a_key(text):
+        raise ValidationFailed(_KEY_WITHIN)
+    value = _parse(text)
+    _check(value, escapes="\\u" in text)
     if not isinstance(value, dict):
         raise ValidationFailed("The body must be a JSON object.")
     return value
@@ -58,6 +71,9 @@ def _read(asked: Request, limit: int) -> bytes:
     # how we see it.
     asked.max_content_length = limit + 1
     length = asked.content_length
+    if length is None and asked.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
+        # Unpacked from its chunks, it would still be compressed, and read differently elsewhere.
+        raise MalformedRequest("The body's framing is none that this API reads.")
     if length is not None and length > limit:
         raise PayloadTooLarge
     try:
@@ -68,6 +84,9 @@ def _read(asked: Request, limit: int) -> bytes:
     except ParseException as error:
         # gunicorn's word for a broken chunk, met while reading.
         raise MalformedRequest("The body's framing is broken.") from error
+    except OSError as error:
+        # A reset in the midst of it: the client's doing, and no bug of ours.
+        raise MalformedRequest("The body ended early.") from error
     if len(raw) > limit:
         raise PayloadTooLarge
     if length not in (None, len(raw)):
@@ -75,11 +94,16 @@ def _read(asked: Request, limit: int) -> bytes:
     return raw
 
 
-def _parse(raw: bytes) -> Any:
+def _decoded(raw: bytes) -> str:
     try:
-        return _DECODER.decode(raw.decode("utf-8"))
+        return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise MalformedRequest("The body is not UTF-8.") from error
+
+
+def _parse(text: str) -> Any:
+    try:
+        return _DECODER.decode(text)
     except RecursionError as error:
         raise MalformedRequest("The body is nested too deeply.") from error
     except ValueError as error:
@@ -119,18 +143,24 @@ _DECODER: Final = json.JSONDecoder(
 
 
 def _check(content: Any, *, escapes: bool) -> None:
-    """Depth, and texts where there are `escapes`: without any, JSON can spell neither NUL nor a
-    lone surrogate. By a list, not by recursion: the caller chooses how deep it goes, and some
+    """Depth, number, and texts where there are `escapes`: without any, JSON can spell neither NUL
+    nor a lone surrogate. By a list, not by recursion: the caller chooses how deep it goes, and some
     Pythons' parsers go a long way with them."""
     waiting: list[tuple[int, Any]] = [(1, content)]
+    looked_at = 0
     while waiting:
         depth, value = waiting.pop()
         if isinstance(value, str):
             if escapes and _UNSTORABLE.search(value):
                 raise ValidationFailed("Text may hold neither U+0000 nor lone surrogates.")
+            if escapes and holds_a_key(value):
+                raise ValidationFailed(_KEY_WITHIN)
         elif isinstance(value, dict | list):
             if depth > MAX_NESTING:
                 raise MalformedRequest("The body is nested too deeply.")
+            looked_at += len(value)
+            if looked_at > MAX_VALUES:
+                raise MalformedRequest("The body holds too many values.")
             members = value.values() if isinstance(value, dict) else value
             if escapes:
                 if isinstance(value, dict):

@@ -1,21 +1,15 @@
 """THE table from error code to HTTP status, and how every refusal leaves the door."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Final
 
-import orjson
 import structlog
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from atomic_core.domain.errors import AtomicError, NotFound
-from atomic_core.domain.moments import rfc3339
 from atomic_web.context import visit
-from atomic_web.request_id import REQUEST_ID, request_id_of
-from atomic_web.responses import JSON, error_envelope, json_response
-from atomic_web.security import HEADERS
+from atomic_web.responses import error_envelope, json_response
 
 STATUS: Final[Mapping[str, int]] = {
     "malformed_request": 400,
@@ -28,9 +22,11 @@ STATUS: Final[Mapping[str, int]] = {
     "conflict": 409,
     "idempotency_key_in_use": 409,
     "payload_too_large": 413,
+    "uri_too_long": 414,
     "unsupported_media_type": 415,
     "idempotency_key_reused": 422,
     "rate_limited": 429,
+    "headers_too_large": 431,
     "internal_error": 500,
     "not_ready": 503,
     "service_unavailable": 503,
@@ -71,6 +67,18 @@ class PayloadTooLarge(AtomicError):
     code = "payload_too_large"
 
 
+class UriTooLong(AtomicError):
+    """The address is longer than this API accepts."""
+
+    code = "uri_too_long"
+
+
+class HeadersTooLarge(AtomicError):
+    """The headers are more, or longer, than this API accepts."""
+
+    code = "headers_too_large"
+
+
 class UnsupportedMediaType(AtomicError):
     """Send the body as application/json in UTF-8, not compressed."""
 
@@ -101,28 +109,6 @@ _FROM_WERKZEUG: Final[Mapping[int, type[AtomicError]]] = {
     413: PayloadTooLarge,
     415: UnsupportedMediaType,
 }
-
-
-def refusal_of_nobody(error: AtomicError) -> bytes:
-    """A complete HTTP message, to whom is refused before there is a request to visit with."""
-    status = HTTPStatus(STATUS[error.code])
-    request_id = request_id_of({})
-    body = orjson.dumps(
-        {
-            "success": False,
-            "error": {"code": error.code, "message": error.message},
-            "meta": {"timestamp": rfc3339(datetime.now(UTC)), "requestId": request_id},
-        }
-    )
-    headers = [
-        ("Connection", "close"),
-        ("Content-Type", JSON),
-        ("Content-Length", str(len(body))),
-        (REQUEST_ID, request_id),
-        *HEADERS,
-    ]
-    head = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    return f"HTTP/1.1 {status} {status.phrase}\r\n{head}\r\n".encode("ascii") + body
 
 
 def register_errors(app: Flask) -> None:

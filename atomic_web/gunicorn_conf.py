@@ -129,7 +129,11 @@ def post_fork(server: Any, worker: Any) -> None:
         metrics.socket.close()
 
 
-def post_worker_init(worker: Any) -> None:  # noqa: ARG001
+def post_worker_init(worker: Any) -> None:
+    # Imported here, after the worker has patched the standard library.
+    from atomic_web.security import headers_for_all
+
+    worker.headers = headers_for_all(_settings)
     # What is loaded now stays; what a request makes is dropped by reference counts. Looking for
     # cycles as often as Python does by default took about a tenth of a worker's time.
     gc.collect()

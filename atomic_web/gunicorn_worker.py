@@ -1,5 +1,6 @@
 """gunicorn's gevent worker, with bounds: on how long a request may take to arrive, on how long
 its answer may take to be taken, and on how long a stopping process waits for idle connections.
+When all connections are taken, the one that has kept it waiting the longest makes room.
 
 HTTP/1 only, and no PROXY protocol: what gunicorn's own loop does beyond that is left out.
 Imported by the master too, so nothing here may import what must wait for monkey-patching.
@@ -7,6 +8,7 @@ Imported by the master too, so nothing here may import what must wait for monkey
 
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, cast
@@ -17,9 +19,12 @@ from gevent.server import StreamServer
 from gevent.socket import wait_read
 from gunicorn import util
 from gunicorn.http import wsgi
-from gunicorn.http.errors import NoMoreData
+from gunicorn.http.errors import InvalidHeader, NoMoreData
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
+
+from atomic_web.gunicorn_reader import NoRoom, Reader, Waiting
+from atomic_web.raw_headers import RAW_HEADERS
 
 HEARTBEAT_SECONDS: Final = 1.0
 
@@ -38,31 +43,6 @@ DRAINED_BYTES: Final = 65_536
 
 class LastCall(Exception):
     """Thrown into whoever waits on an idle connection when the worker stops."""
-
-
-class Reader:
-    """A socket as the parser reads it: each request has to arrive by its deadline, in whole, so
-    that a byte now and then buys no time."""
-
-    def __init__(self, client: Any, seconds: float) -> None:
-        self.deadline = 0.0
-        self._client = client
-        self._seconds = seconds
-
-    def begin(self) -> None:
-        """The time of a request runs from its first byte."""
-        self.deadline = time.monotonic() + self._seconds
-
-    def recv(self, size: int) -> bytes:
-        """Raises RequestTimeout."""
-        # Nothing but a note: the system is not asked until there is nothing to read.
-        self._client.settimeout(max(0.001, self.deadline - time.monotonic()))
-        try:
-            return self._client.recv(size)
-        except TimeoutError:
-            from atomic_web.errors import RequestTimeout
-
-            raise RequestTimeout from None
 
 
 class Response(wsgi.Response):
@@ -88,10 +68,13 @@ class Response(wsgi.Response):
 class Worker(GeventWorker):
     request_seconds = 15.0
     """How long a request may take to arrive, and its answer to be taken. See gunicorn_conf.py."""
+    headers: Sequence[tuple[str, str]] = ()
+    """What every answer carries that the application does not give. See gunicorn_conf.py."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._idle: set[Any] = set()
+        self._idle: Waiting = {}
+        self._reading: Waiting = {}
 
     def run(self) -> None:
         self._connections = Pool(self.worker_connections)
@@ -137,48 +120,84 @@ class Worker(GeventWorker):
         for waiting in list(self._idle):
             waiting.throw(LastCall)
 
+    def _is_full(self) -> bool:
+        return len(self._connections.greenlets) >= self.worker_connections
+
+    def _leave_room(self) -> None:
+        """Keep a place for whoever comes next, as long as anybody waits for a client."""
+        if self._is_full():
+            gevent.get_hub().loop.run_callback(self._make_room)
+
+    def _make_room(self) -> None:
+        # In the hub, as above: nobody is interrupted who has begun to work.
+        waiting = self._idle | self._reading
+        if waiting and self._is_full():
+            min(waiting, key=waiting.__getitem__).throw(NoRoom)
+
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """One connection, from its first request to its last."""
         try:
             if not self._serve(listener, client, addr):
-                util.close_graceful(client)
+                self._see_off(client)
         except (NoMoreData, OSError):
             pass  # The client has left, or has not taken its answer.
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection only
-            self._refuse(client, addr, error)
-            util.close_graceful(client)
+            self.handle_error(None, client, addr, error)
+            self._see_off(client)
         finally:
             util.close(client)
 
+    def _see_off(self, client: Any) -> None:
+        """Give the client time to read its answer, for a reset could overtake it."""
+        lingering = gevent.getcurrent()
+        # Who has had an answer is the first to make room.
+        self._reading[lingering] = 0.0
+        self._leave_room()
+        try:
+            util.close_graceful(client)
+        except NoRoom:
+            pass
+        finally:
+            del self._reading[lingering]
+
     def _serve(self, listener: Any, client: Any, addr: Any) -> bool:
         """Whether everything that was sent has been read."""
-        reader = Reader(client, self.request_seconds)
+        reader = Reader(client, self.request_seconds, self._reading)
         # The types known of gunicorn are an older one's.
         parser: Any = RequestParser(self.cfg, cast("Any", reader), addr)
         while begun := parser.unreader.take_buffered() or self._first_bytes(client):
             reader.begin()
             parser.unreader.unread(begun)
             response = self._answer(listener, next(parser), client, addr)
-            if not parser.finish_body(reader.deadline, DRAINED_BYTES):
+            if not self._finish(parser, reader):
                 return False
             if response.should_close():
                 break
         return True
 
+    def _finish(self, parser: Any, reader: Reader) -> bool:
+        """Read past a body that the application did not want; whether its end was found."""
+        try:
+            return parser.finish_body(reader.deadline, DRAINED_BYTES)
+        except Exception:  # noqa: BLE001
+            # The request has had its answer: a second one would pass for that to the next.
+            return False
+
     def _first_bytes(self, client: Any) -> bytes:
         """Of the next request; nothing if there will be none."""
         if self.alive:
             waiting = gevent.getcurrent()
-            self._idle.add(waiting)
+            self._idle[waiting] = time.monotonic()
+            self._leave_room()
             client.settimeout(self.cfg.keepalive)
             try:
                 return client.recv(READ_BYTES)
-            except TimeoutError:
+            except (TimeoutError, NoRoom):
                 return b""
             except LastCall:
                 pass
             finally:
-                self._idle.discard(waiting)
+                del self._idle[waiting]
         client.settimeout(LAST_CALL_SECONDS)
         try:
             return client.recv(READ_BYTES)
@@ -191,7 +210,10 @@ class Worker(GeventWorker):
         response, environ = create(
             request, client, addr, listener, self.cfg, response_class=Response
         )
+        if "HTTP_HOST" not in environ and request.version > (1, 0):
+            raise InvalidHeader("HOST")  # RFC 9112, 3.2
         environ["wsgi.multithread"] = True
+        environ[RAW_HEADERS] = request.headers
         if not self.alive:
             response.force_close()
         content: Any = self.wsgi(environ, response.start_response)
@@ -205,11 +227,11 @@ class Worker(GeventWorker):
                 content.close()
         return response
 
-    def _refuse(self, client: Any, addr: Any, error: Exception) -> None:
-        from atomic_web.errors import RequestTimeout, refusal_of_nobody
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ARG002
+        """Refuse what could not be read. gunicorn's own is HTML, and quotes what it read in its
+        log, a key perhaps."""
+        from atomic_web.unreadable import refusal
 
-        if not isinstance(error, RequestTimeout):
-            self.handle_error(None, client, addr, error)
-            return
+        address = addr[0] if isinstance(addr, tuple) else None
         with suppress(OSError):
-            client.sendall(refusal_of_nobody(error))
+            client.sendall(refusal(exc, address, self.headers))

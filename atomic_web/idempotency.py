@@ -11,8 +11,10 @@ from flask.globals import request_ctx
 
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
+from atomic_core.domain.merchants import holds_a_key
 from atomic_core.use_cases.idempotency import Answer, Command
 from atomic_web.context import door, visit
+from atomic_web.raw_headers import is_repeated
 from atomic_web.responses import stored_response
 
 HEADER: Final = "Idempotency-Key"
@@ -23,8 +25,8 @@ Result = TypeVar("Result")
 
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
-# WSGI joins repeated headers with a comma, so a bare key may not hold one. Inside quotes only
-# a quote and a backslash are escaped (RFC 9651, 3.3.3).
+# WSGI joins repeated headers with a comma, so a bare key may not hold one, and one in quotes is
+# looked at twice. Inside quotes only a quote and a backslash are escaped (RFC 9651, 3.3.3).
 _BARE: Final = re.compile(r"[\x21\x23-\x2b\x2d-\x7e][\x21-\x2b\x2d-\x7e]{0,254}")
 _QUOTED: Final = re.compile(r'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"')
 _ESCAPED: Final = re.compile(r'\\(["\\])')
@@ -38,10 +40,12 @@ def read_key() -> str | None:
     header = request.headers.get(HEADER)
     if header is None:
         return None
+    if holds_a_key(header):
+        raise ValidationFailed(details={HEADER: ["Must not be an API key: it is kept and shown."]})
     if _BARE.fullmatch(header):
         return header
     quoted = _QUOTED.fullmatch(header)
-    if quoted:
+    if quoted and not ("," in header and is_repeated(request.environ, HEADER)):
         return _ESCAPED.sub(r"\1", quoted[1])
     expected = "Must be one key of 1 to 255 visible ASCII characters; with a comma, in quotes."
     raise ValidationFailed(details={HEADER: [expected]})

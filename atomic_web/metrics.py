@@ -29,6 +29,11 @@ def observe(route: str, method: str, status: int, seconds: float) -> None:
     _duration(route, known).observe(seconds)
 
 
+def observe_unreadable(status: int) -> None:
+    """Of what was refused before it was a request."""
+    _answered("unreadable", "OTHER", status).inc()
+
+
 # To find a metric by its labels takes longer than to count in it. As many as there are labels,
 # of which callers can make none.
 @cache

@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from atomic_core.domain.merchants import holds_a_key
+
 REQUEST_ID: Final = "X-Request-Id"
 
 # Visible ASCII can be echoed in a header and written to a log without further thought.
@@ -16,9 +18,9 @@ _RANDOM: Final = ~(0xF << 76 | 0b11 << 62)
 
 
 def request_id_of(environ: Mapping[str, Any]) -> str:
-    """The caller's own, if it is fit to be repeated; else a new one."""
+    """The caller's own, if it is fit to be repeated (an API key is not); else a new one."""
     given = environ.get("HTTP_X_REQUEST_ID", "")
-    return given if _ACCEPTABLE.fullmatch(given) else _new()
+    return given if _ACCEPTABLE.fullmatch(given) and not holds_a_key(given) else _new()
 
 
 def _new() -> str:

@@ -1,5 +1,6 @@
 """`atomic keys …`"""
 
+from typing import Any
 from uuid import UUID
 
 import click
@@ -8,10 +9,23 @@ from atomic_core.domain.merchants import ApiKey
 from atomic_worker.console import Toolbox, as_json, say_json, tools
 from atomic_worker.seed import TEST_MERCHANT_ID
 
+
+class _Id(click.ParamType):
+    """A UUID. What is none is not repeated, as click's own does: it may be a key."""
+
+    name = "uuid"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> UUID:
+        try:
+            return value if isinstance(value, UUID) else UUID(value)
+        except ValueError:
+            self.fail("Must be an id, a UUID; `atomic keys list` has those of keys.", param, ctx)
+
+
 merchant = click.option(
     "--merchant",
     "merchant_id",
-    type=click.UUID,
+    type=_Id(),
     default=TEST_MERCHANT_ID,
     show_default="the Test Merchant",
     help="The merchant's id.",
@@ -58,7 +72,7 @@ def list_(box: Toolbox, merchant_id: UUID, *, as_json: bool) -> None:
 
 
 @keys.command()
-@click.argument("key_id", type=click.UUID)
+@click.argument("key_id", type=_Id())
 @as_json
 @tools
 def revoke(box: Toolbox, key_id: UUID, *, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """Merchants and the API keys that speak for them."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -8,6 +9,9 @@ from uuid import UUID
 KEY_PREFIX: Final = "sk_test_"
 SHOWN_CHARACTERS: Final = len(KEY_PREFIX) + 4
 """What a key may show of itself in lists: enough to tell keys apart, far too little to guess."""
+
+# Shorter than a key is: what was cut off at an end must not pass for something else.
+_LIKE_A_KEY: Final = re.compile(r"sk_[a-z]{4}_[0-9a-f]{40}")
 
 MAX_KEY_NAME: Final = 100
 """Characters: a name is there to be read in a list."""
@@ -57,3 +61,9 @@ class IssuedKey:
 
     key: ApiKey
     raw: str
+
+
+def holds_a_key(text: str) -> bool:
+    """Whether an API key stands in a text. What callers write is kept and shown to others; a key
+    that lands there by mistake must not stay."""
+    return "sk_" in text and _LIKE_A_KEY.search(text) is not None

@@ -29,6 +29,7 @@ _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _LOCAL_NAMES: Final = (
     ".localhost",
     ".localdomain",
+    ".localdomain6",
     ".local",
     ".internal",
     ".intranet",

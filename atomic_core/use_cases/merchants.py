@@ -13,6 +13,7 @@ from atomic_core.domain.merchants import (
     Caller,
     IssuedKey,
     Merchant,
+    holds_a_key,
 )
 from atomic_core.ports.outside import IdGenerator, KeyHasher, KnownKeys
 from atomic_core.ports.unit_of_work import Begin
@@ -50,6 +51,8 @@ class IssueKey:
         if not 1 <= len(name) <= MAX_KEY_NAME or not name.isprintable() or not name.strip():
             expected = f"Must be 1 to {MAX_KEY_NAME} printable characters."
             raise ValidationFailed(details={"name": [expected]})
+        if holds_a_key(name):
+            raise ValidationFailed(details={"name": ["Must not hold an API key."]})
         raw = KEY_PREFIX + self.ids.new_secret()
         with self.begin() as work:
             work.merchants.lock(merchant_id)

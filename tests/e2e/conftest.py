@@ -9,6 +9,7 @@ import pytest
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from processes import LEASE_SECONDS, Client, System, environment, eventually
+from siege import Siege
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +53,10 @@ def account(system: System) -> dict[str, str]:
 @pytest.fixture
 def client(system: System, account: dict[str, str]) -> Client:
     return Client(system.base_url, account["apiKey"])
+
+
+@pytest.fixture(scope="module")
+def siege(system: System, account: dict[str, str]) -> Iterator[Siege]:
+    siege = Siege(system, account["apiKey"])
+    yield siege
+    siege.close()

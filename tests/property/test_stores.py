@@ -7,7 +7,6 @@ from uuid import UUID, uuid5
 
 import psycopg
 import pytest
-from conftest import EMPTY
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -32,6 +31,7 @@ from atomic_core.domain.payments import NewPayment, Payment
 from atomic_core.ports.unit_of_work import Begin
 from atomic_core.use_cases.idempotency import Answer
 from atomic_core.use_cases.ledger import NewAccount
+from conftest import EMPTY
 from support import HOUR, NOW, application_over, request_for
 
 NAMESPACE = UUID(int=77)

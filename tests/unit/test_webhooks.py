@@ -31,6 +31,7 @@ LOOPBACK = [
     "localhost.",
     "foo.localhost",
     "localhost.localdomain",
+    "localhost6.localdomain6",
     "ip6-localhost",
     "127.0.0.1",
     "127.0.0.1.",

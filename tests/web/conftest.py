@@ -1,10 +1,10 @@
 from datetime import UTC, datetime
 
 import pytest
-from web.door import Caller, Web, settings
 
 from atomic_adapters.system import ManualClock
 from atomic_adapters.wiring import in_memory
+from web.door import Caller, Web, settings
 
 
 @pytest.fixture

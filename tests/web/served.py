@@ -3,10 +3,9 @@
 import hashlib
 from typing import Final
 
-from web.door import settings
-
 from atomic_adapters.wiring import in_memory
 from atomic_web.app import create_app
+from web.door import settings
 
 KEY: Final = "sk_test_" + "5" * 48
 

@@ -1,4 +1,5 @@
 import pytest
+
 from web.door import ACCOUNT, ACCOUNTS, Caller, Web, error_code
 
 NOBODYS = f"{ACCOUNTS}/01999999-0000-7000-8000-000000000000"

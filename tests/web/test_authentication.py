@@ -1,9 +1,9 @@
 import time
 
 import pytest
-from web.door import ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
 
 from atomic_web.auth import access_of
+from web.door import ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
 
 KEY = "sk_test_" + "0" * 48
 

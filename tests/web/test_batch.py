@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from web.door import BATCH, ORDER, PAYMENTS, Caller, Web, error_code
 
 from atomic_core.ports.outside import RateLimiterUnavailable
 from atomic_web.views.batches import MAX_ITEMS
+from web.door import BATCH, ORDER, PAYMENTS, Caller, Web, error_code
 
 
 def item(amount: int = 1, key: str | None = None, **changes: object) -> dict[str, object]:

@@ -1,9 +1,9 @@
 """Whose window a request is counted in."""
 
 import pytest
-from web.door import Web
 
 from atomic_web.rate_limit import client_subject
+from web.door import Web
 
 
 def test_each_address_has_its_own_window(web: Web) -> None:

@@ -4,13 +4,13 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.contextvars import get_contextvars
 from structlog.testing import capture_logs
-from web.door import ORDER, PAYMENTS, Caller, Web, error_code
 
 from atomic_core.domain import errors as core_errors
 from atomic_core.domain.errors import AtomicError, StorageRefused, StorageUnavailable
 from atomic_core.use_cases.idempotency import Answer
 from atomic_web import errors as web_errors
 from atomic_web.errors import STATUS
+from web.door import ORDER, PAYMENTS, Caller, Web, error_code
 
 NETWORK_ONLY = {"processing_error"}
 """Codes that never reach this door: the settler handles them."""

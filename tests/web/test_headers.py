@@ -5,8 +5,9 @@ from datetime import datetime
 from uuid import UUID
 
 import pytest
-from web.door import ORDER, PAYMENTS, Caller, Web
 from werkzeug.test import TestResponse
+
+from web.door import ORDER, PAYMENTS, Caller, Web
 
 SECURITY = {
     "Cache-Control": "no-store",

@@ -1,9 +1,9 @@
 from dataclasses import dataclass
 
 import pytest
-from web.door import Web, error_code
 
 from atomic_core.use_cases.upkeep import CheckHealth
+from web.door import Web, error_code
 
 
 @dataclass

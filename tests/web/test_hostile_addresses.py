@@ -1,6 +1,7 @@
 """abuse.md, as far as paths, queries, methods and hosts go."""
 
 import pytest
+
 from web.door import ACCOUNTS, PAYMENTS, Caller, Web, error_code
 
 UUID = "01999999-0000-7000-8000-00000000000a"

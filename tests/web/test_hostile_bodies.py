@@ -4,6 +4,7 @@ import io
 import json
 
 import pytest
+
 from web.door import ACCOUNTS, BATCH, ORDER, PAYMENTS, Caller, Web, error_code
 
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from web.door import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
 
 from atomic_adapters.memory import MemoryStore
 from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.domain.payments import Acceptance, Accepted, Lookup, Payment
 from atomic_core.use_cases.idempotency import PerformOnce
 from atomic_web.idempotency import fingerprint
+from web.door import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
 
 
 @pytest.mark.parametrize(("path", "body"), [(PAYMENTS, ORDER), (ACCOUNTS, ACCOUNT)])

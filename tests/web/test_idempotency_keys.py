@@ -1,6 +1,7 @@
 """How an Idempotency-Key may be written."""
 
 import pytest
+
 from web.door import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
 
 

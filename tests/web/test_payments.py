@@ -1,7 +1,7 @@
 import pytest
-from web.door import ORDER, PAYMENTS, Caller, Web, error_code
 
 from atomic_core.ports.outside import Job
+from web.door import ORDER, PAYMENTS, Caller, Web, error_code
 
 
 def test_an_order_is_accepted_and_shown_in_full(web: Web, merchant: Caller) -> None:

@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
-from web.door import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
 
 from atomic_adapters.memory.outside import MemoryRateLimiter
 from atomic_core.ports.outside import RateLimit, RateLimiterUnavailable, RateState
 from atomic_web import rate_limit
+from web.door import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
 
 UNKNOWN = f"{PAYMENTS}/01999999-0000-7000-8000-000000000000"
 

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import pytest
 from marshmallow import Schema, ValidationError
-from web.door import settings
 
 from atomic_adapters.wiring import in_memory
 from atomic_core.domain.errors import ValidationFailed
@@ -20,6 +19,7 @@ from atomic_web.context import AT_HAND, Door, Visit
 from atomic_web.schemas.accounts import AccountSchema, NewAccountSchema
 from atomic_web.schemas.fields import RequestSchema, ResponseSchema
 from atomic_web.schemas.payments import NewPaymentSchema, PaymentSchema, _as_most_are
+from web.door import settings
 
 MOMENT = datetime(2026, 11, 22, 15, 30, 13, 153_999, tzinfo=UTC)
 PAYMENT = Payment(

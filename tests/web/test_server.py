@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from web.served import KEY
 
 ROOT = Path(__file__).parents[2]

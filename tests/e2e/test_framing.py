@@ -1,0 +1,151 @@
+"""abuse.md: lengths, chunks and what they carry beside the body, byte by byte against the real
+system. None is a 5xx, and together they leave exactly the payments that were answered 202."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from processes import eventually
+from raw import BODY, CHUNKED, LAST, LENGTH, chunk
+from siege import Siege, refused
+
+WHOLE = chunk(BODY) + LAST
+
+
+@pytest.fixture(autouse=True)
+def _nothing_comes_of_it(siege: Siege) -> Iterator[None]:
+    yield
+    assert siege.has_taken_nothing_else()
+
+
+@pytest.mark.parametrize(
+    "length",
+    [
+        *(b"-1", b"+49", b"5,5", b"49, 49", b"5_0", b"0x31", b"", b"4 9", b"1e3", b"49.0"),
+        *(b"\xb2", b"\xef\xbc\x95", b"9" * 5_000, b'"49"', b"49;", b"\x0b49", b"NaN"),
+    ],
+)
+def test_a_length_that_is_none(siege: Siege, length: bytes) -> None:
+    refused(
+        siege.one(siege.payment(b"Content-Length: " + length, body=BODY)), 400, "malformed_request"
+    )
+
+
+def test_a_huge_length_is_too_large_before_anything_arrives(siege: Siege) -> None:
+    for digits in (5, 19, 20, 4_000):
+        length = b"Content-Length: " + b"9" * digits
+        assert siege.one(siege.payment(length, body=BODY)).code == "payload_too_large"
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        pytest.param([LENGTH, CHUNKED], id="length and chunked"),
+        pytest.param([CHUNKED, LENGTH], id="chunked and length"),
+        pytest.param([b"Content-Length: 0", CHUNKED], id="no length and chunked"),
+        pytest.param([LENGTH, b"Content-Length: 5"], id="two lengths"),
+        pytest.param([LENGTH, LENGTH], id="the same length twice"),
+        *(
+            pytest.param([b"Transfer-Encoding:" + coding], id=coding.decode("latin-1"))
+            for coding in (
+                *(b" identity", b" gzip", b" xchunked", b" chunked, chunked", b" chunked, gzip"),
+                *(b" x, chunked", b" chunked;q=1", b' "chunked"', b"", b" \x0bchunked", b" chun"),
+                *(
+                    b" chunked, identity",
+                    b" identity, chunked",
+                    b" gzip, chunked",
+                    b" chunked\x00",
+                    b" CHUNKED, x",
+                    b" chunked\xa0",
+                ),
+            )
+        ),
+        pytest.param([CHUNKED, CHUNKED], id="chunked twice"),
+        pytest.param([b"Transfer-Encoding : chunked"], id="space before colon"),
+        pytest.param([b"Transfer-Encoding", b" : chunked"], id="folded name"),
+        pytest.param([b"Transfer-Encoding:", b" chunked"], id="folded"),
+        pytest.param([b" Transfer-Encoding: chunked"], id="space before name"),
+    ],
+)
+@pytest.mark.parametrize("half_close", [True, False])
+def test_a_framing_that_two_could_read_differently(
+    siege: Siege, framing: list[bytes], half_close: bool
+) -> None:
+    answer = siege.one(siege.payment(*framing, body=WHOLE), half_close=half_close)
+    refused(answer, 400, "malformed_request")
+
+
+def test_chunks_in_http_1_0(siege: Siege) -> None:
+    raw = siege.payment(CHUNKED, body=WHOLE).replace(b"HTTP/1.1", b"HTTP/1.0")
+    refused(siege.one(raw), 400, "malformed_request")
+
+
+@pytest.mark.parametrize("coding", [b"Chunked", b"\tCHUNKED "])
+def test_chunks_are_taken(siege: Siege, coding: bytes) -> None:
+    assert siege.one(siege.payment(b"Transfer-Encoding: " + coding, body=WHOLE)).status == 202
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(size + b"\r\n" + BODY + b"\r\n" + LAST for size in (b"zz", b"-31", b"+31", b"0x31")),
+        *(size + b"\r\n" + BODY + b"\r\n" + LAST for size in (b"", b" 31", b"31 ", b"3_1", b"3g")),
+        *(
+            size + b"\r\n" + BODY + b"\r\n" + LAST
+            for size in (b"\xef\xbc\x93", b"31\x00", b"f" * 17)
+        ),
+        *(size + b"\r\n" + BODY + b"\r\n" + LAST for size in (b"30", b"32", b"0" * 99_000 + b"31")),
+        b"31\n" + BODY + b"\r\n" + LAST,
+        b"31\r\n" + BODY + b"\n" + LAST,
+        b"31\r\n" + BODY + LAST,
+        b"31\r\n" + BODY + b"XX" + LAST,
+        *(
+            b"31" + tail + b"\r\n" + BODY + b"\r\n" + LAST
+            for tail in (b";a\n=b", b";a\rb", b";\x00")
+        ),
+        *(
+            b"31" + tail + b"\r\n" + BODY + b"\r\n" + LAST
+            for tail in (b";", b';a="', b"; ;", b";a b")
+        ),
+        b"31;" + b"a" * 99_000 + b"\r\n" + BODY + b"\r\n" + LAST,
+        chunk(BODY),
+        chunk(BODY) + b"0\r\n",
+        chunk(BODY)[:-9],
+        chunk(BODY) + b"0\r\nX: y\r\n",
+        chunk(BODY) + b"0\r\nX: y\n\r\n",
+        chunk(BODY) + b"0\r\nX y\r\n\r\n",
+        chunk(BODY) + b"0\r\nX: \x00\r\n\r\n",
+        chunk(BODY) + b"0\r\n" + b"X: y\r\n" * 105 + b"\r\n",
+        *(
+            chunk(BODY) + b"0\r\n" + trailer + b": 5\r\n\r\n"
+            for trailer in (b"Content-Length", b"Transfer-Encoding", b"Host", b"Authorization")
+        ),
+        b"",
+    ],
+)
+def test_a_broken_chunk(siege: Siege, body: bytes) -> None:
+    refused(siege.one(siege.payment(CHUNKED, body=body)), 400, "malformed_request")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"31" + extension + b"\r\n" + BODY + b"\r\n" + LAST for extension in (b";a", b";a=b ;c")),
+        b'31;a="b;\\"c"\r\n' + BODY + b"\r\n" + LAST,
+        b"0000031\r\n" + BODY + b"\r\n00000\r\n\r\n",
+        chunk(BODY) + b"0\r\nIdempotency-Key: trailing\r\nX-Request-Id: trailing\r\n\r\n",
+        b"".join(chunk(bytes([byte])) for byte in BODY) + LAST,
+    ],
+)
+def test_what_chunks_may_carry_beside_the_body_changes_nothing(siege: Siege, body: bytes) -> None:
+    answer = siege.one(siege.payment(CHUNKED, body=body))
+    assert answer.status == 202
+    assert answer.json["data"]["idempotencyKey"] is None
+    assert answer.header("X-Request-Id") != "trailing"
+
+
+def test_the_books_are_clean_and_nothing_broke(siege: Siege) -> None:
+    eventually(siege.is_settled, 5, "all is settled")
+    assert len(siege.taken) >= 8
+    assert siege.system.books_are_clean()
+    assert siege.stands()

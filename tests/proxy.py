@@ -1,0 +1,73 @@
+"""The nginx of deploy/nginx.conf before an API of the tests."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from processes import eventually, free_port
+from raw import Wire
+
+CONFIGURATION = Path(__file__).parents[1] / "deploy" / "nginx.conf"
+PROGRAM = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+
+
+@dataclass(frozen=True)
+class Nginx:
+    port: int
+    folder: Path
+
+    @property
+    def wire(self) -> Wire:
+        return Wire(self.port)
+
+    @staticmethod
+    @contextmanager
+    def before(api_port: int, folder: Path, instead: Mapping[str, str]) -> "Iterator[Nginx]":
+        """The deployed configuration, but for what this machine has elsewhere and what is to
+        stand `instead`."""
+        if PROGRAM is None:
+            pytest.skip("nginx is not installed (Debian: apt-get install nginx)")
+        folder.mkdir()
+        port = free_port()
+        text = CONFIGURATION.read_text()
+        changes = {
+            "server api:3000;": f"server 127.0.0.1:{api_port};",
+            "listen 8080;": f"listen 127.0.0.1:{port};",
+            "listen [::]:8080;": "",
+            "/tmp/": f"{folder}/",  # noqa: S108
+            "/dev/stdout": str(folder / "access.log"),
+            "/dev/stderr": str(folder / "error.log"),
+            "worker_processes auto;": "worker_processes 1;",
+        }
+        for old, new in {**changes, **instead}.items():
+            assert old in text, f"deploy/nginx.conf no longer has: {old}"
+            text = text.replace(old, new)
+        written = folder / "nginx.conf"
+        written.write_text(text)
+        command = [PROGRAM, "-c", str(written), "-e", str(folder / "error.log")]
+        process = subprocess.Popen([*command, "-g", "daemon off;"])
+        nginx = Nginx(port, folder)
+        try:
+            eventually(nginx._listens, 10, "nginx listens")
+            yield nginx
+        finally:
+            process.terminate()
+            process.wait(10)
+
+    @property
+    def log(self) -> str:
+        """All that it wrote."""
+        written = sorted(self.folder.glob("*.log"))
+        return "".join(log.read_text(errors="replace") for log in written)
+
+    def _listens(self) -> bool:
+        try:
+            self.wire.connect().close()
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,71 @@
+"""An API key where it would be kept, shown or logged is refused there. (Everywhere else:
+tests/e2e/test_secrets.py.)"""
+
+import json
+from uuid import UUID
+
+import pytest
+from structlog.testing import capture_logs
+
+from atomic_core.domain.errors import ValidationFailed
+from atomic_core.domain.merchants import holds_a_key
+from web.door import ACCOUNT, ACCOUNTS, BATCH, ORDER, PAYMENTS, Caller, Web, error_code
+
+KEY = "sk_test_" + "0123456789abcdef" * 3
+
+
+@pytest.mark.parametrize("text", [KEY, f"key: {KEY}!", KEY[:-8], f"tok_{KEY}", KEY * 2])
+def test_what_holds_a_key(text: str) -> None:
+    assert holds_a_key(text)
+
+
+@pytest.mark.parametrize("text", ["", "sk_test_", "task_done_1", KEY[8:], "sk_test_" + "x" * 48])
+def test_what_holds_none(text: str) -> None:
+    assert not holds_a_key(text)
+
+
+def bodies(raw: str) -> list[tuple[str, str]]:
+    """The same JSON text wherever a body takes one."""
+    order = json.dumps(ORDER)[:-1]
+    return [
+        (PAYMENTS, f'{order}, "description": {raw}}}'),
+        (PAYMENTS, f'{order}, {raw}: "x"}}'),
+        (BATCH, f'{{"payments": [{order}}}, {order}, "description": {raw}}}]}}'),
+        (BATCH, f'{{"payments": [{order}, "idempotencyKey": {raw}}}]}}'),
+        (ACCOUNTS, f'{{"name": {raw}, "currency": "USD"}}'),
+    ]
+
+
+@pytest.mark.parametrize("raw", [f'"{KEY}"', f'"my {KEY}"', f'"\\u0073{KEY[1:]}"'])
+def test_a_body_with_a_key_is_refused_and_not_repeated(
+    web: Web, merchant: Caller, raw: str
+) -> None:
+    for path, body in bodies(raw):
+        response = merchant.post(path, body.encode())
+        assert response.status_code == 400, body
+        assert error_code(response) == "validation_failed"
+        assert KEY[8:].encode() not in response.data
+    assert web.effects == (0, 0, 0)
+
+
+@pytest.mark.parametrize("header", [KEY, f'"{KEY}"', f"{KEY}-1", f'"a,{KEY}"'])
+def test_a_key_is_no_idempotency_key(web: Web, merchant: Caller, header: str) -> None:
+    for path, body in ((PAYMENTS, ORDER), (BATCH, {"payments": [ORDER]}), (ACCOUNTS, ACCOUNT)):
+        response = merchant.post(path, body, Idempotency_Key=header)
+        assert response.status_code == 400
+        assert list(response.get_json()["error"]["details"]) == ["Idempotency-Key"]
+        assert KEY[8:].encode() not in response.data
+    assert web.effects == (0, 0, 0)
+
+
+def test_a_key_is_no_request_id(web: Web) -> None:
+    with capture_logs() as logs:
+        response = web.client.get("/api/v1/health", headers={"X-Request-Id": f"r-{KEY}"})
+    assert UUID(response.headers["X-Request-Id"])
+    assert logs
+    assert KEY not in str(logs)
+
+
+def test_a_key_is_no_name_of_a_key(web: Web, merchant: Caller) -> None:
+    with pytest.raises(ValidationFailed):
+        web.application.issue_key(merchant.merchant_id, f"was {KEY}")

@@ -47,6 +47,11 @@ class BellWorker(SimpleWorker):
     max_connection_wait_time = 1.0
     """A Redis that returns is found within a second; RQ would let up to a minute pass."""
 
+    def _install_signal_handlers(self) -> None:
+        super()._install_signal_handlers()
+        # Said from here on, when it also can be asked to stop.
+        _log.info("worker started", queue=QUEUE)
+
     def request_stop(self, signum, frame) -> None:
         # RQ stops by raising where the signal meets it; in the moments between taking a job
         # and working on it that would be taken for the job's failure, and forgotten.
@@ -100,7 +105,6 @@ def run_worker(settings: Settings, application: Application) -> bool:
     )
     jobs.use(application, stopping=lambda: worker.was_asked_to_stop)
     spare_batches()
-    _log.info("worker started", queue=QUEUE)
     try:
         worker.work()
     except RedisError as error:

@@ -37,6 +37,9 @@ FAREWELL_SECONDS: Final = 0.2
 """How long it then lets the client see that it is over, before it closes for good: what arrives
 after that is answered with a reset."""
 
+GRACE_SECONDS: Final = 0.1
+"""Nobody has to make room sooner: the first bytes come a moment after the connection."""
+
 DRAINED_BYTES: Final = 65_536
 """Of a body that the application did not want this much is read, to keep the connection."""
 
@@ -75,6 +78,7 @@ class Worker(GeventWorker):
         super().__init__(*arguments, **named)
         self._idle: Waiting = {}
         self._reading: Waiting = {}
+        self._look_again: Any = None
 
     def run(self) -> None:
         self._connections = Pool(self.worker_connections)
@@ -131,8 +135,20 @@ class Worker(GeventWorker):
     def _make_room(self) -> None:
         # In the hub, as above: nobody is interrupted who has begun to work.
         waiting = self._idle | self._reading
-        if waiting and self._is_full():
-            min(waiting, key=waiting.__getitem__).throw(NoRoom)
+        if not waiting or not self._is_full():
+            return
+        longest = min(waiting, key=waiting.__getitem__)
+        left = waiting[longest] + GRACE_SECONDS - time.monotonic()
+        if left <= 0:
+            longest.throw(NoRoom)
+        elif self._look_again is None:
+            self._look_again = gevent.get_hub().loop.timer(left)
+            self._look_again.start(self._make_room_now)
+
+    def _make_room_now(self) -> None:
+        self._look_again.close()
+        self._look_again = None
+        self._make_room()
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """One connection, from its first request to its last."""

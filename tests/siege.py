@@ -1,5 +1,6 @@
 """A real Atomic under attack, and the count of what it took."""
 
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -45,6 +46,11 @@ class Siege:
     def known(self) -> tuple[bytes, bytes]:
         return (b"Authorization: Bearer " + self.key.encode(), b"Content-Type: application/json")
 
+    def post(self, path: bytes, body: bytes, *headers: bytes) -> bytes:
+        length = b"Content-Length: %d" % len(body)
+        line = b"POST /api/v1/" + path + b" HTTP/1.1"
+        return head(line, *self.known, length, *headers) + body
+
     def payment(self, *headers: bytes, body: bytes = b"", keep: bool = False) -> bytes:
         return head(PAYMENTS, *self.known, *headers, keep=keep) + body
 
@@ -86,6 +92,8 @@ class Siege:
     def stands(self) -> bool:
         """Nothing broke within: no process was lost, no bug was met."""
         words = self.system.words()
+        for line in words.splitlines():
+            assert json.loads(line)["event"] != "forged", line
         broken = ("Traceback", "unexpected_error", '"level":"error"')
         assert not any(word in words for word in broken), words[-3000:]
         return self._pids() == self._workers

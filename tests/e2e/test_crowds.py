@@ -9,10 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from atomic_adapters.embedded import EmbeddedPostgres
-from processes import Client, System, environment, eventually, free_port
+from processes import PAUSE, Client, System, environment, eventually, free_port
 from proxy import Nginx
 from raw import BODY, LENGTH, Wire, answers_in, head, received
 from siege import PAYMENTS, SECURITY
@@ -26,6 +27,7 @@ PROMPT_SECONDS = 1.0
 PATIENCE_SECONDS = 1
 """Of nginx."""
 
+LIVE = b"GET /api/v1/health/live HTTP/1.1"
 JSON = b"Content-Type: application/json"
 
 
@@ -58,14 +60,14 @@ def nginx(system: System, scratch: Path) -> Iterator[Nginx]:
 
 def kinds(key: str) -> list[bytes]:
     """How each kind of slow client begins."""
-    known = (b"Authorization: Bearer " + key.encode(), JSON)
+    known = (authorized(key), JSON)
     return [
         b"",  # says nothing at all
         b"POST /api/v1/pay",  # stops in the midst of the request line
         head(PAYMENTS, *known)[:-2] + b"X: ",  # of the headers
         head(PAYMENTS, *known, LENGTH, keep=True) + b'{"amount":',  # of the body
         head(PAYMENTS, LENGTH, keep=True) + b'{"amount":',  # of a body that nobody wants
-        head(b"GET /api/v1/health/live HTTP/1.1", keep=True),  # idles, once answered
+        head(LIVE, keep=True),  # idles, once answered
         b"GET\r\n\r\n",  # was refused, and does not hang up
     ]
 
@@ -109,8 +111,22 @@ def waits(client: Client, crowd: Crowd, rounds: int = 15) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def key(system: System) -> str:
-    return json.loads(system.atomic("seed", "--json").stdout)["apiKey"]
+def account(system: System) -> dict[str, str]:
+    return json.loads(system.atomic("seed", "--json").stdout)
+
+
+@pytest.fixture(scope="module")
+def key(account: dict[str, str]) -> str:
+    return account["apiKey"]
+
+
+@pytest.fixture(scope="module")
+def account_id(account: dict[str, str]) -> str:
+    return account["accountId"]
+
+
+def authorized(key: str) -> bytes:
+    return b"Authorization: Bearer " + key.encode()
 
 
 def test_a_crowd_of_slow_clients_keeps_nobody_waiting(system: System, key: str) -> None:
@@ -120,6 +136,27 @@ def test_a_crowd_of_slow_clients_keeps_nobody_waiting(system: System, key: str) 
         measured = waits(client, crowd)
     assert max(measured) < PROMPT_SECONDS
     assert crowd.cut_off > CONNECTIONS, "else there was room for all of them"
+
+
+def test_who_comes_while_all_are_at_work_is_given_time_to_ask(
+    system: System, key: str, account_id: str
+) -> None:
+    asked = head(b"GET /api/v1/accounts/" + account_id.encode() + b" HTTP/1.1", authorized(key))
+    wire = Wire(int(system.environ["PORT"]))
+    with psycopg.connect(system.environ["DATABASE_URL"]) as blocker, ExitStack() as stack:
+        blocker.execute("LOCK TABLE accounts")
+        busy = [stack.enter_context(wire.connect()) for _ in range(CONNECTIONS - 1)]
+        for client in busy:
+            client.sendall(asked)
+        late = stack.enter_context(wire.connect())
+        PAUSE.wait(0.05)
+        late.sendall(head(LIVE))
+        (answer,) = answers_in(received(late))
+        assert answer.status == 200
+        blocker.rollback()
+        for client in busy:
+            (answer,) = answers_in(received(client))
+            assert answer.status == 200
 
 
 def test_behind_nginx_the_api_never_meets_them(system: System, key: str, nginx: Nginx) -> None:
@@ -170,7 +207,7 @@ def test_what_nginx_refuses_by_itself_is_in_the_envelope_too(
 
 
 def test_what_the_api_answers_comes_through_as_it_is(nginx: Nginx, key: str) -> None:
-    known = (b"Authorization: Bearer " + key.encode(), JSON, b"X-Request-Id: r-1")
+    known = (authorized(key), JSON, b"X-Request-Id: r-1")
     answer = nginx.wire.one(head(PAYMENTS, *known, LENGTH) + BODY, half_close=False)
     assert (answer.status, answer.header("X-Request-Id")) == (202, "r-1")
     assert len(answer.names) == len(answer.headers)

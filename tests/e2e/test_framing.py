@@ -1,12 +1,13 @@
-"""abuse.md: lengths, chunks and what they carry beside the body, byte by byte against the real
-system. None is a 5xx, and together they leave exactly the payments that were answered 202."""
+"""abuse.md: lengths, chunks and what they carry beside the body, and bodies, byte by byte against
+the real system. None is a 5xx; they leave exactly the payments that were answered 202."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from processes import eventually
-from raw import BODY, CHUNKED, LAST, LENGTH, chunk
+from raw import BODY, CHUNKED, LAST, LENGTH, chunk, head
 from siege import Siege, refused
 
 WHOLE = chunk(BODY) + LAST
@@ -142,6 +143,64 @@ def test_what_chunks_may_carry_beside_the_body_changes_nothing(siege: Siege, bod
     assert answer.status == 202
     assert answer.json["data"]["idempotencyKey"] is None
     assert answer.header("X-Request-Id") != "trailing"
+
+
+TEXTS = [
+    *(b"\\u0000", b"\\ud800", b"\\udc00\\ud800", b"\xff", b"\xed\xa0\x80", b"\xc0\xaf", b"\n"),
+    *(
+        b'","currency":"USD',
+        b'","x":' + b"[" * 8_000,
+        b'","x":' + b'{"a":' * 6_000,
+        b'","x":NaN,"y":"',
+    ),
+    *(
+        b'","x":1e400,"y":"',
+        b'","x":' + b"9" * 5_000 + b',"y":"',
+        b'","amount":18446744073709551616,"y":"',
+    ),
+]
+BODIES = {
+    b"payments": b'{"amount":1,"currency":"USD","source":"tok_visa","description":"%s"}',
+    b"payments/batch": b'{"payments":[{"amount":1,"currency":"USD","source":"tok_visa"},'
+    b'{"amount":1,"currency":"USD","source":"tok_visa","description":"%s"}]}',
+    b"accounts": b'{"name":"%s","currency":"USD"}',
+}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("path", list(BODIES))
+def test_a_body_that_cannot_be_kept(siege: Siege, path: bytes, text: bytes) -> None:
+    body = BODIES[path] % text
+    for sent in (body, body.decode("latin-1").encode("utf-16")):
+        assert siege.one(siege.post(path, sent)).status == 400
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "\u202e\u2028\u2029\ufeff",
+            "e\u0301\u0323",
+            "👩\u200d👩\u200d👧",
+            "\uffff\U0010ffff",
+            "🍏" * 500,
+        ),
+        *(
+            "'; DROP TABLE payments; --",
+            "%s %(id)s {0} ${x} $1",
+            "\x01\x1b[31m\x7f\r\n\t",
+            "\\",
+            "NULL",
+        ),
+    ],
+)
+def test_any_other_text_is_kept_as_it_came(siege: Siege, text: str) -> None:
+    quoted = json.dumps(text)[1:-1].encode()
+    for raw in (quoted, json.dumps(text, ensure_ascii=False)[1:-1].encode()):
+        taken = siege.one(siege.post(b"payments", BODIES[b"payments"] % raw)).json["data"]
+        line = b"GET /api/v1/payments/" + taken["id"].encode() + b" HTTP/1.1"
+        read = siege.one(head(line, *siege.known)).json["data"]["payment"]
+        assert (taken["description"], read["description"]) == (text, text)
 
 
 def test_the_books_are_clean_and_nothing_broke(siege: Siege) -> None:

@@ -67,6 +67,19 @@ def test_each_rollback_gives_the_schema_before_its_migration(
         assert schema(postgres, url) == before[-1], f"after rolling back {id}"
 
 
+def test_claimants_come_without_a_rewrite_of_the_payments(own_database: Callable[..., str]) -> None:
+    url = own_database()
+    migrator = Migrator(url)
+    migrator.up()
+    assert "0007.claimants" in iter(migrator.down, None), "rolled back, as all that came later"
+    file = "SELECT pg_relation_filenode('payments')"
+    with psycopg.connect(url) as connection:
+        before = connection.execute(file).fetchone()
+    migrator.up()
+    with psycopg.connect(url) as connection:
+        assert connection.execute(file).fetchone() == before
+
+
 def test_books_that_are_not_empty_are_not_rolled_back(
     own_database: Callable[..., str], settings_for: Callable[..., Settings], migrated: str
 ) -> None:

@@ -14,7 +14,7 @@ from atomic_web.errors import register_errors
 from atomic_web.gate import pass_gate
 from atomic_web.responses import JsonResponse
 from atomic_web.security import allow_origins
-from atomic_web.views import accounts, batches, health, payments
+from atomic_web.views import accounts, batches, health, openapi, payments
 
 
 class _Flask(Flask):
@@ -33,7 +33,8 @@ def create_app(application: Application, settings: Settings) -> Flask:
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True
 
-    for views in (health.views, payments.views, batches.views, accounts.views):
+    for module in (health, payments, batches, accounts, openapi):
+        views = module.views
         app.register_blueprint(views, url_prefix=f"{BASE_PATH}{views.url_prefix}")
 
     app.before_request(pass_gate)

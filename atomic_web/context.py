@@ -31,6 +31,8 @@ class Visit:
     started: float = field(default_factory=time.perf_counter)
     caller: Caller | None = None
     rates: Sequence[RateState] = ()
+    standing: Sequence[tuple[str, str]] | None = None
+    """The headers to carry instead of those that every answer carries."""
     payment_id: UUID | str | None = None
     payments: int | None = None
     """How many, where they are many."""

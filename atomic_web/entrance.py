@@ -39,7 +39,7 @@ class Entrance:
             # Flask is still inside its request, and the answer is complete but for these.
             headers.append((REQUEST_ID, visit.request_id))
             headers += limit_headers(visit.rates)
-            headers += self._headers
+            headers += visit.standing or self._headers
             rule = request.url_rule
             route = rule.rule if rule else UNMATCHED
             log_request(visit, environ["REQUEST_METHOD"], route, int(status[:3]))

@@ -23,12 +23,14 @@ REPLAYED: Final = "Idempotent-Replayed"
 Order = TypeVar("Order")
 Result = TypeVar("Result")
 
-_VISIBLE: Final = re.compile(r"[\x21-\x7e]{1,255}")
+VISIBLE: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 # WSGI joins repeated headers with a comma, so a bare key may not hold one, and one in quotes is
 # looked at twice. Inside quotes only a quote and a backslash are escaped (RFC 9651, 3.3.3).
 _BARE: Final = re.compile(r"[\x21\x23-\x2b\x2d-\x7e][\x21-\x2b\x2d-\x7e]{0,254}")
 _QUOTED: Final = re.compile(r'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"')
+SYNTAX: Final = f"^(?:{_BARE.pattern}|{_QUOTED.pattern})$"
+
 _ESCAPED: Final = re.compile(r'\\(["\\])')
 
 
@@ -53,7 +55,7 @@ def read_key() -> str | None:
 
 def is_key(text: str) -> bool:
     """Whether this can be a key, where it stands by itself and needs no quotes."""
-    return _VISIBLE.fullmatch(text) is not None
+    return VISIBLE.fullmatch(text) is not None
 
 
 def fingerprint(method: str, path: str, content: dict[str, Any]) -> bytes:

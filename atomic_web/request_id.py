@@ -10,7 +10,7 @@ from atomic_core.domain.merchants import holds_a_key
 REQUEST_ID: Final = "X-Request-Id"
 
 # Visible ASCII can be echoed in a header and written to a log without further thought.
-_ACCEPTABLE: Final = re.compile(r"[\x21-\x7e]{1,128}")
+ACCEPTABLE: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
 _VERSION_4: Final = 0x4 << 76
 _VARIANT: Final = 0b10 << 62
@@ -20,7 +20,7 @@ _RANDOM: Final = ~(0xF << 76 | 0b11 << 62)
 def request_id_of(environ: Mapping[str, Any]) -> str:
     """The caller's own, if it is fit to be repeated (an API key is not); else a new one."""
     given = environ.get("HTTP_X_REQUEST_ID", "")
-    return given if _ACCEPTABLE.fullmatch(given) and not holds_a_key(given) else _new()
+    return given if ACCEPTABLE.fullmatch(given) and not holds_a_key(given) else _new()
 
 
 def _new() -> str:

@@ -4,7 +4,8 @@ from typing import Final
 
 from marshmallow import fields, validate
 
-from atomic_web.schemas.fields import RequestSchema, ResponseSchema, Timestamp, check_currency
+from atomic_core.domain.money import MAX_AMOUNT
+from atomic_web.schemas.fields import CODE, RequestSchema, ResponseSchema, Timestamp, check_currency
 
 MAX_NAME: Final = 200
 
@@ -21,8 +22,10 @@ class AccountSchema(ResponseSchema):
 
     id = fields.UUID()
     merchant_id = fields.UUID(data_key="merchantId")
-    name = fields.String()
-    currency = fields.String()
-    balance = fields.Integer()
+    name = fields.String(validate=validate.Length(1, MAX_NAME))
+    currency = fields.String(validate=CODE)
+    balance = fields.Integer(
+        validate=validate.Range(0, MAX_AMOUNT), metadata={"description": "In minor units."}
+    )
     allow_negative = fields.Boolean(data_key="allowNegative")
     created_at = Timestamp(data_key="createdAt")

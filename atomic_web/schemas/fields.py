@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, cast
 
-from marshmallow import RAISE, Schema, ValidationError, fields, missing
+from marshmallow import RAISE, Schema, ValidationError, fields, missing, validate
 
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.moments import rfc3339
 from atomic_web.context import door
 from atomic_web.ids import canonical_uuid
+from atomic_web.schemas.described import UUID, described
 
 MAX_FAULTS: Final = 20
 MAX_NAME: Final = 64
@@ -61,6 +62,7 @@ def _details(error: ValidationError) -> dict[str, list[str]]:
     return told
 
 
+@described(lambda settings: {"enum": sorted(settings.currencies)})
 def check_currency(code: str) -> None:
     """By membership, not by pattern: `USD` and a line end is not USD."""
     currencies = door().settings.currencies
@@ -68,9 +70,14 @@ def check_currency(code: str) -> None:
         raise ValidationError(f"Must be one of {', '.join(sorted(currencies))}.")
 
 
+@described(UUID)
 def check_uuid(text: str) -> None:
     if canonical_uuid(text) is None:
         raise ValidationError("Must be a UUID in lower case with hyphens.")
+
+
+CODE: Final = validate.Regexp("^[A-Z]{3}$")
+"""A currency on its way out: what is configured today need not hold for what was made before."""
 
 
 class Timestamp(fields.DateTime):
@@ -91,7 +98,9 @@ class _Output(NamedTuple):
 
 _SHOW: Final[dict[type[fields.Field[Any]], Callable[[Any], Any] | None]] = {
     fields.Boolean: None,
+    fields.Dict: None,
     fields.Integer: None,
+    fields.List: None,
     fields.String: str,
     fields.UUID: str,
     Timestamp: rfc3339,

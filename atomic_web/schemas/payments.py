@@ -7,9 +7,12 @@ from marshmallow import ValidationError, fields, validate
 
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.money import MAX_AMOUNT
-from atomic_core.domain.webhooks import check_webhook_url
+from atomic_core.domain.payments import Status
+from atomic_core.domain.webhooks import MAX_URL_LENGTH, check_webhook_url
 from atomic_web.context import door
+from atomic_web.schemas.described import described
 from atomic_web.schemas.fields import (
+    CODE,
     RequestSchema,
     ResponseSchema,
     Timestamp,
@@ -26,11 +29,22 @@ _USUAL: Final = {"amount", "currency", "source", "description"}
 _AMOUNT: Final = f"Must be a whole number from 1 to {MAX_AMOUNT}."
 
 
+@described({"pattern": f"^{SOURCE.pattern}$"})
 def _check_source(source: str) -> None:
     if not SOURCE.fullmatch(source):
         raise ValidationError("Must be tok_ and 1 to 60 of A-Z, a-z, 0-9 and _.")
 
 
+@described(
+    {
+        "format": "uri",
+        "maxLength": MAX_URL_LENGTH,
+        "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[\x21\x22\x24-\x2e\x30-\x3e\x41-\x5b\x5d-\x7e]+"
+        r"(?:[/?#][\x21-\x5b\x5d-\x7e]*)?$",
+        "description": "Public http or https, without a user name; loopback, private and other "
+        "special addresses and names are refused.",
+    }
+)
 def _check_webhook(url: str) -> None:
     try:
         check_webhook_url(url)
@@ -46,10 +60,15 @@ class NewPaymentSchema(RequestSchema):
         required=True,
         validate=validate.Range(1, MAX_AMOUNT, error=_AMOUNT),
         error_messages={"invalid": _AMOUNT, "too_large": _AMOUNT},
+        metadata={"description": "In minor units; written without fraction or exponent."},
     )
     currency = fields.String(required=True, validate=check_currency)
     source = fields.String(required=True, validate=_check_source)
-    merchant_id = fields.String(data_key="merchantId", validate=check_uuid)
+    merchant_id = fields.String(
+        data_key="merchantId",
+        validate=check_uuid,
+        metadata={"description": "Your own; another one is 403."},
+    )
     description = fields.String(
         load_default=DESCRIPTION, validate=validate.Length(1, MAX_DESCRIPTION)
     )
@@ -96,13 +115,17 @@ class PaymentSchema(ResponseSchema):
 
     id = fields.UUID()
     merchant_id = fields.UUID(data_key="merchantId")
-    amount = fields.Integer(attribute="money.amount")
-    currency = fields.String(attribute="money.currency")
-    source = fields.String()
-    description = fields.String()
-    status = fields.String()
-    idempotency_key = fields.String(data_key="idempotencyKey")
-    webhook_url = fields.String(data_key="webhookUrl")
-    failure_reason = fields.String(data_key="failureReason")
+    amount = fields.Integer(attribute="money.amount", validate=validate.Range(1, MAX_AMOUNT))
+    currency = fields.String(attribute="money.currency", validate=CODE)
+    source = fields.String(validate=_check_source)
+    description = fields.String(validate=validate.Length(1, MAX_DESCRIPTION))
+    status = fields.String(validate=validate.OneOf([status.value for status in Status]))
+    idempotency_key = fields.String(data_key="idempotencyKey", allow_none=True)
+    webhook_url = fields.String(data_key="webhookUrl", allow_none=True)
+    failure_reason = fields.String(
+        data_key="failureReason",
+        allow_none=True,
+        metadata={"description": "Why it is FAILED, such as `card_declined`."},
+    )
     created_at = Timestamp(data_key="createdAt")
     updated_at = Timestamp(data_key="updatedAt")

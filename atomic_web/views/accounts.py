@@ -10,8 +10,12 @@ from atomic_core.use_cases.ledger import NewAccount
 from atomic_web.auth import authenticated
 from atomic_web.body import read_object
 from atomic_web.context import door, visit
-from atomic_web.idempotency import perform, read_key
+from atomic_web.idempotency import HEADER, perform, read_key
 from atomic_web.ids import path_id, refuse_query
+from atomic_web.openapi import examples
+from atomic_web.openapi.headers import linked
+from atomic_web.openapi.operation import Operation, Success, documented
+from atomic_web.openapi.refusals import NOT_FOUND
 from atomic_web.responses import envelope, ok
 from atomic_web.schemas.accounts import AccountSchema, NewAccountSchema
 
@@ -20,8 +24,40 @@ views = Blueprint("accounts", __name__, url_prefix="/accounts")
 _asked: Final = NewAccountSchema()
 _shown: Final = AccountSchema()
 
+CREATE: Final = Operation(
+    id="openAccount",
+    summary="Open an account",
+    body=_asked,
+    requests={"account": examples.NEW_ACCOUNT},
+    parameters=(HEADER,),
+    answers=(
+        Success(
+            status=201,
+            description="The account is open, with a balance of 0.",
+            data=_shown,
+            examples={"opened": examples.ACCOUNT},
+            headers=("Location",),
+            links={"account": linked("getAccount", "/data/id")},
+        ),
+    ),
+)
+SHOW: Final = Operation(
+    id="getAccount",
+    summary="An account and its balance",
+    answers=(
+        Success(
+            status=200,
+            description="The account.",
+            data=_shown,
+            examples={"account": examples.ACCOUNT},
+        ),
+    ),
+    refusals=(NOT_FOUND,),
+)
+
 
 @views.post("")
+@documented(CREATE)
 @authenticated(limit="accounts")
 def create() -> Response:
     content = read_object()
@@ -33,6 +69,7 @@ def create() -> Response:
 
 
 @views.get("/<id>")
+@documented(SHOW)
 @authenticated()
 def show(id: str) -> Response:
     account_id = path_id(id)

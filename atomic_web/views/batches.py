@@ -1,7 +1,7 @@
 """POST /payments/batch: each payment as if it had been posted alone, all in one commit."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from flask import Blueprint, Response
@@ -15,20 +15,59 @@ from atomic_web.body import read_object
 from atomic_web.context import visit
 from atomic_web.idempotency import HEADER, is_key, perform, read_key, request_for
 from atomic_web.ids import refuse_query
+from atomic_web.openapi import examples
+from atomic_web.openapi.headers import linked
+from atomic_web.openapi.operation import Operation, Success, documented
+from atomic_web.openapi.refusals import FORBIDDEN
 from atomic_web.orders import PATH, accepted, read_order
 from atomic_web.rate_limit import count_against
 from atomic_web.responses import envelope
+from atomic_web.schemas.batches import KEY_FAULT, MAX_ITEMS, BatchAnswerSchema, BatchSchema
 from atomic_web.schemas.fields import MAX_FAULTS
-
-MAX_ITEMS: Final = 1_000
-"""One commit's worth: its locks are held, and its callers wait, for about a tenth of a second."""
+from atomic_web.schemas.payments import PaymentSchema
 
 KEY: Final = "idempotencyKey"
 
 views = Blueprint("batches", __name__, url_prefix="/payments/batch")
 
+_shown: Final = BatchAnswerSchema()
+
+
+class _Batch(NamedTuple):
+    payments: Sequence[Any]
+    replayed: Sequence[int]
+
+
+CREATE: Final = Operation(
+    id="createPayments",
+    summary="Take many payments, all or none",
+    description="Each as if it had been posted alone, but in one commit. The payments limit counts "
+    "payments, not calls.",
+    body=BatchSchema(),
+    requests={
+        "two": {
+            "payments": [
+                {**examples.NEW_PAYMENT, "idempotencyKey": "order-4711"},
+                {**examples.NEW_PAYMENT, "amount": 700},
+            ]
+        }
+    },
+    parameters=(HEADER,),
+    answers=(
+        Success(
+            status=202,
+            description="All are recorded and will be settled.",
+            data=_shown,
+            examples={"one": _Batch([PaymentSchema().dump(examples.PENDING)], [])},
+            links={"first": linked("getPayment", "/data/payments/0/id")},
+        ),
+    ),
+    refusals=(FORBIDDEN,),
+)
+
 
 @views.post("")
+@documented(CREATE)
 @authenticated()
 def create() -> Response:
     """Take all payments or none; 202."""
@@ -89,7 +128,7 @@ def _read_item(content: Any) -> BatchItem:
         return BatchItem(read_order(content, None))
     key = content[KEY]
     if not isinstance(key, str) or not is_key(key):
-        raise ValidationFailed(details={KEY: ["Must be 1 to 255 visible ASCII characters."]})
+        raise ValidationFailed(details={KEY: [KEY_FAULT]})
     # The key is no part of what is asked: the same content posted alone, with the key in its
     # header, is the same request.
     alone = {name: value for name, value in content.items() if name != KEY}
@@ -99,4 +138,4 @@ def _read_item(content: Any) -> BatchItem:
 def _answered(answers: Sequence[Answer]) -> StoredResponse:
     payments = [orjson.loads(answer.response.body)["data"] for answer in answers]
     replayed = [place for place, answer in enumerate(answers) if answer.replayed]
-    return StoredResponse(202, envelope({"payments": payments, "replayed": replayed}))
+    return StoredResponse(202, envelope(_shown.dump(_Batch(payments, replayed))))

@@ -3,22 +3,69 @@
 from typing import Final
 
 from flask import Blueprint, Response
+from werkzeug.exceptions import MethodNotAllowed
 
 from atomic_web.auth import authenticated
 from atomic_web.body import read_object
 from atomic_web.context import visit
-from atomic_web.idempotency import read_key, told, wanted
+from atomic_web.idempotency import HEADER, read_key, told, wanted
 from atomic_web.ids import path_id, refuse_query
+from atomic_web.openapi import examples
+from atomic_web.openapi.headers import linked
+from atomic_web.openapi.operation import Operation, Success, documented
+from atomic_web.openapi.refusals import FORBIDDEN, NOT_FOUND
 from atomic_web.orders import accepted, read_order
 from atomic_web.responses import ok
-from atomic_web.schemas.payments import PaymentSchema
+from atomic_web.schemas.payments import NewPaymentSchema, PaymentSchema
 
 views = Blueprint("payments", __name__, url_prefix="/payments")
 
 _shown: Final = PaymentSchema()
 
+CREATE: Final = Operation(
+    id="createPayment",
+    summary="Take a payment",
+    description="It is settled soon after the answer: PENDING, PROCESSING, then SUCCESS or FAILED.",
+    body=NewPaymentSchema(),
+    requests={
+        "succeeds": examples.NEW_PAYMENT,
+        "fails": {**examples.NEW_PAYMENT, "source": "tok_chargeDeclined"},
+    },
+    parameters=(HEADER,),
+    answers=(
+        Success(
+            status=202,
+            description="The payment is recorded and will be settled.",
+            data=_shown,
+            examples={"pending": examples.PENDING},
+            headers=("Location",),
+            links={"payment": linked("getPayment", "/data/id")},
+        ),
+    ),
+    refusals=(FORBIDDEN,),
+)
+SHOW: Final = Operation(
+    id="getPayment",
+    summary="A payment as it stands",
+    answers=(
+        Success(
+            status=200,
+            description="The payment.",
+            data=_shown,
+            under="payment",
+            examples={
+                "pending": examples.PENDING,
+                "success": examples.SUCCESS,
+                "failed": examples.FAILED,
+            },
+        ),
+    ),
+    refusals=(NOT_FOUND,),
+)
+
 
 @views.post("")
+@documented(CREATE)
 @authenticated(limit="payments", confirms=True)
 def create() -> Response:
     """Take a payment; 202, for it is settled later."""
@@ -35,8 +82,11 @@ def create() -> Response:
 
 
 @views.get("/<id>")
+@documented(SHOW)
 @authenticated(confirms=True)
 def show(id: str) -> Response:
+    if id == "batch":  # an address of its own, where nothing can be read
+        raise MethodNotAllowed(["OPTIONS", "POST"])
     payment_id = path_id(id)
     refuse_query()
     at_hand = visit()

@@ -13,7 +13,7 @@ from atomic_web.auth import Access, access_of
 SETTINGS = Settings.from_environ({"ATOMIC_ENV": "test", "DATABASE_URL": "postgresql:///unused"})
 APP = create_app(in_memory(), SETTINGS)
 
-PUBLIC = {"/api/v1/health", "/api/v1/health/live", "/api/v1/health/ready"}
+PUBLIC = {"/api/v1/openapi.json", "/api/v1/health", "/api/v1/health/live", "/api/v1/health/ready"}
 UNLIMITED = {"/api/v1/health/live", "/api/v1/health/ready"}
 
 

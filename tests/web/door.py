@@ -6,6 +6,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from flask.testing import FlaskClient
+from web.conformance import contract_of
 from werkzeug.test import TestResponse
 
 from atomic_adapters.memory import MemoryStore
@@ -20,6 +21,20 @@ ACCOUNTS = "/api/v1/accounts"
 
 ORDER = {"amount": 1234, "currency": "USD", "source": "tok_visa"}
 ACCOUNT = {"name": "Sales", "currency": "USD"}
+
+
+class Checked(FlaskClient):
+    """Holds every answer of every test to the OpenAPI document."""
+
+    def __init__(self, *args: Any, settings: Settings, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.settings = settings
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        response = super().open(*args, **kwargs)
+        asked = response.request
+        contract_of(self.application, self.settings).check(asked.method, asked.path, response)
+        return response
 
 
 @dataclass
@@ -59,7 +74,8 @@ class Web:
 
     def __post_init__(self) -> None:
         self.app = create_app(self.application, self.settings)
-        self.client = self.app.test_client()
+        self.app.test_client_class = Checked
+        self.client = self.app.test_client(settings=self.settings)
 
     def configured(self, **variables: str) -> "Web":
         """The same application behind a door with other settings."""

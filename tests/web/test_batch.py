@@ -212,7 +212,9 @@ def test_its_body_has_a_limit_of_its_own(web: Web, merchant: Caller) -> None:
 
 def test_other_ways_to_ask_are_refused(web: Web, merchant: Caller) -> None:
     assert merchant.post(f"{BATCH}?x=1", {"payments": [ORDER]}).status_code == 400
-    assert merchant.get(BATCH).status_code == 400, "no payment has such an id"
+    read = merchant.get(BATCH)
+    assert read.status_code == 405, "not a payment with a bad id"
+    assert read.headers["Allow"] == "OPTIONS, POST"
     assert merchant.client.put(BATCH, headers=merchant.authorization).status_code == 405
     assert web.client.post(BATCH, json={"payments": [ORDER]}).status_code == 401
     plain = merchant.post(BATCH, {"payments": [ORDER]}, Content_Type="text/plain")

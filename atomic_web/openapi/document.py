@@ -1,0 +1,183 @@
+"""The document: from every route there is. Raises LookupError for one that is not documented."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
+from typing import Any, Final
+
+from apispec import APISpec
+from flask import Flask
+
+from atomic_adapters.settings import Settings
+from atomic_web.auth import Access, access_of
+from atomic_web.context import BASE_PATH
+from atomic_web.idempotency import HEADER, REPLAYED
+from atomic_web.openapi import headers, refusals, words
+from atomic_web.openapi.operation import Operation, Success, operation_of
+from atomic_web.openapi.refusals import COUNTED, Refusal
+from atomic_web.openapi.schemas import ENVELOPE, Plugin, enveloped
+from atomic_web.request_id import REQUEST_ID
+from atomic_web.security import headers_for_all
+
+JsonObject = dict[str, Any]
+
+VERSION: Final = "3.1.0"
+SECURITY: Final = "apiKey"
+
+_ARGUMENT: Final = re.compile(r"<(?:[^<>:]+:)?([^<>:]+)>")
+
+
+def build(app: Flask, settings: Settings) -> JsonObject:
+    """OpenAPI 3.1, for this application as it is configured."""
+    return _Builder(app, settings).build()
+
+
+class _Builder:
+    def __init__(self, app: Flask, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._standing = headers_for_all(settings)
+        self._on_all = (
+            REQUEST_ID,
+            *(headers.CORS if settings.cors_origins else ()),
+            *(name for name, _ in self._standing),
+        )
+        self._spec = APISpec(
+            title=words.TITLE,
+            version=version("atomic"),
+            openapi_version=VERSION,
+            plugins=[Plugin(settings)],
+            info={"description": words.DESCRIPTION, "license": words.LICENCE},
+            servers=[{"url": BASE_PATH}],
+            tags=[{"name": name, "description": told} for name, told in words.TAGS.items()],
+        )
+
+    def build(self) -> JsonObject:
+        self._add_components()
+        paths: dict[str, dict[str, JsonObject]] = {}
+        for path, method, operation, access in self._routes():
+            told = paths.setdefault(path, {})
+            told[method] = self._operation(path, operation, access)
+            if method == "get":
+                told["head"] = self._head(told["get"])
+        for path, told in paths.items():
+            told["options"] = self._options()
+            self._spec.path(path=path, operations=told, parameters=_path_parameters(path))
+        return self._spec.to_dict()
+
+    def _routes(self) -> Iterator[tuple[str, str, Operation, Access]]:
+        for rule in self._app.url_map.iter_rules():
+            view = self._app.view_functions[rule.endpoint]
+            operation, access = operation_of(view), access_of(view)
+            if operation is None or access is None:
+                raise LookupError(f"{rule.rule} is not @documented, or says not who may call it")
+            path = _ARGUMENT.sub(r"{\1}", rule.rule.removeprefix(BASE_PATH))
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                yield path, method.lower(), operation, access
+
+    def _add_components(self) -> None:
+        components = self._spec.components
+        components.security_scheme(SECURITY, dict(words.SECURITY_SCHEME))
+        for name, schema in ENVELOPE.items():
+            components.schema(name, schema)
+        for name, header in headers.header_components(self._settings, self._standing).items():
+            components.header(name, header)
+        for name, parameter in headers.PARAMETERS.items():
+            components.parameter(name, parameter["in"], parameter)
+        for refusal in refusals.REFUSALS:
+            told = refusal.as_response()
+            told["headers"] = headers.refer([*self._on_all, *told["headers"]])
+            components.response(refusal.name, told)
+
+    def _operation(self, path: str, operation: Operation, access: Access) -> JsonObject:
+        tag = path.split("/")[1]
+        told: JsonObject = {
+            "operationId": operation.id,
+            "summary": operation.summary,
+            "tags": [tag if tag in words.TAGS else words.OTHER],
+            "security": [{SECURITY: []}] if access.authenticated else [],
+            "parameters": [*operation.parameters, REQUEST_ID],
+            "responses": {
+                **{
+                    str(answer.status): self._answer(answer, operation, access)
+                    for answer in operation.answers
+                },
+                **_refer(_implied(operation, access)),
+            },
+        }
+        if operation.description:
+            told["description"] = operation.description
+        if operation.body is not None:
+            examples = {name: {"value": value} for name, value in operation.requests.items()}
+            media = {"schema": operation.body, "examples": examples}
+            told["requestBody"] = {"required": True, "content": {"application/json": media}}
+        return told
+
+    def _answer(self, answer: Success, operation: Operation, access: Access) -> JsonObject:
+        names = [*self._on_all, *answer.headers]
+        if _is_counted(access):
+            names += COUNTED
+        if HEADER in operation.parameters:
+            names.append(REPLAYED)
+        told: JsonObject = {"description": answer.description, "headers": headers.refer(names)}
+        told["headers"] |= headers.fixed(answer.standing)
+        if media := enveloped(answer) or answer.media:
+            told["content"] = {"application/json": media}
+        if answer.links:
+            told["links"] = dict(answer.links)
+        return told
+
+    def _head(self, get: JsonObject) -> JsonObject:
+        """As GET, without bodies; so its refusals cannot be the shared ones."""
+        by_name = {refusal.name: refusal for refusal in refusals.REFUSALS}
+        responses: JsonObject = {}
+        for status, response in get["responses"].items():
+            if "$ref" in response:
+                told = by_name[response["$ref"].rsplit("/", 1)[1]].as_response()
+                names = [*self._on_all, *told["headers"]]
+                response = told | {"headers": headers.refer(names)}  # noqa: PLW2901
+            responses[status] = {key: response[key] for key in ("description", "headers")}
+        kept = {key: get[key] for key in ("tags", "security", "parameters")}
+        return {"summary": f"{get['summary']}: headers only", **kept, "responses": responses}
+
+    def _options(self) -> JsonObject:
+        preflight = headers.PREFLIGHT if self._settings.cors_origins else ()
+        names = [*self._on_all, "Allow", *preflight]
+        return {
+            "summary": "The methods of this address; a browser's preflight",
+            "tags": [words.OTHER],
+            "security": [],
+            "parameters": [REQUEST_ID],
+            "responses": {
+                "200": {"description": "Without a body.", "headers": headers.refer(names)},
+                **_refer(refusals.ANYWHERE),
+            },
+        }
+
+
+def _is_counted(access: Access) -> bool:
+    return access.limited or access.limit is not None
+
+
+def _implied(operation: Operation, access: Access) -> Sequence[Refusal]:
+    """Every refusal of the operation. Raises ValueError if two would share a status."""
+    told = [*refusals.ANYWHERE, *operation.refusals]
+    if _is_counted(access):
+        told.append(refusals.TOO_MANY)
+    if access.authenticated:
+        told += [refusals.UNAUTHORIZED, refusals.UNAVAILABLE]
+    if operation.body is not None:
+        told += [refusals.PAYLOAD_TOO_LARGE, refusals.UNSUPPORTED_MEDIA_TYPE]
+    if HEADER in operation.parameters:
+        told += [refusals.CONFLICT, refusals.KEY_REUSED]
+    if len({refusal.status for refusal in told}) != len(told):
+        raise ValueError(f"{operation.id} refuses twice with one status")
+    return sorted(told, key=lambda refusal: refusal.status)
+
+
+def _refer(told: Iterable[Refusal]) -> JsonObject:
+    return {str(each.status): {"$ref": f"#/components/responses/{each.name}"} for each in told}
+
+
+def _path_parameters(path: str) -> list[JsonObject]:
+    return [headers.path_id(name) for name in re.findall(r"{(\w+)}", path)]

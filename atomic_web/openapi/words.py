@@ -1,0 +1,45 @@
+"""What holds for the whole API, told to people."""
+
+from typing import Final
+
+from atomic_web.body import MAX_NESTING
+from atomic_web.schemas.fields import MAX_FAULTS
+
+TITLE: Final = "Atomic"
+LICENCE: Final = {"name": "MIT", "identifier": "MIT"}
+
+OTHER: Final = "meta"
+TAGS: Final = {
+    "payments": "Charges: taken at once (202), settled soon after.",
+    "accounts": "What a merchant is owed, per currency.",
+    "health": "For people, supervisors and load balancers.",
+    OTHER: "About this API itself.",
+}
+
+SECURITY_SCHEME: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "sk_test_…",
+    "description": "An API key. It belongs to one merchant; what belongs to others is 404.",
+}
+
+DESCRIPTION: Final = f"""\
+A payment gateway on an idempotent double-entry ledger.
+
+JSON in, JSON out, UTF-8 only. Every answer with a body is an envelope: `success`, `data` or \
+`error`, and `meta`. Unknown fields are refused, and query parameters outside `/health`; so are \
+repeated members, NaN, numbers out of range, and nesting deeper than {MAX_NESTING}. At most \
+{MAX_FAULTS} faults are told at once.
+
+**Addresses and methods that are not named here** answer 404 (`#/components/responses/NotFound`) \
+and 405 (`#/components/responses/MethodNotAllowed`, with `Allow`). They count against the `global` \
+limit like all others.
+
+**Idempotency-Key** makes a POST safe to repeat: the same key with the same request gets the first \
+answer again, with `Idempotent-Replayed: true`; with another request it is 422.
+
+**Limits** are told in `RateLimit-Policy` and `RateLimit`; a 429 adds `Retry-After`. Every request \
+counts, refused ones and replays too. Health probes and preflights do not.
+
+**500** is a bug. After a 503 or a lost answer, send the same request with the same Idempotency-Key.
+"""

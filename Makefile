@@ -63,7 +63,7 @@ psql: .venv/embedded.stamp ## psql on the database of a running `make run` (sql=
 
 ##@ Work on it
 
-.PHONY: test lint types contracts format constraints bench faults mutants
+.PHONY: test lint types contracts format constraints bench faults mutants schemathesis
 test: lint types contracts ## Lint, types, import contracts and every test, on real servers
 	@$(BIN)/pytest -n 2 --dist loadfile
 
@@ -85,6 +85,9 @@ faults: .venv/dev.stamp ## Break it on purpose (ARGS="--seconds 600 --seed 7 --o
 
 mutants: .venv/dev.stamp ## Break the code on purpose; the tests must notice (ARGS="--only no-claim-guard --jobs 2")
 	@$(BIN)/python tests/mutants $(ARGS)
+
+schemathesis: .venv/dev.stamp ## Hold the running system to its OpenAPI document (ARGS="--max-examples 1000")
+	@$(BIN)/python tests/fuzz $(ARGS)
 
 format: .venv/dev.stamp ## Put the code into its usual form
 	@$(BIN)/ruff check --fix .

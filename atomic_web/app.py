@@ -12,6 +12,7 @@ from atomic_web.context import BASE_PATH, Door
 from atomic_web.entrance import Entrance
 from atomic_web.errors import register_errors
 from atomic_web.gate import pass_gate
+from atomic_web.ids import Segment
 from atomic_web.responses import JsonResponse
 from atomic_web.security import allow_origins
 from atomic_web.views import accounts, batches, health, openapi, payments
@@ -32,6 +33,7 @@ def create_app(application: Application, settings: Settings) -> Flask:
     # One address per thing: `//payments` is unknown, not redirected to where Host says.
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True
+    app.url_map.converters["default"] = Segment
 
     for module in (health, payments, batches, accounts, openapi):
         views = module.views

@@ -3,8 +3,18 @@
 from uuid import UUID
 
 from flask import request
+from werkzeug.routing import BaseConverter
 
 from atomic_core.domain.errors import ValidationFailed
+
+
+class Segment(BaseConverter):
+    """What may stand where an id belongs: anything but the names of addresses beside the ids. To
+    ask those with a method they do not know would else be a bad id, and they would claim to
+    answer it."""
+
+    regex = "(?!batch$)[^/]+"
+    part_isolating = True
 
 
 def canonical_uuid(text: str) -> UUID | None:

@@ -61,8 +61,8 @@ class _Builder:
             if method == "get":
                 told["head"] = self._head(told["get"])
         for path, told in paths.items():
-            told["options"] = self._options()
-            self._spec.path(path=path, operations=told, parameters=_path_parameters(path))
+            told["options"] = self._options(path)
+            self._spec.path(path=path, operations=told)
         return self._spec.to_dict()
 
     def _routes(self) -> Iterator[tuple[str, str, Operation, Access]]:
@@ -96,7 +96,10 @@ class _Builder:
             "summary": operation.summary,
             "tags": [tag if tag in words.TAGS else words.OTHER],
             "security": [{SECURITY: []}] if access.authenticated else [],
-            "parameters": [*operation.parameters, REQUEST_ID],
+            "parameters": [
+                *(headers.path_id(name) for name in _arguments(path)),
+                *(*operation.parameters, REQUEST_ID),
+            ],
             "responses": {
                 **{
                     str(answer.status): self._answer(answer, operation, access)
@@ -140,14 +143,15 @@ class _Builder:
         kept = {key: get[key] for key in ("tags", "security", "parameters")}
         return {"summary": f"{get['summary']}: headers only", **kept, "responses": responses}
 
-    def _options(self) -> JsonObject:
+    def _options(self, path: str) -> JsonObject:
         preflight = headers.PREFLIGHT if self._settings.cors_origins else ()
         names = [*self._on_all, "Allow", *preflight]
         return {
             "summary": "The methods of this address; a browser's preflight",
             "tags": [words.OTHER],
             "security": [],
-            "parameters": [REQUEST_ID],
+            # It is not asked whether there is such a thing, nor whether this can be an id.
+            "parameters": [*(headers.any_id(name) for name in _arguments(path)), REQUEST_ID],
             "responses": {
                 "200": {"description": "Without a body.", "headers": headers.refer(names)},
                 **_refer(refusals.ANYWHERE),
@@ -179,5 +183,5 @@ def _refer(told: Iterable[Refusal]) -> JsonObject:
     return {str(each.status): {"$ref": f"#/components/responses/{each.name}"} for each in told}
 
 
-def _path_parameters(path: str) -> list[JsonObject]:
-    return [headers.path_id(name) for name in re.findall(r"{(\w+)}", path)]
+def _arguments(path: str) -> list[str]:
+    return re.findall(r"{(\w+)}", path)

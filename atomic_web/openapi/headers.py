@@ -146,6 +146,10 @@ def path_id(name: str) -> JsonObject:
     }
 
 
+def any_id(name: str) -> JsonObject:
+    return path_id(name) | {"description": "Not looked at.", "schema": {"type": "string"}}
+
+
 def header_components(settings: Settings, standing: Headers) -> dict[str, JsonObject]:
     """Every header there is; `standing` are those that never change."""
     return {**_OWN, **(_CORS if settings.cors_origins else {}), **fixed(standing)}

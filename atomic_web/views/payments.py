@@ -3,7 +3,6 @@
 from typing import Final
 
 from flask import Blueprint, Response
-from werkzeug.exceptions import MethodNotAllowed
 
 from atomic_web.auth import authenticated
 from atomic_web.body import read_object
@@ -85,8 +84,6 @@ def create() -> Response:
 @documented(SHOW)
 @authenticated(confirms=True)
 def show(id: str) -> Response:
-    if id == "batch":  # an address of its own, where nothing can be read
-        raise MethodNotAllowed(["OPTIONS", "POST"])
     payment_id = path_id(id)
     refuse_query()
     at_hand = visit()

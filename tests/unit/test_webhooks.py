@@ -1,9 +1,14 @@
 """Where a webhook may go, in the spellings that people use to get elsewhere."""
 
+import re
+
 import pytest
 
+from atomic_adapters.settings import Settings
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.webhooks import MAX_URL_LENGTH, check_webhook_url
+from atomic_web.schemas.described import description_of
+from atomic_web.schemas.payments import NewPaymentSchema
 
 PUBLIC = [
     "https://example.com/hook",
@@ -263,3 +268,21 @@ def assert_refused(url: str) -> None:
     assert refused.value.details
     assert list(refused.value.details) == ["webhookUrl"]
     assert all(refused.value.details["webhookUrl"])
+
+
+def test_the_documented_pattern_refuses_nothing_that_is_taken() -> None:
+    pattern = documented_pattern()
+    assert [url for url in PUBLIC if not re.search(pattern, url)] == []
+
+
+@pytest.mark.parametrize("url", [*USERINFO, *OTHER_SCHEMES, *NOT_VISIBLE_ASCII])
+def test_the_documented_pattern_tells_what_it_can(url: str) -> None:
+    assert not re.search(documented_pattern().removesuffix("$") + r"\Z", url)
+
+
+def documented_pattern() -> str:
+    settings = Settings.from_environ({"DATABASE_URL": "postgresql:///unused"})
+    (check,) = NewPaymentSchema().fields["webhook_url"].validators
+    told = description_of(check, settings)
+    assert told
+    return told["pattern"]

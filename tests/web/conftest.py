@@ -4,6 +4,7 @@ import pytest
 
 from atomic_adapters.system import ManualClock
 from atomic_adapters.wiring import in_memory
+from web.conformance import Contract, contract_of
 from web.door import Caller, Web, settings
 
 
@@ -30,3 +31,8 @@ def merchant(web: Web) -> Caller:
 @pytest.fixture
 def stranger(web: Web) -> Caller:
     return web.merchant("Stranger")
+
+
+@pytest.fixture
+def contract(web: Web) -> Contract:
+    return contract_of(web.app, web.settings)

@@ -1,0 +1,72 @@
+"""What the OpenAPI document says of a request is what the door says of it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from web.conformance import Contract, pointer
+from web.door import ACCOUNT, BATCH, ORDER, Caller, Web
+
+from atomic_web.context import AT_HAND, BASE_PATH, Door, Visit
+from atomic_web.schemas.batches import BatchSchema
+from atomic_web.schemas.fields import RequestSchema
+
+UNKNOWN = "01999999-0000-7000-8000-000000000000"
+BODIES = {"/payments": ORDER, "/payments/batch": {"payments": [ORDER]}, "/accounts": ACCOUNT}
+
+
+LEFT_OUT = object()
+TRIED: dict[str, list[Any]] = {
+    "amount": [LEFT_OUT, None, True, "1", 0, -1, 1, 2**53 - 1, 2**53, 2**80, 1.5, [], {}],
+    "currency": [LEFT_OUT, None, 5, "", "USD", "usd", "USD\n", "XXX", ["USD"]],
+    "source": [LEFT_OUT, None, 5, "tok_", "tok_a", "tok_é", "tok_" + "a" * 60, "tok_" + "a" * 61],
+    "description": [LEFT_OUT, None, 5, "", "x", "é" * 500, "x" * 501, "a\x00b", "a\nb"],
+    "merchantId": [LEFT_OUT, None, 5, "", UNKNOWN, UNKNOWN.upper().replace("7", "A"), "own"],
+    "webhookUrl": [LEFT_OUT, None, 5, "", "ftp://a.example/", "HTTPS://a.example", "https://a@b.c"],
+    "idempotencyKey": [LEFT_OUT, None, 5, "", "k", "k" * 255, "k" * 256, "a b", "é", 'a,"b"'],
+    "name": [LEFT_OUT, None, 5, "", "Sales", "é" * 200, "x" * 201, "\x00"],
+    "other": [LEFT_OUT, None, 5],
+}
+
+
+def variants(good: dict[str, Any], own: str) -> Iterator[dict[str, Any]]:
+    """With one member after the other as anything that was thought of."""
+    for member, values in TRIED.items():
+        for value in values:
+            told = {**good, member: own if value == "own" else value}
+            yield {name: said for name, said in told.items() if said is not LEFT_OUT}
+
+
+def loads(web: Web, schema: RequestSchema, body: dict[str, Any]) -> bool:
+    at_hand = AT_HAND.set(Visit(Door(web.application, web.settings), "r-1"))
+    try:
+        return not schema.validate(body)
+    finally:
+        AT_HAND.reset(at_hand)
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_the_document_and_the_door_judge_alike(
+    web: Web, merchant: Caller, contract: Contract, path: str
+) -> None:
+    """And so does the schema of a batch, whose view judges by itself."""
+    within = pointer("paths", path, "post", "requestBody", "content", "application/json", "schema")
+    batched = path == "/payments/batch"
+    good = ORDER if batched else BODIES[path]
+    verdicts = {True: 0, False: 0}
+    for content in variants(good, str(merchant.merchant_id)):
+        body = {"payments": [content]} if batched else content
+        promised = contract.validator(within).is_valid(body)
+        assert (merchant.post(BASE_PATH + path, body).status_code != 400) == promised, body
+        # NUL is refused before any schema is asked.
+        if batched and "\x00" not in str(content.get("description")):
+            assert loads(web, BatchSchema(), body) == promised, body
+        verdicts[promised] += 1
+    assert min(verdicts.values()) > 5, "else this proves nothing"
+
+
+@pytest.mark.parametrize("payments", [[], None, 5, {}, [ORDER] * 1_001, [5], [ORDER, None]])
+def test_a_list_is_judged_alike_too(merchant: Caller, contract: Contract, payments: Any) -> None:
+    body = {"payments": payments}
+    assert not contract.validator(pointer("components", "schemas", "Batch")).is_valid(body)
+    assert merchant.post(BATCH, body).status_code == 400

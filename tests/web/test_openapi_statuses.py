@@ -1,0 +1,112 @@
+"""Every status that the OpenAPI document names is answered, and no other. That the answers conform,
+the client sees to (door.py)."""
+
+from collections.abc import Callable
+from typing import Any
+
+from web.conformance import Contract
+from web.door import ACCOUNT, ACCOUNTS, ORDER, Web
+
+from atomic_core.domain.errors import IdempotencyKeyInUse, StorageUnavailable
+from atomic_web.context import BASE_PATH
+
+PATH = f"{BASE_PATH}/openapi.json"
+UNKNOWN = "01999999-0000-7000-8000-000000000000"
+
+UNREADABLE, LATE = "400", "408"
+"""What gunicorn's worker answers before there is a request to visit with: tests/web/test_server.py
+and tests/e2e/test_slow_clients.py."""
+
+
+def failing(error: Exception) -> Callable[..., None]:
+    def fail(*_arguments: object) -> None:
+        raise error
+
+    return fail
+
+
+class Broken:
+    count = staticmethod(failing(RuntimeError("a bug")))
+
+
+class Unready:
+    ready = False
+    checks = {"postgres": False}  # noqa: RUF012
+
+
+BODIES = {"/payments": ORDER, "/payments/batch": {"payments": [ORDER]}, "/accounts": ACCOUNT}
+
+
+class Statuses:
+    """Which status each operation has answered; the client checks that each conforms."""
+
+    def __init__(self, web: Web) -> None:
+        self.web = web
+        self.merchant = web.merchant()
+        self.limited = web.configured(RATE_LIMIT_GLOBAL="1/900")
+        self.limited.client.get(PATH)
+        self.seen: set[tuple[str, str, str]] = set()
+
+    def ask(self, door: Web, method: str, path: str, asked: str = "", **sent: Any) -> None:
+        headers = self.merchant.authorization | sent.pop("headers", {})
+        url = BASE_PATH + (asked or path.format(id=UNKNOWN))
+        response = door.client.open(url, method=method, headers=headers, **sent)
+        self.seen.add((method, path, str(response.status_code)))
+
+    def of_every_route(self, method: str, path: str) -> None:
+        sent: dict[str, Any] = {"json": BODIES[path]} if method == "POST" else {}
+        bug, down = failing(RuntimeError("a bug")), failing(StorageUnavailable())
+        self.ask(self.web, method, path, **sent)
+        self.ask(self.web, method, path, path.format(id=UNKNOWN) + "?x=1", **sent)
+        self.ask(self.web, method, path, headers={"Authorization": "Bearer no"}, **sent)
+        self.ask(self.limited, method, path, **sent)
+        self.ask(self.web.over(recognize=down, check_health=Unready), method, path, **sent)
+        broken = self.web.configured().over(recognize=bug, check_health=bug, rate_limiter=Broken())
+        self.ask(broken, method, path, **sent)
+
+    def of_posts(self, path: str) -> None:
+        order = {**ORDER, "merchantId": UNKNOWN}
+        foreign = {"/payments": order, "/payments/batch": {"payments": [order]}}
+        in_use = failing(IdempotencyKeyInUse())
+        held = self.web.over(create_payment=in_use, perform_once=in_use)
+        key = {"Idempotency-Key": path.replace("/", ".")}
+        self.ask(self.web, "POST", path, json=foreign.get(path, BODIES[path]))
+        self.ask(held, "POST", path, json=BODIES[path], headers=key)
+        self.ask(self.web, "POST", path, data=b"{}", content_type="text/plain")
+        self.ask(self.web, "POST", path, data=b"x" * 2_200_000, content_type="application/json")
+        used = BODIES["/accounts" if path == "/payments" else "/payments"]
+        asked = "/accounts" if path == "/payments" else "/payments"
+        self.merchant.post(BASE_PATH + asked, used, Idempotency_Key=key["Idempotency-Key"])
+        self.ask(self.web, "POST", path, json=BODIES[path], headers=key)
+
+    def of_reads(self, method: str) -> None:
+        payment = self.merchant.pay().headers["Location"]
+        account = self.merchant.post(ACCOUNTS, ACCOUNT).headers["Location"]
+        self.ask(self.web, method, "/payments/{id}", payment.removeprefix(BASE_PATH))
+        self.ask(self.web, method, "/accounts/{id}", account.removeprefix(BASE_PATH))
+        etag = self.web.client.get(PATH).headers["ETag"]
+        self.ask(self.web, method, "/openapi.json", headers={"If-None-Match": etag})
+
+
+def not_here(method: str, path: str) -> set[str]:
+    """The statuses that this operation answers only where no application in memory gets to."""
+    if method == "OPTIONS" or path == "/health/live":
+        return {UNREADABLE, LATE, "500"}
+    return {UNREADABLE, LATE} if path.startswith("/health") else {LATE}
+
+
+def test_every_documented_status_is_answered_and_no_other(web: Web, contract: Contract) -> None:
+    statuses = Statuses(web)
+    for method, path, _ in contract.operations():
+        statuses.of_every_route(method, path)
+        if method == "POST":
+            statuses.of_posts(path)
+    for method in ("GET", "HEAD"):
+        statuses.of_reads(method)
+
+    promised = {
+        (method, path, status)
+        for method, path, operation in contract.operations()
+        for status in operation["responses"].keys() - not_here(method, path)
+    }
+    assert statuses.seen == promised

@@ -83,6 +83,8 @@ NOT_FOUND: Final = Refusal("NotFound", (NotFound(),))
 METHOD_NOT_ALLOWED: Final = Refusal(
     "MethodNotAllowed", (errors.UnknownMethod(),), (*COUNTED, "Allow")
 )
+URI_TOO_LONG: Final = Refusal("UriTooLong", (errors.UriTooLong(),), ())
+HEADERS_TOO_LARGE: Final = Refusal("HeadersTooLarge", (errors.HeadersTooLarge(),), ())
 REQUEST_TIMEOUT: Final = Refusal("RequestTimeout", (errors.RequestTimeout(),), ())
 CONFLICT: Final = Refusal("Conflict", (IdempotencyKeyInUse(),))
 PAYLOAD_TOO_LARGE: Final = Refusal("PayloadTooLarge", (errors.PayloadTooLarge(),))
@@ -93,8 +95,8 @@ BUG: Final = Refusal("InternalError", (errors.InternalError(),))
 UNAVAILABLE: Final = Refusal("ServiceUnavailable", (StorageUnavailable(),))
 NOT_READY: Final = Refusal("NotReady", (errors.NotReady(details={"postgres": ["down"]}),), ())
 
-ANYWHERE: Final = (BAD_REQUEST, REQUEST_TIMEOUT, BUG)
-"""A request may be unreadable, late, or meet a bug wherever it goes."""
+ANYWHERE: Final = (BAD_REQUEST, REQUEST_TIMEOUT, URI_TOO_LONG, HEADERS_TOO_LARGE, BUG)
+"""A request may be unreadable, late, too long, or meet a bug wherever it goes."""
 
 UNROUTED: Final = (NOT_FOUND, METHOD_NOT_ALLOWED)
 """What addresses and methods answer that this document does not name."""
@@ -102,5 +104,5 @@ UNROUTED: Final = (NOT_FOUND, METHOD_NOT_ALLOWED)
 REFUSALS: Final = (
     *(BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, METHOD_NOT_ALLOWED, REQUEST_TIMEOUT),
     *(CONFLICT, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, KEY_REUSED, TOO_MANY, BUG),
-    *(UNAVAILABLE, NOT_READY),
+    *(UNAVAILABLE, NOT_READY, URI_TOO_LONG, HEADERS_TOO_LARGE),
 )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from atomic_web.body import MAX_NESTING
+from atomic_web.body import MAX_NESTING, MAX_VALUES
 from atomic_web.schemas.fields import MAX_FAULTS
 
 TITLE: Final = "Atomic"
@@ -28,8 +28,9 @@ A payment gateway on an idempotent double-entry ledger.
 
 JSON in, JSON out, UTF-8 only. Every answer with a body is an envelope: `success`, `data` or \
 `error`, and `meta`. Unknown fields are refused, and query parameters outside `/health`; so are \
-repeated members, NaN, numbers out of range, and nesting deeper than {MAX_NESTING}. At most \
-{MAX_FAULTS} faults are told at once.
+repeated members, NaN, numbers out of range, nesting deeper than {MAX_NESTING}, more than \
+{MAX_VALUES} values, and API keys anywhere but in the Authorization header. At most {MAX_FAULTS} \
+faults are told at once.
 
 **Addresses and methods that are not named here** answer 404 (`#/components/responses/NotFound`) \
 and 405 (`#/components/responses/MethodNotAllowed`, with `Allow`). They count against the `global` \

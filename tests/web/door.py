@@ -6,7 +6,6 @@ from typing import Any, cast
 from uuid import UUID
 
 from flask.testing import FlaskClient
-from web.conformance import contract_of
 from werkzeug.test import TestResponse
 
 from atomic_adapters.memory import MemoryStore
@@ -14,6 +13,7 @@ from atomic_adapters.settings import Settings
 from atomic_adapters.system import ManualClock
 from atomic_core.application import Application
 from atomic_web.app import create_app
+from web.conformance import contract_of
 
 PAYMENTS = "/api/v1/payments"
 BATCH = "/api/v1/payments/batch"

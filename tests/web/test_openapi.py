@@ -11,8 +11,6 @@ from flask import Flask
 from jsonschema import validate as fits
 from marshmallow import fields
 from openapi_spec_validator import validate
-from web.conformance import Contract, closed, pointer
-from web.door import BATCH, PAYMENTS, Caller, Web, settings
 
 from atomic_adapters.wiring import in_memory
 from atomic_web.app import create_app
@@ -22,6 +20,8 @@ from atomic_web.errors import STATUS
 from atomic_web.openapi.document import build
 from atomic_web.openapi.schemas import Plugin
 from atomic_web.schemas.fields import RequestSchema
+from web.conformance import Contract, closed, pointer
+from web.door import BATCH, PAYMENTS, Caller, Web, settings
 
 PATH = f"{BASE_PATH}/openapi.json"
 UNKNOWN = "01999999-0000-7000-8000-000000000000"

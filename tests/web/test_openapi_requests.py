@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from web.conformance import Contract, pointer
-from web.door import ACCOUNT, BATCH, ORDER, Caller, Web
 
 from atomic_web.context import AT_HAND, BASE_PATH, Door, Visit
 from atomic_web.schemas.batches import BatchSchema
 from atomic_web.schemas.fields import RequestSchema
+from web.conformance import Contract, pointer
+from web.door import ACCOUNT, BATCH, ORDER, Caller, Web
 
 UNKNOWN = "01999999-0000-7000-8000-000000000000"
 BODIES = {"/payments": ORDER, "/payments/batch": {"payments": [ORDER]}, "/accounts": ACCOUNT}

@@ -4,18 +4,17 @@ the client sees to (door.py)."""
 from collections.abc import Callable
 from typing import Any
 
-from web.conformance import Contract
-from web.door import ACCOUNT, ACCOUNTS, ORDER, Web
-
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageUnavailable
 from atomic_web.context import BASE_PATH
+from web.conformance import Contract
+from web.door import ACCOUNT, ACCOUNTS, ORDER, Web
 
 PATH = f"{BASE_PATH}/openapi.json"
 UNKNOWN = "01999999-0000-7000-8000-000000000000"
 
-UNREADABLE, LATE = "400", "408"
-"""What gunicorn's worker answers before there is a request to visit with: tests/web/test_server.py
-and tests/e2e/test_slow_clients.py."""
+UNREADABLE, UNREAD = "400", {"408", "414", "431"}
+"""What gunicorn's worker answers before there is a request to visit with: tests/web/
+test_unreadable.py and tests/e2e/test_slow_clients.py."""
 
 
 def failing(error: Exception) -> Callable[..., None]:
@@ -91,8 +90,8 @@ class Statuses:
 def not_here(method: str, path: str) -> set[str]:
     """The statuses that this operation answers only where no application in memory gets to."""
     if method == "OPTIONS" or path == "/health/live":
-        return {UNREADABLE, LATE, "500"}
-    return {UNREADABLE, LATE} if path.startswith("/health") else {LATE}
+        return {UNREADABLE, *UNREAD, "500"}
+    return {UNREADABLE, *UNREAD} if path.startswith("/health") else UNREAD
 
 
 def test_every_documented_status_is_answered_and_no_other(web: Web, contract: Contract) -> None:

@@ -7,7 +7,7 @@ interrupted.
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -85,12 +85,18 @@ def control(verdicts: Sequence[Verdict], runner: Runner) -> Sequence[Verdict]:
         failing = runner.failing(root, tests, LIKELY_SECONDS + 10 * len(tests))
         if str(FAULT_SUITE) in caught and runner.run(FAULTS, root).caught:
             failing.add(str(FAULT_SUITE))
-    return [
-        replace(verdict, broken=f"{words} fails without it too")
-        if (words := next((each for each in verdict.caught_by if _test_of(each) in failing), None))
-        else verdict
-        for verdict in verdicts
-    ]
+    return [_without(verdict, failing) for verdict in verdicts]
+
+
+def _without(verdict: Verdict, failing: Collection[str]) -> Verdict:
+    """The verdict without those tests; one that has no others left proves nothing."""
+    left = [words for words in verdict.caught_by if _test_of(words) not in failing]
+    if left == list(verdict.caught_by):
+        return verdict
+    for words in set(verdict.caught_by) - set(left):
+        tell(f"fails without a mutant too, and is not counted: {words}")
+    broken = None if left else f"{verdict.words} fails without it too"
+    return replace(verdict, caught_by=left, broken=verdict.broken or broken)
 
 
 def _test_of(words: str) -> str:

@@ -61,6 +61,8 @@ class Rig:
     """Who is started again when it dies."""
     started: dict[str, float] = field(default_factory=dict)
     """When each process was started last."""
+    _awaited: dict[str, int] = field(default_factory=dict)
+    """From which byte of the log on a process that was started will say so."""
     _stack: ExitStack = field(default_factory=ExitStack)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _over: threading.Event = field(default_factory=threading.Event)
@@ -169,6 +171,7 @@ class Rig:
                         self._spawn(name)
 
     def _spawn(self, name: str, **changed: str) -> None:
+        self._awaited[name] = self.words_so_far()
         self.system.spawn(name, **changed)
         self.started[name] = time.monotonic()
 
@@ -177,13 +180,24 @@ class Rig:
 
     def await_words(self, words: str, after: int) -> None:
         """Until this was logged after that many bytes."""
+        eventually(lambda: self._was_logged(words, after), START_SECONDS, words)
 
-        def are_there() -> bool:
-            with self.system.log.open("rb") as log:
-                log.seek(after)
-                return words.encode() in log.read()
+    def _was_logged(self, words: str, after: int) -> bool:
+        with self.system.log.open("rb") as log:
+            log.seek(after)
+            return words.encode() in log.read()
 
-        eventually(are_there, START_SECONDS, words)
+    def is_itself_again(self) -> bool:
+        """Whether all that usually runs does, and can work."""
+        with self._lock:
+            if any(self.system.running[name].poll() is not None for name in USUAL):
+                return False
+            for name in ("worker", "sweeper"):
+                since = self._awaited.get(name)
+                if since is not None and not self._was_logged(f"{name} started", since):
+                    return False
+            self._awaited.clear()
+        return self.is_healthy()
 
     def is_healthy(self) -> bool:
         try:

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+import psycopg
+
 from fault.audit import Auditor, last_audit
 from fault.book import Book
 from fault.faults import FAULTS
 from fault.load import Load
 from fault.options import Options
 from fault.report import Injection, Row
-from fault.rig import USUAL, Rig
+from fault.rig import Rig
 from fault.scene import RECOVERY_SECONDS, Scene
 from fault.watch import Watch
 from processes import PAUSE, eventually
@@ -67,7 +69,7 @@ class Run:
             if time.monotonic() - self.book.begun > self.options.seconds:
                 break
             self._inject(self.rows[name])
-            eventually(self._is_itself_again, RECOVERY_SECONDS, f"all is well after {name}")
+            eventually(self.rig.is_itself_again, RECOVERY_SECONDS, f"all is well after {name}")
             PAUSE.wait(self._dice.uniform(*QUIET_SECONDS))
 
     def _schedule(self) -> Iterator[str]:
@@ -84,9 +86,9 @@ class Run:
         try:
             measured = row.fault.inject(scene)
             recovery = scene.recovery() if measured is None else measured
-        except AssertionError as late:
+        except (AssertionError, psycopg.Error, OSError) as error:
             # What was waited for never came: told with the fault, and the run goes on.
-            scene.missed.append(str(late))
+            scene.missed.append(f"{type(error).__name__}: {error}")
             recovery = RECOVERY_SECONDS
         since = self.book.begun
         accepted = self.book.count_accepted - before
@@ -100,11 +102,6 @@ class Run:
         )
         for what in scene.missed:
             self.tell(f"          {what}")
-
-    def _is_itself_again(self) -> bool:
-        running = self.rig.system.running
-        alive = all(running[name].poll() is None for name in USUAL)
-        return alive and self.rig.is_healthy()
 
     def _check_at_last(self) -> None:
         with self.rig.servers.connect() as connection:

@@ -21,6 +21,8 @@ TAKEN_SECONDS: Final = 15
 RECOVERY_SECONDS: Final = 60
 """Beyond which it counts as none."""
 
+POLL_SECONDS: Final = 0.02
+
 OPEN_BEFORE: Final = """
 SELECT count(*) FROM payments WHERE is_open AND created_at <= %s AND source <> %s
 """
@@ -117,5 +119,14 @@ class Scene:
 
     def _await(self, holds: Callable[[psycopg.Connection[Any]], bool], what: str) -> None:
         """Raises AssertionError if that takes more than RECOVERY_SECONDS."""
-        with self.rig.servers.connect() as connection:
-            eventually(lambda: holds(connection), RECOVERY_SECONDS, what)
+        until = time.monotonic() + RECOVERY_SECONDS
+        while True:
+            try:
+                with self.rig.servers.connect() as connection:
+                    eventually(lambda: holds(connection), until - time.monotonic(), what)
+            except psycopg.OperationalError:
+                # Not back yet, or gone again: a server with a killed backend ends all others.
+                assert time.monotonic() < until, f"PostgreSQL is not back: {what}"
+                PAUSE.wait(POLL_SECONDS)
+            else:
+                return

@@ -33,7 +33,7 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = parse(arguments, MUTANTS)
+    options = parse(arguments, MUTANTS, [check.name for check in CHECKS])
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     runner = Runner()
     begun = time.monotonic()
@@ -64,9 +64,8 @@ def try_out(mutant: Mutant, runner: Runner, options: Options) -> Verdict:
         except StaleMutant as stale:
             return Verdict(mutant, 0, broken=str(stale))
         record_migrations(root)
-        likely = Check("likely", mutant.likely, LIKELY_SECONDS)
-        for check in CHECKS if options.all_checks else (likely, *CHECKS):
-            outcome = runner.run(check, root)
+        for check in _checks(mutant, options):
+            outcome = runner.run(check, root, mutant.faults)
             broken = outcome.broken
             caught += [outcome.caught] if outcome.caught else []
             if broken or (caught and not options.all_checks):
@@ -76,6 +75,14 @@ def try_out(mutant: Mutant, runner: Runner, options: Options) -> Verdict:
     return verdict
 
 
+def _checks(mutant: Mutant, options: Options) -> Sequence[Check]:
+    if options.checks:
+        return [check for check in CHECKS if check.name in options.checks]
+    if options.all_checks:
+        return CHECKS
+    return (Check("likely", mutant.likely, LIKELY_SECONDS), *CHECKS)
+
+
 def control(verdicts: Sequence[Verdict], runner: Runner) -> Sequence[Verdict]:
     """The tests that caught a mutant must pass without one, or they prove nothing."""
     caught = dict.fromkeys(_test_of(words) for verdict in verdicts for words in verdict.caught_by)
@@ -83,8 +90,10 @@ def control(verdicts: Sequence[Verdict], runner: Runner) -> Sequence[Verdict]:
     tell(f"the same {len(tests)} tests without a mutant")
     with copied() as root:
         failing = runner.failing(root, tests, LIKELY_SECONDS + 10 * len(tests))
-        if str(FAULT_SUITE) in caught and runner.run(FAULTS, root).caught:
-            failing.add(str(FAULT_SUITE))
+        if str(FAULT_SUITE) in caught:
+            faults = dict.fromkeys(name for verdict in verdicts for name in verdict.mutant.faults)
+            if runner.run(FAULTS, root, tuple(faults)).caught:
+                failing.add(str(FAULT_SUITE))
     return [_without(verdict, failing) for verdict in verdicts]
 
 

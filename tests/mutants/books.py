@@ -20,6 +20,30 @@ BOOKS: Final = (
         (GUARDS,),
     ),
     Mutant(
+        "nothing-stands-behind",
+        "a payment is posted once: without fence, UNIQUE and final statuses it is posted again,"
+        " and every sum still agrees",
+        (
+            Edit(
+                "atomic_adapters/postgres/payments.sql",
+                " WHERE payments.attempt = claim.attempt\n",
+                " WHERE payments.attempt >= claim.attempt\n",
+            ),
+            Edit(
+                "migrations/0002.ledger.sql",
+                "UNIQUE (payment_id, kind)",
+                "UNIQUE (payment_id, kind, id)",
+            ),
+            Edit(
+                "migrations/0003.payments.sql",
+                "    WHEN (OLD.status IN ('SUCCESS', 'FAILED')\n",
+                "    WHEN (false\n",
+            ),
+        ),
+        ("tests/contract/test_payments.py",),
+        ("freeze-claimed", "network-frozen"),
+    ),
+    Mutant(
         "entries-unchecked",
         "the database refuses entries that do not balance, or do not continue their account",
         (

@@ -21,9 +21,9 @@ SILENT: Final = (
 )
 
 FAULT_SUITE: Final = Path("tests/fault")
-FAULT_OPTIONS: Final = ("--seconds", "20", "--seed", "1", "--patience", "4")
-"""Patient, since mutants may be tried two at a time: what is lost or doubled shall tell, not a
-bound on time that a busy machine misses."""
+FAULT_OPTIONS: Final = ("--seconds", "20", "--seed", "1", "--patience", "1.8")
+"""Patient, since mutants may be tried two at a time; but a second that becomes a lease of two is
+to be noticed."""
 
 _ENDED: Final = re.compile(r"^(tests/.+?::.+) (FAILED|ERROR) +\[ *\d+%\]", re.MULTILINE)
 _BEGUN: Final = re.compile(r"^(tests/.+?::.+?) *$", re.MULTILINE)
@@ -79,10 +79,11 @@ class Runner:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: bool = False
 
-    def run(self, check: Check, root: Path) -> Outcome:
-        """Run a check in a copy. One that a copy does not have passes."""
+    def run(self, check: Check, root: Path, faults: Sequence[str] = ()) -> Outcome:
+        """Run a check in a copy. One that a copy does not have passes. `faults` are those of the
+        fault suite to inject; without any it throws its dice."""
         if check is FAULTS:
-            return self._fault_suite(check, root)
+            return self._fault_suite(check, root, faults)
         flaky: list[str] = []
         while len(flaky) < MAX_FLAKES:
             outcome = self._first_failure(check, root, flaky)
@@ -132,22 +133,23 @@ class Runner:
         command = ["-m", "pytest", "-vv", "-p", "no:cacheprovider", "--tb=short", *options]
         return self._python(root, [*command, *ignored, *targets], seconds)
 
-    def _fault_suite(self, check: Check, root: Path) -> Outcome:
+    def _fault_suite(self, check: Check, root: Path, faults: Sequence[str]) -> Outcome:
         if not (root / FAULT_SUITE / "__main__.py").exists():
             return Outcome()
-        first = self._faults_once(check, root)
+        options = [*FAULT_OPTIONS, *(("--only", ",".join(faults)) if faults else ())]
+        first = self._faults_once(check, root, options)
         # Like a test, it must fail again.
-        if first.caught and self._faults_once(check, root).caught:
+        if first.caught and self._faults_once(check, root, options).caught:
             return first
         return Outcome()
 
-    def _faults_once(self, check: Check, root: Path) -> Outcome:
-        code, words = self._python(root, [str(FAULT_SUITE), *FAULT_OPTIONS], check.seconds)
+    def _faults_once(self, check: Check, root: Path, options: Sequence[str]) -> Outcome:
+        code, words = self._python(root, [str(FAULT_SUITE), *options], check.seconds)
         if code == 0:
             return Outcome()
         last = words.strip().splitlines()[-1:] or ["without a word"]
         how = "stands still" if code is None else f"ended with {code}"
-        return Outcome(caught=f"{FAULT_SUITE} {' '.join(FAULT_OPTIONS)} ({how}: {last[0]})")
+        return Outcome(caught=f"{FAULT_SUITE} {' '.join(options)} ({how}: {last[0]})")
 
     def _python(
         self, root: Path, arguments: Sequence[str], seconds: float

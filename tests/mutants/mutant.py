@@ -32,3 +32,6 @@ class Mutant:
     likely: tuple[str, ...]
     """The tests that most likely notice: tried first, for the sake of time. All others come
     after."""
+    faults: tuple[str, ...] = ()
+    """The faults of tests/fault under which clients and the books come to harm. With
+    `--checks fault` they alone must notice."""

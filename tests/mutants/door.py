@@ -52,6 +52,7 @@ DOOR: Final = (
             ),
         ),
         (DESK, "tests/web/test_idempotency.py"),
+        ("connections-cut",),
     ),
     Mutant(
         "batch-takes-no-keys",

@@ -102,6 +102,7 @@ SETTLING: Final = (
             ),
         ),
         (PRESENCE,),
+        ("kill-claimed", "kill-posting"),
     ),
     Mutant(
         "the-living-lose-their-claims",
@@ -138,6 +139,7 @@ SETTLING: Final = (
             ),
         ),
         ("tests/unit/test_sweeper.py",),
+        ("valkey-kill",),
     ),
     Mutant(
         "bell-answered-late",
@@ -209,6 +211,7 @@ SETTLING: Final = (
             ),
         ),
         (PRESENCE,),
+        ("commit-reply-lost",),
     ),
     Mutant(
         "one-spoils-the-batch",

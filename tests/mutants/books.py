@@ -26,8 +26,8 @@ BOOKS: Final = (
         (
             Edit(
                 "atomic_adapters/postgres/payments.sql",
-                " WHERE payments.attempt = claim.attempt\n",
-                " WHERE payments.attempt >= claim.attempt\n",
+                " WHERE payments.attempt = claim.attempt\n   AND payments.status = 'PROCESSING'\n",
+                " WHERE true\n",
             ),
             Edit(
                 "migrations/0002.ledger.sql",

@@ -147,9 +147,8 @@ class Runner:
         code, words = self._python(root, [str(FAULT_SUITE), *options], check.seconds)
         if code == 0:
             return Outcome()
-        last = words.strip().splitlines()[-1:] or ["without a word"]
         how = "stands still" if code is None else f"ended with {code}"
-        return Outcome(caught=f"{FAULT_SUITE} {' '.join(options)} ({how}: {last[0]})")
+        return Outcome(caught=f"{FAULT_SUITE} {' '.join(options)} ({how}: {_decisive(words)})")
 
     def _python(
         self, root: Path, arguments: Sequence[str], seconds: float
@@ -180,6 +179,15 @@ class Runner:
             with self._lock:
                 self._running.discard(process)
         return code, log.read_text(errors="replace")
+
+
+def _decisive(words: str) -> str:
+    """Of all that the fault suite said: the first violation, else the first bound it missed."""
+    lines = words.strip().splitlines() or ["without a word"]
+    for place, line in enumerate(lines[:-1]):
+        if line.endswith("VIOLATIONS"):
+            return lines[place + 1].strip()
+    return next((line for line in lines if "  MISSED  " in line), lines[-1])
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

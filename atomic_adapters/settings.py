@@ -117,9 +117,9 @@ class Settings:
             },
             rate_limit_passes_on_failure=read.choice("RATE_LIMIT_ON_FAILURE", ("allow", "refuse"))
             == "allow",
-            # The largest honest request is a tenth of this.
             # A thousand payments of 2 KB each: four times what an honest one has.
             batch_body_limit=read.integer("BATCH_BODY_LIMIT_BYTES", 2_097_152, 1_024, 67_108_864),
+            # The largest honest request is a tenth of this.
             body_limit=read.integer("BODY_LIMIT_BYTES", 65_536, 1_024, 16_777_216),
             idempotency_retention=read.seconds(
                 "IDEMPOTENCY_RETENTION_SECONDS", 86_400, 1, 31_536_000

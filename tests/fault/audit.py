@@ -1,11 +1,8 @@
 """The books held against arithmetic all the while, and against the model at the end. The product
 is not asked for either: these sums are our own."""
 
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,6 +10,7 @@ import psycopg
 from psycopg.rows import namedtuple_row
 
 from fault.book import FATES, SUCCESS, Answer, Book
+from fault.rounds import Rounds
 
 SHARE: Final = 0.15
 """Of the time, at most, that auditing takes from a small machine while the ledger grows."""
@@ -78,35 +76,19 @@ SELECT count(*)
 """
 
 
-@dataclass
-class Auditor:
+class Auditor(Rounds):
     """Reads the books in one snapshot, over and over, while they are written."""
 
-    connect: Callable[[], psycopg.Connection[Any]]
-    book: Book
-    _over: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread = field(init=False)
-
-    def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="auditor")
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._over.set()
-        self._thread.join(60)
-
-    def _run(self) -> None:
-        pause = SHORTEST_PAUSE_SECONDS
-        while not self._over.wait(pause):
-            begun = time.monotonic()
-            try:
-                with self.connect() as connection:
-                    audit(connection, self.book)
-            except psycopg.OperationalError:
-                # PostgreSQL is what is broken at the moment; what it shows later counts too.
-                pause = SHORTEST_PAUSE_SECONDS
-                continue
-            pause = max(SHORTEST_PAUSE_SECONDS, (time.monotonic() - begun) / SHARE)
+    def round(self) -> None:
+        begun = time.monotonic()
+        try:
+            with self.connect() as connection:
+                audit(connection, self.book)
+        except psycopg.OperationalError:
+            # PostgreSQL is what is broken at the moment; what it shows later counts too.
+            self.pause = SHORTEST_PAUSE_SECONDS
+        else:
+            self.pause = max(SHORTEST_PAUSE_SECONDS, (time.monotonic() - begun) / SHARE)
 
 
 def audit(connection: psycopg.Connection[Any], book: Book) -> None:

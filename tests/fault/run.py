@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -53,13 +54,12 @@ class Run:
 
     def go(self) -> None:
         auditor = Auditor(self.rig.servers.connect, self.book)
-        for part in (self.load, auditor, self.watch):
-            part.start()
-        try:
+        with ExitStack() as running:
+            # Whatever one of them raises when it stops, the others are stopped too.
+            for part in (auditor, self.watch, self.load):
+                part.start()
+                running.callback(part.stop)
             self._break_things()
-        finally:
-            for part in (self.load, auditor, self.watch):
-                part.stop()
         self._check_at_last()
         self.seconds = time.monotonic() - self.book.begun
 

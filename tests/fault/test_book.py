@@ -1,5 +1,6 @@
 """The suite finds what is wrong: one that had never failed would prove nothing."""
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import NewPayment, Status
-from fault.audit import audit, last_audit
+from fault.audit import Auditor, audit, last_audit
 from fault.book import Answer, Book, Order, Shop
 from support import IDS, Store, add_merchant, application_over, open_account
 
@@ -138,6 +139,19 @@ def test_a_broken_rule_is_seen_while_the_run_goes_on(ground: Ground) -> None:
     _a_wrong_balance(ground)
     audit(ground.connection, ground.book)
     assert ground.book.violations
+
+
+def test_an_auditor_that_cannot_go_on_does_not_pass_for_one_that_found_nothing() -> None:
+    def connect() -> psycopg.Connection[Any]:
+        asked.set()
+        raise ZeroDivisionError
+
+    asked = threading.Event()
+    auditor = Auditor(connect, Book())
+    auditor.start()
+    assert asked.wait(5)
+    with pytest.raises(ZeroDivisionError):
+        auditor.stop()
 
 
 def test_two_answers_of_one_order_must_be_the_same(ground: Ground) -> None:

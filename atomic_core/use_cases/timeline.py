@@ -65,7 +65,7 @@ def timeline_of(
     """What is recorded, and before and between it what the rows tell by themselves."""
     by_refund = {each.transaction.refund_id: each for each in posted}
     told = [*_beginning(payment), *_end_of_charge(payment, by_refund)]
-    taken_up = {refund.id: refund.claimed_at for refund in refunds}
+    taken_up: dict[UUID | None, datetime | None] = {each.id: each.claimed_at for each in refunds}
     for event, at in recorded:
         told.append(_with_books(event, at, by_refund))
         if event.event is Event.REFUND_CREATED and (then := taken_up.get(event.refund_id)):

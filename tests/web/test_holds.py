@@ -1,5 +1,7 @@
 """POST /payments/{id}/capture and /cancel."""
 
+from typing import Any
+
 import pytest
 from werkzeug.test import TestResponse
 
@@ -26,7 +28,7 @@ HOSTILE = [
 ]
 
 
-def held(web: Web, merchant: Caller, **changes: object) -> str:
+def held(web: Web, merchant: Caller, **changes: Any) -> str:
     """The path of an authorized payment of 1234."""
     path = merchant.pay(capture="manual", **changes).headers["Location"]
     web.application.settle_payments()

@@ -1,5 +1,7 @@
 """POST /payments/{id}/refunds and GET /refunds/{id}."""
 
+from typing import Any
+
 import pytest
 
 from web.door import PAYMENTS, Caller, Web, error_code
@@ -7,7 +9,7 @@ from web.door import PAYMENTS, Caller, Web, error_code
 REFUNDS = "/api/v1/refunds"
 
 
-def paid(web: Web, merchant: Caller, **changes: object) -> str:
+def paid(web: Web, merchant: Caller, **changes: Any) -> str:
     """The path of a payment of 1234 that succeeded."""
     path = merchant.pay(**changes).headers["Location"]
     web.application.settle_payments()

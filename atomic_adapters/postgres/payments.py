@@ -75,7 +75,7 @@ class PostgresPayments:
             merchant_ids=uuids(lookup.merchant_id for lookup in lookups),
             key_ids=uuids(lookup.key_id for lookup in lookups),
         )
-        found = {place: _payment(row) for place, *row in rows}
+        found = {place: payment_of(row) for place, *row in rows}
         return [found.get(place) for place in range(1, len(lookups) + 1)]
 
     def claim(
@@ -151,7 +151,7 @@ def _without_repeats(acceptances: Sequence[Acceptance]) -> Sequence[Acceptance]:
     return list(asked.values())
 
 
-def _payment(row: Sequence[Any]) -> Payment:
+def payment_of(row: Sequence[Any]) -> Payment:
     id, merchant_id, account_id, amount, currency, source, description, status, *rest = row
     money = Money(amount, currency)
     return Payment(id, merchant_id, account_id, money, source, description, Status(status), *rest)

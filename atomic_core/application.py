@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from atomic_core.domain.payments import HOLD_FOR
 from atomic_core.ports.desk import Desk
 from atomic_core.ports.outside import (
     CardNetwork,
@@ -18,6 +19,8 @@ from atomic_core.ports.outside import (
 from atomic_core.ports.presence import Presence
 from atomic_core.ports.unit_of_work import Begin
 from atomic_core.use_cases.batches import AcceptBatch
+from atomic_core.use_cases.fees import ListFees, SetFees
+from atomic_core.use_cases.holds import CancelPayment, CapturePayment, ExpireHolds
 from atomic_core.use_cases.idempotency import PerformOnce
 from atomic_core.use_cases.ledger import GetAccount, OpenAccount, OpenWorlds, VerifyLedger
 from atomic_core.use_cases.merchants import (
@@ -30,12 +33,10 @@ from atomic_core.use_cases.merchants import (
     Recognize,
     RevokeKey,
 )
-from atomic_core.use_cases.payments import (
-    AcceptPayment,
-    CreatePayment,
-    GetPayment,
-    SettlePayments,
-)
+from atomic_core.use_cases.payments import AcceptPayment, CreatePayment, GetPayment
+from atomic_core.use_cases.refunds import GetRefund, RefundPayment, RefundsOfPayment
+from atomic_core.use_cases.settling import SettlePayments
+from atomic_core.use_cases.timeline import GetTimeline
 from atomic_core.use_cases.upkeep import CheckHealth, PurgeIdempotencyKeys
 
 
@@ -60,7 +61,16 @@ class Application:
     create_payment: CreatePayment
     accept_batch: AcceptBatch
     get_payment: GetPayment
+    get_timeline: GetTimeline
+    capture_payment: CapturePayment
+    cancel_payment: CancelPayment
+    refund_payment: RefundPayment
+    get_refund: GetRefund
+    refunds_of_payment: RefundsOfPayment
     settle_payments: SettlePayments
+    expire_holds: ExpireHolds
+    set_fees: SetFees
+    list_fees: ListFees
     open_account: OpenAccount
     open_worlds: OpenWorlds
     get_account: GetAccount
@@ -81,10 +91,13 @@ class Application:
     rate_limiter: RateLimiter
 
     @classmethod
-    def over(cls, ports: Ports, batch_size: int, lease: timedelta) -> "Application":
-        """Build every use case over these ports; `batch_size` and `lease` are the settler's."""
-        begin, ids = ports.begin, ports.ids
-        accept_payment = AcceptPayment(begin, ids, ports.queue)
+    def over(
+        cls, ports: Ports, batch_size: int, lease: timedelta, hold_for: timedelta = HOLD_FOR
+    ) -> "Application":
+        """Build every use case over these ports; `batch_size`, `lease` and `hold_for` are the
+        settler's."""
+        begin, ids, queue = ports.begin, ports.ids, ports.queue
+        accept_payment = AcceptPayment(begin, ids, queue)
         perform_once, confirm = PerformOnce(begin), Confirm(begin)
         authenticate = Authenticate(begin, ports.hasher)
         return cls(
@@ -92,9 +105,18 @@ class Application:
             create_payment=CreatePayment(ports.desk, accept_payment, perform_once, confirm),
             accept_batch=AcceptBatch(begin, accept_payment),
             get_payment=GetPayment(ports.desk, confirm),
+            get_timeline=GetTimeline(begin),
+            capture_payment=CapturePayment(begin, queue),
+            cancel_payment=CancelPayment(begin, queue),
+            refund_payment=RefundPayment(begin, ids, queue),
+            get_refund=GetRefund(begin),
+            refunds_of_payment=RefundsOfPayment(begin),
             settle_payments=SettlePayments(
-                begin, ports.presence, ports.network, ids, batch_size, lease
+                begin, ports.presence, ports.network, ids, batch_size, lease, hold_for
             ),
+            expire_holds=ExpireHolds(begin, queue),
+            set_fees=SetFees(begin),
+            list_fees=ListFees(begin),
             open_account=OpenAccount(begin, ids),
             open_worlds=OpenWorlds(begin),
             get_account=GetAccount(begin),
@@ -111,6 +133,6 @@ class Application:
             purge_idempotency_keys=PurgeIdempotencyKeys(begin),
             check_health=CheckHealth(ports.dependencies),
             clock=ports.clock,
-            queue=ports.queue,
+            queue=queue,
             rate_limiter=ports.rate_limiter,
         )

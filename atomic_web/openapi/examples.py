@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from atomic_core.domain.ledger import Account
+from atomic_core.domain.accounts import Account
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Payment, Status
 

@@ -119,7 +119,7 @@ class ResponseSchema(Schema):
             _Output(
                 field.data_key or name,
                 attrgetter(field.attribute or name),
-                _SHOW[type(field)],
+                field.schema.dump if isinstance(field, fields.Nested) else _SHOW[type(field)],
             )
             for name, field in self.dump_fields.items()
         ]

@@ -16,7 +16,7 @@ from redis import Redis
 from atomic_adapters.redis_connections import Breaker
 from atomic_adapters.rq_job_queue import RqJobQueue
 from atomic_adapters.system import Sha256Hasher, SystemIds
-from atomic_core.domain.ledger import Account
+from atomic_core.domain.accounts import Account
 from atomic_core.ports.outside import Job
 from bench.servers import Subject
 from processes import eventually
@@ -27,7 +27,7 @@ SETTLED_WITHIN: Final = 300
 """Seconds; far more than any backlog here needs."""
 
 # Asked over and over while the worker is at work, so it must cost next to nothing.
-OPEN: Final = "SELECT EXISTS (SELECT FROM payments WHERE is_open)"
+OPEN: Final = "SELECT EXISTS (SELECT FROM payments WHERE phase = 'OPEN')"
 
 _IDS: Final = SystemIds()
 
@@ -131,7 +131,7 @@ def settle_all(
 
 
 def backlog(connection: psycopg.Connection) -> int:
-    row = connection.execute("SELECT count(*) FROM payments WHERE is_open").fetchone()
+    row = connection.execute("SELECT count(*) FROM payments WHERE phase = 'OPEN'").fetchone()
     assert row
     return row[0]
 

@@ -107,7 +107,9 @@ class Run:
         with self.rig.servers.connect() as connection:
 
             def is_settled() -> bool:
-                row = connection.execute("SELECT count(*) FROM payments WHERE is_open").fetchone()
+                row = connection.execute(
+                    "SELECT count(*) FROM payments WHERE phase = 'OPEN'"
+                ).fetchone()
                 return row == (0,)
 
             try:

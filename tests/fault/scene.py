@@ -23,8 +23,10 @@ RECOVERY_SECONDS: Final = 60
 
 POLL_SECONDS: Final = 0.02
 
+STILL_OPEN: Final = "SELECT count(*) FROM payments WHERE phase = 'OPEN'"
+
 OPEN_BEFORE: Final = """
-SELECT count(*) FROM payments WHERE is_open AND created_at <= %s AND source <> %s
+SELECT count(*) FROM payments WHERE phase = 'OPEN' AND created_at <= %s AND source <> %s
 """
 
 SLOWEST_SETTLED: Final = """
@@ -113,7 +115,7 @@ class Scene:
 
     def _is_settled(self, connection: psycopg.Connection[Any], order: Order) -> bool:
         [(is_open,)] = connection.execute(
-            "SELECT is_open FROM payments WHERE id = %s", (order.payment_id,)
+            "SELECT phase = 'OPEN' FROM payments WHERE id = %s", (order.payment_id,)
         )
         return not is_open
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from atomic_core.domain.ledger import world_account_id
+from atomic_core.domain.accounts import world_account_id
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import NewPayment
 from support import Store, add_merchant, application_over, open_account, order

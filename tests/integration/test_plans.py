@@ -12,8 +12,8 @@ from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.statements import statements
 from atomic_adapters.settings import Settings
+from atomic_core.domain.accounts import world_account_id
 from atomic_core.domain.idempotency import StoredResponse
-from atomic_core.domain.ledger import world_account_id
 from atomic_core.use_cases.batches import BatchItem, PaymentBatch
 from support import add_merchant, application_over, numbered, order, request_for
 

@@ -21,8 +21,9 @@ from atomic_core.ports.unit_of_work import Begin
 from atomic_core.use_cases.batches import AcceptBatch
 from atomic_core.use_cases.fees import ListFees, SetFees
 from atomic_core.use_cases.holds import CancelPayment, CapturePayment, ExpireHolds
-from atomic_core.use_cases.idempotency import PerformOnce
+from atomic_core.use_cases.idempotency import LookUpKey, PerformOnce
 from atomic_core.use_cases.ledger import GetAccount, OpenAccount, OpenWorlds, VerifyLedger
+from atomic_core.use_cases.lists import ListAccounts, ListEntries, ListPayments, ListRefunds
 from atomic_core.use_cases.merchants import (
     AddMerchant,
     AdoptKey,
@@ -76,6 +77,11 @@ class Application:
     get_account: GetAccount
     verify_ledger: VerifyLedger
     perform_once: PerformOnce
+    look_up_key: LookUpKey
+    list_payments: ListPayments
+    list_refunds: ListRefunds
+    list_accounts: ListAccounts
+    list_entries: ListEntries
     add_merchant: AddMerchant
     issue_key: IssueKey
     adopt_key: AdoptKey
@@ -122,6 +128,11 @@ class Application:
             get_account=GetAccount(begin),
             verify_ledger=VerifyLedger(begin),
             perform_once=perform_once,
+            look_up_key=LookUpKey(begin),
+            list_payments=ListPayments(begin),
+            list_refunds=ListRefunds(begin),
+            list_accounts=ListAccounts(begin),
+            list_entries=ListEntries(begin),
             add_merchant=AddMerchant(begin, ids),
             issue_key=IssueKey(begin, ids, ports.hasher),
             adopt_key=AdoptKey(begin, ids),

@@ -6,18 +6,19 @@ from typing import TypeVar
 from uuid import UUID
 
 from atomic_adapters.memory.table import Session
-from atomic_core.domain.ledger import Account
+from atomic_core.domain.accounts import Account
 from atomic_core.domain.lists import (
     AccountFilter,
     BookedEntry,
     CreatedFilter,
     PaymentFilter,
     Position,
+    RefundFilter,
 )
 from atomic_core.domain.payments import Payment
+from atomic_core.domain.refunds import Refund
 
-
-Row = TypeVar("Row", Payment, Account)
+Row = TypeVar("Row", Payment, Refund, Account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,25 @@ class MemoryLists:
         )
         return _newest(mine, wanted, after, limit)
 
+    def refunds(
+        self, merchant_id: UUID, wanted: RefundFilter, after: Position | None, limit: int
+    ) -> Sequence[Refund]:
+        mine = (
+            row.refund
+            for row in self.session.tables.refunds.rows.values()
+            if row.refund.merchant_id == merchant_id
+            and wanted.payment_id in (None, row.refund.payment_id)
+            and _fits(row.refund, wanted)
+        )
+        return _newest(mine, wanted, after, limit)
+
     def accounts(
         self, merchant_id: UUID, wanted: AccountFilter, after: Position | None, limit: int
     ) -> Sequence[Account]:
         mine = (
             account
             for account in self.session.tables.accounts.rows.values()
-            if account.merchant_id == merchant_id
-            and wanted.currency in (None, account.currency)
+            if account.merchant_id == merchant_id and wanted.currency in (None, account.currency)
         )
         return _newest(mine, wanted, after, limit)
 
@@ -62,7 +74,7 @@ class MemoryLists:
                         sequence=sequence,
                         transaction_id=posted.id,
                         payment_id=posted.payment_id,
-                        refund_id=None,
+                        refund_id=posted.refund_id,
                         kind=posted.kind,
                         amount=entry.amount,
                         balance_after=entry.balance_after,
@@ -72,12 +84,12 @@ class MemoryLists:
         return found[:limit]
 
 
-def _fits(payment: Payment, wanted: PaymentFilter) -> bool:
+def _fits(row: Payment | Refund, wanted: PaymentFilter) -> bool:
     return (
-        (not wanted.statuses or payment.status in wanted.statuses)
-        and wanted.currency in (None, payment.money.currency)
-        and wanted.amount_min <= payment.money.amount <= wanted.amount_max
-        and all(payment.metadata.get(key) == value for key, value in wanted.metadata)
+        (not wanted.statuses or row.status in wanted.statuses)
+        and wanted.currency in (None, row.money.currency)
+        and wanted.amount_min <= row.money.amount <= wanted.amount_max
+        and all(row.metadata.get(key) == value for key, value in wanted.metadata)
     )
 
 
@@ -89,5 +101,5 @@ def _newest(
     return sorted(found, key=_place, reverse=True)[:limit]
 
 
-def _place(row: Payment | Account) -> Position:
+def _place(row: Payment | Refund | Account) -> Position:
     return Position(row.created_at, row.id)

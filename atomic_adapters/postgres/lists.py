@@ -1,33 +1,63 @@
 """Lists in PostgreSQL: each filter by an index, whatever the others are."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
-
 from atomic_adapters.postgres.payments import payment_of
+from atomic_adapters.postgres.refunds import refund_of
 from atomic_adapters.postgres.session import Session
 from atomic_adapters.postgres.statements import statements
-from atomic_core.domain.ledger import Account
+from atomic_core.domain.accounts import Account
 from atomic_core.domain.lists import (
     AccountFilter,
     BookedEntry,
     CreatedFilter,
     PaymentFilter,
     Position,
+    RefundFilter,
 )
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import Payment, Status
+from atomic_core.domain.refunds import Refund
 
 _SQL: Final = statements("lists")
+_PAYMENT_SQL: Final = statements("payment_lists")
+_REFUND_SQL: Final = statements("refund_lists")
 
 FEW: Final = 2_000
 """So many rows are read and sorted in a few milliseconds. A range of amounts that more fall into is
 common: walking by age, a page of it is soon full."""
 
 MAX_SEQUENCE: Final = 2**63 - 1
+
+
+class _Ways(NamedTuple):
+    """To a page of work rows."""
+
+    by_age: bytes
+    count_by_amount: bytes
+    by_amount: bytes
+    rarest_pair: bytes
+    by_metadata: bytes
+
+
+_PAYMENTS: Final = _Ways(
+    _PAYMENT_SQL["list_payments"],
+    _PAYMENT_SQL["count_payments_by_amount"],
+    _PAYMENT_SQL["list_payments_by_amount"],
+    _PAYMENT_SQL["rarest_payment_pair"],
+    _PAYMENT_SQL["list_payments_by_metadata"],
+)
+_REFUNDS: Final = _Ways(
+    _REFUND_SQL["list_refunds"],
+    _REFUND_SQL["count_refunds_by_amount"],
+    _REFUND_SQL["list_refunds_by_amount"],
+    _REFUND_SQL["rarest_refund_pair"],
+    _REFUND_SQL["list_refunds_by_metadata"],
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +67,23 @@ class PostgresLists:
     def payments(
         self, merchant_id: UUID, wanted: PaymentFilter, after: Position | None, limit: int
     ) -> Sequence[Payment]:
-        asked = _asked(merchant_id, wanted, after, limit) | {
-            "currency": wanted.currency,
-            "statuses": sorted(wanted.statuses or Status),
-            "amount_min": wanted.amount_min,
-            "amount_max": wanted.amount_max,
-        }
-        if wanted.metadata:
-            rows = self.session.rows(
-                _SQL["list_payments_by_metadata"], **asked, **self._pair(merchant_id, wanted)
-            )
-        elif self._has_few(merchant_id, wanted):
-            rows = self.session.rows(_SQL["list_payments_by_amount"], **asked)
+        asked = _asked_of_work(merchant_id, wanted, after, limit)
+        return [payment_of(row) for row in self._work(_PAYMENTS, wanted, asked)]
+
+    def refunds(
+        self, merchant_id: UUID, wanted: RefundFilter, after: Position | None, limit: int
+    ) -> Sequence[Refund]:
+        asked = _asked_of_work(merchant_id, wanted, after, limit)
+        if wanted.payment_id is None:
+            rows = self._work(_REFUNDS, wanted, asked)
         else:
-            rows = self.session.rows(_SQL["list_payments"], **asked, phases=_phases(wanted))
-        return [payment_of(row) for row in rows]
+            rows = self.session.rows(
+                _REFUND_SQL["list_refunds_of_payment"],
+                **asked,
+                payment_id=wanted.payment_id,
+                metadata=json.dumps(dict(wanted.metadata)),
+            )
+        return [refund_of(row) for row in rows]
 
     def accounts(
         self, merchant_id: UUID, wanted: AccountFilter, after: Position | None, limit: int
@@ -75,11 +107,23 @@ class PostgresLists:
         )
         return [BookedEntry(*row) for row in rows]
 
-    def _has_few(self, merchant_id: UUID, wanted: PaymentFilter) -> bool:
+    def _work(
+        self, ways: _Ways, wanted: PaymentFilter, asked: Mapping[str, Any]
+    ) -> Sequence[Sequence[Any]]:
+        if wanted.metadata:
+            key, value = self._pair(ways, wanted, asked["merchant_id"])
+            metadata = json.dumps(dict(wanted.metadata))
+            tagged = {**asked, "key": key, "value": value, "metadata": metadata}
+            return self.session.rows(ways.by_metadata, **tagged)
+        if self._has_few(ways, wanted, asked["merchant_id"]):
+            return self.session.rows(ways.by_amount, **asked)
+        return self.session.rows(ways.by_age, **asked, phases=_phases(wanted))
+
+    def _has_few(self, ways: _Ways, wanted: PaymentFilter, merchant_id: UUID) -> bool:
         if (wanted.amount_min, wanted.amount_max) == (1, MAX_AMOUNT):
             return False
         [count] = self.session.one(
-            _SQL["count_payments_by_amount"],
+            ways.count_by_amount,
             merchant_id=merchant_id,
             amount_min=wanted.amount_min,
             amount_max=wanted.amount_max,
@@ -87,17 +131,16 @@ class PostgresLists:
         )
         return count < FEW
 
-    def _pair(self, merchant_id: UUID, wanted: PaymentFilter) -> Mapping[str, object]:
-        key, value = wanted.metadata[0]
-        if len(wanted.metadata) > 1:
-            key, value = self.session.one(
-                _SQL["rarest_payment_pair"],
-                merchant_id=merchant_id,
-                keys=[key for key, _ in wanted.metadata],
-                values=[value for _, value in wanted.metadata],
-                few=FEW,
-            )
-        return {"key": key, "value": value, "metadata": Jsonb(dict(wanted.metadata))}
+    def _pair(self, ways: _Ways, wanted: PaymentFilter, merchant_id: UUID) -> Sequence[str]:
+        if len(wanted.metadata) == 1:
+            return wanted.metadata[0]
+        return self.session.one(
+            ways.rarest_pair,
+            merchant_id=merchant_id,
+            keys=[key for key, _ in wanted.metadata],
+            values=[value for _, value in wanted.metadata],
+            few=FEW,
+        )
 
 
 def _asked(
@@ -113,7 +156,17 @@ def _asked(
     }
 
 
-def _phases(wanted: PaymentFilter) -> Sequence[str]:
-    """As payments.phase has it."""
-    open = {Status.PENDING, Status.PROCESSING}
-    return sorted({"OPEN" if status in open else status.value for status in wanted.statuses or Status})
+def _asked_of_work(
+    merchant_id: UUID, wanted: PaymentFilter, after: Position | None, limit: int
+) -> dict[str, Any]:
+    return _asked(merchant_id, wanted, after, limit) | {
+        "currency": wanted.currency,
+        "statuses": [status.value for status in wanted.statuses or Status],
+        "amount_min": wanted.amount_min,
+        "amount_max": wanted.amount_max,
+    }
+
+
+def _phases(wanted: PaymentFilter) -> list[str]:
+    """As the column `phase` has it: what is open is one phase, for a claim changes no index."""
+    return sorted({"OPEN" if status.open else status.value for status in wanted.statuses or Status})

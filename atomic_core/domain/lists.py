@@ -74,6 +74,11 @@ class PaymentFilter(AccountFilter):
     """Pairs that must all be there."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundFilter(PaymentFilter):
+    payment_id: UUID | None = None
+
+
 class BookedEntry(NamedTuple):
     """An entry as it is shown, with what it was posted for. Credits are positive."""
 

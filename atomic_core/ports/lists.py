@@ -8,21 +8,27 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
-from atomic_core.domain.ledger import Account
+from atomic_core.domain.accounts import Account
 from atomic_core.domain.lists import (
     AccountFilter,
     BookedEntry,
     CreatedFilter,
     PaymentFilter,
     Position,
+    RefundFilter,
 )
 from atomic_core.domain.payments import Payment
+from atomic_core.domain.refunds import Refund
 
 
 class Lists(Protocol):
     def payments(
         self, merchant_id: UUID, wanted: PaymentFilter, after: Position | None, limit: int
     ) -> Sequence[Payment]: ...
+
+    def refunds(
+        self, merchant_id: UUID, wanted: RefundFilter, after: Position | None, limit: int
+    ) -> Sequence[Refund]: ...
 
     def accounts(
         self, merchant_id: UUID, wanted: AccountFilter, after: Position | None, limit: int

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from atomic_core.domain.accounts import Account
 from atomic_core.domain.errors import NotFound
-from atomic_core.domain.ledger import Account
 from atomic_core.domain.lists import (
     AccountFilter,
     BookedEntry,
@@ -13,9 +13,11 @@ from atomic_core.domain.lists import (
     Page,
     PaymentFilter,
     Position,
+    RefundFilter,
     T,
 )
-from atomic_core.domain.payments import Payment
+from atomic_core.domain.payments import Lookup, Payment
+from atomic_core.domain.refunds import Refund
 from atomic_core.ports.unit_of_work import Begin
 
 
@@ -30,6 +32,30 @@ class ListPayments:
     ) -> Page[Payment]:
         with self.begin() as work:
             return _page(work.lists.payments(merchant_id, wanted, after, limit + 1), limit)
+
+
+@dataclass(frozen=True, slots=True)
+class ListRefunds:
+    """A merchant's refunds, newest first."""
+
+    begin: Begin
+
+    def __call__(
+        self, merchant_id: UUID, wanted: RefundFilter, after: Position | None, limit: int
+    ) -> Page[Refund]:
+        with self.begin() as work:
+            return _page(work.lists.refunds(merchant_id, wanted, after, limit + 1), limit)
+
+    def of_payment(
+        self, merchant_id: UUID, wanted: RefundFilter, after: Position | None, limit: int
+    ) -> Page[Refund]:
+        """The same of the payment that is asked for. Raises NotFound if it is not the merchant's."""
+        if wanted.payment_id is None:
+            raise ValueError("no payment is asked for")
+        with self.begin() as work:
+            if work.payments.find([Lookup(merchant_id, wanted.payment_id)]) == [None]:
+                raise NotFound("There is no such payment.")
+            return _page(work.lists.refunds(merchant_id, wanted, after, limit + 1), limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class ListRefunds:
     def of_payment(
         self, merchant_id: UUID, wanted: RefundFilter, after: Position | None, limit: int
     ) -> Page[Refund]:
-        """The same of the payment that is asked for. Raises NotFound if it is not the merchant's."""
+        """Of the payment that is asked for. Raises NotFound if it is not the merchant's."""
         if wanted.payment_id is None:
             raise ValueError("no payment is asked for")
         with self.begin() as work:

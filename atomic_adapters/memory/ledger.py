@@ -10,7 +10,7 @@ from atomic_adapters.memory.table import HoldRow, Session
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.audit import LedgerReport
 from atomic_core.domain.errors import StorageRefused
-from atomic_core.domain.ledger import Entry, Hold, LedgerTransaction, Posted
+from atomic_core.domain.ledger import Entry, Hold, Posted, PostedTransaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class MemoryLedger:
         for hold in posted.placed:
             self._place(hold)
 
-    def of_payment(self, payment_id: UUID) -> Sequence[tuple[LedgerTransaction, Sequence[Entry]]]:
+    def of_payment(self, payment_id: UUID) -> Sequence[PostedTransaction]:
         tables = self.session.tables
         transactions = [
             transaction
@@ -77,7 +77,7 @@ class MemoryLedger:
             if transaction.payment_id == payment_id
         ]
         transactions.sort(key=lambda transaction: (transaction.posted_at, transaction.id))
-        return [(transaction, self._entries_of(transaction.id)) for transaction in transactions]
+        return [PostedTransaction(each, self._entries_of(each.id)) for each in transactions]
 
     def _entries_of(self, transaction_id: UUID) -> Sequence[Entry]:
         entries = self.session.tables.entries.rows.values()

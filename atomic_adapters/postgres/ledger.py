@@ -12,7 +12,14 @@ from atomic_adapters.postgres.statements import statements
 from atomic_core.domain.accounts import Account, chain_start
 from atomic_core.domain.audit import LedgerReport
 from atomic_core.domain.errors import StorageRefused
-from atomic_core.domain.ledger import Entry, Hold, Kind, LedgerTransaction, Posted
+from atomic_core.domain.ledger import (
+    Entry,
+    Hold,
+    Kind,
+    LedgerTransaction,
+    Posted,
+    PostedTransaction,
+)
 
 _SQL: Final = statements("ledger")
 _NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -117,14 +124,14 @@ class PostgresLedger:
             hashes=[entry.hash for entry in entries],
         )
 
-    def of_payment(self, payment_id: UUID) -> Sequence[tuple[LedgerTransaction, Sequence[Entry]]]:
+    def of_payment(self, payment_id: UUID) -> Sequence[PostedTransaction]:
         found: dict[UUID, tuple[LedgerTransaction, list[Entry]]] = {}
         for row in self.session.rows(_SQL["transactions_of_payment"], payment_id=payment_id):
             id, payment_id, kind, posted_at, refund_id, *entry = row
             transaction = LedgerTransaction(id, payment_id, Kind(kind), posted_at, refund_id)
             _, entries = found.setdefault(id, (transaction, []))
             entries.append(Entry(*entry))
-        return list(found.values())
+        return [PostedTransaction(*each) for each in found.values()]
 
     def _release(self, holds: Sequence[Hold]) -> None:
         released = self.session.execute(

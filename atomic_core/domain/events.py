@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from atomic_core.domain.payments import Status, Step
-from atomic_core.domain.settling import Claim, Settlement
+from atomic_core.domain.settling import Claim, Settlement, captured
 
 
 class Event(StrEnum):
@@ -65,7 +65,8 @@ def event_of(claim: Claim, settlement: Settlement) -> PaymentEvent | None:
         settlement.status,
         claim.refund_id,
         claim.attempt,
-        reason=settlement.failure_reason,
+        captured(claim) if settlement.status is Status.SUCCESS else None,
+        settlement.failure_reason,
     )
 
 

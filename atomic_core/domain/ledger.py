@@ -90,6 +90,25 @@ class Entry(NamedTuple):
     hash: bytes
 
 
+class PostedTransaction(NamedTuple):
+    """A ledger transaction with its entries, as they stand in the books."""
+
+    transaction: LedgerTransaction
+    entries: Sequence[Entry]
+
+    @property
+    def id(self) -> UUID:
+        return self.transaction.id
+
+    @property
+    def kind(self) -> Kind:
+        return self.transaction.kind
+
+    @property
+    def posted_at(self) -> datetime:
+        return self.transaction.posted_at
+
+
 class Refusal(StrEnum):
     """Why a posting was not accepted. A refused posting changes nothing."""
 

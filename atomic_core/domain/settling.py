@@ -88,7 +88,7 @@ def fee_of(claim: Claim) -> int:
     """What of this claim's money goes to the house, should it succeed."""
     if not (claim.basis_points or claim.fixed_fee) or claim.refund_id:
         return 0
-    return FeeTerms(claim.basis_points, claim.fixed_fee).fee_of(_captured(claim))
+    return FeeTerms(claim.basis_points, claim.fixed_fee).fee_of(captured(claim))
 
 
 def accounts_of(claim: Claim) -> tuple[UUID, ...]:
@@ -175,13 +175,14 @@ def _end(claim: Claim, status: Status, reason: str | None, fee: int | None = Non
     return Settlement(claim.payment_id, status, reason, claim.faults, None, fee, claim.refund_id)
 
 
-def _captured(claim: Claim) -> int:
+def captured(claim: Claim) -> int:
+    """What a success of this claim takes, or gives back."""
     return claim.amount if claim.capture_amount is None else claim.capture_amount
 
 
 def _taken(claim: Claim, transaction_id: UUID, releases: Hold | None) -> Posting:
     """Debits the currency's World account and credits the merchant's, less the fee."""
-    amount, world = _captured(claim), world_account_id(claim.currency)
+    amount, world = captured(claim), world_account_id(claim.currency)
     fee = fee_of(claim)
     legs = (Leg(world, -amount), Leg(claim.account_id, amount - fee))
     if fee:

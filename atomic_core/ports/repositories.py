@@ -18,7 +18,7 @@ from atomic_core.domain.idempotency import (
     KeptKey,
     StoredResponse,
 )
-from atomic_core.domain.ledger import Entry, LedgerTransaction, Posted
+from atomic_core.domain.ledger import Posted, PostedTransaction
 from atomic_core.domain.merchants import ApiKey, Merchant
 from atomic_core.domain.payments import Acceptance, Accepted, Lookup, Payment, Resolution
 from atomic_core.domain.refunds import NewRefund, Refund
@@ -99,7 +99,7 @@ class Ledger(Protocol):
         """
         ...
 
-    def of_payment(self, payment_id: UUID) -> Sequence[tuple[LedgerTransaction, Sequence[Entry]]]:
+    def of_payment(self, payment_id: UUID) -> Sequence[PostedTransaction]:
         """What was posted for a payment and its refunds, oldest first, each with its entries."""
         ...
 

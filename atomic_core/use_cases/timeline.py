@@ -8,7 +8,7 @@ from uuid import UUID
 
 from atomic_core.domain.errors import NotFound
 from atomic_core.domain.events import Event, PaymentEvent, Recorded
-from atomic_core.domain.ledger import Entry, LedgerTransaction
+from atomic_core.domain.ledger import PostedTransaction
 from atomic_core.domain.payments import Lookup, Payment, Status, Step
 from atomic_core.domain.refunds import Refund
 from atomic_core.ports.unit_of_work import Begin
@@ -18,7 +18,9 @@ MAX_EVENTS: Final = 1_000
 """Told at once. A payment has at most a dozen of its own, and so has each of its MAX_REFUNDS
 refunds when the card network fails all the time: more than any payment can have."""
 
-Posting = tuple[LedgerTransaction, Sequence[Entry]]
+
+_ByRefund = Mapping[UUID | None, PostedTransaction]
+"""The payment's own under None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,7 @@ class Told:
 
     event: PaymentEvent
     at: datetime
-    transaction: LedgerTransaction | None = None
-    entries: Sequence[Entry] = ()
+    posted: PostedTransaction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,16 @@ def timeline_of(
     payment: Payment,
     refunds: Sequence[Refund],
     recorded: Sequence[Recorded],
-    posted: Sequence[Posting],
+    posted: Sequence[PostedTransaction],
 ) -> Timeline:
     """What is recorded, and before and between it what the rows tell by themselves."""
-    by_refund = {transaction.refund_id: (transaction, entries) for transaction, entries in posted}
+    by_refund = {each.transaction.refund_id: each for each in posted}
     told = [*_beginning(payment), *_end_of_charge(payment, by_refund)]
-    told += [_with_books(event, at, by_refund) for event, at in recorded]
-    told += [_taken_up(refund) for refund in refunds if refund.claimed_at]
+    taken_up: dict[UUID | None, datetime | None] = {each.id: each.claimed_at for each in refunds}
+    for event, at in recorded:
+        told.append(_with_books(event, at, by_refund))
+        if event.event is Event.REFUND_CREATED and (then := taken_up.get(event.refund_id)):
+            told.append(_taken_up(event, then))
     return Timeline(payment, sorted(told, key=lambda each: each.at))
 
 
@@ -84,12 +88,14 @@ def _beginning(payment: Payment) -> list[Told]:
     return told
 
 
-def _end_of_charge(payment: Payment, by_refund: Mapping[UUID | None, Posting]) -> list[Told]:
+def _end_of_charge(
+    payment: Payment, by_refund: Mapping[UUID | None, PostedTransaction]
+) -> list[Told]:
     """A charge records nothing when it goes as charges go: thousands do in a second."""
     if payment.step is not Step.CHARGE:
         return []
     if None in by_refund:
-        transaction, entries = by_refund[None]
+        posted = by_refund[None]
         succeeded = PaymentEvent(
             payment.id,
             Event.SUCCEEDED,
@@ -97,7 +103,7 @@ def _end_of_charge(payment: Payment, by_refund: Mapping[UUID | None, Posting]) -
             attempt=payment.attempt or None,
             amount=payment.amount_captured or None,
         )
-        return [Told(succeeded, transaction.posted_at, transaction, entries)]
+        return [Told(succeeded, posted.posted_at, posted)]
     if payment.status is not Status.FAILED:
         return []
     failed = PaymentEvent(
@@ -110,17 +116,14 @@ def _end_of_charge(payment: Payment, by_refund: Mapping[UUID | None, Posting]) -
     return [Told(failed, payment.updated_at)]
 
 
-def _taken_up(refund: Refund) -> Told:
-    event = PaymentEvent(
-        refund.payment_id, Event.REFUND_PROCESSING, Status.PROCESSING, refund.id, 1
+def _taken_up(created: PaymentEvent, at: datetime) -> Told:
+    taken_up = PaymentEvent(
+        created.payment_id, Event.REFUND_PROCESSING, Status.PROCESSING, created.refund_id, 1
     )
-    return Told(event, refund.claimed_at or refund.updated_at)
+    return Told(taken_up, at)
 
 
-def _with_books(
-    event: PaymentEvent, at: datetime, by_refund: Mapping[UUID | None, Posting]
-) -> Told:
+def _with_books(event: PaymentEvent, at: datetime, by_refund: _ByRefund) -> Told:
     if event.event not in (Event.SUCCEEDED, Event.REFUND_SUCCEEDED):
         return Told(event, at)
-    transaction, entries = by_refund.get(event.refund_id, (None, ()))
-    return Told(event, at, transaction, entries)
+    return Told(event, at, by_refund.get(event.refund_id))

@@ -109,6 +109,15 @@ _SHOW: Final[dict[type[fields.Field[Any]], Callable[[Any], Any] | None]] = {
 of the right type already: marshmallow's own conversions look again."""
 
 
+def _shown(field: fields.Field[Any]) -> Callable[[Any], Any] | None:
+    if isinstance(field, fields.Nested):
+        return field.schema.dump
+    if isinstance(field, fields.List) and isinstance(field.inner, fields.Nested):
+        dump = field.inner.schema.dump
+        return lambda values: [each if isinstance(each, dict) else dump(each) for each in values]
+    return _SHOW[type(field)]
+
+
 class ResponseSchema(Schema):
     """A domain object on its way out. Its fields are read once, when it is made: an answer then
     costs a look at each attribute and nothing else."""
@@ -119,7 +128,7 @@ class ResponseSchema(Schema):
             _Output(
                 field.data_key or name,
                 attrgetter(field.attribute or name),
-                field.schema.dump if isinstance(field, fields.Nested) else _SHOW[type(field)],
+                _shown(field),
             )
             for name, field in self.dump_fields.items()
         ]

@@ -193,6 +193,25 @@ METADATA: Final = Pairs(
     example={"metadata.order": "4711"},
 )
 
+EXPANDABLE: Final = ("refunds", "entries")
+
+
+def _read_expand(text: str) -> frozenset[str]:
+    names = text.split(",")
+    if len(set(names)) != len(names) or not set(names) <= set(EXPANDABLE):
+        raise Fault(f"Must be of {', '.join(EXPANDABLE)}, each once, with a comma between.")
+    return frozenset(names)
+
+
+EXPAND: Final = Parameter(
+    name="expand",
+    attribute="expand",
+    read=_read_expand,
+    schema={"enum": ["refunds", "entries", "refunds,entries", "entries,refunds"]},
+    description="What to show with it.",
+    example="refunds,entries",
+)
+
 PAGE: Final = (LIMIT, CURSOR)
 CREATED: Final = (CREATED_FROM, CREATED_TO)
 AMOUNTS: Final = (AMOUNT_MIN, AMOUNT_MAX)

@@ -19,7 +19,15 @@ from atomic_core.application import Application, Ports
 from atomic_core.domain.idempotency import IdempotentRequest
 from atomic_core.domain.ledger import Kind
 from atomic_core.domain.money import Money
-from atomic_core.domain.payments import Acceptance, Accepted, Lookup, NewPayment, Payment, Status
+from atomic_core.domain.payments import (
+    HOLD_FOR,
+    Acceptance,
+    Accepted,
+    Lookup,
+    NewPayment,
+    Payment,
+    Status,
+)
 from atomic_core.ports.desk import Desk
 from atomic_core.ports.outside import CardNetwork, JobQueue
 from atomic_core.ports.presence import Presence
@@ -190,6 +198,7 @@ def application_over(
     lease: timedelta = HOUR,
     desk: Desk | None = None,
     presence: Presence | None = None,
+    hold_for: timedelta = HOLD_FOR,
 ) -> Application:
     """The application over a store, all else in memory."""
     clock = SystemClock()
@@ -206,7 +215,7 @@ def application_over(
         network=network or SandboxCardNetwork(),
         dependencies=[AlwaysUp("postgres")],
     )
-    return Application.over(ports, batch_size, lease)
+    return Application.over(ports, batch_size, lease, hold_for)
 
 
 def add_merchant(begin: Begin, name: str = "Shop") -> UUID:

@@ -148,8 +148,8 @@ class SettlePayments:
                 else:
                     settlements.append(settlement)
                     events += filter(None, [event_of(claim, settlement)])
-            work.refunds.settle(settlements)
             work.events.add(events)
+            work.refunds.settle(settlements)
             work.commit()
         return _Done(settlements, promised=promised)
 
@@ -191,12 +191,12 @@ class SettlePayments:
                 _stopped(claim, postings.get(claim.id), accounts, posted) or settlement
                 for claim, settlement in decided
             ]
-            of_payments = [each for each in settlements if each.refund_id is None]
-            work.payments.settle(of_payments, self.hold_for)
-            if refunds:
-                work.refunds.settle([each for each in settlements if each.refund_id])
             told = map(event_of, (claim for claim, _ in decided), settlements)
             work.events.add([event for event in told if event])
+            if refunds:
+                work.refunds.settle([each for each in settlements if each.refund_id])
+            of_payments = [each for each in settlements if each.refund_id is None]
+            work.payments.settle(of_payments, self.hold_for)
             work.commit()
         return _Done(settlements)
 

@@ -50,13 +50,19 @@ WITH RECURSIVE halving (side, moment, low, high) AS (
       FROM halving
      WHERE low = high
 )
-SELECT entries.account_id, entries.sequence, entries.transaction_id,
-       ledger_transactions.payment_id, ledger_transactions.refund_id, ledger_transactions.kind,
-       entries.amount, entries.balance_after, ledger_transactions.posted_at
-  FROM sides
-  JOIN entries ON entries.account_id = %(account_id)s
-              AND entries.sequence >= sides.first
-              AND entries.sequence < least(sides.behind, %(before)s)
-  JOIN ledger_transactions ON ledger_transactions.id = entries.transaction_id
- ORDER BY entries.sequence DESC
- LIMIT %(limit)s
+SELECT page.account_id, page.sequence, page.transaction_id, posted.payment_id, posted.refund_id,
+       posted.kind, page.amount, page.balance_after, posted.posted_at
+  FROM (SELECT account_id, sequence, transaction_id, amount, balance_after
+          FROM entries
+         WHERE account_id = %(account_id)s
+           AND sequence >= (SELECT first FROM sides)
+           AND sequence < least((SELECT behind FROM sides), %(before)s)
+         ORDER BY sequence DESC
+         LIMIT %(limit)s) AS page
+ -- One by one, whatever the planner thinks of the limit.
+ CROSS JOIN LATERAL (
+           SELECT payment_id, refund_id, kind, posted_at
+             FROM ledger_transactions
+            WHERE id = page.transaction_id
+            LIMIT 1) AS posted
+ ORDER BY page.sequence DESC

@@ -49,19 +49,14 @@ SELECT id, merchant_id, account_id, amount, currency, source, description, statu
 -- No further than `few`.
 SELECT count(*)
   FROM (SELECT
-          FROM payments
+          FROM payment_amounts
          WHERE merchant_id = %(merchant_id)s
            AND amount BETWEEN %(amount_min)s AND %(amount_max)s
          LIMIT %(few)s) AS first_few
 
 -- name: list_payments_by_amount
--- For a range of amounts that few payments fall into: all of those, and what is left of them.
-WITH few AS MATERIALIZED (
-    SELECT id, currency, status, created_at
-      FROM payments
-     WHERE merchant_id = %(merchant_id)s
-       AND amount BETWEEN %(amount_min)s AND %(amount_max)s
-)
+-- For a range of amounts that few payments fall into: all of those, and what is left of them. One by
+-- one by id (LIMIT 1), however many the planner thinks there are.
 SELECT id, merchant_id, account_id, amount, currency, source, description, status, idempotency_key,
        webhook_url, failure_reason, created_at, updated_at, capture, step, metadata, request_id,
        claimed_at, attempt, expires_at, capture_amount, cancellation_reason, fee_amount,
@@ -69,8 +64,15 @@ SELECT id, merchant_id, account_id, amount, currency, source, description, statu
   FROM payments
  WHERE id = ANY (ARRAY(
            SELECT few.id
-             FROM few
-            WHERE few.currency = coalesce(%(currency)s::text, few.currency)
+             FROM payment_amounts
+            CROSS JOIN LATERAL (
+                      SELECT one.id, one.currency, one.status, one.created_at
+                        FROM payments AS one
+                       WHERE one.id = payment_amounts.payment_id
+                       LIMIT 1) AS few
+            WHERE payment_amounts.merchant_id = %(merchant_id)s
+              AND payment_amounts.amount BETWEEN %(amount_min)s AND %(amount_max)s
+              AND few.currency = coalesce(%(currency)s::text, few.currency)
               AND few.status = ANY(%(statuses)b::text[])
               AND (few.created_at, few.id) < (%(top_at)s, %(top_id)s)
               AND few.created_at >= %(created_from)s

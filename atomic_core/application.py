@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from atomic_core.ports.desk import Desk
 from atomic_core.ports.outside import (
@@ -12,31 +13,45 @@ from atomic_core.ports.outside import (
     IdGenerator,
     JobQueue,
     KeyHasher,
+    KeyUses,
     KnownKeys,
+    PasswordHasher,
     RateLimiter,
 )
 from atomic_core.ports.presence import Presence
 from atomic_core.ports.unit_of_work import Begin
+from atomic_core.use_cases.access import (
+    AddWithCredentials,
+    AuthenticateSession,
+    LogIn,
+    LogOut,
+    OpenSession,
+    RegisterMerchant,
+)
 from atomic_core.use_cases.batches import AcceptBatch
 from atomic_core.use_cases.idempotency import PerformOnce
-from atomic_core.use_cases.ledger import GetAccount, OpenAccount, OpenWorlds, VerifyLedger
-from atomic_core.use_cases.merchants import (
-    AddMerchant,
+from atomic_core.use_cases.keys import (
     AdoptKey,
-    Authenticate,
-    Confirm,
+    CreateKey,
     IssueKey,
     ListKeys,
-    Recognize,
     RevokeKey,
+    RotateKey,
 )
+from atomic_core.use_cases.ledger import GetAccount, OpenAccount, OpenWorlds, VerifyLedger
+from atomic_core.use_cases.merchants import AddMerchant, Authenticate, Confirm, Recognize
+from atomic_core.use_cases.overview import ReadAuditLog, ShowDashboard
 from atomic_core.use_cases.payments import (
     AcceptPayment,
     CreatePayment,
     GetPayment,
     SettlePayments,
 )
-from atomic_core.use_cases.upkeep import CheckHealth, PurgeIdempotencyKeys
+from atomic_core.use_cases.upkeep import CheckHealth, PurgeIdempotencyKeys, PurgeSessions
+
+
+SESSION_LIFETIME: Final = timedelta(hours=12)
+"""A day's work: who comes back tomorrow logs in again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +63,8 @@ class Ports:
     ids: IdGenerator
     hasher: KeyHasher
     known_keys: KnownKeys
+    key_uses: KeyUses
+    passwords: PasswordHasher
     queue: JobQueue
     rate_limiter: RateLimiter
     network: CardNetwork
@@ -67,7 +84,15 @@ class Application:
     verify_ledger: VerifyLedger
     perform_once: PerformOnce
     add_merchant: AddMerchant
+    register_merchant: RegisterMerchant
+    log_in: LogIn
+    log_out: LogOut
+    authenticate_session: AuthenticateSession
+    show_dashboard: ShowDashboard
+    read_audit_log: ReadAuditLog
     issue_key: IssueKey
+    create_key: CreateKey
+    rotate_key: RotateKey
     adopt_key: AdoptKey
     list_keys: ListKeys
     revoke_key: RevokeKey
@@ -75,18 +100,27 @@ class Application:
     recognize: Recognize
     confirm: Confirm
     purge_idempotency_keys: PurgeIdempotencyKeys
+    purge_sessions: PurgeSessions
     check_health: CheckHealth
     clock: Clock
     queue: JobQueue
     rate_limiter: RateLimiter
 
     @classmethod
-    def over(cls, ports: Ports, batch_size: int, lease: timedelta) -> "Application":
+    def over(
+        cls,
+        ports: Ports,
+        batch_size: int,
+        lease: timedelta,
+        session_lifetime: timedelta = SESSION_LIFETIME,
+    ) -> "Application":
         """Build every use case over these ports; `batch_size` and `lease` are the settler's."""
         begin, ids = ports.begin, ports.ids
         accept_payment = AcceptPayment(begin, ids, ports.queue)
         perform_once, confirm = PerformOnce(begin), Confirm(begin)
         authenticate = Authenticate(begin, ports.hasher)
+        create_key = CreateKey(begin, ids, ports.hasher)
+        open_session = OpenSession(begin, ids, ports.hasher, session_lifetime)
         return cls(
             accept_payment=accept_payment,
             create_payment=CreatePayment(ports.desk, accept_payment, perform_once, confirm),
@@ -101,14 +135,25 @@ class Application:
             verify_ledger=VerifyLedger(begin),
             perform_once=perform_once,
             add_merchant=AddMerchant(begin, ids),
-            issue_key=IssueKey(begin, ids, ports.hasher),
+            register_merchant=RegisterMerchant(
+                AddWithCredentials(begin, ids), ports.passwords, perform_once
+            ),
+            log_in=LogIn(open_session, ports.passwords, perform_once),
+            log_out=LogOut(begin, ids),
+            authenticate_session=AuthenticateSession(begin, ports.hasher),
+            show_dashboard=ShowDashboard(begin),
+            read_audit_log=ReadAuditLog(begin),
+            issue_key=IssueKey(create_key),
+            create_key=create_key,
+            rotate_key=RotateKey(begin, ids, create_key),
             adopt_key=AdoptKey(begin, ids),
             list_keys=ListKeys(begin),
-            revoke_key=RevokeKey(begin),
+            revoke_key=RevokeKey(begin, ids),
             authenticate=authenticate,
-            recognize=Recognize(authenticate, ports.known_keys),
+            recognize=Recognize(authenticate, ports.known_keys, ports.key_uses),
             confirm=confirm,
             purge_idempotency_keys=PurgeIdempotencyKeys(begin),
+            purge_sessions=PurgeSessions(begin),
             check_health=CheckHealth(ports.dependencies),
             clock=ports.clock,
             queue=ports.queue,

@@ -49,7 +49,6 @@ from atomic_core.use_cases.payments import (
 )
 from atomic_core.use_cases.upkeep import CheckHealth, PurgeIdempotencyKeys, PurgeSessions
 
-
 SESSION_LIFETIME: Final = timedelta(hours=12)
 """A day's work: who comes back tomorrow logs in again."""
 

@@ -26,7 +26,8 @@ ENVIRON = {"ATOMIC_ENV": "test", "LOCK_TIMEOUT_SECONDS": "3", "LOG_LEVEL": "warn
 
 EMPTY = b"""
 SET session_replication_role = replica;
-TRUNCATE entries, ledger_transactions, payments, accounts, api_keys, merchants, idempotency_keys
+TRUNCATE entries, ledger_transactions, payments, accounts, api_keys, merchants, idempotency_keys,
+         credentials, sessions, audit_log
 """
 
 

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
+from atomic_adapters.memory.access import MemoryAccess, MemoryAuditLog
+from atomic_adapters.memory.dashboard import MemoryDashboards
 from atomic_adapters.memory.idempotency import MemoryIdempotencyKeys
 from atomic_adapters.memory.ledger import MemoryAccounts, MemoryLedger
 from atomic_adapters.memory.merchants import MemoryMerchants
@@ -25,6 +27,9 @@ class MemoryUnitOfWork:
         self.ledger = MemoryLedger(session)
         self.payments = MemoryPayments(session)
         self.idempotency = MemoryIdempotencyKeys(session)
+        self.access = MemoryAccess(session)
+        self.audit_log = MemoryAuditLog(session)
+        self.dashboards = MemoryDashboards(session)
 
     def now(self) -> datetime:
         return self._session.tables.clock.now()

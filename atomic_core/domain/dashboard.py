@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from atomic_core.domain.ledger import Account
 from atomic_core.domain.merchants import Merchant
@@ -21,7 +21,8 @@ TOTAL_DAYS: Final = 30
 """Today is the last of them; days begin at midnight UTC."""
 
 
-class Total(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Total:
     """Payments of one status and currency. `amount` is in minor units, and MAX_AMOUNT if it is more
     than that."""
 

@@ -14,7 +14,7 @@ KEY_PREFIX: Final = "sk_test_"
 SHOWN_CHARACTERS: Final = len(KEY_PREFIX) + 4
 """What a key may show of itself in lists: enough to tell keys apart, far too little to guess."""
 
-TOKEN_PREFIX: Final = "st_"
+TOKEN_PREFIX: Final = "st_"  # noqa: S105  no password
 """What a session token begins with. (A key holds this too: see the pattern.)"""
 
 # Shorter than a key is: what was cut off at an end must not pass for something else.
@@ -77,6 +77,10 @@ class ApiKey:
     revoked_at: datetime | None
     active: bool
     """Whether it was neither revoked nor expired when it was read, by the store's clock."""
+
+    @property
+    def listed_scopes(self) -> list[str]:
+        return in_order(self.scopes)
 
     @property
     def caller(self) -> "Caller":

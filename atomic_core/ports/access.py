@@ -28,7 +28,7 @@ class Access(Protocol):
         self, id: UUID, merchant_id: UUID, hash: bytes, lifetime: timedelta
     ) -> Session: ...
 
-    def session(self, hash: bytes) -> Session | None:
+    def live_session(self, hash: bytes) -> Session | None:
         """The session whose token has this hash, if it is neither revoked nor expired."""
         ...
 

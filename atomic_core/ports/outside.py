@@ -64,8 +64,8 @@ class KeyUses(Protocol):
 
 
 class KnownKeys(Protocol):
-    """A process's own memory of whose keys it has met, and what they may do. A key never changes
-    hands or scopes, so what is remembered stays true; it does not say that a key is still active."""
+    """A process's own memory of whose keys it has met, and what they may do. Neither ever changes,
+    so what is remembered stays true; it does not say that a key is still active."""
 
     def get(self, hash: bytes) -> Caller | None:
         """Whose key has this hash, if it is remembered."""

@@ -39,7 +39,7 @@ class _Hashed:
 
 @dataclass(frozen=True, slots=True)
 class AddWithCredentials(Command[_Hashed, Credentials]):
-    """The merchant, its first account and its credentials. Raises Conflict if the email is taken."""
+    """A merchant, its first account, its credentials. Raises Conflict if the email is taken."""
 
     begin: Begin
     ids: IdGenerator
@@ -204,7 +204,7 @@ class AuthenticateSession:
     def __call__(self, token: str) -> Session:
         hash = self.hasher.hash(token)
         with self.begin() as work:
-            session = work.access.session(hash)
+            session = work.access.live_session(hash)
         if session is None:
             raise Unauthorized(NO_SESSION)
         return session

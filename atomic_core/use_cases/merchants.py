@@ -49,8 +49,9 @@ class Authenticate:
 class Recognize:
     """Find whose key this is, from memory if it was met before. Raises Unauthorized.
 
-    Memory does not know of a revocation or of the time: whoever acts for the caller must confirm them, in the
-    transaction that does the work or before it. An unknown key always costs one look-up.
+    Memory does not know of a revocation or of the time: whoever acts for the caller must confirm
+    them, in the transaction that does the work or before it. An unknown key always costs one
+    look-up.
     """
 
     authenticate: Authenticate

@@ -22,7 +22,6 @@ from atomic_web.security import headers_for_all
 JsonObject = dict[str, Any]
 
 VERSION: Final = "3.1.0"
-SECURITY: Final = "apiKey"
 
 _ARGUMENT: Final = re.compile(r"<(?:[^<>:]+:)?([^<>:]+)>")
 
@@ -77,7 +76,8 @@ class _Builder:
 
     def _add_components(self) -> None:
         components = self._spec.components
-        components.security_scheme(SECURITY, dict(words.SECURITY_SCHEME))
+        for name, scheme in words.SECURITY_SCHEMES.items():
+            components.security_scheme(name, dict(scheme))
         for name, schema in ENVELOPE.items():
             components.schema(name, schema)
         for name, header in headers.header_components(self._settings, self._standing).items():
@@ -95,7 +95,7 @@ class _Builder:
             "operationId": operation.id,
             "summary": operation.summary,
             "tags": [tag if tag in words.TAGS else words.OTHER],
-            "security": [{SECURITY: []}] if access.authenticated else [],
+            "security": _security(access),
             "parameters": [
                 *(headers.path_id(name) for name in _arguments(path)),
                 *(*operation.parameters, REQUEST_ID),
@@ -159,21 +159,32 @@ class _Builder:
         }
 
 
+def _security(access: Access) -> list[JsonObject]:
+    if access.session:
+        return [{words.SESSION: []}]
+    return [{words.API_KEY: [access.scope.value]}] if access.scope else []
+
+
 def _is_counted(access: Access) -> bool:
     return access.limited or access.limit is not None
 
 
 def _implied(operation: Operation, access: Access) -> Sequence[Refusal]:
     """Every refusal of the operation. Raises ValueError if two would share a status."""
-    told = [*refusals.ANYWHERE, *operation.refusals]
+    implied = [*refusals.ANYWHERE]
     if _is_counted(access):
-        told.append(refusals.TOO_MANY)
+        implied.append(refusals.TOO_MANY)
     if access.authenticated:
-        told += [refusals.UNAUTHORIZED, refusals.UNAVAILABLE]
+        implied += [refusals.UNAUTHORIZED, refusals.UNAVAILABLE]
+    if access.scope is not None:
+        implied.append(refusals.FORBIDDEN)
     if operation.body is not None:
-        told += [refusals.PAYLOAD_TOO_LARGE, refusals.UNSUPPORTED_MEDIA_TYPE]
+        implied += [refusals.PAYLOAD_TOO_LARGE, refusals.UNSUPPORTED_MEDIA_TYPE]
     if HEADER in operation.parameters:
-        told += [refusals.CONFLICT, refusals.KEY_REUSED]
+        implied += [refusals.CONFLICT, refusals.KEY_REUSED]
+    # What the operation says itself of a status says more.
+    said = {refusal.status for refusal in operation.refusals}
+    told = [*operation.refusals, *(each for each in implied if each.status not in said)]
     if len({refusal.status for refusal in told}) != len(told):
         raise ValueError(f"{operation.id} refuses twice with one status")
     return sorted(told, key=lambda refusal: refusal.status)

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from atomic_adapters.settings import Settings
 from atomic_web.idempotency import HEADER, REPLAYED, SYNTAX
+from atomic_web.paging import CURSOR, DEFAULT_LIMIT, MAX_LIMIT
 from atomic_web.request_id import ACCEPTABLE, REQUEST_ID
 from atomic_web.schemas.described import UUID, UUID_PATTERN
 from atomic_web.security import (
@@ -17,8 +18,8 @@ from atomic_web.security import (
 JsonObject = dict[str, Any]
 
 # RFC 9651: a list of strings, each with integer parameters.
-_POLICY: Final = r'"[a-z]+";q=[0-9]+;w=[0-9]+'
-_STATE: Final = r'"[a-z]+";r=[0-9]+;t=[0-9]+'
+_POLICY: Final = r'"[a-z_]+";q=[0-9]+;w=[0-9]+'
+_STATE: Final = r'"[a-z_]+";r=[0-9]+;t=[0-9]+'
 
 CORS: Final = ("Access-Control-Allow-Origin", "Access-Control-Expose-Headers")
 PREFLIGHT: Final = (
@@ -98,7 +99,9 @@ _CORS: Final[Mapping[str, JsonObject]] = {
     "Access-Control-Expose-Headers": _header(
         "With Access-Control-Allow-Origin.", example=", ".join(sorted(EXPOSED_RESPONSE_HEADERS))
     ),
-    "Access-Control-Allow-Methods": _header("To a preflight.", example="GET, HEAD, OPTIONS, POST"),
+    "Access-Control-Allow-Methods": _header(
+        "To a preflight.", example="DELETE, GET, HEAD, OPTIONS, POST"
+    ),
     "Access-Control-Allow-Headers": _header(
         "To a preflight.", example=", ".join(ALLOWED_REQUEST_HEADERS).lower()
     ),
@@ -124,6 +127,25 @@ PARAMETERS: Final[Mapping[str, JsonObject]] = {
         "and body byte for byte. A request that was refused leaves its key unused.",
         "schema": {"type": "string", "pattern": SYNTAX},
         "example": "4f0a9e52-7a55-4d0c-b6a5-0c7d6cf6f6a1",
+    },
+    "limit": {
+        "name": "limit",
+        "in": "query",
+        "description": "Rows of a page.",
+        "schema": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MAX_LIMIT,
+            "default": DEFAULT_LIMIT,
+        },
+        "example": 50,
+    },
+    "cursor": {
+        "name": "cursor",
+        "in": "query",
+        "description": "The `nextCursor` of the page before.",
+        "schema": {"type": "string", "pattern": f"^{CURSOR.pattern}$"},
+        "example": "AAZIVFk2yKgBmcDeAABwAIAAAAAAAAAC",
     },
     "If-None-Match": {
         "name": "If-None-Match",
@@ -163,7 +185,13 @@ def fixed(standing: Headers) -> dict[str, JsonObject]:
 
 
 def refer(names: Iterable[str]) -> dict[str, JsonObject]:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    """A name with a question mark is that of a header which need not be there."""
+    return {
+        name.removesuffix("?"): _OWN[name[:-1]] | {"required": False}
+        if name.endswith("?")
+        else {"$ref": f"#/components/headers/{name}"}
+        for name in names
+    }
 
 
 def linked(operation: str, pointer: str) -> JsonObject:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from atomic_core.domain.errors import (
     AtomicError,
+    Conflict,
     Forbidden,
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
@@ -41,8 +42,9 @@ class Refusal:
     def as_response(self) -> dict[str, Any]:
         """As OpenAPI's Response Object, but for the headers that all answers carry."""
         own = list(self.headers)
-        if self.status == 429 or any(code in RETRY_AFTER_SECONDS for code in self.codes):
-            own.append("Retry-After")
+        waits = [code in RETRY_AFTER_SECONDS or self.status == 429 for code in self.codes]
+        if any(waits):
+            own.append("Retry-After" if all(waits) else "Retry-After?")
         narrowed = {"properties": {"code": {"enum": self.codes}}}
         return {
             "description": " ".join(_words(error) for error in self.errors),
@@ -87,6 +89,8 @@ URI_TOO_LONG: Final = Refusal("UriTooLong", (errors.UriTooLong(),), ())
 HEADERS_TOO_LARGE: Final = Refusal("HeadersTooLarge", (errors.HeadersTooLarge(),), ())
 REQUEST_TIMEOUT: Final = Refusal("RequestTimeout", (errors.RequestTimeout(),), ())
 CONFLICT: Final = Refusal("Conflict", (IdempotencyKeyInUse(),))
+CONFLICT_OF_STATE: Final = Refusal("ConflictOfState", (Conflict(), IdempotencyKeyInUse()))
+"""In the place of CONFLICT, where the present state may not allow what is asked."""
 PAYLOAD_TOO_LARGE: Final = Refusal("PayloadTooLarge", (errors.PayloadTooLarge(),))
 UNSUPPORTED_MEDIA_TYPE: Final = Refusal("UnsupportedMediaType", (errors.UnsupportedMediaType(),))
 KEY_REUSED: Final = Refusal("IdempotencyKeyReused", (IdempotencyKeyReused(),))
@@ -103,6 +107,14 @@ UNROUTED: Final = (NOT_FOUND, METHOD_NOT_ALLOWED)
 
 REFUSALS: Final = (
     *(BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, METHOD_NOT_ALLOWED, REQUEST_TIMEOUT),
-    *(CONFLICT, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, KEY_REUSED, TOO_MANY, BUG),
+    *(
+        CONFLICT,
+        CONFLICT_OF_STATE,
+        PAYLOAD_TOO_LARGE,
+        UNSUPPORTED_MEDIA_TYPE,
+        KEY_REUSED,
+        TOO_MANY,
+        BUG,
+    ),
     *(UNAVAILABLE, NOT_READY, URI_TOO_LONG, HEADERS_TOO_LARGE),
 )

@@ -1,0 +1,62 @@
+"""Dashboards from PostgreSQL."""
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from atomic_adapters.postgres.payments import PostgresPayments
+from atomic_adapters.postgres.session import Session
+from atomic_adapters.postgres.statements import statements
+from atomic_core.domain.dashboard import (
+    LAST_PAYMENTS,
+    MAX_ACCOUNTS,
+    MAX_COUNTED,
+    TOTAL_DAYS,
+    Dashboard,
+    Total,
+)
+from atomic_core.domain.ledger import Account
+from atomic_core.domain.merchants import Merchant
+from atomic_core.domain.payments import Lookup
+
+_SQL: Final = statements("dashboard")
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresDashboards:
+    session: Session
+
+    def show(self, merchant_id: UUID) -> Dashboard | None:
+        self.session.execute(_SQL["one_moment"])
+        profile = self.session.row(_SQL["profile"], merchant_id=merchant_id)
+        if profile is None:
+            return None
+        id, name, created_at, email, at = profile
+        latest = self.session.rows(
+            _SQL["last_payments"], merchant_id=merchant_id, limit=LAST_PAYMENTS
+        )
+        lookups = [Lookup(merchant_id, payment_id) for (payment_id,) in latest]
+        payments = PostgresPayments(self.session).find(lookups)
+        # One more than may be counted: it tells whether there are more.
+        totals = self.session.rows(
+            _SQL["totals"], merchant_id=merchant_id, days=TOTAL_DAYS, limit=MAX_COUNTED + 1
+        )
+        return Dashboard(
+            merchant=Merchant(id, name, created_at),
+            email=email,
+            accounts=self.session.all_of(
+                Account, _SQL["accounts_of_merchant"], merchant_id=merchant_id, limit=MAX_ACCOUNTS
+            ),
+            payments=[payment for payment in payments if payment],
+            today=[
+                Total(status, currency, today, amount)
+                for status, currency, today, _, amount, _ in totals
+                if today
+            ],
+            last_30_days=[
+                Total(status, currency, count, amount)
+                for status, currency, _, count, _, amount in totals
+            ],
+            whole=sum(count for _, _, _, count, _, _ in totals) <= MAX_COUNTED,
+            at=at,
+        )

@@ -15,7 +15,16 @@ from atomic_web.gate import pass_gate
 from atomic_web.ids import Segment
 from atomic_web.responses import JsonResponse
 from atomic_web.security import allow_origins
-from atomic_web.views import accounts, batches, health, openapi, payments
+from atomic_web.views import (
+    accounts,
+    api_keys,
+    audit_log,
+    batches,
+    health,
+    merchants,
+    openapi,
+    payments,
+)
 
 
 class _Flask(Flask):
@@ -35,7 +44,8 @@ def create_app(application: Application, settings: Settings) -> Flask:
     app.url_map.strict_slashes = True
     app.url_map.converters["default"] = Segment
 
-    for module in (health, payments, batches, accounts, openapi):
+    modules = (health, payments, batches, accounts, merchants, api_keys, audit_log, openapi)
+    for module in modules:
         views = module.views
         app.register_blueprint(views, url_prefix=f"{BASE_PATH}{views.url_prefix}")
 

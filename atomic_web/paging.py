@@ -1,7 +1,7 @@
 """Lists page by page: `limit`, and `cursor`, which says after which row to go on.
 
-A cursor is a place in the list's order, so it stays right while rows are added; it holds nothing that
-the page before did not show.
+A cursor is a place in the list's order, so it stays right while rows are added; it holds nothing
+that the page before did not show.
 """
 
 import base64

@@ -20,6 +20,7 @@ from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.payments import Lookup
 
 _SQL: Final = statements("dashboard")
+_SNAPSHOT: Final = statements("audit")["one_snapshot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class PostgresDashboards:
     session: Session
 
     def show(self, merchant_id: UUID) -> Dashboard | None:
-        self.session.execute(_SQL["one_moment"])
+        self.session.execute(_SNAPSHOT)
         profile = self.session.row(_SQL["profile"], merchant_id=merchant_id)
         if profile is None:
             return None

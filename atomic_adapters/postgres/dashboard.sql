@@ -1,7 +1,3 @@
--- name: one_moment
--- Every statement after this one sees the store of the same moment.
-SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY
-
 -- name: profile
 SELECT merchants.id, merchants.name, merchants.created_at, credentials.email, now() AS at
   FROM merchants

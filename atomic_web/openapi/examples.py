@@ -1,13 +1,24 @@
 """Things to show. Domain objects, so that the schemas that answer callers dump them here too."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from atomic_core.domain.audit_log import ActorKind, Event, Recorded
+from atomic_core.domain.credentials import Credentials, Session
+from atomic_core.domain.dashboard import Dashboard, Total
 from atomic_core.domain.ledger import Account
+from atomic_core.domain.merchants import (
+    KEY_PREFIX,
+    TOKEN_PREFIX,
+    ApiKey,
+    IssuedKey,
+    Merchant,
+)
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Payment, Status
+from atomic_core.use_cases.access import LoggedIn
 
 META: Final = {
     "timestamp": "2026-11-22T15:30:13.153Z",
@@ -58,3 +69,63 @@ NEW_PAYMENT: Final = {
     "description": "Order 4711",
 }
 NEW_ACCOUNT: Final = {"name": "Sales", "currency": "USD"}
+
+REGISTRATION: Final = {
+    "email": "owner@shop.example",
+    "password": "correct horse battery staple",
+    "name": "Shop",
+}
+LOGIN: Final = {name: REGISTRATION[name] for name in ("email", "password")}
+CREDENTIALS: Final = Credentials(_MERCHANT, "owner@shop.example", "", ACCOUNT.id)
+
+_SESSION: Final = Session(
+    id=UUID("0199c0de-0000-7000-8000-000000000003"),
+    merchant_id=_MERCHANT,
+    created_at=_MOMENT,
+    expires_at=_MOMENT + timedelta(hours=12),
+)
+# The same digit all through, which no secret is.
+LOGGED_IN: Final = LoggedIn(_SESSION, TOKEN_PREFIX + "0" * 48, CREDENTIALS)
+
+DASHBOARD: Final = Dashboard(
+    merchant=Merchant(_MERCHANT, "Shop", _MOMENT),
+    email=CREDENTIALS.email,
+    accounts=[replace(ACCOUNT, balance=5_000)],
+    payments=[SUCCESS],
+    today=[Total("SUCCESS", "USD", 1, 5_000)],
+    last_30_days=[Total("SUCCESS", "USD", 1, 5_000)],
+    whole=True,
+    at=_MOMENT,
+)
+
+NEW_API_KEY: Final = {
+    "name": "till",
+    "scopes": ["payments:write", "payments:read"],
+    "expiresAt": "2027-01-31T12:00:00Z",
+}
+API_KEY: Final = ApiKey(
+    id=UUID("0199c0de-0000-7000-8000-000000000004"),
+    merchant_id=_MERCHANT,
+    name="till",
+    prefix=KEY_PREFIX + "0000",
+    hash=bytes(32),
+    scopes=frozenset({"payments:write", "payments:read"}),
+    created_at=_MOMENT,
+    expires_at=datetime(2027, 1, 31, 12, tzinfo=UTC),
+    last_used_at=None,
+    revoked_at=None,
+    active=True,
+)
+REVOKED_KEY: Final = replace(API_KEY, revoked_at=_MOMENT, active=False)
+ISSUED_KEY: Final = IssuedKey(API_KEY, KEY_PREFIX + "0" * 48)
+
+RECORDED: Final = Recorded(
+    id=UUID("0199c0de-0000-7000-8000-000000000005"),
+    event=Event.KEY_CREATED,
+    actor=ActorKind.SESSION,
+    actor_id=_SESSION.id,
+    address="192.0.2.1",
+    request_id=META["requestId"],
+    details={"keyId": str(API_KEY.id), "name": "till"},
+    at=_MOMENT,
+)

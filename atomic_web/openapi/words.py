@@ -42,8 +42,8 @@ A payment gateway on an idempotent double-entry ledger.
 JSON in, JSON out, UTF-8 only. Every answer with a body is an envelope: `success`, `data` or \
 `error`, and `meta`. Unknown fields are refused, and query parameters that are not named \
 here; so are repeated members, NaN, numbers out of range, nesting deeper than {MAX_NESTING}, more \
-than {MAX_VALUES} values, and API keys and session tokens anywhere but in the Authorization header. At most {MAX_FAULTS} \
-faults are told at once.
+than {MAX_VALUES} values, and API keys and session tokens anywhere but in the Authorization \
+header. At most {MAX_FAULTS} faults are told at once.
 
 **Addresses and methods that are not named here** answer 404 (`#/components/responses/NotFound`) \
 and 405 (`#/components/responses/MethodNotAllowed`, with `Allow`). They count against the `global` \
@@ -51,7 +51,8 @@ limit like all others.
 
 **Idempotency-Key** makes a POST safe to repeat: the same key with the same request gets the first \
 answer again, with `Idempotent-Replayed: true`; with another request it is 422. Secrets (`rawKey`, \
-`token`) are told once, by the first answer: nobody keeps them, so a repeat has `null` in their place.
+`token`) are told once, by the first answer: nobody keeps them, so a repeat has `null` in their \
+place.
 
 **Limits** are told in `RateLimit-Policy` and `RateLimit`; a 429 adds `Retry-After`. Every request \
 counts, refused ones and replays too. Health probes and preflights do not.

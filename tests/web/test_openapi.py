@@ -87,8 +87,7 @@ def test_every_code_is_told_by_its_status(contract: Contract) -> None:
                 told |= dict.fromkeys(codes_of(contract, name), status)
     for name in ("NotFound", "MethodNotAllowed"):
         told |= dict.fromkeys(codes_of(contract, name), "")
-    # No endpoint answers `conflict` yet; clients have been told that some will.
-    assert told.keys() == STATUS.keys() - {"conflict"}
+    assert told.keys() == STATUS.keys()
     for code, status in told.items():
         assert not status or STATUS[code] == int(status)
 

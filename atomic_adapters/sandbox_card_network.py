@@ -3,20 +3,61 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from atomic_core.domain.payments import Authorization, Claim, Verdict
+from atomic_core.domain.settling import Authorization, Claim, Verdict
 
 _APPROVED: Final = Authorization(Verdict.APPROVED)
+_FAULT: Final = Authorization(Verdict.FAULT)
 
 SANDBOX_ANSWERS: Final[Mapping[str, Authorization]] = {
     "tok_chargeDeclined": Authorization(Verdict.DECLINED, "card_declined"),
     "tok_chargeDeclinedInsufficientFunds": Authorization(Verdict.DECLINED, "insufficient_funds"),
     "tok_chargeDeclinedExpiredCard": Authorization(Verdict.DECLINED, "expired_card"),
     "tok_chargeDeclinedIncorrectCvc": Authorization(Verdict.DECLINED, "incorrect_cvc"),
-    "tok_chargeDeclinedProcessingError": Authorization(Verdict.FAULT),
+    "tok_chargeDeclinedProcessingError": _FAULT,
 }
 """Any other token is approved."""
+
+CAPTURE_ANSWERS: Final[Mapping[str, Authorization]] = {
+    "tok_captureDeclined": Authorization(Verdict.DECLINED, "capture_declined"),
+    "tok_captureProcessingError": _FAULT,
+}
+"""These can be held, and not captured."""
+
+REFUND_ANSWERS: Final[Mapping[str, Authorization]] = {
+    "tok_refundDeclined": Authorization(Verdict.DECLINED, "refund_declined"),
+    "tok_refundProcessingError": _FAULT,
+}
+"""These can be charged, and not refunded."""
+
+SLOW: Final = "tok_slow"
+"""Decided only when asked again, up to three times, whatever is asked."""
+
+_ASKED_AGAIN: Final = 3
 
 
 class SandboxCardNetwork:
     def authorize(self, claims: Sequence[Claim]) -> Sequence[Authorization]:
-        return [SANDBOX_ANSWERS.get(claim.source, _APPROVED) for claim in claims]
+        return _answers(claims, SANDBOX_ANSWERS)
+
+    def capture(self, claims: Sequence[Claim]) -> Sequence[Authorization]:
+        return _answers(claims, CAPTURE_ANSWERS)
+
+    def void(self, claims: Sequence[Claim]) -> Sequence[Authorization]:
+        return _answers(claims, {})
+
+    def refund(self, claims: Sequence[Claim]) -> Sequence[Authorization]:
+        return _answers(claims, REFUND_ANSWERS)
+
+
+def _answers(
+    claims: Sequence[Claim], answers: Mapping[str, Authorization]
+) -> Sequence[Authorization]:
+    return [
+        answers.get(claim.source, _APPROVED) if claim.source != SLOW else _slowly(claim)
+        for claim in claims
+    ]
+
+
+def _slowly(claim: Claim) -> Authorization:
+    # The attempt is all that tells how often it was asked; it only ever grows.
+    return Authorization(Verdict.UNDECIDED) if claim.attempt % _ASKED_AGAIN else _APPROVED

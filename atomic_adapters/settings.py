@@ -56,6 +56,8 @@ class Settings:
     metrics_port: int | None
     settle_batch: int
     settle_lease: timedelta
+    hold_for: timedelta
+    """How long an authorized payment waits for its capture."""
     sweep_interval: timedelta
     ledger_check_interval: timedelta
 
@@ -145,6 +147,8 @@ class Settings:
             # From the claim to the locks, with the card network's answer in between: the
             # sandbox answers at once. What a stopped worker had in hand waits this long.
             settle_lease=read.seconds("SETTLE_LEASE_SECONDS", 2, 0.1, 3_600),
+            # As long as card networks hold: seven days.
+            hold_for=read.seconds("HOLD_SECONDS", 604_800, 1, 2_592_000),
             # With Redis away payments are settled within a second of their acceptance: after
             # one and a half of these at worst. A round that finds nothing is one look into an
             # empty index.

@@ -20,6 +20,7 @@ from atomic_adapters.settings import Settings
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIds
 from atomic_adapters.together import SharedDesk
 from atomic_core.application import Application, Ports
+from atomic_core.domain.payments import HOLD_FOR
 from atomic_core.ports.outside import CardNetwork, Clock
 
 
@@ -32,7 +33,11 @@ def production(settings: Settings) -> Application:
 def production_over(ports: Ports, settings: Settings) -> Application:
     """The same over ports that may have been wrapped, as tests of faults do."""
     return Application.over(
-        ports, settings.settle_batch, settings.settle_lease, settings.session_lifetime
+        ports,
+        settings.settle_batch,
+        settings.settle_lease,
+        settings.hold_for,
+        settings.session_lifetime,
     )
 
 
@@ -62,6 +67,7 @@ def in_memory(
     network: CardNetwork | None = None,
     batch_size: int = 1_000,
     lease: timedelta = timedelta(seconds=2),
+    hold_for: timedelta = HOLD_FOR,
 ) -> Application:
     """The whole application in this process's memory: for tests of your own rules.
 
@@ -84,4 +90,4 @@ def in_memory(
         network=network or SandboxCardNetwork(),
         dependencies=[AlwaysUp("postgres"), AlwaysUp("redis", vital=False)],
     )
-    return Application.over(ports, batch_size, lease)
+    return Application.over(ports, batch_size, lease, hold_for)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from atomic_core.domain.payments import HOLD_FOR
 from atomic_core.ports.desk import Desk
 from atomic_core.ports.outside import (
     CardNetwork,
@@ -29,6 +30,8 @@ from atomic_core.use_cases.access import (
     RegisterMerchant,
 )
 from atomic_core.use_cases.batches import AcceptBatch
+from atomic_core.use_cases.fees import ListFees, SetFees
+from atomic_core.use_cases.holds import CancelPayment, CapturePayment, ExpireHolds
 from atomic_core.use_cases.idempotency import PerformOnce
 from atomic_core.use_cases.keys import (
     AdoptKey,
@@ -41,12 +44,10 @@ from atomic_core.use_cases.keys import (
 from atomic_core.use_cases.ledger import GetAccount, OpenAccount, OpenWorlds, VerifyLedger
 from atomic_core.use_cases.merchants import AddMerchant, Authenticate, Confirm, Recognize
 from atomic_core.use_cases.overview import ReadAuditLog, ShowDashboard
-from atomic_core.use_cases.payments import (
-    AcceptPayment,
-    CreatePayment,
-    GetPayment,
-    SettlePayments,
-)
+from atomic_core.use_cases.payments import AcceptPayment, CreatePayment, GetPayment
+from atomic_core.use_cases.refunds import GetRefund, RefundPayment, RefundsOfPayment
+from atomic_core.use_cases.settling import SettlePayments
+from atomic_core.use_cases.timeline import GetTimeline
 from atomic_core.use_cases.upkeep import CheckHealth, PurgeIdempotencyKeys, PurgeSessions
 
 SESSION_LIFETIME: Final = timedelta(hours=12)
@@ -76,7 +77,16 @@ class Application:
     create_payment: CreatePayment
     accept_batch: AcceptBatch
     get_payment: GetPayment
+    get_timeline: GetTimeline
+    capture_payment: CapturePayment
+    cancel_payment: CancelPayment
+    refund_payment: RefundPayment
+    get_refund: GetRefund
+    refunds_of_payment: RefundsOfPayment
     settle_payments: SettlePayments
+    expire_holds: ExpireHolds
+    set_fees: SetFees
+    list_fees: ListFees
     open_account: OpenAccount
     open_worlds: OpenWorlds
     get_account: GetAccount
@@ -111,11 +121,13 @@ class Application:
         ports: Ports,
         batch_size: int,
         lease: timedelta,
+        hold_for: timedelta = HOLD_FOR,
         session_lifetime: timedelta = SESSION_LIFETIME,
     ) -> "Application":
-        """Build every use case over these ports; `batch_size` and `lease` are the settler's."""
-        begin, ids = ports.begin, ports.ids
-        accept_payment = AcceptPayment(begin, ids, ports.queue)
+        """Build every use case over these ports; `batch_size`, `lease` and `hold_for` are the
+        settler's."""
+        begin, ids, queue = ports.begin, ports.ids, ports.queue
+        accept_payment = AcceptPayment(begin, ids, queue)
         perform_once, confirm = PerformOnce(begin), Confirm(begin)
         authenticate = Authenticate(begin, ports.hasher)
         create_key = CreateKey(begin, ids, ports.hasher)
@@ -125,9 +137,18 @@ class Application:
             create_payment=CreatePayment(ports.desk, accept_payment, perform_once, confirm),
             accept_batch=AcceptBatch(begin, accept_payment),
             get_payment=GetPayment(ports.desk, confirm),
+            get_timeline=GetTimeline(begin),
+            capture_payment=CapturePayment(begin, queue),
+            cancel_payment=CancelPayment(begin, queue),
+            refund_payment=RefundPayment(begin, ids, queue),
+            get_refund=GetRefund(begin),
+            refunds_of_payment=RefundsOfPayment(begin),
             settle_payments=SettlePayments(
-                begin, ports.presence, ports.network, ids, batch_size, lease
+                begin, ports.presence, ports.network, ids, batch_size, lease, hold_for
             ),
+            expire_holds=ExpireHolds(begin, queue),
+            set_fees=SetFees(begin),
+            list_fees=ListFees(begin),
             open_account=OpenAccount(begin, ids),
             open_worlds=OpenWorlds(begin),
             get_account=GetAccount(begin),
@@ -155,6 +176,6 @@ class Application:
             purge_sessions=PurgeSessions(begin),
             check_health=CheckHealth(ports.dependencies),
             clock=ports.clock,
-            queue=ports.queue,
+            queue=queue,
             rate_limiter=ports.rate_limiter,
         )

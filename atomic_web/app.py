@@ -21,9 +21,12 @@ from atomic_web.views import (
     audit_log,
     batches,
     health,
+    holds,
     merchants,
     openapi,
     payments,
+    refunds,
+    timeline,
 )
 
 
@@ -44,10 +47,13 @@ def create_app(application: Application, settings: Settings) -> Flask:
     app.url_map.strict_slashes = True
     app.url_map.converters["default"] = Segment
 
-    modules = (health, payments, batches, accounts, merchants, api_keys, audit_log, openapi)
+    modules = (
+        *(health, payments, batches, holds, refunds, timeline, accounts),
+        *(merchants, api_keys, audit_log, openapi),
+    )
     for module in modules:
         views = module.views
-        app.register_blueprint(views, url_prefix=f"{BASE_PATH}{views.url_prefix}")
+        app.register_blueprint(views, url_prefix=f"{BASE_PATH}{views.url_prefix or ''}")
 
     app.before_request(pass_gate)
     allow_origins(app, settings)

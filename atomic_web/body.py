@@ -37,6 +37,16 @@ _KEY_WITHIN: Final = (
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 
+def read_object_if_any() -> dict[str, Any]:
+    """The same, where nothing needs to be said: without a body, and without a word on what it is,
+    an empty object."""
+    headers = request_ctx.request.headers
+    length = headers.get("Content-Length", "0")
+    if length == "0" and not ({"Content-Type", "Transfer-Encoding"} & set(headers.keys())):
+        return {}
+    return read_object()
+
+
 def read_object(limit: int | None = None) -> dict[str, Any]:
     """The body as a JSON object of at most `limit` bytes, or else the usual limit.
 

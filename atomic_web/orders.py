@@ -9,7 +9,7 @@ import orjson
 from atomic_core.domain.errors import Forbidden
 from atomic_core.domain.idempotency import STORE_TIME, StoredResponse
 from atomic_core.domain.money import Money
-from atomic_core.domain.payments import Acceptance, Accepted, NewPayment
+from atomic_core.domain.payments import Acceptance, Accepted, Capture, NewPayment
 from atomic_web.context import BASE_PATH, visit
 from atomic_web.responses import envelope
 from atomic_web.schemas.payments import NewPaymentSchema, PaymentSchema
@@ -28,7 +28,8 @@ _STORE_TIME: Final = orjson.Fragment(b'"' + STORE_TIME + b'"')
 def read_order(content: dict[str, Any], key: str | None) -> NewPayment:
     """A payment as it is asked for. Raises ValidationFailed, Forbidden."""
     asked = _asked.read(content)
-    caller = visit().merchant_id
+    at_hand = visit()
+    caller = at_hand.merchant_id
     if "merchant_id" in asked and asked["merchant_id"] != str(caller):
         raise Forbidden("merchantId must be the merchant this API key belongs to.")
     return NewPayment(
@@ -38,6 +39,9 @@ def read_order(content: dict[str, Any], key: str | None) -> NewPayment:
         description=asked["description"],
         webhook_url=asked["webhook_url"],
         idempotency_key=key,
+        capture=Capture(asked["capture"]),
+        metadata=asked["metadata"],
+        request_id=at_hand.request_id,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from atomic_core.domain.payments import Status
-from atomic_core.use_cases.payments import Batch
+from atomic_core.use_cases.settling import Batch
 
 MAX_IDS: Final = 20
 """Payment ids per line: enough to find a payment in the log of a quiet shop, without lines of

@@ -11,7 +11,7 @@ from atomic_adapters.wiring import production
 from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError
 from atomic_core.ports.outside import Job
-from atomic_core.use_cases.payments import MAX_BATCHES
+from atomic_core.use_cases.settling import MAX_BATCHES
 from atomic_worker.batch_log import StoppedBetweenBatches
 from atomic_worker.lanes import settle_in_lanes
 

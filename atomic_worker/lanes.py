@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError
-from atomic_core.use_cases.payments import AT_ONCE, Batch
+from atomic_core.use_cases.settling import AT_ONCE, Batch
 from atomic_worker.batch_log import BatchLog, StoppedBetweenBatches
 
 

@@ -52,6 +52,9 @@ class Sweeper:
     def sweep(self) -> int:
         """Settle what has been due for longer than a worker would have left it; return how many
         payments were claimed."""
+        expired = self.application.expire_holds()
+        if expired:
+            _log.info("holds expired", count=expired)
         # Half of the pause: what falls due just after one round has begun is taken by the next,
         # or a payment without a bell would wait for two.
         overdue_by = self.settings.sweep_interval / 2

@@ -1,6 +1,6 @@
 -- Merchants who help themselves: passwords, sessions, what a key may do and until when, and a log
 -- of every use of authority.
--- depends: 0007.claimants
+-- depends: 0008.payment-life
 
 CREATE TABLE credentials (
     merchant_id   uuid        PRIMARY KEY REFERENCES merchants (id),

@@ -26,8 +26,13 @@ ENVIRON = {"ATOMIC_ENV": "test", "LOCK_TIMEOUT_SECONDS": "3", "LOG_LEVEL": "warn
 
 EMPTY = b"""
 SET session_replication_role = replica;
-TRUNCATE entries, ledger_transactions, payments, accounts, api_keys, merchants, idempotency_keys,
-         credentials, sessions, audit_log
+DO $$
+BEGIN
+    EXECUTE (SELECT 'TRUNCATE ' || string_agg(tablename, ', ')
+               FROM pg_tables
+              WHERE schemaname = 'public' AND strpos(tablename, 'yoyo') = 0);
+END
+$$
 """
 
 

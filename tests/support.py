@@ -21,14 +21,7 @@ from atomic_core.application import Application, Ports
 from atomic_core.domain.idempotency import IdempotentRequest
 from atomic_core.domain.ledger import Kind
 from atomic_core.domain.money import Money
-from atomic_core.domain.payments import (
-    Acceptance,
-    Accepted,
-    Lookup,
-    NewPayment,
-    Payment,
-    Status,
-)
+from atomic_core.domain.payments import Acceptance, Accepted, Lookup, NewPayment, Payment, Status
 from atomic_core.ports.desk import Desk
 from atomic_core.ports.outside import CardNetwork, JobQueue
 from atomic_core.ports.presence import Presence
@@ -120,17 +113,19 @@ class MemoryBooks:
         self.tables.transactions.rows[transaction_id] = one._replace(
             id=transaction_id, payment_id=payment_id
         )
-        self.tables.posted.rows[payment_id, Kind.PAYMENT] = transaction_id
+        self.tables.posted.rows[payment_id, Kind.PAYMENT, None] = transaction_id
 
     def delete_payment(self, payment_id: UUID) -> None:
         del self.tables.payments.rows[payment_id]
 
     def delete_transaction_of(self, payment_id: UUID) -> None:
-        del self.tables.transactions.rows[self.tables.posted.rows.pop((payment_id, Kind.PAYMENT))]
+        del self.tables.transactions.rows[
+            self.tables.posted.rows.pop((payment_id, Kind.PAYMENT, None))
+        ]
 
     def move_posting(self, payment_id: UUID, other_id: UUID) -> None:
-        id = self.tables.posted.rows.pop((payment_id, Kind.PAYMENT))
-        self.tables.posted.rows[other_id, Kind.PAYMENT] = id
+        id = self.tables.posted.rows.pop((payment_id, Kind.PAYMENT, None))
+        self.tables.posted.rows[other_id, Kind.PAYMENT, None] = id
         rows = self.tables.transactions.rows
         rows[id] = rows[id]._replace(payment_id=other_id)
 

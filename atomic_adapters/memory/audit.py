@@ -6,17 +6,12 @@ from itertools import islice
 from typing import Final
 from uuid import UUID
 
-from atomic_adapters.memory.table import PaymentRow, Tables
+from atomic_adapters.memory.table import Tables
+from atomic_core.domain.accounts import Account, chain_start, fee_account_id, world_account_id
 from atomic_core.domain.audit import MAX_FINDINGS, Check, Finding, LedgerReport
-from atomic_core.domain.ledger import (
-    Account,
-    Entry,
-    Kind,
-    chain_start,
-    entry_hash,
-    world_account_id,
-)
-from atomic_core.domain.payments import Status
+from atomic_core.domain.ledger import Entry, Hold, Kind, entry_hash
+from atomic_core.domain.payments import Status, Step
+from atomic_core.domain.refunds import Refund
 
 Chains = dict[UUID, list[Entry]]
 
@@ -32,14 +27,20 @@ def check_books(tables: Tables) -> LedgerReport:
         _tips(tables, chains),
         _chains(tables, chains),
         _payments(tables),
+        _refunds(tables),
         _known(tables),
         _accounts_fit(tables),
+        _refunds_summed(tables),
+        _holds(tables),
+        _pending(tables),
     )
     return LedgerReport(
         accounts=len(tables.accounts.rows),
         transactions=len(tables.transactions.rows),
         entries=len(tables.entries.rows),
         payments=len(tables.payments.rows),
+        refunds=len(tables.refunds.rows),
+        holds=sum(row.live for row in tables.holds.rows.values()),
         findings=[finding for check in checks for finding in islice(check, MAX_FINDINGS)],
     )
 
@@ -107,34 +108,113 @@ def _start(account: Account) -> bytes:
 
 def _payments(tables: Tables) -> Iterator[Finding]:
     for id, row in sorted(tables.payments.rows.items()):
-        transaction_id = tables.posted.rows.get((id, Kind.PAYMENT))
-        succeeded = row.payment.status is Status.SUCCESS
-        if succeeded != (transaction_id is not None):
-            posted = "posted" if transaction_id else "not posted"
-            yield Finding(Check.PAYMENT_POSTED, str(id), f"{row.payment.status}, yet {posted}")
-        elif transaction_id and not _legs_fit(tables, row, transaction_id):
-            yield Finding(Check.PAYMENT_POSTED, str(id), _WRONG_LEGS)
+        payment = row.payment
+        captured, world = payment.amount_captured, world_account_id(payment.money.currency)
+        legs = {
+            (world, -captured),
+            (payment.account_id, captured - payment.fee),
+            (fee_account_id(payment.money.currency), payment.fee),
+        }
+        succeeded = payment.status is Status.SUCCESS
+        transaction_id = tables.posted.rows.get((id, Kind.PAYMENT, None))
+        if problem := _problem(tables, payment.status, transaction_id, succeeded, legs):
+            yield Finding(Check.PAYMENT_POSTED, str(id), problem)
 
 
-_WRONG_LEGS: Final = "posted with another amount or account"
+def _refunds(tables: Tables) -> Iterator[Finding]:
+    for id, row in sorted(tables.refunds.rows.items()):
+        refund = row.refund
+        amount, world = refund.money.amount, world_account_id(refund.money.currency)
+        legs = {(refund.account_id, -amount), (world, amount)}
+        succeeded = refund.status is Status.SUCCESS
+        transaction_id = tables.posted.rows.get((refund.payment_id, Kind.REFUND, id))
+        if problem := _problem(tables, refund.status, transaction_id, succeeded, legs):
+            yield Finding(Check.REFUND_POSTED, str(id), problem)
 
 
-def _legs_fit(tables: Tables, row: PaymentRow, transaction_id: UUID) -> bool:
-    money = row.payment.money
-    expected = {
-        (world_account_id(money.currency), -money.amount),
-        (row.payment.account_id, money.amount),
-    }
+def _problem(
+    tables: Tables,
+    status: Status,
+    transaction_id: UUID | None,
+    succeeded: bool,  # noqa: FBT001
+    legs: set[tuple[UUID, int]],
+) -> str | None:
+    if succeeded != (transaction_id is not None):
+        return f"{status}, yet {'posted' if transaction_id else 'not posted'}"
     entries = tables.entries.rows.values()
-    legs = {(e.account_id, e.amount) for e in entries if e.transaction_id == transaction_id}
-    return legs == expected
+    found = [(e.account_id, e.amount) for e in entries if e.transaction_id == transaction_id]
+    expected = {leg for leg in legs if leg[1]} if transaction_id else set()
+    if sorted(found) != sorted(expected):
+        return "posted with another amount or account"
+    return None
 
 
 def _known(tables: Tables) -> Iterator[Finding]:
     for id, transaction in sorted(tables.transactions.rows.items()):
-        if transaction.payment_id not in tables.payments.rows:
-            problem = "posts a payment that does not exist"
+        refund = tables.refunds.rows.get(transaction.refund_id) if transaction.refund_id else None
+        is_known = transaction.payment_id in tables.payments.rows
+        if transaction.refund_id and (
+            refund is None or refund.refund.payment_id != transaction.payment_id
+        ):
+            is_known = False
+        if not is_known:
+            problem = "posts a payment or refund that does not exist"
             yield Finding(Check.PAYMENT_KNOWN, str(id), problem)
+
+
+def _refunds_summed(tables: Tables) -> Iterator[Finding]:
+    refunds: dict[UUID, list[Refund]] = defaultdict(list)
+    for row in tables.refunds.rows.values():
+        refunds[row.refund.payment_id].append(row.refund)
+    for id, row in sorted(tables.payments.rows.items()):
+        payment, its = row.payment, refunds.get(id, [])
+        paid = sum(r.money.amount for r in its if r.status is Status.SUCCESS)
+        reserved = sum(r.money.amount for r in its if r.status is not Status.FAILED)
+        owners = {(r.merchant_id, r.account_id, r.money.currency) for r in its}
+        own = (payment.merchant_id, payment.account_id, payment.money.currency)
+        sums = (payment.amount_refunded, payment.refunds_reserved)
+        if sums != (paid, reserved) or reserved > payment.amount_captured or owners - {own}:
+            problem = "says {} refunded and {} reserved, its refunds sum to {} and {}"
+            yield Finding(Check.REFUNDS_SUMMED, str(id), problem.format(*sums, paid, reserved))
+
+
+def _holds(tables: Tables) -> Iterator[Finding]:
+    live = {key: row.hold for key, row in tables.holds.rows.items() if row.live}
+    expected: dict[tuple[UUID, UUID | None], Hold] = {}
+    for id, row in tables.payments.rows.items():
+        payment = row.payment
+        resolving = payment.status is Status.PROCESSING and payment.step not in _BEFORE_HOLD
+        if payment.status is Status.AUTHORIZED or resolving:
+            world, money = world_account_id(payment.money.currency), payment.money
+            expected[id, None] = Hold(id, None, world, payment.account_id, money.amount)
+    for id, row in tables.refunds.rows.items():
+        refund, key = row.refund, (row.refund.payment_id, id)
+        if refund.status is Status.PROCESSING and key in live:
+            world, money = world_account_id(refund.money.currency), refund.money
+            expected[key] = Hold(*key, refund.account_id, world, money.amount)
+    wrong = {key for key in live.keys() | expected.keys() if live.get(key) != expected.get(key)}
+    for payment_id, refund_id in sorted(wrong, key=str):
+        hold = live.get((payment_id, refund_id))
+        problem = f"{hold.amount} is held" if hold else "nothing is held"
+        yield Finding(Check.HOLD_FITS, str(refund_id or payment_id), problem)
+
+
+_BEFORE_HOLD: Final = (Step.CHARGE, Step.AUTHORIZE)
+
+
+def _pending(tables: Tables) -> Iterator[Finding]:
+    coming, going = Counter[UUID](), Counter[UUID]()
+    for row in tables.holds.rows.values():
+        if row.live:
+            coming[row.hold.credit_account_id] += row.hold.amount
+            going[row.hold.debit_account_id] += row.hold.amount
+    for account in _accounts(tables):
+        pending = (account.pending_in, account.pending_out)
+        sums = (coming[account.id], going[account.id])
+        promised = not account.allow_negative and account.pending_out > account.balance
+        if pending != sums or promised:
+            problem = "{} coming and {} going, its holds sum to {} and {}"
+            yield Finding(Check.PENDING_IS_SUM, str(account.id), problem.format(*pending, *sums))
 
 
 def _accounts_fit(tables: Tables) -> Iterator[Finding]:

@@ -6,15 +6,16 @@ from datetime import timedelta
 from uuid import UUID
 
 from atomic_adapters.memory.table import Session
+from atomic_core.domain.accounts import Account
 from atomic_core.domain.dashboard import (
     LAST_PAYMENTS,
     MAX_ACCOUNTS,
     MAX_COUNTED,
     TOTAL_DAYS,
     Dashboard,
+    Profile,
     Total,
 )
-from atomic_core.domain.ledger import Account
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import Payment
 
@@ -29,15 +30,14 @@ class MemoryDashboards:
         mine = [each for each in credentials if each.merchant_id == merchant_id]
         if not mine:
             return None
-        now = tables.clock.now()
+        merchant, now = tables.merchants.rows[merchant_id], tables.clock.now()
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         first_day = today - timedelta(days=TOTAL_DAYS - 1)
         payments = self._payments(merchant_id)
         counted = [payment for payment in payments if payment.created_at >= first_day]
         whole, counted = len(counted) <= MAX_COUNTED, counted[: MAX_COUNTED + 1]
         return Dashboard(
-            merchant=tables.merchants.rows[merchant_id],
-            email=mine[0].email,
+            profile=Profile(merchant.id, merchant.name, mine[0].email, merchant.created_at),
             accounts=self._accounts(merchant_id),
             payments=payments[:LAST_PAYMENTS],
             today=_totals(payment for payment in counted if payment.created_at >= today),

@@ -1,15 +1,16 @@
 """Accounts and the books in memory, with the refusals of the real ones."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from atomic_adapters.memory.audit import check_books
-from atomic_adapters.memory.table import Session
+from atomic_adapters.memory.table import HoldRow, Session
+from atomic_core.domain.accounts import Account
 from atomic_core.domain.audit import LedgerReport
 from atomic_core.domain.errors import StorageRefused
-from atomic_core.domain.ledger import Account, Posted, world_account_id
+from atomic_core.domain.ledger import Entry, Hold, Posted, PostedTransaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +21,17 @@ class MemoryAccounts:
         tables = self.session.tables
         if merchant_id not in tables.merchants.rows or id in tables.accounts.rows:
             raise StorageRefused("accounts_merchant_id_fkey, accounts_pkey")
-        self.open_world(currency)
+        self.open_house(currency)
         account = Account.opened(id, merchant_id, name, currency, tables.clock.now())
         tables.accounts.put(id, account)
         return account
 
-    def open_world(self, currency: str) -> None:
+    def open_house(self, currency: str) -> None:
         tables = self.session.tables
-        if world_account_id(currency) not in tables.accounts.rows:
-            world = Account.world(currency, tables.clock.now())
-            tables.accounts.put(world.id, world)
+        now = tables.clock.now()
+        for account in (Account.world(currency, now), Account.fees(currency, now)):
+            if account.id not in tables.accounts.rows:
+                tables.accounts.put(account.id, account)
 
     def get(self, merchant_id: UUID, account_id: UUID) -> Account | None:
         account = self.session.tables.accounts.rows.get(account_id)
@@ -59,9 +61,28 @@ class MemoryLedger:
 
     def record(self, posted: Posted) -> None:
         self._check_balanced(posted)
+        for hold in posted.released:
+            self._release(hold)
         self._add_transactions(posted)
         self._add_entries(posted)
         self._update_accounts(posted)
+        for hold in posted.placed:
+            self._place(hold)
+
+    def of_payment(self, payment_id: UUID) -> Sequence[PostedTransaction]:
+        tables = self.session.tables
+        transactions = [
+            transaction
+            for transaction in tables.transactions.rows.values()
+            if transaction.payment_id == payment_id
+        ]
+        transactions.sort(key=lambda transaction: (transaction.posted_at, transaction.id))
+        return [PostedTransaction(each, self._entries_of(each.id)) for each in transactions]
+
+    def _entries_of(self, transaction_id: UUID) -> Sequence[Entry]:
+        entries = self.session.tables.entries.rows.values()
+        found = [entry for entry in entries if entry.transaction_id == transaction_id]
+        return sorted(found, key=lambda entry: (entry.amount, entry.account_id))
 
     def check(self) -> LedgerReport:
         return check_books(self.session.tables)
@@ -76,10 +97,13 @@ class MemoryLedger:
     def _add_transactions(self, posted: Posted) -> None:
         tables = self.session.tables
         for row in posted.transactions:
-            once = (row.payment_id, row.kind)
+            once = (row.payment_id, row.kind, row.refund_id)
             if once in tables.posted.rows or row.id in tables.transactions.rows:
                 raise StorageRefused("ledger_transactions_once_per_payment")
-            if row.payment_id not in tables.payments.rows:
+            refund = tables.refunds.rows.get(row.refund_id) if row.refund_id else None
+            if row.payment_id not in tables.payments.rows or (
+                row.refund_id and (refund is None or refund.refund.payment_id != row.payment_id)
+            ):
                 raise StorageRefused("ledger_transactions_of_payment")
             tables.posted.put(once, row.id)
             tables.transactions.put(row.id, row)
@@ -101,11 +125,43 @@ class MemoryLedger:
     def _update_accounts(self, posted: Posted) -> None:
         tables = self.session.tables
         for account in posted.accounts:
-            low, high = account.bounds
             last = tables.entries.rows.get((account.id, account.sequence))
             tip = (account.balance, account.head)
             if last is None or (last.balance_after, last.hash) != tip:
                 raise StorageRefused("account_must_follow_entries")
-            if not low <= account.balance <= high:
-                raise StorageRefused("accounts_balance_in_bounds")
-            tables.accounts.put(account.id, account)
+            now = tables.accounts.rows[account.id]
+            moved = replace(
+                now, balance=account.balance, sequence=account.sequence, head=account.head
+            )
+            self._put(moved)
+
+    def _release(self, hold: Hold) -> None:
+        tables = self.session.tables
+        key = (hold.payment_id, hold.refund_id)
+        row = tables.holds.rows.get(key)
+        if row is None or not row.live or row.hold != hold:
+            raise StorageRefused("a hold could not be let go of")
+        tables.holds.put(key, HoldRow(hold, live=False))
+        self._pend(hold, -hold.amount)
+
+    def _place(self, hold: Hold) -> None:
+        tables = self.session.tables
+        key = (hold.payment_id, hold.refund_id)
+        if key in tables.holds.rows:
+            raise StorageRefused("holds_once")
+        tables.holds.put(key, HoldRow(hold))
+        self._pend(hold, hold.amount)
+
+    def _pend(self, hold: Hold, amount: int) -> None:
+        rows = self.session.tables.accounts.rows
+        debited = rows[hold.debit_account_id]
+        self._put(replace(debited, pending_out=debited.pending_out + amount))
+        credited = rows[hold.credit_account_id]
+        self._put(replace(credited, pending_in=credited.pending_in + amount))
+
+    def _put(self, account: Account) -> None:
+        low, high = account.bounds
+        fits = low <= account.available and account.balance + account.pending_in <= high
+        if not fits or account.pending_in < 0 or account.pending_out < 0:
+            raise StorageRefused("accounts_balance_in_bounds")
+        self.session.tables.accounts.put(account.id, account)

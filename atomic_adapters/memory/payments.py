@@ -10,15 +10,18 @@ from atomic_adapters.memory.ledger import MemoryAccounts
 from atomic_adapters.memory.merchants import MemoryMerchants
 from atomic_adapters.memory.table import PaymentRow, Session
 from atomic_core.domain.errors import StorageRefused
+from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.payments import (
+    EXPIRED,
     Acceptance,
     Accepted,
-    Claim,
     Lookup,
     Payment,
-    Settlement,
+    Resolution,
     Status,
+    Step,
 )
+from atomic_core.domain.settling import Claim, Settlement
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class MemoryPayments:
             (
                 row
                 for row in tables.payments.rows.values()
-                if not row.payment.status.settled
+                if row.payment.status.open
                 and (
                     max(row.due_at, row.leased_until or row.due_at) <= now - overdue_by
                     or (row.claimed_by is not None and row.claimed_by not in present)
@@ -84,7 +87,13 @@ class MemoryPayments:
         claims: list[Claim] = []
         for row in due:
             payment, attempt = row.payment, row.attempt + 1
-            processing = replace(payment, status=Status.PROCESSING, updated_at=now)
+            processing = replace(
+                payment,
+                status=Status.PROCESSING,
+                updated_at=now,
+                claimed_at=payment.claimed_at or now,
+                attempt=attempt,
+            )
             claimed = replace(
                 row,
                 payment=processing,
@@ -103,6 +112,9 @@ class MemoryPayments:
                     payment.money.amount,
                     payment.money.currency,
                     payment.source,
+                    payment.step,
+                    payment.capture_amount,
+                    *self._terms(payment),
                 )
             )
         return claims
@@ -117,20 +129,62 @@ class MemoryPayments:
             and row.payment.status is Status.PROCESSING
         )
 
-    def settle(self, settlements: Sequence[Settlement]) -> None:
+    def settle(self, settlements: Sequence[Settlement], hold_for: timedelta) -> None:
         tables = self.session.tables
         now = tables.clock.now()
         for settlement in settlements:
             row = tables.payments.rows[settlement.payment_id]
-            if row.payment.status.settled:
+            if not row.payment.status.open:
                 raise StorageRefused("a settled payment is final")
+            held = settlement.status is Status.AUTHORIZED
             payment = replace(
                 row.payment,
                 status=settlement.status,
                 failure_reason=settlement.failure_reason,
                 updated_at=now,
+                fee=settlement.fee or 0,
+                expires_at=now + hold_for if held else row.payment.expires_at,
             )
             retry_after = settlement.retry_after
             due_at = row.due_at if retry_after is None else now + retry_after
             settled = PaymentRow(payment, row.attempt, settlement.faults, due_at)
             tables.payments.put(settlement.payment_id, settled)
+
+    def lock(self, merchant_id: UUID, payment_id: UUID) -> Payment | None:
+        return self._find(Lookup(merchant_id, payment_id))
+
+    def resolve(self, resolution: Resolution) -> Payment:
+        tables = self.session.tables
+        row = tables.payments.rows[resolution.payment_id]
+        if row.payment.status is not Status.AUTHORIZED:
+            raise StorageRefused("a statement gave no row")
+        now = tables.clock.now()
+        payment = replace(
+            row.payment,
+            status=Status.PROCESSING,
+            step=resolution.step,
+            capture_amount=resolution.amount,
+            cancellation_reason=resolution.reason,
+            attempt=row.attempt + 1,
+            updated_at=now,
+        )
+        tables.payments.put(payment.id, PaymentRow(payment, row.attempt + 1, 0, now))
+        return payment
+
+    def expire(self, limit: int) -> Sequence[UUID]:
+        tables = self.session.tables
+        now = tables.clock.now()
+        ended = sorted(
+            (payment.expires_at, payment.id)
+            for row in tables.payments.rows.values()
+            if (payment := row.payment).status is Status.AUTHORIZED
+            and payment.expires_at is not None
+            and payment.expires_at <= now
+        )[:limit]
+        for _, id in ended:
+            self.resolve(Resolution(id, Step.EXPIRE, reason=EXPIRED))
+        return [id for _, id in ended]
+
+    def _terms(self, payment: Payment) -> FeeTerms:
+        agreed = self.session.tables.fees.rows.get((payment.merchant_id, payment.money.currency))
+        return agreed.terms if agreed else FeeTerms()

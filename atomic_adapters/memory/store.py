@@ -7,10 +7,13 @@ from typing import Final
 
 from atomic_adapters.memory.access import MemoryAccess, MemoryAuditLog
 from atomic_adapters.memory.dashboard import MemoryDashboards
+from atomic_adapters.memory.events import MemoryEvents
+from atomic_adapters.memory.fees import MemoryFees
 from atomic_adapters.memory.idempotency import MemoryIdempotencyKeys
 from atomic_adapters.memory.ledger import MemoryAccounts, MemoryLedger
 from atomic_adapters.memory.merchants import MemoryMerchants
 from atomic_adapters.memory.payments import MemoryPayments
+from atomic_adapters.memory.refunds import MemoryRefunds
 from atomic_adapters.memory.table import Session, Tables
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.payments import Acceptance, Accepted, Lookup, Payment
@@ -26,6 +29,9 @@ class MemoryUnitOfWork:
         self.accounts = MemoryAccounts(session)
         self.ledger = MemoryLedger(session)
         self.payments = MemoryPayments(session)
+        self.refunds = MemoryRefunds(session)
+        self.events = MemoryEvents(session)
+        self.fees = MemoryFees(session)
         self.idempotency = MemoryIdempotencyKeys(session)
         self.access = MemoryAccess(session)
         self.audit_log = MemoryAuditLog(session)

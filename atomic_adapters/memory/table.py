@@ -7,14 +7,18 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 from uuid import UUID
 
+from atomic_core.domain.accounts import Account
 from atomic_core.domain.audit_log import Deed
 from atomic_core.domain.credentials import Credentials
 from atomic_core.domain.credentials import Session as Login
 from atomic_core.domain.errors import StorageUnavailable
+from atomic_core.domain.events import Recorded
+from atomic_core.domain.fees import FeeSchedule
 from atomic_core.domain.idempotency import IdempotencyRecord
-from atomic_core.domain.ledger import Account, Entry, Kind, LedgerTransaction
+from atomic_core.domain.ledger import Entry, Hold, Kind, LedgerTransaction
 from atomic_core.domain.merchants import ApiKey, Merchant
 from atomic_core.domain.payments import Payment
+from atomic_core.domain.refunds import Refund
 from atomic_core.ports.outside import Clock
 
 K = TypeVar("K")
@@ -63,6 +67,22 @@ class PaymentRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundRow:
+    refund: Refund
+    attempt: int
+    faults: int
+    due_at: datetime
+    leased_until: datetime | None = None
+    claimed_by: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRow:
+    hold: Hold
+    live: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class IdempotencyRow:
     record: IdempotencyRecord
     expires_at: datetime
@@ -97,9 +117,13 @@ class Tables:
         self.audit_log: Table[UUID, DeedRow] = Table(self.journal)
         self.accounts: Table[UUID, Account] = Table(self.journal)
         self.transactions: Table[UUID, LedgerTransaction] = Table(self.journal)
-        self.posted: Table[tuple[UUID, Kind], UUID] = Table(self.journal)
+        self.posted: Table[tuple[UUID, Kind, UUID | None], UUID] = Table(self.journal)
         self.entries: Table[tuple[UUID, int], Entry] = Table(self.journal)
         self.payments: Table[UUID, PaymentRow] = Table(self.journal)
+        self.refunds: Table[UUID, RefundRow] = Table(self.journal)
+        self.holds: Table[tuple[UUID, UUID | None], HoldRow] = Table(self.journal)
+        self.events: Table[tuple[UUID, int], Recorded] = Table(self.journal)
+        self.fees: Table[tuple[UUID, str], FeeSchedule] = Table(self.journal)
         self.idempotency: Table[tuple[UUID, str], IdempotencyRow] = Table(self.journal)
 
 

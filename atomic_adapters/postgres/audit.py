@@ -13,12 +13,14 @@ def check_books(session: Session) -> LedgerReport:
     """Must be the first thing in its transaction, which becomes one READ ONLY snapshot."""
     session.execute(_SQL["one_snapshot"])
     session.execute(_SQL["patience"])
-    accounts, transactions, entries, payments = session.one(_SQL["counts"])
+    accounts, transactions, entries, payments, refunds, holds = session.one(_SQL["counts"])
     return LedgerReport(
         accounts=accounts,
         transactions=transactions,
         entries=entries,
         payments=payments,
+        refunds=refunds,
+        holds=holds,
         findings=[
             Finding(check, subject, problem)
             for check in Check

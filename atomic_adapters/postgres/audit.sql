@@ -10,7 +10,9 @@ SELECT set_config('statement_timeout', '3600s', true)
 SELECT (SELECT count(*) FROM accounts),
        (SELECT count(*) FROM ledger_transactions),
        (SELECT count(*) FROM entries),
-       (SELECT count(*) FROM payments)
+       (SELECT count(*) FROM payments),
+       (SELECT count(*) FROM refunds),
+       (SELECT count(*) FROM holds WHERE released_at IS NULL)
 
 -- name: currency_balanced
 SELECT a.currency, format('entries sum to %%s', sum(e.amount))
@@ -42,7 +44,8 @@ SELECT a.id::text,
   LEFT JOIN (SELECT account_id, sum(amount) AS total FROM entries GROUP BY account_id) e
          ON e.account_id = a.id
  WHERE a.balance <> coalesce(e.total, 0)
-    OR NOT a.allow_negative AND a.balance NOT BETWEEN 0 AND 9007199254740991
+    OR NOT a.allow_negative AND a.balance < 0
+    OR a.merchant_id IS NOT NULL AND a.balance > 9007199254740991
  ORDER BY a.id
  LIMIT %(most)s
 
@@ -67,7 +70,7 @@ SELECT a.id::text,
 -- time that is no time, or a transaction that is gone, gives NULL, which is DISTINCT.
 SELECT format('%%s#%%s', c.account_id, c.sequence), 'does not follow the one before'
   FROM (SELECT e.account_id, e.sequence, e.transaction_id, e.amount, e.balance_after, e.hash,
-               t.payment_id, t.kind, t.posted_at,
+               t.payment_id, t.kind, t.refund_id, t.posted_at,
                lag(e.sequence, 1, 0::bigint) OVER chain AS previous_sequence,
                lag(e.balance_after, 1, 0::bigint) OVER chain AS previous_balance,
                lag(e.hash) OVER chain AS previous_hash
@@ -84,7 +87,7 @@ SELECT format('%%s#%%s', c.account_id, c.sequence), 'does not follow the one bef
            || int8send(c.amount) || int8send(c.balance_after)
            || int8send(CASE WHEN isfinite(c.posted_at)
                             THEN (extract(epoch FROM c.posted_at) * 1000000)::bigint END)
-           || decode(c.kind, 'escape'))
+           || decode(c.kind, 'escape') || coalesce(uuid_send(c.refund_id), ''::bytea))
  ORDER BY c.account_id, c.sequence
  LIMIT %(most)s
 
@@ -96,25 +99,61 @@ SELECT p.id::text,
                         CASE WHEN t.id IS NULL THEN 'not posted' ELSE 'posted' END)
        END
   FROM payments p
+ CROSS JOIN LATERAL (SELECT coalesce(p.capture_amount, p.amount) AS captured,
+                            coalesce(p.fee_amount, 0) AS fee) AS due
   LEFT JOIN ledger_transactions t ON t.payment_id = p.id AND t.kind = 'payment'
   LEFT JOIN LATERAL (SELECT count(*) AS legs,
                             count(*) FILTER (WHERE e.account_id = p.account_id
-                                               AND e.amount = p.amount) AS credits,
-                            count(*) FILTER (WHERE a.merchant_id IS NULL
+                                               AND e.amount = due.captured - due.fee) AS credits,
+                            count(*) FILTER (WHERE a.type = 'revenue'
                                                AND a.currency = p.currency
-                                               AND e.amount = -p.amount) AS debits
+                                               AND e.amount = due.fee) AS fees,
+                            count(*) FILTER (WHERE a.type = 'asset'
+                                               AND a.currency = p.currency
+                                               AND e.amount = -due.captured) AS debits
                        FROM entries e
                        JOIN accounts a ON a.id = e.account_id
                       WHERE e.transaction_id = t.id) found ON true
  WHERE (p.status = 'SUCCESS') <> (t.id IS NOT NULL)
-    OR t.id IS NOT NULL AND (found.legs, found.credits, found.debits) <> (2, 1, 1)
+    -- A fee of 0 has no leg, nor has a credit of 0.
+    OR t.id IS NOT NULL
+       AND (found.legs, found.debits, found.credits, found.fees)
+           <> (1 + (due.captured > due.fee)::integer + (due.fee > 0)::integer, 1,
+               (due.captured > due.fee)::integer, (due.fee > 0)::integer)
  ORDER BY p.id
  LIMIT %(most)s
 
+-- name: refund_posted
+SELECT r.id::text,
+       CASE WHEN (r.status = 'SUCCESS') = (t.id IS NOT NULL)
+            THEN 'posted with another amount or account'
+            ELSE format('%%s, yet %%s', r.status,
+                        CASE WHEN t.id IS NULL THEN 'not posted' ELSE 'posted' END)
+       END
+  FROM refunds r
+  LEFT JOIN ledger_transactions t
+         ON t.payment_id = r.payment_id AND t.kind = 'refund' AND t.refund_id = r.id
+  LEFT JOIN LATERAL (SELECT count(*) AS legs,
+                            count(*) FILTER (WHERE e.account_id = r.account_id
+                                               AND e.amount = -r.amount) AS debits,
+                            count(*) FILTER (WHERE a.type = 'asset'
+                                               AND a.currency = r.currency
+                                               AND e.amount = r.amount) AS credits
+                       FROM entries e
+                       JOIN accounts a ON a.id = e.account_id
+                      WHERE e.transaction_id = t.id) found ON true
+ WHERE (r.status = 'SUCCESS') <> (t.id IS NOT NULL)
+    OR t.id IS NOT NULL AND (found.legs, found.debits, found.credits) <> (2, 1, 1)
+ ORDER BY r.id
+ LIMIT %(most)s
+
 -- name: payment_known
-SELECT t.id::text, 'posts a payment that does not exist'
+SELECT t.id::text, 'posts a payment or refund that does not exist'
   FROM ledger_transactions t
  WHERE NOT EXISTS (SELECT FROM payments p WHERE p.id = t.payment_id)
+    OR t.refund_id IS NOT NULL
+       AND NOT EXISTS (SELECT FROM refunds r
+                        WHERE r.id = t.refund_id AND r.payment_id = t.payment_id)
  ORDER BY t.id
  LIMIT %(most)s
 
@@ -125,4 +164,75 @@ SELECT p.id::text, 'its account is not the merchant''s, or of another currency'
                     WHERE (a.id, a.merchant_id, a.currency)
                           = (p.account_id, p.merchant_id, p.currency))
  ORDER BY p.id
+ LIMIT %(most)s
+
+-- name: refunds_summed
+SELECT p.id::text,
+       format('says %%s refunded and %%s reserved, its refunds sum to %%s and %%s',
+              coalesce(p.amount_refunded, 0), coalesce(p.refunds_reserved, 0),
+              coalesce(r.refunded, 0), coalesce(r.reserved, 0))
+  FROM payments p
+  FULL JOIN (SELECT payment_id,
+                    sum(amount) FILTER (WHERE status = 'SUCCESS') AS refunded,
+                    sum(amount) FILTER (WHERE status <> 'FAILED') AS reserved,
+                    min(merchant_id::text) AS merchant_id, max(merchant_id::text) AS merchant_too,
+                    min(account_id::text) AS account_id, max(account_id::text) AS account_too,
+                    min(currency) AS currency, max(currency) AS currency_too
+               FROM refunds
+              GROUP BY payment_id) r ON r.payment_id = p.id
+ WHERE coalesce(p.amount_refunded, 0) <> coalesce(r.refunded, 0)
+    OR coalesce(p.refunds_reserved, 0) <> coalesce(r.reserved, 0)
+    OR coalesce(r.reserved, 0) > CASE p.status WHEN 'SUCCESS' THEN coalesce(p.capture_amount, p.amount)
+                                               ELSE 0 END
+    OR r.payment_id IS NOT NULL
+       AND (r.merchant_id, r.merchant_too, r.account_id, r.account_too, r.currency, r.currency_too)
+           IS DISTINCT FROM (p.merchant_id::text, p.merchant_id::text, p.account_id::text,
+                             p.account_id::text, p.currency, p.currency)
+ ORDER BY p.id
+ LIMIT %(most)s
+
+-- name: hold_fits
+SELECT coalesce(r.id, p.id, h.payment_id)::text,
+       CASE WHEN h.payment_id IS NULL THEN format('%%s, and nothing is held', p.status)
+            WHEN r.id IS NULL THEN format('%%s, and %%s is held', p.status, h.amount)
+            ELSE format('%%s, and %%s is held', r.status, h.amount)
+       END
+  FROM (SELECT payment_id, refund_id, debit_account_id, credit_account_id, amount
+          FROM holds
+         WHERE released_at IS NULL) h
+  LEFT JOIN refunds r ON r.id = h.refund_id AND r.payment_id = h.payment_id
+  FULL JOIN payments p ON p.id = h.payment_id AND h.refund_id IS NULL
+  LEFT JOIN accounts d ON d.id = h.debit_account_id
+  LEFT JOIN accounts c ON c.id = h.credit_account_id
+ WHERE CASE
+           WHEN h.refund_id IS NULL
+           THEN (h.payment_id IS NOT NULL)
+                <> (p.id IS NOT NULL
+                    AND (p.status = 'AUTHORIZED'
+                         OR p.status = 'PROCESSING' AND p.step NOT IN ('charge', 'authorize')))
+                OR h.payment_id IS NOT NULL
+                   AND ((h.credit_account_id, h.amount, d.type, d.currency)
+                        IS DISTINCT FROM (p.account_id, p.amount, 'asset', p.currency))
+           ELSE r.status IS DISTINCT FROM 'PROCESSING'
+                OR (h.debit_account_id, h.amount, c.type, c.currency)
+                   IS DISTINCT FROM (r.account_id, r.amount, 'asset', r.currency)
+       END
+ ORDER BY 1
+ LIMIT %(most)s
+
+-- name: pending_is_sum
+SELECT a.id::text,
+       format('%%s coming and %%s going, its holds sum to %%s and %%s', a.pending_in, a.pending_out,
+              coalesce(h.coming, 0), coalesce(h.going, 0))
+  FROM accounts a
+  LEFT JOIN (SELECT side.account_id, sum(side.coming) AS coming, sum(side.going) AS going
+               FROM holds
+              CROSS JOIN LATERAL (VALUES (credit_account_id, amount, 0),
+                                         (debit_account_id, 0, amount))
+                    AS side (account_id, coming, going)
+              WHERE released_at IS NULL
+              GROUP BY side.account_id) h ON h.account_id = a.id
+ WHERE (a.pending_in, a.pending_out) <> (coalesce(h.coming, 0), coalesce(h.going, 0))
+    OR NOT a.allow_negative AND a.pending_out > a.balance
+ ORDER BY a.id
  LIMIT %(most)s

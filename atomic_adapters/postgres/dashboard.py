@@ -7,16 +7,16 @@ from uuid import UUID
 from atomic_adapters.postgres.payments import PostgresPayments
 from atomic_adapters.postgres.session import Session
 from atomic_adapters.postgres.statements import statements
+from atomic_core.domain.accounts import Account
 from atomic_core.domain.dashboard import (
     LAST_PAYMENTS,
     MAX_ACCOUNTS,
     MAX_COUNTED,
     TOTAL_DAYS,
     Dashboard,
+    Profile,
     Total,
 )
-from atomic_core.domain.ledger import Account
-from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.payments import Lookup
 
 _SQL: Final = statements("dashboard")
@@ -43,8 +43,7 @@ class PostgresDashboards:
             _SQL["totals"], merchant_id=merchant_id, days=TOTAL_DAYS, limit=MAX_COUNTED + 1
         )
         return Dashboard(
-            merchant=Merchant(id, name, created_at),
-            email=email,
+            profile=Profile(id, name, email, created_at),
             accounts=self.session.all_of(
                 Account, _SQL["accounts_of_merchant"], merchant_id=merchant_id, limit=MAX_ACCOUNTS
             ),

@@ -5,7 +5,8 @@ SELECT merchants.id, merchants.name, merchants.created_at, credentials.email, no
  WHERE merchants.id = %(merchant_id)s
 
 -- name: accounts_of_merchant
-SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at
+SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,
+       type, pending_in, pending_out
   FROM accounts
  WHERE merchant_id = %(merchant_id)s
  ORDER BY created_at, id

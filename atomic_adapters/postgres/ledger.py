@@ -1,18 +1,29 @@
 """Accounts and the books in PostgreSQL."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
 from atomic_adapters.postgres.audit import check_books
 from atomic_adapters.postgres.session import Session
 from atomic_adapters.postgres.statements import statements
+from atomic_core.domain.accounts import Account, chain_start
 from atomic_core.domain.audit import LedgerReport
 from atomic_core.domain.errors import StorageRefused
-from atomic_core.domain.ledger import Account, Posted, chain_start, world_account_id
+from atomic_core.domain.ledger import (
+    Entry,
+    Hold,
+    Kind,
+    LedgerTransaction,
+    Posted,
+    PostedTransaction,
+)
 
 _SQL: Final = statements("ledger")
+_NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""PostgreSQL says when an account was opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +31,7 @@ class PostgresAccounts:
     session: Session
 
     def open(self, id: UUID, merchant_id: UUID, name: str, currency: str) -> Account:
-        self.open_world(currency)
+        self.open_house(currency)
         return self.session.one_of(
             Account,
             _SQL["open_account"],
@@ -31,14 +42,16 @@ class PostgresAccounts:
             head=chain_start(id, merchant_id, currency, allow_negative=False),
         )
 
-    def open_world(self, currency: str) -> None:
-        id = world_account_id(currency)
+    def open_house(self, currency: str) -> None:
+        house = [Account.world(currency, _NO_TIME), Account.fees(currency, _NO_TIME)]
         self.session.execute(
-            _SQL["open_world"],
-            id=id,
-            name=f"World {currency}",
+            _SQL["open_house"],
             currency=currency,
-            head=chain_start(id, None, currency, allow_negative=True),
+            ids=[account.id for account in house],
+            names=[account.name for account in house],
+            types=[account.type.value for account in house],
+            allow_negative=[account.allow_negative for account in house],
+            heads=[account.head for account in house],
         )
 
     def get(self, merchant_id: UUID, account_id: UUID) -> Account | None:
@@ -64,11 +77,14 @@ class PostgresLedger:
     session: Session
 
     def record(self, posted: Posted) -> None:
-        if not posted.transactions:
-            return
-        self._update_accounts(posted)
-        self._add_transactions(posted)
-        self._add_entries(posted)
+        if posted.released:
+            self._release(posted.released)
+        if posted.transactions:
+            self._update_accounts(posted)
+            self._add_transactions(posted)
+            self._add_entries(posted)
+        if posted.placed:
+            self._place(posted.placed)
 
     def check(self) -> LedgerReport:
         return check_books(self.session)
@@ -92,6 +108,7 @@ class PostgresLedger:
             ids=[transaction.id for transaction in transactions],
             payment_ids=[transaction.payment_id for transaction in transactions],
             kinds=[transaction.kind.value for transaction in transactions],
+            refund_ids=[transaction.refund_id for transaction in transactions],
             posted_at=transactions[0].posted_at,
         )
 
@@ -105,4 +122,33 @@ class PostgresLedger:
             amounts=[entry.amount for entry in entries],
             balances_after=[entry.balance_after for entry in entries],
             hashes=[entry.hash for entry in entries],
+        )
+
+    def of_payment(self, payment_id: UUID) -> Sequence[PostedTransaction]:
+        found: dict[UUID, tuple[LedgerTransaction, list[Entry]]] = {}
+        for row in self.session.rows(_SQL["transactions_of_payment"], payment_id=payment_id):
+            id, payment_id, kind, posted_at, refund_id, *entry = row
+            transaction = LedgerTransaction(id, payment_id, Kind(kind), posted_at, refund_id)
+            _, entries = found.setdefault(id, (transaction, []))
+            entries.append(Entry(*entry))
+        return [PostedTransaction(*each) for each in found.values()]
+
+    def _release(self, holds: Sequence[Hold]) -> None:
+        released = self.session.execute(
+            _SQL["release_holds"],
+            payment_ids=[hold.payment_id for hold in holds],
+            refund_ids=[hold.refund_id for hold in holds],
+            amounts=[hold.amount for hold in holds],
+        )
+        if released != len(holds):
+            raise StorageRefused(f"{released} of {len(holds)} holds could be let go of")
+
+    def _place(self, holds: Sequence[Hold]) -> None:
+        self.session.execute(
+            _SQL["place_holds"],
+            payment_ids=[hold.payment_id for hold in holds],
+            refund_ids=[hold.refund_id for hold in holds],
+            debits=[hold.debit_account_id for hold in holds],
+            credits=[hold.credit_account_id for hold in holds],
+            amounts=[hold.amount for hold in holds],
         )

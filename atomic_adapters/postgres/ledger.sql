@@ -1,17 +1,22 @@
 -- name: open_account
 INSERT INTO accounts (id, merchant_id, name, currency, head)
 VALUES (%(id)s, %(merchant_id)s, %(name)s, %(currency)s, %(head)s)
-RETURNING id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at
+RETURNING id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,
+       type, pending_in, pending_out
 
--- name: open_world
--- Two processes that open it at once mean the same row; the second finds it there. No conflict
--- target: the row has two unique keys, and either may be the one that is met first.
-INSERT INTO accounts (id, name, currency, allow_negative, head)
-VALUES (%(id)s, %(name)s, %(currency)s, true, %(head)s)
+-- name: open_house
+-- Two processes that open them at once mean the same rows; the second finds them there. No
+-- conflict target: a row has two unique keys, and either may be the one that is met first.
+INSERT INTO accounts (id, name, currency, type, allow_negative, head)
+SELECT id, name, %(currency)s, type, allow_negative, head
+  FROM unnest(%(ids)b::uuid[], %(names)b::text[], %(types)b::text[], %(allow_negative)b::boolean[],
+              %(heads)b::bytea[]) AS house (id, name, type, allow_negative, head)
+ ORDER BY id
     ON CONFLICT DO NOTHING
 
 -- name: get_account
-SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at
+SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,
+       type, pending_in, pending_out
   FROM accounts
  WHERE id = %(id)s
    AND merchant_id = %(merchant_id)s
@@ -27,14 +32,16 @@ SELECT id
 -- name: lock_accounts
 -- In id order: every transaction queues for the same rows the same way round.
 -- NO KEY: a new payment's foreign-key check on an account need not wait.
-SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at
+SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,
+       type, pending_in, pending_out
   FROM accounts
  WHERE id = ANY(%(ids)b)
  ORDER BY id
    FOR NO KEY UPDATE
 
 -- name: lock_free_accounts
-SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at
+SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,
+       type, pending_in, pending_out
   FROM accounts
  WHERE id = ANY(%(ids)b)
  ORDER BY id
@@ -49,10 +56,10 @@ UPDATE accounts
  WHERE accounts.id = tip.id
 
 -- name: add_transactions
-INSERT INTO ledger_transactions (id, payment_id, kind, posted_at)
-SELECT new.id, new.payment_id, new.kind, %(posted_at)s
-  FROM unnest(%(ids)b::uuid[], %(payment_ids)b::uuid[], %(kinds)b::text[])
-       AS new (id, payment_id, kind)
+INSERT INTO ledger_transactions (id, payment_id, kind, refund_id, posted_at)
+SELECT new.id, new.payment_id, new.kind, new.refund_id, %(posted_at)s
+  FROM unnest(%(ids)b::uuid[], %(payment_ids)b::uuid[], %(kinds)b::text[],
+              %(refund_ids)b::uuid[]) AS new (id, payment_id, kind, refund_id)
 
 -- name: add_entries
 INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
@@ -60,3 +67,29 @@ SELECT new.account_id, new.sequence, new.transaction_id, new.amount, new.balance
   FROM unnest(%(account_ids)b::uuid[], %(sequences)b::bigint[], %(transaction_ids)b::uuid[],
               %(amounts)b::bigint[], %(balances_after)b::bigint[], %(hashes)b::bytea[])
        AS new (account_id, sequence, transaction_id, amount, balance_after, hash)
+
+-- name: release_holds
+-- Before the balances move: what is promised is in the way of paying it.
+UPDATE holds
+   SET released_at = clock_timestamp()
+  FROM unnest(%(payment_ids)b::uuid[], %(refund_ids)b::uuid[], %(amounts)b::bigint[])
+       AS gone (payment_id, refund_id, amount)
+ WHERE holds.payment_id = gone.payment_id
+   AND holds.refund_id IS NOT DISTINCT FROM gone.refund_id
+   AND holds.amount = gone.amount
+   AND holds.released_at IS NULL
+
+-- name: place_holds
+INSERT INTO holds (payment_id, refund_id, debit_account_id, credit_account_id, amount, placed_at)
+SELECT payment_id, refund_id, debit_account_id, credit_account_id, amount, clock_timestamp()
+  FROM unnest(%(payment_ids)b::uuid[], %(refund_ids)b::uuid[], %(debits)b::uuid[],
+              %(credits)b::uuid[], %(amounts)b::bigint[])
+       AS new (payment_id, refund_id, debit_account_id, credit_account_id, amount)
+
+-- name: transactions_of_payment
+SELECT t.id, t.payment_id, t.kind, t.posted_at, t.refund_id, e.transaction_id, e.account_id,
+       e.sequence, e.amount, e.balance_after, e.hash
+  FROM ledger_transactions t
+  JOIN entries e ON e.transaction_id = t.id
+ WHERE t.payment_id = %(payment_id)s
+ ORDER BY t.posted_at, t.id, e.amount, e.account_id

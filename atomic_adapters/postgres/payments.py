@@ -1,6 +1,7 @@
 """Payments in PostgreSQL."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
@@ -20,14 +21,17 @@ from atomic_adapters.postgres.statements import statements
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import (
+    EXPIRED,
     Acceptance,
     Accepted,
-    Claim,
+    Capture,
     Lookup,
     Payment,
-    Settlement,
+    Resolution,
     Status,
+    Step,
 )
+from atomic_core.domain.settling import Claim, Settlement
 
 _SQL: Final = statements("payments")
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -55,6 +59,9 @@ class PostgresPayments:
                 sources=texts(order.source for order in orders),
                 descriptions=texts(order.description for order in orders),
                 webhook_urls=texts(order.webhook_url for order in orders),
+                captures=texts(order.capture for order in orders),
+                metadata=texts(as_json(order.metadata) for order in orders),
+                request_ids=texts(order.request_id for order in orders),
                 order_keys=texts(order.idempotency_key for order in orders),
                 keys=texts(record.key for record in records),
                 methods=texts(record.method for record in records),
@@ -98,7 +105,7 @@ class PostgresPayments:
         )
         return frozenset(id for (id,) in rows)
 
-    def settle(self, settlements: Sequence[Settlement]) -> None:
+    def settle(self, settlements: Sequence[Settlement], hold_for: timedelta) -> None:
         settled = self.session.execute(
             _SQL["settle_payments"],
             ids=[settlement.payment_id for settlement in settlements],
@@ -106,9 +113,29 @@ class PostgresPayments:
             failure_reasons=[settlement.failure_reason for settlement in settlements],
             faults=[settlement.faults for settlement in settlements],
             retries_after=[settlement.retry_after for settlement in settlements],
+            fees=[settlement.fee for settlement in settlements],
+            hold_for=hold_for,
         )
         if settled != len(settlements):
             raise StorageRefused(f"{settled} of {len(settlements)} payments could be settled")
+
+    def lock(self, merchant_id: UUID, payment_id: UUID) -> Payment | None:
+        row = self.session.row(_SQL["lock_payment"], id=payment_id, merchant_id=merchant_id)
+        return _payment(row) if row else None
+
+    def resolve(self, resolution: Resolution) -> Payment:
+        row = self.session.one(
+            _SQL["resolve_payment"],
+            id=resolution.payment_id,
+            step=resolution.step,
+            amount=resolution.amount,
+            reason=resolution.reason,
+        )
+        return _payment(row)
+
+    def expire(self, limit: int) -> Sequence[UUID]:
+        rows = self.session.rows(_SQL["expire_payments"], limit=limit, reason=EXPIRED)
+        return [id for (id,) in rows]
 
 
 class _Record(NamedTuple):
@@ -151,7 +178,34 @@ def _without_repeats(acceptances: Sequence[Acceptance]) -> Sequence[Acceptance]:
     return list(asked.values())
 
 
+def as_json(metadata: Mapping[str, str]) -> str | None:
+    """None for none: most have none, and an empty column costs nothing."""
+    return json.dumps(metadata) if metadata else None
+
+
 def _payment(row: Sequence[Any]) -> Payment:
     id, merchant_id, account_id, amount, currency, source, description, status, *rest = row
-    money = Money(amount, currency)
-    return Payment(id, merchant_id, account_id, money, source, description, Status(status), *rest)
+    *told, capture, step, metadata, request_id, claimed_at, attempt, expires_at = rest[:-5]
+    capture_amount, cancellation_reason, fee, reserved, refunded = rest[-5:]
+    return Payment(
+        id,
+        merchant_id,
+        account_id,
+        Money(amount, currency),
+        source,
+        description,
+        Status(status),
+        *told,
+        capture=Capture(capture),
+        step=Step(step),
+        metadata=metadata or {},
+        request_id=request_id,
+        claimed_at=claimed_at,
+        attempt=attempt,
+        expires_at=expires_at,
+        capture_amount=capture_amount,
+        cancellation_reason=cancellation_reason,
+        fee=fee or 0,
+        refunds_reserved=reserved or 0,
+        amount_refunded=refunded or 0,
+    )

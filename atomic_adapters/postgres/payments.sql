@@ -6,17 +6,20 @@ WITH patience AS MATERIALIZED (
                       coalesce(%(patience)s::text, current_setting('lock_timeout')), true)
 ), welcome AS MATERIALIZED (
     SELECT asked.id, asked.merchant_id, amount, currency, source, description, webhook_url,
-           order_key, key, method, path, fingerprint, keep_for, status, body, location,
-           credited.id AS account_id
+           capture, metadata, request_id, order_key, key, method, path, fingerprint, keep_for,
+           status, body, location, credited.id AS account_id
       FROM patience
      CROSS JOIN unnest(%(ids)b::uuid[], %(key_ids)b::uuid[], %(merchant_ids)b::uuid[],
                        %(amounts)b::bigint[], %(currencies)b::text[], %(sources)b::text[],
-                       %(descriptions)b::text[], %(webhook_urls)b::text[],
-                       %(order_keys)b::text[], %(keys)b::text[], %(methods)b::text[],
-                       %(paths)b::text[], %(fingerprints)b::bytea[], %(keeps_for)b::interval[],
-                       %(response_statuses)b::smallint[], %(bodies)b::bytea[], %(locations)b::text[])
+                       %(descriptions)b::text[], %(webhook_urls)b::text[], %(captures)b::text[],
+                       %(metadata)b::text[], %(request_ids)b::text[], %(order_keys)b::text[],
+                       %(keys)b::text[], %(methods)b::text[], %(paths)b::text[],
+                       %(fingerprints)b::bytea[], %(keeps_for)b::interval[],
+                       %(response_statuses)b::smallint[], %(bodies)b::bytea[],
+                       %(locations)b::text[])
            AS asked (id, key_id, merchant_id, amount, currency, source, description, webhook_url,
-                     order_key, key, method, path, fingerprint, keep_for, status, body, location)
+                     capture, metadata, request_id, order_key, key, method, path, fingerprint,
+                     keep_for, status, body, location)
      CROSS JOIN LATERAL (SELECT accounts.id
                            FROM accounts
                           WHERE accounts.merchant_id = asked.merchant_id
@@ -46,9 +49,10 @@ WITH patience AS MATERIALIZED (
     RETURNING merchant_id, key
 )
 INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description,
-                      idempotency_key, webhook_url)
+                      idempotency_key, webhook_url, capture, step, metadata, request_id)
 SELECT id, welcome.merchant_id, account_id, amount, currency, source, description, order_key,
-       webhook_url
+       webhook_url, capture, CASE capture WHEN 'manual' THEN 'authorize' ELSE 'charge' END,
+       metadata::jsonb, request_id
   FROM welcome
   LEFT JOIN taken ON taken.merchant_id = welcome.merchant_id AND taken.key = welcome.key
  WHERE welcome.key IS NULL OR taken.key IS NOT NULL
@@ -57,7 +61,8 @@ RETURNING id, account_id, created_at
 -- name: find_payments
 SELECT asked.place, payments.id, payments.merchant_id, account_id, amount, currency, source,
        description, status, idempotency_key, webhook_url, failure_reason, payments.created_at,
-       updated_at
+       updated_at, capture, step, metadata, request_id, claimed_at, attempt, expires_at,
+       capture_amount, cancellation_reason, fee_amount, refunds_reserved, amount_refunded
   FROM unnest(%(ids)b::uuid[], %(merchant_ids)b::uuid[], %(key_ids)b::uuid[])
        WITH ORDINALITY AS asked (id, merchant_id, key_id, place)
   JOIN payments ON payments.id = asked.id AND payments.merchant_id = asked.merchant_id
@@ -82,7 +87,7 @@ WITH claimant AS MATERIALIZED (
 ), due AS (
     SELECT id, due_at
       FROM payments
-     WHERE is_open
+     WHERE phase = 'OPEN'
        AND due_at <= now() - least(%(overdue_by)s::interval, interval '0')
        -- A lease never ends before its payment is due.
        AND (coalesce(leased_until, due_at) <= now() - %(overdue_by)s::interval
@@ -95,15 +100,19 @@ WITH claimant AS MATERIALIZED (
        SET status = 'PROCESSING', attempt = payments.attempt + 1,
            due_at = least(payments.due_at, now()),
            leased_until = now() + %(lease)s::interval, claimed_by = claimant.number,
-           updated_at = now()
+           claimed_at = coalesce(payments.claimed_at, now()), updated_at = now()
       FROM due, claimant
      WHERE payments.id = due.id
     RETURNING payments.id, payments.attempt, payments.faults, payments.account_id,
-              payments.amount, payments.currency, payments.source, due.due_at AS was_due_at
+              payments.amount, payments.currency, payments.source, payments.step,
+              payments.capture_amount, payments.merchant_id, due.due_at AS was_due_at
 )
-SELECT id, attempt, faults, account_id, amount, currency, source
+SELECT claimed.id, attempt, faults, account_id, amount, claimed.currency, source, step,
+       capture_amount, coalesce(basis_points, 0), coalesce(fixed, 0)
   FROM claimed
- ORDER BY was_due_at, id
+  LEFT JOIN fee_schedules ON fee_schedules.merchant_id = claimed.merchant_id
+                         AND fee_schedules.currency = claimed.currency
+ ORDER BY was_due_at, claimed.id
 
 -- name: hold_claims
 -- Only what is still ours; in id order, like every lock.
@@ -121,8 +130,49 @@ UPDATE payments
    SET status = settled.status, failure_reason = settled.failure_reason,
        faults = settled.faults, updated_at = now(),
        due_at = coalesce(now() + settled.retry_after, payments.due_at),
-       leased_until = NULL, claimed_by = NULL
+       leased_until = NULL, claimed_by = NULL, fee_amount = settled.fee,
+       expires_at = CASE settled.status WHEN 'AUTHORIZED' THEN now() + %(hold_for)s::interval
+                                        ELSE payments.expires_at
+                    END
   FROM unnest(%(ids)b::uuid[], %(statuses)b::text[], %(failure_reasons)b::text[],
-              %(faults)b::smallint[], %(retries_after)b::interval[])
-       AS settled (id, status, failure_reason, faults, retry_after)
+              %(faults)b::smallint[], %(retries_after)b::interval[], %(fees)b::bigint[])
+       AS settled (id, status, failure_reason, faults, retry_after, fee)
  WHERE payments.id = settled.id
+
+-- name: lock_payment
+-- NO KEY: the foreign-key check of a refund need not wait.
+SELECT id, merchant_id, account_id, amount, currency, source, description, status,
+       idempotency_key, webhook_url, failure_reason, created_at, updated_at, capture, step,
+       metadata, request_id, claimed_at, attempt, expires_at, capture_amount,
+       cancellation_reason, fee_amount, refunds_reserved, amount_refunded
+  FROM payments
+ WHERE id = %(id)s
+   AND merchant_id = %(merchant_id)s
+   FOR NO KEY UPDATE
+
+-- name: resolve_payment
+-- A higher attempt: whoever settled the hold, and does not know it yet, comes too late.
+UPDATE payments
+   SET status = 'PROCESSING', step = %(step)s, capture_amount = %(amount)s,
+       cancellation_reason = %(reason)s, attempt = attempt + 1, faults = 0, due_at = now(),
+       updated_at = now()
+ WHERE id = %(id)s
+   AND status = 'AUTHORIZED'
+RETURNING id, merchant_id, account_id, amount, currency, source, description, status,
+          idempotency_key, webhook_url, failure_reason, created_at, updated_at, capture, step,
+          metadata, request_id, claimed_at, attempt, expires_at, capture_amount,
+          cancellation_reason, fee_amount, refunds_reserved, amount_refunded
+
+-- name: expire_payments
+UPDATE payments
+   SET status = 'PROCESSING', step = 'expire', cancellation_reason = %(reason)s,
+       attempt = payments.attempt + 1, faults = 0, due_at = now(), updated_at = now()
+  FROM (SELECT id
+          FROM payments
+         WHERE phase = 'AUTHORIZED'
+           AND expires_at <= now()
+         ORDER BY expires_at, id
+         LIMIT %(limit)s
+           FOR NO KEY UPDATE SKIP LOCKED) AS ended
+ WHERE payments.id = ended.id
+RETURNING payments.id

@@ -9,11 +9,14 @@ from atomic_adapters.postgres.access import PostgresAccess
 from atomic_adapters.postgres.audit_log import PostgresAuditLog
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.dashboard import PostgresDashboards
+from atomic_adapters.postgres.events import PostgresEvents
+from atomic_adapters.postgres.fees import PostgresFees
 from atomic_adapters.postgres.idempotency import PostgresIdempotencyKeys
 from atomic_adapters.postgres.ledger import PostgresAccounts, PostgresLedger
 from atomic_adapters.postgres.merchants import PostgresMerchants
 from atomic_adapters.postgres.migration_files import migration_ids
 from atomic_adapters.postgres.payments import PostgresPayments
+from atomic_adapters.postgres.refunds import PostgresRefunds
 from atomic_adapters.postgres.session import Session
 from atomic_adapters.postgres.statements import statements
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageRefused, StorageUnavailable
@@ -31,6 +34,9 @@ class PostgresUnitOfWork:
         self.accounts = PostgresAccounts(session)
         self.ledger = PostgresLedger(session)
         self.payments = PostgresPayments(session)
+        self.refunds = PostgresRefunds(session)
+        self.events = PostgresEvents(session)
+        self.fees = PostgresFees(session)
         self.idempotency = PostgresIdempotencyKeys(session)
         self.access = PostgresAccess(session)
         self.audit_log = PostgresAuditLog(session)

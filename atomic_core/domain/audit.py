@@ -28,12 +28,26 @@ class Check(StrEnum):
     before; the first from whose account it is. Subject: the account and the sequence where the
     chain breaks, `id#sequence`."""
     PAYMENT_POSTED = "payment_posted"
-    """A payment has one ledger transaction if it succeeded and none otherwise, which debits
-    World and credits the merchant's account by its amount. Subject: the payment."""
+    """A payment has one ledger transaction of its own if it succeeded and none otherwise, which
+    debits World by what was captured and credits the merchant's account with it, less the fee,
+    which it credits to the fee account. Subject: the payment."""
+    REFUND_POSTED = "refund_posted"
+    """A refund has one ledger transaction if it succeeded and none otherwise, which debits the
+    payment's account and credits World by its amount. Subject: the refund."""
     PAYMENT_KNOWN = "payment_known"
-    """A ledger transaction's payment exists. Subject: the ledger transaction."""
+    """A ledger transaction's payment exists, and its refund. Subject: the ledger transaction."""
     PAYMENT_ACCOUNT_FITS = "payment_account_fits"
     """A payment's account is its merchant's and of its currency. Subject: the payment."""
+    REFUNDS_SUMMED = "refunds_summed"
+    """What a payment's refunds sum to is what it says, and no more than was captured; they are of
+    its merchant and its account. Subject: the payment."""
+    HOLD_FITS = "hold_fits"
+    """A payment has a live hold, from World to its account by its amount, while it is AUTHORIZED
+    or its hold is being resolved; a refund may have one, the other way round, while it is
+    PROCESSING. Nothing else has one. Subject: the payment, or the refund."""
+    PENDING_IS_SUM = "pending_is_sum"
+    """What is pending in an account is the sum of its live holds, and what is promised is there.
+    Subject: the account."""
 
 
 class Finding(NamedTuple):
@@ -50,6 +64,9 @@ class LedgerReport:
     transactions: int
     entries: int
     payments: int
+    refunds: int
+    holds: int
+    """Live ones."""
     findings: Sequence[Finding]
 
     @property

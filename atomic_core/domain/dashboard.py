@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
-from atomic_core.domain.ledger import Account
-from atomic_core.domain.merchants import Merchant
+from atomic_core.domain.accounts import Account
 from atomic_core.domain.payments import Payment
 
 LAST_PAYMENTS: Final = 10
@@ -33,9 +33,16 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True)
-class Dashboard:
-    merchant: Merchant
+class Profile:
+    id: UUID
+    name: str
     email: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    profile: Profile
     accounts: Sequence[Account]
     payments: Sequence[Payment]
     """The last ones, newest first."""

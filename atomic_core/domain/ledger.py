@@ -3,6 +3,9 @@
 `balance = credits - debits` for every account, so the balances of one currency sum to zero.
 Each account's entries form a chain: gap-free sequence numbers, the balance after each entry,
 and a hash over the entry and the hash before it.
+
+Holds stand beside the entries: money promised from one account to another. A hold is no entry and
+moves no balance, but no posting may spend what it promises, nor fill the room it needs.
 """
 
 import hashlib
@@ -11,100 +14,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import cache
 from typing import Final, NamedTuple
-from uuid import UUID, uuid5
+from uuid import UUID
 
-from atomic_core.domain.money import MAX_AMOUNT
+from atomic_core.domain.accounts import Account
 
-MAX_BALANCE: Final = MAX_AMOUNT
-"""Ceiling of an account that may not go negative: its balance is shown in JSON."""
-
-MAX_WORLD_BALANCE: Final = 2**63 - 1
-"""Bound of an account that may go negative: PostgreSQL's bigint. A single merchant's ceiling
-is a thousandth of it, so no merchant can fill the World account and stop the others."""
-
-_WORLD_NAMESPACE: Final = UUID("6f3a1d52-8f0e-5b7c-9d27-5a1c0e4b7d10")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 # Fixed width, big endian, so that no two entries share an encoding and SQL can rebuild it:
 # account, sequence, transaction and payment, amount, balance after, posted at in microseconds.
-# The kind follows, as text.
+# The kind follows, as text, and a refund's own id.
 _CANONICAL_ENTRY: Final = struct.Struct(">16sq32sqqq")
 
 
-@cache
-def world_account_id(currency: str) -> UUID:
-    """The id of a currency's World account, the counterparty of all money from outside.
-
-    Derived from the currency, so that two processes that open it at once mean the same row.
-    """
-    return uuid5(_WORLD_NAMESPACE, currency)
-
-
 class Kind(StrEnum):
-    """What a ledger transaction stands for. One payment has at most one of each kind."""
+    """What a ledger transaction stands for. A payment has at most one, charged or captured; so
+    has each of its refunds."""
 
     PAYMENT = "payment"
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One account and the tip of its chain. Amounts in minor units of its currency."""
-
-    id: UUID
-    merchant_id: UUID | None
-    name: str
-    currency: str
-    allow_negative: bool
-    balance: int
-    sequence: int
-    head: bytes
-    created_at: datetime
-
-    @classmethod
-    def opened(
-        cls, id: UUID, merchant_id: UUID, name: str, currency: str, created_at: datetime
-    ) -> "Account":
-        return cls._at_zero(id, merchant_id, name, currency, created_at, allow_negative=False)
-
-    @classmethod
-    def world(cls, currency: str, created_at: datetime) -> "Account":
-        """The outside world in one currency: negative by as much as merchants are owed."""
-        id = world_account_id(currency)
-        name = f"World {currency}"
-        return cls._at_zero(id, None, name, currency, created_at, allow_negative=True)
-
-    @classmethod
-    def _at_zero(
-        cls,
-        id: UUID,
-        merchant_id: UUID | None,
-        name: str,
-        currency: str,
-        created_at: datetime,
-        *,
-        allow_negative: bool,
-    ) -> "Account":
-        return cls(
-            id=id,
-            merchant_id=merchant_id,
-            name=name,
-            currency=currency,
-            allow_negative=allow_negative,
-            balance=0,
-            sequence=0,
-            head=chain_start(id, merchant_id, currency, allow_negative=allow_negative),
-            created_at=created_at,
-        )
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """The lowest and the highest balance this account may have."""
-        if self.allow_negative:
-            return -MAX_WORLD_BALANCE, MAX_WORLD_BALANCE
-        return 0, MAX_BALANCE
+    REFUND = "refund"
 
 
 class Leg(NamedTuple):
@@ -114,13 +43,32 @@ class Leg(NamedTuple):
     amount: int
 
 
+class Hold(NamedTuple):
+    """Money promised: pending out of one account and into another, of the same currency.
+
+    One for a payment that is authorized, one for a refund that is on its way.
+    """
+
+    payment_id: UUID
+    refund_id: UUID | None
+    debit_account_id: UUID
+    credit_account_id: UUID
+    amount: int
+
+
 class Posting(NamedTuple):
-    """What shall be posted: legs of one currency that sum to zero."""
+    """What shall be posted: legs of one currency that sum to zero. Or what shall be promised or
+    let go: then there may be no legs, and no ledger transaction comes of it."""
 
     transaction_id: UUID
     payment_id: UUID
     kind: Kind
     legs: tuple[Leg, ...]
+    refund_id: UUID | None = None
+    releases: Hold | None = None
+    """A live hold, let go before the legs are posted."""
+    places: Hold | None = None
+    """A new hold."""
 
 
 class LedgerTransaction(NamedTuple):
@@ -128,6 +76,7 @@ class LedgerTransaction(NamedTuple):
     payment_id: UUID
     kind: Kind
     posted_at: datetime
+    refund_id: UUID | None = None
 
 
 class Entry(NamedTuple):
@@ -139,6 +88,25 @@ class Entry(NamedTuple):
     amount: int
     balance_after: int
     hash: bytes
+
+
+class PostedTransaction(NamedTuple):
+    """A ledger transaction with its entries, as they stand in the books."""
+
+    transaction: LedgerTransaction
+    entries: Sequence[Entry]
+
+    @property
+    def id(self) -> UUID:
+        return self.transaction.id
+
+    @property
+    def kind(self) -> Kind:
+        return self.transaction.kind
+
+    @property
+    def posted_at(self) -> datetime:
+        return self.transaction.posted_at
 
 
 class Refusal(StrEnum):
@@ -159,11 +127,13 @@ class Posted:
     accounts: Sequence[Account]
     refusals: Mapping[UUID, Refusal]
     """By transaction id."""
+    released: Sequence[Hold] = ()
+    placed: Sequence[Hold] = ()
 
 
 @dataclass(slots=True)
 class _Tip:
-    """An account while its batch is being posted."""
+    """An account while its batch is being posted. What is pending narrows its bounds."""
 
     account: Account
     id_bytes: bytes
@@ -176,8 +146,15 @@ class _Tip:
     @classmethod
     def of(cls, account: Account) -> "_Tip":
         low, high = account.bounds
-        id_bytes = account.id.bytes
-        return cls(account, id_bytes, low, high, account.balance, account.sequence, account.head)
+        return cls(
+            account,
+            account.id.bytes,
+            low + account.pending_out,
+            high - account.pending_in,
+            account.balance,
+            account.sequence,
+            account.head,
+        )
 
     def moved(self) -> Account:
         return replace(self.account, balance=self.balance, sequence=self.sequence, head=self.head)
@@ -197,30 +174,34 @@ def post(
     transactions: list[LedgerTransaction] = []
     entries: list[Entry] = []
     refusals: dict[UUID, Refusal] = {}
+    released: list[Hold] = []
+    placed: list[Hold] = []
     for posting in postings:
-        id, payment_id, kind, legs = posting
+        id, payment_id, kind, legs, refund_id, releases, places = posting
         _check_legs(posting)
-        # Looked up once: hashing a UUID costs as much as the arithmetic of an entry.
-        moves = [(tips[account_id], amount) for account_id, amount in legs if account_id in tips]
-        if refusal := _refusal(moves, len(legs)):
+        if releases and (refusal := _release(tips, releases)):
             refusals[id] = refusal
             continue
-        transactions.append(LedgerTransaction(id, payment_id, kind, posted_at))
-        subject, kind_bytes = id.bytes + payment_id.bytes, kind.encode()
+        # Looked up once: hashing a UUID costs as much as the arithmetic of an entry.
+        moves = [(tips[account_id], amount) for account_id, amount in legs if account_id in tips]
+        refusal = _refusal(moves, len(legs)) or (_place(tips, places) if places else None)
+        if refusal:
+            refusals[id] = refusal
+            if releases:
+                _pend(tips, releases, releases.amount)
+            continue
+        if releases:
+            released.append(releases)
+        if places:
+            placed.append(places)
+        if not legs:
+            continue
+        transactions.append(LedgerTransaction(id, payment_id, kind, posted_at, refund_id))
+        subject, tail = id.bytes + payment_id.bytes, _tail(kind, refund_id)
         for tip, amount in moves:
-            entries.append(_append(tip, id, amount, subject, micros, kind_bytes))
+            entries.append(_append(tip, id, amount, subject, micros, tail))
     moved = [tip.moved() for tip in tips.values() if tip.sequence != tip.account.sequence]
-    return Posted(transactions, entries, moved, refusals)
-
-
-def chain_start(
-    account_id: UUID, merchant_id: UUID | None, currency: str, *, allow_negative: bool
-) -> bytes:
-    """The head of an account without entries: SHA-256 over whose account it is, so that an
-    account that changes hands breaks its chain."""
-    owner = merchant_id.bytes if merchant_id else bytes(16)
-    identity = account_id.bytes + owner + bytes([allow_negative]) + currency.encode()
-    return hashlib.sha256(identity).digest()
+    return Posted(transactions, entries, moved, refusals, released, placed)
 
 
 def entry_hash(previous: bytes, entry: "Entry", transaction: "LedgerTransaction") -> bytes:
@@ -233,7 +214,12 @@ def entry_hash(previous: bytes, entry: "Entry", transaction: "LedgerTransaction"
         entry.balance_after,
         microseconds(transaction.posted_at),
     )
-    return hashlib.sha256(previous + canonical + transaction.kind.encode()).digest()
+    tail = _tail(transaction.kind, transaction.refund_id)
+    return hashlib.sha256(previous + canonical + tail).digest()
+
+
+def _tail(kind: Kind, refund_id: UUID | None) -> bytes:
+    return kind.encode() + refund_id.bytes if refund_id else kind.encode()
 
 
 def microseconds(at: datetime) -> int:
@@ -242,6 +228,10 @@ def microseconds(at: datetime) -> int:
 
 
 def _check_legs(posting: Posting) -> None:
+    if not posting.legs and (posting.releases or posting.places):
+        return
+    if posting.legs and posting.places:
+        raise ValueError(f"posting {posting.transaction_id} moves money and promises some")
     total = 0
     for _, amount in posting.legs:
         if amount == 0:
@@ -258,6 +248,8 @@ def _check_legs(posting: Posting) -> None:
 def _refusal(moves: Sequence[tuple[_Tip, int]], legs: int) -> Refusal | None:
     if len(moves) < legs:
         return Refusal.ACCOUNT_NOT_FOUND
+    if not moves:
+        return None
     currency = moves[0][0].account.currency
     for tip, amount in moves:
         if tip.account.currency != currency:
@@ -271,8 +263,36 @@ def _refusal(moves: Sequence[tuple[_Tip, int]], legs: int) -> Refusal | None:
     return None
 
 
+def _release(tips: Mapping[UUID, _Tip], hold: Hold) -> Refusal | None:
+    if hold.debit_account_id not in tips or hold.credit_account_id not in tips:
+        return Refusal.ACCOUNT_NOT_FOUND
+    _pend(tips, hold, -hold.amount)
+    return None
+
+
+def _place(tips: Mapping[UUID, _Tip], hold: Hold) -> Refusal | None:
+    """Promise what the one account has to spare and the other has room for."""
+    if hold.amount < 1 or hold.debit_account_id == hold.credit_account_id:
+        raise ValueError(f"the hold of payment {hold.payment_id} promises nothing")
+    if hold.debit_account_id not in tips or hold.credit_account_id not in tips:
+        return Refusal.ACCOUNT_NOT_FOUND
+    moves = [
+        (tips[hold.debit_account_id], -hold.amount),
+        (tips[hold.credit_account_id], hold.amount),
+    ]
+    refusal = _refusal(moves, len(moves))
+    if refusal is None:
+        _pend(tips, hold, hold.amount)
+    return refusal
+
+
+def _pend(tips: Mapping[UUID, _Tip], hold: Hold, amount: int) -> None:
+    tips[hold.debit_account_id].low += amount
+    tips[hold.credit_account_id].high -= amount
+
+
 def _append(
-    tip: _Tip, transaction_id: UUID, amount: int, subject: bytes, posted_at_us: int, kind: bytes
+    tip: _Tip, transaction_id: UUID, amount: int, subject: bytes, posted_at_us: int, tail: bytes
 ) -> Entry:
     """Move the tip by one entry. `subject` is the ids of the transaction and the payment."""
     tip.sequence += 1
@@ -280,5 +300,5 @@ def _append(
     canonical = _CANONICAL_ENTRY.pack(
         tip.id_bytes, tip.sequence, subject, amount, tip.balance, posted_at_us
     )
-    tip.head = hashlib.sha256(tip.head + canonical + kind).digest()
+    tip.head = hashlib.sha256(tip.head + canonical + tail).digest()
     return Entry(transaction_id, tip.account.id, tip.sequence, amount, tip.balance, tip.head)

@@ -1,37 +1,70 @@
-"""A payment and its life: PENDING -> PROCESSING -> SUCCESS | FAILED."""
+"""A payment and its life.
 
-from dataclasses import dataclass
+Captured automatically: PENDING -> PROCESSING -> SUCCESS | FAILED. By hand: PENDING -> PROCESSING ->
+AUTHORIZED, where the money is held; then, asked to capture or to cancel, or when the hold expires,
+-> PROCESSING -> SUCCESS | CANCELED | FAILED.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
-from atomic_core.domain.ledger import Kind, Leg, Posting, Refusal, world_account_id
 from atomic_core.domain.money import Money
 
-MAX_NETWORK_ATTEMPTS: Final = 3
-"""How often a payment is tried against a faulty card network before it fails (api.md)."""
+HOLD_FOR: Final = timedelta(days=7)
+"""How long money is held unless configuration says otherwise: as long as card networks do."""
 
-BACK_OFF_BASE: Final = timedelta(seconds=2)
-"""Wait after the first network fault; doubled after each further one (api.md)."""
+EXPIRED: Final = "expired"
+"""Why a payment is CANCELED whose hold nobody captured in time."""
 
-BUSY_PAUSE: Final = timedelta(milliseconds=500)
-"""Wait before another try when somebody else holds the payment's account: about one sweep."""
-
-PROCESSING_ERROR: Final = "processing_error"
+REQUESTED: Final = "requested_by_merchant"
+"""Why it is, when the merchant asked for it and said no more."""
 
 
 class Status(StrEnum):
     PENDING = "PENDING"
     PROCESSING = "PROCESSING"
+    AUTHORIZED = "AUTHORIZED"
     SUCCESS = "SUCCESS"
     FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+    @property
+    def open(self) -> bool:
+        """Whether there is work to do for it."""
+        return self in (Status.PENDING, Status.PROCESSING)
 
     @property
     def settled(self) -> bool:
-        """Whether this is the end: a settled payment never changes again."""
-        return self in (Status.SUCCESS, Status.FAILED)
+        """Whether this is the end: a settled payment never changes again, but for its refunds."""
+        return self in (Status.SUCCESS, Status.FAILED, Status.CANCELED)
+
+
+class Capture(StrEnum):
+    """Whether the money is taken with the authorization, or when the merchant says so."""
+
+    AUTOMATIC = "automatic"
+    MANUAL = "manual"
+
+    @property
+    def first_step(self) -> "Step":
+        return Step.AUTHORIZE if self is Capture.MANUAL else Step.CHARGE
+
+
+class Step(StrEnum):
+    """What the open work of a payment is, or its last was; or of a refund."""
+
+    CHARGE = "charge"
+    """Authorize and capture in one."""
+    AUTHORIZE = "authorize"
+    CAPTURE = "capture"
+    VOID = "void"
+    EXPIRE = "expire"
+    REFUND = "refund"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +77,10 @@ class NewPayment:
     description: str = "API Payment"
     webhook_url: str | None = None
     idempotency_key: str | None = None
+    capture: Capture = Capture.AUTOMATIC
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    request_id: str | None = None
+    """Of the request that asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +100,36 @@ class Payment:
     failure_reason: str | None
     created_at: datetime
     updated_at: datetime
+    capture: Capture = Capture.AUTOMATIC
+    step: Step = Step.CHARGE
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    request_id: str | None = None
+    claimed_at: datetime | None = None
+    """When it was first taken up for settling."""
+    attempt: int = 0
+    """How often it was."""
+    expires_at: datetime | None = None
+    """The end of its hold, if it ever had one."""
+    capture_amount: int | None = None
+    """What was asked to be captured of a hold."""
+    cancellation_reason: str | None = None
+    fee: int = 0
+    """What of the captured amount went to the house."""
+    refunds_reserved: int = 0
+    """The sum of its refunds that have not failed."""
+    amount_refunded: int = 0
+    """The sum of its refunds that succeeded."""
+
+    @property
+    def amount_captured(self) -> int:
+        if self.status is not Status.SUCCESS:
+            return 0
+        return self.money.amount if self.capture_amount is None else self.capture_amount
+
+    @property
+    def refundable(self) -> int:
+        """What can still be asked back."""
+        return self.amount_captured - self.refunds_reserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +162,10 @@ class Acceptance:
             failure_reason=None,
             created_at=created_at,
             updated_at=created_at,
+            capture=order.capture,
+            step=order.capture.first_step,
+            metadata=order.metadata,
+            request_id=order.request_id,
         )
 
 
@@ -113,78 +184,10 @@ class Lookup(NamedTuple):
     key_id: UUID | None = None
 
 
-class Claim(NamedTuple):
-    """A payment in the hands of one settler until its lease ends, or the settler dies.
-
-    `attempt` is the fencing number: it grows with each claim, and only the settler that holds
-    the latest may finish the payment. `faults` counts network faults so far.
-    """
+class Resolution(NamedTuple):
+    """What shall become of a hold: `step` is CAPTURE (of `amount`), VOID (for a `reason`)."""
 
     payment_id: UUID
-    attempt: int
-    faults: int
-    account_id: UUID
-    amount: int
-    currency: str
-    source: str
-
-
-class Verdict(StrEnum):
-    APPROVED = "approved"
-    DECLINED = "declined"
-    FAULT = "fault"
-
-
-class Authorization(NamedTuple):
-    """The card network's answer. `reason` says why for DECLINED, and is None otherwise."""
-
-    verdict: Verdict
+    step: Step
+    amount: int | None = None
     reason: str | None = None
-
-
-class Settlement(NamedTuple):
-    """What became of one claim: an end, or another try after `retry_after`."""
-
-    payment_id: UUID
-    status: Status
-    failure_reason: str | None
-    faults: int
-    retry_after: timedelta | None
-
-
-def posting_of(claim: Claim, transaction_id: UUID) -> Posting:
-    """A success debits the currency's World account and credits the merchant's."""
-    return Posting(
-        transaction_id,
-        claim.payment_id,
-        Kind.PAYMENT,
-        (
-            Leg(world_account_id(claim.currency), -claim.amount),
-            Leg(claim.account_id, claim.amount),
-        ),
-    )
-
-
-def settlement_of(
-    claim: Claim, authorization: Authorization, refusal: Refusal | None
-) -> Settlement:
-    """Decide a claim from what the network said and, if it approved, what the ledger said."""
-    if authorization.verdict is Verdict.FAULT:
-        return _faulted(claim)
-    reason = refusal.value if refusal else authorization.reason
-    approved = authorization.verdict is Verdict.APPROVED and refusal is None
-    status = Status.SUCCESS if approved else Status.FAILED
-    return Settlement(claim.payment_id, status, reason, claim.faults, None)
-
-
-def postponed(claim: Claim) -> Settlement:
-    """Given back undecided, to be due again soon. No fault of the network, so none is counted."""
-    return Settlement(claim.payment_id, Status.PROCESSING, None, claim.faults, BUSY_PAUSE)
-
-
-def _faulted(claim: Claim) -> Settlement:
-    faults = claim.faults + 1
-    if faults >= MAX_NETWORK_ATTEMPTS:
-        return Settlement(claim.payment_id, Status.FAILED, PROCESSING_ERROR, faults, None)
-    wait = BACK_OFF_BASE * 2 ** (faults - 1)
-    return Settlement(claim.payment_id, Status.PROCESSING, None, faults, wait)

@@ -8,7 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from atomic_core.domain.merchants import Caller
-from atomic_core.domain.payments import Authorization, Claim
+from atomic_core.domain.settling import Authorization, Claim
 
 
 class Clock(Protocol):
@@ -131,12 +131,25 @@ class RateLimiterUnavailable(Exception):
 
 
 class CardNetwork(Protocol):
-    def authorize(self, claims: Sequence[Claim]) -> Sequence[Authorization]:
-        """Ask for each claim's money; answers come in the same order.
+    """Answers come in the order of the claims. The claim's id and step are the idempotency key:
+    asking twice does it once. Must answer within the settler's lease. Raises NetworkFault if there
+    was no answer at all.
+    """
 
-        The payment id is the idempotency key: asking twice charges once. Must answer within
-        the settler's lease. Raises NetworkFault if there was no answer at all.
-        """
+    def authorize(self, claims: Sequence[Claim]) -> Sequence[Authorization]:
+        """Ask for each claim's money: to take it at once (CHARGE), or to hold it (AUTHORIZE)."""
+        ...
+
+    def capture(self, claims: Sequence[Claim]) -> Sequence[Authorization]:
+        """Take `capture_amount` of what is held, and let the rest go."""
+        ...
+
+    def void(self, claims: Sequence[Claim]) -> Sequence[Authorization]:
+        """Let go of what is held."""
+        ...
+
+    def refund(self, claims: Sequence[Claim]) -> Sequence[Authorization]:
+        """Give back each claim's amount of what was taken."""
         ...
 
 

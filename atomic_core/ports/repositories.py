@@ -8,18 +8,16 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from atomic_core.domain.accounts import Account
 from atomic_core.domain.audit import LedgerReport
+from atomic_core.domain.events import PaymentEvent, Recorded
+from atomic_core.domain.fees import FeeSchedule, FeeTerms
 from atomic_core.domain.idempotency import IdempotencyRecord, IdempotentRequest, StoredResponse
-from atomic_core.domain.ledger import Account, Posted
+from atomic_core.domain.ledger import Posted, PostedTransaction
 from atomic_core.domain.merchants import ALL_SCOPES, MAX_LIVE_KEYS, ApiKey, Merchant
-from atomic_core.domain.payments import (
-    Acceptance,
-    Accepted,
-    Claim,
-    Lookup,
-    Payment,
-    Settlement,
-)
+from atomic_core.domain.payments import Acceptance, Accepted, Lookup, Payment, Resolution
+from atomic_core.domain.refunds import NewRefund, Refund
+from atomic_core.domain.settling import Claim, Settlement
 
 
 class Merchants(Protocol):
@@ -81,11 +79,12 @@ class Merchants(Protocol):
 
 class Accounts(Protocol):
     def open(self, id: UUID, merchant_id: UUID, name: str, currency: str) -> Account:
-        """Open an account at zero, and the currency's World account if there is none yet."""
+        """Open an account at zero, and the house's own in the currency if there are none yet."""
         ...
 
-    def open_world(self, currency: str) -> None:
-        """Open the currency's World account unless it exists. Safe to do twice at once."""
+    def open_house(self, currency: str) -> None:
+        """Open the currency's World account and its fee account unless they exist. Safe to do
+        twice at once."""
         ...
 
     def get(self, merchant_id: UUID, account_id: UUID) -> Account | None:
@@ -111,11 +110,16 @@ class Accounts(Protocol):
 
 class Ledger(Protocol):
     def record(self, posted: Posted) -> None:
-        """Write a posted batch: accounts, transactions, entries.
+        """Write a posted batch: holds let go, accounts, transactions, entries, new holds.
 
         The accounts must be held by this unit of work. Raises StorageRefused if the batch
-        breaks a rule of the books, above all if a payment would be posted twice.
+        breaks a rule of the books, above all if a payment would be posted twice, or a hold let
+        go of that is not live.
         """
+        ...
+
+    def of_payment(self, payment_id: UUID) -> Sequence[PostedTransaction]:
+        """What was posted for a payment and its refunds, oldest first, each with its entries."""
         ...
 
     def check(self) -> LedgerReport:
@@ -159,8 +163,71 @@ class Payments(Protocol):
         work ends. A claim that somebody else took over or finished is not among them."""
         ...
 
-    def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Write what became of payments held by this unit of work."""
+    def settle(self, settlements: Sequence[Settlement], hold_for: timedelta) -> None:
+        """Write what became of payments held by this unit of work. A payment that becomes
+        AUTHORIZED is held for `hold_for` from now."""
+        ...
+
+    def lock(self, merchant_id: UUID, payment_id: UUID) -> Payment | None:
+        """The payment, if it is the merchant's, held until the unit of work ends."""
+        ...
+
+    def resolve(self, resolution: Resolution) -> Payment:
+        """Make an AUTHORIZED payment, held by this unit of work, work again: PROCESSING, due at
+        once, with `attempt` one higher, so that no earlier claim counts. Raises StorageRefused if
+        it is not AUTHORIZED."""
+        ...
+
+    def expire(self, limit: int) -> Sequence[UUID]:
+        """The same for up to `limit` payments whose hold has ended, those first that ended first.
+        Payments that another unit of work holds are passed over."""
+        ...
+
+
+class Refunds(Protocol):
+    """Work rows, as payments are: `claim`, `hold` and `settle` are theirs, word for word."""
+
+    def add(self, id: UUID, payment: Payment, amount: int, order: NewRefund) -> Refund:
+        """Record a refund of a payment, held by this unit of work, as PENDING and due at once.
+        Raises StorageRefused if more would be given back than was captured."""
+        ...
+
+    def get(self, merchant_id: UUID, refund_id: UUID) -> Refund | None:
+        """The refund, if it is the merchant's."""
+        ...
+
+    def of_payment(self, payment_id: UUID, limit: int) -> Sequence[Refund]:
+        """Up to `limit` refunds of a payment, newest first."""
+        ...
+
+    def claim(
+        self, limit: int, lease: timedelta, overdue_by: timedelta, claimant: int | None = None
+    ) -> Sequence[Claim]: ...
+
+    def hold(self, claims: Sequence[Claim]) -> frozenset[UUID]:
+        """Locks the refunds' payments too, before them and in id order."""
+        ...
+
+    def settle(self, settlements: Sequence[Settlement]) -> None: ...
+
+
+class Events(Protocol):
+    def add(self, events: Sequence[PaymentEvent]) -> None:
+        """Keep for ever what happened, as of now."""
+        ...
+
+    def of_payment(self, payment_id: UUID, limit: int) -> Sequence[Recorded]:
+        """The first `limit` of what happened to a payment, in order."""
+        ...
+
+
+class Fees(Protocol):
+    def set(self, merchant_id: UUID, currency: str, terms: FeeTerms) -> FeeSchedule:
+        """Agree on new terms, instead of those there were."""
+        ...
+
+    def of_merchant(self, merchant_id: UUID) -> Sequence[FeeSchedule]:
+        """By currency."""
         ...
 
 

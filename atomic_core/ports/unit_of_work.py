@@ -7,10 +7,13 @@ from typing import Protocol
 from atomic_core.ports.access import Access, AuditLog, Dashboards
 from atomic_core.ports.repositories import (
     Accounts,
+    Events,
+    Fees,
     IdempotencyKeys,
     Ledger,
     Merchants,
     Payments,
+    Refunds,
 )
 
 
@@ -28,6 +31,15 @@ class UnitOfWork(Protocol):
 
     @property
     def payments(self) -> Payments: ...
+
+    @property
+    def refunds(self) -> Refunds: ...
+
+    @property
+    def events(self) -> Events: ...
+
+    @property
+    def fees(self) -> Fees: ...
 
     @property
     def idempotency(self) -> IdempotencyKeys: ...

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
+from atomic_core.domain.accounts import Account
 from atomic_core.domain.audit import LedgerReport
 from atomic_core.domain.errors import NotFound
-from atomic_core.domain.ledger import Account
 from atomic_core.ports.outside import IdGenerator
 from atomic_core.ports.unit_of_work import Begin, UnitOfWork
 from atomic_core.use_cases.idempotency import Command
@@ -42,7 +42,7 @@ class OpenWorlds:
     def __call__(self, currencies: Iterable[str]) -> None:
         with self.begin() as work:
             for currency in sorted(currencies):
-                work.accounts.open_world(currency)
+                work.accounts.open_house(currency)
             work.commit()
 
 

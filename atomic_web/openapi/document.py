@@ -113,7 +113,10 @@ class _Builder:
         if operation.body is not None:
             examples = {name: {"value": value} for name, value in operation.requests.items()}
             media = {"schema": operation.body, "examples": examples}
-            told["requestBody"] = {"required": True, "content": {"application/json": media}}
+            told["requestBody"] = {
+                "required": operation.body_required,
+                "content": {"application/json": media},
+            }
         return told
 
     def _answer(self, answer: Success, operation: Operation, access: Access) -> JsonObject:
@@ -171,20 +174,20 @@ def _is_counted(access: Access) -> bool:
 
 def _implied(operation: Operation, access: Access) -> Sequence[Refusal]:
     """Every refusal of the operation. Raises ValueError if two would share a status."""
-    implied = [*refusals.ANYWHERE]
+    told = [*refusals.ANYWHERE]
     if _is_counted(access):
-        implied.append(refusals.TOO_MANY)
+        told.append(refusals.TOO_MANY)
     if access.authenticated:
-        implied += [refusals.UNAUTHORIZED, refusals.UNAVAILABLE]
+        told += [refusals.UNAUTHORIZED, refusals.UNAVAILABLE]
     if access.scope is not None:
-        implied.append(refusals.FORBIDDEN)
+        told.append(refusals.FORBIDDEN)
     if operation.body is not None:
-        implied += [refusals.PAYLOAD_TOO_LARGE, refusals.UNSUPPORTED_MEDIA_TYPE]
+        told += [refusals.PAYLOAD_TOO_LARGE, refusals.UNSUPPORTED_MEDIA_TYPE]
     if HEADER in operation.parameters:
-        implied += [refusals.CONFLICT, refusals.KEY_REUSED]
-    # What the operation says itself of a status says more.
-    said = {refusal.status for refusal in operation.refusals}
-    told = [*operation.refusals, *(each for each in implied if each.status not in said)]
+        told += [refusals.CONFLICT, refusals.KEY_REUSED]
+    # What an operation says itself stands instead of what is implied.
+    own = {refusal.status for refusal in operation.refusals}
+    told = [each for each in told if each.status not in own] + list(operation.refusals)
     if len({refusal.status for refusal in told}) != len(told):
         raise ValueError(f"{operation.id} refuses twice with one status")
     return sorted(told, key=lambda refusal: refusal.status)

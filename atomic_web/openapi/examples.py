@@ -5,20 +5,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from atomic_core.domain.accounts import Account, world_account_id
 from atomic_core.domain.audit_log import ActorKind, Event, Recorded
 from atomic_core.domain.credentials import Credentials, Session
-from atomic_core.domain.dashboard import Dashboard, Total
-from atomic_core.domain.ledger import Account
-from atomic_core.domain.merchants import (
-    KEY_PREFIX,
-    TOKEN_PREFIX,
-    ApiKey,
-    IssuedKey,
-    Merchant,
-)
+from atomic_core.domain.dashboard import Dashboard, Profile, Total
+from atomic_core.domain.ledger import Entry, Kind, LedgerTransaction, PostedTransaction
+from atomic_core.domain.merchants import KEY_PREFIX, TOKEN_PREFIX, ApiKey, IssuedKey
 from atomic_core.domain.money import Money
-from atomic_core.domain.payments import Payment, Status
+from atomic_core.domain.payments import Capture, Payment, Status, Step
+from atomic_core.domain.refunds import Refund
 from atomic_core.use_cases.access import LoggedIn
+from atomic_core.use_cases.timeline import timeline_of
 
 META: Final = {
     "timestamp": "2026-11-22T15:30:13.153Z",
@@ -55,11 +52,55 @@ PENDING: Final = Payment(
     updated_at=_MOMENT,
 )
 SUCCESS: Final = replace(PENDING, status=Status.SUCCESS)
+AUTHORIZED: Final = replace(
+    PENDING,
+    capture=Capture.MANUAL,
+    step=Step.AUTHORIZE,
+    status=Status.AUTHORIZED,
+    expires_at=_MOMENT + timedelta(days=7),
+)
+CAPTURING: Final = replace(
+    AUTHORIZED, status=Status.PROCESSING, step=Step.CAPTURE, capture_amount=3_000
+)
+CANCELING: Final = replace(
+    AUTHORIZED,
+    status=Status.PROCESSING,
+    step=Step.VOID,
+    cancellation_reason="requested_by_customer",
+)
 FAILED: Final = replace(
     PENDING,
     source="tok_chargeDeclined",
     status=Status.FAILED,
     failure_reason="card_declined",
+)
+
+REFUND: Final = Refund(
+    id=UUID("0199c0de-0000-7000-8000-000000000003"),
+    payment_id=PENDING.id,
+    merchant_id=_MERCHANT,
+    account_id=ACCOUNT.id,
+    money=Money(2_500, "USD"),
+    reason="one of two came back",
+    metadata={},
+    status=Status.PENDING,
+    failure_reason=None,
+    idempotency_key=None,
+    created_at=_MOMENT,
+    updated_at=_MOMENT,
+)
+REFUNDED: Final = replace(REFUND, status=Status.SUCCESS)
+
+_TRANSACTION: Final = UUID("0199c0de-0000-7000-8000-000000000004")
+_POSTED: Final = PostedTransaction(
+    LedgerTransaction(_TRANSACTION, PENDING.id, Kind.PAYMENT, _MOMENT),
+    [
+        Entry(_TRANSACTION, world_account_id("USD"), 1, -5_000, -5_000, bytes(32)),
+        Entry(_TRANSACTION, ACCOUNT.id, 1, 5_000, 5_000, bytes(32)),
+    ],
+)
+TIMELINE: Final = timeline_of(
+    replace(SUCCESS, claimed_at=_MOMENT, attempt=1, request_id=META["requestId"]), [], [], [_POSTED]
 )
 
 NEW_PAYMENT: Final = {
@@ -88,8 +129,7 @@ _SESSION: Final = Session(
 LOGGED_IN: Final = LoggedIn(_SESSION, TOKEN_PREFIX + "0" * 48, CREDENTIALS)
 
 DASHBOARD: Final = Dashboard(
-    merchant=Merchant(_MERCHANT, "Shop", _MOMENT),
-    email=CREDENTIALS.email,
+    profile=Profile(_MERCHANT, "Shop", CREDENTIALS.email, _MOMENT),
     accounts=[replace(ACCOUNT, balance=5_000)],
     payments=[SUCCESS],
     today=[Total("SUCCESS", "USD", 1, 5_000)],

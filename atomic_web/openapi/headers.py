@@ -68,7 +68,7 @@ _OWN: Final[Mapping[str, JsonObject]] = {
         required=True,
         example="/api/v1/payments/0199c0de-0000-7000-8000-000000000001",
         format="uri-reference",
-        pattern=f"^/api/v1/(?:payments|accounts)/{UUID_PATTERN[1:]}",
+        pattern=f"^/api/v1/(?:payments|accounts|refunds)/{UUID_PATTERN[1:]}",
     ),
     "WWW-Authenticate": _header(
         "How to authenticate.", required=True, example="Bearer", const="Bearer"
@@ -185,13 +185,14 @@ def fixed(standing: Headers) -> dict[str, JsonObject]:
 
 
 def refer(names: Iterable[str]) -> dict[str, JsonObject]:
-    """A name with a question mark is that of a header which need not be there."""
-    return {
-        name.removesuffix("?"): _OWN[name[:-1]] | {"required": False}
-        if name.endswith("?")
-        else {"$ref": f"#/components/headers/{name}"}
-        for name in names
-    }
+    """By name; with a question mark behind it, a header that is only sometimes there."""
+    return {name.rstrip("?"): _reference(name) for name in names}
+
+
+def _reference(name: str) -> JsonObject:
+    if name.endswith("?"):
+        return {**_OWN[name[:-1]], "required": False}
+    return {"$ref": f"#/components/headers/{name}"}
 
 
 def linked(operation: str, pointer: str) -> JsonObject:

@@ -41,6 +41,7 @@ class Operation:
     summary: str
     description: str = ""
     body: Schema | None = None
+    body_required: bool = True
     requests: Mapping[str, Any] = field(default_factory=dict)
     """Examples of the body, by a name for each."""
     parameters: Sequence[str] = ()

@@ -42,9 +42,9 @@ class Refusal:
     def as_response(self) -> dict[str, Any]:
         """As OpenAPI's Response Object, but for the headers that all answers carry."""
         own = list(self.headers)
-        waits = [code in RETRY_AFTER_SECONDS or self.status == 429 for code in self.codes]
-        if any(waits):
-            own.append("Retry-After" if all(waits) else "Retry-After?")
+        waits = [code in RETRY_AFTER_SECONDS for code in self.codes]
+        if self.status == 429 or any(waits):
+            own.append("Retry-After" if self.status == 429 or all(waits) else "Retry-After?")
         narrowed = {"properties": {"code": {"enum": self.codes}}}
         return {
             "description": " ".join(_words(error) for error in self.errors),
@@ -89,8 +89,16 @@ URI_TOO_LONG: Final = Refusal("UriTooLong", (errors.UriTooLong(),), ())
 HEADERS_TOO_LARGE: Final = Refusal("HeadersTooLarge", (errors.HeadersTooLarge(),), ())
 REQUEST_TIMEOUT: Final = Refusal("RequestTimeout", (errors.RequestTimeout(),), ())
 CONFLICT: Final = Refusal("Conflict", (IdempotencyKeyInUse(),))
-CONFLICT_OF_STATE: Final = Refusal("ConflictOfState", (Conflict(), IdempotencyKeyInUse()))
-"""In the place of CONFLICT, where the present state may not allow what is asked."""
+STATE_CONFLICT: Final = Refusal(
+    "StateConflict",
+    (
+        Conflict(
+            "Only a payment that is AUTHORIZED can be captured or canceled; this one is SUCCESS.",
+            details={"status": ["SUCCESS"]},
+        ),
+        IdempotencyKeyInUse(),
+    ),
+)
 PAYLOAD_TOO_LARGE: Final = Refusal("PayloadTooLarge", (errors.PayloadTooLarge(),))
 UNSUPPORTED_MEDIA_TYPE: Final = Refusal("UnsupportedMediaType", (errors.UnsupportedMediaType(),))
 KEY_REUSED: Final = Refusal("IdempotencyKeyReused", (IdempotencyKeyReused(),))
@@ -109,7 +117,7 @@ REFUSALS: Final = (
     *(BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, METHOD_NOT_ALLOWED, REQUEST_TIMEOUT),
     *(
         CONFLICT,
-        CONFLICT_OF_STATE,
+        STATE_CONFLICT,
         PAYLOAD_TOO_LARGE,
         UNSUPPORTED_MEDIA_TYPE,
         KEY_REUSED,

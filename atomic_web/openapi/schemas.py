@@ -126,8 +126,8 @@ def _telling(settings: Settings) -> Callable[..., JsonObject]:
             told |= UUID
         if isinstance(field, Timestamp):
             told |= MOMENT
-        if field.allow_none and "type" in told:
-            told["type"] = [told["type"], "null"]
+        if field.allow_none and told.get("type") == "string":
+            told["type"] = ["string", "null"]
         own = told.keys() & {"pattern", "enum"}
         if isinstance(field, fields.String) and isinstance(field.root, RequestSchema) and not own:
             told |= STORABLE

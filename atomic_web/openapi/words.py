@@ -10,7 +10,9 @@ LICENCE: Final = {"name": "MIT", "identifier": "MIT"}
 
 OTHER: Final = "meta"
 TAGS: Final = {
-    "payments": "Charges: taken at once (202), settled soon after.",
+    "payments": "Charges and holds: taken at once (202), settled soon after; so are captures, "
+    "cancellations and refunds of them.",
+    "refunds": "Money given back.",
     "accounts": "What a merchant is owed, per currency.",
     "merchants": "Merchants themselves: their passwords, sessions and API keys.",
     "health": "For people, supervisors and load balancers.",

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 from atomic_adapters.settings import Settings
 
 JsonSchema = Mapping[str, Any]
-Validator = Callable[[str], None]
+Validator = Callable[[Any], None]
 Told = Callable[[Settings], JsonSchema]
 
 V = TypeVar("V", bound=Validator)

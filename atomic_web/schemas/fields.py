@@ -112,13 +112,21 @@ _SHOW: Final[dict[type[fields.Field[Any]], Callable[[Any], Any] | None]] = {
     fields.Dict: None,
     fields.Integer: None,
     fields.List: None,
-    fields.Nested: None,
     fields.String: str,
     fields.UUID: str,
     Timestamp: rfc3339,
 }
 """How a value of the core's becomes one of JSON's; None where it is one. What the core holds is
 of the right type already: marshmallow's own conversions look again."""
+
+
+def _shown(field: fields.Field[Any]) -> Callable[[Any], Any] | None:
+    if isinstance(field, fields.Nested):
+        return field.schema.dump
+    if isinstance(field, fields.List) and isinstance(field.inner, fields.Nested):
+        dump = field.inner.schema.dump
+        return lambda values: [each if isinstance(each, dict) else dump(each) for each in values]
+    return _SHOW[type(field)]
 
 
 class ResponseSchema(Schema):
@@ -131,13 +139,13 @@ class ResponseSchema(Schema):
             _Output(
                 field.data_key or name,
                 attrgetter(field.attribute or name),
-                _SHOW[type(field)],
+                _shown(field),
             )
             for name, field in self.dump_fields.items()
         ]
 
     def dump(self, obj: Any, *, many: bool | None = None) -> Any:
-        """The same as any Schema's; but lists and objects within it have been dumped before."""
+        """The same as any Schema's."""
         if self.many if many is None else many:
             return [self.dump(each, many=False) for each in obj]
         shown: dict[str, Any] = {}

@@ -99,7 +99,7 @@ class LoggedInSchema(ResponseSchema):
         metadata={"description": "Told once; null in a repeat with the same Idempotency-Key."},
     )
     expires_at = Timestamp(attribute="session.expires_at", data_key="expiresAt")
-    merchant = fields.Nested(RegisteredSchema())
+    merchant = fields.Nested(RegisteredSchema(), attribute="credentials")
 
 
 class LoggedOutSchema(ResponseSchema):
@@ -130,7 +130,7 @@ class TotalSchema(ResponseSchema):
 class DashboardSchema(ResponseSchema):
     """What a merchant sees first, all of one moment."""
 
-    merchant = fields.Nested(ProfileSchema())
+    merchant = fields.Nested(ProfileSchema(), attribute="profile")
     accounts = fields.List(
         fields.Nested(AccountSchema()),
         validate=validate.Length(0, MAX_ACCOUNTS),
@@ -151,6 +151,7 @@ class DashboardSchema(ResponseSchema):
         metadata={"description": "Payments of today and the 29 days before it."},
     )
     totals_complete = fields.Boolean(
+        attribute="whole",
         data_key="totalsComplete",
         metadata={"description": f"False if only the newest {MAX_COUNTED} were counted."},
     )

@@ -7,7 +7,7 @@ from marshmallow import ValidationError, fields, validate
 
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.money import MAX_AMOUNT
-from atomic_core.domain.payments import Status
+from atomic_core.domain.payments import Capture, Status
 from atomic_core.domain.webhooks import MAX_URL_LENGTH, check_webhook_url
 from atomic_web.context import door
 from atomic_web.schemas.described import described
@@ -19,6 +19,7 @@ from atomic_web.schemas.fields import (
     check_currency,
     check_uuid,
 )
+from atomic_web.schemas.metadata import metadata_asked, metadata_shown
 
 DESCRIPTION: Final = "API Payment"
 MAX_DESCRIPTION: Final = 500
@@ -75,6 +76,12 @@ class NewPaymentSchema(RequestSchema):
     webhook_url = fields.String(
         data_key="webhookUrl", load_default=None, allow_none=False, validate=_check_webhook
     )
+    capture = fields.String(
+        load_default=Capture.AUTOMATIC.value,
+        validate=validate.OneOf([capture.value for capture in Capture]),
+        metadata={"description": "`manual`: hold the money, and capture or cancel later."},
+    )
+    metadata = metadata_asked()
 
     def read(self, content: dict[str, Any]) -> dict[str, Any]:
         """The validated values by attribute name. Raises ValidationFailed with all faults."""
@@ -107,6 +114,8 @@ def _as_most_are(content: dict[str, Any]) -> dict[str, Any] | None:
         "source": source,
         "description": description,
         "webhook_url": None,
+        "capture": Capture.AUTOMATIC.value,
+        "metadata": {},
     }
 
 
@@ -127,5 +136,30 @@ class PaymentSchema(ResponseSchema):
         allow_none=True,
         metadata={"description": "Why it is FAILED, such as `card_declined`."},
     )
+    cancellation_reason = fields.String(
+        data_key="cancellationReason",
+        allow_none=True,
+        metadata={
+            "description": "Why it is CANCELED: what was said with it, or `expired`. Told"
+            " as soon as it is decided."
+        },
+    )
+    capture = fields.String(validate=validate.OneOf([capture.value for capture in Capture]))
+    amount_captured = fields.Integer(
+        data_key="amountCaptured", validate=validate.Range(0, MAX_AMOUNT)
+    )
+    amount_refunded = fields.Integer(
+        data_key="amountRefunded", validate=validate.Range(0, MAX_AMOUNT)
+    )
+    fee = fields.Integer(
+        validate=validate.Range(0, MAX_AMOUNT),
+        metadata={"description": "What of the captured amount was not credited to the merchant."},
+    )
+    expires_at = Timestamp(
+        data_key="expiresAt",
+        allow_none=True,
+        metadata={"description": "The end of its hold, once it was AUTHORIZED."},
+    )
+    metadata = metadata_shown()
     created_at = Timestamp(data_key="createdAt")
     updated_at = Timestamp(data_key="updatedAt")

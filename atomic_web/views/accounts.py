@@ -4,8 +4,8 @@ from typing import Final
 
 from flask import Blueprint, Response, url_for
 
+from atomic_core.domain.accounts import Account
 from atomic_core.domain.idempotency import StoredResponse
-from atomic_core.domain.ledger import Account
 from atomic_core.domain.merchants import Scope
 from atomic_core.use_cases.ledger import NewAccount
 from atomic_web.auth import authenticated

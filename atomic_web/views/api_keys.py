@@ -9,14 +9,14 @@ from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import ALL_SCOPES, MAX_LIVE_KEYS, IssuedKey
 from atomic_core.use_cases.keys import NewKey, Rotation
 from atomic_web.auth import logged_in
-from atomic_web.body import read_object
+from atomic_web.body import read_object, read_object_if_any
 from atomic_web.context import door, visit
 from atomic_web.idempotency import HEADER, perform, read_key, without
 from atomic_web.ids import path_id, refuse_query
 from atomic_web.openapi import examples
 from atomic_web.openapi.headers import linked
 from atomic_web.openapi.operation import Operation, Success, documented
-from atomic_web.openapi.refusals import CONFLICT_OF_STATE, NOT_FOUND
+from atomic_web.openapi.refusals import NOT_FOUND, STATE_CONFLICT
 from atomic_web.origin import origin
 from atomic_web.responses import envelope, ok
 from atomic_web.schemas.api_keys import (
@@ -53,7 +53,7 @@ CREATE: Final = Operation(
             links={"rotate": linked("rotateApiKey", "/data/id")},
         ),
     ),
-    refusals=(CONFLICT_OF_STATE,),
+    refusals=(STATE_CONFLICT,),
 )
 LIST: Final = Operation(
     id="listApiKeys",
@@ -88,6 +88,7 @@ ROTATE: Final = Operation(
     description="The new one has the name, the scopes and the end of the old one, which ends "
     "after the overlap.",
     body=_rotation,
+    body_required=False,
     requests={"an hour": {"overlapSeconds": 3_600}, "at once": {}},
     parameters=(HEADER,),
     answers=(
@@ -98,7 +99,7 @@ ROTATE: Final = Operation(
             examples={"till": examples.ISSUED_KEY},
         ),
     ),
-    refusals=(NOT_FOUND, CONFLICT_OF_STATE),
+    refusals=(NOT_FOUND, STATE_CONFLICT),
 )
 
 
@@ -144,8 +145,7 @@ def revoke(id: str) -> Response:
 @documented(ROTATE)
 @logged_in()
 def rotate(id: str) -> Response:
-    key_id = path_id(id)
-    content = read_object()
+    key_id, content = path_id(id), read_object_if_any()
     refuse_query()
     overlap = timedelta(seconds=_rotation.read(content)["overlap_seconds"])
     key = read_key()

@@ -1,7 +1,7 @@
 """GET /merchants/audit-log: every use of a merchant's authority."""
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from flask import Blueprint, Response
 
@@ -12,21 +12,20 @@ from atomic_web.openapi import examples
 from atomic_web.openapi.operation import Operation, Success, documented
 from atomic_web.paging import cursor_of, read_page
 from atomic_web.responses import ok
-from atomic_web.schemas.audit_log import AuditEntrySchema, AuditPageSchema
+from atomic_web.schemas.audit_log import AuditPageSchema
 
 views = Blueprint("audit_log", __name__, url_prefix="/merchants/audit-log")
 
-_entry: Final = AuditEntrySchema()
 _page: Final = AuditPageSchema()
 
 
 class _Page(NamedTuple):
-    items: list[Any]
+    items: Sequence[Recorded]
     next_cursor: str | None
 
     @classmethod
     def of(cls, rows: Sequence[Recorded], rest: Place | None) -> "_Page":
-        return cls(_entry.dump(rows, many=True), rest and cursor_of(*rest))
+        return cls(rows, rest and cursor_of(*rest))
 
 
 LIST: Final = Operation(

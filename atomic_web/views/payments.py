@@ -25,10 +25,12 @@ _shown: Final = PaymentSchema()
 CREATE: Final = Operation(
     id="createPayment",
     summary="Take a payment",
-    description="It is settled soon after the answer: PENDING, PROCESSING, then SUCCESS or FAILED.",
+    description="It is settled soon after the answer: PENDING, PROCESSING, then SUCCESS or FAILED; "
+    "with `capture: manual` AUTHORIZED or FAILED, and then it waits to be captured or canceled.",
     body=NewPaymentSchema(),
     requests={
         "succeeds": examples.NEW_PAYMENT,
+        "holds": {**examples.NEW_PAYMENT, "capture": "manual"},
         "fails": {**examples.NEW_PAYMENT, "source": "tok_chargeDeclined"},
     },
     parameters=(HEADER,),
@@ -54,6 +56,7 @@ SHOW: Final = Operation(
             under="payment",
             examples={
                 "pending": examples.PENDING,
+                "authorized": examples.AUTHORIZED,
                 "success": examples.SUCCESS,
                 "failed": examples.FAILED,
             },

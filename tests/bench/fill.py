@@ -12,7 +12,8 @@ from uuid import UUID
 
 import psycopg
 
-from atomic_core.domain.ledger import Account, Entry, Kind, Leg, Posted, Posting, post
+from atomic_core.domain.accounts import Account
+from atomic_core.domain.ledger import Entry, Kind, Leg, Posted, Posting, post
 from bench.shops import CURRENCY, Shop
 
 BATCH: Final = 1_000

@@ -16,7 +16,7 @@ from redis import Redis
 from atomic_adapters.redis_connections import Breaker
 from atomic_adapters.rq_job_queue import RqJobQueue
 from atomic_adapters.system import Sha256Hasher, SystemIds
-from atomic_core.domain.ledger import Account
+from atomic_core.domain.accounts import Account
 from atomic_core.ports.outside import Job
 from bench.servers import Subject
 from processes import eventually
@@ -27,7 +27,7 @@ SETTLED_WITHIN: Final = 300
 """Seconds; far more than any backlog here needs."""
 
 # Asked over and over while the worker is at work, so it must cost next to nothing.
-OPEN: Final = "SELECT EXISTS (SELECT FROM payments WHERE is_open)"
+OPEN: Final = "SELECT EXISTS (SELECT FROM payments WHERE phase = 'OPEN')"
 
 _IDS: Final = SystemIds()
 
@@ -75,14 +75,15 @@ def _add_merchants(connection: psycopg.Connection, shops: Sequence[Shop]) -> Non
 
 def _add_accounts(connection: psycopg.Connection, accounts: Sequence[Account]) -> None:
     connection.execute(
-        "INSERT INTO accounts (id, merchant_id, name, currency, allow_negative, head)"
-        " SELECT unnest(%s::uuid[]), unnest(%s::uuid[]), unnest(%s::text[]),"
+        "INSERT INTO accounts (id, merchant_id, name, currency, type, allow_negative, head)"
+        " SELECT unnest(%s::uuid[]), unnest(%s::uuid[]), unnest(%s::text[]), unnest(%s::text[]),"
         "        unnest(%s::text[]), unnest(%s::boolean[]), unnest(%s::bytea[])",
         (
             [account.id for account in accounts],
             [account.merchant_id for account in accounts],
             [account.name for account in accounts],
             [account.currency for account in accounts],
+            [account.type.value for account in accounts],
             [account.allow_negative for account in accounts],
             [account.head for account in accounts],
         ),
@@ -92,10 +93,11 @@ def _add_accounts(connection: psycopg.Connection, accounts: Sequence[Account]) -
 def add_waiting(connection: psycopg.Connection, shops: Sequence[Shop], count: int) -> None:
     """Payments due at once, the shops' in turn."""
     connection.execute(
-        "INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description)"
+        "INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description,"
+        "                      request_id)"
         " SELECT uuidv7(), (%(merchants)s::uuid[])[1 + n %% %(shops)s],"
         "        (%(accounts)s::uuid[])[1 + n %% %(shops)s], 1 + n %% 10000, %(currency)s,"
-        "        'tok_visa', 'API Payment'"
+        "        'tok_visa', 'API Payment', uuidv7()::text"
         "   FROM generate_series(1, %(count)s) AS n",
         {
             "merchants": [shop.merchant_id for shop in shops],
@@ -131,7 +133,7 @@ def settle_all(
 
 
 def backlog(connection: psycopg.Connection) -> int:
-    row = connection.execute("SELECT count(*) FROM payments WHERE is_open").fetchone()
+    row = connection.execute("SELECT count(*) FROM payments WHERE phase = 'OPEN'").fetchone()
     assert row
     return row[0]
 

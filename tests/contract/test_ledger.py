@@ -7,16 +7,9 @@ from uuid import UUID
 
 import pytest
 
+from atomic_core.domain.accounts import chain_start, world_account_id
 from atomic_core.domain.errors import StorageRefused
-from atomic_core.domain.ledger import (
-    Kind,
-    Leg,
-    Posted,
-    Posting,
-    chain_start,
-    post,
-    world_account_id,
-)
+from atomic_core.domain.ledger import Kind, Leg, Posted, Posting, post
 from atomic_core.domain.money import EXPONENTS
 from atomic_core.ports.unit_of_work import UnitOfWork
 from atomic_core.use_cases.ledger import NewAccount
@@ -84,7 +77,7 @@ def test_first_accounts_of_many_currencies_open_their_worlds_at_once(store: Stor
 def test_opening_a_world_twice_changes_nothing(store: Store, account_id: UUID) -> None:
     with store.begin() as work:
         before = work.accounts.lock([WORLD])
-        work.accounts.open_world("USD")
+        work.accounts.open_house("USD")
         work.commit()
     with store.begin() as work:
         assert work.accounts.lock([WORLD]) == before
@@ -144,7 +137,7 @@ def test_a_recorded_batch_moves_the_balances(
     assert (accounts[WORLD].balance, accounts[WORLD].sequence) == (-10_000, 2)
     with store.begin() as work:
         report = work.ledger.check()
-    assert (report.accounts, report.transactions, report.entries) == (2, 2, 4)
+    assert (report.accounts, report.transactions, report.entries) == (3, 2, 4)
 
 
 def test_an_empty_batch_records_nothing(store: Store) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from atomic_adapters.sandbox_card_network import SandboxCardNetwork
-from atomic_core.domain.payments import Authorization, Claim
+from atomic_core.domain.settling import Authorization, Claim
 from atomic_core.ports.unit_of_work import UnitOfWork
 from support import Store, add_merchant, application_over, order
 
 
-class Watched:
+class Watched(SandboxCardNetwork):
     """A store that knows how many units of work are open, and all that is outside of it."""
 
     def __init__(self, store: Store) -> None:

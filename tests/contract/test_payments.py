@@ -8,7 +8,8 @@ import pytest
 
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.money import Money
-from atomic_core.domain.payments import Claim, NewPayment, Settlement, Status
+from atomic_core.domain.payments import NewPayment, Status
+from atomic_core.domain.settling import Claim, Settlement
 from support import (
     HOUR,
     IDS,
@@ -116,7 +117,7 @@ def test_neither_a_lease_nor_a_back_off_ends_early(store: Store, payment_ids: li
     claim(store)
     retry = Settlement(payment_ids[0], Status.PROCESSING, None, 1, HOUR)
     with store.begin() as work:
-        work.payments.settle([retry])
+        work.payments.settle([retry], HOUR)
         work.commit()
     assert claim(store) == []
 
@@ -137,7 +138,7 @@ def test_a_settled_payment_is_nobodys_and_final(
     won = Settlement(payment_ids[0], Status.SUCCESS, None, 0, None)
     lost = Settlement(payment_ids[1], Status.FAILED, "card_declined", 0, None)
     with store.begin() as work:
-        work.payments.settle([won, lost])
+        work.payments.settle([won, lost], HOUR)
         work.commit()
     with store.begin() as work:
         assert work.payments.hold(claims) == {payment_ids[2]}
@@ -146,7 +147,7 @@ def test_a_settled_payment_is_nobodys_and_final(
     assert (failed.status, failed.failure_reason) == (Status.FAILED, "card_declined")
     assert [c.payment_id for c in claim(store)] == [payment_ids[2]]
     with pytest.raises(StorageRefused), store.begin() as work:
-        work.payments.settle([won._replace(status=Status.FAILED, failure_reason="x")])
+        work.payments.settle([won._replace(status=Status.FAILED, failure_reason="x")], HOUR)
         work.commit()
     assert status_of(store, merchant_id, payment_ids[0]) is Status.SUCCESS
 
@@ -158,7 +159,7 @@ def test_a_retry_is_due_after_its_back_off_and_remembers_its_faults(
     soon = Settlement(payment_ids[0], Status.PROCESSING, None, 1, NOW)
     late = Settlement(payment_ids[1], Status.PROCESSING, None, 2, HOUR)
     with store.begin() as work:
-        work.payments.settle([soon, late])
+        work.payments.settle([soon, late], HOUR)
         work.commit()
     (again,) = claim(store)
     assert (again.payment_id, again.attempt, again.faults) == (payment_ids[0], 2, 1)
@@ -167,5 +168,5 @@ def test_a_retry_is_due_after_its_back_off_and_remembers_its_faults(
 
 def test_settling_nothing_is_allowed(store: Store) -> None:
     with store.begin() as work:
-        work.payments.settle([])
+        work.payments.settle([], HOUR)
         assert work.payments.hold([]) == frozenset()

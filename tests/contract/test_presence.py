@@ -6,8 +6,10 @@ from uuid import UUID
 
 import pytest
 
+from atomic_adapters.sandbox_card_network import SandboxCardNetwork
 from atomic_core.domain.errors import StorageUnavailable
-from atomic_core.domain.payments import Authorization, Claim, Settlement, Status, Verdict
+from atomic_core.domain.payments import Status
+from atomic_core.domain.settling import Authorization, Claim, Settlement, Verdict
 from flaky import Flaky
 from presences import Process
 from processes import eventually
@@ -118,7 +120,7 @@ def test_a_back_off_outlives_its_claimant(store: Store, payment_ids: list[UUID])
     dead = store.appear()
     [first, *_] = claimed(store, dead)
     with store.begin() as work:
-        work.payments.settle([Settlement(first.payment_id, Status.PROCESSING, None, 1, HOUR)])
+        work.payments.settle([Settlement(first.payment_id, Status.PROCESSING, None, 1, HOUR)], HOUR)
         work.commit()
     dead.close()
     taken_over = {each.payment_id for each in claim(store, None)}
@@ -133,14 +135,15 @@ def test_a_settled_payment_is_nobodys(store: Store, payment_ids: list[UUID]) -> 
             [
                 Settlement(each.payment_id, Status.FAILED, "card_declined", 0, None)
                 for each in claims
-            ]
+            ],
+            HOUR,
         )
         work.commit()
     dead.close()
     assert claim(store, None) == []
 
 
-class Dying:
+class Dying(SandboxCardNetwork):
     """A network during whose answer the process that asked dies, and another settles."""
 
     def __init__(self, store: Store, asking: Process) -> None:

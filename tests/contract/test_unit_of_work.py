@@ -5,9 +5,9 @@ from uuid import UUID
 
 import pytest
 
+from atomic_core.domain.accounts import world_account_id
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.idempotency import StoredResponse
-from atomic_core.domain.ledger import world_account_id
 from atomic_core.ports.unit_of_work import UnitOfWork
 from support import (
     HOUR,

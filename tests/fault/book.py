@@ -26,10 +26,16 @@ FATES: Final[Mapping[str, Fate]] = {
     "tok_chargeDeclinedInsufficientFunds": ("FAILED", "insufficient_funds"),
     "tok_chargeDeclinedExpiredCard": ("FAILED", "expired_card"),
     RETRIED: ("FAILED", "processing_error"),
+    "tok_captureDeclined": ("FAILED", "capture_declined"),
+    "tok_refundDeclined": SUCCESS,
+    "tok_slow": SUCCESS,
 }
 """What must become of a payment. The network is a sandbox: it answers by token."""
 
-TERMINAL: Final = frozenset({"SUCCESS", "FAILED"})
+DECLINED: Final = frozenset({"tok_chargeDeclined"})
+"""Never held."""
+
+TERMINAL: Final = frozenset({"SUCCESS", "FAILED", "CANCELED"})
 
 SHOWN_VIOLATIONS: Final = 50
 """The rest is counted."""
@@ -65,15 +71,43 @@ class Order:
     payment_id: str = ""
     status: str = ""
     """The last one seen."""
+    is_held: bool = False
+    """Whether it is captured by hand."""
+    captured: int | None = None
+    """What a capture was granted for: that one has decided."""
+    canceled: bool = False
+    """Whether a cancellation was granted."""
 
     @property
     def content(self) -> dict[str, object]:
-        return {
+        content: dict[str, object] = {
             "amount": self.amount,
             "currency": self.currency,
             "source": self.source,
             "description": self.token,
         }
+        return content | ({"capture": "manual"} if self.is_held else {})
+
+    @property
+    def fate(self) -> Fate:
+        """What must become of it. A hold that nobody decided on expires."""
+        fate = FATES[self.source]
+        if not self.is_held or self.source in DECLINED:
+            return fate
+        if self.captured is not None:
+            return fate
+        return ("CANCELED", None)
+
+
+@dataclass(slots=True)
+class Return:
+    """One refund that somebody wants. Its token is its reason."""
+
+    token: str
+    order: Order
+    amount: int
+    granted: bool = False
+    refund_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +129,7 @@ def digest(raw: bytes) -> bytes:
 @dataclass
 class Book:
     orders: dict[str, Order] = field(default_factory=dict)
+    returns: dict[str, Return] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
     checks: Counter[str] = field(default_factory=Counter)
     """How often each invariant was looked at."""
@@ -154,11 +189,15 @@ class Book:
         if order.status in TERMINAL:
             holds = status == order.status
             self.check("I4", holds=holds, what=f"{order.token}: {order.status}, then {status}")
-        if status in TERMINAL:
+        if status in TERMINAL and not order.is_held:
             fate = (status, payment["failureReason"])
             holds = fate == FATES[order.source]
             self.check("I4", holds=holds, what=f"{order.token} from {order.source}: {fate}")
         order.status = status
+
+    def returning(self, asked: Return) -> None:
+        with self._lock:
+            self.returns[asked.token] = asked
 
     def told(self) -> str:
         """The violations, for people."""

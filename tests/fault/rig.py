@@ -19,8 +19,11 @@ from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import Sha256Hasher, SystemIds
+from atomic_core.domain.fees import FeeTerms
+from atomic_core.use_cases.fees import SetFees
+from atomic_core.use_cases.keys import CreateKey, IssueKey
 from atomic_core.use_cases.ledger import NewAccount, OpenAccount
-from atomic_core.use_cases.merchants import AddMerchant, IssueKey
+from atomic_core.use_cases.merchants import AddMerchant
 from atomic_worker.child import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, STABLE_SECONDS
 from fault.book import Shop
 from fault.flags import VARIABLE, Flags
@@ -31,6 +34,14 @@ USUAL: Final = ("api", "worker", "sweeper")
 """What runs unless a fault says otherwise."""
 
 SHOPS: Final = 12
+
+KEEPERS: Final = 2
+"""Shops that hold and give back; the last of them pays fees."""
+
+FEES: Final = FeeTerms(basis_points=290, fixed=30)
+
+HOLD_SECONDS: Final = 4
+"""So short that some holds expire, and some just then."""
 
 CURRENCIES: Final = ("USD", "EUR")
 
@@ -93,7 +104,8 @@ class Rig:
         self.servers.start()
         environ = self._environ()
         self.system = WatchedSystem(environ, self.folder / "atomic.log", folder=self.folder)
-        self.shops = self._open_shops()
+        shops = self._open_shops()
+        self.shops, self.keepers = shops[:SHOPS], shops[SHOPS:]
         self._stack.callback(self._end_all)
         self.system.start(*USUAL)
         for name in ("worker", "sweeper"):
@@ -112,6 +124,7 @@ class Rig:
             ATOMIC_ENV="production",
             RATE_LIMIT_GLOBAL=OUT_OF_REACH,
             RATE_LIMIT_PAYMENTS=OUT_OF_REACH,
+            HOLD_SECONDS=str(HOLD_SECONDS),
             PYTHONPATH=str(TESTS),
         )
         return environ | {VARIABLE: str(self.flags.folder)}
@@ -220,12 +233,14 @@ class Rig:
         settings = Settings.from_environ({"DATABASE_URL": self.servers.url})
         store, ids = PostgresStore(Connections(settings)), SystemIds()
         add_merchant, open_account = AddMerchant(store.begin, ids), OpenAccount(store.begin, ids)
-        issue_key = IssueKey(store.begin, ids, Sha256Hasher())
+        issue_key = IssueKey(CreateKey(store.begin, ids, Sha256Hasher()))
         shops: list[Shop] = []
-        for number in range(SHOPS):
+        for number in range(SHOPS + KEEPERS):
             merchant = add_merchant(f"Shop {number}")
             orders = [NewAccount(merchant.id, currency, currency) for currency in CURRENCIES]
             accounts = {order.currency: open_account(order).id for order in orders}
             shops.append(Shop(merchant.id, issue_key(merchant.id, "fault suite").raw, accounts))
+        for currency in CURRENCIES:
+            SetFees(store.begin)(shops[-1].merchant_id, currency, FEES)
         store.close()
         return shops

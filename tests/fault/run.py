@@ -16,7 +16,7 @@ from fault.load import Load
 from fault.options import Options
 from fault.report import Injection, Row
 from fault.rig import Rig
-from fault.scene import RECOVERY_SECONDS, Scene
+from fault.scene import ALL_ENDED, RECOVERY_SECONDS, Scene
 from fault.watch import Watch
 from processes import PAUSE, eventually
 
@@ -45,7 +45,9 @@ class Run:
     _count: int = 0
 
     def __post_init__(self) -> None:
-        self.load = Load(self.rig.system.base_url, self.rig.shops, self.book, self.options.seed)
+        shops, keepers = self.rig.shops, self.rig.keepers
+        base_url, seed = self.rig.system.base_url, self.options.seed
+        self.load = Load(base_url, shops, keepers, self.book, seed)
         self.watch = Watch(self.rig.servers.connect, self.book)
         self.rows = {
             name: Row(FAULTS[name], FAULTS[name].absent(self.rig)) for name in self.options.only
@@ -107,8 +109,7 @@ class Run:
         with self.rig.servers.connect() as connection:
 
             def is_settled() -> bool:
-                row = connection.execute("SELECT count(*) FROM payments WHERE is_open").fetchone()
-                return row == (0,)
+                return connection.execute(ALL_ENDED).fetchone() == (True,)
 
             try:
                 eventually(is_settled, SETTLED_SECONDS, "everything is settled")

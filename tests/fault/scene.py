@@ -23,14 +23,29 @@ RECOVERY_SECONDS: Final = 60
 
 POLL_SECONDS: Final = 0.02
 
+STILL_OPEN: Final = "SELECT count(*) FROM payments WHERE phase = 'OPEN'"
+
+ALL_ENDED: Final = """
+SELECT NOT EXISTS (SELECT FROM payments WHERE phase IN ('OPEN', 'AUTHORIZED'))
+   AND NOT EXISTS (SELECT FROM refunds WHERE phase = 'OPEN')
+"""
+
+# Holds are decided on at any time: how long they take says nothing.
 OPEN_BEFORE: Final = """
-SELECT count(*) FROM payments WHERE is_open AND created_at <= %s AND source <> %s
+SELECT count(*)
+  FROM payments
+ WHERE phase = 'OPEN'
+   AND capture = 'automatic'
+   AND created_at <= %s
+   AND source <> %s
 """
 
 SLOWEST_SETTLED: Final = """
 SELECT coalesce(max(extract(epoch FROM updated_at - created_at)), 0)::float
   FROM payments
- WHERE created_at BETWEEN %s AND %s AND source <> %s
+ WHERE created_at BETWEEN %s AND %s
+   AND capture = 'automatic'
+   AND source <> %s
 """
 
 
@@ -113,7 +128,7 @@ class Scene:
 
     def _is_settled(self, connection: psycopg.Connection[Any], order: Order) -> bool:
         [(is_open,)] = connection.execute(
-            "SELECT is_open FROM payments WHERE id = %s", (order.payment_id,)
+            "SELECT phase = 'OPEN' FROM payments WHERE id = %s", (order.payment_id,)
         )
         return not is_open
 

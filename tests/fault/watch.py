@@ -32,7 +32,9 @@ class Watch(Rounds):
             with self.connect() as connection:
                 # The open ones are few and have an index; counting the others would take longer
                 # and longer.
-                [(still_open,)] = connection.execute("SELECT count(*) FROM payments WHERE is_open")
+                [(still_open,)] = connection.execute(
+                    "SELECT count(*) FROM payments WHERE phase = 'OPEN'"
+                )
                 settled = self.book.count_accepted - still_open
         except psycopg.OperationalError:
             pass  # One of the faults; the gap is part of the picture.

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from atomic_core.domain.ledger import world_account_id
+from atomic_core.domain.accounts import world_account_id
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import NewPayment
 from support import Store, add_merchant, application_over, open_account, order
@@ -177,8 +177,8 @@ REFUSED = {
         b"UPDATE accounts SET allow_negative = true WHERE id = %(account)s"
     ],
     "a second World for one currency": [
-        b"""INSERT INTO accounts (id, name, currency, allow_negative)
-            VALUES (%(transaction)s, 'Other World', 'USD', true)"""
+        b"""INSERT INTO accounts (id, name, currency, type, allow_negative)
+            VALUES (%(transaction)s, 'Other World', 'USD', 'asset', true)"""
     ],
     "a deleted account": [b"DELETE FROM accounts WHERE id = %(account)s"],
     "truncated accounts": [b"TRUNCATE accounts CASCADE"],

@@ -12,7 +12,8 @@ from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.settings import Settings
 from atomic_core.domain.idempotency import StoredResponse
-from atomic_core.domain.payments import Acceptance, Claim
+from atomic_core.domain.payments import Acceptance
+from atomic_core.domain.settling import Claim
 from atomic_core.ports.unit_of_work import UnitOfWork
 from processes import eventually
 from support import (

@@ -23,6 +23,11 @@ from support import HOUR, NOW, add_merchant, application_over, at_once, order
 EVERYTHING = migration_ids()
 
 
+def since(first: str) -> list[str]:
+    """The migrations from this one on."""
+    return [id for id in EVERYTHING if id >= first]
+
+
 def schema(postgres: EmbeddedPostgres, url: str) -> list[str]:
     """The schema as pg_dump writes it, without what differs from run to run."""
     dumped = subprocess.run(
@@ -67,11 +72,16 @@ def test_each_rollback_gives_the_schema_before_its_migration(
         assert schema(postgres, url) == before[-1], f"after rolling back {id}"
 
 
-def test_claimants_come_without_a_rewrite_of_the_payments(own_database: Callable[..., str]) -> None:
+def test_claimants_come_without_a_rewrite_of_the_payments(
+    own_database: Callable[..., str], tmp_path: Path
+) -> None:
     url = own_database()
-    migrator = Migrator(url)
+    for id in [id for id in EVERYTHING if id <= "0007.claimants"]:
+        for path in FOLDER.glob(f"{id}.*sql"):
+            shutil.copy(path, tmp_path)
+    migrator = Migrator(url, tmp_path)
     migrator.up()
-    assert "0007.claimants" in iter(migrator.down, None), "rolled back, as all that came later"
+    assert migrator.down() == "0007.claimants"
     file = "SELECT pg_relation_filenode('payments')"
     with psycopg.connect(url) as connection:
         before = connection.execute(file).fetchone()
@@ -90,7 +100,7 @@ def test_books_that_are_not_empty_are_not_rolled_back(
         payment = application.accept_payment(order(add_merchant(store.begin)))
         application.settle_payments()
         migrator = Migrator(url)
-        for id in ("0007.claimants", "0006.accepting", "0005.settling", "0004.idempotency"):
+        for id in reversed(since("0004.idempotency")):
             assert migrator.down() == id
         with pytest.raises(StorageRefused, match="would drop payments"):
             migrator.down()
@@ -117,7 +127,7 @@ def test_a_lease_survives_the_way_down_and_up(
     finally:
         store.close()
     migrator = Migrator(url)
-    later = ["0005.settling", "0006.accepting", "0007.claimants"]
+    later = since("0005.settling")
     assert [migrator.down() for _ in later] == later[::-1]
     with psycopg.connect(url) as connection:
         due = "SELECT due_at > now() + interval '50 minutes' FROM payments"

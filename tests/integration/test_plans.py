@@ -12,8 +12,8 @@ from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.statements import statements
 from atomic_adapters.settings import Settings
+from atomic_core.domain.accounts import world_account_id
 from atomic_core.domain.idempotency import StoredResponse
-from atomic_core.domain.ledger import world_account_id
 from atomic_core.use_cases.batches import BatchItem, PaymentBatch
 from support import add_merchant, application_over, numbered, order, request_for
 
@@ -63,8 +63,8 @@ UPDATE accounts
   FROM entries e
  WHERE e.account_id = accounts.id
    AND e.sequence = (SELECT max(sequence) FROM entries WHERE account_id = accounts.id);
-INSERT INTO accounts (id, name, currency, allow_negative, head)
-VALUES ('{world_account_id("USD")}', 'World USD', 'USD', true, sha256(''));
+INSERT INTO accounts (id, name, currency, type, allow_negative, head)
+VALUES ('{world_account_id("USD")}', 'World USD', 'USD', 'asset', true, sha256(''));
 INSERT INTO idempotency_keys
        (merchant_id, key, method, path, fingerprint, response_status, response_body, expires_at)
 SELECT s.id, 'key ' || i, 'POST', '/', sha256(''), 202, '', now() + i * interval '1 s'

@@ -6,16 +6,8 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atomic_core.domain.ledger import (
-    MAX_BALANCE,
-    MAX_WORLD_BALANCE,
-    Account,
-    Kind,
-    Leg,
-    Posting,
-    entry_hash,
-    post,
-)
+from atomic_core.domain.accounts import MAX_BALANCE, MAX_WORLD_BALANCE, Account
+from atomic_core.domain.ledger import Kind, Leg, Posting, entry_hash, post
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 CURRENCIES = ("USD", "EUR")

@@ -23,9 +23,9 @@ from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import SystemClock
 from atomic_core.application import Application
+from atomic_core.domain.accounts import Account
 from atomic_core.domain.errors import AtomicError
 from atomic_core.domain.idempotency import StoredResponse
-from atomic_core.domain.ledger import Account
 from atomic_core.domain.money import MAX_AMOUNT, Money
 from atomic_core.domain.payments import NewPayment, Payment
 from atomic_core.ports.unit_of_work import Begin

@@ -88,7 +88,7 @@ def test_seed_makes_what_is_missing_and_shows_a_key_once(
     account = application.get_account(TEST_MERCHANT_ID, UUID(str(first["accountId"])))
     assert (account.name, account.currency, account.balance) == ("Test Merchant USD", "USD", 0)
     assert atomic.json("seed") == {**first, "apiKey": None}
-    assert application.verify_ledger().accounts == 1 + len(SETTINGS.currencies)
+    assert application.verify_ledger().accounts == 1 + 2 * len(SETTINGS.currencies)
 
 
 def test_seed_tells_a_person_the_key(atomic: Atomic) -> None:
@@ -157,12 +157,12 @@ def test_verify_says_that_the_books_agree(atomic: Atomic, application: Applicati
     assert (answer["clean"], answer["payments"], answer["entries"]) == (True, 1, 2)
     result = atomic("verify")
     assert result.exit_code == 0
-    assert result.stdout.startswith("The books agree: 4 accounts, 1 transactions")
+    assert result.stdout.startswith("The books agree: 7 accounts, 1 transactions")
 
 
 def test_verify_names_what_does_not_agree(application: Application) -> None:
     finding = Finding(Check.BALANCE_IS_SUM, str(uuid4()), "5 is not 6")
-    report = LedgerReport(1, 2, 3, 4, [finding])
+    report = LedgerReport(1, 2, 3, 4, 0, 0, [finding])
     atomic = Atomic(replace(application, verify_ledger=lambda: report))
     result = atomic("verify")
     assert result.exit_code == 1

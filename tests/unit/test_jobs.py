@@ -71,7 +71,7 @@ def test_the_bell_is_answered_before_work_is_looked_for(application: Application
 def test_it_rings_again_when_there_may_be_more(
     application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("atomic_core.use_cases.payments.MAX_BATCHES", 2)
+    monkeypatch.setattr("atomic_core.use_cases.settling.MAX_BATCHES", 2)
     monkeypatch.setattr("atomic_worker.jobs.MAX_BATCHES", 2)
     pay(application, 5)
     jobs.settle()

@@ -9,7 +9,8 @@ from atomic_adapters.sandbox_card_network import SandboxCardNetwork
 from atomic_adapters.wiring import in_memory
 from atomic_core.application import Application
 from atomic_core.domain.errors import StorageRefused, StorageUnavailable
-from atomic_core.domain.payments import Authorization, Claim, Status
+from atomic_core.domain.payments import Status
+from atomic_core.domain.settling import Authorization, Claim
 from atomic_worker.batch_log import StoppedBetweenBatches
 from atomic_worker.lanes import settle_in_lanes
 from support import add_merchant, order
@@ -17,7 +18,7 @@ from support import add_merchant, order
 PATIENCE = 5
 
 
-class Watched:
+class Watched(SandboxCardNetwork):
     """A card network that does something of its own before it answers, batch after batch."""
 
     def __init__(self, before: Callable[[int], None] = lambda number: None) -> None:

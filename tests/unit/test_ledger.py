@@ -7,18 +7,14 @@ from uuid import UUID
 
 import pytest
 
-from atomic_core.domain.ledger import (
+from atomic_core.domain.accounts import (
     MAX_BALANCE,
     MAX_WORLD_BALANCE,
     Account,
-    Kind,
-    Leg,
-    Posting,
-    Refusal,
     chain_start,
-    post,
     world_account_id,
 )
+from atomic_core.domain.ledger import Kind, Leg, Posting, Refusal, post
 
 AT = datetime(2026, 11, 22, 15, 30, 13, 153_001, tzinfo=UTC)
 WORLD = Account.world("USD", AT)

@@ -91,7 +91,9 @@ def test_pauses_grow_and_are_bounded(stop: StopRequest) -> None:
 
 
 def test_it_checks_the_books_and_tells_findings_as_errors(stop: StopRequest) -> None:
-    report = LedgerReport(1, 2, 3, 4, [Finding(Check.CHAIN_UNBROKEN, "a#7", "does not follow")])
+    report = LedgerReport(
+        1, 2, 3, 4, 0, 0, [Finding(Check.CHAIN_UNBROKEN, "a#7", "does not follow")]
+    )
     sick = replace(in_memory(), verify_ledger=lambda: report)
     with capture_logs() as lines:
         thread = running(Sweeper(sick, SETTINGS, stop))
@@ -112,7 +114,7 @@ def test_a_long_check_does_not_hold_up_payments(stop: StopRequest) -> None:
     def check() -> LedgerReport:
         checking.set()
         assert finish.wait(10)
-        return LedgerReport(0, 0, 0, 0, [])
+        return LedgerReport(0, 0, 0, 0, 0, 0, [])
 
     slow = replace(application, verify_ledger=check)
     thread = running(Sweeper(slow, SETTINGS, stop))

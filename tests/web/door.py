@@ -75,7 +75,7 @@ class Caller:
         sent = {"Content-Type": "application/json"} | self.authorization | _dashed(headers)
         return self.client.post(path, data=raw, headers=sent)
 
-    def pay(self, key: str | None = None, **changes: object) -> TestResponse:
+    def pay(self, key: str | None = None, **changes: Any) -> TestResponse:
         headers = {} if key is None else {"Idempotency_Key": key}
         return self.post(PAYMENTS, ORDER | changes, **headers)
 

@@ -15,7 +15,11 @@ def test_an_account_is_opened_at_zero(merchant: Caller) -> None:
         "merchantId": str(merchant.merchant_id),
         "name": "Sales",
         "currency": "USD",
+        "type": "liability",
+        "normalSide": "credit",
         "balance": 0,
+        "pending": {"in": 0, "out": 0},
+        "available": 0,
         "allowNegative": False,
         "createdAt": "2026-11-22T15:30:13.153Z",
     }
@@ -43,7 +47,7 @@ def test_another_merchants_account_is_as_unknown_as_one_that_never_was(
 
 
 def test_the_worlds_account_is_nobodys(web: Web, merchant: Caller) -> None:
-    from atomic_core.domain.ledger import world_account_id
+    from atomic_core.domain.accounts import world_account_id
 
     merchant.post(ACCOUNTS, ACCOUNT)
     assert merchant.get(f"{ACCOUNTS}/{world_account_id('USD')}").status_code == 404

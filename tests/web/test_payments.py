@@ -21,6 +21,13 @@ def test_an_order_is_accepted_and_shown_in_full(web: Web, merchant: Caller) -> N
         "idempotencyKey": None,
         "webhookUrl": None,
         "failureReason": None,
+        "cancellationReason": None,
+        "capture": "automatic",
+        "amountCaptured": 0,
+        "amountRefunded": 0,
+        "fee": 0,
+        "expiresAt": None,
+        "metadata": {},
         "createdAt": "2026-11-22T15:30:13.153Z",
         "updatedAt": "2026-11-22T15:30:13.153Z",
     }
@@ -39,6 +46,8 @@ def test_every_optional_field_is_kept(merchant: Caller) -> None:
         "merchantId": str(merchant.merchant_id),
         "description": "Zwölf Äpfel 🍏",
         "webhookUrl": "https://example.com/hook?a=%20",
+        "capture": "manual",
+        "metadata": {"order": "4711", "Übung": ""},
     }
     response = merchant.pay(key="order-17", **optional)
     assert response.status_code == 202

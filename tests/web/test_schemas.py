@@ -11,8 +11,8 @@ import pytest
 from marshmallow import Schema, ValidationError
 
 from atomic_adapters.wiring import in_memory
+from atomic_core.domain.accounts import Account
 from atomic_core.domain.errors import ValidationFailed
-from atomic_core.domain.ledger import Account
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Payment, Status
 from atomic_web.context import AT_HAND, Door, Visit

@@ -89,6 +89,9 @@ FAULTS: Final = (
     _kill_at("kill-claimed", "killed between claim and post", "network.authorize.before"),
     _kill_at("kill-posting", "killed in the middle of a batch", "payments.settle.after"),
     _kill_at("kill-posted", "killed just after the batch's commit", "payments.settle.commit.after"),
+    _kill_at("kill-captured", "killed after the network captured", "network.capture.after"),
+    _kill_at("kill-promised", "killed with a refund promised", "refunds.settle.commit.after"),
+    _kill_at("kill-refunded", "killed after the network gave back", "network.refund.after"),
     Fault(
         "freeze-claimed",
         "frozen past its lease, with claims",

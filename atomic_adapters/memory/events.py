@@ -1,0 +1,23 @@
+"""What happened to payments, in memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from atomic_adapters.memory.table import Session
+from atomic_core.domain.events import PaymentEvent, Recorded
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEvents:
+    session: Session
+
+    def add(self, events: Sequence[PaymentEvent]) -> None:
+        tables = self.session.tables
+        for event in events:
+            place = (event.payment_id, len(tables.events.rows))
+            tables.events.put(place, Recorded(event, tables.clock.now()))
+
+    def of_payment(self, payment_id: UUID, limit: int) -> Sequence[Recorded]:
+        rows = sorted(self.session.tables.events.rows.items(), key=lambda item: item[0][1])
+        return [recorded for (id, _), recorded in rows if id == payment_id][:limit]

@@ -1,0 +1,40 @@
+"""What happened to payments, in PostgreSQL."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from atomic_adapters.postgres.session import Session
+from atomic_adapters.postgres.statements import statements
+from atomic_core.domain.events import Event, PaymentEvent, Recorded
+from atomic_core.domain.payments import Status
+
+_SQL: Final = statements("events")
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresEvents:
+    session: Session
+
+    def add(self, events: Sequence[PaymentEvent]) -> None:
+        if not events:
+            return
+        self.session.execute(
+            _SQL["add_events"],
+            payment_ids=[event.payment_id for event in events],
+            refund_ids=[event.refund_id for event in events],
+            events=[event.event.value for event in events],
+            statuses=[event.status.value for event in events],
+            attempts=[event.attempt for event in events],
+            amounts=[event.amount for event in events],
+            reasons=[event.reason for event in events],
+            request_ids=[event.request_id for event in events],
+        )
+
+    def of_payment(self, payment_id: UUID, limit: int) -> Sequence[Recorded]:
+        rows = self.session.rows(_SQL["events_of_payment"], payment_id=payment_id, limit=limit)
+        return [
+            Recorded(PaymentEvent(id, Event(event), Status(status), *told), at)
+            for id, event, status, *told, at in rows
+        ]

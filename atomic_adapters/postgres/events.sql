@@ -1,0 +1,15 @@
+-- name: add_events
+INSERT INTO payment_events (payment_id, refund_id, event, status, attempt, amount, reason,
+                            request_id)
+SELECT payment_id, refund_id, event, status, attempt, amount, reason, request_id
+  FROM unnest(%(payment_ids)b::uuid[], %(refund_ids)b::uuid[], %(events)b::text[],
+              %(statuses)b::text[], %(attempts)b::integer[], %(amounts)b::bigint[],
+              %(reasons)b::text[], %(request_ids)b::text[])
+       AS new (payment_id, refund_id, event, status, attempt, amount, reason, request_id)
+
+-- name: events_of_payment
+SELECT payment_id, event, status, refund_id, attempt, amount, reason, request_id, at
+  FROM payment_events
+ WHERE payment_id = %(payment_id)s
+ ORDER BY sequence
+ LIMIT %(limit)s

@@ -1,0 +1,103 @@
+"""Refunds in PostgreSQL."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from atomic_adapters.postgres.payments import as_json
+from atomic_adapters.postgres.session import Session
+from atomic_adapters.postgres.statements import statements
+from atomic_core.domain.errors import StorageRefused
+from atomic_core.domain.money import Money
+from atomic_core.domain.payments import Payment, Status, Step
+from atomic_core.domain.refunds import NewRefund, Refund
+from atomic_core.domain.settling import Claim, Settlement
+
+_SQL: Final = statements("refunds")
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresRefunds:
+    session: Session
+
+    def add(self, id: UUID, payment: Payment, amount: int, order: NewRefund) -> Refund:
+        row = self.session.one(
+            _SQL["add_refund"],
+            id=id,
+            payment_id=payment.id,
+            merchant_id=payment.merchant_id,
+            account_id=payment.account_id,
+            currency=payment.money.currency,
+            amount=amount,
+            reason=order.reason,
+            metadata=as_json(order.metadata),
+            idempotency_key=order.idempotency_key,
+            request_id=order.request_id,
+        )
+        return _refund(row)
+
+    def get(self, merchant_id: UUID, refund_id: UUID) -> Refund | None:
+        row = self.session.row(_SQL["get_refund"], id=refund_id, merchant_id=merchant_id)
+        return _refund(row) if row else None
+
+    def of_payment(self, payment_id: UUID, limit: int) -> Sequence[Refund]:
+        rows = self.session.rows(_SQL["refunds_of_payment"], payment_id=payment_id, limit=limit)
+        return [_refund(row) for row in rows]
+
+    def claim(
+        self, limit: int, lease: timedelta, overdue_by: timedelta, claimant: int | None = None
+    ) -> Sequence[Claim]:
+        rows = self.session.rows(
+            _SQL["claim_refunds"],
+            limit=limit,
+            lease=lease,
+            overdue_by=overdue_by,
+            claimant=claimant,
+        )
+        return [
+            Claim(*told, step=Step.REFUND, refund_id=refund_id, reserved=reserved)
+            for *told, refund_id, reserved in rows
+        ]
+
+    def hold(self, claims: Sequence[Claim]) -> frozenset[UUID]:
+        self.session.rows(
+            _SQL["hold_refunded_payments"], ids=list({claim.payment_id for claim in claims})
+        )
+        rows = self.session.rows(
+            _SQL["hold_refunds"],
+            ids=[claim.id for claim in claims],
+            attempts=[claim.attempt for claim in claims],
+        )
+        return frozenset(id for (id,) in rows)
+
+    def settle(self, settlements: Sequence[Settlement]) -> None:
+        if not settlements:
+            return
+        settled = self.session.execute(
+            _SQL["settle_refunds"],
+            ids=[settlement.id for settlement in settlements],
+            statuses=[settlement.status.value for settlement in settlements],
+            failure_reasons=[settlement.failure_reason for settlement in settlements],
+            faults=[settlement.faults for settlement in settlements],
+            retries_after=[settlement.retry_after for settlement in settlements],
+        )
+        if settled != len(settlements):
+            raise StorageRefused(f"{settled} of {len(settlements)} refunds could be settled")
+
+
+def _refund(row: Sequence[Any]) -> Refund:
+    id, payment_id, merchant_id, account_id, amount, currency, reason, metadata, status, *rest = row
+    money = Money(amount, currency)
+    return Refund(
+        id,
+        payment_id,
+        merchant_id,
+        account_id,
+        money,
+        reason,
+        metadata or {},
+        Status(status),
+        *rest,
+    )

@@ -1,0 +1,89 @@
+-- name: add_refund
+INSERT INTO refunds (id, payment_id, merchant_id, account_id, currency, amount, reason, metadata,
+                     idempotency_key, request_id)
+VALUES (%(id)s, %(payment_id)s, %(merchant_id)s, %(account_id)s, %(currency)s, %(amount)s,
+        %(reason)s, %(metadata)s::text::jsonb, %(idempotency_key)s, %(request_id)s)
+RETURNING id, payment_id, merchant_id, account_id, amount, currency, reason, metadata, status,
+          failure_reason, idempotency_key, created_at, updated_at, request_id, claimed_at, attempt
+
+-- name: get_refund
+SELECT id, payment_id, merchant_id, account_id, amount, currency, reason, metadata, status,
+       failure_reason, idempotency_key, created_at, updated_at, request_id, claimed_at, attempt
+  FROM refunds
+ WHERE id = %(id)s
+   AND merchant_id = %(merchant_id)s
+
+-- name: refunds_of_payment
+SELECT id, payment_id, merchant_id, account_id, amount, currency, reason, metadata, status,
+       failure_reason, idempotency_key, created_at, updated_at, request_id, claimed_at, attempt
+  FROM refunds
+ WHERE payment_id = %(payment_id)s
+ ORDER BY created_at DESC, id DESC
+ LIMIT %(limit)s
+
+-- name: claim_refunds
+-- As claim_payments.
+WITH claimant AS MATERIALIZED (
+    SELECT CASE WHEN NOT pg_try_advisory_xact_lock_shared('claimants'::regclass::integer,
+                                                          %(claimant)s::integer)
+                THEN %(claimant)s::integer
+           END AS number
+), due AS (
+    SELECT id, due_at
+      FROM refunds
+     WHERE phase = 'OPEN'
+       AND due_at <= now() - least(%(overdue_by)s::interval, interval '0')
+       AND (coalesce(leased_until, due_at) <= now() - %(overdue_by)s::interval
+            OR pg_try_advisory_xact_lock_shared('claimants'::regclass::integer, claimed_by))
+     ORDER BY due_at, id
+     LIMIT %(limit)s
+       FOR NO KEY UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE refunds
+       SET status = 'PROCESSING', attempt = refunds.attempt + 1,
+           due_at = least(refunds.due_at, now()),
+           leased_until = now() + %(lease)s::interval, claimed_by = claimant.number,
+           claimed_at = coalesce(refunds.claimed_at, now()), updated_at = now()
+      FROM due, claimant
+     WHERE refunds.id = due.id
+    RETURNING refunds.id, refunds.payment_id, refunds.attempt, refunds.faults,
+              refunds.account_id, refunds.amount, refunds.currency, due.due_at AS was_due_at
+)
+SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.account_id, claimed.amount,
+       claimed.currency, payments.source, claimed.id,
+       (SELECT true
+          FROM holds
+         WHERE holds.payment_id = claimed.payment_id
+           AND holds.refund_id = claimed.id) IS NOT NULL AS reserved
+  FROM claimed
+  JOIN payments ON payments.id = claimed.payment_id
+ ORDER BY was_due_at, claimed.id
+
+-- name: hold_refunded_payments
+-- Their sums change with their refunds: before these, and in id order like every lock.
+SELECT id
+  FROM payments
+ WHERE id = ANY(%(ids)b)
+ ORDER BY id
+   FOR NO KEY UPDATE
+
+-- name: hold_refunds
+SELECT refunds.id
+  FROM refunds
+  JOIN unnest(%(ids)b::uuid[], %(attempts)b::integer[]) AS claim (id, attempt)
+    ON claim.id = refunds.id
+ WHERE refunds.attempt = claim.attempt
+   AND refunds.status = 'PROCESSING'
+ ORDER BY refunds.id
+   FOR NO KEY UPDATE OF refunds
+
+-- name: settle_refunds
+UPDATE refunds
+   SET status = settled.status, failure_reason = settled.failure_reason,
+       faults = settled.faults, updated_at = now(),
+       due_at = coalesce(now() + settled.retry_after, refunds.due_at),
+       leased_until = NULL, claimed_by = NULL
+  FROM unnest(%(ids)b::uuid[], %(statuses)b::text[], %(failure_reasons)b::text[],
+              %(faults)b::smallint[], %(retries_after)b::interval[])
+       AS settled (id, status, failure_reason, faults, retry_after)
+ WHERE refunds.id = settled.id

@@ -1,0 +1,45 @@
+"""Money given back: PENDING -> PROCESSING -> SUCCESS | FAILED."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from atomic_core.domain.money import Money
+from atomic_core.domain.payments import Status
+
+
+@dataclass(frozen=True, slots=True)
+class NewRefund:
+    """What a merchant asks for: give back `amount` of a payment, or all that is left of it."""
+
+    merchant_id: UUID
+    payment_id: UUID
+    amount: int | None = None
+    """Minor units."""
+    reason: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    idempotency_key: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """A refund as recorded. Times come from the database's clock, in UTC."""
+
+    id: UUID
+    payment_id: UUID
+    merchant_id: UUID
+    account_id: UUID
+    """The payment's account, which a success debits."""
+    money: Money
+    reason: str | None
+    metadata: Mapping[str, str]
+    status: Status
+    failure_reason: str | None
+    idempotency_key: str | None
+    created_at: datetime
+    updated_at: datetime
+    request_id: str | None = None
+    claimed_at: datetime | None = None
+    attempt: int = 0

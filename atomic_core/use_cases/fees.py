@@ -1,0 +1,39 @@
+"""What merchants pay."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from atomic_core.domain.errors import NotFound
+from atomic_core.domain.fees import FeeSchedule, FeeTerms, check_terms
+from atomic_core.ports.unit_of_work import Begin
+
+
+@dataclass(frozen=True, slots=True)
+class SetFees:
+    """Agree on a merchant's fees in a currency, and make sure there is an account to collect
+    them. They hold for what is taken up from now on. Raises NotFound, ValidationFailed."""
+
+    begin: Begin
+
+    def __call__(self, merchant_id: UUID, currency: str, terms: FeeTerms) -> FeeSchedule:
+        check_terms(currency, terms)
+        with self.begin() as work:
+            work.merchants.lock(merchant_id)
+            work.accounts.open_house(currency)
+            schedule = work.fees.set(merchant_id, currency, terms)
+            work.commit()
+        return schedule
+
+
+@dataclass(frozen=True, slots=True)
+class ListFees:
+    """A merchant's fees, by currency. Raises NotFound."""
+
+    begin: Begin
+
+    def __call__(self, merchant_id: UUID) -> Sequence[FeeSchedule]:
+        with self.begin() as work:
+            if work.merchants.get(merchant_id) is None:
+                raise NotFound("There is no such merchant.")
+            return work.fees.of_merchant(merchant_id)

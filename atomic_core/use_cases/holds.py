@@ -1,0 +1,145 @@
+"""What becomes of a hold: captured, let go, or expired. Whoever comes first decides."""
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
+from atomic_core.domain.events import Event, PaymentEvent
+from atomic_core.domain.payments import EXPIRED, REQUESTED, Payment, Resolution, Status, Step
+from atomic_core.ports.outside import Job, JobQueue
+from atomic_core.ports.unit_of_work import Begin, UnitOfWork
+from atomic_core.use_cases.idempotency import Command
+
+EXPIRE_BATCH: Final = 500
+"""Holds ended per transaction: short locks, as many as are settled in a moment."""
+
+MAX_EXPIRE_BATCHES: Final = 20
+"""Batches per call, so that the sweeper soon settles what it made due."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewCapture:
+    """Take `amount` (minor units) of what is held, or all of it; the rest is let go."""
+
+    merchant_id: UUID
+    payment_id: UUID
+    amount: int | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """Let go of what is held."""
+
+    merchant_id: UUID
+    payment_id: UUID
+    reason: str = REQUESTED
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CapturePayment(Command[NewCapture, Payment]):
+    """Decide that a hold is captured; it is settled later. Locks the payment.
+
+    Raises NotFound, ValidationFailed for an amount that is more than is held, and Conflict with
+    the present state for a payment that is not AUTHORIZED: the first to decide decides.
+    """
+
+    begin: Begin
+    queue: JobQueue
+
+    def within(self, work: UnitOfWork, order: NewCapture) -> Payment:
+        payment = locked(work, order.merchant_id, order.payment_id)
+        check_authorized(payment)
+        held = payment.money.amount
+        amount = held if order.amount is None else order.amount
+        if not 1 <= amount <= held:
+            raise ValidationFailed(details={"amount": [f"Must be from 1 to {held}, what is held."]})
+        resolution = Resolution(payment.id, Step.CAPTURE, amount=amount)
+        captured = work.payments.resolve(resolution)
+        event = PaymentEvent(
+            payment.id,
+            Event.CAPTURE_REQUESTED,
+            captured.status,
+            amount=amount,
+            request_id=order.request_id,
+        )
+        work.events.add([event])
+        return captured
+
+    def afterwards(self) -> None:
+        self.queue.ring(Job.SETTLE)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelPayment(Command[Cancellation, Payment]):
+    """Decide that a hold is let go of; it is settled later. Locks the payment. Raises NotFound
+    and Conflict as CapturePayment."""
+
+    begin: Begin
+    queue: JobQueue
+
+    def within(self, work: UnitOfWork, order: Cancellation) -> Payment:
+        payment = locked(work, order.merchant_id, order.payment_id)
+        check_authorized(payment)
+        canceled = work.payments.resolve(Resolution(payment.id, Step.VOID, reason=order.reason))
+        event = PaymentEvent(
+            payment.id,
+            Event.CANCEL_REQUESTED,
+            canceled.status,
+            reason=order.reason,
+            request_id=order.request_id,
+        )
+        work.events.add([event])
+        return canceled
+
+    def afterwards(self) -> None:
+        self.queue.ring(Job.SETTLE)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireHolds:
+    """Decide that holds which have ended are let go of; return how many. Never early, by the
+    store's clock. They are settled as everything is."""
+
+    begin: Begin
+    queue: JobQueue
+
+    def __call__(self) -> int:
+        total = 0
+        for _ in range(MAX_EXPIRE_BATCHES):
+            with self.begin() as work:
+                ended = work.payments.expire(EXPIRE_BATCH)
+                if ended:
+                    work.events.add([_expired(id) for id in ended])
+                    work.commit()
+            total += len(ended)
+            if len(ended) < EXPIRE_BATCH:
+                break
+        if total:
+            self.queue.ring(Job.SETTLE)
+        return total
+
+
+def locked(work: UnitOfWork, merchant_id: UUID, payment_id: UUID) -> Payment:
+    """The merchant's payment, held. Raises NotFound, for another merchant's too."""
+    payment = work.payments.lock(merchant_id, payment_id)
+    if payment is None:
+        raise NotFound("There is no such payment.")
+    return payment
+
+
+def check_authorized(payment: Payment) -> None:
+    if payment.status is not Status.AUTHORIZED:
+        raise in_the_way(payment, "Only a payment that is AUTHORIZED can be captured or canceled")
+
+
+def in_the_way(payment: Payment, rule: str) -> Conflict:
+    """A refusal that tells the present state."""
+    state = f"{payment.status} ({payment.step})" if payment.status.open else payment.status
+    return Conflict(f"{rule}; this one is {state}.", details={"status": [payment.status.value]})
+
+
+def _expired(payment_id: UUID) -> PaymentEvent:
+    return PaymentEvent(payment_id, Event.EXPIRED, Status.PROCESSING, reason=EXPIRED)

@@ -1,0 +1,129 @@
+"""The whole story of a payment."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from atomic_core.domain.errors import NotFound
+from atomic_core.domain.events import Event, PaymentEvent, Recorded
+from atomic_core.domain.ledger import PostedTransaction
+from atomic_core.domain.payments import Lookup, Payment, Status, Step
+from atomic_core.domain.refunds import Refund
+from atomic_core.ports.unit_of_work import Begin
+from atomic_core.use_cases.refunds import MAX_REFUNDS
+
+MAX_EVENTS: Final = 1_000
+"""Told at once. A payment has at most a dozen of its own, and so has each of its MAX_REFUNDS
+refunds when the card network fails all the time: more than any payment can have."""
+
+
+_ByRefund = Mapping[UUID | None, PostedTransaction]
+"""The payment's own under None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One thing that happened, and what it did to the books."""
+
+    event: PaymentEvent
+    at: datetime
+    posted: PostedTransaction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    payment: Payment
+    told: Sequence[Told]
+    """In the order of their times."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetTimeline:
+    """All that happened to a payment of this merchant, with its refunds. Raises NotFound."""
+
+    begin: Begin
+
+    def __call__(self, merchant_id: UUID, payment_id: UUID) -> Timeline:
+        with self.begin() as work:
+            [payment] = work.payments.find([Lookup(merchant_id, payment_id)])
+            if payment is None:
+                raise NotFound("There is no such payment.")
+            recorded = work.events.of_payment(payment_id, MAX_EVENTS)
+            posted = work.ledger.of_payment(payment_id)
+            refunds = work.refunds.of_payment(payment_id, MAX_REFUNDS)
+        return timeline_of(payment, refunds, recorded, posted)
+
+
+def timeline_of(
+    payment: Payment,
+    refunds: Sequence[Refund],
+    recorded: Sequence[Recorded],
+    posted: Sequence[PostedTransaction],
+) -> Timeline:
+    """What is recorded, and before and between it what the rows tell by themselves."""
+    by_refund = {each.transaction.refund_id: each for each in posted}
+    told = [*_beginning(payment), *_end_of_charge(payment, by_refund)]
+    taken_up: dict[UUID | None, datetime | None] = {each.id: each.claimed_at for each in refunds}
+    for event, at in recorded:
+        told.append(_with_books(event, at, by_refund))
+        if event.event is Event.REFUND_CREATED and (then := taken_up.get(event.refund_id)):
+            told.append(_taken_up(event, then))
+    return Timeline(payment, sorted(told, key=lambda each: each.at))
+
+
+def _beginning(payment: Payment) -> list[Told]:
+    created = PaymentEvent(
+        payment.id,
+        Event.CREATED,
+        Status.PENDING,
+        amount=payment.money.amount,
+        request_id=payment.request_id,
+    )
+    told = [Told(created, payment.created_at)]
+    if payment.claimed_at:
+        taken_up = PaymentEvent(payment.id, Event.PROCESSING, Status.PROCESSING, attempt=1)
+        told.append(Told(taken_up, payment.claimed_at))
+    return told
+
+
+def _end_of_charge(
+    payment: Payment, by_refund: Mapping[UUID | None, PostedTransaction]
+) -> list[Told]:
+    """A charge records nothing when it goes as charges go: thousands do in a second."""
+    if payment.step is not Step.CHARGE:
+        return []
+    if None in by_refund:
+        posted = by_refund[None]
+        succeeded = PaymentEvent(
+            payment.id,
+            Event.SUCCEEDED,
+            Status.SUCCESS,
+            attempt=payment.attempt or None,
+            amount=payment.amount_captured or None,
+        )
+        return [Told(succeeded, posted.posted_at, posted)]
+    if payment.status is not Status.FAILED:
+        return []
+    failed = PaymentEvent(
+        payment.id,
+        Event.FAILED,
+        Status.FAILED,
+        attempt=payment.attempt,
+        reason=payment.failure_reason,
+    )
+    return [Told(failed, payment.updated_at)]
+
+
+def _taken_up(created: PaymentEvent, at: datetime) -> Told:
+    taken_up = PaymentEvent(
+        created.payment_id, Event.REFUND_PROCESSING, Status.PROCESSING, created.refund_id, 1
+    )
+    return Told(taken_up, at)
+
+
+def _with_books(event: PaymentEvent, at: datetime, by_refund: _ByRefund) -> Told:
+    if event.event not in (Event.SUCCEEDED, Event.REFUND_SUCCEEDED):
+        return Told(event, at)
+    return Told(event, at, by_refund.get(event.refund_id))

@@ -1,0 +1,99 @@
+"""POST /payments/{id}/refunds and GET /refunds/{id}: money given back."""
+
+from typing import Final
+
+from flask import Blueprint, Response
+
+from atomic_core.domain.idempotency import StoredResponse
+from atomic_core.domain.merchants import Scope
+from atomic_core.domain.refunds import NewRefund, Refund
+from atomic_web.auth import authenticated
+from atomic_web.body import read_object_if_any
+from atomic_web.context import BASE_PATH, door, visit
+from atomic_web.idempotency import HEADER, perform, read_key
+from atomic_web.ids import path_id, refuse_query
+from atomic_web.openapi import examples
+from atomic_web.openapi.headers import linked
+from atomic_web.openapi.operation import Operation, Success, documented
+from atomic_web.openapi.refusals import NOT_FOUND, STATE_CONFLICT
+from atomic_web.responses import envelope, ok
+from atomic_web.schemas.refunds import NewRefundSchema, RefundSchema
+
+views = Blueprint("refunds", __name__)
+
+PATH: Final = f"{BASE_PATH}/refunds"
+
+_asked: Final = NewRefundSchema()
+_shown: Final = RefundSchema()
+
+CREATE: Final = Operation(
+    id="createRefund",
+    summary="Give back a payment, or a part of it",
+    description="Any number of parts, never more than was captured: refunds under way count, "
+    "those that failed do not. It is settled soon after the answer: PENDING, PROCESSING, then "
+    "SUCCESS, or FAILED with `insufficient_balance` if what is available in the account does not "
+    "suffice. Fees are not given back.",
+    body=_asked,
+    body_required=False,
+    requests={"all": {}, "part": {"amount": 2_500, "reason": "one of two came back"}},
+    parameters=(HEADER,),
+    answers=(
+        Success(
+            status=202,
+            description="The refund is recorded and will be settled.",
+            data=_shown,
+            examples={"pending": examples.REFUND},
+            headers=("Location",),
+            links={"refund": linked("getRefund", "/data/id")},
+        ),
+    ),
+    refusals=(NOT_FOUND, STATE_CONFLICT),
+)
+SHOW: Final = Operation(
+    id="getRefund",
+    summary="A refund as it stands",
+    answers=(
+        Success(
+            status=200,
+            description="The refund.",
+            data=_shown,
+            examples={"success": examples.REFUNDED},
+        ),
+    ),
+    refusals=(NOT_FOUND,),
+)
+
+
+@views.post("/payments/<id>/refunds")
+@documented(CREATE)
+@authenticated(scope=Scope.REFUNDS_WRITE)
+def create(id: str) -> Response:
+    """Give money back; 202, for it is settled later."""
+    payment_id, content = path_id(id), read_object_if_any()
+    refuse_query()
+    asked, key, at_hand = _asked.read(content), read_key(), visit()
+    at_hand.payment_id = payment_id
+    order = NewRefund(
+        merchant_id=at_hand.merchant_id,
+        payment_id=payment_id,
+        amount=asked["amount"],
+        reason=asked["reason"],
+        metadata=asked["metadata"],
+        idempotency_key=key,
+        request_id=at_hand.request_id,
+    )
+    return perform(key, door().application.refund_payment, order, _created, content)
+
+
+@views.get("/refunds/<id>")
+@documented(SHOW)
+@authenticated(scope=Scope.PAYMENTS_READ)
+def show(id: str) -> Response:
+    refund_id = path_id(id)
+    refuse_query()
+    refund = door().application.get_refund(visit().merchant_id, refund_id)
+    return ok(_shown.dump(refund))
+
+
+def _created(refund: Refund) -> StoredResponse:
+    return StoredResponse(202, envelope(_shown.dump(refund)), f"{PATH}/{refund.id}")

@@ -53,8 +53,25 @@ class Statuses:
         self.web = web
         self.merchant = web.merchant()
         self.member = web.member()
-        mine, none = self.member.merchant_id, frozenset({"refunds:write"})
-        self.powerless = web.application.issue_key(mine, "powerless", none).raw
+        # Between them they lack every scope.
+        self.powerless = [
+            web.application.issue_key(self.member.merchant_id, scope, frozenset({scope})).raw
+            for scope in ("refunds:write", "accounts:read")
+        ]
+        bug, down = failing(RuntimeError("a bug")), failing(StorageUnavailable())
+        self.without = web.over(
+            recognize=down,
+            check_health=Unready,
+            authenticate_session=down,
+            register_merchant=down,
+            log_in=down,
+        )
+        limits = web.configured()
+        self.broken = limits.over(recognize=bug, check_health=bug, rate_limiter=Broken())
+        in_use = failing(IdempotencyKeyInUse())
+        self.held = web.over(
+            create_payment=in_use, perform_once=in_use, register_merchant=in_use, log_in=in_use
+        )
         self.limited = web.configured(RATE_LIMIT_GLOBAL="1/900")
         self.limited.client.get(PATH)
         self.seen: set[tuple[str, str, str]] = set()
@@ -74,36 +91,23 @@ class Statuses:
 
     def of_every_route(self, method: str, path: str) -> None:
         sent: dict[str, Any] = {"json": BODIES.get(path, {})} if method == "POST" else {}
-        bug, down = failing(RuntimeError("a bug")), failing(StorageUnavailable())
         self.ask(self.web, method, path, **sent)
         self.ask(self.web, method, path, path.format(id=UNKNOWN) + "?x=1", **sent)
         self.ask(self.web, method, path, headers={"Authorization": "Bearer no"}, **sent)
-        powerless = {"Authorization": f"Bearer {self.powerless}"}
-        if not path.startswith("/merchants/"):
+        for key in self.powerless if not path.startswith("/merchants/") else ():
+            powerless = {"Authorization": f"Bearer {key}"}
             self.ask(self.web, method, path, headers=powerless, **sent)
         self.ask(self.limited, method, path, **sent)
-        without = self.web.over(
-            recognize=down,
-            check_health=Unready,
-            authenticate_session=down,
-            register_merchant=down,
-            log_in=down,
-        )
-        self.ask(without, method, path, **sent)
-        broken = self.web.configured().over(recognize=bug, check_health=bug, rate_limiter=Broken())
-        self.ask(broken, method, path, **sent)
+        self.ask(self.without, method, path, **sent)
+        self.ask(self.broken, method, path, **sent)
 
     def of_posts(self, path: str) -> None:
         body = BODIES.get(path, {})
         order = {**ORDER, "merchantId": UNKNOWN}
         foreign = {"/payments": order, "/payments/batch": {"payments": [order]}}
-        in_use = failing(IdempotencyKeyInUse())
-        held = self.web.over(
-            create_payment=in_use, perform_once=in_use, register_merchant=in_use, log_in=in_use
-        )
         key = {"Idempotency-Key": path.replace("/", ".")}
         self.ask(self.web, "POST", path, json=foreign.get(path, body))
-        self.ask(held, "POST", path, json=body, headers=key)
+        self.ask(self.held, "POST", path, json=body, headers=key)
         self.ask(self.web, "POST", path, data=b"{}", content_type="text/plain")
         self.ask(self.web, "POST", path, data=b"x" * 2_200_000, content_type="application/json")
         if path.startswith("/merchants/"):
@@ -142,7 +146,7 @@ class Statuses:
         if path != "/merchants/register":
             body = {"name": "another"}
             self.member.post(API_KEYS, body, Idempotency_Key=key["Idempotency-Key"])
-            body = {"name": "x"} if path == KEYS else BODIES[path]
+            body = {"name": "x"} if path == KEYS else BODIES.get(path, {})
             self.ask(self.web, "POST", path, json=body, headers=key)
 
     def of_deletes(self) -> None:

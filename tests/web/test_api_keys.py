@@ -110,7 +110,7 @@ def test_an_end_that_is_none_is_refused(member: Member, end: object) -> None:
     [
         *([], ["payments"], ["payments:*"], ["*"], ["payments:write", "payments:write"], None, "x"),
         *(["PAYMENTS:WRITE"], [None], [5], [["payments:write"]], {"payments:write": True}),
-        *(["payments:write\n"], ["payments:write"] * 5_000, "payments:write"),
+        *(["payments:write\n"], ["payments:write"] * 3_000, "payments:write"),
     ],
 )
 def test_scopes_that_are_none_are_refused(member: Member, scopes: object) -> None:
@@ -166,7 +166,7 @@ def test_a_key_may_do_what_its_scopes_say_and_nothing_else(
 def test_who_shows_a_revoked_key_is_not_told_what_it_lacks(web: Web, member: Member) -> None:
     made = member.new_key(scopes=["refunds:write"])
     caller = holder(web, member, made)
-    asked = [lambda: caller.pay(), lambda: caller.get(f"{PAYMENTS}/{UNKNOWN}")]
+    asked = [caller.pay, lambda: caller.get(f"{PAYMENTS}/{UNKNOWN}")]
     assert [ask().status_code for ask in asked] == [403, 403]
     member.delete(f"{API_KEYS}/{made['id']}")
     assert [ask().status_code for ask in asked] == [401, 401]
@@ -246,7 +246,9 @@ def test_another_merchants_key_is_nobodys(web: Web, member: Member) -> None:
     assert holder(web, other, theirs).pay().status_code == 202
 
 
-@pytest.mark.parametrize("id", ["x", "%00", "{" + UNKNOWN + "}", UNKNOWN.upper(), "0" * 3_900])
+@pytest.mark.parametrize(
+    "id", ["x", "%00", "{" + UNKNOWN + "}", UNKNOWN.replace("0", "A"), "0" * 3_900]
+)
 def test_an_id_that_is_none_is_refused(member: Member, id: str) -> None:
     assert member.delete(f"{API_KEYS}/{id}").status_code == 400
     assert member.post(f"{API_KEYS}/{id}/rotate", {}).status_code == 400

@@ -54,21 +54,24 @@ def rows(postgres_store: Store, database_url: str) -> dict[str, object]:
     }
 
 
+NEW_KEY = b"""
+INSERT INTO api_keys (id, merchant_id, name, prefix, hash, scopes)
+VALUES (%(new)s, %(merchant)s, 'x', '', %(hash)s, """
+
 REFUSED = {
     "a key that may do more": b"""UPDATE api_keys SET scopes = scopes || '{payments:write}'
                                    WHERE id = %(narrow)s""",
     "a key that may do less": b"""UPDATE api_keys SET scopes = '{payments:write}'
                                    WHERE scopes <> '{payments:write}'""",
-    "a key that may do nothing": b"""INSERT INTO api_keys (id, merchant_id, name, prefix, hash, scopes)
-                                     VALUES (%(new)s, %(merchant)s, 'x', '', %(hash)s, '{}')""",
-    "a key for what there is not": b"""INSERT INTO api_keys (id, merchant_id, name, prefix, hash, scopes)
-                                       VALUES (%(new)s, %(merchant)s, 'x', '', %(hash)s, '{all}')""",
+    "a key that may do nothing": NEW_KEY + b"'{}')",
+    "a key for what there is not": NEW_KEY + b"'{all}')",
     "an email in capitals": b"UPDATE credentials SET email = 'OWNER@shop.example'",
     "another email": b"UPDATE credentials SET email = 'other@shop.example'",
     "credentials of another merchant": b"UPDATE credentials SET merchant_id = %(other)s",
     "a password in the clear": b"UPDATE credentials SET password_hash = 'a long password'",
-    "the same email twice": b"""INSERT INTO credentials (merchant_id, email, password_hash, account_id)
-                                SELECT %(other)s, email, password_hash, account_id FROM credentials""",
+    "the same email twice": b"""
+        INSERT INTO credentials (merchant_id, email, password_hash, account_id)
+        SELECT %(other)s, email, password_hash, account_id FROM credentials""",
     "deleted credentials": b"DELETE FROM credentials",
     "truncated credentials": b"TRUNCATE credentials",
     "a session that lasts longer": b"UPDATE sessions SET expires_at = expires_at + interval '1 s'",
@@ -155,8 +158,9 @@ def test_keys_from_before_may_do_everything_for_ever(
 LOST = {
     "the log": b"""INSERT INTO audit_log (id, event, actor, email_hash)
                    VALUES (uuidv7(), 'login_failed', 'anonymous', sha256(''))""",
-    "what a key may not do": b"""INSERT INTO api_keys (id, merchant_id, name, prefix, hash, scopes)
-                                 SELECT id, id, 'x', '', sha256(''), '{payments:read}' FROM merchants""",
+    "what a key may not do": b"""
+        INSERT INTO api_keys (id, merchant_id, name, prefix, hash, scopes)
+        SELECT id, id, 'x', '', sha256(''), '{payments:read}' FROM merchants""",
     "when a key ends": b"""INSERT INTO api_keys (id, merchant_id, name, prefix, hash, expires_at)
                            SELECT id, id, 'x', '', sha256(''), now() FROM merchants""",
 }

@@ -1,0 +1,196 @@
+"""Whoever comes first decides, and nobody twice: the same race many times over, on PostgreSQL."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import pytest
+
+from atomic_core.application import Application
+from atomic_core.domain.errors import Conflict
+from atomic_core.domain.fees import FeeTerms
+from atomic_core.domain.idempotency import StoredResponse
+from atomic_core.domain.money import Money
+from atomic_core.domain.payments import Capture, NewPayment, Payment, Status
+from atomic_core.domain.refunds import NewRefund, Refund
+from atomic_core.use_cases.holds import Cancellation, NewCapture
+from support import Store, add_merchant, application_over, open_account, request_for
+
+ROUNDS: Final = 200
+
+RACERS: Final = 10
+
+HALF: Final = FeeTerms(basis_points=5_000)
+
+
+@dataclass
+class Track:
+    """A shop, and racers who start at one signal."""
+
+    application: Application
+    merchant_id: UUID
+    account_id: UUID
+    threads: ThreadPoolExecutor
+    settlers: Sequence[Application] = field(default_factory=list)
+
+    def race(self, *racers: Callable[[], object]) -> list[object]:
+        """What each came back with, or the Conflict it met."""
+        start = threading.Barrier(len(racers))
+
+        def run(racer: Callable[[], object]) -> object:
+            start.wait(10)
+            try:
+                return racer()
+            except Conflict as conflict:
+                return conflict
+
+        runs = [self.threads.submit(run, racer) for racer in racers]
+        return [each.result(30) for each in runs]
+
+    def payment(self, amount: int, capture: Capture = Capture.AUTOMATIC) -> Payment:
+        """One that is settled: a success, or authorized."""
+        order = NewPayment(self.merchant_id, Money(amount, "USD"), "tok_visa", capture=capture)
+        payment = self.application.accept_payment(order)
+        self.application.settle_payments()
+        return self.now(payment)
+
+    def now(self, payment: Payment) -> Payment:
+        return self.application.get_payment(self.merchant_id, payment.id)
+
+    def capture(self, payment: Payment, amount: int | None = None) -> Payment:
+        return self.application.capture_payment(NewCapture(self.merchant_id, payment.id, amount))
+
+    def cancel(self, payment: Payment) -> Payment:
+        return self.application.cancel_payment(Cancellation(self.merchant_id, payment.id))
+
+    def refund(self, payment: Payment, amount: int) -> Refund:
+        order = NewRefund(self.merchant_id, payment.id, amount)
+        return self.application.refund_payment(order)
+
+    def check_books(self) -> None:
+        report = self.application.verify_ledger()
+        assert report.clean, report.findings
+        assert report.holds == 0
+
+
+@pytest.fixture
+def track(postgres_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Track]:
+    # Settlers that meet put each other off: not for half a second each time.
+    monkeypatch.setattr("atomic_core.domain.settling.BUSY_PAUSE", timedelta(0))
+    begin = postgres_store.begin
+    merchant_id = add_merchant(begin)
+    account_id = open_account(begin, merchant_id)
+    application = application_over(begin, hold_for=timedelta(0))
+    # Two to a batch, of which one is a refund: what comes together is settled apart.
+    settlers = [application_over(begin, batch_size=2) for _ in range(2)]
+    with ThreadPoolExecutor(RACERS) as threads:
+        yield Track(application, merchant_id, account_id, threads, settlers)
+
+
+def test_a_hold_is_captured_or_canceled_or_expires(track: Track) -> None:
+    winners: Counter[str] = Counter()
+    for _ in range(ROUNDS):
+        held = track.payment(100, Capture.MANUAL)
+        assert held.status is Status.AUTHORIZED
+        captured, canceled, expired = track.race(
+            lambda held=held: track.capture(held),
+            lambda held=held: track.cancel(held),
+            track.application.expire_holds,
+        )
+        # Passed over while another held it, it expires later: unless that one has won.
+        expired = expired or (
+            isinstance(captured, Conflict)
+            and isinstance(canceled, Conflict)
+            and track.application.expire_holds()
+        )
+        won = {
+            "capture": isinstance(captured, Payment),
+            "cancel": isinstance(canceled, Payment),
+            "expire": expired == 1,
+        }
+        assert sum(won.values()) == 1, won
+        for loser in (captured, canceled):
+            if isinstance(loser, Conflict):
+                assert loser.details
+                assert loser.details["status"] == ["PROCESSING"]
+        track.application.settle_payments()
+        [winner] = [name for name, has_won in won.items() if has_won]
+        winners[winner] += 1
+        ended = track.now(held)
+        assert ended.status is (Status.SUCCESS if winner == "capture" else Status.CANCELED)
+        assert (ended.cancellation_reason == "expired") is (winner == "expire")
+    account = track.application.get_account(track.merchant_id, track.account_id)
+    assert account.balance == 100 * winners["capture"]
+    assert account.pending == (0, 0)
+    assert len(winners) > 1, "one that always wins is no race"
+    track.check_books()
+
+
+def test_of_ten_refunds_of_thirty_per_cent_three_are_accepted(track: Track) -> None:
+    paid: list[Payment] = []
+    for _ in range(ROUNDS):
+        payment = track.payment(100)
+        outcomes = track.race(*[lambda p=payment: track.refund(p, 30)] * RACERS)
+        accepted = [each for each in outcomes if isinstance(each, Refund)]
+        assert len(accepted) == 3, outcomes
+        assert sum(isinstance(each, Conflict) for each in outcomes) == RACERS - 3
+        paid.append(payment)
+    track.application.settle_payments()
+    assert {track.now(payment).amount_refunded for payment in paid} == {90}
+    account = track.application.get_account(track.merchant_id, track.account_id)
+    assert account.balance == 10 * ROUNDS
+    track.check_books()
+
+
+def test_of_two_captures_with_keys_of_their_own_one_is_made(track: Track) -> None:
+    def capture(held: Payment, key: str, amount: int) -> Callable[[], object]:
+        request = request_for(track.merchant_id, key, f"/payments/{held.id}/capture")
+        order = NewCapture(track.merchant_id, held.id, amount)
+        answer = StoredResponse(202, b"")
+        return lambda: track.application.perform_once(
+            request, track.application.capture_payment, order, lambda _: answer
+        )
+
+    taken = 0
+    for number in range(ROUNDS):
+        held = track.payment(100, Capture.MANUAL)
+        outcomes = track.race(
+            capture(held, f"{number}-one", 40), capture(held, f"{number}-two", 70)
+        )
+        assert sum(isinstance(each, Conflict) for each in outcomes) == 1, outcomes
+        track.application.settle_payments()
+        ended = track.now(held)
+        assert ended.amount_captured == (70 if isinstance(outcomes[0], Conflict) else 40)
+        taken += ended.amount_captured
+    account = track.application.get_account(track.merchant_id, track.account_id)
+    assert account.balance == taken
+    track.check_books()
+
+
+def test_refunds_that_together_exceed_the_balance_do_not_both_succeed(track: Track) -> None:
+    track.application.set_fees(track.merchant_id, "USD", HALF)
+    for _ in range(ROUNDS):
+        # Half of each went to the house: the balance is as much as one of them.
+        one, other = track.payment(100), track.payment(100)
+        account = track.application.get_account(track.merchant_id, track.account_id)
+        assert account.balance == 100
+        asked = track.race(lambda p=one: track.refund(p, 100), lambda p=other: track.refund(p, 100))
+        refunds = [each for each in asked if isinstance(each, Refund)]
+        assert len(refunds) == 2, "each is within its payment"
+        track.race(*[settler.settle_payments for settler in track.settlers])
+        while track.application.settle_payments():
+            pass
+        ends = Counter(
+            (now.status, now.failure_reason)
+            for refund in refunds
+            for now in [track.application.get_refund(track.merchant_id, refund.id)]
+        )
+        assert ends == {(Status.SUCCESS, None): 1, (Status.FAILED, "insufficient_balance"): 1}
+        account = track.application.get_account(track.merchant_id, track.account_id)
+        assert (account.balance, account.available) == (0, 0)
+    track.check_books()

@@ -35,7 +35,8 @@ SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) 
  UNION ALL
 SELECT format('DROP INDEX %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
   FROM pg_index
- WHERE indexrelid IN ('payments_open'::regclass, 'entries_of_transaction'::regclass);
+ WHERE indexrelid IN ('payments_open'::regclass, 'payments_of_merchant'::regclass,
+                      'entries_of_transaction'::regclass);
 DO $$ DECLARE it text; BEGIN FOR it IN SELECT take FROM away LOOP EXECUTE it; END LOOP; END $$;
 INSERT INTO merchants (id, name)
 SELECT uuidv7(), 'Shop ' || n FROM generate_series(1, 1000) n;
@@ -124,6 +125,7 @@ PARAMETERS: dict[str, object] = {
 HOT = [
     "idempotency.claim_key",
     "idempotency.keep_answer",
+    "idempotency.look_up_key",
     "idempotency.kept_answers",
     "idempotency.purge_keys",
     "ledger.credited_account",

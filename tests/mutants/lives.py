@@ -10,6 +10,7 @@ ENGINE: Final = "atomic_core/use_cases/settling.py"
 PAYMENTS_SQL: Final = "atomic_adapters/postgres/payments.sql"
 LIFE_SQL: Final = "migrations/0008.payment-life.sql"
 
+HOLDS_TEST: Final = "tests/property/test_holds.py"
 LIVES_TEST: Final = "tests/contract/test_lives.py"
 RACES: Final = "tests/integration/test_races.py"
 GUARDS: Final = "tests/integration/test_life_guards.py"
@@ -20,19 +21,19 @@ LIVES: Final = (
         "promised-money-is-spent",
         "what a refund was promised cannot be promised again",
         (Edit(LEDGER, "            low + account.pending_out,\n", "            low,\n"),),
-        (LIVES_TEST, RACES),
+        (HOLDS_TEST, LIVES_TEST, RACES),
     ),
     Mutant(
         "held-money-needs-no-room",
         "what is held finds room when it is captured",
         (Edit(LEDGER, "            high - account.pending_in,\n", "            high,\n"),),
-        (LIVES_TEST,),
+        (HOLDS_TEST, LIVES_TEST),
     ),
     Mutant(
         "promises-of-a-batch-forgotten",
         "two refunds of one batch cannot be promised the same money",
         (Edit(LEDGER, "    tips[hold.debit_account_id].low += amount\n", ""),),
-        (LIVES_TEST,),
+        (HOLDS_TEST,),
     ),
     Mutant(
         "network-before-promise",

@@ -32,8 +32,8 @@ A payment gateway on an idempotent double-entry ledger.
 JSON in, JSON out, UTF-8 only. Every answer with a body is an envelope: `success`, `data` or \
 `error`, and `meta`. Unknown fields are refused, and unknown query parameters outside `/health`; \
 so are repeated members and parameters, NaN, numbers out of range, nesting deeper than \
-{MAX_NESTING}, more than {MAX_VALUES} values, and API keys anywhere but in the Authorization header. At most {MAX_FAULTS} \
-faults are told at once.
+{MAX_NESTING}, more than {MAX_VALUES} values, and API keys anywhere but in the Authorization \
+header. At most {MAX_FAULTS} faults are told at once.
 
 **Addresses and methods that are not named here** answer 404 (`#/components/responses/NotFound`) \
 and 405 (`#/components/responses/MethodNotAllowed`, with `Allow`). They count against the `global` \

@@ -28,16 +28,17 @@ SET maintenance_work_mem = '256MB';
 CREATE TEMP TABLE away AS
 SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) AS take,
        format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname,
-              pg_get_constraintdef(oid)) AS bring
+              pg_get_constraintdef(oid)) AS bring, (contype <> 'f')::int AS n
   FROM pg_constraint
- WHERE contype IN ('p', 'u')
-   AND conrelid IN ('payments'::regclass, 'ledger_transactions'::regclass, 'entries'::regclass)
+ WHERE CASE contype WHEN 'p' THEN conrelid WHEN 'u' THEN conrelid WHEN 'f' THEN confrelid END
+       IN ('payments'::regclass, 'ledger_transactions'::regclass, 'entries'::regclass)
  UNION ALL
-SELECT format('DROP INDEX %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
+SELECT format('DROP INDEX %s', indexrelid::regclass), pg_get_indexdef(indexrelid), 1
   FROM pg_index
  WHERE indexrelid IN ('payments_open'::regclass, 'payments_of_merchant'::regclass,
                       'entries_of_transaction'::regclass);
-DO $$ DECLARE it text; BEGIN FOR it IN SELECT take FROM away LOOP EXECUTE it; END LOOP; END $$;
+DO $$ DECLARE i text; BEGIN
+    FOR i IN SELECT take FROM away ORDER BY n LOOP EXECUTE i; END LOOP; END $$;
 INSERT INTO merchants (id, name)
 SELECT uuidv7(), 'Shop ' || n FROM generate_series(1, 1000) n;
 INSERT INTO api_keys (id, merchant_id, name, prefix, hash)
@@ -58,7 +59,8 @@ SELECT id, id, 'payment', now() FROM payments WHERE status = 'SUCCESS';
 INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
 SELECT account_id, row_number() OVER (PARTITION BY account_id), id, amount, amount, sha256('')
   FROM payments WHERE status = 'SUCCESS';
-DO $$ DECLARE it text; BEGIN FOR it IN SELECT bring FROM away LOOP EXECUTE it; END LOOP; END $$;
+DO $$ DECLARE i text; BEGIN
+    FOR i IN SELECT bring FROM away ORDER BY -n LOOP EXECUTE i; END LOOP; END $$;
 UPDATE accounts
    SET balance = e.balance_after, sequence = e.sequence, head = e.hash
   FROM entries e

@@ -33,6 +33,16 @@ from atomic_core.use_cases.merchants import (
     Recognize,
     RevokeKey,
 )
+from atomic_core.use_cases.oversight import (
+    AllAccounts,
+    AllMerchants,
+    AllPayments,
+    FindAccount,
+    HouseAccounts,
+    OpenMerchantFile,
+    OpenPaymentFile,
+    Retry,
+)
 from atomic_core.use_cases.payments import AcceptPayment, CreatePayment, GetPayment
 from atomic_core.use_cases.refunds import GetRefund, RefundPayment, RefundsOfPayment
 from atomic_core.use_cases.settling import SettlePayments
@@ -84,6 +94,14 @@ class Application:
     authenticate: Authenticate
     recognize: Recognize
     confirm: Confirm
+    all_merchants: AllMerchants
+    open_merchant_file: OpenMerchantFile
+    all_accounts: AllAccounts
+    find_account: FindAccount
+    house_accounts: HouseAccounts
+    all_payments: AllPayments
+    open_payment_file: OpenPaymentFile
+    retry: Retry
     purge_idempotency_keys: PurgeIdempotencyKeys
     check_health: CheckHealth
     clock: Clock
@@ -130,6 +148,14 @@ class Application:
             authenticate=authenticate,
             recognize=Recognize(authenticate, ports.known_keys),
             confirm=confirm,
+            all_merchants=AllMerchants(begin),
+            open_merchant_file=OpenMerchantFile(begin),
+            all_accounts=AllAccounts(begin),
+            find_account=FindAccount(begin),
+            house_accounts=HouseAccounts(begin),
+            all_payments=AllPayments(begin),
+            open_payment_file=OpenPaymentFile(begin),
+            retry=Retry(begin, queue),
             purge_idempotency_keys=PurgeIdempotencyKeys(begin),
             check_health=CheckHealth(ports.dependencies),
             clock=ports.clock,

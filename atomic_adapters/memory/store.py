@@ -10,6 +10,7 @@ from atomic_adapters.memory.fees import MemoryFees
 from atomic_adapters.memory.idempotency import MemoryIdempotencyKeys
 from atomic_adapters.memory.ledger import MemoryAccounts, MemoryLedger
 from atomic_adapters.memory.merchants import MemoryMerchants
+from atomic_adapters.memory.oversight import MemoryOversight
 from atomic_adapters.memory.payments import MemoryPayments
 from atomic_adapters.memory.refunds import MemoryRefunds
 from atomic_adapters.memory.table import Session, Tables
@@ -30,6 +31,7 @@ class MemoryUnitOfWork:
         self.refunds = MemoryRefunds(session)
         self.events = MemoryEvents(session)
         self.fees = MemoryFees(session)
+        self.oversight = MemoryOversight(session)
         self.idempotency = MemoryIdempotencyKeys(session)
 
     def now(self) -> datetime:

@@ -82,7 +82,7 @@ class PostgresPayments:
             merchant_ids=uuids(lookup.merchant_id for lookup in lookups),
             key_ids=uuids(lookup.key_id for lookup in lookups),
         )
-        found = {place: _payment(row) for place, *row in rows}
+        found = {place: payment_of(row) for place, *row in rows}
         return [found.get(place) for place in range(1, len(lookups) + 1)]
 
     def claim(
@@ -121,7 +121,7 @@ class PostgresPayments:
 
     def lock(self, merchant_id: UUID, payment_id: UUID) -> Payment | None:
         row = self.session.row(_SQL["lock_payment"], id=payment_id, merchant_id=merchant_id)
-        return _payment(row) if row else None
+        return payment_of(row) if row else None
 
     def resolve(self, resolution: Resolution) -> Payment:
         row = self.session.one(
@@ -131,11 +131,14 @@ class PostgresPayments:
             amount=resolution.amount,
             reason=resolution.reason,
         )
-        return _payment(row)
+        return payment_of(row)
 
     def expire(self, limit: int) -> Sequence[UUID]:
         rows = self.session.rows(_SQL["expire_payments"], limit=limit, reason=EXPIRED)
         return [id for (id,) in rows]
+
+    def hasten(self, payment_id: UUID) -> bool:
+        return self.session.execute(_SQL["hasten_payment"], id=payment_id) == 1
 
 
 class _Record(NamedTuple):
@@ -183,7 +186,7 @@ def as_json(metadata: Mapping[str, str]) -> str | None:
     return json.dumps(metadata) if metadata else None
 
 
-def _payment(row: Sequence[Any]) -> Payment:
+def payment_of(row: Sequence[Any]) -> Payment:
     id, merchant_id, account_id, amount, currency, source, description, status, *rest = row
     *told, capture, step, metadata, request_id, claimed_at, attempt, expires_at = rest[:-5]
     capture_amount, cancellation_reason, fee, reserved, refunded = rest[-5:]

@@ -36,15 +36,15 @@ class PostgresRefunds:
             idempotency_key=order.idempotency_key,
             request_id=order.request_id,
         )
-        return _refund(row)
+        return refund_of(row)
 
     def get(self, merchant_id: UUID, refund_id: UUID) -> Refund | None:
         row = self.session.row(_SQL["get_refund"], id=refund_id, merchant_id=merchant_id)
-        return _refund(row) if row else None
+        return refund_of(row) if row else None
 
     def of_payment(self, payment_id: UUID, limit: int) -> Sequence[Refund]:
         rows = self.session.rows(_SQL["refunds_of_payment"], payment_id=payment_id, limit=limit)
-        return [_refund(row) for row in rows]
+        return [refund_of(row) for row in rows]
 
     def claim(
         self, limit: int, lease: timedelta, overdue_by: timedelta, claimant: int | None = None
@@ -86,8 +86,11 @@ class PostgresRefunds:
         if settled != len(settlements):
             raise StorageRefused(f"{settled} of {len(settlements)} refunds could be settled")
 
+    def hasten(self, refund_id: UUID) -> bool:
+        return self.session.execute(_SQL["hasten_refund"], id=refund_id) == 1
 
-def _refund(row: Sequence[Any]) -> Refund:
+
+def refund_of(row: Sequence[Any]) -> Refund:
     id, payment_id, merchant_id, account_id, amount, currency, reason, metadata, status, *rest = row
     money = Money(amount, currency)
     return Refund(

@@ -12,6 +12,7 @@ from atomic_adapters.postgres.idempotency import PostgresIdempotencyKeys
 from atomic_adapters.postgres.ledger import PostgresAccounts, PostgresLedger
 from atomic_adapters.postgres.merchants import PostgresMerchants
 from atomic_adapters.postgres.migration_files import migration_ids
+from atomic_adapters.postgres.oversight import PostgresOversight
 from atomic_adapters.postgres.payments import PostgresPayments
 from atomic_adapters.postgres.refunds import PostgresRefunds
 from atomic_adapters.postgres.session import Session
@@ -34,6 +35,7 @@ class PostgresUnitOfWork:
         self.refunds = PostgresRefunds(session)
         self.events = PostgresEvents(session)
         self.fees = PostgresFees(session)
+        self.oversight = PostgresOversight(session)
         self.idempotency = PostgresIdempotencyKeys(session)
 
     def now(self) -> datetime:

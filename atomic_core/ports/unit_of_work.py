@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
+from atomic_core.ports.oversight import Oversight
 from atomic_core.ports.repositories import (
     Accounts,
     Events,
@@ -39,6 +40,9 @@ class UnitOfWork(Protocol):
 
     @property
     def fees(self) -> Fees: ...
+
+    @property
+    def oversight(self) -> Oversight: ...
 
     @property
     def idempotency(self) -> IdempotencyKeys: ...

@@ -25,13 +25,16 @@ class MemoryOversight:
         found = [
             account
             for account in self.session.tables.accounts.rows.values()
-            if merchant_id in (None, account.merchant_id) and currency in (None, account.currency)
+            if account.merchant_id is not None
+            and merchant_id in (None, account.merchant_id)
+            and currency in (None, account.currency)
         ]
         return sorted(found, key=lambda each: (each.created_at, each.id), reverse=True)[:limit]
 
     def house(self) -> Sequence[Account]:
         accounts = self.session.tables.accounts.rows.values()
-        return [account for account in accounts if account.merchant_id is None]
+        found = [account for account in accounts if account.merchant_id is None]
+        return sorted(found, key=lambda each: (each.currency, each.type))
 
     def account(self, account_id: UUID) -> Account | None:
         return self.session.tables.accounts.rows.get(account_id)

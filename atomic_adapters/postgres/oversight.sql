@@ -8,7 +8,8 @@ SELECT id, name, created_at
 SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,
        type, pending_in, pending_out
   FROM accounts
- WHERE (%(merchant_id)s::uuid IS NULL OR merchant_id = %(merchant_id)s::uuid)
+ WHERE merchant_id IS NOT NULL
+   AND (%(merchant_id)s::uuid IS NULL OR merchant_id = %(merchant_id)s::uuid)
    AND (%(currency)s::text IS NULL OR currency = %(currency)s::text)
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s
@@ -18,6 +19,7 @@ SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head,
        type, pending_in, pending_out
   FROM accounts
  WHERE merchant_id IS NULL
+ ORDER BY currency COLLATE "C", type COLLATE "C"
 
 -- name: any_account
 SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,

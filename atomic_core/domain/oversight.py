@@ -6,9 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from atomic_core.domain.accounts import Account
-from atomic_core.domain.events import Recorded
 from atomic_core.domain.fees import FeeSchedule
-from atomic_core.domain.ledger import PostedTransaction
 from atomic_core.domain.merchants import ApiKey, Merchant
 from atomic_core.domain.payments import Payment
 from atomic_core.domain.refunds import Refund
@@ -35,17 +33,6 @@ class OverseenPayment:
 class OverseenRefund:
     refund: Refund
     progress: Progress
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentFile:
-    """All that is kept of a payment."""
-
-    overseen: OverseenPayment
-    refunds: Sequence[OverseenRefund]
-    """Newest first."""
-    events: Sequence[Recorded]
-    posted: Sequence[PostedTransaction]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,11 @@ class Oversight(Protocol):
     def accounts(
         self, limit: int, merchant_id: UUID | None = None, currency: str | None = None
     ) -> Sequence[Account]:
-        """Up to `limit` accounts, newest first; with a merchant, only theirs. The house's own are
-        among them only when no merchant is asked for."""
+        """Up to `limit` accounts of merchants, newest first."""
         ...
 
     def house(self) -> Sequence[Account]:
-        """The house's own accounts in all currencies."""
+        """The house's own accounts, by currency, World first."""
         ...
 
     def account(self, account_id: UUID) -> Account | None: ...

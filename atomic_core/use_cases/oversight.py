@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account, AccountType
-from atomic_core.domain.errors import Conflict, NotFound
+from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
 from atomic_core.domain.merchants import Merchant
+from atomic_core.domain.money import EXPONENTS
 from atomic_core.domain.oversight import (
     House,
     MerchantFile,
     OverseenPayment,
     OverseenRefund,
-    PaymentFile,
 )
 from atomic_core.domain.payments import Payment, Status
 from atomic_core.ports.outside import Job, JobQueue
 from atomic_core.ports.unit_of_work import Begin, UnitOfWork
 from atomic_core.use_cases.refunds import MAX_REFUNDS
-from atomic_core.use_cases.timeline import MAX_EVENTS
+from atomic_core.use_cases.timeline import MAX_EVENTS, Told, timeline_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,16 @@ class OpenMerchantFile:
 
 @dataclass(frozen=True, slots=True)
 class AllAccounts:
-    """Newest first; of one merchant, if one is given. Raises NotFound if there is no such
-    merchant."""
+    """Merchants' accounts, newest first; of one merchant, in one currency, if they are given.
+    Raises NotFound if there is no such merchant, ValidationFailed if no such currency."""
 
     begin: Begin
 
     def __call__(
         self, limit: int, merchant_id: UUID | None = None, currency: str | None = None
     ) -> Sequence[Account]:
+        if currency is not None and currency not in EXPONENTS:
+            raise ValidationFailed(details={"currency": ["Is not an ISO 4217 currency code."]})
         with self.begin() as work:
             _check_merchant(work, merchant_id)
             return work.oversight.accounts(limit, merchant_id, currency)
@@ -112,6 +114,17 @@ class AllPayments:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentFile:
+    """All that is kept of a payment."""
+
+    overseen: OverseenPayment
+    refunds: Sequence[OverseenRefund]
+    """Newest first."""
+    told: Sequence[Told]
+    """Its whole story, in the order of its times."""
+
+
+@dataclass(frozen=True, slots=True)
 class OpenPaymentFile:
     """All that is kept of anybody's payment. Raises NotFound."""
 
@@ -122,12 +135,12 @@ class OpenPaymentFile:
             overseen = work.oversight.payment(payment_id)
             if overseen is None:
                 raise NotFound("There is no such payment.")
-            return PaymentFile(
-                overseen,
-                work.oversight.refunds(payment_id, MAX_REFUNDS),
-                work.events.of_payment(payment_id, MAX_EVENTS),
-                work.ledger.of_payment(payment_id),
-            )
+            refunds = work.oversight.refunds(payment_id, MAX_REFUNDS)
+            events = work.events.of_payment(payment_id, MAX_EVENTS)
+            posted = work.ledger.of_payment(payment_id)
+        given_back = [each.refund for each in refunds]
+        timeline = timeline_of(overseen.payment, given_back, events, posted)
+        return PaymentFile(overseen, refunds, timeline.told)
 
 
 @dataclass(frozen=True, slots=True)

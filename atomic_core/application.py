@@ -21,8 +21,15 @@ from atomic_core.ports.unit_of_work import Begin
 from atomic_core.use_cases.batches import AcceptBatch
 from atomic_core.use_cases.fees import ListFees, SetFees
 from atomic_core.use_cases.holds import CancelPayment, CapturePayment, ExpireHolds
-from atomic_core.use_cases.idempotency import PerformOnce
+from atomic_core.use_cases.idempotency import LookUpKey, PerformOnce
 from atomic_core.use_cases.ledger import GetAccount, OpenAccount, OpenWorlds, VerifyLedger
+from atomic_core.use_cases.lists import (
+    ExpandPayment,
+    ListAccounts,
+    ListEntries,
+    ListPayments,
+    ListRefunds,
+)
 from atomic_core.use_cases.merchants import (
     AddMerchant,
     AdoptKey,
@@ -44,7 +51,7 @@ from atomic_core.use_cases.oversight import (
     Retry,
 )
 from atomic_core.use_cases.payments import AcceptPayment, CreatePayment, GetPayment
-from atomic_core.use_cases.refunds import GetRefund, RefundPayment, RefundsOfPayment
+from atomic_core.use_cases.refunds import GetRefund, RefundPayment
 from atomic_core.use_cases.settling import SettlePayments
 from atomic_core.use_cases.timeline import GetTimeline
 from atomic_core.use_cases.upkeep import CheckHealth, PurgeIdempotencyKeys
@@ -76,7 +83,6 @@ class Application:
     cancel_payment: CancelPayment
     refund_payment: RefundPayment
     get_refund: GetRefund
-    refunds_of_payment: RefundsOfPayment
     settle_payments: SettlePayments
     expire_holds: ExpireHolds
     set_fees: SetFees
@@ -86,6 +92,12 @@ class Application:
     get_account: GetAccount
     verify_ledger: VerifyLedger
     perform_once: PerformOnce
+    look_up_key: LookUpKey
+    list_payments: ListPayments
+    list_refunds: ListRefunds
+    list_accounts: ListAccounts
+    list_entries: ListEntries
+    expand_payment: ExpandPayment
     add_merchant: AddMerchant
     issue_key: IssueKey
     adopt_key: AdoptKey
@@ -128,7 +140,6 @@ class Application:
             cancel_payment=CancelPayment(begin, queue),
             refund_payment=RefundPayment(begin, ids, queue),
             get_refund=GetRefund(begin),
-            refunds_of_payment=RefundsOfPayment(begin),
             settle_payments=SettlePayments(
                 begin, ports.presence, ports.network, ids, batch_size, lease, hold_for
             ),
@@ -140,6 +151,12 @@ class Application:
             get_account=GetAccount(begin),
             verify_ledger=VerifyLedger(begin),
             perform_once=perform_once,
+            look_up_key=LookUpKey(begin),
+            list_payments=ListPayments(begin),
+            list_refunds=ListRefunds(begin),
+            list_accounts=ListAccounts(begin),
+            list_entries=ListEntries(begin),
+            expand_payment=ExpandPayment(begin),
             add_merchant=AddMerchant(begin, ids),
             issue_key=IssueKey(begin, ids, ports.hasher),
             adopt_key=AdoptKey(begin, ids),

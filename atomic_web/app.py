@@ -12,7 +12,7 @@ from atomic_web.context import BASE_PATH, Door
 from atomic_web.entrance import Entrance
 from atomic_web.errors import register_errors
 from atomic_web.gate import pass_gate
-from atomic_web.ids import Segment
+from atomic_web.ids import Segment, Whole
 from atomic_web.responses import JsonResponse
 from atomic_web.security import allow_origins
 from atomic_web.views import (
@@ -20,6 +20,8 @@ from atomic_web.views import (
     batches,
     health,
     holds,
+    idempotency_keys,
+    lists,
     openapi,
     payments,
     refunds,
@@ -42,9 +44,12 @@ def create_app(application: Application, settings: Settings) -> Flask:
     # One address per thing: `//payments` is unknown, not redirected to where Host says.
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True
-    app.url_map.converters["default"] = Segment
+    app.url_map.converters |= {"default": Segment, "whole": Whole}
 
-    for module in (health, payments, batches, holds, refunds, timeline, accounts, openapi):
+    for module in (
+        *(health, payments, batches, holds, refunds, timeline, accounts),
+        *(lists, idempotency_keys, openapi),
+    ):
         views = module.views
         app.register_blueprint(views, url_prefix=f"{BASE_PATH}{views.url_prefix or ''}")
 

@@ -17,6 +17,13 @@ class Segment(BaseConverter):
     part_isolating = True
 
 
+class Whole(BaseConverter):
+    """All that is left of the path, slashes too."""
+
+    regex = "(?s:.+)"
+    part_isolating = False
+
+
 def canonical_uuid(text: str) -> UUID | None:
     """The UUID if it is in its one canonical spelling: lower case, with hyphens, nothing else.
 
@@ -38,7 +45,7 @@ def path_id(text: str) -> UUID:
 
 
 def refuse_query() -> None:
-    """No endpoint takes query parameters. Raises ValidationFailed if there are any, rather than
-    let a caller believe that one had an effect."""
+    """For an endpoint that takes no query parameters. Raises ValidationFailed if there are any,
+    rather than let a caller believe that one had an effect."""
     if request.query_string and request.args:
         raise ValidationFailed(details={"query": ["This endpoint takes no query parameters."]})

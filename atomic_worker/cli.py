@@ -122,6 +122,8 @@ def verify(ctx: click.Context, box: Toolbox, *, as_json: bool) -> None:
         "transactions": report.transactions,
         "entries": report.entries,
         "payments": report.payments,
+        "refunds": report.refunds,
+        "holds": report.holds,
     }
     if as_json:
         findings = [finding._asdict() for finding in report.findings]

@@ -55,6 +55,13 @@ class Books(Protocol):
     def delete_transaction_of(self, payment_id: UUID) -> None: ...
     def move_posting(self, payment_id: UUID, other_id: UUID) -> None: ...
     def set_owner(self, account_id: UUID, merchant_id: UUID) -> None: ...
+    def set_pending(self, account_id: UUID, incoming: int, outgoing: int) -> None: ...
+    def set_hold_amount(self, payment_id: UUID, amount: int) -> None: ...
+    def forget_hold(self, payment_id: UUID) -> None: ...
+    def set_fee(self, payment_id: UUID, fee: int) -> None: ...
+    def set_refund_status(self, refund_id: UUID, status: Status) -> None: ...
+    def set_refunded(self, payment_id: UUID, refunded: int, reserved: int) -> None: ...
+    def swap_refund_postings(self, payment_id: UUID, one: UUID, other: UUID) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -139,15 +146,54 @@ class MemoryBooks:
         rows = self.tables.accounts.rows
         rows[account_id] = replace(rows[account_id], merchant_id=merchant_id)
 
+    def set_pending(self, account_id: UUID, incoming: int, outgoing: int) -> None:
+        rows = self.tables.accounts.rows
+        changed = replace(rows[account_id], pending_in=incoming, pending_out=outgoing)
+        rows[account_id] = changed
+
+    def set_hold_amount(self, payment_id: UUID, amount: int) -> None:
+        rows = self.tables.holds.rows
+        row = rows[payment_id, None]
+        rows[payment_id, None] = replace(row, hold=row.hold._replace(amount=amount))
+
+    def forget_hold(self, payment_id: UUID) -> None:
+        del self.tables.holds.rows[payment_id, None]
+
+    def set_fee(self, payment_id: UUID, fee: int) -> None:
+        rows = self.tables.payments.rows
+        rows[payment_id] = replace(
+            rows[payment_id], payment=replace(rows[payment_id].payment, fee=fee)
+        )
+
+    def set_refund_status(self, refund_id: UUID, status: Status) -> None:
+        rows = self.tables.refunds.rows
+        reason = "because" if status is Status.FAILED else None
+        refund = replace(rows[refund_id].refund, status=status, failure_reason=reason)
+        rows[refund_id] = replace(rows[refund_id], refund=refund)
+
+    def set_refunded(self, payment_id: UUID, refunded: int, reserved: int) -> None:
+        rows = self.tables.payments.rows
+        payment = rows[payment_id].payment
+        payment = replace(payment, amount_refunded=refunded, refunds_reserved=reserved)
+        rows[payment_id] = replace(rows[payment_id], payment=payment)
+
+    def swap_refund_postings(self, payment_id: UUID, one: UUID, other: UUID) -> None:
+        posted, rows = self.tables.posted.rows, self.tables.transactions.rows
+        keys = [(payment_id, Kind.REFUND, refund_id) for refund_id in (one, other)]
+        posted[keys[0]], posted[keys[1]] = posted[keys[1]], posted[keys[0]]
+        for _, _, refund_id in keys:
+            id = posted[payment_id, Kind.REFUND, refund_id]
+            rows[id] = rows[id]._replace(refund_id=refund_id)
+
 
 class PostgresBooks:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def falsify(self, statement: bytes, *parameters: object) -> None:
+    def falsify(self, statement: bytes, *parameters: object, rows: int = 1) -> None:
         with psycopg.connect(self.url) as connection:
             connection.execute("SET session_replication_role = replica")
-            assert connection.execute(statement, parameters).rowcount == 1
+            assert connection.execute(statement, parameters).rowcount == rows
 
     def set_balance(self, account_id: UUID, balance: int) -> None:
         self.falsify(b"UPDATE accounts SET balance = %s WHERE id = %s", balance, account_id)
@@ -188,6 +234,35 @@ class PostgresBooks:
 
     def set_owner(self, account_id: UUID, merchant_id: UUID) -> None:
         self.falsify(b"UPDATE accounts SET merchant_id = %s WHERE id = %s", merchant_id, account_id)
+
+    def set_pending(self, account_id: UUID, incoming: int, outgoing: int) -> None:
+        statement = b"UPDATE accounts SET pending_in = %s, pending_out = %s WHERE id = %s"
+        self.falsify(statement, incoming, outgoing, account_id)
+
+    def set_hold_amount(self, payment_id: UUID, amount: int) -> None:
+        self.falsify(b"UPDATE holds SET amount = %s WHERE payment_id = %s", amount, payment_id)
+
+    def forget_hold(self, payment_id: UUID) -> None:
+        self.falsify(b"DELETE FROM holds WHERE payment_id = %s", payment_id)
+
+    def set_fee(self, payment_id: UUID, fee: int) -> None:
+        self.falsify(b"UPDATE payments SET fee_amount = %s WHERE id = %s", fee, payment_id)
+
+    def set_refund_status(self, refund_id: UUID, status: Status) -> None:
+        reason = "because" if status is Status.FAILED else None
+        statement = b"UPDATE refunds SET status = %s, failure_reason = %s WHERE id = %s"
+        self.falsify(statement, status.value, reason, refund_id)
+
+    def set_refunded(self, payment_id: UUID, refunded: int, reserved: int) -> None:
+        statement = b"UPDATE payments SET amount_refunded = %s, refunds_reserved = %s WHERE id = %s"
+        self.falsify(statement, refunded, reserved, payment_id)
+
+    def swap_refund_postings(self, payment_id: UUID, one: UUID, other: UUID) -> None:
+        # One of them out of the way first: a refund is posted once.
+        statement = b"UPDATE ledger_transactions SET refund_id = %s WHERE refund_id = %s"
+        self.falsify(statement, payment_id, one)
+        self.falsify(statement, one, other)
+        self.falsify(statement, other, payment_id)
 
 
 def application_over(

@@ -8,7 +8,12 @@ from uuid import UUID
 
 from atomic_adapters.memory.table import IdempotencyRow, Session, Tables
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageUnavailable
-from atomic_core.domain.idempotency import IdempotencyRecord, IdempotentRequest, StoredResponse
+from atomic_core.domain.idempotency import (
+    IdempotencyRecord,
+    IdempotentRequest,
+    KeptKey,
+    StoredResponse,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,10 @@ class MemoryIdempotencyKeys:
         rows = {key: tables.idempotency.rows.get((merchant_id, key)) for key in keys}
         return {key: row.record for key, row in rows.items() if row}
 
+    def look_up(self, merchant_id: UUID, key: str) -> KeptKey | None:
+        row = _live(self.session.tables, merchant_id, key)
+        return KeptKey(key, row.record, row.expires_at) if row else None
+
     def complete(self, request: IdempotentRequest, response: StoredResponse) -> None:
         keep(self.session.tables, request, response)
 
@@ -43,7 +52,11 @@ class MemoryIdempotencyKeys:
 
 def live_row(tables: Tables, request: IdempotentRequest) -> IdempotencyRow | None:
     """The row of the request's key, unless it has expired."""
-    row = tables.idempotency.rows.get((request.merchant_id, request.key))
+    return _live(tables, request.merchant_id, request.key)
+
+
+def _live(tables: Tables, merchant_id: UUID, key: str) -> IdempotencyRow | None:
+    row = tables.idempotency.rows.get((merchant_id, key))
     return row if row and row.expires_at > tables.clock.now() else None
 
 

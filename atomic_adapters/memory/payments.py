@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from atomic_adapters.memory.idempotency import keep, live_row
@@ -154,11 +154,13 @@ class MemoryPayments:
         return self._find(Lookup(merchant_id, payment_id))
 
     def resolve(self, resolution: Resolution) -> Payment:
+        return self._resolve(resolution, self.session.tables.clock.now())
+
+    def _resolve(self, resolution: Resolution, now: datetime) -> Payment:
         tables = self.session.tables
         row = tables.payments.rows[resolution.payment_id]
         if row.payment.status is not Status.AUTHORIZED:
             raise StorageRefused("a statement gave no row")
-        now = tables.clock.now()
         payment = replace(
             row.payment,
             status=Status.PROCESSING,
@@ -182,7 +184,7 @@ class MemoryPayments:
             and payment.expires_at <= now
         )[:limit]
         for _, id in ended:
-            self.resolve(Resolution(id, Step.EXPIRE, reason=EXPIRED))
+            self._resolve(Resolution(id, Step.EXPIRE, reason=EXPIRED), now)
         return [id for _, id in ended]
 
     def hasten(self, payment_id: UUID) -> bool:

@@ -9,6 +9,7 @@ from atomic_adapters.memory.events import MemoryEvents
 from atomic_adapters.memory.fees import MemoryFees
 from atomic_adapters.memory.idempotency import MemoryIdempotencyKeys
 from atomic_adapters.memory.ledger import MemoryAccounts, MemoryLedger
+from atomic_adapters.memory.lists import MemoryLists
 from atomic_adapters.memory.merchants import MemoryMerchants
 from atomic_adapters.memory.oversight import MemoryOversight
 from atomic_adapters.memory.payments import MemoryPayments
@@ -31,6 +32,7 @@ class MemoryUnitOfWork:
         self.refunds = MemoryRefunds(session)
         self.events = MemoryEvents(session)
         self.fees = MemoryFees(session)
+        self.lists = MemoryLists(session)
         self.oversight = MemoryOversight(session)
         self.idempotency = MemoryIdempotencyKeys(session)
 

@@ -11,7 +11,12 @@ from psycopg import errors
 from atomic_adapters.postgres.session import Session
 from atomic_adapters.postgres.statements import statements
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageRefused, StorageUnavailable
-from atomic_core.domain.idempotency import IdempotencyRecord, IdempotentRequest, StoredResponse
+from atomic_core.domain.idempotency import (
+    IdempotencyRecord,
+    IdempotentRequest,
+    KeptKey,
+    StoredResponse,
+)
 
 _SQL: Final = statements("idempotency")
 
@@ -32,6 +37,13 @@ class PostgresIdempotencyKeys:
     def kept(self, merchant_id: UUID, keys: Sequence[str]) -> Mapping[str, IdempotencyRecord]:
         rows = self.session.rows(_SQL["kept_answers"], merchant_id=merchant_id, keys=list(keys))
         return {key: _record(row) for key, *row in rows}
+
+    def look_up(self, merchant_id: UUID, key: str) -> KeptKey | None:
+        row = self.session.row(_SQL["look_up_key"], merchant_id=merchant_id, key=key)
+        if row is None:
+            return None
+        *record, expires_at = row
+        return KeptKey(key, _record(record), expires_at)
 
     def complete(self, request: IdempotentRequest, response: StoredResponse) -> None:
         kept = self.session.execute(

@@ -18,6 +18,14 @@ SELECT key, method, path, fingerprint, response_status, response_body, response_
  WHERE merchant_id = %(merchant_id)s
    AND key = ANY(%(keys)b)
 
+-- name: look_up_key
+SELECT method, path, fingerprint, response_status, response_body, response_location, created_at,
+       expires_at
+  FROM idempotency_keys
+ WHERE merchant_id = %(merchant_id)s
+   AND key = %(key)s
+   AND expires_at > now()
+
 -- name: keep_answer
 UPDATE idempotency_keys
    SET response_status = %(status)s, response_body = %(body)s, response_location = %(location)s

@@ -10,6 +10,7 @@ from atomic_adapters.postgres.events import PostgresEvents
 from atomic_adapters.postgres.fees import PostgresFees
 from atomic_adapters.postgres.idempotency import PostgresIdempotencyKeys
 from atomic_adapters.postgres.ledger import PostgresAccounts, PostgresLedger
+from atomic_adapters.postgres.lists import PostgresLists
 from atomic_adapters.postgres.merchants import PostgresMerchants
 from atomic_adapters.postgres.migration_files import migration_ids
 from atomic_adapters.postgres.oversight import PostgresOversight
@@ -35,6 +36,7 @@ class PostgresUnitOfWork:
         self.refunds = PostgresRefunds(session)
         self.events = PostgresEvents(session)
         self.fees = PostgresFees(session)
+        self.lists = PostgresLists(session)
         self.oversight = PostgresOversight(session)
         self.idempotency = PostgresIdempotencyKeys(session)
 

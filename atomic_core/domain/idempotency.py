@@ -65,3 +65,12 @@ class IdempotencyRecord:
         if mine != (request.method, request.path, request.fingerprint):
             raise IdempotencyKeyReused
         return self.response.at(self.created_at)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptKey:
+    """What became of an Idempotency-Key. It is kept until `expires_at`, by the store's clock."""
+
+    key: str
+    record: IdempotencyRecord
+    expires_at: datetime

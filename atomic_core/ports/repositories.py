@@ -12,7 +12,12 @@ from atomic_core.domain.accounts import Account
 from atomic_core.domain.audit import LedgerReport
 from atomic_core.domain.events import PaymentEvent, Recorded
 from atomic_core.domain.fees import FeeSchedule, FeeTerms
-from atomic_core.domain.idempotency import IdempotencyRecord, IdempotentRequest, StoredResponse
+from atomic_core.domain.idempotency import (
+    IdempotencyRecord,
+    IdempotentRequest,
+    KeptKey,
+    StoredResponse,
+)
 from atomic_core.domain.ledger import Posted, PostedTransaction
 from atomic_core.domain.merchants import ApiKey, Merchant
 from atomic_core.domain.payments import Acceptance, Accepted, Lookup, Payment, Resolution
@@ -227,6 +232,10 @@ class IdempotencyKeys(Protocol):
 
     def kept(self, merchant_id: UUID, keys: Sequence[str]) -> Mapping[str, IdempotencyRecord]:
         """The records of those keys that are taken, by key. Locks and takes none."""
+        ...
+
+    def look_up(self, merchant_id: UUID, key: str) -> KeptKey | None:
+        """What became of a key. None if it is unused, or has expired."""
         ...
 
     def complete(self, request: IdempotentRequest, response: StoredResponse) -> None:

@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
+from atomic_core.ports.lists import Lists
 from atomic_core.ports.oversight import Oversight
 from atomic_core.ports.repositories import (
     Accounts,
@@ -40,6 +41,9 @@ class UnitOfWork(Protocol):
 
     @property
     def fees(self) -> Fees: ...
+
+    @property
+    def lists(self) -> Lists: ...
 
     @property
     def oversight(self) -> Oversight: ...

@@ -4,8 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from uuid import UUID
 
-from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
+from atomic_core.domain.errors import NotFound
+from atomic_core.domain.idempotency import IdempotentRequest, KeptKey, StoredResponse
 from atomic_core.ports.unit_of_work import Begin, UnitOfWork
 
 Order = TypeVar("Order")
@@ -68,3 +70,18 @@ class PerformOnce:
             work.commit()
         command.afterwards()
         return Answer(response, replayed=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpKey:
+    """What became of an Idempotency-Key of this merchant. Raises NotFound for one that is unused,
+    expired, or somebody else's."""
+
+    begin: Begin
+
+    def __call__(self, merchant_id: UUID, key: str) -> KeptKey:
+        with self.begin() as work:
+            kept = work.idempotency.look_up(merchant_id, key)
+        if kept is None:
+            raise NotFound("This Idempotency-Key is not in use.")
+        return kept

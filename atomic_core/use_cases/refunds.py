@@ -1,13 +1,12 @@
 """Money given back."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
 from atomic_core.domain.events import Event, PaymentEvent
-from atomic_core.domain.payments import Lookup, Status
+from atomic_core.domain.payments import Status
 from atomic_core.domain.refunds import NewRefund, Refund
 from atomic_core.ports.outside import IdGenerator, Job, JobQueue
 from atomic_core.ports.unit_of_work import Begin, UnitOfWork
@@ -75,18 +74,3 @@ class GetRefund:
         if refund is None:
             raise NotFound("There is no such refund.")
         return refund
-
-
-@dataclass(frozen=True, slots=True)
-class RefundsOfPayment:
-    """All refunds of a payment of this merchant, newest first: MAX_REFUNDS at most. Raises
-    NotFound."""
-
-    begin: Begin
-
-    def __call__(self, merchant_id: UUID, payment_id: UUID) -> Sequence[Refund]:
-        with self.begin() as work:
-            [payment] = work.payments.find([Lookup(merchant_id, payment_id)])
-            if payment is None:
-                raise NotFound("There is no such payment.")
-            return work.refunds.of_payment(payment_id, MAX_REFUNDS)

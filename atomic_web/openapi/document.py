@@ -16,6 +16,7 @@ from atomic_web.openapi import headers, refusals, words
 from atomic_web.openapi.operation import Operation, Success, operation_of
 from atomic_web.openapi.refusals import COUNTED, Refusal
 from atomic_web.openapi.schemas import ENVELOPE, Plugin, enveloped
+from atomic_web.query import Parameter
 from atomic_web.request_id import REQUEST_ID
 from atomic_web.security import headers_for_all
 
@@ -84,6 +85,9 @@ class _Builder:
             components.header(name, header)
         for name, parameter in headers.PARAMETERS.items():
             components.parameter(name, parameter["in"], parameter)
+        asked = {_component(each): each for _, _, told, _ in self._routes() for each in told.query}
+        for name, parameter in asked.items():
+            components.parameter(name, "query", _query_parameter(parameter))
         for refusal in refusals.REFUSALS:
             told = refusal.as_response()
             told["headers"] = headers.refer([*self._on_all, *told["headers"]])
@@ -97,7 +101,8 @@ class _Builder:
             "tags": [tag if tag in words.TAGS else words.OTHER],
             "security": [{SECURITY: []}] if access.authenticated else [],
             "parameters": [
-                *(headers.path_id(name) for name in _arguments(path)),
+                *(operation.path.get(name) or headers.path_id(name) for name in _arguments(path)),
+                *(_component(each) for each in operation.query),
                 *(*operation.parameters, REQUEST_ID),
             ],
             "responses": {
@@ -160,6 +165,21 @@ class _Builder:
                 **_refer(refusals.ANYWHERE),
             },
         }
+
+
+def _component(parameter: Parameter) -> str:
+    return parameter.component or parameter.name
+
+
+def _query_parameter(parameter: Parameter) -> JsonObject:
+    told = {
+        "name": parameter.name,
+        "description": parameter.description,
+        "schema": dict(parameter.schema),
+        "example": parameter.example,
+    }
+    # Each value, or each member of an object, is a parameter of its own.
+    return told | {"style": "form", "explode": True}
 
 
 def _is_counted(access: Access) -> bool:

@@ -6,7 +6,9 @@ from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account, world_account_id
+from atomic_core.domain.idempotency import IdempotencyRecord, KeptKey, StoredResponse
 from atomic_core.domain.ledger import Entry, Kind, LedgerTransaction, PostedTransaction
+from atomic_core.domain.lists import BookedEntry
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Capture, Payment, Status, Step
 from atomic_core.domain.refunds import Refund
@@ -96,6 +98,34 @@ _POSTED: Final = PostedTransaction(
 )
 TIMELINE: Final = timeline_of(
     replace(SUCCESS, claimed_at=_MOMENT, attempt=1, request_id=META["requestId"]), [], [], [_POSTED]
+)
+
+ENTRY: Final = BookedEntry(
+    account_id=ACCOUNT.id,
+    sequence=1,
+    transaction_id=_TRANSACTION,
+    payment_id=PENDING.id,
+    refund_id=None,
+    kind=Kind.PAYMENT,
+    amount=5_000,
+    balance_after=5_000,
+    posted_at=_MOMENT,
+)
+
+KEPT_KEY: Final = KeptKey(
+    key="order-4711",
+    record=IdempotencyRecord(
+        method="POST",
+        path=f"/api/v1/payments/{PENDING.id}/cancel",
+        fingerprint=bytes.fromhex("9f" * 32),
+        response=StoredResponse(
+            202,
+            b'{"success":true,"data":{"status":"PROCESSING"},"meta":{}}',
+            f"/api/v1/payments/{PENDING.id}",
+        ),
+        created_at=_MOMENT,
+    ),
+    expires_at=_MOMENT + timedelta(days=1),
 )
 
 NEW_PAYMENT: Final = {

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 from marshmallow import Schema
 
 from atomic_web.openapi.refusals import Refusal
+from atomic_web.query import Parameter
 from atomic_web.security import Headers
 
 V = TypeVar("V", bound=Callable[..., Any])
@@ -46,6 +47,9 @@ class Operation:
     """Examples of the body, by a name for each."""
     parameters: Sequence[str] = ()
     """Names in parameters.PARAMETERS, beyond those that every route takes."""
+    query: Sequence[Parameter] = ()
+    path: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What stands in its path and is no id, by name, as Parameter Objects."""
     answers: Sequence[Success]
     refusals: Sequence[Refusal] = ()
     """Beyond those that its access and body imply."""

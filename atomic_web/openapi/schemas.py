@@ -89,8 +89,8 @@ class _Converter(OpenAPIConverter):
     def schema2jsonschema(self, schema: Any) -> JsonObject:
         told = super().schema2jsonschema(schema)
         if isinstance(schema, ResponseSchema):
-            # Every field is always told, and a later version may tell more.
-            told["required"] = list(told["properties"])
+            # Every field is always told, but for those that say so; a later version may tell more.
+            told["required"] = [name for name in told["properties"] if name not in schema.optional]
             del told["additionalProperties"]
         return told
 

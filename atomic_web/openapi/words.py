@@ -13,6 +13,7 @@ TAGS: Final = {
     "payments": "Charges and holds: taken at once (202), settled soon after; so are captures, "
     "cancellations and refunds of them.",
     "refunds": "Money given back.",
+    "idempotency-keys": "What became of a request.",
     "accounts": "What a merchant is owed, per currency.",
     "health": "For people, supervisors and load balancers.",
     OTHER: "About this API itself.",
@@ -29,9 +30,9 @@ DESCRIPTION: Final = f"""\
 A payment gateway on an idempotent double-entry ledger.
 
 JSON in, JSON out, UTF-8 only. Every answer with a body is an envelope: `success`, `data` or \
-`error`, and `meta`. Unknown fields are refused, and query parameters outside `/health`; so are \
-repeated members, NaN, numbers out of range, nesting deeper than {MAX_NESTING}, more than \
-{MAX_VALUES} values, and API keys anywhere but in the Authorization header. At most {MAX_FAULTS} \
+`error`, and `meta`. Unknown fields are refused, and unknown query parameters outside `/health`; \
+so are repeated members and parameters, NaN, numbers out of range, nesting deeper than \
+{MAX_NESTING}, more than {MAX_VALUES} values, and API keys anywhere but in the Authorization header. At most {MAX_FAULTS} \
 faults are told at once.
 
 **Addresses and methods that are not named here** answer 404 (`#/components/responses/NotFound`) \

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from operator import attrgetter
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, ClassVar, Final, NamedTuple, cast
 
 from marshmallow import RAISE, Schema, ValidationError, fields, missing, validate
 
@@ -107,6 +107,7 @@ _SHOW: Final[dict[type[fields.Field[Any]], Callable[[Any], Any] | None]] = {
     fields.Dict: None,
     fields.Integer: None,
     fields.List: None,
+    fields.Raw: None,
     fields.String: str,
     fields.UUID: str,
     Timestamp: rfc3339,
@@ -127,6 +128,9 @@ def _shown(field: fields.Field[Any]) -> Callable[[Any], Any] | None:
 class ResponseSchema(Schema):
     """A domain object on its way out. Its fields are read once, when it is made: an answer then
     costs a look at each attribute and nothing else."""
+
+    optional: ClassVar[frozenset[str]] = frozenset()
+    """Names, as they are shown, of what is not always there."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -4,9 +4,11 @@ from typing import Final
 
 from flask import Blueprint, Response
 
+from atomic_core.use_cases.lists import ExpandedPayment
 from atomic_web.auth import authenticated
 from atomic_web.body import read_object
 from atomic_web.context import visit
+from atomic_web.filters import EXPAND
 from atomic_web.idempotency import HEADER, read_key, told, wanted
 from atomic_web.ids import path_id, refuse_query
 from atomic_web.openapi import examples
@@ -14,12 +16,15 @@ from atomic_web.openapi.headers import linked
 from atomic_web.openapi.operation import Operation, Success, documented
 from atomic_web.openapi.refusals import FORBIDDEN, NOT_FOUND
 from atomic_web.orders import accepted, read_order
+from atomic_web.query import read_query
 from atomic_web.responses import ok
+from atomic_web.schemas.lists import ExpandedPaymentSchema
 from atomic_web.schemas.payments import NewPaymentSchema, PaymentSchema
 
 views = Blueprint("payments", __name__, url_prefix="/payments")
 
 _shown: Final = PaymentSchema()
+_expanded: Final = ExpandedPaymentSchema()
 
 CREATE: Final = Operation(
     id="createPayment",
@@ -48,17 +53,21 @@ CREATE: Final = Operation(
 SHOW: Final = Operation(
     id="getPayment",
     summary="A payment as it stands",
+    query=(EXPAND,),
     answers=(
         Success(
             status=200,
             description="The payment.",
-            data=_shown,
+            data=_expanded,
             under="payment",
             examples={
-                "pending": examples.PENDING,
-                "authorized": examples.AUTHORIZED,
-                "success": examples.SUCCESS,
-                "failed": examples.FAILED,
+                "pending": ExpandedPayment(examples.PENDING),
+                "authorized": ExpandedPayment(examples.AUTHORIZED),
+                "success": ExpandedPayment(examples.SUCCESS),
+                "failed": ExpandedPayment(examples.FAILED),
+                "expanded": ExpandedPayment(
+                    examples.SUCCESS, [examples.REFUNDED], [examples.ENTRY]
+                ),
             },
         ),
     ),
@@ -88,8 +97,14 @@ def create() -> Response:
 @authenticated(confirms=True)
 def show(id: str) -> Response:
     payment_id = path_id(id)
-    refuse_query()
+    expand = read_query(SHOW.query).get("expand", frozenset())
     at_hand = visit()
     at_hand.payment_id = payment_id
-    payment = at_hand.door.application.get_payment.for_caller(at_hand.known_caller, payment_id)
-    return ok({"payment": _shown.dump(payment)})
+    application, caller = at_hand.door.application, at_hand.known_caller
+    if not expand:
+        return ok({"payment": _shown.dump(application.get_payment.for_caller(caller, payment_id))})
+    application.confirm(caller)
+    expanded = application.expand_payment(
+        caller.merchant_id, payment_id, refunds="refunds" in expand, entries="entries" in expand
+    )
+    return ok({"payment": _expanded.dump(expanded)})

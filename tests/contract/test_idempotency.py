@@ -63,6 +63,25 @@ def test_an_expired_key_is_new_again_before_any_purge(store: Store) -> None:
     assert again == StoredResponse(201, b"new")
 
 
+def test_a_key_in_use_can_be_looked_up(store: Store) -> None:
+    request = request_for(MERCHANT, "a/b?%", fingerprint=bytes([7]) * 32)
+    use(store, request)
+    with store.begin() as work:
+        kept = work.idempotency.look_up(MERCHANT, "a/b?%")
+    assert kept
+    assert kept.key == "a/b?%"
+    assert kept.record.replay_for(request) == ANSWER
+    assert kept.expires_at - kept.record.created_at == request.keep_for
+
+
+def test_a_key_that_is_unused_or_expired_or_anothers_cannot(store: Store) -> None:
+    use(store, request_for(MERCHANT, "old", keep_for=NOW))
+    use(store, request_for(IDS.new_id(), "theirs"))
+    with store.begin() as work:
+        found = [work.idempotency.look_up(MERCHANT, key) for key in ("old", "theirs", "never")]
+    assert found == [None, None, None]
+
+
 def test_purging_deletes_expired_keys_only_and_at_most_so_many(store: Store) -> None:
     for number in range(3):
         use(store, request_for(MERCHANT, f"old {number}", keep_for=NOW))

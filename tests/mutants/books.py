@@ -4,17 +4,19 @@ from typing import Final
 
 from mutants.mutant import Edit, Mutant
 
+LIFE: Final = "migrations/0008.payment-life.sql"
+
 GUARDS: Final = "tests/integration/test_guards.py"
 
 BOOKS: Final = (
     Mutant(
         "posted-twice",
-        "the database refuses a second posting of a payment: UNIQUE (payment_id, kind)",
+        "the database refuses a second posting of a payment: UNIQUE (payment_id, kind, refund_id)",
         (
             Edit(
-                "migrations/0002.ledger.sql",
-                "UNIQUE (payment_id, kind)",
-                "UNIQUE (payment_id, kind, id)",
+                LIFE,
+                "UNIQUE NULLS NOT DISTINCT (payment_id, kind, refund_id)",
+                "UNIQUE (payment_id, kind, refund_id, id)",
             ),
         ),
         (GUARDS,),
@@ -30,14 +32,15 @@ BOOKS: Final = (
                 " WHERE true\n",
             ),
             Edit(
-                "migrations/0002.ledger.sql",
-                "UNIQUE (payment_id, kind)",
-                "UNIQUE (payment_id, kind, id)",
+                LIFE,
+                "UNIQUE NULLS NOT DISTINCT (payment_id, kind, refund_id)",
+                "UNIQUE (payment_id, kind, refund_id, id)",
             ),
             Edit(
-                "migrations/0003.payments.sql",
-                "    WHEN (OLD.status IN ('SUCCESS', 'FAILED')\n",
-                "    WHEN (false\n",
+                LIFE,
+                "CREATE TRIGGER payments_settled_are_final\n    BEFORE UPDATE ON payments\n",
+                "CREATE TRIGGER payments_settled_are_final\n"
+                "    BEFORE UPDATE OF webhook_url ON payments\n",
             ),
         ),
         ("tests/contract/test_payments.py",),
@@ -121,8 +124,8 @@ BOOKS: Final = (
         (
             Edit(
                 "atomic_core/domain/ledger.py",
-                "hashlib.sha256(tip.head + canonical + kind)",
-                "hashlib.sha256(canonical + kind)",
+                "hashlib.sha256(tip.head + canonical + tail)",
+                "hashlib.sha256(canonical + tail)",
             ),
         ),
         ("tests/unit/test_ledger.py", "tests/contract/test_audit.py"),

@@ -4,6 +4,7 @@ from typing import Final
 
 from mutants.books import BOOKS
 from mutants.door import DOOR
+from mutants.lives import LIVES
 from mutants.settling import SETTLING
 
-MUTANTS: Final = {mutant.name: mutant for mutant in (*SETTLING, *BOOKS, *DOOR)}
+MUTANTS: Final = {mutant.name: mutant for mutant in (*SETTLING, *BOOKS, *LIVES, *DOOR)}

@@ -5,7 +5,7 @@ from typing import Final
 from mutants.mutant import Edit, Mutant
 
 PAYMENTS_SQL: Final = "atomic_adapters/postgres/payments.sql"
-PAYMENTS: Final = "atomic_core/use_cases/payments.py"
+ENGINE_PY: Final = "atomic_core/use_cases/settling.py"
 
 ENGINE: Final = "tests/contract/test_engine.py"
 QUEUE: Final = "tests/contract/test_payments.py"
@@ -28,7 +28,13 @@ SETTLING: Final = (
     Mutant(
         "attempt-not-raised",
         "each claim has a fencing number of its own",
-        (Edit(PAYMENTS_SQL, "attempt = payments.attempt + 1,", "attempt = payments.attempt,"),),
+        (
+            Edit(
+                PAYMENTS_SQL,
+                "SET status = 'PROCESSING', attempt = payments.attempt + 1,",
+                "SET status = 'PROCESSING', attempt = payments.attempt,",
+            ),
+        ),
         (QUEUE, ENGINE),
     ),
     Mutant(
@@ -161,15 +167,15 @@ SETTLING: Final = (
         "nobody waits for the card network with locks held",
         (
             Edit(
-                PAYMENTS,
-                "            ours = work.payments.hold(claims)\n",
-                "            ours = work.payments.hold(claims)\n"
-                "            answers = self._authorize(claims)\n",
+                ENGINE_PY,
+                "            held = [",
+                "            asked = self._ask([claim for claim, _ in asked])\n"
+                "            held = [",
             ),
             Edit(
-                PAYMENTS,
-                "self._finish(claims, self._authorize(claims))",
-                "self._finish(claims, [Authorization(Verdict.FAULT)] * len(claims))",
+                ENGINE_PY,
+                "_in_parts(self._ask(claims), self._post)",
+                "_in_parts([(claim, _NOT_ASKED) for claim in claims], self._post)",
             ),
         ),
         (ENGINE, PRESENCE),
@@ -179,9 +185,9 @@ SETTLING: Final = (
         "a batch whose COMMIT got no answer is tried again, and found if it was done",
         (
             Edit(
-                PAYMENTS,
-                "_again(lambda: self._post(claims, answers))",
-                "self._post(claims, answers)",
+                ENGINE_PY,
+                "_again(lambda: write(asked))",
+                "write(asked)",
             ),
         ),
         (ENGINE,),
@@ -191,11 +197,11 @@ SETTLING: Final = (
         "no transaction is open while the card network is asked",
         (
             Edit(
-                PAYMENTS,
-                "                batch = self._finish(claims, self._authorize(claims))\n",
-                "                with self.begin():\n"
-                "                    answers = self._authorize(claims)\n"
-                "                batch = self._finish(claims, answers)\n",
+                ENGINE_PY,
+                "return _batch(len(claims), _in_parts(self._ask(claims), self._post))",
+                "with self.begin():\n"
+                "                asked = self._ask(claims)\n"
+                "            return _batch(len(claims), _in_parts(asked, self._post))",
             ),
         ),
         ("tests/contract/test_outside_calls.py",),
@@ -205,7 +211,7 @@ SETTLING: Final = (
         "claims whose COMMIT got no answer are due at once",
         (
             Edit(
-                PAYMENTS,
+                ENGINE_PY,
                 "                self.presence.leave()\n                raise\n",
                 "                raise\n",
             ),
@@ -216,7 +222,7 @@ SETTLING: Final = (
     Mutant(
         "one-spoils-the-batch",
         "a payment that the database refuses holds up no other",
-        (Edit(PAYMENTS, "            if len(claims) == 1:\n", "            if claims:\n"),),
+        (Edit(ENGINE_PY, "        if len(asked) == 1:\n", "        if asked:\n"),),
         (ENGINE,),
     ),
     Mutant(

@@ -1,4 +1,5 @@
-"""The same life on both stores gives the same answers, whatever is asked in whatever order."""
+"""The same lives on both stores give the same answers, whatever is asked in whatever order; and
+those that the model gives."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -25,13 +26,18 @@ from atomic_adapters.system import SystemClock
 from atomic_core.application import Application
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.errors import AtomicError
+from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.money import MAX_AMOUNT, Money
-from atomic_core.domain.payments import NewPayment, Payment
+from atomic_core.domain.payments import Capture, NewPayment, Payment
+from atomic_core.domain.refunds import NewRefund, Refund
 from atomic_core.ports.unit_of_work import Begin
+from atomic_core.use_cases.holds import Cancellation, NewCapture
 from atomic_core.use_cases.idempotency import Answer
 from atomic_core.use_cases.ledger import NewAccount
+from atomic_core.use_cases.timeline import Timeline
 from conftest import EMPTY
+from property.model import BATCH, Balance, Model, Row
 from support import HOUR, NOW, application_over, request_for
 
 NAMESPACE = UUID(int=77)
@@ -43,6 +49,10 @@ currencies = st.sampled_from(["USD", "EUR"])
 # The large ones overflow an account's balance after one or two.
 amounts = st.sampled_from([1, 250, MAX_AMOUNT - 251, MAX_AMOUNT])
 tokens = st.sampled_from(["tok_visa", "tok_visa", "tok_chargeDeclined"])
+captures = st.sampled_from(Capture)
+places = st.integers(0, 30)
+parts = st.sampled_from([None, 1, 100, 250, MAX_AMOUNT])
+terms = st.sampled_from([FeeTerms(), FeeTerms(290, 30), FeeTerms(5_000, 0), FeeTerms(0, 300)])
 keys = st.sampled_from(["k1", "k2"])
 fingerprints = st.sampled_from([bytes(32), bytes([1]) * 32])
 
@@ -63,13 +73,15 @@ class CountingIds:
 
 def application(begin: Begin) -> Application:
     # Small batches, so that a life crosses their borders; leases that end at once.
-    made = application_over(begin, batch_size=3, lease=NOW)
+    # Holds end at once, and expire when somebody looks.
+    made = application_over(begin, batch_size=BATCH, lease=NOW, hold_for=NOW)
     ids = CountingIds()
     return replace(
         made,
         accept_payment=replace(made.accept_payment, ids=ids),
         settle_payments=replace(made.settle_payments, ids=ids),
         open_account=replace(made.open_account, ids=ids),
+        refund_payment=replace(made.refund_payment, ids=ids),
     )
 
 
@@ -80,9 +92,21 @@ def outcome(action: Callable[[], object]) -> object:
     except AtomicError as error:
         return type(error)
     if isinstance(result, Payment):
-        return (result.id, result.account_id, result.status, result.failure_reason)
+        told = (result.status, result.failure_reason, result.step, result.amount_captured)
+        sums = (result.fee, result.refunds_reserved, result.amount_refunded)
+        rest = (result.attempt, result.cancellation_reason, result.capture_amount, result.metadata)
+        return (result.id, result.account_id, (*told, *sums), rest)
+    if isinstance(result, Refund):
+        told = (result.status, result.failure_reason, result.attempt, result.money)
+        return (result.id, result.payment_id, told)
     if isinstance(result, Account):
-        return (result.id, result.name, result.balance, result.sequence)
+        return (result.id, result.name, result.balance, result.pending, result.sequence)
+    if isinstance(result, Timeline):
+        # Without the hashes: time is in them.
+        return [
+            (each.event, [entry[:-1] for entry in each.posted.entries] if each.posted else None)
+            for each in result.told
+        ]
     return result
 
 
@@ -96,7 +120,9 @@ class Life(RuleBasedStateMachine):
             connection.execute(EMPTY)
         memory = MemoryStore(SystemClock())
         self.applications = [application(memory.begin), application(self.postgres.begin)]
+        self.model = Model()
         self.payments: list[tuple[UUID, UUID]] = []
+        self.refunds: list[tuple[UUID, UUID]] = []
         self.accounts: list[tuple[UUID, UUID]] = []
         for id in MERCHANTS[:-1]:
             self.both(lambda app, id=id: app.add_merchant("Shop", id).id)
@@ -113,10 +139,67 @@ class Life(RuleBasedStateMachine):
         if isinstance(opened, tuple):
             self.accounts.append((merchant, opened[0]))
 
-    @rule(merchant=merchants, currency=currencies, amount=amounts, token=tokens)
-    def accept(self, merchant: UUID, currency: str, amount: int, token: str) -> None:
-        order = NewPayment(merchant, Money(amount, currency), token)
-        self._remember(merchant, self.both(lambda app: app.accept_payment(order)))
+    @rule(merchant=merchants, currency=currencies, amount=amounts, token=tokens, capture=captures)
+    def accept(
+        self, merchant: UUID, currency: str, amount: int, token: str, capture: Capture
+    ) -> None:
+        metadata = {"capture": capture.value}
+        money = Money(amount, currency)
+        order = NewPayment(merchant, money, token, capture=capture, metadata=metadata)
+        self._remember(order, self.both(lambda app: app.accept_payment(order)))
+
+    @rule(place=places, amount=parts)
+    def capture(self, place: int, amount: int | None) -> None:
+        if self.payments:
+            merchant, payment = self.payments[place % len(self.payments)]
+            asked = NewCapture(merchant, payment, amount)
+            row = self.model.payments[payment]
+            held = row.status == "AUTHORIZED"
+            fits = amount is None or amount <= row.amount
+            outcome = self.both(lambda app: app.capture_payment(asked))
+            assert isinstance(outcome, tuple) == (held and fits)
+            if isinstance(outcome, tuple):
+                self.model.resolve([row], "capture", amount)
+
+    @rule(place=places)
+    def cancel(self, place: int) -> None:
+        if self.payments:
+            merchant, payment = self.payments[place % len(self.payments)]
+            row = self.model.payments[payment]
+            held = row.status == "AUTHORIZED"
+            outcome = self.both(lambda app: app.cancel_payment(Cancellation(merchant, payment)))
+            assert isinstance(outcome, tuple) == held
+            if held:
+                self.model.resolve([row], "void")
+
+    @rule()
+    def expire(self) -> None:
+        held = self.model.held()
+        assert self.both(lambda app: app.expire_holds()) == len(held)
+        self.model.resolve(held, "expire")
+
+    @rule(place=places, amount=parts)
+    def refund(self, place: int, amount: int | None) -> None:
+        if not self.payments:
+            return
+        merchant, payment = self.payments[place % len(self.payments)]
+        asked = NewRefund(merchant, payment, amount)
+        row = self.model.payments[payment]
+        left = row.captured - row.reserved
+        outcome = self.both(lambda app: app.refund_payment(asked))
+        wanted = left if amount is None else amount
+        assert isinstance(outcome, tuple) == (row.status == "SUCCESS" and 1 <= wanted <= left)
+        if isinstance(outcome, tuple):
+            self.model.refund(outcome[0], row, wanted)
+            self.refunds.append((merchant, outcome[0]))
+
+    @rule(merchant=merchants, currency=currencies, terms=terms)
+    def agree_on_fees(self, merchant: UUID, currency: str, terms: FeeTerms) -> None:
+        def agree(app: Application) -> object:
+            return app.set_fees(merchant, currency, terms).terms
+
+        if self.both(agree) == terms:
+            self.model.terms[merchant, currency] = terms
 
     @rule(
         merchant=merchants,
@@ -138,21 +221,23 @@ class Life(RuleBasedStateMachine):
 
         answer = self.both(lambda app: app.perform_once(request, app.accept_payment, order, render))
         if isinstance(answer, Answer) and not answer.replayed:
-            self._remember(merchant, outcome(lambda: made[0]))
+            self._remember(order, outcome(lambda: made[0]))
 
     @rule()
     def settle(self) -> None:
-        self.both(lambda app: app.settle_payments())
+        assert self.both(lambda app: app.settle_payments()) == self.model.settle()
 
     @rule(limit=st.integers(1, 4))
     def claim_and_die(self, limit: int) -> None:
         def claim(app: Application) -> object:
             with app.settle_payments.begin() as work:
                 claims = work.payments.claim(limit, NOW, NOW)
+                claims = [*claims, *work.refunds.claim(limit, NOW, NOW)]
                 work.commit()
             return claims
 
         self.both(claim)
+        self.model.claim(limit)
 
     @rule()
     def purge(self) -> None:
@@ -161,10 +246,23 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def everybody_sees_the_same(self) -> None:
         for merchant, payment in self.payments:
-            self.both(lambda app, m=merchant, p=payment: app.get_payment(m, p))
+            seen = self.both(lambda app, m=merchant, p=payment: app.get_payment(m, p))
+            assert isinstance(seen, tuple)
+            assert seen[2] == self.model.payments[payment].told
             self.both(lambda app, p=payment: app.get_payment(STRANGER, p))
+        for merchant, payment in self.payments[-2:]:
+            self.both(lambda app, m=merchant, p=payment: app.get_timeline(m, p))
+        for merchant, refund in self.refunds:
+            seen = self.both(lambda app, m=merchant, r=refund: app.get_refund(m, r))
+            assert isinstance(seen, tuple)
+            row = self.model.refunds[refund]
+            assert seen[2][:2] == (row.status, row.reason)
         for merchant, account in self.accounts:
-            self.both(lambda app, m=merchant, a=account: app.get_account(m, a))
+            seen = self.both(lambda app, m=merchant, a=account: app.get_account(m, a))
+            assert isinstance(seen, tuple)
+            balance = self.model.balances.get(account, Balance())
+            assert seen[2:4] == (balance.posted, (balance.coming, balance.going))
+            assert 0 <= balance.going <= balance.posted <= MAX_AMOUNT - balance.coming
 
     @invariant()
     def the_books_are_clean(self) -> None:
@@ -172,11 +270,15 @@ class Life(RuleBasedStateMachine):
             report = self.both(lambda app: app.verify_ledger())
             assert not getattr(report, "findings", None)
 
-    def _remember(self, merchant: UUID, accepted: object) -> None:
+    def _remember(self, order: NewPayment, accepted: object) -> None:
         if isinstance(accepted, tuple):
             payment_id, account_id, *_ = accepted
-            self.payments.append((merchant, payment_id))
-            self.accounts.append((merchant, account_id))
+            money, owner = order.money, (order.merchant_id, order.money.currency)
+            step = order.capture.first_step
+            row = Row(payment_id, account_id, money.amount, order.source, step, owner)
+            self.model.accept(row)
+            self.payments.append((order.merchant_id, payment_id))
+            self.accounts.append((order.merchant_id, account_id))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from atomic_core.domain.accounts import (
     chain_start,
     world_account_id,
 )
-from atomic_core.domain.ledger import Kind, Leg, Posting, Refusal, post
+from atomic_core.domain.ledger import Hold, Kind, Leg, Posting, Refusal, post
 
 AT = datetime(2026, 11, 22, 15, 30, 13, 153_001, tzinfo=UTC)
 WORLD = Account.world("USD", AT)
@@ -150,3 +150,70 @@ def test_a_chain_starts_from_whose_account_it_is() -> None:
     }
     assert len(heads) == 6
     assert SHOP.head in heads
+
+
+def hold(amount: int = 5, refund_id: UUID | None = None) -> Hold:
+    between = (SHOP.id, WORLD.id) if refund_id else (WORLD.id, SHOP.id)
+    return Hold(UUID(int=201), refund_id, *between, amount)
+
+
+def placing(held: Hold, number: int = 1) -> Posting:
+    return Posting(UUID(int=number), held.payment_id, Kind.PAYMENT, (), held.refund_id, None, held)
+
+
+def test_a_hold_is_no_entry_and_moves_nothing() -> None:
+    result = post(ACCOUNTS, [placing(hold())], AT)
+    assert (result.placed, result.released) == ([hold()], [])
+    assert not result.transactions
+    assert not result.entries
+    assert not result.accounts
+
+
+def test_a_refused_posting_leaves_its_hold_live() -> None:
+    """Whoever comes after it in the batch still finds the money promised."""
+    held = replace(SHOP, balance=5, pending_out=5)
+    legs = (Leg(SHOP.id, -9), Leg(WORLD.id, 9))
+    promise = hold(5, UUID(int=7))
+    too_much = Posting(UUID(int=1), UUID(int=201), Kind.REFUND, legs, UUID(int=7), promise)
+    other = placing(hold(1, UUID(int=8)), number=2)
+    result = post({**ACCOUNTS, SHOP.id: held}, [too_much, other], AT)
+    assert result.refusals == dict.fromkeys(
+        (UUID(int=1), UUID(int=2)), Refusal.INSUFFICIENT_BALANCE
+    )
+    assert not result.released
+
+
+def test_a_refund_names_itself_in_its_hash() -> None:
+    rich = {**ACCOUNTS, SHOP.id: replace(SHOP, balance=10)}
+    legs = (Leg(SHOP.id, -5), Leg(WORLD.id, 5))
+    hashes = {
+        post(rich, [Posting(UUID(int=1), UUID(int=2), Kind.REFUND, legs, UUID(int=id))], AT)
+        .entries[0]
+        .hash
+        for id in (3, 4)
+    }
+    assert len(hashes) == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        placing(hold(0)),
+        placing(hold(-1)),
+        placing(hold()._replace(debit_account_id=SHOP.id)),
+        posting((WORLD, -5), (SHOP, 5))._replace(places=hold()),
+        Posting(UUID(int=1), UUID(int=2), Kind.PAYMENT, ()),
+    ],
+)
+def test_a_hold_that_makes_no_sense_is_a_bug(wrong: Posting) -> None:
+    with pytest.raises(ValueError, match=r"hold|promises|legs"):
+        post(ACCOUNTS, [wrong], AT)
+
+
+@pytest.mark.parametrize("gone", [WORLD.id, SHOP.id])
+def test_a_hold_of_an_account_that_is_not_there_is_refused(gone: UUID) -> None:
+    rest = {id: account for id, account in ACCOUNTS.items() if id != gone}
+    release = Posting(UUID(int=2), UUID(int=201), Kind.PAYMENT, (), releases=hold())
+    result = post(rest, [placing(hold()), release], AT)
+    assert set(result.refusals.values()) == {Refusal.ACCOUNT_NOT_FOUND}
+    assert len(result.refusals) == 2

@@ -12,7 +12,8 @@ from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import in_memory
 from atomic_core.domain.audit import Check, Finding, LedgerReport
 from atomic_core.domain.errors import StorageUnavailable
-from atomic_core.domain.payments import Status
+from atomic_core.domain.money import Money
+from atomic_core.domain.payments import Capture, NewPayment, Status
 from atomic_worker.stop import StopRequest
 from atomic_worker.sweeper import MAX_PAUSE_SECONDS, Sweeper
 from processes import eventually
@@ -80,6 +81,17 @@ def test_it_survives_a_database_that_is_away_and_says_so_once(stop: StopRequest)
         Sweeper(sick, SETTINGS, stop).run()
     events = [line["event"] for line in lines if line["event"] != "ledger checked"]
     assert events == ["sweeper started", "sweep failed", "sweeping again", "sweeper stopped"]
+
+
+def test_it_lets_go_of_holds_that_have_ended(stop: StopRequest) -> None:
+    application = in_memory(hold_for=timedelta(0))
+    merchant = application.add_merchant("Shop")
+    order = NewPayment(merchant.id, Money(1, "USD"), "tok_visa", capture=Capture.MANUAL)
+    held = application.accept_payment(order)
+    application.settle_payments()
+    eager = replace(SETTINGS, sweep_interval=timedelta(0))
+    Sweeper(application, eager, stop).sweep()
+    assert application.get_payment(merchant.id, held.id).status is Status.CANCELED
 
 
 def test_pauses_grow_and_are_bounded(stop: StopRequest) -> None:

@@ -63,7 +63,9 @@ class Contract:
         named in full goes before one with a parameter."""
         for template, item in sorted(self.document["paths"].items(), key=lambda it: "{" in it[0]):
             fixed = re.split(r"{\w+}", BASE_PATH + template)
-            if re.fullmatch("[^/]+".join(map(re.escape, fixed)), path):
+            # An Idempotency-Key may hold slashes.
+            hole = "(?s:.+)" if "{key}" in template else "[^/]+"
+            if re.fullmatch(hole.join(map(re.escape, fixed)), path):
                 return (method, template) if method.lower() in item else None
         return None
 

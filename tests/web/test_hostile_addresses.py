@@ -55,14 +55,14 @@ def test_an_unknown_address_is_not_found(
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("GET", PAYMENTS, {"POST", "OPTIONS"}),
-        ("PUT", PAYMENTS, {"POST", "OPTIONS"}),
+        ("DELETE", PAYMENTS, {"GET", "HEAD", "POST", "OPTIONS"}),
+        ("PUT", PAYMENTS, {"GET", "HEAD", "POST", "OPTIONS"}),
         ("DELETE", f"{PAYMENTS}/{UUID}", {"GET", "HEAD", "OPTIONS"}),
         ("PATCH", f"{ACCOUNTS}/{UUID}", {"GET", "HEAD", "OPTIONS"}),
         ("POST", "/api/v1/health", {"GET", "HEAD", "OPTIONS"}),
-        ("TRACE", ACCOUNTS, {"POST", "OPTIONS"}),
-        ("FROBNICATE", ACCOUNTS, {"POST", "OPTIONS"}),
-        ("get", ACCOUNTS, {"POST", "OPTIONS"}),
+        ("TRACE", ACCOUNTS, {"GET", "HEAD", "POST", "OPTIONS"}),
+        ("FROBNICATE", ACCOUNTS, {"GET", "HEAD", "POST", "OPTIONS"}),
+        ("delete", ACCOUNTS, {"GET", "HEAD", "POST", "OPTIONS"}),
     ],
 )
 def test_another_method_is_refused_with_those_that_work(

@@ -2,6 +2,7 @@
 is held to it as well (see door.py)."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -48,7 +49,7 @@ def test_it_is_valid_however_configured(web: Web, variables: dict[str, str]) -> 
 
 def test_every_route_and_method_is_in_it_and_nothing_else(web: Web, contract: Contract) -> None:
     routed = {
-        (method, rule.rule.replace("<", "{").replace(">", "}"))
+        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in web.app.url_map.iter_rules()
         for method in rule.methods or ()
     }

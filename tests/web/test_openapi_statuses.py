@@ -53,7 +53,7 @@ class Statuses:
 
     def ask(self, door: Web, method: str, path: str, asked: str = "", **sent: Any) -> None:
         headers = self.merchant.authorization | sent.pop("headers", {})
-        url = BASE_PATH + (asked or path.format(id=UNKNOWN))
+        url = BASE_PATH + (asked or path.format(id=UNKNOWN, key=UNKNOWN))
         response = door.client.open(url, method=method, headers=headers, **sent)
         self.seen.add((method, path, str(response.status_code)))
 
@@ -61,7 +61,7 @@ class Statuses:
         sent: dict[str, Any] = {"json": BODIES.get(path, {})} if method == "POST" else {}
         bug, down = failing(RuntimeError("a bug")), failing(StorageUnavailable())
         self.ask(self.web, method, path, **sent)
-        self.ask(self.web, method, path, path.format(id=UNKNOWN) + "?x=1", **sent)
+        self.ask(self.web, method, path, path.format(id=UNKNOWN, key=UNKNOWN) + "?x=1", **sent)
         self.ask(self.web, method, path, headers={"Authorization": "Bearer no"}, **sent)
         self.ask(self.limited, method, path, **sent)
         self.ask(self.web.over(recognize=down, check_health=Unready), method, path, **sent)
@@ -106,6 +106,12 @@ class Statuses:
         account = self.merchant.post(ACCOUNTS, ACCOUNT).headers["Location"]
         self.ask(self.web, method, "/payments/{id}", payment.removeprefix(BASE_PATH))
         self.ask(self.web, method, "/accounts/{id}", account.removeprefix(BASE_PATH))
+        entries = f"{account}/entries".removeprefix(BASE_PATH)
+        self.ask(self.web, method, "/accounts/{id}/entries", entries)
+        refunds = f"{payment}/refunds".removeprefix(BASE_PATH)
+        self.ask(self.web, method, "/payments/{id}/refunds", refunds)
+        self.merchant.pay("a/key?")
+        self.ask(self.web, method, "/idempotency-keys/{key}", "/idempotency-keys/a/key%3F")
         etag = self.web.client.get(PATH).headers["ETag"]
         self.ask(self.web, method, "/openapi.json", headers={"If-None-Match": etag})
 

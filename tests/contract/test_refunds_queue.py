@@ -1,0 +1,108 @@
+"""Refunds as work, on both stores: what holds for claims of payments holds for theirs."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from atomic_core.domain.errors import StorageRefused
+from atomic_core.domain.payments import Status, Step
+from atomic_core.domain.refunds import NewRefund
+from atomic_core.domain.settling import Claim, Settlement
+from support import HOUR, NOW, Store, add_merchant, application_over, open_account, order
+
+
+@pytest.fixture
+def refunds(store: Store) -> list[UUID]:
+    """Three refunds of 1, 2 and 3, of one payment."""
+    application = application_over(store.begin)
+    merchant_id = add_merchant(store.begin)
+    open_account(store.begin, merchant_id)
+    paid = application.accept_payment(order(merchant_id, 5_000))
+    application.settle_payments()
+    return [
+        application.refund_payment(NewRefund(merchant_id, paid.id, amount)).id
+        for amount in (1, 2, 3)
+    ]
+
+
+def claim(
+    store: Store, limit: int = 100, lease: timedelta = HOUR, claimant: int | None = None
+) -> Sequence[Claim]:
+    with store.begin() as work:
+        claims = work.refunds.claim(limit, lease, NOW, claimant)
+        work.commit()
+    return claims
+
+
+def settle(store: Store, *settlements: Settlement) -> None:
+    with store.begin() as work:
+        work.refunds.settle(settlements)
+        work.commit()
+
+
+def ended(claim: Claim, status: Status, reason: str | None = None) -> Settlement:
+    return Settlement(claim.payment_id, status, reason, 0, None, refund_id=claim.refund_id)
+
+
+def test_the_oldest_are_claimed_first_and_tell_all_that_settling_needs(
+    store: Store, refunds: list[UUID]
+) -> None:
+    one, two = claim(store, limit=2)
+    assert [one.id, two.id] == refunds[:2]
+    assert (one.step, one.amount, one.currency, one.source) == (Step.REFUND, 1, "USD", "tok_visa")
+    assert (one.attempt, one.faults, one.reserved) == (1, 0, False)
+    assert [each.id for each in claim(store)] == refunds[2:]
+    assert claim(store) == []
+
+
+def test_an_expired_lease_is_claimed_again_and_only_the_latest_claim_is_ours(
+    store: Store, refunds: list[UUID]
+) -> None:
+    stale, fresh = claim(store, lease=NOW), claim(store)
+    assert [each.attempt for each in fresh] == [2, 2, 2]
+    with store.begin() as work:
+        assert work.refunds.hold(stale) == frozenset()
+        assert work.refunds.hold(fresh) == set(refunds)
+        assert work.refunds.hold([stale[0], *fresh[1:]]) == set(refunds[1:])
+
+
+def test_what_a_claimant_that_is_gone_had_claimed_is_due_at_once(
+    store: Store, refunds: list[UUID]
+) -> None:
+    process = store.appear()
+    assert len(claim(store, claimant=process.claimant())) == 3
+    assert claim(store) == []
+    process.leave()
+    assert [each.attempt for each in claim(store)] == [2, 2, 2]
+
+
+def test_a_retry_is_due_after_its_back_off_and_remembers_its_faults(
+    store: Store, refunds: list[UUID]
+) -> None:
+    soon, late, _ = claim(store)
+    settle(
+        store,
+        ended(soon, Status.PROCESSING)._replace(faults=1, retry_after=NOW),
+        ended(late, Status.PROCESSING)._replace(faults=2, retry_after=HOUR),
+    )
+    (again,) = claim(store)
+    assert (again.id, again.attempt, again.faults) == (refunds[0], 2, 1)
+
+
+def test_a_settled_refund_is_nobodys_and_final(store: Store, refunds: list[UUID]) -> None:
+    claims = claim(store, lease=NOW)
+    failed = ended(claims[0], Status.FAILED, "refund_declined")
+    settle(store, failed)
+    with store.begin() as work:
+        assert work.refunds.hold(claims) == set(refunds[1:])
+    assert [each.id for each in claim(store)] == refunds[1:]
+    with pytest.raises(StorageRefused):
+        settle(store, failed._replace(status=Status.SUCCESS, failure_reason=None))
+
+
+def test_settling_nothing_is_allowed(store: Store) -> None:
+    with store.begin() as work:
+        work.refunds.settle([])
+        assert work.refunds.hold([]) == frozenset()

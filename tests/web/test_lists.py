@@ -1,0 +1,301 @@
+"""GET /payments, /refunds, /accounts and an account's entries."""
+
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from atomic_web.filters import MAX_PAIRS
+from web.door import ACCOUNT, ACCOUNTS, PAYMENTS, Caller, Web, error_code
+
+REFUNDS = "/api/v1/refunds"
+UNKNOWN = "01999999-0000-7000-8000-000000000000"
+KEY = "sk_test_" + "0123456789abcdef" * 3
+
+
+@pytest.fixture
+def ids(web: Web, merchant: Caller) -> list[str]:
+    """Five payments, each a second after the one before; newest first."""
+    made: list[str] = []
+    for number in range(5):
+        web.clock.time += timedelta(seconds=1)
+        changes: dict[str, Any] = {"amount": 100 * (number + 1)}
+        changes |= {"metadata": {"order": str(number), "a.b": "c d&e"}} if number % 2 else {}
+        changes |= {"currency": "EUR"} if number == 4 else {}
+        changes |= {"source": "tok_chargeDeclined"} if number == 3 else {}
+        made.insert(0, merchant.pay(**changes).get_json()["data"]["id"])
+    web.application.settle_payments()
+    return made
+
+
+def listed(caller: Caller, path: str, **query: Any) -> dict[str, Any]:
+    response = caller.get(f"{path}?{urlencode(query, doseq=True)}")
+    assert response.status_code == 200, response.text
+    return response.get_json()["data"]
+
+
+def ids_of(page: dict[str, Any]) -> list[str]:
+    return [item["id"] for item in page["items"]]
+
+
+def refused(caller: Caller, path: str, query: str) -> list[str]:
+    """The parameters at fault."""
+    response = caller.get(f"{path}?{query}")
+    assert response.status_code == 400, response.text
+    assert error_code(response) == "validation_failed"
+    return list(response.get_json()["error"].get("details", ()))
+
+
+def test_payments_newest_first_a_page_at_a_time(merchant: Caller, ids: list[str]) -> None:
+    first = listed(merchant, PAYMENTS, limit=2)
+    second = listed(merchant, PAYMENTS, limit=2, cursor=first["nextCursor"])
+    third = listed(merchant, PAYMENTS, limit=2, cursor=second["nextCursor"])
+    assert [ids_of(page) for page in (first, second, third)] == [ids[:2], ids[2:4], ids[4:]]
+    assert third["nextCursor"] is None
+    assert listed(merchant, PAYMENTS)["nextCursor"] is None
+    shown = merchant.get(f"{PAYMENTS}/{ids[0]}").get_json()["data"]["payment"]
+    assert first["items"][0] == shown
+
+
+def test_there_are_twenty_on_a_page_unless_asked_otherwise(merchant: Caller) -> None:
+    for _ in range(21):
+        merchant.pay()
+    assert len(listed(merchant, PAYMENTS)["items"]) == 20
+    assert len(listed(merchant, PAYMENTS, limit=100)["items"]) == 21
+
+
+@pytest.mark.parametrize(
+    ("query", "places"),
+    [
+        ({"status": "FAILED"}, [1]),
+        ({"status": ["FAILED", "PENDING"]}, [1]),
+        ({"status": ["FAILED", "SUCCESS"]}, [0, 1, 2, 3, 4]),
+        ({"currency": "EUR"}, [0]),
+        ({"currency": "JPY"}, []),
+        ({"amountMin": 200, "amountMax": 400}, [1, 2, 3]),
+        ({"amountMin": 400, "amountMax": 200}, []),
+        ({"createdFrom": "2026-11-22T15:30:16.153Z"}, [0, 1, 2]),
+        ({"createdTo": "2026-11-22T15:30:16.153Z"}, [3, 4]),
+        ({"createdFrom": "2026-11-22T17:30:16.1530+02:00"}, [0, 1, 2]),
+        ({"createdTo": "2026-11-22T12:00:16.153-03:30"}, [3, 4]),
+        ({"metadata.order": "1"}, [3]),
+        ({"metadata.a.b": "c d&e"}, [1, 3]),
+        ({"metadata.a.b": "c d&e", "metadata.order": "3"}, [1]),
+        ({"metadata.a.b": "c d&e", "metadata.order": "2"}, []),
+        ({"metadata.a": "c d&e"}, []),
+        ({"metadata.order": ""}, []),
+        ({"metadata.a.b": "c d&e", "status": "SUCCESS", "amountMax": 250}, [3]),
+    ],
+)
+def test_all_filters_must_hold(
+    merchant: Caller, ids: list[str], query: dict[str, Any], places: list[int]
+) -> None:
+    assert ids_of(listed(merchant, PAYMENTS, **query)) == [ids[place] for place in places]
+
+
+def test_refunds_of_all_payments_and_of_one(
+    web: Web, merchant: Caller, ids: list[str], stranger: Caller
+) -> None:
+    made: list[str] = []
+    for id in (ids[4], ids[4], ids[3]):
+        web.clock.time += timedelta(seconds=1)
+        asked = {"amount": 10, "metadata": {"rma": id}}
+        response = merchant.post(f"{PAYMENTS}/{id}/refunds", asked)
+        made.insert(0, response.get_json()["data"]["id"])
+    assert ids_of(listed(merchant, REFUNDS)) == made
+    assert ids_of(listed(merchant, REFUNDS, paymentId=ids[4])) == made[1:]
+    assert ids_of(listed(merchant, REFUNDS, paymentId=UNKNOWN)) == []
+    assert ids_of(listed(merchant, REFUNDS, **{"metadata.rma": ids[3]})) == made[:1]
+    assert ids_of(listed(merchant, f"{PAYMENTS}/{ids[4]}/refunds")) == made[1:]
+    page = listed(merchant, f"{PAYMENTS}/{ids[4]}/refunds", limit=1)
+    rest = listed(merchant, f"{PAYMENTS}/{ids[4]}/refunds", cursor=page["nextCursor"])
+    assert ids_of(page) + ids_of(rest) == made[1:]
+    assert listed(stranger, REFUNDS)["items"] == []
+    assert listed(stranger, REFUNDS, paymentId=ids[4])["items"] == []
+    assert stranger.get(f"{PAYMENTS}/{ids[4]}/refunds").status_code == 404
+
+
+def test_accounts_and_their_entries(web: Web, merchant: Caller, ids: list[str]) -> None:
+    web.clock.time += timedelta(seconds=1)
+    opened = merchant.post(ACCOUNTS, ACCOUNT | {"currency": "INR"}).get_json()["data"]
+    accounts = listed(merchant, ACCOUNTS)
+    assert [account["currency"] for account in accounts["items"]] == ["INR", "EUR", "USD"]
+    assert accounts["items"][0] == opened
+    assert ids_of(listed(merchant, ACCOUNTS, currency="INR")) == [opened["id"]]
+    account = accounts["items"][2]
+    entries = listed(merchant, f"{ACCOUNTS}/{account['id']}/entries")["items"]
+    assert [entry["amount"] for entry in entries] == [300, 200, 100]
+    assert entries[0] == {
+        "accountId": account["id"],
+        "sequence": 3,
+        "transactionId": entries[0]["transactionId"],
+        "paymentId": ids[2],
+        "refundId": None,
+        "kind": "payment",
+        "amount": 300,
+        "balanceAfter": 600,
+        "postedAt": "2026-11-22T15:30:18.153Z",
+    }
+    page = listed(merchant, f"{ACCOUNTS}/{account['id']}/entries", limit=2)
+    rest = listed(merchant, f"{ACCOUNTS}/{account['id']}/entries", cursor=page["nextCursor"])
+    assert page["items"] + rest["items"] == entries
+    before = {"createdTo": "2026-11-22T15:30:18.153Z"}
+    assert listed(merchant, f"{ACCOUNTS}/{account['id']}/entries", **before)["items"] == []
+
+
+def test_what_is_anothers_is_not_there(merchant: Caller, stranger: Caller, ids: list[str]) -> None:
+    [account, *_] = ids_of(listed(merchant, ACCOUNTS))
+    theirs = stranger.get(f"{ACCOUNTS}/{account}/entries")
+    nobodys = stranger.get(f"{ACCOUNTS}/{UNKNOWN}/entries")
+    assert theirs.status_code == nobodys.status_code == 404
+    assert theirs.get_json()["error"] == nobodys.get_json()["error"]
+    assert listed(stranger, PAYMENTS)["items"] == listed(stranger, ACCOUNTS)["items"] == []
+    assert listed(stranger, PAYMENTS, **{"metadata.order": "1"})["items"] == []
+    cursor = listed(merchant, PAYMENTS, limit=1)["nextCursor"]
+    assert refused(stranger, PAYMENTS, f"cursor={cursor}") == ["cursor"]
+    assert stranger.get(f"{PAYMENTS}/{ids[0]}?expand=refunds,entries").status_code == 404
+
+
+def test_a_cursor_goes_with_its_list_and_filters_only(merchant: Caller, ids: list[str]) -> None:
+    merchant.post(ACCOUNTS, ACCOUNT)
+    cursor = listed(merchant, PAYMENTS, limit=1, currency="USD")["nextCursor"]
+    of_accounts = listed(merchant, ACCOUNTS, limit=1)["nextCursor"]
+    same = listed(merchant, PAYMENTS, limit=3, currency="USD", cursor=cursor)
+    assert ids_of(same) == ids[2:]
+    [account, *_] = ids_of(listed(merchant, ACCOUNTS, currency="USD", limit=1))
+    for path, query in (
+        (PAYMENTS, f"cursor={cursor}"),
+        (PAYMENTS, f"cursor={cursor}&currency=EUR"),
+        (PAYMENTS, f"cursor={cursor}&currency=USD&amountMin=2"),
+        (PAYMENTS, f"cursor={of_accounts}"),
+        (REFUNDS, f"cursor={cursor}&currency=USD"),
+        (f"{PAYMENTS}/{ids[0]}/refunds", f"cursor={cursor}&currency=USD"),
+        (ACCOUNTS, f"cursor={cursor}&currency=USD"),
+        (f"{ACCOUNTS}/{account}/entries", f"cursor={cursor}"),
+    ):
+        assert refused(merchant, path, query) == ["cursor"]
+    again = {"createdFrom": "2026-11-22T15:30:00Z"}
+    cursor = listed(merchant, PAYMENTS, limit=2, **again)["nextCursor"]
+    alike = {"createdFrom": "2026-11-22T16:30:00.000+01:00"}
+    assert ids_of(listed(merchant, PAYMENTS, cursor=cursor, **alike)) == ids[2:]
+
+
+def test_no_cursor_can_be_altered(merchant: Caller, ids: list[str]) -> None:
+    assert ids
+    cursor = listed(merchant, PAYMENTS, limit=1)["nextCursor"]
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    for place, letter in enumerate(cursor):
+        other = letters[(letters.index(letter) + 1) % 64]
+        altered = f"{cursor[:place]}{other}{cursor[place + 1 :]}"
+        assert refused(merchant, PAYMENTS, f"cursor={altered}") == ["cursor"]
+    for altered in (cursor[:-1], cursor + "A", cursor + "=", "A", "AAAA", "A" * 64, "A" * 65):
+        assert refused(merchant, PAYMENTS, f"cursor={altered}") == ["cursor"]
+
+
+FAULTY = [
+    *("limit=0", "limit=101", "limit=-1", "limit=+5", "limit=05", "limit=5.0", "limit=1e1"),
+    *("limit=", "limit", "limit=%EF%BC%95", "limit=5%20", "limit=5%0A", "limit=true", "limit=1_0"),
+    *("limit=1&limit=1", "limit=x&limit=1", "cursor=", "cursor=a%00", "cursor=%3D"),
+    *("currency=usd", "currency=XXX", "currency=USD%0A", "currency=", "currency=USD,EUR"),
+    *("currency=USD&currency=USD", "createdFrom=2026-11-22", "createdFrom=2026-11-22T15:30:13"),
+    *("createdFrom=2026-11-22T15:30:13+02:00", "createdFrom=2026-02-30T00:00:00Z"),
+    *("createdFrom=2026-11-22T15:30:60Z", "createdFrom=2026-11-22T24:00:00Z"),
+    *("createdFrom=0001-01-01T00:00:00%2B14:00", "createdFrom=9999-12-31T23:59:59-14:00"),
+    *("createdFrom=0000-01-01T00:00:00Z", "createdTo=now", "createdTo=1732289413"),
+    *("createdTo=2026-11-22t15:30:13z", "createdTo=2026-11-22T15:30:13.1234567Z"),
+    *("createdTo=%EF%BC%92026-11-22T15:30:13Z", "createdTo=2026-11-22T15:30:13Z%0A"),
+]
+OF_WORK = [
+    *("status=success", "status=", "status=SUCCESS,FAILED", "status=SUCCESS%00", "status=OPEN"),
+    *("amountMin=0", "amountMin=9007199254740992", "amountMin=1.0", "amountMin=%2B1"),
+    *("amountMax=-1", "amountMax=" + "9" * 300, "amountMax=1&amountMax=2", "amountMax=null"),
+    *("metadata.=x", f"metadata.{'k' * 41}=x", f"metadata.k={'v' * 501}", "metadata.k=%00"),
+    *("metadata.k=a&metadata.k=a", "metadata.k=%ff", "metadata.k=%ED%A0%80", "metadata.k=%zz"),
+    *("metadata.k=%", "metadata=x", "metadata[k]=x"),
+]
+
+
+@pytest.mark.parametrize("query", FAULTY + OF_WORK)
+def test_a_faulty_parameter_is_refused_by_name(merchant: Caller, query: str) -> None:
+    """The last one, which is the faulty one of those that are several."""
+    paths = [PAYMENTS, REFUNDS] + ([] if query in OF_WORK else [ACCOUNTS])
+    for path in paths:
+        assert refused(merchant, path, query) == [query.rsplit("&", 1)[-1].split("=")[0][:64]]
+
+
+@pytest.mark.parametrize("query", ["x=1", "Limit=5", "limit%20=5", "page=1", "=", "%C3%A9=1"])
+@pytest.mark.parametrize("path", [PAYMENTS, REFUNDS, ACCOUNTS])
+def test_an_unknown_parameter_is_refused(merchant: Caller, path: str, query: str) -> None:
+    assert len(refused(merchant, path, query)) == 1
+
+
+@pytest.mark.parametrize("query", ["%00=1", "%ff=1", "%zz=1", "metadata.%00=1", "metadata.%ff=x"])
+def test_an_unreadable_name_is_refused(merchant: Caller, query: str) -> None:
+    assert len(refused(merchant, PAYMENTS, query)) == 1
+
+
+def test_accounts_and_entries_have_fewer_filters(merchant: Caller, ids: list[str]) -> None:
+    assert ids
+    [account, *_] = ids_of(listed(merchant, ACCOUNTS))
+    assert refused(merchant, ACCOUNTS, "status=SUCCESS") == ["status"]
+    assert refused(merchant, PAYMENTS, f"paymentId={UNKNOWN}") == ["paymentId"]
+    assert refused(merchant, REFUNDS, f"paymentId={UNKNOWN.upper()}x") == ["paymentId"]
+    assert refused(merchant, REFUNDS, "status=AUTHORIZED") == ["status"]
+    assert refused(merchant, f"{ACCOUNTS}/{account}/entries", "currency=USD") == ["currency"]
+
+
+def test_all_faults_are_told_at_once_but_not_any_number_of_them(merchant: Caller) -> None:
+    assert refused(merchant, PAYMENTS, "limit=0&x=1&status=y") == ["limit", "x", "status"]
+    many = "&".join(f"x{number}=1" for number in range(500))
+    assert len(refused(merchant, PAYMENTS, many)) == 20
+    assert refused(merchant, PAYMENTS, "x" * 3_000) == ["x" * 64]
+
+
+def test_pairs_are_limited(merchant: Caller) -> None:
+    pairs = "&".join(f"metadata.{number}=x" for number in range(MAX_PAIRS))
+    assert merchant.get(f"{PAYMENTS}?{pairs}").status_code == 200
+    assert refused(merchant, PAYMENTS, f"{pairs}&metadata.more=x") == ["metadata.more"]
+
+
+def test_the_longest_metadata_is_found(merchant: Caller) -> None:
+    key, value = "\U0001f34f" * 40, "\U0001f34e" * 100
+    id = merchant.pay(metadata={key: value}).get_json()["data"]["id"]
+    assert ids_of(listed(merchant, PAYMENTS, **{f"metadata.{key}": value})) == [id]
+
+
+@pytest.mark.parametrize("query", [f"x={KEY}", f"{KEY}=x", f"metadata.k={KEY}", f"cursor={KEY}"])
+def test_an_api_key_is_refused_and_not_repeated(merchant: Caller, query: str) -> None:
+    for sent in (query, query.replace("sk_", "%73k_"), query.replace("_", "%5F")):
+        response = merchant.get(f"{PAYMENTS}?{sent}")
+        assert response.status_code == 400
+        assert KEY[8:].encode() not in response.data
+
+
+def test_a_list_of_a_bad_or_unknown_id_is_400_or_404(merchant: Caller) -> None:
+    for path in (f"{PAYMENTS}/{{}}/refunds", f"{ACCOUNTS}/{{}}/entries"):
+        assert merchant.get(path.format("me")).status_code == 400
+        assert merchant.get(path.format(UNKNOWN.upper().replace("0", "A"))).status_code == 400
+        assert merchant.get(path.format(UNKNOWN)).status_code == 404
+
+
+def test_a_payment_with_its_refunds_and_entries(web: Web, merchant: Caller, ids: list[str]) -> None:
+    path = f"{PAYMENTS}/{ids[4]}"
+    refund = merchant.post(f"{path}/refunds", {"amount": 30}).get_json()["data"]
+    web.application.settle_payments()
+    plain = merchant.get(path).get_json()["data"]["payment"]
+    whole = merchant.get(f"{path}?expand=refunds,entries").get_json()["data"]["payment"]
+    assert whole == plain | {"refunds": whole["refunds"], "entries": whole["entries"]}
+    assert [each["id"] for each in whole["refunds"]] == [refund["id"]]
+    assert [entry["amount"] for entry in whole["entries"]] == [100, -30]
+    assert [entry["refundId"] for entry in whole["entries"]] == [None, refund["id"]]
+    one = merchant.get(f"{path}?expand=entries").get_json()["data"]["payment"]
+    assert one == plain | {"entries": whole["entries"]}
+
+
+@pytest.mark.parametrize(
+    "expand", ["", "refunds,", ",", "all", "refunds,refunds", "Refunds", "refunds entries"]
+)
+def test_what_cannot_be_expanded_is_refused(merchant: Caller, ids: list[str], expand: str) -> None:
+    query = urlencode({"expand": expand})
+    assert refused(merchant, f"{PAYMENTS}/{ids[0]}", query) == ["expand"]

@@ -44,8 +44,8 @@ from atomic_core.use_cases.oversight import (
     AllAccounts,
     AllMerchants,
     AllPayments,
-    FindAccount,
     HouseAccounts,
+    OpenAccountFile,
     OpenMerchantFile,
     OpenPaymentFile,
     Retry,
@@ -109,7 +109,7 @@ class Application:
     all_merchants: AllMerchants
     open_merchant_file: OpenMerchantFile
     all_accounts: AllAccounts
-    find_account: FindAccount
+    open_account_file: OpenAccountFile
     house_accounts: HouseAccounts
     all_payments: AllPayments
     open_payment_file: OpenPaymentFile
@@ -168,7 +168,7 @@ class Application:
             all_merchants=AllMerchants(begin),
             open_merchant_file=OpenMerchantFile(begin),
             all_accounts=AllAccounts(begin),
-            find_account=FindAccount(begin),
+            open_account_file=OpenAccountFile(begin),
             house_accounts=HouseAccounts(begin),
             all_payments=AllPayments(begin),
             open_payment_file=OpenPaymentFile(begin),

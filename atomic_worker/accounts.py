@@ -6,6 +6,7 @@ from uuid import UUID
 import click
 
 from atomic_core.domain.accounts import Account
+from atomic_core.domain.lists import BookedEntry
 from atomic_core.domain.money import EXPONENTS, format_minor
 from atomic_worker.console import Id, Listing, Toolbox, as_json, limit, say_json, tools
 from atomic_worker.tables import facts, moment, money, table, unit
@@ -53,13 +54,16 @@ def list_(
 
 @accounts.command()
 @click.argument("account_id", type=Id(), metavar="ID")
+@limit
 @as_json
 @tools
-def show(box: Toolbox, account_id: UUID, *, as_json: bool) -> None:
-    """Show an account, anybody's."""
-    account = box.application.find_account(account_id)
+def show(box: Toolbox, account_id: UUID, limit: int, *, as_json: bool) -> None:
+    """Show an account, anybody's, and its last entries."""
+    file = box.application.open_account_file(account_id, limit)
+    account, entries = file.account, file.entries
     if as_json:
-        say_json(described(account))
+        listed = [_described_entry(entry) for entry in entries]
+        say_json({**described(account), "lastEntries": listed})
         return
     currency = account.currency
     click.echo(
@@ -78,6 +82,10 @@ def show(box: Toolbox, account_id: UUID, *, as_json: bool) -> None:
             ]
         )
     )
+    if entries:
+        headings = ("Entry", "Posted", "Kind", "Amount", "Balance", "Currency", "Payment", "Refund")
+        rows = [_entry_row(entry, currency) for entry in entries]
+        click.echo(f"\n{table(headings, rows, right={'Entry', 'Amount', 'Balance'})}")
 
 
 def _of_house(box: Toolbox, currency: str | None) -> list[Account]:
@@ -97,6 +105,32 @@ def _row(account: Account) -> tuple[object, ...]:
     amounts = (account.balance, account.pending_in, account.pending_out, account.available)
     shown = (format_minor(amount, account.currency) for amount in amounts)
     return account.id, account.type, *shown, unit(account.currency), account.name
+
+
+def _entry_row(entry: BookedEntry, currency: str) -> tuple[object, ...]:
+    return (
+        entry.sequence,
+        moment(entry.posted_at),
+        entry.kind,
+        format_minor(entry.amount, currency),
+        format_minor(entry.balance_after, currency),
+        unit(currency),
+        entry.payment_id,
+        entry.refund_id,
+    )
+
+
+def _described_entry(entry: BookedEntry) -> dict[str, object]:
+    return {
+        "sequence": entry.sequence,
+        "transactionId": entry.transaction_id,
+        "paymentId": entry.payment_id,
+        "refundId": entry.refund_id,
+        "kind": entry.kind,
+        "amount": entry.amount,
+        "balanceAfter": entry.balance_after,
+        "postedAt": entry.posted_at,
+    }
 
 
 def described(account: Account) -> dict[str, object]:

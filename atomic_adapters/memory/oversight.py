@@ -19,15 +19,11 @@ class MemoryOversight:
         found = self.session.tables.merchants.rows.values()
         return sorted(found, key=lambda each: (each.created_at, each.id), reverse=True)[:limit]
 
-    def accounts(
-        self, limit: int, merchant_id: UUID | None = None, currency: str | None = None
-    ) -> Sequence[Account]:
+    def accounts(self, limit: int, currency: str | None = None) -> Sequence[Account]:
         found = [
             account
             for account in self.session.tables.accounts.rows.values()
-            if account.merchant_id is not None
-            and merchant_id in (None, account.merchant_id)
-            and currency in (None, account.currency)
+            if account.merchant_id is not None and currency in (None, account.currency)
         ]
         return sorted(found, key=lambda each: (each.created_at, each.id), reverse=True)[:limit]
 
@@ -39,14 +35,11 @@ class MemoryOversight:
     def account(self, account_id: UUID) -> Account | None:
         return self.session.tables.accounts.rows.get(account_id)
 
-    def payments(
-        self, limit: int, merchant_id: UUID | None = None, status: Status | None = None
-    ) -> Sequence[Payment]:
+    def payments(self, limit: int, status: Status | None = None) -> Sequence[Payment]:
         found = [
             row.payment
             for row in self.session.tables.payments.rows.values()
-            if merchant_id in (None, row.payment.merchant_id)
-            and status in (None, row.payment.status)
+            if status in (None, row.payment.status)
         ]
         return sorted(found, key=lambda payment: payment.id, reverse=True)[:limit]
 

@@ -24,16 +24,8 @@ class PostgresOversight:
     def merchants(self, limit: int) -> Sequence[Merchant]:
         return self.session.all_of(Merchant, _SQL["all_merchants"], limit=limit)
 
-    def accounts(
-        self, limit: int, merchant_id: UUID | None = None, currency: str | None = None
-    ) -> Sequence[Account]:
-        return self.session.all_of(
-            Account,
-            _SQL["all_accounts"],
-            merchant_id=merchant_id,
-            currency=currency,
-            limit=limit,
-        )
+    def accounts(self, limit: int, currency: str | None = None) -> Sequence[Account]:
+        return self.session.all_of(Account, _SQL["all_accounts"], currency=currency, limit=limit)
 
     def house(self) -> Sequence[Account]:
         return self.session.all_of(Account, _SQL["house_accounts"])
@@ -41,12 +33,9 @@ class PostgresOversight:
     def account(self, account_id: UUID) -> Account | None:
         return self.session.first_of(Account, _SQL["any_account"], id=account_id)
 
-    def payments(
-        self, limit: int, merchant_id: UUID | None = None, status: Status | None = None
-    ) -> Sequence[Payment]:
+    def payments(self, limit: int, status: Status | None = None) -> Sequence[Payment]:
         rows = self.session.rows(
             _SQL["all_payments"],
-            merchant_id=merchant_id,
             status=status,
             phase=_phase(status) if status else None,
             limit=limit,

@@ -9,7 +9,6 @@ SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head,
        type, pending_in, pending_out
   FROM accounts
  WHERE merchant_id IS NOT NULL
-   AND (%(merchant_id)s::uuid IS NULL OR merchant_id = %(merchant_id)s::uuid)
    AND (%(currency)s::text IS NULL OR currency = %(currency)s::text)
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s
@@ -34,8 +33,7 @@ SELECT id, merchant_id, account_id, amount, currency, source, description, statu
        metadata, request_id, claimed_at, attempt, expires_at, capture_amount,
        cancellation_reason, fee_amount, refunds_reserved, amount_refunded
   FROM payments
- WHERE (%(merchant_id)s::uuid IS NULL OR merchant_id = %(merchant_id)s::uuid)
-   AND (%(status)s::text IS NULL OR status = %(status)s::text)
+ WHERE (%(status)s::text IS NULL OR status = %(status)s::text)
    AND (%(phase)s::text IS NULL OR phase = %(phase)s::text)
  ORDER BY id DESC
  LIMIT %(limit)s

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.fees import FeeSchedule
+from atomic_core.domain.lists import BookedEntry
 from atomic_core.domain.merchants import ApiKey, Merchant
 from atomic_core.domain.payments import Payment
 from atomic_core.domain.refunds import Refund
@@ -43,6 +44,13 @@ class MerchantFile:
     accounts: Sequence[Account]
     fees: Sequence[FeeSchedule]
     keys: Sequence[ApiKey]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFile:
+    account: Account
+    entries: Sequence[BookedEntry]
+    """The last ones, newest first."""
 
 
 class House(NamedTuple):

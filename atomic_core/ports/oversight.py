@@ -1,4 +1,5 @@
-"""Everybody's rows, for operators. The API never asks here: its callers see what is theirs.
+"""Everybody's rows, for operators. The API never asks here: its callers see what is theirs, and
+so does who asks for one merchant's (see `lists`).
 
 Read inside a unit of work; locks nothing. Each method may raise StorageUnavailable.
 """
@@ -18,9 +19,7 @@ class Oversight(Protocol):
         """Up to `limit` merchants, newest first."""
         ...
 
-    def accounts(
-        self, limit: int, merchant_id: UUID | None = None, currency: str | None = None
-    ) -> Sequence[Account]:
+    def accounts(self, limit: int, currency: str | None = None) -> Sequence[Account]:
         """Up to `limit` accounts of merchants, newest first."""
         ...
 
@@ -30,9 +29,7 @@ class Oversight(Protocol):
 
     def account(self, account_id: UUID) -> Account | None: ...
 
-    def payments(
-        self, limit: int, merchant_id: UUID | None = None, status: Status | None = None
-    ) -> Sequence[Payment]:
+    def payments(self, limit: int, status: Status | None = None) -> Sequence[Payment]:
         """Up to `limit` payments, newest first by their ids, which grow with time."""
         ...
 

@@ -6,9 +6,11 @@ from uuid import UUID
 
 from atomic_core.domain.accounts import Account, AccountType
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
+from atomic_core.domain.lists import AccountFilter, CreatedFilter, PaymentFilter
 from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.money import EXPONENTS
 from atomic_core.domain.oversight import (
+    AccountFile,
     House,
     MerchantFile,
     OverseenPayment,
@@ -43,7 +45,7 @@ class OpenMerchantFile:
             merchant = work.merchants.get(merchant_id)
             if merchant is None:
                 raise NotFound("There is no such merchant.")
-            accounts = work.oversight.accounts(limit, merchant_id)
+            accounts = work.lists.accounts(merchant_id, AccountFilter(), None, limit)
             fees, keys = work.fees.of_merchant(merchant_id), work.merchants.keys(merchant_id)
             return MerchantFile(merchant, accounts[::-1], fees, keys)
 
@@ -62,21 +64,25 @@ class AllAccounts:
             raise ValidationFailed(details={"currency": ["Is not an ISO 4217 currency code."]})
         with self.begin() as work:
             _check_merchant(work, merchant_id)
-            return work.oversight.accounts(limit, merchant_id, currency)
+            if merchant_id is None:
+                return work.oversight.accounts(limit, currency)
+            return work.lists.accounts(merchant_id, AccountFilter(currency=currency), None, limit)
 
 
 @dataclass(frozen=True, slots=True)
-class FindAccount:
-    """Anybody's account. Raises NotFound."""
+class OpenAccountFile:
+    """Anybody's account, with up to `limit` of its last entries. Raises NotFound."""
 
     begin: Begin
 
-    def __call__(self, account_id: UUID) -> Account:
+    def __call__(self, account_id: UUID, limit: int) -> AccountFile:
         with self.begin() as work:
             account = work.oversight.account(account_id)
-        if account is None:
-            raise NotFound("There is no such account.")
-        return account
+            if account is None:
+                raise NotFound("There is no such account.")
+            return AccountFile(
+                account, work.lists.entries(account_id, CreatedFilter(), None, limit)
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +116,10 @@ class AllPayments:
     ) -> Sequence[Payment]:
         with self.begin() as work:
             _check_merchant(work, merchant_id)
-            return work.oversight.payments(limit, merchant_id, status)
+            if merchant_id is None:
+                return work.oversight.payments(limit, status)
+            wanted = PaymentFilter(statuses=frozenset({status} if status else ()))
+            return work.lists.payments(merchant_id, wanted, None, limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class PostgresOversight:
     def payments(self, limit: int, status: Status | None = None) -> Sequence[Payment]:
         rows = self.session.rows(
             _SQL["all_payments"],
-            status=status,
+            only=status,
             phase=_phase(status) if status else None,
             limit=limit,
         )

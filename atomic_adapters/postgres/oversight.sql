@@ -33,7 +33,7 @@ SELECT id, merchant_id, account_id, amount, currency, source, description, statu
        metadata, request_id, claimed_at, attempt, expires_at, capture_amount,
        cancellation_reason, fee_amount, refunds_reserved, amount_refunded
   FROM payments
- WHERE (%(status)s::text IS NULL OR status = %(status)s::text)
+ WHERE (%(only)s::text IS NULL OR status = %(only)s::text)
    AND (%(phase)s::text IS NULL OR phase = %(phase)s::text)
  ORDER BY id DESC
  LIMIT %(limit)s

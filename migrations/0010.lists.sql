@@ -1,5 +1,5 @@
 -- Lists: every filter has an index, and settling a plain payment writes into one of them.
--- depends: 0008.payment-life
+-- depends: 0009.merchants
 
 -- A claim writes no index as long as it finds room on its page; with what 0008 added, a claimed row
 -- is a fifth larger than it was. Pages that are there stay as they are.

@@ -40,6 +40,7 @@ class Settings:
     cors_origins: tuple[str, ...]
     trusted_proxies: int
     currencies: frozenset[str]
+    session_lifetime: timedelta
     rate_limits: Mapping[str, Window | None]
     rate_limit_passes_on_failure: bool
     batch_body_limit: int
@@ -59,6 +60,11 @@ class Settings:
     """How long an authorized payment waits for its capture."""
     sweep_interval: timedelta
     ledger_check_interval: timedelta
+
+    @property
+    def default_currency(self) -> str:
+        """Of the account that comes with a merchant."""
+        return "USD" if "USD" in self.currencies else min(self.currencies)
 
     @property
     def is_production(self) -> bool:
@@ -112,10 +118,14 @@ class Settings:
             cors_origins=read.origins("CORS_ORIGIN"),
             trusted_proxies=read.integer("TRUSTED_PROXIES", 0, 0, 10),
             currencies=read.currencies("CURRENCIES"),
+            session_lifetime=read.seconds("SESSION_SECONDS", 43_200, 60, 2_592_000),
             rate_limits={
                 "global": read.window("RATE_LIMIT_GLOBAL", "100/900"),
                 "payments": read.window("RATE_LIMIT_PAYMENTS", "10/60"),
                 "accounts": read.window("RATE_LIMIT_ACCOUNTS", "off"),
+                "register": read.window("RATE_LIMIT_REGISTER", "10/3600"),
+                "login_address": read.window("RATE_LIMIT_LOGIN_ADDRESS", "20/900"),
+                "login_email": read.window("RATE_LIMIT_LOGIN_EMAIL", "10/900"),
             },
             rate_limit_passes_on_failure=read.choice("RATE_LIMIT_ON_FAILURE", ("allow", "refuse"))
             == "allow",

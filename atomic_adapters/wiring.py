@@ -2,7 +2,9 @@
 
 from datetime import timedelta
 
+from atomic_adapters.argon2_passwords import LIGHT, Argon2Passwords
 from atomic_adapters.background_bell import BackgroundBell
+from atomic_adapters.key_uses import BackgroundKeyUses, PlainKeyUses
 from atomic_adapters.known_keys import RecentKeys
 from atomic_adapters.memory import MemoryStore
 from atomic_adapters.memory.outside import AlwaysUp, MemoryJobQueue, MemoryRateLimiter
@@ -30,7 +32,13 @@ def production(settings: Settings) -> Application:
 
 def production_over(ports: Ports, settings: Settings) -> Application:
     """The same over ports that may have been wrapped, as tests of faults do."""
-    return Application.over(ports, settings.settle_batch, settings.settle_lease, settings.hold_for)
+    return Application.over(
+        ports,
+        settings.settle_batch,
+        settings.settle_lease,
+        settings.hold_for,
+        settings.session_lifetime,
+    )
 
 
 def production_ports(settings: Settings) -> Ports:
@@ -45,6 +53,8 @@ def production_ports(settings: Settings) -> Ports:
         ids=SystemIds(),
         hasher=Sha256Hasher(),
         known_keys=RecentKeys(),
+        key_uses=BackgroundKeyUses(store.begin),
+        passwords=Argon2Passwords(),
         queue=BackgroundBell(RqJobQueue(redis, breaker)),
         rate_limiter=RedisRateLimiter(redis, breaker),
         network=SandboxCardNetwork(),
@@ -73,6 +83,8 @@ def in_memory(
         ids=SystemIds(),
         hasher=Sha256Hasher(),
         known_keys=RecentKeys(),
+        key_uses=PlainKeyUses(store.begin),
+        passwords=Argon2Passwords(LIGHT),
         queue=MemoryJobQueue(),
         rate_limiter=MemoryRateLimiter(clock),
         network=network or SandboxCardNetwork(),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from atomic_core.domain.payments import HOLD_FOR
 from atomic_core.ports.desk import Desk
@@ -13,15 +14,33 @@ from atomic_core.ports.outside import (
     IdGenerator,
     JobQueue,
     KeyHasher,
+    KeyUses,
     KnownKeys,
+    PasswordHasher,
     RateLimiter,
 )
 from atomic_core.ports.presence import Presence
 from atomic_core.ports.unit_of_work import Begin
+from atomic_core.use_cases.access import (
+    AddWithCredentials,
+    AuthenticateSession,
+    LogIn,
+    LogOut,
+    OpenSession,
+    RegisterMerchant,
+)
 from atomic_core.use_cases.batches import AcceptBatch
 from atomic_core.use_cases.fees import ListFees, SetFees
 from atomic_core.use_cases.holds import CancelPayment, CapturePayment, ExpireHolds
 from atomic_core.use_cases.idempotency import LookUpKey, PerformOnce
+from atomic_core.use_cases.keys import (
+    AdoptKey,
+    CreateKey,
+    IssueKey,
+    ListKeys,
+    RevokeKey,
+    RotateKey,
+)
 from atomic_core.use_cases.ledger import GetAccount, OpenAccount, OpenWorlds, VerifyLedger
 from atomic_core.use_cases.lists import (
     ExpandPayment,
@@ -30,16 +49,7 @@ from atomic_core.use_cases.lists import (
     ListPayments,
     ListRefunds,
 )
-from atomic_core.use_cases.merchants import (
-    AddMerchant,
-    AdoptKey,
-    Authenticate,
-    Confirm,
-    IssueKey,
-    ListKeys,
-    Recognize,
-    RevokeKey,
-)
+from atomic_core.use_cases.merchants import AddMerchant, Authenticate, Confirm, Recognize
 from atomic_core.use_cases.oversight import (
     AllAccounts,
     AllMerchants,
@@ -50,11 +60,15 @@ from atomic_core.use_cases.oversight import (
     OpenPaymentFile,
     Retry,
 )
+from atomic_core.use_cases.overview import ReadAuditLog, ShowDashboard
 from atomic_core.use_cases.payments import AcceptPayment, CreatePayment, GetPayment
 from atomic_core.use_cases.refunds import GetRefund, RefundPayment
 from atomic_core.use_cases.settling import SettlePayments
 from atomic_core.use_cases.timeline import GetTimeline
-from atomic_core.use_cases.upkeep import CheckHealth, PurgeIdempotencyKeys
+from atomic_core.use_cases.upkeep import CheckHealth, PurgeIdempotencyKeys, PurgeSessions
+
+SESSION_LIFETIME: Final = timedelta(hours=12)
+"""A day's work: who comes back tomorrow logs in again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +80,8 @@ class Ports:
     ids: IdGenerator
     hasher: KeyHasher
     known_keys: KnownKeys
+    key_uses: KeyUses
+    passwords: PasswordHasher
     queue: JobQueue
     rate_limiter: RateLimiter
     network: CardNetwork
@@ -99,7 +115,15 @@ class Application:
     list_entries: ListEntries
     expand_payment: ExpandPayment
     add_merchant: AddMerchant
+    register_merchant: RegisterMerchant
+    log_in: LogIn
+    log_out: LogOut
+    authenticate_session: AuthenticateSession
+    show_dashboard: ShowDashboard
+    read_audit_log: ReadAuditLog
     issue_key: IssueKey
+    create_key: CreateKey
+    rotate_key: RotateKey
     adopt_key: AdoptKey
     list_keys: ListKeys
     revoke_key: RevokeKey
@@ -115,6 +139,7 @@ class Application:
     open_payment_file: OpenPaymentFile
     retry: Retry
     purge_idempotency_keys: PurgeIdempotencyKeys
+    purge_sessions: PurgeSessions
     check_health: CheckHealth
     clock: Clock
     queue: JobQueue
@@ -122,7 +147,12 @@ class Application:
 
     @classmethod
     def over(
-        cls, ports: Ports, batch_size: int, lease: timedelta, hold_for: timedelta = HOLD_FOR
+        cls,
+        ports: Ports,
+        batch_size: int,
+        lease: timedelta,
+        hold_for: timedelta = HOLD_FOR,
+        session_lifetime: timedelta = SESSION_LIFETIME,
     ) -> "Application":
         """Build every use case over these ports; `batch_size`, `lease` and `hold_for` are the
         settler's."""
@@ -130,6 +160,8 @@ class Application:
         accept_payment = AcceptPayment(begin, ids, queue)
         perform_once, confirm = PerformOnce(begin), Confirm(begin)
         authenticate = Authenticate(begin, ports.hasher)
+        create_key = CreateKey(begin, ids, ports.hasher)
+        open_session = OpenSession(begin, ids, ports.hasher, session_lifetime)
         return cls(
             accept_payment=accept_payment,
             create_payment=CreatePayment(ports.desk, accept_payment, perform_once, confirm),
@@ -158,12 +190,22 @@ class Application:
             list_entries=ListEntries(begin),
             expand_payment=ExpandPayment(begin),
             add_merchant=AddMerchant(begin, ids),
-            issue_key=IssueKey(begin, ids, ports.hasher),
+            register_merchant=RegisterMerchant(
+                AddWithCredentials(begin, ids), ports.passwords, perform_once
+            ),
+            log_in=LogIn(open_session, ports.passwords, perform_once),
+            log_out=LogOut(begin, ids),
+            authenticate_session=AuthenticateSession(begin, ports.hasher),
+            show_dashboard=ShowDashboard(begin),
+            read_audit_log=ReadAuditLog(begin),
+            issue_key=IssueKey(create_key),
+            create_key=create_key,
+            rotate_key=RotateKey(begin, ids, create_key),
             adopt_key=AdoptKey(begin, ids),
             list_keys=ListKeys(begin),
-            revoke_key=RevokeKey(begin),
+            revoke_key=RevokeKey(begin, ids),
             authenticate=authenticate,
-            recognize=Recognize(authenticate, ports.known_keys),
+            recognize=Recognize(authenticate, ports.known_keys, ports.key_uses),
             confirm=confirm,
             all_merchants=AllMerchants(begin),
             open_merchant_file=OpenMerchantFile(begin),
@@ -174,6 +216,7 @@ class Application:
             open_payment_file=OpenPaymentFile(begin),
             retry=Retry(begin, queue),
             purge_idempotency_keys=PurgeIdempotencyKeys(begin),
+            purge_sessions=PurgeSessions(begin),
             check_health=CheckHealth(ports.dependencies),
             clock=ports.clock,
             queue=queue,

@@ -17,11 +17,14 @@ from atomic_web.responses import JsonResponse
 from atomic_web.security import allow_origins
 from atomic_web.views import (
     accounts,
+    api_keys,
+    audit_log,
     batches,
     health,
     holds,
     idempotency_keys,
     lists,
+    merchants,
     openapi,
     payments,
     refunds,
@@ -46,10 +49,11 @@ def create_app(application: Application, settings: Settings) -> Flask:
     app.url_map.strict_slashes = True
     app.url_map.converters |= {"default": Segment, "whole": Whole}
 
-    for module in (
-        *(health, payments, batches, holds, refunds, timeline, accounts),
-        *(lists, idempotency_keys, openapi),
-    ):
+    modules = (
+        *(health, payments, batches, holds, refunds, timeline, accounts, lists),
+        *(merchants, api_keys, audit_log, idempotency_keys, openapi),
+    )
+    for module in modules:
         views = module.views
         app.register_blueprint(views, url_prefix=f"{BASE_PATH}{views.url_prefix or ''}")
 

@@ -1,4 +1,5 @@
-"""Who may come in. Every route says so itself, with `@public` or `@authenticated`."""
+"""Who may come in. Every route says so itself: with `@public`, with `@authenticated`, for those who
+show an API key that is good for it, or with `@logged_in`, for those who show a session token."""
 
 import re
 from collections.abc import Callable
@@ -9,8 +10,9 @@ from typing import Any, Final, ParamSpec, TypeVar
 from flask import current_app, request
 from werkzeug.exceptions import HTTPException
 
-from atomic_core.domain.errors import AtomicError, StorageUnavailable, Unauthorized
-from atomic_core.domain.merchants import Caller
+from atomic_core.domain.errors import AtomicError, Forbidden, StorageUnavailable, Unauthorized
+from atomic_core.domain.merchants import Scope
+from atomic_core.use_cases.access import NO_SESSION
 from atomic_web.context import door, visit
 
 P = ParamSpec("P")
@@ -22,10 +24,18 @@ class Access:
     """What a route asks of its callers."""
 
     authenticated: bool
+    """Whether it asks for anything: an API key, or else a session token."""
     limited: bool = True
     """Whether the global limit per client address counts it."""
     limit: str | None = None
-    """The name of a further limit, counted per merchant (see Settings.rate_limits)."""
+    """The name of a further limit, counted per merchant, or per client address on a public route
+    (see Settings.rate_limits)."""
+    counts: bool = False
+    """Whether its view calls count_request itself, knowing of more to count against."""
+    scope: Scope | None = None
+    """What an API key must be good for."""
+    session: bool = False
+    """Whether it asks for a session token, and no API key will do."""
     confirms: bool = False
     """Whether the route's use case makes sure itself that the key is still active, in the
     transaction that does the work. Until then the caller may be known from memory only."""
@@ -42,21 +52,30 @@ _BEARER: Final = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]{1,256}=*)")
 _MAX_HEADER: Final = 512
 
 
-def public(*, limited: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def public(
+    *, limited: bool = True, limit: str | None = None, counts: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare a route that anyone may call."""
-    return _declare(Access(authenticated=False, limited=limited))
+    return _declare(Access(authenticated=False, limited=limited, limit=limit, counts=counts))
+
+
+def logged_in(limit: str | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Declare a route that asks for a session token."""
+    return _declare(Access(authenticated=True, limit=limit, session=True))
 
 
 def authenticated(
-    limit: str | None = None, *, confirms: bool = False
+    *, scope: str, limit: str | None = None, confirms: bool = False
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Declare a route that asks for an API key, with a limit of its own if one is named.
+    """Declare a route that asks for an API key with this scope, with a limit of its own if one is
+    named.
 
     With `confirms` its view must act through a use case that confirms the caller. Should it
     refuse a request before that, the caller is confirmed here: whoever shows a revoked key is
     told so, and nothing else.
     """
-    declare = _declare(Access(authenticated=True, limit=limit, confirms=confirms))
+    access = Access(authenticated=True, limit=limit, confirms=confirms, scope=Scope(scope))
+    declare = _declare(access)
     if not confirms:
         return declare
     return lambda view: declare(_confirming(view))
@@ -74,21 +93,39 @@ def access_of_request() -> Access:
         return UNMATCHED
     access = access_of(current_app.view_functions[endpoint])
     if access is None:
-        raise LookupError(f"{endpoint} declares neither @public nor @authenticated")
+        raise LookupError(f"{endpoint} does not say who may call it")
     return access
 
 
-def authenticate(access: Access) -> Caller:
-    """Whose key was shown. Raises Unauthorized, in the same words whatever is wrong."""
+def authenticate(access: Access) -> None:
+    """Note in the visit whose key or token was shown. Raises Unauthorized, in the same words
+    whatever is wrong; Forbidden if the key is not good for this route."""
+    at_hand = visit()
+    shown = _shown()
+    if access.session:
+        if shown is None:
+            raise Unauthorized(NO_SESSION)
+        at_hand.session = at_hand.door.application.authenticate_session(shown)
+        return
+    if shown is None:
+        raise Unauthorized
+    application = at_hand.door.application
+    caller = application.recognize(shown)
+    allowed = access.scope in caller.scopes
+    # Also before a refusal, which a key that is revoked must not be told.
+    if not access.confirms or not allowed:
+        application.confirm(caller)
+    at_hand.caller = caller
+    if not allowed:
+        needed = f"This API key lacks the scope {access.scope}."
+        raise Forbidden(needed, details={"scope": [f"Must include {access.scope}."]})
+
+
+def _shown() -> str | None:
+    """What stands in the Authorization header, if it can be a key or a token at all."""
     header = request.headers.get("Authorization", "")
     match = _BEARER.fullmatch(header) if len(header) <= _MAX_HEADER else None
-    if match is None:
-        raise Unauthorized
-    application = door().application
-    caller = application.recognize(match[1])
-    if not access.confirms:
-        application.confirm(caller)
-    return caller
+    return match[1] if match else None
 
 
 def _confirming(view: Callable[P, R]) -> Callable[P, R]:

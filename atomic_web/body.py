@@ -30,8 +30,8 @@ MAX_DIGITS: Final = 40
 """Enough that a number that is merely too large for its field is refused by its field."""
 
 _KEY_WITHIN: Final = (
-    "The body holds an API key, which would be kept and shown. A key belongs in the Authorization"
-    " header and nowhere else."
+    "The body holds an API key or a session token, which would be kept and shown. It belongs in the"
+    " Authorization header and nowhere else."
 )
 
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
+from atomic_core.domain.credentials import Session
 from atomic_core.domain.errors import Unauthorized
 from atomic_core.domain.merchants import Caller
 from atomic_core.ports.outside import RateState
@@ -30,6 +31,9 @@ class Visit:
     request_id: str
     started: float = field(default_factory=time.perf_counter)
     caller: Caller | None = None
+    """Whose API key was shown, on a route that asks for one."""
+    session: Session | None = None
+    """Whose token was shown, on a route that asks for one."""
     rates: Sequence[RateState] = ()
     standing: Sequence[tuple[str, str]] | None = None
     """The headers to carry instead of those that every answer carries."""
@@ -45,9 +49,16 @@ class Visit:
         return self.caller
 
     @property
+    def known_session(self) -> Session:
+        """Whose session this is. Raises Unauthorized on a route that asks for no token."""
+        if self.session is None:
+            raise Unauthorized
+        return self.session
+
+    @property
     def merchant_id(self) -> UUID:
-        """Raises Unauthorized on a route that asks for no key."""
-        return self.known_caller.merchant_id
+        """Raises Unauthorized on a route that asks neither for a key nor for a token."""
+        return self.session.merchant_id if self.session else self.known_caller.merchant_id
 
 
 AT_HAND: Final[ContextVar[Visit]] = ContextVar("atomic_visit")

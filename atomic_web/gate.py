@@ -21,10 +21,13 @@ def pass_gate() -> None:
     refusal: AtomicError | None = None
     if access.authenticated:
         try:
-            visit().caller = caller = authenticate(access)
-            structlog.contextvars.bind_contextvars(merchant_id=str(caller.merchant_id))
+            authenticate(access)
         except AtomicError as error:
             refusal = error
-    count_request(access)
+    at_hand = visit()
+    if at_hand.caller or at_hand.session:
+        structlog.contextvars.bind_contextvars(merchant_id=str(at_hand.merchant_id))
+    if not access.counts:
+        count_request(access)
     if refusal:
         raise refusal

@@ -5,7 +5,9 @@ import json
 import re
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
+import orjson
 from flask import Response, request
 from flask.globals import request_ctx
 
@@ -64,20 +66,25 @@ def fingerprint(method: str, path: str, content: dict[str, Any]) -> bytes:
     return hashlib.sha256(f"{method} {path}\n{canonical}".encode()).digest()
 
 
-def wanted(key: str | None, content: dict[str, Any]) -> IdempotentRequest | None:
+def wanted(
+    key: str | None, content: dict[str, Any], scope: UUID | None = None
+) -> IdempotentRequest | None:
     """The request at hand as one to be done once, if it carries a key. `content` is the body as
-    it was sent."""
+    it was sent, without what must not be kept even as a fingerprint. The key belongs to the
+    merchant at hand, or else to `scope`."""
     if key is None:
         return None
     asked = request_ctx.request
-    return request_for(asked.method, asked.path, key, content)
+    return request_for(asked.method, asked.path, key, content, scope)
 
 
-def request_for(method: str, path: str, key: str, content: dict[str, Any]) -> IdempotentRequest:
+def request_for(
+    method: str, path: str, key: str, content: dict[str, Any], scope: UUID | None = None
+) -> IdempotentRequest:
     """A request of the caller at hand."""
     at_hand = visit()
     return IdempotentRequest(
-        merchant_id=at_hand.merchant_id,
+        merchant_id=scope or at_hand.merchant_id,
         key=key,
         method=method,
         path=path,
@@ -92,12 +99,26 @@ def perform(
     order: Order,
     render: Callable[[Result], StoredResponse],
     content: dict[str, Any],
+    keep: Callable[[StoredResponse], StoredResponse] | None = None,
 ) -> Response:
-    """Do the command, once per key if there is one. `content` is the body as it was sent."""
+    """Do the command, once per key if there is one. `content` is the body as it was sent; `keep`
+    leaves out of the answer what only the first is told."""
     asked = wanted(key, content)
     if asked is None:
         return stored_response(render(command(order)))
-    return told(door().application.perform_once(asked, command, order, render))
+    return told(door().application.perform_once(asked, command, order, render, keep))
+
+
+def without(secret: str) -> Callable[[StoredResponse], StoredResponse]:
+    """An answer as it may be kept: with null for this member of its data. What a repeat is told
+    is that the first was heard, not what only the first may know."""
+
+    def withheld(response: StoredResponse) -> StoredResponse:
+        body = orjson.loads(response.body)
+        body["data"][secret] = None
+        return StoredResponse(response.status, orjson.dumps(body), response.location)
+
+    return withheld
 
 
 def told(answer: Answer) -> Response:

@@ -1,7 +1,6 @@
 """Limits on how often one may ask, told in the words of draft-ietf-httpapi-ratelimit-headers."""
 
 import ipaddress
-import re
 import threading
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from flask import request
 from atomic_core.domain.errors import RateLimited
 from atomic_core.ports.outside import RateLimit, RateLimiterUnavailable, RateState
 from atomic_web import metrics
+from atomic_web.addresses import read_address
 from atomic_web.auth import Access
 from atomic_web.context import door, visit
 from atomic_web.errors import ServiceUnavailable
@@ -32,9 +32,6 @@ since a new one for each spelling would be none."""
 
 MAX_ADDRESSES: Final = 4_096
 """Of this many callers it is remembered whom their address stands for."""
-
-# Some proxies add the port, which is another one for each connection.
-_WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
 
 log = structlog.get_logger(__name__)
 
@@ -58,13 +55,15 @@ class _Seldom:
 _time_to_log = _Seldom()
 
 
-def count_request(access: Access) -> None:
-    """Count this request against all its limits at once.
+def count_request(access: Access, further: Sequence[tuple[str, str]] = ()) -> None:
+    """Count this request against all its limits at once; `further` are names and subjects of more.
 
     Raises RateLimited. When counting is impossible the request passes, unless the settings say
-    to refuse: then ServiceUnavailable. A route that asks for no key passes even so.
+    to refuse: then ServiceUnavailable. A route that asks for no key passes even so, but for one
+    with a limit of its own.
     """
-    _count(_limits(access), refusable=access.authenticated)
+    refusable = access.authenticated or access.limit is not None
+    _count(_limits(access, further), refusable=refusable)
 
 
 def count_against(name: str, cost: int) -> None:
@@ -111,25 +110,25 @@ def client_subject(address: str | None) -> str:
     """
     if not address:
         return NO_ADDRESS
-    port = _WITH_PORT.fullmatch(address)
-    try:
-        ip = ipaddress.ip_address(port[1] or port[2] if port else address)
-    except ValueError:
+    ip = read_address(address)
+    if ip is None:
         return UNREADABLE
     if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped:
-            return str(ip.ipv4_mapped)
         return str(ipaddress.ip_network((int(ip) >> 64 << 64, 64)))
     return str(ip)
 
 
-def _limits(access: Access) -> list[RateLimit]:
+def _limits(access: Access, further: Sequence[tuple[str, str]]) -> list[RateLimit]:
     subjects: list[tuple[str, str]] = []
+    client = client_subject(request.remote_addr)
     if access.limited:
-        subjects.append((GLOBAL, client_subject(request.remote_addr)))
-    caller = visit().caller
-    if access.limit and caller:
-        subjects.append((access.limit, str(caller.merchant_id)))
+        subjects.append((GLOBAL, client))
+    at_hand = visit()
+    if access.limit and not access.authenticated:
+        subjects.append((access.limit, client))
+    elif access.limit and (at_hand.caller or at_hand.session):
+        subjects.append((access.limit, str(at_hand.merchant_id)))
+    subjects += further
     windows = door().settings.rate_limits
     limits: list[RateLimit] = []
     for name, subject in subjects:

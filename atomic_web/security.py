@@ -65,7 +65,7 @@ def allow_origins(app: Flask, settings: Settings) -> None:
         app,
         origins="*" if anyone else exactly,
         send_wildcard=anyone,
-        methods=["GET", "HEAD", "OPTIONS", "POST"],
+        methods=["DELETE", "GET", "HEAD", "OPTIONS", "POST"],
         allow_headers=list(ALLOWED_REQUEST_HEADERS),
         expose_headers=list(EXPOSED_RESPONSE_HEADERS),
         max_age=PREFLIGHT_SECONDS,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import click
 
-from atomic_core.domain.merchants import ApiKey
+from atomic_core.domain.merchants import ApiKey, in_order
 from atomic_worker.console import Toolbox, as_json, say_json, tools
 from atomic_worker.seed import TEST_MERCHANT_ID
 
@@ -64,7 +64,7 @@ def list_(box: Toolbox, merchant_id: UUID, *, as_json: bool) -> None:
         say_json({"keys": [_described(key) for key in found]})
         return
     for key in found:
-        state = "active" if key.active else f"revoked {key.revoked_at:%Y-%m-%d %H:%M:%S}Z"
+        state = _state(key)
         shown = f"{key.prefix}…" if key.prefix else "(adopted)"
         click.echo(
             f"{key.id}  {shown:<14}  {key.created_at:%Y-%m-%d %H:%M:%S}Z  {state}  {key.name}"
@@ -84,12 +84,21 @@ def revoke(box: Toolbox, key_id: UUID, *, as_json: bool) -> None:
         click.echo(f"Revoked {key.id}.")
 
 
+def _state(key: ApiKey) -> str:
+    if key.revoked_at is not None:
+        return f"revoked {key.revoked_at:%Y-%m-%d %H:%M:%S}Z"
+    return "active" if key.active else f"expired {key.expires_at:%Y-%m-%d %H:%M:%S}Z"
+
+
 def _described(key: ApiKey) -> dict[str, object]:
     return {
         "id": key.id,
         "merchantId": key.merchant_id,
         "name": key.name,
         "prefix": key.prefix,
+        "scopes": in_order(key.scopes),
         "createdAt": key.created_at,
+        "expiresAt": key.expires_at,
+        "lastUsedAt": key.last_used_at,
         "revokedAt": key.revoked_at,
     }

@@ -15,8 +15,6 @@ TEST_MERCHANT_ID: Final = UUID("a70a1c00-0000-4000-8000-000000000001")
 
 TEST_MERCHANT: Final = "Test Merchant"
 
-FAVOURITE_CURRENCY: Final = "USD"
-
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
@@ -41,8 +39,7 @@ def seed(
     """
     application.open_worlds(settings.currencies)
     merchant = _merchant(application)
-    currencies = settings.currencies
-    currency = FAVOURITE_CURRENCY if FAVOURITE_CURRENCY in currencies else min(currencies)
+    currency = settings.default_currency
     account_id = _account(application, merchant, currency)
     api_key = _first_key(application, settings, merchant)
     if ensure_key and api_key is None:

@@ -61,10 +61,13 @@ class Sweeper:
         return settle_in_lanes(self.application, "sweeper", lambda: self.stop.made, overdue_by)
 
     def purge(self) -> int:
-        """Delete expired idempotency keys; return how many."""
+        """Delete expired idempotency keys, and return how many; expired sessions too."""
         purged = self.application.purge_idempotency_keys()
         if purged:
             _log.info("idempotency keys purged", count=purged)
+        sessions = self.application.purge_sessions()
+        if sessions:
+            _log.info("sessions purged", count=sessions)
         return purged
 
     def _round(self) -> float:

@@ -1,5 +1,5 @@
 -- Lists: every filter has an index, and settling a plain payment writes into one of them.
--- depends: 0008.payment-life
+-- depends: 0009.merchants
 
 -- Read by probes, one for each currency and phase, each in order of age and ended by the page's
 -- limit. Not by status: a claim changes that, and must not touch an index. The amount comes last so

@@ -16,7 +16,7 @@ SELECT table_schema, table_name FROM information_schema.tables
 
 def disguises(key: str) -> set[bytes]:
     """The key as it may stand somewhere, in small letters and capitals alike (see `found`)."""
-    bare = key.removeprefix("sk_test_")
+    bare = key.removeprefix("sk_test_").removeprefix("st_")
     plain = {key.encode(), bare.encode()}
     everywhere = "".join(f"%{byte:02x}" for byte in key.encode())
     plain |= {quote(key, safe="").encode(), everywhere.encode()}

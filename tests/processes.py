@@ -207,6 +207,9 @@ def environment(database_url: str, redis_url: str, **changed: str) -> dict[str, 
         "LOG_FORMAT": "json",
         "RATE_LIMIT_GLOBAL": "off",
         "RATE_LIMIT_PAYMENTS": "off",
+        "RATE_LIMIT_REGISTER": "off",
+        "RATE_LIMIT_LOGIN_ADDRESS": "off",
+        "RATE_LIMIT_LOGIN_EMAIL": "off",
         "DATABASE_POOL": "8",
     }
     return {**inherited, **ours, **changed}

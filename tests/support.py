@@ -10,6 +10,8 @@ from uuid import UUID
 
 import psycopg
 
+from atomic_adapters.argon2_passwords import LIGHT, Argon2Passwords
+from atomic_adapters.key_uses import PlainKeyUses
 from atomic_adapters.known_keys import RecentKeys
 from atomic_adapters.memory.outside import AlwaysUp, MemoryJobQueue, MemoryRateLimiter
 from atomic_adapters.memory.table import Tables
@@ -285,6 +287,8 @@ def application_over(
         ids=IDS,
         hasher=Sha256Hasher(),
         known_keys=RecentKeys(),
+        key_uses=PlainKeyUses(begin),
+        passwords=Argon2Passwords(LIGHT),
         queue=queue or MemoryJobQueue(),
         rate_limiter=MemoryRateLimiter(clock),
         network=network or SandboxCardNetwork(),

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from atomic_adapters.memory.table import Session
 from atomic_core.domain.errors import NotFound, StorageRefused
-from atomic_core.domain.merchants import ApiKey, Merchant
+from atomic_core.domain.merchants import ALL_SCOPES, MAX_LIVE_KEYS, ApiKey, Merchant
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,33 +30,80 @@ class MemoryMerchants:
             raise NotFound("There is no such merchant.")
 
     def add_key(
-        self, id: UUID, merchant_id: UUID, name: str, prefix: str, hash: bytes
+        self,
+        id: UUID,
+        merchant_id: UUID,
+        name: str,
+        prefix: str,
+        hash: bytes,
+        scopes: frozenset[str] = ALL_SCOPES,
+        expires_at: datetime | None = None,
     ) -> ApiKey | None:
         tables = self.session.tables
         if hash in tables.keys.rows:
             return None
-        key = ApiKey(id, merchant_id, name, prefix, hash, tables.clock.now(), None)
+        if not scopes or not scopes <= ALL_SCOPES:
+            raise StorageRefused("api_keys_known_scopes")
+        now = tables.clock.now()
+        key = ApiKey(
+            id, merchant_id, name, prefix, hash, scopes, now, expires_at, None, None, active=True
+        )
         tables.keys.put(hash, key)
-        return key
+        return self._read(key)
 
     def active_key(self, hash: bytes) -> ApiKey | None:
         key = self.session.tables.keys.rows.get(hash)
+        key = key and self._read(key)
         return key if key and key.active else None
 
     def is_active(self, key_id: UUID) -> bool:
-        keys = self.session.tables.keys.rows.values()
-        return any(key.id == key_id and key.active for key in keys)
+        key = self.key(key_id)
+        return key is not None and key.active
 
-    def keys(self, merchant_id: UUID) -> Sequence[ApiKey]:
-        keys = self.session.tables.keys.rows.values()
-        mine = (key for key in keys if key.merchant_id == merchant_id)
-        return sorted(mine, key=lambda key: (key.created_at, key.id))
+    def key(self, key_id: UUID, merchant_id: UUID | None = None) -> ApiKey | None:
+        for key in self.session.tables.keys.rows.values():
+            if key.id == key_id and merchant_id in (None, key.merchant_id):
+                return self._read(key)
+        return None
+
+    def keys(self, merchant_id: UUID, limit: int = MAX_LIVE_KEYS) -> Sequence[ApiKey]:
+        mine = self._of(merchant_id)
+        active = [key for key in mine if key.active]
+        others = [key for key in mine if not key.active]
+        listed = active[-limit:] + others[-limit:]
+        return sorted(listed, key=lambda key: (key.created_at, key.id))
+
+    def count_active_keys(self, merchant_id: UUID) -> int:
+        return sum(key.active for key in self._of(merchant_id))
 
     def revoke_key(self, key_id: UUID) -> ApiKey | None:
-        tables = self.session.tables
-        for hash, key in tables.keys.rows.items():
-            if key.id == key_id:
-                revoked = replace(key, revoked_at=key.revoked_at or tables.clock.now())
-                tables.keys.put(hash, revoked)
-                return revoked
-        return None
+        key = self.key(key_id)
+        if key is None or key.revoked_at is not None:
+            return None
+        return self._put(replace(key, revoked_at=self.session.tables.clock.now()))
+
+    def expire_key(self, key_id: UUID, after: timedelta) -> None:
+        key = self.key(key_id)
+        if key is not None:
+            end = self.session.tables.clock.now() + after
+            self._put(replace(key, expires_at=min(end, key.expires_at or end)))
+
+    def note_uses(self, key_ids: Sequence[UUID]) -> None:
+        for key_id in key_ids:
+            key = self.key(key_id)
+            if key is not None and key.active:
+                self._put(replace(key, last_used_at=self.session.tables.clock.now()))
+
+    def _of(self, merchant_id: UUID) -> list[ApiKey]:
+        keys = self.session.tables.keys.rows.values()
+        mine = (self._read(key) for key in keys if key.merchant_id == merchant_id)
+        return sorted(mine, key=lambda key: (key.created_at, key.id))
+
+    def _put(self, key: ApiKey) -> ApiKey:
+        self.session.tables.keys.put(key.hash, key)
+        return self._read(key)
+
+    def _read(self, key: ApiKey) -> ApiKey:
+        now = self.session.tables.clock.now()
+        ended = key.expires_at is not None and key.expires_at <= now
+        return replace(key, active=key.revoked_at is None and not ended)

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
+from atomic_adapters.memory.access import MemoryAccess, MemoryAuditLog
+from atomic_adapters.memory.dashboard import MemoryDashboards
 from atomic_adapters.memory.events import MemoryEvents
 from atomic_adapters.memory.fees import MemoryFees
 from atomic_adapters.memory.idempotency import MemoryIdempotencyKeys
@@ -35,6 +37,9 @@ class MemoryUnitOfWork:
         self.lists = MemoryLists(session)
         self.oversight = MemoryOversight(session)
         self.idempotency = MemoryIdempotencyKeys(session)
+        self.access = MemoryAccess(session)
+        self.audit_log = MemoryAuditLog(session)
+        self.dashboards = MemoryDashboards(session)
 
     def now(self) -> datetime:
         return self._session.tables.clock.now()

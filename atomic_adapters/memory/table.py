@@ -8,6 +8,9 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account
+from atomic_core.domain.audit_log import Deed
+from atomic_core.domain.credentials import Credentials
+from atomic_core.domain.credentials import Session as Login
 from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.domain.events import Recorded
 from atomic_core.domain.fees import FeeSchedule
@@ -85,6 +88,18 @@ class IdempotencyRow:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    session: Login
+    revoked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeedRow:
+    deed: Deed
+    at: datetime
+
+
 class Tables:
     """Everything stored, and the lock over it."""
 
@@ -97,6 +112,9 @@ class Tables:
         """Who is there. Not in the journal: coming and going is no part of a unit of work."""
         self.merchants: Table[UUID, Merchant] = Table(self.journal)
         self.keys: Table[bytes, ApiKey] = Table(self.journal)
+        self.credentials: Table[str, Credentials] = Table(self.journal)
+        self.sessions: Table[bytes, SessionRow] = Table(self.journal)
+        self.audit_log: Table[UUID, DeedRow] = Table(self.journal)
         self.accounts: Table[UUID, Account] = Table(self.journal)
         self.transactions: Table[UUID, LedgerTransaction] = Table(self.journal)
         self.posted: Table[tuple[UUID, Kind, UUID | None], UUID] = Table(self.journal)

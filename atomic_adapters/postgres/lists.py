@@ -117,7 +117,7 @@ class PostgresLists:
             return self.session.rows(ways.by_metadata, **tagged)
         if self._has_few(ways, wanted, asked["merchant_id"]):
             return self.session.rows(ways.by_amount, **asked)
-        return self.session.rows(ways.by_age, **asked, phases=_phases(wanted))
+        return self.session.rows(ways.by_age, **asked, phases=phases_of(wanted))
 
     def _has_few(self, ways: _Ways, wanted: PaymentFilter, merchant_id: UUID) -> bool:
         if (wanted.amount_min, wanted.amount_max) == (1, MAX_AMOUNT):
@@ -167,6 +167,6 @@ def _asked_of_work(
     }
 
 
-def _phases(wanted: PaymentFilter) -> list[str]:
+def phases_of(wanted: PaymentFilter) -> list[str]:
     """As the column `phase` has it: what is open is one phase, for a claim changes no index."""
     return sorted({"OPEN" if status.open else status.value for status in wanted.statuses or Status})

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
 from atomic_adapters.postgres.session import Session
 from atomic_adapters.postgres.statements import statements
 from atomic_core.domain.errors import NotFound
-from atomic_core.domain.merchants import ApiKey, Merchant
+from atomic_core.domain.merchants import ALL_SCOPES, MAX_LIVE_KEYS, ApiKey, Merchant, in_order
 
 _SQL: Final = statements("merchants")
 
@@ -28,26 +29,57 @@ class PostgresMerchants:
             raise NotFound("There is no such merchant.")
 
     def add_key(
-        self, id: UUID, merchant_id: UUID, name: str, prefix: str, hash: bytes
+        self,
+        id: UUID,
+        merchant_id: UUID,
+        name: str,
+        prefix: str,
+        hash: bytes,
+        scopes: frozenset[str] = ALL_SCOPES,
+        expires_at: datetime | None = None,
     ) -> ApiKey | None:
-        return self.session.first_of(
-            ApiKey,
+        return self._key(
             _SQL["add_key"],
             id=id,
             merchant_id=merchant_id,
             name=name,
             prefix=prefix,
             hash=hash,
+            scopes=in_order(scopes),
+            expires_at=expires_at,
         )
 
     def active_key(self, hash: bytes) -> ApiKey | None:
-        return self.session.first_of(ApiKey, _SQL["active_key"], hash=hash)
+        return self._key(_SQL["active_key"], hash=hash)
 
     def is_active(self, key_id: UUID) -> bool:
         return self.session.row(_SQL["is_active"], id=key_id) is not None
 
-    def keys(self, merchant_id: UUID) -> Sequence[ApiKey]:
-        return self.session.all_of(ApiKey, _SQL["keys_of_merchant"], merchant_id=merchant_id)
+    def key(self, key_id: UUID, merchant_id: UUID | None = None) -> ApiKey | None:
+        return self._key(_SQL["get_key"], id=key_id, merchant_id=merchant_id)
+
+    def keys(self, merchant_id: UUID, limit: int = MAX_LIVE_KEYS) -> Sequence[ApiKey]:
+        statement = _SQL["keys_of_merchant"]
+        rows = self.session.rows(statement, merchant_id=merchant_id, limit=limit)
+        return [_key(row) for row in rows]
+
+    def count_active_keys(self, merchant_id: UUID) -> int:
+        return self.session.one(_SQL["count_active_keys"], merchant_id=merchant_id)[0]
 
     def revoke_key(self, key_id: UUID) -> ApiKey | None:
-        return self.session.first_of(ApiKey, _SQL["revoke_key"], id=key_id)
+        return self._key(_SQL["revoke_key"], id=key_id)
+
+    def expire_key(self, key_id: UUID, after: timedelta) -> None:
+        self.session.execute(_SQL["expire_key"], id=key_id, after=after)
+
+    def note_uses(self, key_ids: Sequence[UUID]) -> None:
+        self.session.execute(_SQL["note_uses"], ids=list(key_ids))
+
+    def _key(self, statement: bytes, **parameters: object) -> ApiKey | None:
+        row = self.session.row(statement, **parameters)
+        return None if row is None else _key(row)
+
+
+def _key(row: Sequence[Any]) -> ApiKey:
+    id, merchant_id, name, prefix, hash, scopes, *times = row
+    return ApiKey(id, merchant_id, name, prefix, hash, frozenset(scopes), *times)

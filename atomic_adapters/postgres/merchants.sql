@@ -16,31 +16,85 @@ SELECT id
    FOR NO KEY UPDATE
 
 -- name: add_key
-INSERT INTO api_keys (id, merchant_id, name, prefix, hash)
-VALUES (%(id)s, %(merchant_id)s, %(name)s, %(prefix)s, %(hash)s)
+INSERT INTO api_keys (id, merchant_id, name, prefix, hash, scopes, expires_at)
+VALUES (%(id)s, %(merchant_id)s, %(name)s, %(prefix)s, %(hash)s, %(scopes)s, %(expires_at)s)
     ON CONFLICT ON CONSTRAINT api_keys_hash_once DO NOTHING
-RETURNING id, merchant_id, name, prefix, hash, created_at, revoked_at
+RETURNING id, merchant_id, name, prefix, hash, scopes, created_at, expires_at, last_used_at,
+          revoked_at, revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS active
 
 -- name: active_key
-SELECT id, merchant_id, name, prefix, hash, created_at, revoked_at
+SELECT id, merchant_id, name, prefix, hash, scopes, created_at, expires_at, last_used_at,
+       revoked_at, true AS active
   FROM api_keys
  WHERE hash = %(hash)s
    AND revoked_at IS NULL
+   AND (expires_at IS NULL OR expires_at > now())
 
 -- name: is_active
 SELECT true
   FROM api_keys
  WHERE id = %(id)s
    AND revoked_at IS NULL
+   AND (expires_at IS NULL OR expires_at > now())
+
+-- name: get_key
+SELECT id, merchant_id, name, prefix, hash, scopes, created_at, expires_at, last_used_at,
+       revoked_at, revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS active
+  FROM api_keys
+ WHERE id = %(id)s
+   AND (%(merchant_id)s::uuid IS NULL OR merchant_id = %(merchant_id)s::uuid)
 
 -- name: keys_of_merchant
-SELECT id, merchant_id, name, prefix, hash, created_at, revoked_at
+-- Active ones and others apart, so that neither can push the others out.
+SELECT id, merchant_id, name, prefix, hash, scopes, created_at, expires_at, last_used_at,
+       revoked_at, active
+  FROM ((SELECT id, merchant_id, name, prefix, hash, scopes, created_at, expires_at,
+                last_used_at, revoked_at, true AS active
+           FROM api_keys
+          WHERE merchant_id = %(merchant_id)s
+            AND revoked_at IS NULL
+            AND (expires_at IS NULL OR expires_at > now())
+          ORDER BY created_at DESC, id DESC
+          LIMIT %(limit)s)
+        UNION ALL
+        (SELECT id, merchant_id, name, prefix, hash, scopes, created_at, expires_at,
+                last_used_at, revoked_at, false AS active
+           FROM api_keys
+          WHERE merchant_id = %(merchant_id)s
+            AND (revoked_at IS NOT NULL OR expires_at <= now())
+          ORDER BY created_at DESC, id DESC
+          LIMIT %(limit)s)) AS listed
+ ORDER BY created_at, id
+
+-- name: count_active_keys
+SELECT count(*)
   FROM api_keys
  WHERE merchant_id = %(merchant_id)s
- ORDER BY created_at, id
+   AND revoked_at IS NULL
+   AND (expires_at IS NULL OR expires_at > now())
 
 -- name: revoke_key
 UPDATE api_keys
-   SET revoked_at = coalesce(revoked_at, now())
+   SET revoked_at = now()
  WHERE id = %(id)s
-RETURNING id, merchant_id, name, prefix, hash, created_at, revoked_at
+   AND revoked_at IS NULL
+RETURNING id, merchant_id, name, prefix, hash, scopes, created_at, expires_at, last_used_at,
+          revoked_at, false AS active
+
+-- name: expire_key
+UPDATE api_keys
+   SET expires_at = least(expires_at, now() + %(after)s::interval)
+ WHERE id = %(id)s
+
+-- name: note_uses
+-- SKIP LOCKED: who is changing a key must not wait for this, nor this for them. In id order, as
+-- every lock.
+UPDATE api_keys
+   SET last_used_at = greatest(last_used_at, now())
+ WHERE id IN (SELECT id
+                FROM api_keys
+               WHERE id = ANY(%(ids)b::uuid[])
+                 AND revoked_at IS NULL
+                 AND (expires_at IS NULL OR expires_at > now())
+               ORDER BY id
+                 FOR NO KEY UPDATE SKIP LOCKED)

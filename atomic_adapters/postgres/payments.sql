@@ -30,7 +30,8 @@ WITH patience AS MATERIALIZED (
         OR (SELECT true
               FROM api_keys
              WHERE api_keys.id = asked.key_id
-               AND api_keys.revoked_at IS NULL)
+               AND api_keys.revoked_at IS NULL
+               AND (api_keys.expires_at IS NULL OR api_keys.expires_at > now()))
 ), taken AS (
     INSERT INTO idempotency_keys AS kept
            (merchant_id, key, method, path, fingerprint, response_status, response_body,
@@ -69,7 +70,8 @@ SELECT asked.place, payments.id, payments.merchant_id, account_id, amount, curre
     OR (SELECT true
           FROM api_keys
          WHERE api_keys.id = asked.key_id
-           AND api_keys.revoked_at IS NULL)
+           AND api_keys.revoked_at IS NULL
+           AND (api_keys.expires_at IS NULL OR api_keys.expires_at > now()))
 
 -- name: claim_payments
 -- SKIP LOCKED: settlers share the work instead of waiting for each other.

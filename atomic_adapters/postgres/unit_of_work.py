@@ -5,7 +5,10 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
+from atomic_adapters.postgres.access import PostgresAccess
+from atomic_adapters.postgres.audit_log import PostgresAuditLog
 from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.postgres.dashboard import PostgresDashboards
 from atomic_adapters.postgres.events import PostgresEvents
 from atomic_adapters.postgres.fees import PostgresFees
 from atomic_adapters.postgres.idempotency import PostgresIdempotencyKeys
@@ -39,6 +42,9 @@ class PostgresUnitOfWork:
         self.lists = PostgresLists(session)
         self.oversight = PostgresOversight(session)
         self.idempotency = PostgresIdempotencyKeys(session)
+        self.access = PostgresAccess(session)
+        self.audit_log = PostgresAuditLog(session)
+        self.dashboards = PostgresDashboards(session)
 
     def now(self) -> datetime:
         return self._session.one(_SQL["now"])[0]

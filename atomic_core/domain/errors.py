@@ -79,6 +79,13 @@ class SchemaOutdated(StorageUnavailable):
     """The database schema is not up to date."""
 
 
+class HasherBusy(AtomicError):
+    """Too many passwords are being checked at this moment; nothing has changed."""
+
+    code = "service_unavailable"
+    retryable = True
+
+
 class StorageRefused(AtomicError):
     """The database refused a write that the core should never have sent. A bug, not weather."""
 

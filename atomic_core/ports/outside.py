@@ -33,9 +33,39 @@ class KeyHasher(Protocol):
         ...
 
 
+class PasswordHasher(Protocol):
+    """A slow hash, of passwords. Bounded: so many at once in a process, and whoever would wait too
+    long for their turn gets HasherBusy. Meanwhile others are served; never call it inside a unit
+    of work."""
+
+    @property
+    def decoy(self) -> str:
+        """The hash of no password, at the present parameters: to spend on an unknown name what a
+        known one would have cost."""
+        ...
+
+    def hash(self, password: str) -> str:
+        """Encoded, with its salt and parameters."""
+        ...
+
+    def verify(self, encoded: str, password: str) -> bool: ...
+
+    def is_outdated(self, encoded: str) -> bool:
+        """Whether it was made with other parameters than are used today."""
+        ...
+
+
+class KeyUses(Protocol):
+    def note(self, key_id: UUID) -> None:
+        """Remember that a key was used, and let the store know of it now and then: once a minute
+        for each key at most. Costs next to nothing, and is never an error; what is lost with a
+        process is no harm."""
+        ...
+
+
 class KnownKeys(Protocol):
-    """A process's own memory of whose keys it has met. A key never changes hands, so what is
-    remembered stays true; it does not say that a key is still active."""
+    """A process's own memory of whose keys it has met, and what they may do. Neither ever changes,
+    so what is remembered stays true; it does not say that a key is still active."""
 
     def get(self, hash: bytes) -> Caller | None:
         """Whose key has this hash, if it is remembered."""

@@ -4,7 +4,7 @@ Every method may raise StorageUnavailable; the ones that write may raise Storage
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from atomic_core.domain.idempotency import (
     StoredResponse,
 )
 from atomic_core.domain.ledger import Posted, PostedTransaction
-from atomic_core.domain.merchants import ApiKey, Merchant
+from atomic_core.domain.merchants import ALL_SCOPES, MAX_LIVE_KEYS, ApiKey, Merchant
 from atomic_core.domain.payments import Acceptance, Accepted, Lookup, Payment, Resolution
 from atomic_core.domain.refunds import NewRefund, Refund
 from atomic_core.domain.settling import Claim, Settlement
@@ -36,25 +36,49 @@ class Merchants(Protocol):
         ...
 
     def add_key(
-        self, id: UUID, merchant_id: UUID, name: str, prefix: str, hash: bytes
+        self,
+        id: UUID,
+        merchant_id: UUID,
+        name: str,
+        prefix: str,
+        hash: bytes,
+        scopes: frozenset[str] = ALL_SCOPES,
+        expires_at: datetime | None = None,
     ) -> ApiKey | None:
         """Keep a key. None if a key with this hash exists already, whoever it belongs to."""
         ...
 
     def active_key(self, hash: bytes) -> ApiKey | None:
-        """The key with this hash, if there is one and it is not revoked."""
+        """The key with this hash, if there is one and it is neither revoked nor expired."""
         ...
 
     def is_active(self, key_id: UUID) -> bool:
-        """Whether the key exists and is not revoked."""
+        """Whether the key exists and is neither revoked nor expired."""
         ...
 
-    def keys(self, merchant_id: UUID) -> Sequence[ApiKey]:
-        """All keys of the merchant, oldest first."""
+    def keys(self, merchant_id: UUID, limit: int = MAX_LIVE_KEYS) -> Sequence[ApiKey]:
+        """The newest active keys of the merchant and the newest of the others, up to `limit` of
+        either; oldest first."""
+        ...
+
+    def count_active_keys(self, merchant_id: UUID) -> int: ...
+
+    def key(self, key_id: UUID, merchant_id: UUID | None = None) -> ApiKey | None:
+        """The key, if it exists and is the merchant's, where one is named."""
         ...
 
     def revoke_key(self, key_id: UUID) -> ApiKey | None:
-        """Revoke now and for good. The first revocation's time stays. None if unknown."""
+        """Revoke now and for good. None unless that changed something: it is unknown, or was
+        revoked before."""
+        ...
+
+    def expire_key(self, key_id: UUID, after: timedelta) -> None:
+        """Let a key end `after` from now, or when it would have ended, if that is sooner."""
+        ...
+
+    def note_uses(self, key_ids: Sequence[UUID]) -> None:
+        """Note that these keys were used just now. Waits for nobody: a key that is being changed
+        is left out."""
         ...
 
 

@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
+from atomic_core.ports.access import Access, AuditLog, Dashboards
 from atomic_core.ports.lists import Lists
 from atomic_core.ports.oversight import Oversight
 from atomic_core.ports.repositories import (
@@ -50,6 +51,15 @@ class UnitOfWork(Protocol):
 
     @property
     def idempotency(self) -> IdempotencyKeys: ...
+
+    @property
+    def access(self) -> Access: ...
+
+    @property
+    def audit_log(self) -> AuditLog: ...
+
+    @property
+    def dashboards(self) -> Dashboards: ...
 
     def now(self) -> datetime:
         """The store's clock at this moment, in UTC. Money's times come from here."""

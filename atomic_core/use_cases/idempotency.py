@@ -48,6 +48,7 @@ class Answer:
 class PerformOnce:
     """Do a command and keep its answer, in one commit; a repeat gets the kept answer.
 
+    What is told once only, the first time, is left out of what `keep` makes of the answer.
     Raises what the command raises, IdempotencyKeyReused and IdempotencyKeyInUse. A command
     that raises leaves the key unused.
     """
@@ -60,13 +61,14 @@ class PerformOnce:
         command: Command[Order, Result],
         order: Order,
         render: Callable[[Result], StoredResponse],
+        keep: Callable[[StoredResponse], StoredResponse] | None = None,
     ) -> Answer:
         with self.begin() as work:
             kept = work.idempotency.claim(request)
             if kept is not None:
                 return Answer(kept, replayed=True)
             response = render(command.within(work, order))
-            work.idempotency.complete(request, response)
+            work.idempotency.complete(request, keep(response) if keep else response)
             work.commit()
         command.afterwards()
         return Answer(response, replayed=False)

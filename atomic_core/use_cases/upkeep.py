@@ -1,14 +1,14 @@
 """What keeps the house in order, apart from payments."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from atomic_core.ports.outside import Dependency
-from atomic_core.ports.unit_of_work import Begin
+from atomic_core.ports.unit_of_work import Begin, UnitOfWork
 
 PURGE_BATCH: Final = 1_000
-"""Keys deleted per transaction: short locks, and little to undo if it is cut off."""
+"""Rows deleted per transaction: short locks, and little to undo if it is cut off."""
 
 MAX_PURGE_BATCHES: Final = 100
 """Batches per call, so that the sweeper soon looks for overdue payments again."""
@@ -21,15 +21,30 @@ class PurgeIdempotencyKeys:
     begin: Begin
 
     def __call__(self) -> int:
-        total = 0
-        for _ in range(MAX_PURGE_BATCHES):
-            with self.begin() as work:
-                purged = work.idempotency.purge(PURGE_BATCH)
-                work.commit()
-            total += purged
-            if purged < PURGE_BATCH:
-                break
-        return total
+        return _in_batches(self.begin, lambda work: work.idempotency.purge(PURGE_BATCH))
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeSessions:
+    """Delete expired sessions; return how many. They were already without effect, and what was done
+    with them is in the audit log."""
+
+    begin: Begin
+
+    def __call__(self) -> int:
+        return _in_batches(self.begin, lambda work: work.access.purge_sessions(PURGE_BATCH))
+
+
+def _in_batches(begin: Begin, purge: Callable[[UnitOfWork], int]) -> int:
+    total = 0
+    for _ in range(MAX_PURGE_BATCHES):
+        with begin() as work:
+            purged = purge(work)
+            work.commit()
+        total += purged
+        if purged < PURGE_BATCH:
+            break
+    return total
 
 
 @dataclass(frozen=True, slots=True)

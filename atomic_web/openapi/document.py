@@ -23,7 +23,6 @@ from atomic_web.security import headers_for_all
 JsonObject = dict[str, Any]
 
 VERSION: Final = "3.1.0"
-SECURITY: Final = "apiKey"
 
 _ARGUMENT: Final = re.compile(r"<(?:[^<>:]+:)?([^<>:]+)>")
 
@@ -78,7 +77,8 @@ class _Builder:
 
     def _add_components(self) -> None:
         components = self._spec.components
-        components.security_scheme(SECURITY, dict(words.SECURITY_SCHEME))
+        for name, scheme in words.SECURITY_SCHEMES.items():
+            components.security_scheme(name, dict(scheme))
         for name, schema in ENVELOPE.items():
             components.schema(name, schema)
         for name, header in headers.header_components(self._settings, self._standing).items():
@@ -99,7 +99,7 @@ class _Builder:
             "operationId": operation.id,
             "summary": operation.summary,
             "tags": [tag if tag in words.TAGS else words.OTHER],
-            "security": [{SECURITY: []}] if access.authenticated else [],
+            "security": _security(access),
             "parameters": [
                 *(operation.path.get(name) or headers.path_id(name) for name in _arguments(path)),
                 *(_component(each) for each in operation.query),
@@ -182,6 +182,12 @@ def _query_parameter(parameter: Parameter) -> JsonObject:
     return told | {"style": "form", "explode": True}
 
 
+def _security(access: Access) -> list[JsonObject]:
+    if access.session:
+        return [{words.SESSION: []}]
+    return [{words.API_KEY: [access.scope.value]}] if access.scope else []
+
+
 def _is_counted(access: Access) -> bool:
     return access.limited or access.limit is not None
 
@@ -193,6 +199,8 @@ def _implied(operation: Operation, access: Access) -> Sequence[Refusal]:
         told.append(refusals.TOO_MANY)
     if access.authenticated:
         told += [refusals.UNAUTHORIZED, refusals.UNAVAILABLE]
+    if access.scope is not None:
+        told.append(refusals.FORBIDDEN)
     if operation.body is not None:
         told += [refusals.PAYLOAD_TOO_LARGE, refusals.UNSUPPORTED_MEDIA_TYPE]
     if HEADER in operation.parameters:

@@ -6,18 +6,25 @@ from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account, world_account_id
+from atomic_core.domain.audit_log import ActorKind, Event, Recorded
+from atomic_core.domain.credentials import Credentials, Session
+from atomic_core.domain.dashboard import Dashboard, Profile, Total
 from atomic_core.domain.idempotency import IdempotencyRecord, KeptKey, StoredResponse
 from atomic_core.domain.ledger import Entry, Kind, LedgerTransaction, PostedTransaction
 from atomic_core.domain.lists import BookedEntry
+from atomic_core.domain.merchants import KEY_PREFIX, TOKEN_PREFIX, ApiKey, IssuedKey
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Capture, Payment, Status, Step
 from atomic_core.domain.refunds import Refund
+from atomic_core.use_cases.access import LoggedIn
 from atomic_core.use_cases.timeline import timeline_of
 
 META: Final = {
     "timestamp": "2026-11-22T15:30:13.153Z",
     "requestId": "7c4a2f9e-3b0d-4f6a-9c1e-5d8b7a60f213",
 }
+
+CURSOR: Final = "AZiVz1Jb1mGSAAZGX8xN0QGSZGWZcACAAAAAAAAAAAE"
 
 _MOMENT: Final = datetime(2026, 11, 22, 15, 30, 13, 153_000, tzinfo=UTC)
 _MERCHANT: Final = UUID("0199c0de-0000-7000-8000-00000000000a")
@@ -135,3 +142,62 @@ NEW_PAYMENT: Final = {
     "description": "Order 4711",
 }
 NEW_ACCOUNT: Final = {"name": "Sales", "currency": "USD"}
+
+REGISTRATION: Final = {
+    "email": "owner@shop.example",
+    "password": "correct horse battery staple",
+    "name": "Shop",
+}
+LOGIN: Final = {name: REGISTRATION[name] for name in ("email", "password")}
+CREDENTIALS: Final = Credentials(_MERCHANT, "owner@shop.example", "", ACCOUNT.id)
+
+_SESSION: Final = Session(
+    id=UUID("0199c0de-0000-7000-8000-000000000003"),
+    merchant_id=_MERCHANT,
+    created_at=_MOMENT,
+    expires_at=_MOMENT + timedelta(hours=12),
+)
+# The same digit all through, which no secret is.
+LOGGED_IN: Final = LoggedIn(_SESSION, TOKEN_PREFIX + "0" * 48, CREDENTIALS)
+
+DASHBOARD: Final = Dashboard(
+    profile=Profile(_MERCHANT, "Shop", CREDENTIALS.email, _MOMENT),
+    accounts=[replace(ACCOUNT, balance=5_000)],
+    payments=[SUCCESS],
+    today=[Total("SUCCESS", "USD", 1, 5_000)],
+    last_30_days=[Total("SUCCESS", "USD", 1, 5_000)],
+    whole=True,
+    at=_MOMENT,
+)
+
+NEW_API_KEY: Final = {
+    "name": "till",
+    "scopes": ["payments:write", "payments:read"],
+    "expiresAt": "2027-01-31T12:00:00Z",
+}
+API_KEY: Final = ApiKey(
+    id=UUID("0199c0de-0000-7000-8000-000000000004"),
+    merchant_id=_MERCHANT,
+    name="till",
+    prefix=KEY_PREFIX + "0000",
+    hash=bytes(32),
+    scopes=frozenset({"payments:write", "payments:read"}),
+    created_at=_MOMENT,
+    expires_at=datetime(2027, 1, 31, 12, tzinfo=UTC),
+    last_used_at=None,
+    revoked_at=None,
+    active=True,
+)
+REVOKED_KEY: Final = replace(API_KEY, revoked_at=_MOMENT, active=False)
+ISSUED_KEY: Final = IssuedKey(API_KEY, KEY_PREFIX + "0" * 48)
+
+RECORDED: Final = Recorded(
+    id=UUID("0199c0de-0000-7000-8000-000000000005"),
+    event=Event.KEY_CREATED,
+    actor=ActorKind.SESSION,
+    actor_id=_SESSION.id,
+    address="192.0.2.1",
+    request_id=META["requestId"],
+    details={"keyId": str(API_KEY.id), "name": "till"},
+    at=_MOMENT,
+)

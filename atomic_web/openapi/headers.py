@@ -17,8 +17,8 @@ from atomic_web.security import (
 JsonObject = dict[str, Any]
 
 # RFC 9651: a list of strings, each with integer parameters.
-_POLICY: Final = r'"[a-z]+";q=[0-9]+;w=[0-9]+'
-_STATE: Final = r'"[a-z]+";r=[0-9]+;t=[0-9]+'
+_POLICY: Final = r'"[a-z_]+";q=[0-9]+;w=[0-9]+'
+_STATE: Final = r'"[a-z_]+";r=[0-9]+;t=[0-9]+'
 
 CORS: Final = ("Access-Control-Allow-Origin", "Access-Control-Expose-Headers")
 PREFLIGHT: Final = (
@@ -98,7 +98,9 @@ _CORS: Final[Mapping[str, JsonObject]] = {
     "Access-Control-Expose-Headers": _header(
         "With Access-Control-Allow-Origin.", example=", ".join(sorted(EXPOSED_RESPONSE_HEADERS))
     ),
-    "Access-Control-Allow-Methods": _header("To a preflight.", example="GET, HEAD, OPTIONS, POST"),
+    "Access-Control-Allow-Methods": _header(
+        "To a preflight.", example="DELETE, GET, HEAD, OPTIONS, POST"
+    ),
     "Access-Control-Allow-Headers": _header(
         "To a preflight.", example=", ".join(ALLOWED_REQUEST_HEADERS).lower()
     ),

@@ -1,6 +1,6 @@
 """Fields and manners that all schemas share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, ClassVar, Final, NamedTuple, cast
 
@@ -60,9 +60,20 @@ class RequestSchema(Schema):
 
 def _details(error: ValidationError) -> dict[str, list[str]]:
     told: dict[str, list[str]] = {}
-    for name, faults in list(error.normalized_messages().items())[:MAX_FAULTS]:
-        told[str(name)[:MAX_NAME]] = [str(fault) for fault in faults]
+    for name, faults in _flat(error.normalized_messages()):
+        told[name[:MAX_NAME]] = [str(fault) for fault in faults]
+        if len(told) == MAX_FAULTS:
+            break
     return told
+
+
+def _flat(faults: dict[Any, Any], before: str = "") -> Iterator[tuple[str, list[Any]]]:
+    """Faults within lists and members, by their place: `scopes.0`."""
+    for name, told in faults.items():
+        if isinstance(told, dict):
+            yield from _flat(told, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", told
 
 
 @described(lambda settings: {"enum": sorted(settings.currencies)})
@@ -132,8 +143,8 @@ class ResponseSchema(Schema):
     optional: ClassVar[frozenset[str]] = frozenset()
     """Names, as they are shown, of what is not always there."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, many: bool = False) -> None:
+        super().__init__(many=many)
         self._outputs: Sequence[_Output] = [
             _Output(
                 field.data_key or name,
@@ -144,9 +155,9 @@ class ResponseSchema(Schema):
         ]
 
     def dump(self, obj: Any, *, many: bool | None = None) -> Any:
-        """The same as any Schema's, of one object."""
-        if many:
-            return super().dump(obj, many=many)
+        """The same as any Schema's."""
+        if self.many if many is None else many:
+            return [self.dump(each, many=False) for each in obj]
         shown: dict[str, Any] = {}
         for key, get, show in self._outputs:
             value = get(obj)

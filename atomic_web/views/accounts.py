@@ -6,6 +6,7 @@ from flask import Blueprint, Response, url_for
 
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.idempotency import StoredResponse
+from atomic_core.domain.merchants import Scope
 from atomic_core.use_cases.ledger import NewAccount
 from atomic_web.auth import authenticated
 from atomic_web.body import read_object
@@ -58,7 +59,7 @@ SHOW: Final = Operation(
 
 @views.post("")
 @documented(CREATE)
-@authenticated(limit="accounts")
+@authenticated(scope=Scope.ACCOUNTS_WRITE, limit="accounts")
 def create() -> Response:
     content = read_object()
     refuse_query()
@@ -70,7 +71,7 @@ def create() -> Response:
 
 @views.get("/<id>")
 @documented(SHOW)
-@authenticated()
+@authenticated(scope=Scope.ACCOUNTS_READ)
 def show(id: str) -> Response:
     account_id = path_id(id)
     refuse_query()

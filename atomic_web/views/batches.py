@@ -8,6 +8,7 @@ from flask import Blueprint, Response
 
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.idempotency import StoredResponse
+from atomic_core.domain.merchants import Scope
 from atomic_core.use_cases.batches import BatchItem, PaymentBatch
 from atomic_core.use_cases.idempotency import Answer
 from atomic_web.auth import authenticated
@@ -18,7 +19,6 @@ from atomic_web.ids import refuse_query
 from atomic_web.openapi import examples
 from atomic_web.openapi.headers import linked
 from atomic_web.openapi.operation import Operation, Success, documented
-from atomic_web.openapi.refusals import FORBIDDEN
 from atomic_web.orders import PATH, accepted, read_order
 from atomic_web.rate_limit import count_against
 from atomic_web.responses import envelope
@@ -62,13 +62,12 @@ CREATE: Final = Operation(
             links={"first": linked("getPayment", "/data/payments/0/id")},
         ),
     ),
-    refusals=(FORBIDDEN,),
 )
 
 
 @views.post("")
 @documented(CREATE)
-@authenticated()
+@authenticated(scope=Scope.PAYMENTS_WRITE)
 def create() -> Response:
     """Take all payments or none; 202."""
     at_hand = visit()

@@ -5,6 +5,7 @@ from typing import Final
 from flask import Blueprint, Response
 
 from atomic_core.domain.idempotency import StoredResponse
+from atomic_core.domain.merchants import Scope
 from atomic_core.domain.payments import Payment
 from atomic_core.use_cases.holds import Cancellation, NewCapture
 from atomic_web.auth import authenticated
@@ -72,7 +73,7 @@ CANCEL: Final = Operation(
 
 @views.post("/capture")
 @documented(CAPTURE)
-@authenticated()
+@authenticated(scope=Scope.PAYMENTS_WRITE)
 def capture(id: str) -> Response:
     payment_id, content = path_id(id), read_object_if_any()
     refuse_query()
@@ -85,7 +86,7 @@ def capture(id: str) -> Response:
 
 @views.post("/cancel")
 @documented(CANCEL)
-@authenticated()
+@authenticated(scope=Scope.PAYMENTS_WRITE)
 def cancel(id: str) -> Response:
     payment_id, content = path_id(id), read_object_if_any()
     refuse_query()

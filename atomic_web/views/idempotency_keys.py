@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.idempotency import KeptKey
-from atomic_core.domain.merchants import holds_a_key
+from atomic_core.domain.merchants import Scope, holds_a_key
 from atomic_web.auth import authenticated
 from atomic_web.context import BASE_PATH, door, visit
 from atomic_web.idempotency import VISIBLE, is_key
@@ -116,7 +116,7 @@ SHOW: Final = Operation(
 
 @views.get("/<whole:key>")
 @documented(SHOW)
-@authenticated()
+@authenticated(scope=Scope.PAYMENTS_READ)
 def show(key: str) -> Response:
     if not is_key(key) or holds_a_key(key):
         raise ValidationFailed(details={"key": [KEY_FAULT]})

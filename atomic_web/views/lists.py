@@ -14,6 +14,7 @@ from atomic_core.domain.lists import (
     RefundFilter,
     T,
 )
+from atomic_core.domain.merchants import Scope
 from atomic_web.auth import authenticated
 from atomic_web.context import visit
 from atomic_web.cursors import Cursors
@@ -79,7 +80,7 @@ def _list(
                 description="A page.",
                 data=page,
                 examples={
-                    "first": _Shown([item], "AZiVz1Jb1mGSAAZGX8xN0QGSZGWZcACAAAAAAAAAAAE"),
+                    "first": _Shown([item], examples.CURSOR),
                     "none": _Shown([], None),
                 },
             ),
@@ -137,7 +138,7 @@ ENTRIES: Final = _list(
 
 @views.get("/payments")
 @documented(PAYMENTS)
-@authenticated()
+@authenticated(scope=Scope.PAYMENTS_READ)
 def payments() -> Response:
     limit, cursor, filters = parted(read_query(_PAYMENT_QUERY))
     wanted, at_hand = PaymentFilter(**filters), visit()
@@ -149,7 +150,7 @@ def payments() -> Response:
 
 @views.get("/refunds")
 @documented(REFUNDS)
-@authenticated()
+@authenticated(scope=Scope.PAYMENTS_READ)
 def refunds() -> Response:
     limit, cursor, filters = parted(read_query(REFUNDS.query))
     wanted, at_hand = RefundFilter(**filters), visit()
@@ -161,7 +162,7 @@ def refunds() -> Response:
 
 @views.get("/payments/<id>/refunds")
 @documented(REFUNDS_OF_PAYMENT)
-@authenticated()
+@authenticated(scope=Scope.PAYMENTS_READ)
 def refunds_of_payment(id: str) -> Response:
     payment_id, at_hand = path_id(id), visit()
     at_hand.payment_id = payment_id
@@ -175,7 +176,7 @@ def refunds_of_payment(id: str) -> Response:
 
 @views.get("/accounts")
 @documented(ACCOUNTS)
-@authenticated()
+@authenticated(scope=Scope.ACCOUNTS_READ)
 def accounts() -> Response:
     limit, cursor, filters = parted(read_query(ACCOUNTS.query))
     wanted, at_hand = AccountFilter(**filters), visit()
@@ -187,7 +188,7 @@ def accounts() -> Response:
 
 @views.get("/accounts/<id>/entries")
 @documented(ENTRIES)
-@authenticated()
+@authenticated(scope=Scope.ACCOUNTS_READ)
 def entries(id: str) -> Response:
     account_id, at_hand = path_id(id), visit()
     limit, cursor, filters = parted(read_query(ENTRIES.query))

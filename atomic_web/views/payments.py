@@ -4,6 +4,7 @@ from typing import Final
 
 from flask import Blueprint, Response
 
+from atomic_core.domain.merchants import Scope
 from atomic_core.use_cases.lists import ExpandedPayment
 from atomic_web.auth import authenticated
 from atomic_web.body import read_object
@@ -14,7 +15,7 @@ from atomic_web.ids import path_id, refuse_query
 from atomic_web.openapi import examples
 from atomic_web.openapi.headers import linked
 from atomic_web.openapi.operation import Operation, Success, documented
-from atomic_web.openapi.refusals import FORBIDDEN, NOT_FOUND
+from atomic_web.openapi.refusals import NOT_FOUND
 from atomic_web.orders import accepted, read_order
 from atomic_web.query import read_query
 from atomic_web.responses import ok
@@ -48,7 +49,6 @@ CREATE: Final = Operation(
             links={"payment": linked("getPayment", "/data/id")},
         ),
     ),
-    refusals=(FORBIDDEN,),
 )
 SHOW: Final = Operation(
     id="getPayment",
@@ -77,7 +77,7 @@ SHOW: Final = Operation(
 
 @views.post("")
 @documented(CREATE)
-@authenticated(limit="payments", confirms=True)
+@authenticated(scope=Scope.PAYMENTS_WRITE, limit="payments", confirms=True)
 def create() -> Response:
     """Take a payment; 202, for it is settled later."""
     content = read_object()
@@ -94,7 +94,7 @@ def create() -> Response:
 
 @views.get("/<id>")
 @documented(SHOW)
-@authenticated(confirms=True)
+@authenticated(scope=Scope.PAYMENTS_READ, confirms=True)
 def show(id: str) -> Response:
     payment_id = path_id(id)
     expand = read_query(SHOW.query).get("expand", frozenset())

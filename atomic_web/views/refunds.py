@@ -5,6 +5,7 @@ from typing import Final
 from flask import Blueprint, Response
 
 from atomic_core.domain.idempotency import StoredResponse
+from atomic_core.domain.merchants import Scope
 from atomic_core.domain.refunds import NewRefund, Refund
 from atomic_web.auth import authenticated
 from atomic_web.body import read_object_if_any
@@ -65,7 +66,7 @@ SHOW: Final = Operation(
 
 @views.post("/payments/<id>/refunds")
 @documented(CREATE)
-@authenticated()
+@authenticated(scope=Scope.REFUNDS_WRITE)
 def create(id: str) -> Response:
     """Give money back; 202, for it is settled later."""
     payment_id, content = path_id(id), read_object_if_any()
@@ -86,7 +87,7 @@ def create(id: str) -> Response:
 
 @views.get("/refunds/<id>")
 @documented(SHOW)
-@authenticated()
+@authenticated(scope=Scope.PAYMENTS_READ)
 def show(id: str) -> Response:
     refund_id = path_id(id)
     refuse_query()

@@ -4,6 +4,7 @@ from typing import Final
 
 from flask import Blueprint, Response
 
+from atomic_core.domain.merchants import Scope
 from atomic_web.auth import authenticated
 from atomic_web.context import visit
 from atomic_web.ids import path_id, refuse_query
@@ -36,7 +37,7 @@ SHOW: Final = Operation(
 
 @views.get("")
 @documented(SHOW)
-@authenticated()
+@authenticated(scope=Scope.PAYMENTS_READ)
 def show(id: str) -> Response:
     payment_id = path_id(id)
     refuse_query()

@@ -58,7 +58,8 @@ def test_a_revoked_key_is_not_found_and_stays_revoked(store: Store) -> None:
         work.commit()
     with store.begin() as work:
         assert work.merchants.active_key(HASH) is None
-        assert work.merchants.revoke_key(key.id) == revoked
+        assert work.merchants.revoke_key(key.id) is None
+        assert work.merchants.key(key.id) == revoked
         assert work.merchants.revoke_key(IDS.new_id()) is None
         assert work.merchants.add_key(IDS.new_id(), merchant_id, "again", "", HASH) is None
 

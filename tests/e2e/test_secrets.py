@@ -1,5 +1,6 @@
-"""A raw API key is in the answer of the command that made it, and nowhere else: no log line, no
-answer, no row, no entry of Valkey has it, whatever its owner did with it."""
+"""A raw API key is in the answer that it was made with, and nowhere else: no log line, no other
+answer, no row, no entry of Valkey has it, whatever its owner did with it. So is a session token; a
+password is not even there."""
 
 import base64
 import json
@@ -23,6 +24,8 @@ from siege import PAYMENTS
 UNKNOWN = "sk_test_" + "0123456789abcdef" * 3
 ORDER = {"amount": 1, "currency": "USD", "source": "tok_visa"}
 ACCOUNT = {"name": "Sales", "currency": "USD"}
+PASSWORD = "correct-horse-battery-staple-4711"
+LOGIN = {"email": "owner@shop.example", "password": PASSWORD}
 
 
 @dataclass
@@ -96,7 +99,52 @@ def _make_keys(system: System) -> dict[str, str]:
         made[name] = issued["apiKey"]
         if name == "revoked":
             assert system.atomic("keys", "revoke", issued["id"]).returncode == 0
+    return made | _become_a_merchant(system)
+
+
+def _become_a_merchant(system: System) -> dict[str, str]:
+    """With a password, tokens and keys, each made with an Idempotency-Key: its answer is kept."""
+    anybody = Client(system.base_url, "nobody")
+    made = {"password": PASSWORD}
+    assert anybody.ask("POST", "/merchants/register", LOGIN, Idempotency_Key="r").status == 201
+    for name in ("token", "left"):
+        entered = anybody.ask("POST", "/merchants/login", LOGIN, Idempotency_Key=f"login-{name}")
+        made[name] = entered.data["token"]
+    member = Client(system.base_url, made["token"])
+    issued = member.ask("POST", "/merchants/api-keys", {"name": "till"}, Idempotency_Key="k").data
+    made["till"] = issued["rawKey"]
+    path = f"/merchants/api-keys/{issued['id']}/rotate"
+    made["turned"] = member.ask("POST", path, {}, Idempotency_Key="t").data["rawKey"]
+    left = Client(system.base_url, made["left"])
+    assert left.ask("POST", "/merchants/logout", Idempotency_Key="o").status == 200
     return made
+
+
+def _use_as_a_merchant(session: Session) -> None:
+    """Repeats of what told a secret once, and passwords and tokens where they do not belong."""
+    token = session.keys["token"]
+    for name in ("login-token", "login-left"):
+        assert session.ask("nobody", "POST", "/merchants/login", LOGIN, Idempotency_Key=name) == 200
+    session.ask("nobody", "POST", "/merchants/register", LOGIN, Idempotency_Key="r")
+    session.ask(token, "POST", "/merchants/api-keys", {"name": "till"}, Idempotency_Key="k")
+    for path in ("dashboard", "api-keys", "audit-log", f"audit-log?cursor={token}", token):
+        session.ask(token, "GET", f"/merchants/{path}")
+    email = LOGIN["email"]
+    for body in (
+        *({"email": PASSWORD, "password": PASSWORD}, {"email": email, PASSWORD[:9]: PASSWORD}),
+        *({"email": email, "password": [PASSWORD]}, {"email": email, "password": {"x": PASSWORD}}),
+        *({"email": email, "password": PASSWORD * 9}, {"email": email, "password": token}),
+        *({**LOGIN, "name": f"of {token}"}, {**LOGIN, "other": PASSWORD}, [PASSWORD], PASSWORD),
+        *(json.dumps(LOGIN)[:-1].encode(), json.dumps(LOGIN).encode() + b"\xff"),
+    ):
+        for path in ("register", "login"):
+            assert session.ask("nobody", "POST", f"/merchants/{path}", body) == 400
+    wrong = {**LOGIN, "email": "nobody@shop.example"}
+    assert session.ask("nobody", "POST", "/merchants/login", wrong) == 401
+    assert session.ask("nobody", "POST", f"/merchants/login?password={PASSWORD}", LOGIN) == 400
+    assert session.ask(token, "POST", "/merchants/api-keys", {"name": token}) == 400
+    assert session.ask(token, "DELETE", f"/merchants/api-keys/{token}") == 400
+    assert session.ask(PASSWORD, "GET", "/merchants/dashboard") == 401
 
 
 def _use_well(session: Session) -> None:
@@ -114,7 +162,7 @@ def _use_well(session: Session) -> None:
 def _use_badly(session: Session) -> None:
     """The key wherever it does not belong, by a caller who has one."""
     good = session.keys["seeded"]
-    for key in (good, session.keys["revoked"]):
+    for key in (good, session.keys["revoked"], session.keys["token"]):
         for path in (f"/payments/{key}", f"/{key}", f"/payments?key={key}", f"/health?{key}"):
             session.ask(good, "GET", path)
         orders = [ORDER | {name: key} for name in ("description", "source", "merchantId", key)]
@@ -178,6 +226,8 @@ def _without_its_database(session: Session, meanwhile: Callable[[], None]) -> No
 
 def _fail(session: Session) -> None:
     statuses = [session.ask(key, "POST", "/payments", ORDER) for key in session.keys.values()]
+    assert session.ask("nobody", "POST", "/merchants/login", LOGIN) == 503
+    assert session.ask(session.keys["token"], "GET", "/merchants/dashboard") == 503
     assert 503 in statuses
     assert session.command("keys", "create", "--name", "while down").returncode == 1
 
@@ -185,6 +235,7 @@ def _fail(session: Session) -> None:
 def test_no_key_is_anywhere_but_where_it_was_made(session: Session) -> None:
     _use_well(session)
     _use_badly(session)
+    _use_as_a_merchant(session)
     _without_its_database(session, lambda: _fail(session))
     good = session.keys["seeded"]
     assert session.command("keys", "list", "--json").returncode == 0

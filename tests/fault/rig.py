@@ -21,8 +21,9 @@ from atomic_adapters.settings import Settings
 from atomic_adapters.system import Sha256Hasher, SystemIds
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.use_cases.fees import SetFees
+from atomic_core.use_cases.keys import CreateKey, IssueKey
 from atomic_core.use_cases.ledger import NewAccount, OpenAccount
-from atomic_core.use_cases.merchants import AddMerchant, IssueKey
+from atomic_core.use_cases.merchants import AddMerchant
 from atomic_worker.child import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, STABLE_SECONDS
 from fault.book import Shop
 from fault.flags import VARIABLE, Flags
@@ -232,7 +233,7 @@ class Rig:
         settings = Settings.from_environ({"DATABASE_URL": self.servers.url})
         store, ids = PostgresStore(Connections(settings)), SystemIds()
         add_merchant, open_account = AddMerchant(store.begin, ids), OpenAccount(store.begin, ids)
-        issue_key = IssueKey(store.begin, ids, Sha256Hasher())
+        issue_key = IssueKey(CreateKey(store.begin, ids, Sha256Hasher()))
         shops: list[Shop] = []
         for number in range(SHOPS + KEEPERS):
             merchant = add_merchant(f"Shop {number}")

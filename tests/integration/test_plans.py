@@ -36,7 +36,8 @@ SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) 
  UNION ALL
 SELECT format('DROP INDEX %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
   FROM pg_index
- WHERE indexrelid IN ('payments_open'::regclass, 'entries_of_transaction'::regclass);
+ WHERE indexrelid IN ('payments_open'::regclass, 'payments_of_merchant'::regclass,
+                      'entries_of_transaction'::regclass);
 DO $$ DECLARE it text; BEGIN FOR it IN SELECT take FROM away LOOP EXECUTE it; END LOOP; END $$;
 INSERT INTO merchants (id, name)
 SELECT uuidv7(), 'Shop ' || n FROM generate_series(1, 1000) n;
@@ -70,24 +71,37 @@ INSERT INTO idempotency_keys
        (merchant_id, key, method, path, fingerprint, response_status, response_body, expires_at)
 SELECT s.id, 'key ' || i, 'POST', '/', sha256(''), 202, '', now() + i * interval '1 s'
   FROM generate_series(1, 200000) i JOIN shops s ON s.n = i % 1000;
+INSERT INTO credentials (merchant_id, email, password_hash, account_id)
+SELECT id, id || '@shop.example', '$argon2id$', id FROM shops;
+INSERT INTO sessions (id, merchant_id, hash, expires_at)
+SELECT uuidv7(), s.id, sha256(i::text::bytea), now() + i * interval '1 s'
+  FROM generate_series(1, 100000) i JOIN shops s ON s.n = i % 1000;
+INSERT INTO audit_log (id, merchant_id, event, actor)
+SELECT uuidv7(), s.id, 'key_created', 'operator'
+  FROM generate_series(1, 200000) i JOIN shops s ON s.n = i % 1000;
 ANALYZE
 """
 
 # A thousand of them fit on a few pages: reading them all may be the better plan.
-SMALL = {"accounts", "merchants", "api_keys"}
+SMALL = {"accounts", "merchants", "api_keys", "credentials"}
 
 ONE = UUID(int=1)
 PARAMETERS: dict[str, object] = {
     "account_ids": [ONE] * 1000,
+    "after": "1 day",
     "amounts": [1] * 1000,
     "attempts": [1] * 1000,
     "balances": [1] * 1000,
+    "before_at": None,
+    "before_id": None,
     "bodies": [b""] * 1000,
     "claimant": 1,
     "body": b"",
     "currencies": ["USD"] * 1000,
     "currency": "USD",
+    "days": 30,
     "descriptions": [""] * 1000,
+    "email": "a@b.example",
     "failure_reasons": [None] * 1000,
     "faults": [0] * 1000,
     "fingerprint": bytes(32),
@@ -125,6 +139,15 @@ PARAMETERS: dict[str, object] = {
     "webhook_urls": [None] * 1000,
 }
 HOT = [
+    "access.get_credentials",
+    "access.live_session",
+    "access.purge_sessions",
+    "access.revoke_session",
+    "audit_log.page_of_deeds",
+    "dashboard.accounts_of_merchant",
+    "dashboard.last_payments",
+    "dashboard.profile",
+    "dashboard.totals",
     "idempotency.claim_key",
     "idempotency.keep_answer",
     "idempotency.kept_answers",
@@ -135,10 +158,14 @@ HOT = [
     "ledger.lock_free_accounts",
     "ledger.update_accounts",
     "merchants.active_key",
+    "merchants.count_active_keys",
+    "merchants.expire_key",
+    "merchants.get_key",
     "merchants.get_merchant",
     "merchants.is_active",
     "merchants.keys_of_merchant",
     "merchants.lock_merchant",
+    "merchants.note_uses",
     "merchants.revoke_key",
     "oversight.all_payments",
     "oversight.any_account",

@@ -96,13 +96,13 @@ DOOR: Final = (
         (
             Edit(
                 "atomic_adapters/postgres/merchants.sql",
-                " WHERE hash = %(hash)s\n   AND revoked_at IS NULL\n",
-                " WHERE hash = %(hash)s\n",
+                " WHERE hash = %(hash)s\n   AND revoked_at IS NULL\n   AND (exp",
+                " WHERE hash = %(hash)s\n   AND (exp",
             ),
             Edit(
                 "atomic_adapters/postgres/merchants.sql",
-                " WHERE id = %(id)s\n   AND revoked_at IS NULL\n",
-                " WHERE id = %(id)s\n",
+                " WHERE id = %(id)s\n   AND revoked_at IS NULL\n   AND (exp",
+                " WHERE id = %(id)s\n   AND (exp",
             ),
         ),
         ("tests/contract/test_merchants.py",),
@@ -114,7 +114,8 @@ DOOR: Final = (
             Edit(
                 PAYMENTS_SQL,
                 "             WHERE api_keys.id = asked.key_id\n"
-                "               AND api_keys.revoked_at IS NULL)\n"
+                "               AND api_keys.revoked_at IS NULL\n"
+                "               AND (api_keys.expires_at IS NULL OR api_keys.expires_at > now()))\n"
                 "), taken AS (",
                 "             WHERE api_keys.id = asked.key_id)\n), taken AS (",
             ),
@@ -126,9 +127,9 @@ DOOR: Final = (
         "a raw key is kept nowhere",
         (
             Edit(
-                "atomic_core/use_cases/merchants.py",
-                "                raw[:SHOWN_CHARACTERS],\n",
-                "                raw,\n",
+                "atomic_core/use_cases/keys.py",
+                "            raw[:SHOWN_CHARACTERS],\n",
+                "            raw,\n",
             ),
         ),
         ("tests/unit/test_merchants.py", "tests/e2e/test_system.py"),

@@ -5,7 +5,7 @@ import pytest
 from atomic_adapters.system import ManualClock
 from atomic_adapters.wiring import in_memory
 from web.conformance import Contract, contract_of
-from web.door import Caller, Web, settings
+from web.door import NO_LIMITS, Caller, Member, Web, settings
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def web(clock: ManualClock) -> Web:
     """A door with nearly no limits: the tests of limits configure their own."""
     return Web(
         in_memory(clock),
-        settings(RATE_LIMIT_GLOBAL="off", RATE_LIMIT_PAYMENTS="off"),
+        settings(**NO_LIMITS),
         clock,
     )
 
@@ -26,6 +26,11 @@ def web(clock: ManualClock) -> Web:
 @pytest.fixture
 def merchant(web: Web) -> Caller:
     return web.merchant()
+
+
+@pytest.fixture
+def member(web: Web) -> Member:
+    return web.member()
 
 
 @pytest.fixture

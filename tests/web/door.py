@@ -19,8 +19,22 @@ PAYMENTS = "/api/v1/payments"
 BATCH = "/api/v1/payments/batch"
 ACCOUNTS = "/api/v1/accounts"
 
+REGISTER = "/api/v1/merchants/register"
+LOGIN = "/api/v1/merchants/login"
+LOGOUT = "/api/v1/merchants/logout"
+DASHBOARD = "/api/v1/merchants/dashboard"
+API_KEYS = "/api/v1/merchants/api-keys"
+AUDIT_LOG = "/api/v1/merchants/audit-log"
+
 ORDER = {"amount": 1234, "currency": "USD", "source": "tok_visa"}
 ACCOUNT = {"name": "Sales", "currency": "USD"}
+EMAIL = "owner@shop.example"
+PASSWORD = "correct horse battery staple"
+
+NO_LIMITS = {
+    f"RATE_LIMIT_{name}": "off"
+    for name in ("GLOBAL", "PAYMENTS", "REGISTER", "LOGIN_ADDRESS", "LOGIN_EMAIL")
+}
 
 
 class Checked(FlaskClient):
@@ -53,6 +67,9 @@ class Caller:
     def get(self, path: str, **headers: str) -> TestResponse:
         return self.client.get(path, headers=self.authorization | _dashed(headers))
 
+    def delete(self, path: str, **headers: str) -> TestResponse:
+        return self.client.delete(path, headers=self.authorization | _dashed(headers))
+
     def post(self, path: str, body: object, **headers: str) -> TestResponse:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         sent = {"Content-Type": "application/json"} | self.authorization | _dashed(headers)
@@ -64,6 +81,23 @@ class Caller:
 
     def pay_all(self, *orders: object, **headers: str) -> TestResponse:
         return self.post(BATCH, {"payments": orders}, **headers)
+
+
+@dataclass
+class Member(Caller):
+    """A merchant with a session; the key is its token, and the key's id nobody's."""
+
+    email: str = EMAIL
+
+    def new_key(self, name: str = "till", **asked: object) -> dict[str, Any]:
+        answer = self.post(API_KEYS, {"name": name, **asked})
+        assert answer.status_code == 201, answer.data
+        return answer.get_json()["data"]
+
+    def events(self) -> list[str]:
+        """Newest first."""
+        rows = self.get(f"{AUDIT_LOG}?limit=100").get_json()["data"]["items"]
+        return [row["event"] for row in rows]
 
 
 @dataclass
@@ -89,6 +123,18 @@ class Web:
         merchant = self.application.add_merchant(name)
         issued = self.application.issue_key(merchant.id, "test")
         return Caller(self.client, merchant.id, issued.key.id, issued.raw)
+
+    def member(self, email: str = EMAIL) -> Member:
+        """A merchant who has registered and logged in at this door."""
+        registered = self.client.post(REGISTER, json={"email": email, "password": PASSWORD})
+        assert registered.status_code == 201, registered.data
+        return self.log_in(email)
+
+    def log_in(self, email: str = EMAIL) -> Member:
+        answer = self.client.post(LOGIN, json={"email": email, "password": PASSWORD})
+        assert answer.status_code == 200, answer.data
+        data = answer.get_json()["data"]
+        return Member(self.client, UUID(data["merchant"]["id"]), UUID(int=0), data["token"], email)
 
     def seen_by(self, caller: Caller) -> Caller:
         """The caller at this door."""

@@ -7,7 +7,7 @@ from typing import Any
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageUnavailable
 from atomic_web.context import BASE_PATH
 from web.conformance import Contract
-from web.door import ACCOUNT, ACCOUNTS, ORDER, Web
+from web.door import ACCOUNT, ACCOUNTS, API_KEYS, EMAIL, ORDER, PASSWORD, REGISTER, Web
 
 PATH = f"{BASE_PATH}/openapi.json"
 UNKNOWN = "01999999-0000-7000-8000-000000000000"
@@ -33,10 +33,15 @@ class Unready:
     checks = {"postgres": False}  # noqa: RUF012
 
 
+LOGIN = {"email": EMAIL, "password": PASSWORD}
+KEYS, ROTATE, LOGOUT = "/merchants/api-keys", "/merchants/api-keys/{id}/rotate", "/merchants/logout"
 BODIES: dict[str, Any] = {
     "/payments": ORDER,
     "/payments/batch": {"payments": [ORDER]},
     "/accounts": ACCOUNT,
+    "/merchants/register": {**LOGIN, "email": "new@shop.example"},
+    "/merchants/login": LOGIN,
+    KEYS: {"name": "till"},
 }
 """Others may be empty."""
 
@@ -47,38 +52,67 @@ class Statuses:
     def __init__(self, web: Web) -> None:
         self.web = web
         self.merchant = web.merchant()
+        self.member = web.member()
+        # Between them they lack every scope.
+        self.powerless = [
+            web.application.issue_key(self.member.merchant_id, scope, frozenset({scope})).raw
+            for scope in ("refunds:write", "accounts:read")
+        ]
+        bug, down = failing(RuntimeError("a bug")), failing(StorageUnavailable())
+        self.without = web.over(
+            recognize=down,
+            check_health=Unready,
+            authenticate_session=down,
+            register_merchant=down,
+            log_in=down,
+        )
+        limits = web.configured()
+        self.broken = limits.over(recognize=bug, check_health=bug, rate_limiter=Broken())
+        in_use = failing(IdempotencyKeyInUse())
+        self.held = web.over(
+            create_payment=in_use, perform_once=in_use, register_merchant=in_use, log_in=in_use
+        )
         self.limited = web.configured(RATE_LIMIT_GLOBAL="1/900")
         self.limited.client.get(PATH)
         self.seen: set[tuple[str, str, str]] = set()
 
     def ask(self, door: Web, method: str, path: str, asked: str = "", **sent: Any) -> None:
-        headers = self.merchant.authorization | sent.pop("headers", {})
+        headers = self.authorization(path) | sent.pop("headers", {})
         url = BASE_PATH + (asked or path.format(id=UNKNOWN, key=UNKNOWN))
         response = door.client.open(url, method=method, headers=headers, **sent)
         self.seen.add((method, path, str(response.status_code)))
 
+    def authorization(self, path: str) -> dict[str, str]:
+        if not path.startswith("/merchants/"):
+            return self.merchant.authorization
+        # Each ends its own.
+        member = self.web.log_in() if path == LOGOUT else self.member
+        return member.authorization
+
     def of_every_route(self, method: str, path: str) -> None:
         sent: dict[str, Any] = {"json": BODIES.get(path, {})} if method == "POST" else {}
-        bug, down = failing(RuntimeError("a bug")), failing(StorageUnavailable())
         self.ask(self.web, method, path, **sent)
         self.ask(self.web, method, path, path.format(id=UNKNOWN, key=UNKNOWN) + "?x=1", **sent)
         self.ask(self.web, method, path, headers={"Authorization": "Bearer no"}, **sent)
+        for key in self.powerless if not path.startswith("/merchants/") else ():
+            powerless = {"Authorization": f"Bearer {key}"}
+            self.ask(self.web, method, path, headers=powerless, **sent)
         self.ask(self.limited, method, path, **sent)
-        self.ask(self.web.over(recognize=down, check_health=Unready), method, path, **sent)
-        broken = self.web.configured().over(recognize=bug, check_health=bug, rate_limiter=Broken())
-        self.ask(broken, method, path, **sent)
+        self.ask(self.without, method, path, **sent)
+        self.ask(self.broken, method, path, **sent)
 
     def of_posts(self, path: str) -> None:
         body = BODIES.get(path, {})
         order = {**ORDER, "merchantId": UNKNOWN}
         foreign = {"/payments": order, "/payments/batch": {"payments": [order]}}
-        in_use = failing(IdempotencyKeyInUse())
-        held = self.web.over(create_payment=in_use, perform_once=in_use)
         key = {"Idempotency-Key": path.replace("/", ".")}
         self.ask(self.web, "POST", path, json=foreign.get(path, body))
-        self.ask(held, "POST", path, json=body, headers=key)
+        self.ask(self.held, "POST", path, json=body, headers=key)
         self.ask(self.web, "POST", path, data=b"{}", content_type="text/plain")
         self.ask(self.web, "POST", path, data=b"x" * 2_200_000, content_type="application/json")
+        if path.startswith("/merchants/"):
+            self.of_merchants_posts(path, key)
+            return
         used = BODIES["/accounts" if path == "/payments" else "/payments"]
         asked = "/accounts" if path == "/payments" else "/payments"
         self.merchant.post(BASE_PATH + asked, used, Idempotency_Key=key["Idempotency-Key"])
@@ -95,6 +129,29 @@ class Statuses:
             self.web.application.settle_payments()
             asked = f"{payment.removeprefix(BASE_PATH)}/{verb}"
             self.ask(self.web, "POST", f"/payments/{{id}}/{verb}", asked, json={})
+
+    def of_merchants_posts(self, path: str, key: dict[str, str]) -> None:
+        if path == "/merchants/register":
+            other = {**BODIES[path], "email": "other@shop.example"}
+            self.web.client.post(REGISTER, json=other, headers=key)
+            self.ask(self.web, "POST", path, json={**other, "name": "x"}, headers=key)
+        elif path == "/merchants/login":
+            wrong = {**LOGIN, "password": "wrong horse"}
+            self.ask(self.web, "POST", path, json=wrong)
+        if path == ROTATE:
+            made = self.member.new_key()["id"]
+            self.ask(self.web, "POST", path, f"{KEYS}/{made}/rotate", json={})
+            made = self.member.new_key()["id"]
+            self.ask(self.web, "POST", path, f"{KEYS}/{made}/rotate", json={}, headers=key)
+        if path != "/merchants/register":
+            body = {"name": "another"}
+            self.member.post(API_KEYS, body, Idempotency_Key=key["Idempotency-Key"])
+            body = {"name": "x"} if path == KEYS else BODIES.get(path, {})
+            self.ask(self.web, "POST", path, json=body, headers=key)
+
+    def of_deletes(self) -> None:
+        made = self.member.new_key()["id"]
+        self.ask(self.web, "DELETE", f"{KEYS}/{{id}}", f"{KEYS}/{made}")
 
     def of_reads(self, method: str) -> None:
         payment = self.merchant.pay().headers["Location"]
@@ -129,6 +186,7 @@ def test_every_documented_status_is_answered_and_no_other(web: Web, contract: Co
         statuses.of_every_route(method, path)
         if method == "POST":
             statuses.of_posts(path)
+    statuses.of_deletes()
     statuses.of_lives()
     for method in ("GET", "HEAD"):
         statuses.of_reads(method)

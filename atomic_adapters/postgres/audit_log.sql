@@ -1,0 +1,15 @@
+-- name: add_deed
+INSERT INTO audit_log (id, merchant_id, event, actor, actor_id, address, request_id, email_hash,
+                       details)
+VALUES (%(id)s, %(merchant_id)s, %(event)s, %(actor)s, %(actor_id)s, %(address)s, %(request_id)s,
+        %(email_hash)s, %(details)s)
+
+-- name: page_of_deeds
+-- Before a place: one that is after all others stands for none.
+SELECT id, event, actor, actor_id, address, request_id, details, at
+  FROM audit_log
+ WHERE merchant_id = %(merchant_id)s
+   AND (at, id) < (coalesce(%(before_at)s::timestamptz, 'infinity'),
+                   coalesce(%(before_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+ ORDER BY at DESC, id DESC
+ LIMIT %(limit)s

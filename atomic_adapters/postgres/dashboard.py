@@ -1,0 +1,62 @@
+"""Dashboards from PostgreSQL."""
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from atomic_adapters.postgres.lists import PostgresLists, phases_of
+from atomic_adapters.postgres.session import Session
+from atomic_adapters.postgres.statements import statements
+from atomic_core.domain.accounts import Account
+from atomic_core.domain.dashboard import (
+    LAST_PAYMENTS,
+    MAX_ACCOUNTS,
+    MAX_COUNTED,
+    TOTAL_DAYS,
+    Dashboard,
+    Profile,
+    Total,
+)
+from atomic_core.domain.lists import PaymentFilter
+
+_SQL: Final = statements("dashboard")
+_SNAPSHOT: Final = statements("audit")["one_snapshot"]
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresDashboards:
+    session: Session
+
+    def show(self, merchant_id: UUID) -> Dashboard | None:
+        self.session.execute(_SNAPSHOT)
+        profile = self.session.row(_SQL["profile"], merchant_id=merchant_id)
+        if profile is None:
+            return None
+        id, name, created_at, email, at = profile
+        lists, everything = PostgresLists(self.session), PaymentFilter()
+        # One more than may be counted: it tells whether there are more.
+        totals = self.session.rows(
+            _SQL["totals"],
+            merchant_id=merchant_id,
+            phases=phases_of(everything),
+            days=TOTAL_DAYS,
+            limit=MAX_COUNTED + 1,
+        )
+        return Dashboard(
+            profile=Profile(id, name, email, created_at),
+            accounts=self.session.all_of(
+                Account, _SQL["accounts_of_merchant"], merchant_id=merchant_id, limit=MAX_ACCOUNTS
+            ),
+            payments=lists.payments(merchant_id, everything, None, LAST_PAYMENTS),
+            today=[
+                Total(status, currency, today, amount)
+                for status, currency, today, _, amount, _ in totals
+                if today
+            ],
+            last_30_days=[
+                Total(status, currency, count, amount)
+                for status, currency, _, count, _, amount in totals
+            ],
+            whole=sum(count for _, _, _, count, _, _ in totals) <= MAX_COUNTED,
+            at=at,
+        )

@@ -1,0 +1,84 @@
+"""The log of every use of authority: who may speak for a merchant, since when, and who said so."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, NamedTuple
+from uuid import UUID
+
+
+class Event(StrEnum):
+    MERCHANT_REGISTERED = "merchant_registered"
+    LOGIN = "login"
+    LOGIN_FAILED = "login_failed"
+    LOGOUT = "logout"
+    PASSWORD_REHASHED = "password_rehashed"  # noqa: S105  no password
+    KEY_CREATED = "key_created"
+    KEY_ADOPTED = "key_adopted"
+    KEY_REVOKED = "key_revoked"
+    KEY_ROTATED = "key_rotated"
+
+
+class ActorKind(StrEnum):
+    ANONYMOUS = "anonymous"
+    SESSION = "session"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who does something, and whence they ask."""
+
+    actor: ActorKind
+    actor_id: UUID | None = None
+    """The session's, if it is one."""
+    address: str | None = None
+    """The client's IP address; None for operators, and where there is none to be read."""
+    request_id: str | None = None
+
+    def as_session(self, session_id: UUID) -> "Origin":
+        """The same request, by the session that it opened."""
+        return replace(self, actor=ActorKind.SESSION, actor_id=session_id)
+
+
+OPERATOR: Final = Origin(ActorKind.OPERATOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What is to be told. Its time is the store's."""
+
+    id: UUID
+    event: Event
+    origin: Origin
+    merchant_id: UUID | None
+    details: Mapping[str, str] = field(default_factory=dict)
+    """Never a secret."""
+    email_hash: bytes | None = None
+    """SHA-256 of an email that is nobody's, instead of a merchant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A row of the log."""
+
+    id: UUID
+    event: str
+    actor: str
+    actor_id: UUID | None
+    address: str | None
+    request_id: str | None
+    details: Mapping[str, str]
+    at: datetime
+
+    @property
+    def place(self) -> "Place":
+        return Place(self.at, self.id)
+
+
+class Place(NamedTuple):
+    """Where a row stands in the log's order."""
+
+    at: datetime
+    id: UUID

@@ -10,3 +10,8 @@ DROP INDEX accounts_of_merchant_by_age;
 DROP INDEX refunds_by_amount;
 DROP INDEX refunds_of_merchant;
 DROP INDEX payments_of_merchant;
+ALTER TABLE payments
+    RESET (fillfactor, autovacuum_vacuum_scale_factor, autovacuum_analyze_scale_factor);
+ALTER TABLE payments
+    SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02,
+         autovacuum_analyze_scale_factor = 0.02);

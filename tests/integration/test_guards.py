@@ -218,6 +218,12 @@ REFUSED = {
     ],
     "a deleted payment": [b"DELETE FROM payments WHERE id = %(waiting)s"],
     "truncated payments": [b"TRUNCATE payments CASCADE"],
+    "an amount by which a payment would not be found": [
+        b"UPDATE payment_amounts SET amount = 1 WHERE payment_id = %(waiting)s"
+    ],
+    "a payment that no amount would find": [b"DELETE FROM payment_amounts"],
+    "metadata that no payment has": [b"TRUNCATE payment_metadata"],
+    "metadata that no refund has": [b"TRUNCATE refund_metadata"],
     "a revoked key brought back": [b"UPDATE api_keys SET revoked_at = NULL WHERE id = %(key)s"],
     "a key given to another merchant": [
         b"""INSERT INTO merchants (id, name) VALUES (%(transaction)s, 'Other')""",

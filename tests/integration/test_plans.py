@@ -26,19 +26,22 @@ SET session_replication_role = replica;
 SET synchronous_commit = off;
 SET maintenance_work_mem = '256MB';
 CREATE TEMP TABLE away AS
-SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) AS take,
+SELECT contype <> 'f' AS place,
+       format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) AS take,
        format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname,
               pg_get_constraintdef(oid)) AS bring
   FROM pg_constraint AS own
  WHERE contype IN ('p', 'u')
    AND NOT EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND conindid = own.conindid)
    AND conrelid IN ('payments'::regclass, 'ledger_transactions'::regclass, 'entries'::regclass)
+    OR contype = 'f' AND confrelid = 'payments'::regclass
  UNION ALL
-SELECT format('DROP INDEX %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
+SELECT true, format('DROP INDEX %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
   FROM pg_index
  WHERE indexrelid IN ('payments_open'::regclass, 'payments_of_merchant'::regclass,
                       'entries_of_transaction'::regclass);
-DO $$ DECLARE it text; BEGIN FOR it IN SELECT take FROM away LOOP EXECUTE it; END LOOP; END $$;
+DO $$ DECLARE it text; BEGIN FOR it IN SELECT take FROM away ORDER BY place
+LOOP EXECUTE it; END LOOP; END $$;
 INSERT INTO merchants (id, name)
 SELECT uuidv7(), 'Shop ' || n FROM generate_series(1, 1000) n;
 INSERT INTO api_keys (id, merchant_id, name, prefix, hash)
@@ -50,7 +53,7 @@ CREATE TEMP TABLE shops AS SELECT id, row_number() OVER () - 1 AS n FROM merchan
 INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description, status)
 SELECT uuidv7(), s.id, s.id, 1 + i % 1000, 'USD', 'tok_visa', 'API Payment', 'SUCCESS'
   FROM generate_series(1, {ROWS}) i JOIN shops s ON s.n = i % 1000;
-ALTER TABLE payments SET (fillfactor = 50);
+ALTER TABLE payments SET (fillfactor = 45);
 INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description)
 SELECT uuidv7(), s.id, s.id, 1, 'USD', 'tok_visa', 'API Payment'
   FROM generate_series(1, 5000) i JOIN shops s ON s.n = i % 1000;
@@ -59,7 +62,8 @@ SELECT id, id, 'payment', now() FROM payments WHERE status = 'SUCCESS';
 INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
 SELECT account_id, row_number() OVER (PARTITION BY account_id), id, amount, amount, sha256('')
   FROM payments WHERE status = 'SUCCESS';
-DO $$ DECLARE it text; BEGIN FOR it IN SELECT bring FROM away LOOP EXECUTE it; END LOOP; END $$;
+DO $$ DECLARE it text; BEGIN FOR it IN SELECT bring FROM away ORDER BY place DESC
+LOOP EXECUTE it; END LOOP; END $$;
 UPDATE accounts
    SET balance = e.balance_after, sequence = e.sequence, head = e.hash
   FROM entries e
@@ -83,7 +87,7 @@ ANALYZE
 """
 
 # A thousand of them fit on a few pages: reading them all may be the better plan.
-SMALL = {"accounts", "merchants", "api_keys", "credentials"}
+SMALL = {"accounts", "merchants", "api_keys", "credentials", "fee_schedules"}
 
 ONE = UUID(int=1)
 PARAMETERS: dict[str, object] = {
@@ -95,6 +99,7 @@ PARAMETERS: dict[str, object] = {
     "before_at": None,
     "before_id": None,
     "bodies": [b""] * 1000,
+    "captures": ["automatic"] * 1000,
     "claimant": 1,
     "body": b"",
     "currencies": ["USD"] * 1000,
@@ -104,10 +109,12 @@ PARAMETERS: dict[str, object] = {
     "email": "a@b.example",
     "failure_reasons": [None] * 1000,
     "faults": [0] * 1000,
+    "fees": [0] * 1000,
     "fingerprint": bytes(32),
     "fingerprints": [bytes(32)] * 1000,
     "hash": bytes(32),
     "heads": [bytes(32)] * 1000,
+    "hold_for": "7 days",
     "id": ONE,
     "ids": [ONE] * 1000,
     "keep_for": "1 day",
@@ -121,6 +128,7 @@ PARAMETERS: dict[str, object] = {
     "locations": ["/"] * 1000,
     "merchant_id": ONE,
     "merchant_ids": [ONE] * 1000,
+    "metadata": [None] * 1000,
     "method": "POST",
     "methods": ["POST"] * 1000,
     "only": "PROCESSING",
@@ -130,6 +138,7 @@ PARAMETERS: dict[str, object] = {
     "paths": ["/"] * 1000,
     "patience": None,
     "phase": "OPEN",
+    "request_ids": ["r"] * 1000,
     "response_statuses": [202] * 1000,
     "retries_after": [None] * 1000,
     "sequences": [1] * 1000,
@@ -145,11 +154,11 @@ HOT = [
     "access.revoke_session",
     "audit_log.page_of_deeds",
     "dashboard.accounts_of_merchant",
-    "dashboard.last_payments",
     "dashboard.profile",
     "dashboard.totals",
     "idempotency.claim_key",
     "idempotency.keep_answer",
+    "idempotency.look_up_key",
     "idempotency.kept_answers",
     "idempotency.purge_keys",
     "ledger.credited_account",
@@ -253,7 +262,7 @@ def test_a_life_of_payments_scans_no_large_table(
         scans = dict(
             connection.execute(
                 "SELECT relname, seq_tup_read FROM pg_stat_user_tables WHERE last_seq_scan > "
-                "(SELECT max(created_at) FROM merchants)"
+                "(SELECT max(created_at) FROM merchants) AND seq_tup_read > 0"
             ).fetchall()
         )
     assert not scans.keys() - SMALL, scans

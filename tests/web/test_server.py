@@ -113,6 +113,24 @@ def test_a_payment_is_taken(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        *((b"a/b", b"a/b"), (b"a/b", b"a%2Fb"), (b"a/b/", b"a/b/"), (b"//", b"//")),
+        *((b"..", b".."), (b"..", b"%2E%2E"), (b".", b"."), (b"a/../b", b"a/../b")),
+        *((b"%2F", b"%252F"), (b"%", b"%25"), (b"?", b"%3F"), (b"#", b"%23"), (b"batch", b"batch")),
+        *((b"a;b", b"a;b"), (b"+", b"+"), (b"+", b"%2B"), (b"{}", b"%7b%7D"), (b"~!*", b"~!*")),
+    ],
+)
+def test_any_key_arrives_as_it_was_sent(server: Server, key: bytes, path: bytes) -> None:
+    made = server.send(payment(LENGTH, b'Idempotency-Key: "' + key + b'"'))
+    assert status_of(made) == 202
+    line = b"GET /api/v1/idempotency-keys/" + path + b" HTTP/1.1"
+    answer = server.send(request(line, b"Authorization: Bearer " + KEY.encode()))
+    assert status_of(answer) == 200
+    assert b'"key":"' + key + b'"' in answer
+
+
+@pytest.mark.parametrize(
     "raw",
     [
         pytest.param(payment(LENGTH, CHUNKED, body=chunk(BODY) + b"0\r\n\r\n"), id="both lengths"),

@@ -13,6 +13,7 @@ from atomic_core.domain.accounts import Account, fee_account_id, world_account_i
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
 from atomic_core.domain.events import Event
 from atomic_core.domain.fees import FeeTerms
+from atomic_core.domain.lists import RefundFilter
 from atomic_core.domain.money import MAX_AMOUNT, Money
 from atomic_core.domain.payments import Capture, NewPayment, Payment, Status, Step
 from atomic_core.domain.refunds import NewRefund, Refund

@@ -46,10 +46,12 @@ END
 $$;
 
 DROP TABLE payment_events;
+DROP TRIGGER payments_end_without_hold ON payments;
 DROP TABLE holds;
 DROP FUNCTION holds_are_summed();
 DROP TABLE refunds;
 DROP FUNCTION refunds_are_summed();
+DROP FUNCTION ended_holds_nothing();
 
 DROP TRIGGER payments_refunded_follows_refunds ON payments;
 DROP TRIGGER payments_settled_are_final ON payments;

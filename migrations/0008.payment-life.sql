@@ -245,7 +245,7 @@ BEGIN
         END IF;
         UPDATE payments
            SET refunds_reserved = coalesce(payments.refunds_reserved, 0) + asked.amount,
-               updated_at = now()
+               updated_at = statement_timestamp()
           FROM (SELECT payment_id, sum(amount)::bigint AS amount
                   FROM new_refunds GROUP BY payment_id) asked
          WHERE payments.id = asked.payment_id;
@@ -253,7 +253,7 @@ BEGIN
         UPDATE payments
            SET refunds_reserved = payments.refunds_reserved - ended.lost,
                amount_refunded = coalesce(payments.amount_refunded, 0) + ended.paid,
-               updated_at = now()
+               updated_at = statement_timestamp()
           FROM (SELECT n.payment_id,
                        coalesce(sum(n.amount) FILTER (WHERE n.status = 'FAILED'), 0)::bigint AS lost,
                        coalesce(sum(n.amount) FILTER (WHERE n.status = 'SUCCESS'), 0)::bigint AS paid
@@ -341,6 +341,41 @@ CREATE TRIGGER holds_are_summed_when_released
     AFTER UPDATE ON holds
     REFERENCING NEW TABLE AS new_holds
     FOR EACH STATEMENT EXECUTE FUNCTION holds_are_summed();
+
+-- What has ended holds nothing: nobody would come again to let go of it.
+CREATE FUNCTION ended_holds_nothing() RETURNS trigger LANGUAGE plpgsql
+SET enable_seqscan = off AS $$
+DECLARE
+    payment uuid := NEW.id;
+    refund  uuid;
+BEGIN
+    IF TG_TABLE_NAME = 'refunds' THEN
+        payment := NEW.payment_id;
+        refund := NEW.id;
+    END IF;
+    IF EXISTS (SELECT FROM holds h
+                WHERE h.payment_id = payment
+                  AND h.refund_id IS NOT DISTINCT FROM refund
+                  AND h.released_at IS NULL) THEN
+        RAISE EXCEPTION '% % ended, and holds money', TG_TABLE_NAME, NEW.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'ended_holds_nothing';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER payments_end_without_hold
+    AFTER UPDATE ON payments
+    FOR EACH ROW
+    WHEN (NEW.capture = 'manual' AND OLD.phase = 'OPEN'
+          AND NEW.phase IN ('SUCCESS', 'FAILED', 'CANCELED'))
+    EXECUTE FUNCTION ended_holds_nothing();
+
+CREATE TRIGGER refunds_end_without_hold
+    AFTER UPDATE ON refunds
+    FOR EACH ROW
+    WHEN (OLD.phase = 'OPEN' AND NEW.phase <> 'OPEN')
+    EXECUTE FUNCTION ended_holds_nothing();
 
 -- What became of a payment that its own row and its ledger transaction do not tell. A charge that
 -- goes as charges go has no row here.

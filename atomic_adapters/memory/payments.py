@@ -8,7 +8,7 @@ from uuid import UUID
 from atomic_adapters.memory.idempotency import keep, live_row
 from atomic_adapters.memory.ledger import MemoryAccounts
 from atomic_adapters.memory.merchants import MemoryMerchants
-from atomic_adapters.memory.table import PaymentRow, Session
+from atomic_adapters.memory.table import PaymentRow, Session, Tables
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.payments import (
@@ -136,6 +136,7 @@ class MemoryPayments:
             row = tables.payments.rows[settlement.payment_id]
             if not row.payment.status.open:
                 raise StorageRefused("a settled payment is final")
+            check_holds_nothing(tables, settlement)
             held = settlement.status is Status.AUTHORIZED
             payment = replace(
                 row.payment,
@@ -200,3 +201,10 @@ class MemoryPayments:
     def _terms(self, payment: Payment) -> FeeTerms:
         agreed = self.session.tables.fees.rows.get((payment.merchant_id, payment.money.currency))
         return agreed.terms if agreed else FeeTerms()
+
+
+def check_holds_nothing(tables: Tables, settlement: Settlement) -> None:
+    """What ends with its money on hold: nobody would come again to let go of it."""
+    hold = tables.holds.rows.get((settlement.payment_id, settlement.refund_id))
+    if settlement.status.settled and hold and hold.live:
+        raise StorageRefused("ended_holds_nothing")

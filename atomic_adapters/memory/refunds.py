@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
+from atomic_adapters.memory.payments import check_holds_nothing
 from atomic_adapters.memory.table import RefundRow, Session
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.money import Money
@@ -113,6 +114,7 @@ class MemoryRefunds:
             row = tables.refunds.rows[settlement.id]
             if not row.refund.status.open:
                 raise StorageRefused("a settled refund is final")
+            check_holds_nothing(tables, settlement)
             refund = replace(
                 row.refund,
                 status=settlement.status,

@@ -1,7 +1,10 @@
 -- name: add_events
-INSERT INTO payment_events (payment_id, refund_id, event, status, attempt, amount, reason,
+-- When the statement began: the payment is held by then, and nothing that was waited for comes
+-- later. The transaction's beginning may have been before it.
+INSERT INTO payment_events (payment_id, refund_id, event, status, at, attempt, amount, reason,
                             request_id)
-SELECT payment_id, refund_id, event, status, attempt, amount, reason, request_id
+SELECT payment_id, refund_id, event, status, statement_timestamp(), attempt, amount, reason,
+       request_id
   FROM unnest(%(payment_ids)b::uuid[], %(refund_ids)b::uuid[], %(events)b::text[],
               %(statuses)b::text[], %(attempts)b::integer[], %(amounts)b::bigint[],
               %(reasons)b::text[], %(request_ids)b::text[])

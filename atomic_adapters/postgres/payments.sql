@@ -151,11 +151,12 @@ SELECT id, merchant_id, account_id, amount, currency, source, description, statu
    FOR NO KEY UPDATE
 
 -- name: resolve_payment
--- A higher attempt: whoever settled the hold, and does not know it yet, comes too late.
+-- A higher attempt: whoever settled the hold, and does not know it yet, comes too late. The time is
+-- the statement's: we may have waited for that settler, and began before it did.
 UPDATE payments
    SET status = 'PROCESSING', step = %(step)s, capture_amount = %(amount)s,
-       cancellation_reason = %(reason)s, attempt = attempt + 1, faults = 0, due_at = now(),
-       updated_at = now()
+       cancellation_reason = %(reason)s, attempt = attempt + 1, faults = 0,
+       due_at = statement_timestamp(), updated_at = statement_timestamp()
  WHERE id = %(id)s
    AND status = 'AUTHORIZED'
 RETURNING id, merchant_id, account_id, amount, currency, source, description, status,

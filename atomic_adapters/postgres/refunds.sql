@@ -1,8 +1,10 @@
 -- name: add_refund
+-- The time is the statement's: after the payment's success, which we may have waited for.
 INSERT INTO refunds (id, payment_id, merchant_id, account_id, currency, amount, reason, metadata,
-                     idempotency_key, request_id)
+                     idempotency_key, request_id, due_at, created_at, updated_at)
 VALUES (%(id)s, %(payment_id)s, %(merchant_id)s, %(account_id)s, %(currency)s, %(amount)s,
-        %(reason)s, %(metadata)s::text::jsonb, %(idempotency_key)s, %(request_id)s)
+        %(reason)s, %(metadata)s::text::jsonb, %(idempotency_key)s, %(request_id)s,
+        statement_timestamp(), statement_timestamp(), statement_timestamp())
 RETURNING id, payment_id, merchant_id, account_id, amount, currency, reason, metadata, status,
           failure_reason, idempotency_key, created_at, updated_at, request_id, claimed_at, attempt
 

@@ -69,7 +69,8 @@ def timeline_of(
     for event, at in recorded:
         told.append(_with_books(event, at, by_refund))
         if event.event is Event.REFUND_CREATED and (then := taken_up.get(event.refund_id)):
-            told.append(_taken_up(event, then))
+            # Taken up by who began a moment before what it found.
+            told.append(_taken_up(event, max(at, then)))
     return Timeline(payment, sorted(told, key=lambda each: each.at))
 
 

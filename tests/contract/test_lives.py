@@ -10,7 +10,7 @@ import pytest
 from atomic_adapters.sandbox_card_network import SandboxCardNetwork
 from atomic_core.application import Application
 from atomic_core.domain.accounts import Account, fee_account_id, world_account_id
-from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
+from atomic_core.domain.errors import Conflict, NotFound, StorageRefused, ValidationFailed
 from atomic_core.domain.events import Event
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.lists import RefundFilter
@@ -223,6 +223,25 @@ def test_whoever_authorized_it_and_does_not_know_changes_nothing_later(
     shop.capture(payment)
     with store.begin() as work:
         assert work.payments.hold(stale) == frozenset()
+
+
+def test_nothing_ends_while_its_money_is_held(store: Store, shop: Shop) -> None:
+    """Nobody would come again to let go of it."""
+    held, paid = shop.pay(700, capture=MANUAL), shop.pay(700)
+    shop.capture(held)
+    refund = shop.ask_back(paid)
+    shop.network.fails = "refund"
+    with pytest.raises(KeyboardInterrupt):
+        shop.application.settle_payments()
+    for status, reason in ((Status.SUCCESS, None), (Status.FAILED, "processing_error")):
+        with pytest.raises(StorageRefused), store.begin() as work:
+            work.payments.settle([Settlement(held.id, status, reason, 0, None)], HOUR)
+        with pytest.raises(StorageRefused), store.begin() as work:
+            ended = Settlement(paid.id, status, reason, 0, None, refund_id=refund.id)
+            work.refunds.settle([ended])
+    assert shop.settled(held).status is Status.SUCCESS
+    assert shop.settled(paid).amount_refunded == 700
+    shop.check_books()
 
 
 @pytest.mark.parametrize("source", ["tok_captureDeclined", "tok_captureProcessingError"])
@@ -454,4 +473,33 @@ def test_the_story_of_a_hold_that_expired(store: Store, shop: Shop) -> None:
         Event.AUTHORIZED,
         Event.EXPIRED,
         Event.CANCELED,
+    ]
+
+
+def test_who_waited_for_a_payment_comes_after_what_it_waited_for(store: Store, shop: Shop) -> None:
+    """Units of work that began before what they then found."""
+    asked = NewPayment(shop.merchant_id, Money(100, "USD"), "tok_visa", capture=MANUAL)
+    held = shop.application.accept_payment(asked)
+    with store.begin() as work:
+        authorized = shop.settled(held)
+        order = NewCapture(shop.merchant_id, held.id)
+        captured = shop.application.capture_payment.within(work, order)
+        work.commit()
+    assert captured.updated_at >= authorized.updated_at
+    with store.begin() as work:
+        done = shop.settled(held)
+        shop.application.refund_payment.within(work, NewRefund(shop.merchant_id, held.id))
+        work.commit()
+    assert shop.application.get_payment(shop.merchant_id, held.id).updated_at >= done.updated_at
+    shop.settled(held)
+    assert shop.told(held) == [
+        Event.CREATED,
+        Event.PROCESSING,
+        Event.AUTHORIZED,
+        Event.CAPTURE_REQUESTED,
+        Event.SUCCEEDED,
+        Event.REFUND_CREATED,
+        Event.REFUND_PROCESSING,
+        Event.REFUND_RESERVED,
+        Event.REFUND_SUCCEEDED,
     ]

@@ -100,6 +100,12 @@ REFUSED = {
                capture_amount = 5001 WHERE id = %(held)s""",
     "a capture that ends as a cancellation": b"""
         UPDATE payments SET status = 'CANCELED', cancellation_reason = 'x' WHERE id = %(taken)s""",
+    "a capture that fails and keeps its hold": b"""
+        UPDATE payments SET status = 'FAILED', failure_reason = 'x' WHERE id = %(taken)s""",
+    "a refund that fails and keeps its hold": b"""
+        WITH held AS (INSERT INTO holds
+                      VALUES (%(paid)s, %(waiting)s, %(account)s, %(world)s, 500, now()))
+        UPDATE refunds SET status = 'FAILED', failure_reason = 'x' WHERE id = %(waiting)s""",
     "a capture that becomes a hold again": b"""
         UPDATE payments SET status = 'AUTHORIZED' WHERE id = %(taken)s""",
     "a plain payment that is held": b"""
@@ -167,6 +173,11 @@ HONEST = {
     "a posting of a refund": b"""
         INSERT INTO ledger_transactions (id, payment_id, kind, refund_id, posted_at)
         VALUES (%(other)s, %(paid)s, 'refund', %(waiting)s, now())""",
+    "a capture that fails and lets go of its hold": b"""
+        WITH gone AS (UPDATE holds SET released_at = now() WHERE payment_id = %(taken)s)
+        UPDATE payments SET status = 'FAILED', failure_reason = 'x' WHERE id = %(taken)s""",
+    "a refund that fails before anything is held": b"""
+        UPDATE refunds SET status = 'FAILED', failure_reason = 'x' WHERE id = %(waiting)s""",
 }
 
 

@@ -53,9 +53,8 @@ LIVES: Final = (
         (
             Edit(
                 PAYMENTS_SQL,
-                "attempt = attempt + 1, faults = 0, due_at = now(),\n       updated_at = now()\n"
-                " WHERE id = %(id)s",
-                "faults = 0, due_at = now(),\n       updated_at = now()\n WHERE id = %(id)s",
+                "cancellation_reason = %(reason)s, attempt = attempt + 1, faults = 0,\n",
+                "cancellation_reason = %(reason)s, faults = 0,\n",
             ),
             Edit(LIFE_SQL, " OR NEW.attempt <= OLD.attempt\n", "\n"),
         ),

@@ -131,14 +131,16 @@ class EnvironReader:
 
         return self._parsed(name, "", parse, "origins such as https://shop.example, by commas")
 
-    def currencies(self, name: str, default: str) -> frozenset[str]:
+    def currencies(self, name: str) -> frozenset[str]:
         def parse(raw: str) -> frozenset[str]:
+            if raw == "all":
+                return frozenset(EXPONENTS)
             codes = frozenset(part.strip() for part in raw.split(",") if part.strip())
             if not codes or not codes <= EXPONENTS.keys():
                 raise ValueError
             return codes
 
-        return self._parsed(name, default, parse, "ISO 4217 codes, by commas")
+        return self._parsed(name, "all", parse, "ISO 4217 codes, by commas, or all")
 
     def window(self, name: str, default: str) -> Window | None:
         def parse(raw: str) -> Window | None:

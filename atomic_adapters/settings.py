@@ -117,7 +117,7 @@ class Settings:
             merchant_api_key_hash=read.sha256("MERCHANT_API_KEY_HASH"),
             cors_origins=read.origins("CORS_ORIGIN"),
             trusted_proxies=read.integer("TRUSTED_PROXIES", 0, 0, 10),
-            currencies=read.currencies("CURRENCIES", "USD,EUR,INR"),
+            currencies=read.currencies("CURRENCIES"),
             session_lifetime=read.seconds("SESSION_SECONDS", 43_200, 60, 2_592_000),
             rate_limits={
                 "global": read.window("RATE_LIMIT_GLOBAL", "100/900"),

@@ -50,6 +50,16 @@ from atomic_core.use_cases.lists import (
     ListRefunds,
 )
 from atomic_core.use_cases.merchants import AddMerchant, Authenticate, Confirm, Recognize
+from atomic_core.use_cases.oversight import (
+    AllAccounts,
+    AllMerchants,
+    AllPayments,
+    HouseAccounts,
+    OpenAccountFile,
+    OpenMerchantFile,
+    OpenPaymentFile,
+    Retry,
+)
 from atomic_core.use_cases.overview import ReadAuditLog, ShowDashboard
 from atomic_core.use_cases.payments import AcceptPayment, CreatePayment, GetPayment
 from atomic_core.use_cases.refunds import GetRefund, RefundPayment
@@ -120,6 +130,14 @@ class Application:
     authenticate: Authenticate
     recognize: Recognize
     confirm: Confirm
+    all_merchants: AllMerchants
+    open_merchant_file: OpenMerchantFile
+    all_accounts: AllAccounts
+    open_account_file: OpenAccountFile
+    house_accounts: HouseAccounts
+    all_payments: AllPayments
+    open_payment_file: OpenPaymentFile
+    retry: Retry
     purge_idempotency_keys: PurgeIdempotencyKeys
     purge_sessions: PurgeSessions
     check_health: CheckHealth
@@ -189,6 +207,14 @@ class Application:
             authenticate=authenticate,
             recognize=Recognize(authenticate, ports.known_keys, ports.key_uses),
             confirm=confirm,
+            all_merchants=AllMerchants(begin),
+            open_merchant_file=OpenMerchantFile(begin),
+            all_accounts=AllAccounts(begin),
+            open_account_file=OpenAccountFile(begin),
+            house_accounts=HouseAccounts(begin),
+            all_payments=AllPayments(begin),
+            open_payment_file=OpenPaymentFile(begin),
+            retry=Retry(begin, queue),
             purge_idempotency_keys=PurgeIdempotencyKeys(begin),
             purge_sessions=PurgeSessions(begin),
             check_health=CheckHealth(ports.dependencies),

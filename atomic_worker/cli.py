@@ -7,11 +7,16 @@ import click
 import structlog
 
 from atomic_adapters.logs import configure_logging
+from atomic_worker.accounts import accounts
 from atomic_worker.console import Commands, Toolbox, as_json, progress, say_json, tools
+from atomic_worker.currencies import currencies
 from atomic_worker.dev import dev
 from atomic_worker.dev_checks import check_port_is_free
+from atomic_worker.fees import fees
 from atomic_worker.keys import keys
+from atomic_worker.merchants import merchants
 from atomic_worker.migrate import migrate
+from atomic_worker.payments import payments
 from atomic_worker.seed import seed as plant
 from atomic_worker.stop import StopRequest
 from atomic_worker.sweeper import Sweeper
@@ -132,6 +137,5 @@ def verify(ctx: click.Context, box: Toolbox, *, as_json: bool) -> None:
     ctx.exit(0 if report.clean else 1)
 
 
-main.add_command(dev)
-main.add_command(keys)
-main.add_command(migrate)
+for command in (accounts, currencies, dev, fees, keys, merchants, migrate, payments):
+    main.add_command(command)

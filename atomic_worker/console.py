@@ -57,6 +57,37 @@ tools = click.make_pass_decorator(Toolbox, ensure=True)
 as_json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for scripts.")
 
 
+class Id(click.ParamType):
+    """A UUID. What is none is not repeated, as click's own does: it may be a key."""
+
+    name = "uuid"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> UUID:
+        try:
+            return value if isinstance(value, UUID) else UUID(value)
+        except ValueError:
+            self.fail("Must be an id, a UUID.", param, ctx)
+
+
+limit = click.option(
+    "--limit",
+    # More is for scripts, and those ask the database.
+    type=click.IntRange(1, 1_000),
+    default=20,
+    show_default=True,
+    help="How many at most.",
+)
+
+
+class Listing(click.Group):
+    """Lists when it is not told what else to do: `atomic merchants --limit 3`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
 class Commands(click.Group):
     """Tells expected faults in one line on stderr and exits with status 1."""
 

@@ -187,6 +187,16 @@ class MemoryPayments:
             self._resolve(Resolution(id, Step.EXPIRE, reason=EXPIRED), now)
         return [id for _, id in ended]
 
+    def hasten(self, payment_id: UUID) -> bool:
+        tables = self.session.tables
+        row = tables.payments.rows.get(payment_id)
+        if row is None or not row.payment.status.open:
+            return False
+        due_at = min(row.due_at, tables.clock.now())
+        hastened = replace(row, due_at=due_at, leased_until=None, claimed_by=None)
+        tables.payments.put(payment_id, hastened)
+        return True
+
     def _terms(self, payment: Payment) -> FeeTerms:
         agreed = self.session.tables.fees.rows.get((payment.merchant_id, payment.money.currency))
         return agreed.terms if agreed else FeeTerms()

@@ -124,6 +124,16 @@ class MemoryRefunds:
             elif refund.status is Status.SUCCESS:
                 self._sum_up(refund.payment_id, refunded=amount)
 
+    def hasten(self, refund_id: UUID) -> bool:
+        tables = self.session.tables
+        row = tables.refunds.rows.get(refund_id)
+        if row is None or not row.refund.status.open:
+            return False
+        due_at = min(row.due_at, tables.clock.now())
+        hastened = replace(row, due_at=due_at, leased_until=None, claimed_by=None)
+        tables.refunds.put(refund_id, hastened)
+        return True
+
     def _claimed(self, row: RefundRow) -> Claim:
         tables, refund = self.session.tables, row.refund
         return Claim(

@@ -13,6 +13,7 @@ from atomic_adapters.memory.idempotency import MemoryIdempotencyKeys
 from atomic_adapters.memory.ledger import MemoryAccounts, MemoryLedger
 from atomic_adapters.memory.lists import MemoryLists
 from atomic_adapters.memory.merchants import MemoryMerchants
+from atomic_adapters.memory.oversight import MemoryOversight
 from atomic_adapters.memory.payments import MemoryPayments
 from atomic_adapters.memory.refunds import MemoryRefunds
 from atomic_adapters.memory.table import Session, Tables
@@ -34,6 +35,7 @@ class MemoryUnitOfWork:
         self.events = MemoryEvents(session)
         self.fees = MemoryFees(session)
         self.lists = MemoryLists(session)
+        self.oversight = MemoryOversight(session)
         self.idempotency = MemoryIdempotencyKeys(session)
         self.access = MemoryAccess(session)
         self.audit_log = MemoryAuditLog(session)

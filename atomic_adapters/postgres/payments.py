@@ -137,6 +137,9 @@ class PostgresPayments:
         rows = self.session.rows(_SQL["expire_payments"], limit=limit, reason=EXPIRED)
         return [id for (id,) in rows]
 
+    def hasten(self, payment_id: UUID) -> bool:
+        return self.session.execute(_SQL["hasten_payment"], id=payment_id) == 1
+
 
 class _Record(NamedTuple):
     key: str | None = None

@@ -176,3 +176,11 @@ UPDATE payments
            FOR NO KEY UPDATE SKIP LOCKED) AS ended
  WHERE payments.id = ended.id
 RETURNING payments.id
+
+-- name: hasten_payment
+-- As if its lease had ended. The attempt stays: whoever has it may still finish it, until somebody
+-- else has claimed it.
+UPDATE payments
+   SET due_at = least(due_at, now()), leased_until = NULL, claimed_by = NULL
+ WHERE id = %(id)s
+   AND phase = 'OPEN'

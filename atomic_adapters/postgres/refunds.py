@@ -86,6 +86,9 @@ class PostgresRefunds:
         if settled != len(settlements):
             raise StorageRefused(f"{settled} of {len(settlements)} refunds could be settled")
 
+    def hasten(self, refund_id: UUID) -> bool:
+        return self.session.execute(_SQL["hasten_refund"], id=refund_id) == 1
+
 
 def refund_of(row: Sequence[Any]) -> Refund:
     id, payment_id, merchant_id, account_id, amount, currency, reason, metadata, status, *rest = row

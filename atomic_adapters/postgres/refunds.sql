@@ -87,3 +87,10 @@ UPDATE refunds
               %(faults)b::smallint[], %(retries_after)b::interval[])
        AS settled (id, status, failure_reason, faults, retry_after)
  WHERE refunds.id = settled.id
+
+-- name: hasten_refund
+-- As hasten_payment.
+UPDATE refunds
+   SET due_at = least(due_at, now()), leased_until = NULL, claimed_by = NULL
+ WHERE id = %(id)s
+   AND phase = 'OPEN'

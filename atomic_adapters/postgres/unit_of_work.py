@@ -16,6 +16,7 @@ from atomic_adapters.postgres.ledger import PostgresAccounts, PostgresLedger
 from atomic_adapters.postgres.lists import PostgresLists
 from atomic_adapters.postgres.merchants import PostgresMerchants
 from atomic_adapters.postgres.migration_files import migration_ids
+from atomic_adapters.postgres.oversight import PostgresOversight
 from atomic_adapters.postgres.payments import PostgresPayments
 from atomic_adapters.postgres.refunds import PostgresRefunds
 from atomic_adapters.postgres.session import Session
@@ -39,6 +40,7 @@ class PostgresUnitOfWork:
         self.events = PostgresEvents(session)
         self.fees = PostgresFees(session)
         self.lists = PostgresLists(session)
+        self.oversight = PostgresOversight(session)
         self.idempotency = PostgresIdempotencyKeys(session)
         self.access = PostgresAccess(session)
         self.audit_log = PostgresAuditLog(session)

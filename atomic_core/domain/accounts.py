@@ -143,6 +143,11 @@ class Account:
         return self.balance - self.pending_out
 
     @property
+    def is_used(self) -> bool:
+        """Whether anything was ever posted, or is pending."""
+        return bool(self.sequence or self.pending_in or self.pending_out)
+
+    @property
     def bounds(self) -> tuple[int, int]:
         """The lowest and the highest balance this account may have, were nothing pending."""
         if self.allow_negative:

@@ -1,30 +1,19 @@
 """Money is a whole number of minor units (cents, paise, yen) of one ISO 4217 currency."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from atomic_core.domain.currencies import CURRENCIES
 from atomic_core.domain.errors import ValidationFailed
 
 MAX_AMOUNT: Final = 2**53 - 1
 """9,007,199,254,740,991: the largest integer that every JSON reader keeps exact (RFC 8259, 6)."""
 
-# ISO 4217 active codes, by number of decimals in the minor unit. Funds codes, metals and
-# test codes are left out: nobody can be paid in them.
-_CODES_BY_EXPONENT: Final = {
-    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF",
-    2: """AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD
-        CAD CDF CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP
-        GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD
-        LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB
-        PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC
-        SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST XCD XCG YER ZAR ZMW
-        ZWG""",
-    3: "BHD IQD JOD KWD LYD OMR TND",
-    4: "CLF UYW",
+EXPONENTS: Final[Mapping[str, int]] = {
+    currency.code: currency.exponent for currency in CURRENCIES.values()
 }
-EXPONENTS: Final = {
-    code: exponent for exponent, codes in _CODES_BY_EXPONENT.items() for code in codes.split()
-}
+"""By code: how many decimals of the unit the minor unit is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +33,14 @@ class Money:
             )
         if self.currency not in EXPONENTS:
             raise ValidationFailed(details={"currency": ["Is not an ISO 4217 currency code."]})
+
+
+def format_minor(amount: int, currency: str) -> str:
+    """Minor units as a person reads them: -5 of USD is -0.05, of JPY -5, of KWD -0.005.
+
+    Exact whatever the amount, and of any sign. Raises KeyError for an unknown currency.
+    """
+    exponent = EXPONENTS[currency]
+    sign = "-" if amount < 0 else ""
+    whole, part = divmod(abs(amount), 10**exponent)
+    return f"{sign}{whole}.{part:0{exponent}}" if exponent else f"{sign}{whole}"

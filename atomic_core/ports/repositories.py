@@ -188,9 +188,15 @@ class Payments(Protocol):
         Payments that another unit of work holds are passed over."""
         ...
 
+    def hasten(self, payment_id: UUID) -> bool:
+        """Make an open payment due at once, as if its back-off or lease had just ended. Its
+        `attempt` stays. Waits for whoever holds it. False if it is unknown or not open."""
+        ...
+
 
 class Refunds(Protocol):
-    """Work rows, as payments are: `claim`, `hold` and `settle` are theirs, word for word."""
+    """Work rows, as payments are: `claim`, `hold`, `settle` and `hasten` are theirs, word for
+    word."""
 
     def add(self, id: UUID, payment: Payment, amount: int, order: NewRefund) -> Refund:
         """Record a refund of a payment, held by this unit of work, as PENDING and due at once.
@@ -214,6 +220,8 @@ class Refunds(Protocol):
         ...
 
     def settle(self, settlements: Sequence[Settlement]) -> None: ...
+
+    def hasten(self, refund_id: UUID) -> bool: ...
 
 
 class Events(Protocol):

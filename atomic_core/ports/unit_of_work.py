@@ -6,6 +6,7 @@ from typing import Protocol
 
 from atomic_core.ports.access import Access, AuditLog, Dashboards
 from atomic_core.ports.lists import Lists
+from atomic_core.ports.oversight import Oversight
 from atomic_core.ports.repositories import (
     Accounts,
     Events,
@@ -44,6 +45,9 @@ class UnitOfWork(Protocol):
 
     @property
     def lists(self) -> Lists: ...
+
+    @property
+    def oversight(self) -> Oversight: ...
 
     @property
     def idempotency(self) -> IdempotencyKeys: ...

@@ -16,6 +16,9 @@ MAX_FAULTS: Final = 20
 MAX_NAME: Final = 64
 """Faults are told under the caller's own field names: how many and how long, we decide."""
 
+MAX_CURRENCIES_TOLD: Final = 10
+"""A fault that lists more is no longer read; the OpenAPI document has them all."""
+
 
 class RequestSchema(Schema):
     """A request body. Unknown fields are refused: a typo must not go unnoticed."""
@@ -78,7 +81,10 @@ def check_currency(code: str) -> None:
     """By membership, not by pattern: `USD` and a line end is not USD."""
     currencies = door().settings.currencies
     if code not in currencies:
-        raise ValidationError(f"Must be one of {', '.join(sorted(currencies))}.")
+        few = len(currencies) <= MAX_CURRENCIES_TOLD
+        listed = f"one of {', '.join(sorted(currencies))}"
+        told = listed if few else "an ISO 4217 code of a currency that is accepted here"
+        raise ValidationError(f"Must be {told}.")
 
 
 @described(UUID)

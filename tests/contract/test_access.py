@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from threading import Thread
 from uuid import UUID
 
 import pytest
@@ -13,7 +14,7 @@ from atomic_core.domain.credentials import Credentials
 from atomic_core.domain.errors import Conflict, StorageRefused, ValidationFailed
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import MAX_LIVE_KEYS
-from atomic_core.domain.payments import Lookup
+from atomic_core.domain.payments import Acceptance, Lookup
 from atomic_core.ports.unit_of_work import UnitOfWork
 from atomic_core.use_cases.access import Registration
 from atomic_core.use_cases.keys import NewKey, Rotation
@@ -149,19 +150,21 @@ def test_a_key_opens_nothing_from_its_end_on(store: Store, merchant_id: UUID) ->
 
     def seen() -> list[bool]:
         found = store.desk.find([look]) != [None]
+        paid = store.desk.accept([Acceptance(IDS.new_id(), order(merchant_id), key.id)]) != [None]
         with store.begin() as work:
             listed = {each.id: each.active for each in work.merchants.keys(merchant_id)}
             return [
                 work.merchants.active_key(key.hash) is not None,
                 work.merchants.is_active(key.id),
                 found,
+                paid,
                 listed[key.id],
                 work.merchants.count_active_keys(merchant_id) == 2,
             ]
 
-    assert seen() == [True] * 5
+    assert seen() == [True] * 6
     pass_by(store, end)
-    assert seen() == [False] * 5
+    assert seen() == [False] * 6
     with store.begin() as work:
         assert work.merchants.is_active(raw.id)
         assert work.merchants.key(key.id) == replace(key, active=False)
@@ -215,6 +218,31 @@ def test_a_merchants_keys_are_bounded_also_at_once(store: Store, merchant_id: UU
         return True
 
     assert sum(at_once([issue] * 6)) == 2
+
+
+def test_who_comes_while_the_last_place_is_taken_waits_and_finds_none(
+    store: Store, merchant_id: UUID
+) -> None:
+    application = application_over(store.begin)
+    for number in range(MAX_LIVE_KEYS - 1):
+        application.issue_key(merchant_id, f"k{number}")
+    refused: list[Conflict] = []
+
+    def issue() -> None:
+        try:
+            application.issue_key(merchant_id, "one too many")
+        except Conflict as conflict:
+            refused.append(conflict)
+
+    other = Thread(target=issue)
+    with store.begin() as work:
+        application.create_key.within(work, NewKey(merchant_id, "the last"))
+        other.start()
+        # It ends at once if it does not wait.
+        other.join(0.3)
+        work.commit()
+    other.join()
+    assert len(refused) == 1
 
 
 def test_a_rotation_and_its_log_are_one_commit(store: Store, merchant_id: UUID) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from atomic_adapters.environ import SettingsError, Window
 from atomic_adapters.settings import Settings
+from atomic_core.domain.money import EXPONENTS
 
 DATABASE = {"DATABASE_URL": "postgresql:///atomic"}
 
@@ -14,12 +15,21 @@ DATABASE = {"DATABASE_URL": "postgresql:///atomic"}
 def test_defaults() -> None:
     settings = Settings.from_environ(DATABASE)
     assert settings.port == 3000
-    assert settings.currencies == {"USD", "EUR", "INR"}
+    assert settings.currencies == EXPONENTS.keys()
     assert settings.rate_limits["global"] == Window(100, 900)
     assert settings.rate_limits["accounts"] is None
     assert settings.settle_lease == timedelta(seconds=2)
     assert not settings.is_production
     assert not settings.log_json
+
+
+@pytest.mark.parametrize(
+    ("value", "currencies"),
+    [("USD,EUR,INR", {"USD", "EUR", "INR"}), (" JPY ,, KWD", {"JPY", "KWD"}), ("CLF", {"CLF"}),
+     ("all", EXPONENTS.keys()), ("", EXPONENTS.keys())],
+)  # fmt: skip
+def test_currencies_can_be_narrowed(value: str, currencies: set[str]) -> None:
+    assert Settings.from_environ({**DATABASE, "CURRENCIES": value}).currencies == currencies
 
 
 @pytest.mark.parametrize("level", ["warn", "WARN", "Warning"])
@@ -48,6 +58,8 @@ def test_production_logs_json() -> None:
         ("TRUSTED_PROXIES", "-1"),
         ("CURRENCIES", "USD,XXX"),
         ("CURRENCIES", ","),
+        ("CURRENCIES", "all,USD"),
+        ("CURRENCIES", "usd"),
         ("RATE_LIMIT_GLOBAL", "100"),
         ("RATE_LIMIT_GLOBAL", "0/60"),
         ("RATE_LIMIT_ON_FAILURE", "maybe"),

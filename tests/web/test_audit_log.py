@@ -48,13 +48,9 @@ def test_it_is_its_merchants(web: Web, member: Member) -> None:
     other = web.member("other@shop.example")
     other.new_key()
     assert member.events() == ["login", "merchant_registered"]
-    # Neither does a cursor of somebody else's rows show them.
     page = other.get(f"{AUDIT_LOG}?limit=1").get_json()["data"]
-    shown = member.get(f"{AUDIT_LOG}?cursor={page['nextCursor']}").get_json()["data"]["items"]
-    assert {row["actorId"] for row in shown} <= {
-        None,
-        *(row["actorId"] for row in member_rows(member)),
-    }
+    assert page["nextCursor"]
+    assert member.get(f"{AUDIT_LOG}?cursor={page['nextCursor']}").status_code == 400
 
 
 def member_rows(member: Member) -> list[dict[str, str]]:

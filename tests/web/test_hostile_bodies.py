@@ -36,7 +36,7 @@ NOT_TEXT = [
 
 NOT_CURRENCIES = [
     *("", "usd", "US", "USDD", "USD\n", "\nUSD", " USD", "USD ", "XXX", "ＵＳＤ", "US\u0000D"),
-    *("GBP", "USD,EUR", "U$D", "$"),
+    *("BGN", "USD,EUR", "U$D", "$"),
 ]
 
 NOT_SOURCES = [

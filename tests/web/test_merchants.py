@@ -11,6 +11,7 @@ from atomic_adapters.argon2_passwords import LIGHT, Argon2Passwords
 from atomic_adapters.memory import MemoryStore
 from atomic_core.domain.errors import HasherBusy
 from atomic_core.ports.outside import PasswordHasher
+from atomic_web.idempotency import fingerprint
 from web.door import (
     ACCOUNTS,
     API_KEYS,
@@ -482,6 +483,17 @@ def test_a_repeated_login_is_told_no_token(web: Web, member: Member) -> None:
     assert log_in(web, key="k", password="wrong password").status_code == 401
     keys = list(tables(web).idempotency.rows)
     assert keys == [(member.merchant_id, "k")], "it is the merchant's own"
+
+
+def test_a_password_leaves_no_fingerprint(web: Web) -> None:
+    """It could be guessed by, at the speed of SHA-256."""
+    register(web, key="r", name="Shop")
+    log_in(web, key="l")
+    kept = [row.record.fingerprint for row in tables(web).idempotency.rows.values()]
+    assert kept == [
+        fingerprint("POST", REGISTER, {"email": EMAIL, "name": "Shop"}),
+        fingerprint("POST", LOGIN, {"email": EMAIL}),
+    ]
 
 
 def test_no_secret_is_kept_where_answers_are(web: Web) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from atomic_core.ports.outside import Job
-from web.door import ORDER, PAYMENTS, Caller, Web, error_code
+from web.door import ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
 
 
 def test_an_order_is_accepted_and_shown_in_full(web: Web, merchant: Caller) -> None:
@@ -106,7 +106,21 @@ def test_only_configured_currencies_are_taken(web: Web) -> None:
     assert merchant.pay(currency="JPY").status_code == 202
     refused = merchant.pay(currency="USD")
     assert refused.status_code == 400
-    assert list(refused.get_json()["error"]["details"]) == ["currency"]
+    assert refused.get_json()["error"]["details"] == {"currency": ["Must be one of JPY."]}
+
+
+def test_a_currency_of_any_exponent_can_be_charged(web: Web) -> None:
+    merchant = web.merchant()
+    for currency in ("JPY", "KWD", "CLF"):
+        opened = merchant.post(ACCOUNTS, {"name": currency, "currency": currency})
+        assert opened.status_code == 201
+        assert merchant.pay(currency=currency, amount=1).status_code == 202
+
+
+def test_an_unknown_currency_is_told_briefly(web: Web) -> None:
+    refused = web.merchant().pay(currency="XXX")
+    [told] = refused.get_json()["error"]["details"]["currency"]
+    assert told == "Must be an ISO 4217 code of a currency that is accepted here."
 
 
 def test_an_order_for_another_merchant_is_forbidden(

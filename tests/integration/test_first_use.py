@@ -1,0 +1,144 @@
+"""The house's accounts in a currency come into being on its first use: once, whoever needs them at
+the same moment, in however many processes."""
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import pytest
+
+from atomic_core.domain.accounts import fee_account_id, world_account_id
+from atomic_core.domain.money import EXPONENTS
+from atomic_core.domain.payments import Status
+from support import Store, add_merchant, application_over
+
+THINGS: Final = ("open_account", "accept", "accept", "batch", "set_fees", "open_worlds")
+"""Every way to be the first to use a currency; each in a process and for a merchant of its own."""
+
+ROUNDS: Final = 40
+
+CODES: Final = sorted(EXPONENTS)[: 2 * ROUNDS]
+
+# Does its thing for each pair of currencies it is told, or settles; says how that went.
+USER = """
+import sys
+from uuid import UUID
+from atomic_adapters.logs import configure_logging
+from atomic_adapters.settings import Settings
+from atomic_adapters.wiring import production
+from atomic_core.domain.errors import AtomicError
+from atomic_core.domain.fees import FeeTerms
+from atomic_core.domain.idempotency import StoredResponse
+from atomic_core.domain.money import Money
+from atomic_core.domain.payments import NewPayment
+from atomic_core.use_cases.batches import BatchItem, PaymentBatch
+from atomic_core.use_cases.ledger import NewAccount
+
+environ = {"DATABASE_URL": sys.argv[1], "REDIS_URL": "redis://localhost:1", "LOG_LEVEL": "critical"}
+settings = Settings.from_environ(environ)
+configure_logging(settings)
+application = production(settings)
+thing, merchant_id = sys.argv[2], UUID(sys.argv[3])
+
+def order(code):
+    return NewPayment(merchant_id, Money(7, code), "tok_visa")
+
+def batch(*codes):
+    items = [BatchItem(order(code)) for code in reversed(codes)]
+    rendered = lambda *_: StoredResponse(202, b"")
+    with application.accept_batch.begin() as work:
+        application.accept_batch.within(work, PaymentBatch(merchant_id, items, rendered))
+        work.commit()
+
+def each(do):
+    return lambda *codes: [do(code) for code in codes]
+
+things = {
+    "open_account": each(lambda code: application.open_account(NewAccount(merchant_id, "S", code))),
+    "accept": each(lambda code: application.accept_payment(order(code))),
+    "batch": batch,
+    "set_fees": each(lambda code: application.set_fees(merchant_id, code, FeeTerms(0, 1))),
+    "open_worlds": lambda *codes: application.open_worlds(codes),
+    "settle": application.settle_payments,
+}
+application.list_keys(merchant_id)
+print("ready", flush=True)
+for line in sys.stdin:
+    command, *codes = line.split()
+    try:
+        things[thing if command == "use" else command](*codes)
+        print("done", flush=True)
+    except AtomicError as error:
+        print(repr(error), error.__cause__, flush=True)
+"""
+
+
+class Users:
+    """Processes that are told something at the same moment."""
+
+    def __init__(self, processes: list[subprocess.Popen[str]]) -> None:
+        self.processes = processes
+
+    def answers(self) -> list[str]:
+        streams = [process.stdout for process in self.processes]
+        return [stream.readline().strip() for stream in streams if stream]
+
+    def tell(self, line: str) -> None:
+        for process in self.processes:
+            assert process.stdin
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+        assert self.answers() == ["done"] * len(self.processes)
+
+
+@pytest.fixture
+def merchants(postgres_store: Store) -> list[UUID]:
+    return [add_merchant(postgres_store.begin, thing) for thing in THINGS]
+
+
+@pytest.fixture
+def users(database_url: str, merchants: list[UUID]) -> Iterator[Users]:
+    root = Path(__file__).parents[2]
+    with ExitStack() as running:
+        processes: list[subprocess.Popen[str]] = []
+        for thing, merchant_id in zip(THINGS, merchants, strict=True):
+            command = [sys.executable, "-c", USER, database_url, thing, str(merchant_id)]
+            process = subprocess.Popen(
+                command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            running.enter_context(process)
+            running.callback(process.kill)
+            processes.append(process)
+        users = Users(processes)
+        assert users.answers() == ["ready"] * len(THINGS)
+        yield users
+
+
+def test_a_currency_never_seen_can_be_used_by_many_processes_at_once(
+    users: Users, postgres_store: Store
+) -> None:
+    for place in range(0, len(CODES), 2):
+        users.tell(f"use {CODES[place]} {CODES[place + 1]}")
+        users.tell("settle")
+    application = application_over(postgres_store.begin)
+    house = application.house_accounts()
+    assert list(house) == CODES
+    payers = THINGS.count("accept") + THINGS.count("batch")
+    for code, own in house.items():
+        assert own.world
+        assert own.fees
+        assert (own.world.id, own.fees.id) == (world_account_id(code), fee_account_id(code))
+        assert own.world.balance == -7 * payers
+    opened = Counter(
+        (account.merchant_id, account.currency) for account in application.all_accounts(1_000)
+    )
+    assert set(opened.values()) == {1}, "a merchant's first payments open one account"
+    payments = application.all_payments(1_000)
+    assert len(payments) == payers * len(CODES)
+    assert {payment.status for payment in payments} == {Status.SUCCESS}
+    assert application.verify_ledger().clean

@@ -1,0 +1,339 @@
+"""What operators ask `atomic`: the same in a table and in JSON."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from click.testing import CliRunner, Result
+
+from atomic_adapters.settings import Settings
+from atomic_adapters.system import ManualClock
+from atomic_adapters.wiring import in_memory
+from atomic_core.application import Application
+from atomic_core.domain.accounts import world_account_id
+from atomic_core.domain.currencies import CURRENCIES
+from atomic_core.domain.fees import FeeTerms
+from atomic_core.domain.money import Money
+from atomic_core.domain.payments import Capture, NewPayment, Payment
+from atomic_core.domain.refunds import NewRefund, Refund
+from atomic_worker.cli import main
+from atomic_worker.console import Toolbox
+from atomic_worker.seed import TEST_MERCHANT, TEST_MERCHANT_ID
+from support import order
+
+ENVIRON = {"DATABASE_URL": "postgresql:///nowhere", "ATOMIC_ENV": "test"}
+NOW = "2026-11-22 15:30:13Z"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(datetime(2026, 11, 22, 15, 30, 13, 153_999, tzinfo=UTC))
+
+
+@pytest.fixture
+def application(clock: ManualClock) -> Application:
+    application = in_memory(clock)
+    application.add_merchant(TEST_MERCHANT, TEST_MERCHANT_ID)
+    return application
+
+
+class Atomic:
+    """Runs commands on one application."""
+
+    def __init__(self, application: Application, **environ: str) -> None:
+        settings = Settings.from_environ(ENVIRON | environ)
+        self.box = Toolbox(load=lambda: settings, build=lambda _: application)
+
+    def __call__(self, *arguments: object) -> Result:
+        return CliRunner().invoke(main, [str(each) for each in arguments], obj=self.box)
+
+    def lines(self, *arguments: object) -> list[str]:
+        result = self(*arguments)
+        assert result.exit_code == 0, result.output
+        return result.stdout.splitlines()
+
+    def json(self, *arguments: object) -> Any:
+        result = self(*arguments, "--json")
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    def refusal(self, *arguments: object) -> str:
+        """The one line of an expected fault."""
+        result = self(*arguments)
+        assert (result.exit_code, result.stdout) == (1, ""), result.output
+        [line] = result.stderr.splitlines()
+        return line
+
+
+@pytest.fixture
+def atomic(application: Application) -> Atomic:
+    return Atomic(application)
+
+
+def paid(application: Application, currency: str = "USD", amount: int = 5_000) -> Payment:
+    new = NewPayment(TEST_MERCHANT_ID, Money(amount, currency), "tok_visa")
+    payment = application.accept_payment(new)
+    application.settle_payments()
+    return payment
+
+
+def given_back(application: Application, payment: Payment, amount: int) -> Refund:
+    with application.refund_payment.begin() as work:
+        new = NewRefund(payment.merchant_id, payment.id, amount, "damaged")
+        refund = application.refund_payment.within(work, new)
+        work.commit()
+    return refund
+
+
+def test_all_currencies_are_listed(application: Application) -> None:
+    atomic = Atomic(application, CURRENCIES="USD,KWD")
+    paid(application, "KWD")
+    lines = atomic.lines("currencies")
+    assert len(lines) == 1 + len(CURRENCIES)
+    assert lines[0].split() == ["Code", "Decimals", "Name", "Enabled", "World", "Fees"]
+    rows = {line[:3]: line.split() for line in lines}
+    assert rows["JPY"] == ["JPY", "0", "Yen", "no", "no", "no"]
+    assert rows["USD"] == ["USD", "2", "US", "Dollar", "yes", "no", "no"]
+    assert rows["KWD"] == ["KWD", "3", "Kuwaiti", "Dinar", "yes", "yes", "yes"]
+    assert [line[:3] for line in atomic.lines("currencies", "--enabled")[1:]] == ["KWD", "USD"]
+
+
+def test_currencies_in_json(application: Application) -> None:
+    atomic = Atomic(application, CURRENCIES="CLF,USD")
+    paid(application, "USD")
+    listed = atomic.json("currencies")["currencies"]
+    assert [each["code"] for each in listed] == list(CURRENCIES)
+    by_code = {each["code"]: each for each in listed}
+    assert by_code["CLF"] == {
+        "code": "CLF", "exponent": 4, "name": "Unidad de Fomento", "enabled": True,
+        "worldAccountId": None, "feeAccountId": None,
+    }  # fmt: skip
+    assert by_code["USD"]["worldAccountId"] == str(world_account_id("USD"))
+
+
+def test_merchants_are_listed_newest_first(
+    atomic: Atomic, application: Application, clock: ManualClock
+) -> None:
+    for n in range(3):
+        clock.time += timedelta(minutes=1)
+        application.add_merchant(f"Shop {n}")
+    assert [line.split("Z  ")[1] for line in atomic.lines("merchants")[1:]] == [
+        "Shop 2", "Shop 1", "Shop 0", "Test Merchant",
+    ]  # fmt: skip
+    assert atomic.lines("merchants", "--limit", 2) == atomic.lines("merchants", "list")[:3]
+    listed = atomic.json("merchants", "list", "--limit", "1")["merchants"]
+    assert [each["name"] for each in listed] == ["Shop 2"]
+    assert atomic.json("merchants")["merchants"][3]["id"] == str(TEST_MERCHANT_ID)
+
+
+def test_a_merchant_is_shown_with_accounts_fees_and_keys(
+    atomic: Atomic, application: Application
+) -> None:
+    application.set_fees(TEST_MERCHANT_ID, "USD", FeeTerms(290, 30))
+    application.issue_key(TEST_MERCHANT_ID, "one")
+    application.revoke_key(application.issue_key(TEST_MERCHANT_ID, "two").key.id)
+    payment = paid(application, "USD", 10_000)
+    shown = "\n".join(atomic.lines("merchants", "show", TEST_MERCHANT_ID))
+    assert "Keys      1 active of 2" in shown
+    assert f"{payment.account_id}  liability    96.80" in shown
+    assert "USD/2     2.90 %   0.30" in shown
+    told = atomic.json("merchants", "show", TEST_MERCHANT_ID)
+    assert told["keys"] == {"active": 1, "all": 2}
+    assert told["accounts"][0]["balance"] == 9_680
+    assert told["fees"][0]["basisPoints"] == 290
+
+
+def test_accounts_show_what_is_posted_pending_and_available(
+    atomic: Atomic, application: Application
+) -> None:
+    paid(application, "KWD", 12_345)
+    held = NewPayment(TEST_MERCHANT_ID, Money(1_000, "KWD"), "tok_visa", capture=Capture.MANUAL)
+    payment = application.accept_payment(held)
+    application.settle_payments()
+    [heading, line] = atomic.lines("accounts")
+    assert heading.split("  ")[0] == "ID"
+    assert line.split() == [
+        str(payment.account_id), "liability", "12.345", "1.000", "0.000", "12.345", "KWD/3", "KWD",
+    ]  # fmt: skip
+    [told] = atomic.json("accounts", "--merchant", TEST_MERCHANT_ID)["accounts"]
+    assert told["pending"] == {"in": 1_000, "out": 0}
+    assert (told["balance"], told["available"], told["exponent"]) == (12_345, 12_345, 3)
+    assert (told["type"], told["normalSide"]) == ("liability", "credit")
+
+
+def test_the_houses_accounts_are_listed_apart(atomic: Atomic, application: Application) -> None:
+    application.open_worlds(["EUR", "JPY"])
+    paid(application, "JPY", 500)
+    [line] = atomic.lines("accounts", "--house")[1:]
+    assert line.split()[:3] == [str(world_account_id("JPY")), "asset", "-500"]
+    assert atomic.json("accounts", "--house", "--currency", "EUR") == {"accounts": []}
+    assert atomic("accounts", "--house", "--merchant", TEST_MERCHANT_ID).exit_code == 2
+
+
+def test_an_account_is_shown_with_its_last_entries(
+    atomic: Atomic, application: Application
+) -> None:
+    payment = paid(application, "USD", 10_000)
+    given_back(application, payment, 2_500)
+    application.settle_payments()
+    lines = atomic.lines("accounts", "show", payment.account_id)
+    assert f"Opened       {NOW}" in lines
+    assert "Balance      75.00 USD/2" in lines
+    entries = [line.split() for line in lines[-2:]]
+    assert [(each[0], *each[3:6]) for each in entries] == [
+        ("2", "refund", "-25.00", "75.00"),
+        ("1", "payment", "100.00", "100.00"),
+    ]
+    told = atomic.json("accounts", "show", payment.account_id, "--limit", 1)
+    assert [entry["amount"] for entry in told["lastEntries"]] == [-2_500]
+    world = atomic.lines("accounts", "show", world_account_id("USD"))
+    assert "Merchant     none: the house's own" in world
+    assert "Type         asset, normal side debit" in world
+
+
+def test_payments_are_listed_newest_first(atomic: Atomic, application: Application) -> None:
+    good = paid(application, "JPY", 500)
+    bad = application.accept_payment(order(TEST_MERCHANT_ID, 1_234, "tok_chargeDeclined"))
+    application.settle_payments()
+    [first, second] = [line.split() for line in atomic.lines("payments")[1:]]
+    assert first == [
+        str(bad.id), *NOW.split(), "FAILED", "charge", "1", "12.34", "USD/2", str(TEST_MERCHANT_ID),
+    ]  # fmt: skip
+    assert (second[0], second[6:8]) == (str(good.id), ["500", "JPY/0"])
+    for arguments in (["--status", "FAILED"], ["--merchant", TEST_MERCHANT_ID, "--limit", 1]):
+        [told] = atomic.json("payments", *arguments)["payments"]
+        assert (told["id"], told["failureReason"]) == (str(bad.id), "card_declined")
+
+
+def test_a_payment_is_shown_with_refunds_story_and_books(
+    atomic: Atomic, application: Application
+) -> None:
+    application.set_fees(TEST_MERCHANT_ID, "USD", FeeTerms(290, 30))
+    payment = paid(application, "USD", 10_000)
+    refund = given_back(application, payment, 2_500)
+    shown = atomic("payments", "show", payment.id).stdout
+    for expected in (
+        "Amount       100.00 USD/2", "Fee          3.20 USD/2", "Status       SUCCESS",
+        f"{refund.id}  {NOW}  PENDING        0   25.00  USD/2     {NOW}  damaged",
+        f"{NOW}  refund_created  PENDING           -   25.00  damaged  {refund.id}",
+        "-100.00  USD/2", "  96.80  USD/2",
+    ):  # fmt: skip
+        assert expected in shown
+    told = atomic.json("payments", "show", payment.id)
+    assert (told["amountCaptured"], told["fee"], told["faults"]) == (10_000, 320, 0)
+    assert [each["id"] for each in told["refunds"]] == [str(refund.id)]
+    [posted] = [event["transaction"] for event in told["events"] if event["transaction"]]
+    assert sum(entry["amount"] for entry in posted["entries"]) == 0
+    assert len(posted["entries"]) == 3
+
+
+def test_what_callers_wrote_cannot_command_the_terminal_nor_is_a_webhook_shown(
+    atomic: Atomic, application: Application
+) -> None:
+    new = NewPayment(
+        TEST_MERCHANT_ID,
+        Money(1, "USD"),
+        "tok_visa",
+        "\x1b]0;mine\x07\nStatus  SUCCESS",
+        webhook_url="https://shop.example/hook?secret=hush",
+        metadata={"\x1b[2J": "\x9b2J"},
+    )
+    payment = application.accept_payment(new)
+    shown = atomic("payments", "show", payment.id).stdout
+    assert "Description       \\x1b]0;mine\\x07\\nStatus  SUCCESS\n" in shown
+    assert "\x1b" not in shown
+    assert "\x9b" not in shown
+    assert "hush" not in shown + json.dumps(atomic.json("payments", "show", payment.id))
+
+
+def test_a_payment_is_tried_again(atomic: Atomic, application: Application) -> None:
+    new = order(TEST_MERCHANT_ID, source="tok_chargeDeclinedProcessingError")
+    payment = application.accept_payment(new)
+    application.settle_payments()
+    assert application.settle_payments() == 0
+    [line] = atomic.lines("payments", "retry", payment.id)
+    due = "2026-11-22 15:30:15Z"
+    assert line == f"The payment {payment.id} is due now; it was PROCESSING, due {due}."
+    assert application.settle_payments() == 1
+    told = atomic.json("payments", "retry", payment.id)
+    assert (told["kind"], told["status"], told["attempt"]) == ("payment", "PROCESSING", 2)
+    assert told["was"]["leasedUntil"] is None
+    application.settle_payments()
+    assert atomic.refusal("payments", "retry", payment.id) == (
+        "Error: This payment is settled as FAILED: there is nothing to try again."
+    )
+
+
+def test_a_refund_is_tried_again_and_a_settled_one_is_not(
+    atomic: Atomic, application: Application
+) -> None:
+    refund = given_back(application, paid(application), 1)
+    assert atomic.json("payments", "retry", refund.id)["kind"] == "refund"
+    application.settle_payments()
+    assert "This refund is settled as SUCCESS" in atomic.refusal("payments", "retry", refund.id)
+
+
+def test_fees_are_set_and_listed(atomic: Atomic, application: Application) -> None:
+    terms = ("--basis-points", 290, "--fixed", 30)
+    lines = atomic.lines("fees", "set", "--currency", "USD", *terms)
+    assert lines[1].split() == ["USD/2", "2.90", "%", "0.30", *NOW.split()]
+    atomic.lines("fees", "set", "--currency", "JPY", "--fixed", 5)
+    assert [line.split()[:4] for line in atomic.lines("fees")[1:]] == [
+        ["JPY/0", "0.00", "%", "5"],
+        ["USD/2", "2.90", "%", "0.30"],
+    ]
+    told = atomic.json("fees", "list", "--merchant", TEST_MERCHANT_ID)["fees"]
+    assert [(each["currency"], each["basisPoints"], each["fixed"]) for each in told] == [
+        ("JPY", 0, 5), ("USD", 290, 30),
+    ]  # fmt: skip
+    assert application.house_accounts()["JPY"].fees
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("merchants", "show", uuid4()), "There is no such merchant."),
+        (("accounts", "show", uuid4()), "There is no such account."),
+        (("accounts", "--merchant", uuid4()), "There is no such merchant."),
+        (("accounts", "--currency", "usd"), "currency: Is not an ISO 4217 currency code."),
+        (("payments", "show", uuid4()), "There is no such payment."),
+        (("payments", "--merchant", uuid4()), "There is no such merchant."),
+        (("payments", "retry", uuid4()), "There is no such payment or refund."),
+        (("fees", "--merchant", uuid4()), "There is no such merchant."),
+        (("fees", "set", "--currency", "XXX"), "currency: Is not an ISO 4217 currency code."),
+        (("fees", "set", "--currency", "USD", "--basis-points", "10001"),
+         "basisPoints: Must be from 0 to 10000."),
+        (("fees", "set", "--currency", "USD", "--fixed", "-1"),
+         "fixed: Must be from 0 to 9007199254740991."),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_one_line_and_status_1(
+    atomic: Atomic, arguments: tuple[object, ...], said: str
+) -> None:
+    assert atomic.refusal(*arguments) == f"Error: {said}"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("merchants", "--limit", "0"),
+        ("accounts", "--limit", "1001"),
+        ("payments", "--limit", "many"),
+        ("payments", "--status", "success"),
+        ("payments", "show"),
+        ("fees", "set"),
+        ("accounts", "sho"),
+    ],
+)
+def test_wrong_usage_is_status_2(atomic: Atomic, arguments: tuple[str, ...]) -> None:
+    assert atomic(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["merchants", "accounts", "payments"])
+def test_what_may_be_a_key_is_not_repeated(atomic: Atomic, command: str) -> None:
+    key = "sk_test_" + "0" * 48
+    result = atomic(command, "show", key)
+    assert result.exit_code == 2
+    assert key not in result.output

@@ -62,11 +62,14 @@ class Id(click.ParamType):
 
     name = "uuid"
 
+    def __init__(self, hint: str = "") -> None:
+        self.hint = hint
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> UUID:
         try:
             return value if isinstance(value, UUID) else UUID(value)
         except ValueError:
-            self.fail("Must be an id, a UUID.", param, ctx)
+            self.fail(f"Must be an id, a UUID{self.hint}.", param, ctx)
 
 
 limit = click.option(

@@ -1,31 +1,18 @@
 """`atomic keys …`"""
 
-from typing import Any
 from uuid import UUID
 
 import click
 
-from atomic_core.domain.merchants import ApiKey, in_order
-from atomic_worker.console import Toolbox, as_json, say_json, tools
+from atomic_core.domain.merchants import ALL_SCOPES, ApiKey, in_order
+from atomic_worker.console import Id, Toolbox, as_json, say_json, tools
 from atomic_worker.seed import TEST_MERCHANT_ID
-
-
-class _Id(click.ParamType):
-    """A UUID. What is none is not repeated, as click's own does: it may be a key."""
-
-    name = "uuid"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> UUID:
-        try:
-            return value if isinstance(value, UUID) else UUID(value)
-        except ValueError:
-            self.fail("Must be an id, a UUID; `atomic keys list` has those of keys.", param, ctx)
-
+from atomic_worker.tables import moment, table
 
 merchant = click.option(
     "--merchant",
     "merchant_id",
-    type=_Id(),
+    type=Id(),
     default=TEST_MERCHANT_ID,
     show_default="the Test Merchant",
     help="The merchant's id.",
@@ -39,12 +26,21 @@ def keys() -> None:
 
 @keys.command()
 @click.option("--name", default="cli", show_default=True, help="To tell keys apart by.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(in_order(ALL_SCOPES)),
+    help="What it may do; repeat it for more. Everything, if left out.",
+)
 @merchant
 @as_json
 @tools
-def create(box: Toolbox, merchant_id: UUID, name: str, *, as_json: bool) -> None:
+def create(
+    box: Toolbox, merchant_id: UUID, name: str, scopes: tuple[str, ...], *, as_json: bool
+) -> None:
     """Issue a key. It is shown this once."""
-    issued = box.application.issue_key(merchant_id, name)
+    issued = box.application.issue_key(merchant_id, name, frozenset(scopes) or ALL_SCOPES)
     if as_json:
         say_json({**_described(issued.key), "apiKey": issued.raw})
     else:
@@ -63,16 +59,12 @@ def list_(box: Toolbox, merchant_id: UUID, *, as_json: bool) -> None:
     if as_json:
         say_json({"keys": [_described(key) for key in found]})
         return
-    for key in found:
-        state = _state(key)
-        shown = f"{key.prefix}…" if key.prefix else "(adopted)"
-        click.echo(
-            f"{key.id}  {shown:<14}  {key.created_at:%Y-%m-%d %H:%M:%S}Z  {state}  {key.name}"
-        )
+    headings = ("ID", "Key", "Created", "State", "Last used", "Scopes", "Name")
+    click.echo(table(headings, [_row(key) for key in found], right=()))
 
 
 @keys.command()
-@click.argument("key_id", type=_Id())
+@click.argument("key_id", type=Id("; `atomic keys list` has those of keys"))
 @as_json
 @tools
 def revoke(box: Toolbox, key_id: UUID, *, as_json: bool) -> None:
@@ -84,10 +76,24 @@ def revoke(box: Toolbox, key_id: UUID, *, as_json: bool) -> None:
         click.echo(f"Revoked {key.id}.")
 
 
+def _row(key: ApiKey) -> tuple[object, ...]:
+    return (
+        key.id,
+        f"{key.prefix}…" if key.prefix else "(adopted)",
+        moment(key.created_at),
+        _state(key),
+        moment(key.last_used_at),
+        "all" if key.scopes == ALL_SCOPES else " ".join(in_order(key.scopes)),
+        key.name,
+    )
+
+
 def _state(key: ApiKey) -> str:
     if key.revoked_at is not None:
-        return f"revoked {key.revoked_at:%Y-%m-%d %H:%M:%S}Z"
-    return "active" if key.active else f"expired {key.expires_at:%Y-%m-%d %H:%M:%S}Z"
+        return f"revoked {moment(key.revoked_at)}"
+    if not key.active:
+        return f"expired {moment(key.expires_at)}"
+    return f"active until {moment(key.expires_at)}" if key.expires_at else "active"
 
 
 def _described(key: ApiKey) -> dict[str, object]:

@@ -8,8 +8,8 @@ from typing import Final
 
 from atomic_core.domain.money import EXPONENTS, format_minor
 
-MAX_WIDTH: Final = 40
-"""Of a cell that somebody else wrote: a UUID fits, and a table of six columns stays a table."""
+MAX_WIDTH: Final = 60
+"""Of a cell that somebody else wrote: ids and lists of scopes fit, and a table stays a table."""
 
 GAP: Final = "  "
 

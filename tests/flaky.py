@@ -6,12 +6,14 @@ from support import Store
 
 
 class Flaky:
-    """A Begin whose next `to_lose` commits lose their answer, after the fact or before it."""
+    """A Begin whose next `to_lose` commits lose their answer, after the fact or before it; once
+    `spared` more have gone well."""
 
-    def __init__(self, store: Store, *, done: bool, to_lose: int = 0) -> None:
+    def __init__(self, store: Store, *, done: bool, to_lose: int = 0, spared: int = 0) -> None:
         self.store = store
         self.done = done
         self.to_lose = to_lose
+        self.spared = spared
 
     def __call__(self) -> "Flaky.Leaving":
         return Flaky.Leaving(self)
@@ -27,6 +29,9 @@ class Flaky:
 
             def lossy() -> None:
                 if self.flaky.to_lose == 0:
+                    return commit()
+                if self.flaky.spared:
+                    self.flaky.spared -= 1
                     return commit()
                 self.flaky.to_lose -= 1
                 if self.flaky.done:

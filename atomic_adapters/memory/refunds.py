@@ -1,6 +1,6 @@
 """Refunds in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
@@ -100,6 +100,11 @@ class MemoryRefunds:
             and row.attempt == claim.attempt
             and row.refund.status is Status.PROCESSING
         )
+
+    def promised(self, ids: Iterable[UUID]) -> frozenset[UUID]:
+        tables = self.session.tables
+        keys = {id: (tables.refunds.rows[id].refund.payment_id, id) for id in ids}
+        return frozenset(id for id, key in keys.items() if key in tables.holds.rows)
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
         tables = self.session.tables

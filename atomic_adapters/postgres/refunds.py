@@ -1,6 +1,6 @@
 """Refunds in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -70,6 +70,10 @@ class PostgresRefunds:
             ids=[claim.id for claim in claims],
             attempts=[claim.attempt for claim in claims],
         )
+        return frozenset(id for (id,) in rows)
+
+    def promised(self, ids: Iterable[UUID]) -> frozenset[UUID]:
+        rows = self.session.rows(_SQL["promised_refunds"], ids=list(ids))
         return frozenset(id for (id,) in rows)
 
     def settle(self, settlements: Sequence[Settlement]) -> None:

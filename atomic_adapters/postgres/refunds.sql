@@ -77,6 +77,13 @@ SELECT refunds.id
  ORDER BY refunds.id
    FOR NO KEY UPDATE OF refunds
 
+-- name: promised_refunds
+-- Not together with the locking: what a statement has to wait for, it does not see.
+SELECT refunds.id
+  FROM refunds
+  JOIN holds ON holds.payment_id = refunds.payment_id AND holds.refund_id = refunds.id
+ WHERE refunds.id = ANY(%(ids)b)
+
 -- name: settle_refunds
 UPDATE refunds
    SET status = settled.status, failure_reason = settled.failure_reason,

@@ -130,14 +130,16 @@ class SettlePayments:
 
     def _promise(self, asked: Sequence[Asked]) -> "_Done":
         """Hold back what refunds will take from their accounts, in order: what is not there
-        cannot be promised. Whoever takes over after this finds the promise made."""
+        cannot be promised. Whoever takes over after this finds the promise made; so do we, when
+        the answer to our own commit was lost."""
         with self.begin() as work:
             ours = work.refunds.hold([claim for claim, _ in asked])
-            claims = [claim for claim, _ in asked if claim.id in ours]
+            made = work.refunds.promised(ours)
+            claims = [claim for claim, _ in asked if claim.id in ours - made]
             postings = {claim.id: reservation_of(claim, self.ids.new_id()) for claim in claims}
             accounts = _lock_accounts(work, claims)
             posted = _post_those(claims, postings, accounts, work)
-            promised: list[Claim] = []
+            promised = [claim._replace(reserved=True) for claim, _ in asked if claim.id in made]
             settlements: list[Settlement] = []
             events: list[PaymentEvent] = []
             for claim in claims:

@@ -10,8 +10,10 @@ from atomic_adapters.memory.outside import MemoryJobQueue
 from atomic_adapters.sandbox_card_network import SandboxCardNetwork
 from atomic_core.application import Application
 from atomic_core.domain.errors import NetworkFault, NotFound
+from atomic_core.domain.events import Event
 from atomic_core.domain.money import MAX_AMOUNT, Money
 from atomic_core.domain.payments import NewPayment, Payment, Status
+from atomic_core.domain.refunds import NewRefund
 from atomic_core.domain.settling import Authorization, Claim
 from atomic_core.ports.outside import Job
 from atomic_core.use_cases.ledger import NewAccount
@@ -250,6 +252,27 @@ def test_a_lost_commit_of_a_batch_is_tried_again_and_posts_once(
     assert seen(application, payment).status is Status.SUCCESS
     assert balance(application, payment) == 5_000
     assert application.verify_ledger().transactions == 1
+
+
+@pytest.mark.parametrize("done", [True, False], ids=["committed", "not committed"])
+def test_a_lost_commit_of_a_promise_is_tried_again_and_promises_once(
+    store: Store, merchant_id: UUID, done: bool
+) -> None:
+    application = application_over(store.begin)
+    payment = application.accept_payment(order(merchant_id, 5_000))
+    application.settle_payments()
+    one = application.refund_payment(NewRefund(merchant_id, payment.id, 3_000))
+    # The first commit is that of the claim.
+    flaky = application_over(Flaky(store, done=done, to_lose=1, spared=1))
+    batches: list[Batch] = []
+    flaky.settle_payments(done=batches.append)
+    assert [(batch.claimed, batch.lost, list(batch.stuck)) for batch in batches] == [(1, 0, [])]
+    assert application.get_refund(merchant_id, one.id).status is Status.SUCCESS
+    account = application.get_account(merchant_id, payment.account_id)
+    assert (account.balance, account.pending) == (2_000, (0, 0))
+    told = application.get_timeline(merchant_id, payment.id).told
+    assert [each.event.event for each in told].count(Event.REFUND_RESERVED) == 1
+    assert application.verify_ledger().clean
 
 
 def test_another_merchants_things_are_not_there(

@@ -138,6 +138,7 @@ PARAMETERS: dict[str, object] = {
     "patience": None,
     "request_ids": ["r"] * 1000,
     "phase": "OPEN",
+    "phases": ["OPEN", "SUCCESS"],
     "response_statuses": [202] * 1000,
     "retries_after": [None] * 1000,
     "sequences": [1] * 1000,

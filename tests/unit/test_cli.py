@@ -128,7 +128,7 @@ def test_keys_are_created_listed_and_revoked(atomic: Atomic, application: Applic
     assert raw not in listed
     assert raw[:12] in listed
     assert atomic.json("keys", "revoke", str(made["id"]))["revokedAt"] is not None
-    assert "revoked" in atomic("keys", "list").stdout.splitlines()[1]
+    assert "revoked" in atomic("keys", "list").stdout.splitlines()[2]
     assert atomic("seed").exit_code == 0
     with pytest.raises(Exception, match="valid API key"):
         application.authenticate(raw)

@@ -291,6 +291,18 @@ def test_fees_are_set_and_listed(atomic: Atomic, application: Application) -> No
     assert application.house_accounts()["JPY"].fees
 
 
+def test_a_key_is_good_for_what_is_said(atomic: Atomic) -> None:
+    atomic.json("keys", "create")
+    scopes = ("payments:read", "accounts:read")
+    arguments = [each for scope in scopes for each in ("--scope", scope)]
+    assert atomic.json("keys", "create", *arguments, "--name", "report")["scopes"] == list(scopes)
+    lines = atomic.lines("keys", "list")
+    assert lines[0].split("  ")[0] == "ID"
+    assert f"{NOW}  active  -          all                          cli" in lines[1]
+    assert f"{NOW}  active  -          payments:read accounts:read  report" in lines[2]
+    assert atomic("keys", "create", "--scope", "everything").exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

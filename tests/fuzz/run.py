@@ -2,12 +2,13 @@
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from processes import System
+from processes import Client, System
 
 HERE = Path(__file__).parent
 LIMIT_SECONDS = 1_800
@@ -28,6 +29,7 @@ def run(system: System, key: str, *arguments: str, scratch: Path) -> Run:
     environ = {
         **os.environ,
         "ATOMIC_FUZZ_KEY": key,
+        "ATOMIC_FUZZ_TOKEN": _session(system),
         "SCHEMATHESIS_HOOKS": "hooks",
         "PYTHONPATH": str(HERE),
         "PYTHONWARNINGS": "default",
@@ -45,6 +47,15 @@ def run(system: System, key: str, *arguments: str, scratch: Path) -> Run:
     statuses = _answered(system)[before:]
     counted = {status: statuses.count(status) for status in sorted(set(statuses))}
     return Run(done.returncode == 0, len(statuses), counted, done.stdout + done.stderr)
+
+
+def _session(system: System) -> str:
+    """The token of a merchant of its own."""
+    email = f"{secrets.token_hex(8)}@fuzz.example"
+    login = {"email": email, "password": secrets.token_hex(16)}
+    anybody = Client(system.base_url, "nobody")
+    assert anybody.ask("POST", "/merchants/register", login).status == 201
+    return anybody.ask("POST", "/merchants/login", login).data["token"]
 
 
 def _answered(system: System) -> list[int]:

@@ -89,7 +89,8 @@ def test_the_story_is_told_in_the_readme_as_it_happens(
     verified = system.atomic("verify")
     story.lines += ["$ atomic verify", f"  {verified.stdout.strip()}"]
     assert verified.returncode == 0
-    assert _in_readme() == story.lines
+    told = "\n".join(story.lines)
+    assert "\n".join(_in_readme()) == told, told
 
 
 def _json(value: object) -> str:

@@ -228,7 +228,9 @@ CREATE TRIGGER refunds_are_kept
 
 -- A payment's sums follow from its refunds, and its constraint says how far they may go: whoever
 -- comes at the same moment waits here for the payment's row.
-CREATE FUNCTION refunds_are_summed() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION refunds_are_summed() RETURNS trigger LANGUAGE plpgsql
+-- A plan made while a table is small is kept when it is large: it must not read all of it.
+SET enable_seqscan = off AS $$
 DECLARE
     offender uuid;
 BEGIN
@@ -314,7 +316,8 @@ CREATE TRIGGER holds_are_kept
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('holds are released, not deleted');
 
 -- What is pending in an account follows from holds, and only from them.
-CREATE FUNCTION holds_are_summed() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION holds_are_summed() RETURNS trigger LANGUAGE plpgsql
+SET enable_seqscan = off AS $$
 BEGIN
     UPDATE accounts
        SET pending_in = accounts.pending_in + moved.coming,

@@ -11,10 +11,15 @@ import pytest
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.settings import Settings
+from atomic_core.application import Application
+from atomic_core.domain.accounts import world_account_id
 from atomic_core.domain.idempotency import StoredResponse
-from atomic_core.domain.payments import Acceptance
+from atomic_core.domain.money import Money
+from atomic_core.domain.payments import Acceptance, Capture, NewPayment, Status
+from atomic_core.domain.refunds import NewRefund
 from atomic_core.domain.settling import Claim
 from atomic_core.ports.unit_of_work import UnitOfWork
+from atomic_core.use_cases.holds import NewCapture
 from processes import eventually
 from support import (
     HOUR,
@@ -96,6 +101,126 @@ def test_rows_are_locked_in_id_order(
         store.close()
         with psycopg.connect(database_url, autocommit=True) as settings:
             settings.execute("ALTER DATABASE atomic RESET ALL")
+
+
+def test_refunded_payments_are_locked_in_id_order_and_before_their_refunds(
+    rows: None, postgres_store: Store, database_url: str, settings_for: Callable[..., Settings]
+) -> None:
+    application = application_over(postgres_store.begin)
+    application.settle_payments()
+    refunds: dict[UUID, UUID] = {}
+    with postgres_store.begin() as work:
+        owners = {id: account.merchant_id for id, account in work.accounts.lock(STORED).items()}
+    for id in STORED:
+        owner = owners[id]
+        assert owner
+        refunds[id] = application.refund_payment(NewRefund(owner, id, 1)).id
+    with postgres_store.begin() as work:
+        claims = work.refunds.claim(3, HOUR, NOW)
+        work.commit()
+    with psycopg.connect(database_url, autocommit=True) as settings:
+        settings.execute(
+            "ALTER DATABASE atomic SET enable_indexscan = off;"
+            "ALTER DATABASE atomic SET enable_bitmapscan = off"
+        )
+    store = PostgresStore(Connections(settings_for(database_url)))
+
+    def hold_all() -> int:
+        with store.begin() as work:
+            return len(work.refunds.hold(claims))
+
+    try:
+        with psycopg.connect(database_url) as blocker, ThreadPoolExecutor(1) as threads:
+            blocker.execute("SELECT FROM payments WHERE id = %s FOR UPDATE", [MIDDLE])
+            held = threads.submit(hold_all)
+            _wait_until_blocked(database_url)
+            assert _is_free(database_url, "payments", HIGH)
+            assert not _is_free(database_url, "payments", LOW)
+            assert all(_is_free(database_url, "refunds", id) for id in refunds.values())
+            blocker.rollback()
+            assert held.result(10) == 3
+    finally:
+        store.close()
+        with psycopg.connect(database_url, autocommit=True) as settings:
+            settings.execute("ALTER DATABASE atomic RESET ALL")
+
+
+def test_a_refund_is_asked_for_while_its_account_is_being_posted_to(
+    rows: None, postgres_store: Store
+) -> None:
+    """So is a capture decided: no request ever waits for an account."""
+    application = application_over(postgres_store.begin)
+    application.settle_payments()
+    with postgres_store.begin() as settler:
+        accounts = settler.accounts.lock([HIGH, world_account_id("USD")])
+        owner = accounts[HIGH].merchant_id
+        assert owner
+        asked = NewPayment(owner, Money(1, "USD"), "tok_visa", capture=Capture.MANUAL)
+        application.accept_payment(asked)
+        assert application.refund_payment(NewRefund(owner, HIGH, 1)).status is Status.PENDING
+
+
+LIVES = 60
+
+
+def test_requests_and_settlers_under_load_never_wait_in_a_circle(
+    database_url: str, settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("atomic_core.domain.settling.BUSY_PAUSE", NOW)
+    before = _deadlocks(database_url)
+    store = PostgresStore(Connections(settings_for(database_url)))
+    settlers = [application_over(store.begin, batch_size=size) for size in (7, 13)]
+    shops = [add_merchant(store.begin) for _ in range(3)]
+    for merchant_id in shops:
+        open_account(store.begin, merchant_id)
+    over = threading.Event()
+
+    def settle(settler: Application) -> None:
+        while not over.is_set():
+            settler.settle_payments()
+
+    def live(number: int) -> int:
+        api, merchant_id, refunded = settlers[0], shops[number % 3], 0
+        asked = NewPayment(merchant_id, Money(100, "USD"), "tok_visa", capture=Capture.MANUAL)
+        for _ in range(LIVES // 4):
+            id = api.accept_payment(asked).id
+            reached(api, merchant_id, id, Status.AUTHORIZED)
+            api.capture_payment(NewCapture(merchant_id, id, 90))
+            reached(api, merchant_id, id, Status.SUCCESS)
+            for _ in range(4):
+                api.refund_payment(NewRefund(merchant_id, id, 20))
+                refunded += 20
+        return refunded
+
+    def reached(api: Application, merchant_id: UUID, id: UUID, status: Status) -> None:
+        there = lambda: api.get_payment(merchant_id, id).status is status  # noqa: E731
+        eventually(there, 20, f"{id} is {status}")
+
+    try:
+        with ThreadPoolExecutor(6) as threads:
+            settling = [threads.submit(settle, settler) for settler in settlers]
+            try:
+                lives = [threads.submit(live, number) for number in range(4)]
+                assert sum(each.result(60) for each in lives) == LIVES * 80
+            finally:
+                over.set()
+            for each in settling:
+                each.result(20)
+        while settlers[0].settle_payments():
+            pass
+        report = settlers[0].verify_ledger()
+        assert (report.findings, report.refunds, report.holds) == ([], LIVES * 4, 0)
+    finally:
+        store.close()
+    # Told when a session ends, at the latest.
+    assert _deadlocks(database_url) == before
+
+
+def _deadlocks(url: str) -> int:
+    statement = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    with psycopg.connect(url) as connection:
+        [deadlocks] = connection.execute(statement).fetchall()[0]
+    return deadlocks
 
 
 def test_idempotency_keys_are_taken_in_order(postgres_store: Store, database_url: str) -> None:

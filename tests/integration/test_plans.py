@@ -12,9 +12,13 @@ from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.statements import statements
 from atomic_adapters.settings import Settings
+from atomic_core.application import Application
 from atomic_core.domain.accounts import world_account_id
 from atomic_core.domain.idempotency import StoredResponse
+from atomic_core.domain.payments import Capture, NewPayment
+from atomic_core.domain.refunds import NewRefund
 from atomic_core.use_cases.batches import BatchItem, PaymentBatch
+from atomic_core.use_cases.holds import Cancellation, NewCapture
 from support import add_merchant, application_over, numbered, order, request_for
 
 ROWS = 2_000_000
@@ -82,6 +86,16 @@ SELECT uuidv7(), s.id, sha256(i::text::bytea), now() + i * interval '1 s'
 INSERT INTO audit_log (id, merchant_id, event, actor)
 SELECT uuidv7(), s.id, 'key_created', 'operator'
   FROM generate_series(1, 200000) i JOIN shops s ON s.n = i % 1000;
+INSERT INTO refunds (id, payment_id, merchant_id, account_id, currency, amount, status)
+SELECT uuidv7(), id, merchant_id, account_id, 'USD', 1, 'SUCCESS'
+  FROM payments WHERE status = 'SUCCESS' LIMIT 200000;
+INSERT INTO holds (payment_id, refund_id, debit_account_id, credit_account_id, amount, placed_at,
+                   released_at)
+SELECT payment_id, id, account_id, '{world_account_id("USD")}', 1, now(), now() FROM refunds;
+INSERT INTO payment_events (payment_id, refund_id, event, status)
+SELECT payment_id, id, 'refund_succeeded', 'SUCCESS' FROM refunds;
+UPDATE payments SET refunds_reserved = 1, amount_refunded = 1
+ WHERE id IN (SELECT payment_id FROM refunds);
 ANALYZE
 """
 
@@ -90,26 +104,33 @@ SMALL = {"accounts", "merchants", "api_keys", "credentials", "fee_schedules"}
 
 ONE = UUID(int=1)
 PARAMETERS: dict[str, object] = {
+    "account_id": ONE,
     "account_ids": [ONE] * 1000,
     "after": "1 day",
+    "amount": 1,
     "amounts": [1] * 1000,
     "attempts": [1] * 1000,
     "balances": [1] * 1000,
+    "basis_points": 290,
     "before_at": None,
     "before_id": None,
     "bodies": [b""] * 1000,
     "captures": ["automatic"] * 1000,
     "claimant": 1,
     "body": b"",
+    "credits": [ONE] * 1000,
     "currencies": ["USD"] * 1000,
     "currency": "USD",
     "days": 30,
+    "debits": [ONE] * 1000,
     "descriptions": [""] * 1000,
     "email": "a@b.example",
+    "events": ["refund_created"] * 1000,
     "failure_reasons": [None] * 1000,
     "faults": [0] * 1000,
     "fees": [0] * 1000,
     "fingerprint": bytes(32),
+    "fixed": 30,
     "fingerprints": [bytes(32)] * 1000,
     "hash": bytes(32),
     "heads": [bytes(32)] * 1000,
@@ -134,8 +155,13 @@ PARAMETERS: dict[str, object] = {
     "order_keys": ["k"] * 1000,
     "overdue_by": "0 s",
     "path": "/",
+    "payment_id": ONE,
+    "payment_ids": [ONE] * 1000,
     "paths": ["/"] * 1000,
     "patience": None,
+    "reason": None,
+    "reasons": [None] * 1000,
+    "refund_ids": [ONE] * 1000,
     "request_ids": ["r"] * 1000,
     "phase": "OPEN",
     "phases": ["OPEN", "SUCCESS"],
@@ -144,6 +170,7 @@ PARAMETERS: dict[str, object] = {
     "sequences": [1] * 1000,
     "sources": ["tok_visa"] * 1000,
     "status": 202,
+    "step": "capture",
     "statuses": ["SUCCESS"] * 1000,
     "webhook_urls": [None] * 1000,
 }
@@ -161,10 +188,17 @@ HOT = [
     "idempotency.look_up_key",
     "idempotency.kept_answers",
     "idempotency.purge_keys",
+    "events.add_events",
+    "events.events_of_payment",
+    "fees.fees_of_merchant",
+    "fees.set_fees",
     "ledger.credited_account",
     "ledger.get_account",
     "ledger.lock_accounts",
     "ledger.lock_free_accounts",
+    "ledger.place_holds",
+    "ledger.release_holds",
+    "ledger.transactions_of_payment",
     "ledger.update_accounts",
     "merchants.active_key",
     "merchants.count_active_keys",
@@ -181,10 +215,21 @@ HOT = [
     "oversight.any_payment",
     "payments.accept_payments",
     "payments.claim_payments",
+    "payments.expire_payments",
     "payments.find_payments",
     "payments.hasten_payment",
     "payments.hold_claims",
+    "payments.lock_payment",
+    "payments.resolve_payment",
     "payments.settle_payments",
+    "refunds.claim_refunds",
+    "refunds.get_refund",
+    "refunds.hasten_refund",
+    "refunds.hold_refunded_payments",
+    "refunds.hold_refunds",
+    "refunds.promised_refunds",
+    "refunds.refunds_of_payment",
+    "refunds.settle_refunds",
 ]
 
 
@@ -227,6 +272,25 @@ def test_a_claim_writes_no_index(full_database: str) -> None:
         connection.rollback()
 
 
+def live(application: Application, merchant_id: UUID, times: int) -> None:
+    """Payments that are held, captured, let go of, expired and given back."""
+    plain = order(merchant_id)
+    asked = NewPayment(merchant_id, plain.money, plain.source, capture=Capture.MANUAL)
+    held = [application.accept_payment(asked).id for _ in range(3 * times)]
+    application.settle_payments()
+    for taken, gone in zip(held[:times], held[times : 2 * times], strict=True):
+        application.capture_payment(NewCapture(merchant_id, taken, 1_000))
+        application.cancel_payment(Cancellation(merchant_id, gone))
+    application.expire_holds()
+    application.settle_payments()
+    for amount in (1, 2):
+        for taken in held[:times]:
+            application.refund_payment(NewRefund(merchant_id, taken, amount))
+        application.settle_payments()
+    for taken in held[:times]:
+        application.get_timeline(merchant_id, taken)
+
+
 def rendered(*_arguments: object) -> StoredResponse:
     return StoredResponse(202, b"")
 
@@ -256,6 +320,7 @@ def test_a_life_of_payments_scans_no_large_table(
         application.accept_batch(PaymentBatch(merchant_id, items, rendered))
         application.settle_payments()
         application.purge_idempotency_keys()
+        live(application, merchant_id, 20)
     finally:
         store.close()
     with psycopg.connect(full_database) as connection:
@@ -266,3 +331,29 @@ def test_a_life_of_payments_scans_no_large_table(
             ).fetchall()
         )
     assert not scans.keys() - SMALL, scans
+
+
+# Those that look up, for all rows of a statement at once, what else there is.
+READING_TRIGGERS = r"""
+SELECT proname, coalesce('enable_seqscan=off' = ANY (proconfig), false)
+  FROM pg_proc
+ WHERE prorettype = 'trigger'::regtype
+   AND prosrc ~ '\mnew_\w+'
+   AND prosrc ~ '(FROM|JOIN|UPDATE)\s+(accounts|payments|refunds|holds|entries|ledger_transactions)'
+ ORDER BY 1
+"""
+
+
+def test_plans_of_triggers_made_while_all_is_small_do_for_large_tables(database_url: str) -> None:
+    """A session's triggers keep their plans until somebody analyzes their tables: 300,000 accounts
+    were read for ten holds."""
+    with psycopg.connect(database_url) as connection:
+        triggers = dict(connection.execute(READING_TRIGGERS).fetchall())
+    assert triggers == {
+        "entries_must_balance": True,
+        "holds_are_summed": True,
+        "ledger_transactions_of_payment": True,
+        # Asks for each row by itself, which is not answered by reading a whole table.
+        "payments_account_of_merchant_and_currency": False,
+        "refunds_are_summed": True,
+    }

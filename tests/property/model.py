@@ -11,7 +11,22 @@ from atomic_core.domain.money import MAX_AMOUNT
 BATCH = 3
 """Of which one may be a refund."""
 
-DECLINED = "tok_chargeDeclined"
+CHARGE = ("charge", "authorize")
+
+REFUSALS: dict[str, tuple[tuple[str, ...], str]] = {
+    "tok_chargeDeclined": (CHARGE, "card_declined"),
+    "tok_chargeDeclinedProcessingError": (CHARGE, "processing_error"),
+    "tok_captureDeclined": (("capture",), "capture_declined"),
+    "tok_captureProcessingError": (("capture",), "processing_error"),
+    "tok_refundDeclined": (("refund",), "refund_declined"),
+    "tok_refundProcessingError": (("refund",), "processing_error"),
+}
+"""What the network refuses, and why in the end."""
+
+SLOW = "tok_slow"
+
+PATIENCE = 3
+"""How often a faulty network is tried, and by when a slow one has decided."""
 
 
 @dataclass
@@ -42,6 +57,9 @@ class Row:
     fee: int = 0
     reserved: int = 0
     refunded: int = 0
+    attempt: int = 0
+    faults: int = 0
+    promised: bool = False
 
     @property
     def told(self) -> tuple[object, ...]:
@@ -69,6 +87,7 @@ class Model:
         """What is decided at one moment is due in the order of the ids."""
         for row in sorted(rows, key=lambda row: row.id):
             row.status, row.step, row.wanted = "PROCESSING", step, amount
+            row.attempt, row.faults = row.attempt + 1, 0
             self.due.append(row)
 
     def held(self) -> list[Row]:
@@ -85,6 +104,7 @@ class Model:
         """Somebody takes some up, and dies."""
         for row in (*self.due[:limit], *self.due_refunds[:limit]):
             row.status = "PROCESSING"
+            row.attempt += 1
 
     def settle(self) -> int:
         total = 0
@@ -93,11 +113,14 @@ class Model:
             room = BATCH - len(refunds)
             payments = self.due[:room]
             del self.due_refunds[:1], self.due[:room]
-            promised = [row for row in refunds if self._promise(row)]
-            for row in payments:
-                self._settle(row)
-            for row in promised:
-                self._give_back(row)
+            for row in (*payments, *refunds):
+                row.status = "PROCESSING"
+                row.attempt += 1
+            promised = [row for row in refunds if row.promised or self._promise(row)]
+            again = [row for row in payments if not self._settle(row)]
+            again_too = [row for row in promised if not self._give_back(row)]
+            self.due += sorted(again, key=lambda row: row.id)
+            self.due_refunds += again_too
             total += len(refunds) + len(payments)
             if not refunds and len(payments) < room:
                 return total
@@ -110,20 +133,51 @@ class Model:
             row.payment.reserved -= row.amount
             return False
         balance.going += row.amount
+        row.promised = True
         return True
 
-    def _give_back(self, row: Row) -> None:
+    def _give_back(self, row: Row) -> bool:
+        """Whether that is decided now."""
+        refusal, decided = self._asked(row)
+        if not decided:
+            return False
         balance = self.balances[row.account]
         balance.going -= row.amount
-        balance.posted -= row.amount
-        row.status = "SUCCESS"
         assert row.payment
-        row.payment.refunded += row.amount
+        if refusal:
+            row.status, row.reason = "FAILED", refusal
+            row.payment.reserved -= row.amount
+        else:
+            balance.posted -= row.amount
+            row.status = "SUCCESS"
+            row.payment.refunded += row.amount
+        return True
 
-    def _settle(self, row: Row) -> None:
+    @staticmethod
+    def _asked(row: Row) -> tuple[str | None, bool]:
+        """Why the network refuses, and whether it has decided."""
+        if row.source == SLOW:
+            return None, row.attempt % PATIENCE == 0
+        steps, reason = REFUSALS.get(row.source, ((), ""))
+        if row.step not in steps:
+            return None, True
+        if reason == "processing_error":
+            row.faults += 1
+            return reason, row.faults == PATIENCE
+        return reason, True
+
+    def _settle(self, row: Row) -> bool:
+        """Whether that is decided now."""
+        refusal, decided = self._asked(row)
+        if decided:
+            self._decide(row, refusal)
+        return decided
+
+    def _decide(self, row: Row, refusal: str | None) -> None:
         balance = self.balances[row.account]
-        if row.step in ("charge", "authorize") and row.source == DECLINED:
-            row.status, row.reason = "FAILED", "card_declined"
+        if refusal:
+            row.status, row.reason = "FAILED", refusal
+            balance.coming -= row.amount if row.step == "capture" else 0
         elif row.step == "charge":
             self._take(row, row.amount)
         elif row.step == "authorize":

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 from atomic_adapters.memory import MemoryStore
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.sandbox_card_network import SLOW
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import SystemClock
 from atomic_core.application import Application
@@ -37,7 +38,7 @@ from atomic_core.use_cases.idempotency import Answer
 from atomic_core.use_cases.ledger import NewAccount
 from atomic_core.use_cases.timeline import Timeline
 from conftest import EMPTY
-from property.model import BATCH, Balance, Model, Row
+from property.model import BATCH, REFUSALS, Balance, Model, Row
 from support import HOUR, NOW, application_over, request_for
 
 NAMESPACE = UUID(int=77)
@@ -48,7 +49,7 @@ merchants = st.sampled_from(MERCHANTS)
 currencies = st.sampled_from(["USD", "EUR"])
 # The large ones overflow an account's balance after one or two.
 amounts = st.sampled_from([1, 250, MAX_AMOUNT - 251, MAX_AMOUNT])
-tokens = st.sampled_from(["tok_visa", "tok_visa", "tok_chargeDeclined"])
+tokens = st.sampled_from(["tok_visa"] * 5 + sorted(REFUSALS) + [SLOW])
 captures = st.sampled_from(Capture)
 places = st.integers(0, 30)
 parts = st.sampled_from([None, 1, 100, 250, MAX_AMOUNT])
@@ -283,8 +284,11 @@ class Life(RuleBasedStateMachine):
 
 @pytest.fixture
 def life(
-    database_url: str, settings_for: Callable[..., Settings]
+    database_url: str, settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[type[RuleBasedStateMachine]]:
+    # What is put off, or tried again, is due at once.
+    monkeypatch.setattr("atomic_core.domain.settling.BUSY_PAUSE", NOW)
+    monkeypatch.setattr("atomic_core.domain.settling.BACK_OFF_BASE", NOW)
     Life.database_url = database_url
     Life.postgres = PostgresStore(Connections(settings_for(database_url)))
     yield Life

@@ -1,6 +1,6 @@
 """What schemathesis cannot know from the document."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date
 from typing import Any
 
 import schemathesis
@@ -13,10 +13,7 @@ _REST = st.from_regex(r"(?:/[a-z0-9-]{0,10}){0,3}(?:\?[a-z]{1,5}=[a-z0-9]{0,5})?
 
 _MOMENTS = st.datetimes(timezones=st.just(UTC)).map(lambda at: at.isoformat()[:-6] + "Z")
 
-_FUTURE = st.datetimes(
-    datetime(2100, 1, 1),  # noqa: DTZ001  hypothesis wants its bounds without a zone
-    timezones=st.just(UTC),
-).map(lambda at: at.isoformat()[:-6] + "Z")
+_FUTURE = st.dates(date(2100, 1, 1)).map(lambda day: f"{day.isoformat()}T00:00:00Z")
 
 schemathesis.openapi.format("date-time", _MOMENTS)
 schemathesis.openapi.format("future", _FUTURE)

@@ -11,8 +11,9 @@ import pytest
 
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import NewPayment, Status
+from atomic_core.domain.refunds import NewRefund
 from fault.audit import Auditor, audit, last_audit
-from fault.book import Answer, Book, Order, Shop
+from fault.book import Answer, Book, Order, Return, Shop
 from support import IDS, Store, add_merchant, application_over, open_account
 
 
@@ -99,6 +100,34 @@ def _a_wrong_balance(ground: Ground) -> None:
     ground.store.books.set_balance(ground.good.shop.accounts["USD"], 699)
 
 
+def _pending_that_no_hold_explains(ground: Ground) -> None:
+    ground.store.books.set_pending(ground.good.shop.accounts["USD"], 1, 0)
+
+
+def _a_refund_that_nobody_asked_for(ground: Ground) -> None:
+    _refund(ground)
+
+
+def _a_granted_refund_is_missing(ground: Ground) -> None:
+    ground.book.returning(Return("gone", ground.good, 100, granted=True))
+
+
+def _a_refused_refund_is_recorded(ground: Ground) -> None:
+    ground.book.returning(Return("back", ground.good, 100, granted=False))
+    _refund(ground)
+
+
+def _a_payment_that_was_captured_unasked(ground: Ground) -> None:
+    ground.good.is_held = True
+
+
+def _refund(ground: Ground) -> None:
+    application = application_over(ground.store.begin)
+    shop, payment_id = ground.good.shop, _id(ground.good)
+    application.refund_payment(NewRefund(shop.merchant_id, payment_id, 100, "back"))
+    application.settle_payments()
+
+
 def _an_order_without_an_answer(ground: Ground) -> None:
     ground.declined.answer = Answer.NONE
 
@@ -118,6 +147,11 @@ def _an_order_without_an_answer(ground: Ground) -> None:
         (_money_from_nowhere, "I6"),
         (_a_wrong_balance, "I2"),
         (_an_order_without_an_answer, "answer"),
+        (_pending_that_no_hold_explains, "holds"),
+        (_a_refund_that_nobody_asked_for, "I9"),
+        (_a_granted_refund_is_missing, "I9"),
+        (_a_refused_refund_is_recorded, "I9"),
+        (_a_payment_that_was_captured_unasked, "I4"),
     ],
 )
 def test_each_rule_is_seen_to_be_broken(
@@ -133,6 +167,12 @@ def test_a_payment_recorded_twice_is_seen(ground: Ground) -> None:
     application.accept_payment(again)
     application.settle_payments()
     assert "I5" in ground.rules_broken()
+
+
+def test_an_honest_refund_breaks_no_rule(ground: Ground) -> None:
+    ground.book.returning(Return("back", ground.good, 100, granted=True))
+    _refund(ground)
+    assert ground.rules_broken() == set()
 
 
 def test_a_broken_rule_is_seen_while_the_run_goes_on(ground: Ground) -> None:

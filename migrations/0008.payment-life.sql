@@ -143,7 +143,8 @@ CREATE TRIGGER payments_settled_are_final
           -- A hold is resolved once: by what first makes it work again.
           OR OLD.status = 'AUTHORIZED'
              AND (NEW.status <> 'PROCESSING' OR NEW.attempt <= OLD.attempt
-                  OR NEW.step NOT IN ('capture', 'void', 'expire'))
+                  OR NEW.step NOT IN ('capture', 'void', 'expire')
+                  OR NEW.step = 'expire' AND OLD.expires_at > now())
           OR OLD.status IN ('PENDING', 'PROCESSING')
              AND (NEW.step <> OLD.step
                   OR NEW.capture_amount IS DISTINCT FROM OLD.capture_amount

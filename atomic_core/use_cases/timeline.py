@@ -66,7 +66,11 @@ def timeline_of(
     by_refund = {each.transaction.refund_id: each for each in posted}
     told = [*_beginning(payment), *_end_of_charge(payment, by_refund)]
     taken_up: dict[UUID | None, datetime | None] = {each.id: each.claimed_at for each in refunds}
+    # A try is kept twice if the answer to its commit was lost. It is told once.
+    once: dict[PaymentEvent, datetime] = {}
     for event, at in recorded:
+        once.setdefault(event, at)
+    for event, at in once.items():
         told.append(_with_books(event, at, by_refund))
         if event.event is Event.REFUND_CREATED and (then := taken_up.get(event.refund_id)):
             # Taken up by who began a moment before what it found.
@@ -102,7 +106,8 @@ def _end_of_charge(
             Event.SUCCEEDED,
             Status.SUCCESS,
             attempt=payment.attempt or None,
-            amount=payment.amount_captured or None,
+            # Not the payment's word: it was read a moment before, and may know of no success.
+            amount=sum(entry.amount for entry in posted.entries if entry.amount > 0),
         )
         return [Told(succeeded, posted.posted_at, posted)]
     if payment.status is not Status.FAILED:

@@ -254,6 +254,17 @@ def test_a_lost_commit_of_a_batch_is_tried_again_and_posts_once(
     assert application.verify_ledger().transactions == 1
 
 
+def test_a_lost_commit_of_a_try_that_failed_is_told_once(store: Store, merchant_id: UUID) -> None:
+    # The first commit is that of the claim.
+    application = application_over(Flaky(store, done=True, to_lose=1, spared=1))
+    token = "tok_chargeDeclinedProcessingError"
+    payment = application_over(store.begin).accept_payment(order(merchant_id, source=token))
+    application.settle_payments()
+    told = application.get_timeline(merchant_id, payment.id).told
+    expected = [Event.CREATED, Event.PROCESSING, Event.RETRIED]
+    assert [each.event.event for each in told] == expected
+
+
 @pytest.mark.parametrize("done", [True, False], ids=["committed", "not committed"])
 def test_a_lost_commit_of_a_promise_is_tried_again_and_promises_once(
     store: Store, merchant_id: UUID, done: bool

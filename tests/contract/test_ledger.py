@@ -1,5 +1,6 @@
 """Accounts and the books, on both stores."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -9,7 +10,7 @@ import pytest
 
 from atomic_core.domain.accounts import chain_start, world_account_id
 from atomic_core.domain.errors import StorageRefused
-from atomic_core.domain.ledger import Kind, Leg, Posted, Posting, post
+from atomic_core.domain.ledger import Hold, Kind, Leg, Posted, Posting, post
 from atomic_core.domain.money import EXPONENTS
 from atomic_core.ports.unit_of_work import UnitOfWork
 from atomic_core.use_cases.ledger import NewAccount
@@ -197,3 +198,30 @@ def _falsified(batch: Posted, how: str) -> Posted:
             return replace(batch, entries=entries, accounts=accounts)
         case _:
             return replace(batch, entries=[], accounts=batch.accounts)
+
+
+def promised(placed: Sequence[Hold] = (), released: Sequence[Hold] = ()) -> Posted:
+    return Posted((), (), (), {}, released, placed)
+
+
+def test_a_hold_is_let_go_of_once_and_only_if_it_is_that_hold(
+    store: Store, merchant_id: UUID, account_id: UUID
+) -> None:
+    payment_id, other_id = (new_payment(store, merchant_id) for _ in range(2))
+    hold = Hold(payment_id, None, WORLD, account_id, 700)
+    with store.begin() as work:
+        work.ledger.record(promised(placed=[hold]))
+        work.commit()
+    for wrong in (hold._replace(payment_id=other_id), hold._replace(amount=699)):
+        with pytest.raises(StorageRefused), store.begin() as work:
+            work.ledger.record(promised(released=[wrong]))
+    with store.begin() as work:
+        assert work.accounts.lock([account_id])[account_id].pending == (700, 0)
+        work.ledger.record(promised(released=[hold]))
+        work.commit()
+    with pytest.raises(StorageRefused), store.begin() as work:
+        work.ledger.record(promised(released=[hold]))
+    with pytest.raises(StorageRefused), store.begin() as work:
+        work.ledger.record(promised(placed=[hold]))
+    with store.begin() as work:
+        assert work.accounts.lock([account_id])[account_id].pending == (0, 0)

@@ -90,6 +90,9 @@ REFUSED = {
         UPDATE payments SET status = 'SUCCESS' WHERE id = %(held)s""",
     "a held payment that is simply canceled": b"""
         UPDATE payments SET status = 'CANCELED', cancellation_reason = 'x' WHERE id = %(held)s""",
+    "a hold that expires early": b"""
+        UPDATE payments SET status = 'PROCESSING', step = 'expire', attempt = attempt + 1,
+               cancellation_reason = 'expired' WHERE id = %(held)s""",
     "a hold resolved under an old attempt": b"""
         UPDATE payments SET status = 'PROCESSING', step = 'capture' WHERE id = %(held)s""",
     "a capture that becomes a void": b"""

@@ -1,4 +1,4 @@
-"""Mutants of holds, refunds and fees."""
+"""Mutants of holds, and of what becomes of them."""
 
 from typing import Final
 
@@ -13,8 +13,6 @@ LIFE_SQL: Final = "migrations/0008.payment-life.sql"
 HOLDS_TEST: Final = "tests/property/test_holds.py"
 LIVES_TEST: Final = "tests/contract/test_lives.py"
 RACES: Final = "tests/integration/test_races.py"
-GUARDS: Final = "tests/integration/test_life_guards.py"
-AUDIT: Final = "tests/contract/test_audit_life.py"
 
 LIVES: Final = (
     Mutant(
@@ -110,138 +108,6 @@ LIVES: Final = (
                 DECISIONS,
                 "claim.refund_id, releases=hold_of(claim)\n",
                 "claim.refund_id, releases=hold_of(claim) if legs else None\n",
-            ),
-        ),
-        (LIVES_TEST,),
-    ),
-    Mutant(
-        "fees-rounded-up",
-        "fees are rounded half to even",
-        (
-            Edit(
-                "atomic_core/domain/fees.py",
-                "(2 * rest == WHOLE and part % 2 == 1)",
-                "2 * rest == WHOLE",
-            ),
-        ),
-        (LIVES_TEST,),
-    ),
-    Mutant(
-        "fees-without-bound",
-        "a fee is never more than was captured",
-        (
-            Edit(
-                "atomic_core/domain/fees.py",
-                "        return min(amount, part + self.fixed)\n",
-                "        return part + self.fixed\n",
-            ),
-        ),
-        (LIVES_TEST,),
-    ),
-    Mutant(
-        "refunded-beyond-capture",
-        "the database refuses refunds beyond what was captured",
-        (
-            Edit(
-                LIFE_SQL,
-                "            AND refunds_reserved <= coalesce(capture_amount, amount));\n",
-                "            AND true);\n",
-            ),
-        ),
-        (GUARDS,),
-    ),
-    Mutant(
-        "refunds-counted-when-done",
-        "refunds under way count",
-        (
-            Edit(
-                "atomic_core/domain/payments.py",
-                "        return self.amount_captured - self.refunds_reserved\n",
-                "        return self.amount_captured - self.amount_refunded\n",
-            ),
-        ),
-        (LIVES_TEST, RACES),
-    ),
-    Mutant(
-        "failed-refunds-count",
-        "a refund that failed can be asked for again",
-        (
-            Edit(
-                LIFE_SQL,
-                "           SET refunds_reserved = payments.refunds_reserved - ended.lost,\n",
-                "           SET refunds_reserved = payments.refunds_reserved,\n",
-            ),
-        ),
-        (LIVES_TEST,),
-    ),
-    Mutant(
-        "held-twice",
-        "the database refuses a second hold of a payment or refund",
-        (
-            Edit(
-                LIFE_SQL,
-                "    CONSTRAINT holds_once UNIQUE NULLS NOT DISTINCT (payment_id, refund_id),\n",
-                "",
-            ),
-        ),
-        (GUARDS,),
-    ),
-    Mutant(
-        "holds-not-summed",
-        "what is pending follows from holds",
-        (
-            Edit(
-                LIFE_SQL,
-                "    AFTER UPDATE ON holds\n    REFERENCING NEW TABLE AS new_holds\n",
-                "    AFTER UPDATE OF placed_at ON holds\n    REFERENCING NEW TABLE AS new_holds\n",
-            ),
-        ),
-        (LIVES_TEST,),
-    ),
-    Mutant(
-        "refund-hash-without-refund",
-        "a posting cannot be moved to another refund unseen",
-        (
-            Edit(
-                LEDGER,
-                "    return kind.encode() + refund_id.bytes if refund_id else kind.encode()\n",
-                "    return kind.encode()\n",
-            ),
-        ),
-        (AUDIT,),
-    ),
-    Mutant(
-        "verify-blind-to-holds",
-        "verify names holds that are missing or too many",
-        (
-            Edit(
-                "atomic_adapters/postgres/audit.sql",
-                "           THEN (h.payment_id IS NOT NULL)\n",
-                "           THEN h.payment_id IS NOT NULL AND (h.payment_id IS NOT NULL)\n",
-            ),
-        ),
-        (AUDIT,),
-    ),
-    Mutant(
-        "settled-refund-posted-again",
-        "a refund is given back once, whoever dies and takes over",
-        (
-            Edit(
-                "atomic_adapters/postgres/refunds.sql",
-                " WHERE refunds.attempt = claim.attempt\n",
-                " WHERE refunds.attempt >= claim.attempt\n",
-            ),
-        ),
-        ("tests/contract/test_refunds_queue.py",),
-    ),
-    Mutant(
-        "another-merchants-refund",
-        "what belongs to another merchant is unknown",
-        (
-            Edit(
-                "atomic_adapters/postgres/refunds.sql",
-                " WHERE id = %(id)s\n   AND merchant_id = %(merchant_id)s\n",
-                " WHERE id = %(id)s\n",
             ),
         ),
         (LIVES_TEST,),

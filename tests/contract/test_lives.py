@@ -20,6 +20,7 @@ from atomic_core.domain.refunds import NewRefund, Refund
 from atomic_core.domain.settling import Authorization, Claim, Settlement
 from atomic_core.use_cases.holds import Cancellation, NewCapture
 from atomic_core.use_cases.refunds import MAX_REFUNDS
+from atomic_core.use_cases.settling import Batch
 from support import HOUR, NOW, Store, add_merchant, application_over, open_account
 
 MANUAL = Capture.MANUAL
@@ -346,6 +347,27 @@ def test_the_balance_must_suffice_in_the_order_of_asking(shop: Shop) -> None:
     assert [end.failure_reason for end in ends] == [None, "insufficient_balance", None]
     assert shop.network.asked == [("refund", refunds[0].id), ("refund", refunds[2].id)]
     assert (shop.account.balance, shop.account.available) == (0, 0)
+    shop.check_books()
+
+
+def test_what_a_dead_settler_promised_cannot_be_promised_again(shop: Shop) -> None:
+    shop.application.set_fees(shop.merchant_id, "USD", FeeTerms(5_000, 0))
+    one, other = shop.pay(100), shop.pay(100)
+    promised = shop.ask_back(one)
+    shop.network.fails = "refund"
+    with pytest.raises(KeyboardInterrupt):
+        shop.application.settle_payments()
+    assert (shop.account.balance, shop.account.available) == (100, 0)
+    late = shop.ask_back(other, 1)
+    batches: list[Batch] = []
+    shop.application.settle_payments(done=batches.append)
+    # By the ledger itself: what stands behind it would only put it off.
+    assert [id for batch in batches for id, _ in batch.stuck] == []
+    ended = shop.application.get_refund(shop.merchant_id, late.id)
+    assert ended.failure_reason == "insufficient_balance"
+    refund = shop.application.get_refund(shop.merchant_id, promised.id)
+    assert refund.status is Status.SUCCESS
+    assert (shop.account.balance, shop.account.pending) == (0, (0, 0))
     shop.check_books()
 
 

@@ -11,10 +11,10 @@ from atomic_web.schemas.payments import PaymentSchema
 
 
 class TimelineEntrySchema(ResponseSchema):
-    """One leg: credits are positive, debits negative, in minor units."""
+    """One leg: credits are positive, debits negative, in minor units. Without its place among the
+    account's entries: World's would tell how many payments the house has."""
 
     account_id = fields.UUID(data_key="accountId")
-    sequence = fields.Integer(metadata={"description": "Its place among the account's entries."})
     amount = fields.Integer()
 
 

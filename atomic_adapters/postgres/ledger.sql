@@ -69,15 +69,20 @@ SELECT new.account_id, new.sequence, new.transaction_id, new.amount, new.balance
        AS new (account_id, sequence, transaction_id, amount, balance_after, hash)
 
 -- name: release_holds
--- Before the balances move: what is promised is in the way of paying it.
+-- Before the balances move: what is promised is in the way of paying it. Each is looked up by
+-- itself: nearly all holds are released, and the planner would rather read them all for the few
+-- that are not.
 UPDATE holds
    SET released_at = clock_timestamp()
-  FROM unnest(%(payment_ids)b::uuid[], %(refund_ids)b::uuid[], %(amounts)b::bigint[])
-       AS gone (payment_id, refund_id, amount)
- WHERE holds.payment_id = gone.payment_id
-   AND holds.refund_id IS NOT DISTINCT FROM gone.refund_id
-   AND holds.amount = gone.amount
-   AND holds.released_at IS NULL
+ WHERE ctid = ANY (ARRAY(
+           SELECT (SELECT live.ctid
+                     FROM holds live
+                    WHERE live.payment_id = gone.payment_id
+                      AND live.refund_id IS NOT DISTINCT FROM gone.refund_id
+                      AND live.amount = gone.amount
+                      AND live.released_at IS NULL)
+             FROM unnest(%(payment_ids)b::uuid[], %(refund_ids)b::uuid[], %(amounts)b::bigint[])
+                  AS gone (payment_id, refund_id, amount)))
 
 -- name: place_holds
 INSERT INTO holds (payment_id, refund_id, debit_account_id, credit_account_id, amount, placed_at)

@@ -81,10 +81,13 @@ SELECT refunds.id
 
 -- name: promised_refunds
 -- Not together with the locking: what a statement has to wait for, it does not see.
-SELECT refunds.id
+SELECT id
   FROM refunds
-  JOIN holds ON holds.payment_id = refunds.payment_id AND holds.refund_id = refunds.id
- WHERE refunds.id = ANY(%(ids)b)
+ WHERE id = ANY(%(ids)b)
+   AND (SELECT true
+          FROM holds
+         WHERE holds.payment_id = refunds.payment_id
+           AND holds.refund_id = refunds.id)
 
 -- name: settle_refunds
 UPDATE refunds

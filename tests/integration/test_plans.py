@@ -255,7 +255,8 @@ def test_explain_shows_no_scan_of_a_whole_table(full_database: str, name: str, m
         connection.execute(b"PREPARE it AS " + statement)
         holes = b", ".join([b"%s"] * len(values))
         rows = connection.execute(b"EXPLAIN EXECUTE it (" + holes + b")", values).fetchall()
-    plan = "\n".join(row[0] for row in rows)
+    # Not its parameters, of which some are a thousand.
+    plan = "\n".join(row[0][:200] for row in rows)
     assert "Scan" in plan or "Insert" in plan
     assert not set(re.findall(r"Seq Scan on (\w+)", plan)) - SMALL, plan
 

@@ -42,8 +42,8 @@ class Cancellation:
 class CapturePayment(Command[NewCapture, Payment]):
     """Decide that a hold is captured; it is settled later. Locks the payment.
 
-    Raises NotFound, ValidationFailed for an amount that is more than is held, and Conflict with
-    the present state for a payment that is not AUTHORIZED: the first to decide decides.
+    Raises NotFound; ValidationFailed; Conflict for an amount that is more than is held, and, with
+    the present state, for a payment that is not AUTHORIZED: the first to decide decides.
     """
 
     begin: Begin
@@ -54,8 +54,10 @@ class CapturePayment(Command[NewCapture, Payment]):
         check_authorized(payment)
         held = payment.money.amount
         amount = held if order.amount is None else order.amount
-        if not 1 <= amount <= held:
-            raise ValidationFailed(details={"amount": [f"Must be from 1 to {held}, what is held."]})
+        if amount < 1:
+            raise ValidationFailed(details={"amount": ["Must be at least 1."]})
+        if amount > held:
+            raise Conflict("More than is held.", details={"amount": [f"{held} is held."]})
         resolution = Resolution(payment.id, Step.CAPTURE, amount=amount)
         captured = work.payments.resolve(resolution)
         event = PaymentEvent(

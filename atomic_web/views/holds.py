@@ -31,8 +31,8 @@ _shown: Final = PaymentSchema()
 CAPTURE: Final = Operation(
     id="capturePayment",
     summary="Take what is held",
-    description="All of it or a part; the rest is let go. Of capture, cancel and expiry the first "
-    "decides; the others get 409 with the state that is.",
+    description="All of it or a part; the rest is let go. More than is held is 409. Of capture, "
+    "cancel and expiry the first decides; the others get 409 with the state that is.",
     body=_capture_asked,
     body_required=False,
     requests={"all": {}, "part": {"amount": 3_000}},

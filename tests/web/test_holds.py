@@ -105,7 +105,7 @@ def test_what_is_not_held_is_not_captured(web: Web, merchant: Caller) -> None:
 def test_no_more_than_is_held_is_captured(web: Web, merchant: Caller) -> None:
     path = held(web, merchant)
     response = merchant.post(f"{path}/capture", {"amount": 1235})
-    assert response.status_code == 400
+    assert response.status_code == 409
     assert "1234" in response.get_json()["error"]["details"]["amount"][0]
     assert merchant.post(f"{path}/capture", {"amount": 1234}).status_code == 202
 

@@ -11,7 +11,8 @@ PAYMENTS_SQL: Final = "atomic_adapters/postgres/payments.sql"
 LIFE_SQL: Final = "migrations/0008.payment-life.sql"
 
 HOLDS_TEST: Final = "tests/property/test_holds.py"
-LIVES_TEST: Final = "tests/contract/test_lives.py"
+HOLDING: Final = "tests/contract/test_holds.py"
+REFUNDING: Final = "tests/contract/test_refunds.py"
 RACES: Final = "tests/integration/test_races.py"
 
 LIVES: Final = (
@@ -19,13 +20,13 @@ LIVES: Final = (
         "promised-money-is-spent",
         "what a refund was promised cannot be promised again",
         (Edit(LEDGER, "            low + account.pending_out,\n", "            low,\n"),),
-        (HOLDS_TEST, LIVES_TEST, RACES),
+        (HOLDS_TEST, REFUNDING, RACES),
     ),
     Mutant(
         "held-money-needs-no-room",
         "what is held finds room when it is captured",
         (Edit(LEDGER, "            high - account.pending_in,\n", "            high,\n"),),
-        (HOLDS_TEST, LIVES_TEST),
+        (HOLDS_TEST, HOLDING),
     ),
     Mutant(
         "promises-of-a-batch-forgotten",
@@ -43,7 +44,7 @@ LIVES: Final = (
                 "if not claims]",
             ),
         ),
-        (LIVES_TEST, RACES),
+        (REFUNDING, RACES),
     ),
     Mutant(
         "an-old-claim-decides",
@@ -56,13 +57,13 @@ LIVES: Final = (
             ),
             Edit(LIFE_SQL, " OR NEW.attempt <= OLD.attempt\n", "\n"),
         ),
-        (LIVES_TEST,),
+        (HOLDING,),
     ),
     Mutant(
         "expires-early",
         "a hold never expires early",
         (Edit(PAYMENTS_SQL, "           AND expires_at <= now()\n", ""),),
-        (LIVES_TEST,),
+        (HOLDING,),
     ),
     Mutant(
         "never-expires",
@@ -98,7 +99,7 @@ LIVES: Final = (
                 "return claim.amount",
             ),
         ),
-        (LIVES_TEST,),
+        (HOLDING,),
     ),
     Mutant(
         "void-keeps-the-hold",
@@ -110,6 +111,6 @@ LIVES: Final = (
                 "claim.refund_id, releases=hold_of(claim) if legs else None\n",
             ),
         ),
-        (LIVES_TEST,),
+        (HOLDING,),
     ),
 )

@@ -9,7 +9,10 @@ DECISIONS: Final = "atomic_core/domain/settling.py"
 ENGINE: Final = "atomic_core/use_cases/settling.py"
 LIFE_SQL: Final = "migrations/0008.payment-life.sql"
 ENGINE_TEST: Final = "tests/contract/test_engine.py"
-LIVES_TEST: Final = "tests/contract/test_lives.py"
+HOLDING: Final = "tests/contract/test_holds.py"
+REFUNDING: Final = "tests/contract/test_refunds.py"
+CHARGING: Final = "tests/contract/test_fees.py"
+STORY: Final = "tests/contract/test_timeline.py"
 RACES: Final = "tests/integration/test_races.py"
 GUARDS: Final = "tests/integration/test_life_guards.py"
 AUDIT: Final = "tests/contract/test_audit_life.py"
@@ -25,7 +28,7 @@ REFUNDS: Final = (
                 "2 * rest == WHOLE",
             ),
         ),
-        (LIVES_TEST,),
+        (CHARGING,),
     ),
     Mutant(
         "fees-without-bound",
@@ -37,7 +40,7 @@ REFUNDS: Final = (
                 "        return part + self.fixed\n",
             ),
         ),
-        (LIVES_TEST,),
+        (CHARGING,),
     ),
     Mutant(
         "refunded-beyond-capture",
@@ -61,7 +64,7 @@ REFUNDS: Final = (
                 "        return self.amount_captured - self.amount_refunded\n",
             ),
         ),
-        (LIVES_TEST, RACES),
+        (REFUNDING, RACES),
     ),
     Mutant(
         "failed-refunds-count",
@@ -73,7 +76,7 @@ REFUNDS: Final = (
                 "           SET refunds_reserved = payments.refunds_reserved,\n",
             ),
         ),
-        (LIVES_TEST,),
+        (REFUNDING,),
     ),
     Mutant(
         "held-twice",
@@ -93,11 +96,11 @@ REFUNDS: Final = (
         (
             Edit(
                 LIFE_SQL,
-                "    AFTER UPDATE ON holds\n    REFERENCING NEW TABLE AS new_holds\n",
-                "    AFTER UPDATE OF placed_at ON holds\n    REFERENCING NEW TABLE AS new_holds\n",
+                "THEN n.amount ELSE -n.amount END, 0::bigint),\n",
+                "THEN n.amount ELSE 0 END, 0::bigint),\n",
             ),
         ),
-        (LIVES_TEST,),
+        (HOLDING,),
     ),
     Mutant(
         "refund-hash-without-refund",
@@ -145,7 +148,7 @@ REFUNDS: Final = (
                 " WHERE id = %(id)s\n",
             ),
         ),
-        (LIVES_TEST,),
+        (REFUNDING,),
     ),
     Mutant(
         "promised-again",
@@ -163,7 +166,7 @@ REFUNDS: Final = (
                 "    WHEN (OLD.phase = 'OPEN' AND NEW.phase = 'GONE')\n",
             ),
         ),
-        (GUARDS, LIVES_TEST),
+        (GUARDS, HOLDING),
     ),
     Mutant(
         "told-as-of-the-beginning",
@@ -175,7 +178,7 @@ REFUNDS: Final = (
                 "now(), attempt",
             ),
         ),
-        (LIVES_TEST,),
+        (STORY,),
     ),
     Mutant(
         "another-payments-story",
@@ -187,7 +190,7 @@ REFUNDS: Final = (
                 " WHERE payment_id IS NOT NULL OR payment_id = %(payment_id)s\n",
             ),
         ),
-        (LIVES_TEST,),
+        (STORY,),
     ),
     Mutant(
         "unsorted-refunded-payments",
@@ -211,7 +214,7 @@ REFUNDS: Final = (
                 "    if payment.status is None:\n",
             ),
         ),
-        (LIVES_TEST,),
+        (HOLDING,),
     ),
     Mutant(
         "released-by-hearsay",
@@ -229,7 +232,7 @@ REFUNDS: Final = (
         "fees-not-posted",
         "the fee that a payment shows went to the house",
         (Edit(DECISIONS, "    fee = fee_of(claim)\n    legs", "    fee = 0\n    legs"),),
-        (LIVES_TEST,),
+        (CHARGING,),
     ),
     Mutant(
         "refunds-posted-as-payments",
@@ -241,7 +244,7 @@ REFUNDS: Final = (
                 "    kind = Kind.PAYMENT\n",
             ),
         ),
-        (LIVES_TEST,),
+        (REFUNDING,),
     ),
     Mutant(
         "payments-posted-twice",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from redis import Redis
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
@@ -21,6 +22,14 @@ from atomic_adapters.settings import Settings
 from atomic_adapters.system import SystemClock
 from presences import PostgresProcess
 from support import MemoryBooks, PostgresBooks, Store
+
+# structlog's own way draws each frame with all its locals, which takes seconds.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 ENVIRON = {"ATOMIC_ENV": "test", "LOCK_TIMEOUT_SECONDS": "3", "LOG_LEVEL": "warning"}
 

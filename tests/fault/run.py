@@ -83,7 +83,8 @@ class Run:
     def _inject(self, row: Row) -> None:
         self._count += 1
         dice = random.Random(f"{self.options.seed}-{self._count}")
-        scene = Scene(self.rig, self.load, self.book, dice, self._count)
+        patience = self.options.patience
+        scene = Scene(self.rig, self.load, self.book, dice, self._count, patience)
         before, begun = self.book.count_accepted, time.monotonic()
         try:
             measured = row.fault.inject(scene)

@@ -58,6 +58,8 @@ class Scene:
     book: Book
     dice: random.Random
     number: int
+    patience: float
+    """Multiplies every bound on time."""
     begun: float = field(default_factory=time.monotonic)
     begun_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     over: float = 0.0
@@ -87,7 +89,8 @@ class Scene:
         """How long a fault lasts is no condition that could be awaited."""
         PAUSE.wait(seconds)
 
-    def bound(self, what: str, value: float, at_most: float) -> None:
+    def bound(self, what: str, value: float, seconds: float) -> None:
+        at_most = seconds * self.patience
         if value > at_most:
             self.missed.append(f"{what}: {value:.2f}, at most {at_most:.2f}")
 

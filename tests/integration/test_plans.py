@@ -1,4 +1,4 @@
-"""No hot statement reads a whole table, at two million payments."""
+"""No hot statement reads a whole table, at a million payments."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ from atomic_core.use_cases.batches import BatchItem, PaymentBatch
 from atomic_core.use_cases.holds import Cancellation, NewCapture
 from support import add_merchant, application_over, numbered, order, request_for
 
-ROWS = 2_000_000
+ROWS = 1_000_000
 
 # Filled with guards off and indexes away, which are made again as they were: in a third of the
 # time.

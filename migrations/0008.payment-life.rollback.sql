@@ -54,6 +54,7 @@ DROP FUNCTION refunds_are_summed();
 DROP FUNCTION ended_holds_nothing();
 
 DROP TRIGGER payments_refunded_follows_refunds ON payments;
+DROP TRIGGER payments_keep_their_purpose ON payments;
 DROP TRIGGER payments_settled_are_final ON payments;
 DROP TRIGGER payments_begin_pending ON payments;
 DROP INDEX payments_held;

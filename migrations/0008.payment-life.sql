@@ -152,15 +152,24 @@ CREATE TRIGGER payments_settled_are_final
                   OR NEW.status = 'CANCELED' AND OLD.step NOT IN ('void', 'expire')
                   OR NEW.status = 'SUCCESS' AND OLD.step NOT IN ('charge', 'capture'))
           -- The fence: a lower attempt would let a stale claim finish.
-          OR NEW.attempt < OLD.attempt
-          OR (OLD.id, OLD.merchant_id, OLD.account_id, OLD.amount, OLD.currency, OLD.source,
-              OLD.description, OLD.idempotency_key, OLD.webhook_url, OLD.created_at, OLD.capture,
-              OLD.metadata, OLD.request_id)
-             IS DISTINCT FROM
-             (NEW.id, NEW.merchant_id, NEW.account_id, NEW.amount, NEW.currency, NEW.source,
-              NEW.description, NEW.idempotency_key, NEW.webhook_url, NEW.created_at, NEW.capture,
-              NEW.metadata, NEW.request_id))
-    EXECUTE FUNCTION refuse_change('a settled payment, and what a payment is for, are final');
+          OR NEW.attempt < OLD.attempt)
+    EXECUTE FUNCTION refuse_change('a settled payment is final');
+
+-- By itself, so that only statements that name one of these columns pay for it: claiming and
+-- settling do not.
+CREATE TRIGGER payments_keep_their_purpose
+    BEFORE UPDATE OF id, merchant_id, account_id, amount, currency, source, description,
+                     idempotency_key, webhook_url, created_at, capture, metadata, request_id
+    ON payments
+    FOR EACH ROW
+    WHEN ((OLD.id, OLD.merchant_id, OLD.account_id, OLD.amount, OLD.currency, OLD.source,
+           OLD.description, OLD.idempotency_key, OLD.webhook_url, OLD.created_at, OLD.capture,
+           OLD.metadata, OLD.request_id)
+          IS DISTINCT FROM
+          (NEW.id, NEW.merchant_id, NEW.account_id, NEW.amount, NEW.currency, NEW.source,
+           NEW.description, NEW.idempotency_key, NEW.webhook_url, NEW.created_at, NEW.capture,
+           NEW.metadata, NEW.request_id))
+    EXECUTE FUNCTION refuse_change('what a payment is for is final');
 
 CREATE TRIGGER payments_refunded_follows_refunds
     BEFORE UPDATE OF refunds_reserved, amount_refunded ON payments

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
+from atomic_adapters.postgres.arrays import bigints, byteas, texts, uuids
 from atomic_adapters.postgres.audit import check_books
 from atomic_adapters.postgres.session import Session
 from atomic_adapters.postgres.statements import statements
@@ -93,10 +94,10 @@ class PostgresLedger:
         accounts = posted.accounts
         updated = self.session.execute(
             _SQL["update_accounts"],
-            ids=[account.id for account in accounts],
-            balances=[account.balance for account in accounts],
-            sequences=[account.sequence for account in accounts],
-            heads=[account.head for account in accounts],
+            ids=uuids(account.id for account in accounts),
+            balances=bigints(account.balance for account in accounts),
+            sequences=bigints(account.sequence for account in accounts),
+            heads=byteas(account.head for account in accounts),
         )
         if updated != len(accounts):
             raise StorageRefused(f"{updated} of {len(accounts)} accounts could be updated")
@@ -105,10 +106,10 @@ class PostgresLedger:
         transactions = posted.transactions
         self.session.execute(
             _SQL["add_transactions"],
-            ids=[transaction.id for transaction in transactions],
-            payment_ids=[transaction.payment_id for transaction in transactions],
-            kinds=[transaction.kind.value for transaction in transactions],
-            refund_ids=[transaction.refund_id for transaction in transactions],
+            ids=uuids(transaction.id for transaction in transactions),
+            payment_ids=uuids(transaction.payment_id for transaction in transactions),
+            kinds=texts(transaction.kind for transaction in transactions),
+            refund_ids=uuids(transaction.refund_id for transaction in transactions),
             posted_at=transactions[0].posted_at,
         )
 
@@ -116,12 +117,12 @@ class PostgresLedger:
         entries = posted.entries
         self.session.execute(
             _SQL["add_entries"],
-            transaction_ids=[entry.transaction_id for entry in entries],
-            account_ids=[entry.account_id for entry in entries],
-            sequences=[entry.sequence for entry in entries],
-            amounts=[entry.amount for entry in entries],
-            balances_after=[entry.balance_after for entry in entries],
-            hashes=[entry.hash for entry in entries],
+            transaction_ids=uuids(entry.transaction_id for entry in entries),
+            account_ids=uuids(entry.account_id for entry in entries),
+            sequences=bigints(entry.sequence for entry in entries),
+            amounts=bigints(entry.amount for entry in entries),
+            balances_after=bigints(entry.balance_after for entry in entries),
+            hashes=byteas(entry.hash for entry in entries),
         )
 
     def of_payment(self, payment_id: UUID) -> Sequence[PostedTransaction]:
@@ -136,9 +137,9 @@ class PostgresLedger:
     def _release(self, holds: Sequence[Hold]) -> None:
         released = self.session.execute(
             _SQL["release_holds"],
-            payment_ids=[hold.payment_id for hold in holds],
-            refund_ids=[hold.refund_id for hold in holds],
-            amounts=[hold.amount for hold in holds],
+            payment_ids=uuids(hold.payment_id for hold in holds),
+            refund_ids=uuids(hold.refund_id for hold in holds),
+            amounts=bigints(hold.amount for hold in holds),
         )
         if released != len(holds):
             raise StorageRefused(f"{released} of {len(holds)} holds could be let go of")
@@ -146,9 +147,9 @@ class PostgresLedger:
     def _place(self, holds: Sequence[Hold]) -> None:
         self.session.execute(
             _SQL["place_holds"],
-            payment_ids=[hold.payment_id for hold in holds],
-            refund_ids=[hold.refund_id for hold in holds],
-            debits=[hold.debit_account_id for hold in holds],
-            credits=[hold.credit_account_id for hold in holds],
-            amounts=[hold.amount for hold in holds],
+            payment_ids=uuids(hold.payment_id for hold in holds),
+            refund_ids=uuids(hold.refund_id for hold in holds),
+            debits=uuids(hold.debit_account_id for hold in holds),
+            credits=uuids(hold.credit_account_id for hold in holds),
+            amounts=bigints(hold.amount for hold in holds),
         )

@@ -10,6 +10,7 @@ from uuid import UUID
 from atomic_adapters.postgres.arrays import (
     bigints,
     byteas,
+    integers,
     intervals,
     smallints,
     texts,
@@ -100,20 +101,20 @@ class PostgresPayments:
     def hold(self, claims: Sequence[Claim]) -> frozenset[UUID]:
         rows = self.session.rows(
             _SQL["hold_claims"],
-            ids=[claim.payment_id for claim in claims],
-            attempts=[claim.attempt for claim in claims],
+            ids=uuids(claim.payment_id for claim in claims),
+            attempts=integers(claim.attempt for claim in claims),
         )
         return frozenset(id for (id,) in rows)
 
     def settle(self, settlements: Sequence[Settlement], hold_for: timedelta) -> None:
         settled = self.session.execute(
             _SQL["settle_payments"],
-            ids=[settlement.payment_id for settlement in settlements],
-            statuses=[settlement.status.value for settlement in settlements],
-            failure_reasons=[settlement.failure_reason for settlement in settlements],
-            faults=[settlement.faults for settlement in settlements],
-            retries_after=[settlement.retry_after for settlement in settlements],
-            fees=[settlement.fee for settlement in settlements],
+            ids=uuids(settlement.payment_id for settlement in settlements),
+            statuses=texts(settlement.status for settlement in settlements),
+            failure_reasons=texts(settlement.failure_reason for settlement in settlements),
+            faults=smallints(settlement.faults for settlement in settlements),
+            retries_after=intervals(settlement.retry_after for settlement in settlements),
+            fees=bigints(settlement.fee for settlement in settlements),
             hold_for=hold_for,
         )
         if settled != len(settlements):

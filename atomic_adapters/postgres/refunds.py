@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from atomic_adapters.postgres.arrays import integers, intervals, smallints, texts, uuids
 from atomic_adapters.postgres.payments import as_json
 from atomic_adapters.postgres.session import Session
 from atomic_adapters.postgres.statements import statements
@@ -67,8 +68,8 @@ class PostgresRefunds:
         )
         rows = self.session.rows(
             _SQL["hold_refunds"],
-            ids=[claim.id for claim in claims],
-            attempts=[claim.attempt for claim in claims],
+            ids=uuids(claim.id for claim in claims),
+            attempts=integers(claim.attempt for claim in claims),
         )
         return frozenset(id for (id,) in rows)
 
@@ -81,11 +82,11 @@ class PostgresRefunds:
             return
         settled = self.session.execute(
             _SQL["settle_refunds"],
-            ids=[settlement.id for settlement in settlements],
-            statuses=[settlement.status.value for settlement in settlements],
-            failure_reasons=[settlement.failure_reason for settlement in settlements],
-            faults=[settlement.faults for settlement in settlements],
-            retries_after=[settlement.retry_after for settlement in settlements],
+            ids=uuids(settlement.id for settlement in settlements),
+            statuses=texts(settlement.status for settlement in settlements),
+            failure_reasons=texts(settlement.failure_reason for settlement in settlements),
+            faults=smallints(settlement.faults for settlement in settlements),
+            retries_after=intervals(settlement.retry_after for settlement in settlements),
         )
         if settled != len(settlements):
             raise StorageRefused(f"{settled} of {len(settlements)} refunds could be settled")

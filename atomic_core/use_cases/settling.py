@@ -136,23 +136,23 @@ class SettlePayments:
             ours = work.refunds.hold([claim for claim, _ in asked])
             made = work.refunds.promised(ours)
             claims = [claim for claim, _ in asked if claim.id in ours - made]
-            postings = {claim.id: reservation_of(claim, self.ids.new_id()) for claim in claims}
-            accounts = _lock_accounts(work, claims)
-            posted = _post_those(claims, postings, accounts, work)
-            promised = [claim._replace(reserved=True) for claim, _ in asked if claim.id in made]
+            stops = _carry_out(
+                work, [(claim, reservation_of(claim, self.ids.new_id())) for claim in claims]
+            )
+            promised = [claim for claim, _ in asked if claim.id in made]
             settlements: list[Settlement] = []
             events: list[PaymentEvent] = []
-            for claim in claims:
-                settlement = _stopped(claim, postings[claim.id], accounts, posted)
-                if settlement is None:
-                    promised.append(claim._replace(reserved=True))
+            for claim, stop in zip(claims, stops, strict=True):
+                if stop is None:
+                    promised.append(claim)
                     events.append(reserved(claim))
                 else:
-                    settlements.append(settlement)
-                    events += filter(None, [event_of(claim, settlement)])
+                    settlements.append(stop)
+                    events += filter(None, [event_of(claim, stop)])
             work.events.add(events)
             work.refunds.settle(settlements)
             work.commit()
+        promised = [claim._replace(reserved=True) for claim in promised]
         return _Done(settlements, promised=promised)
 
     def _ask(self, claims: Sequence[Claim]) -> Sequence[Asked]:
@@ -168,6 +168,9 @@ class SettlePayments:
         together: dict[Callable[..., Sequence[Authorization]], list[Claim]] = {}
         for claim in claims:
             together.setdefault(calls[claim.step], []).append(claim)
+        if len(together) == 1:
+            [call] = together
+            return list(zip(claims, _told(call, claims), strict=True))
         answers: dict[UUID, Authorization] = {}
         for call, some in together.items():
             told = _told(call, some)
@@ -180,18 +183,18 @@ class SettlePayments:
             ours = work.payments.hold([claim for claim, _ in asked if not claim.refund_id])
             if refunds:
                 ours |= work.refunds.hold(refunds)
-            held = [(claim, answer) for claim, answer in asked if claim.id in ours]
-            decided = [(claim, settlement_of(claim, answer)) for claim, answer in held]
-            postings: dict[UUID, Posting] = {}
-            for claim, settlement in decided:
-                if posting := posting_of(claim, settlement, self.ids.new_id()):
-                    postings[claim.id] = posting
-            claims = [claim for claim, _ in decided if claim.id in postings]
-            accounts = _lock_accounts(work, claims)
-            posted = _post_those(claims, postings, accounts, work)
+            decided = [
+                (claim, settlement_of(claim, answer)) for claim, answer in asked if claim.id in ours
+            ]
+            stops = _carry_out(
+                work,
+                [
+                    (claim, posting_of(claim, settlement, self.ids.new_id()))
+                    for claim, settlement in decided
+                ],
+            )
             settlements = [
-                _stopped(claim, postings.get(claim.id), accounts, posted) or settlement
-                for claim, settlement in decided
+                stop or settlement for stop, (_, settlement) in zip(stops, decided, strict=True)
             ]
             told = map(event_of, (claim for claim, _ in decided), settlements)
             work.events.add([event for event in told if event])
@@ -253,24 +256,25 @@ def _lock_accounts(work: UnitOfWork, claims: Sequence[Claim]) -> Mapping[UUID, A
     return {**house, **work.accounts.lock_free({claim.account_id for claim in claims})}
 
 
-def _post_those(
-    claims: Sequence[Claim],
-    postings: Mapping[UUID, Posting],
-    accounts: Mapping[UUID, Account],
-    work: UnitOfWork,
-) -> Posted:
-    """Post, in the order of the claims, what is for an account at hand."""
-    possible = [postings[claim.id] for claim in claims if claim.account_id in accounts]
+def _carry_out(
+    work: UnitOfWork, orders: Sequence[tuple[Claim, Posting | None]]
+) -> Sequence[Settlement | None]:
+    """Post, in order, what is for an account at hand. Of each: what becomes of its claim because
+    the posting was not made; None if it was, or if there was none to make."""
+    wanted = [(claim, posting) for claim, posting in orders if posting]
+    accounts = _lock_accounts(work, [claim for claim, _ in wanted])
+    possible = [posting for claim, posting in wanted if claim.account_id in accounts]
     # Read after the locks, so that an account's entries stand in order of time.
     posted = post(accounts, possible, work.now())
     work.ledger.record(posted)
-    return posted
+    if len(possible) == len(wanted) and not posted.refusals:
+        return [None] * len(orders)
+    return [_stopped(claim, posting, accounts, posted) for claim, posting in orders]
 
 
 def _stopped(
     claim: Claim, posting: Posting | None, accounts: Mapping[UUID, Account], posted: Posted
 ) -> Settlement | None:
-    """What becomes of a claim whose posting was not made; None if it was, or if it had none."""
     if posting is None:
         return None
     if claim.account_id not in accounts:

@@ -12,6 +12,7 @@ from atomic_adapters.postgres.arrays import (
     Column,
     bigints,
     byteas,
+    integers,
     intervals,
     smallints,
     texts,
@@ -23,6 +24,7 @@ CASES: list[tuple[Callable[..., Column], str, Sequence[object]]] = [
     (texts, "text", ["", "né “x”\n", "{,\"'\\}", "NULL", None]),
     (byteas, "bytea", [b"", b"\0\xff", bytes(1_000), None]),
     (smallints, "smallint", [-(2**15), 0, 2**15 - 1, None]),
+    (integers, "integer", [-(2**31), 0, 2**31 - 1, None]),
     (bigints, "bigint", [-(2**63), 0, 2**63 - 1, None]),
     (intervals, "interval", [timedelta(0), timedelta(days=1), timedelta(microseconds=-1), None]),
 ]

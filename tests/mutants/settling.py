@@ -168,9 +168,9 @@ SETTLING: Final = (
         (
             Edit(
                 ENGINE_PY,
-                "            held = [",
+                "            decided = [",
                 "            asked = self._ask([claim for claim, _ in asked])\n"
-                "            held = [",
+                "            decided = [",
             ),
             Edit(
                 ENGINE_PY,

@@ -248,7 +248,8 @@ def test_a_restarted_server_is_found_again_and_has_lost_nothing(
                 return application.settle_payments() == 1
             return False
 
-        eventually(settled, 2, "the server is found again")
+        # Far more than the pause and a lease, should the first try end half-way.
+        eventually(settled, 10, "the server is found again")
         assert application.get_account(merchant_id, payment.account_id).balance == 5_000
         assert application.verify_ledger().clean
     finally:

@@ -36,6 +36,15 @@ def test_the_story_of_a_hold_that_expired(store: Store, shop: Shop) -> None:
     ]
 
 
+def test_a_story_is_of_one_payment(shop: Shop) -> None:
+    one, other = shop.pay(100, capture=MANUAL), shop.pay(200, capture=MANUAL)
+    shop.cancel(other)
+    shop.settled(other)
+    held = [Event.CREATED, Event.PROCESSING, Event.AUTHORIZED]
+    assert shop.told(one) == held
+    assert shop.told(other) == [*held, Event.CANCEL_REQUESTED, Event.CANCELED]
+
+
 def test_who_waited_for_a_payment_comes_after_what_it_waited_for(store: Store, shop: Shop) -> None:
     """Units of work that began before what they then found."""
     asked = NewPayment(shop.merchant_id, Money(100, "USD"), "tok_visa", capture=MANUAL)

@@ -32,7 +32,7 @@ LIVES: Final = (
         "promises-of-a-batch-forgotten",
         "two refunds of one batch cannot be promised the same money",
         (Edit(LEDGER, "    tips[hold.debit_account_id].low += amount\n", ""),),
-        (HOLDS_TEST,),
+        (REFUNDING, HOLDS_TEST),
     ),
     Mutant(
         "network-before-promise",

@@ -9,7 +9,7 @@ from atomic_core.domain.accounts import Account
 from atomic_core.domain.lists import BookedEntry
 from atomic_core.domain.money import EXPONENTS, format_minor
 from atomic_worker.console import Id, Listing, Toolbox, as_json, limit, say_json, tools
-from atomic_worker.tables import facts, moment, money, table, unit
+from atomic_worker.tables import facts, moment, money, table
 
 _HEADINGS = ("ID", "Type", "Balance", "Pending in", "Pending out", "Available", "Currency", "Name")
 _NUMBERS = frozenset({"Balance", "Pending in", "Pending out", "Available"})
@@ -19,7 +19,7 @@ _NUMBERS = frozenset({"Balance", "Pending in", "Pending out", "Available"})
 def accounts() -> None:
     """List accounts and show what is in them.
 
-    Amounts are in units: 12.34 in USD/2, a currency of two decimals. --json has minor units.
+    Amounts are in units, such as 12.34 USD. --json has minor units.
     """
 
 
@@ -104,7 +104,7 @@ def accounts_table(found: Sequence[Account]) -> str:
 def _row(account: Account) -> tuple[object, ...]:
     amounts = (account.balance, account.pending_in, account.pending_out, account.available)
     shown = (format_minor(amount, account.currency) for amount in amounts)
-    return account.id, account.type, *shown, unit(account.currency), account.name
+    return account.id, account.type, *shown, account.currency, account.name
 
 
 def _entry_row(entry: BookedEntry, currency: str) -> tuple[object, ...]:
@@ -114,7 +114,7 @@ def _entry_row(entry: BookedEntry, currency: str) -> tuple[object, ...]:
         entry.kind,
         format_minor(entry.amount, currency),
         format_minor(entry.balance_after, currency),
-        unit(currency),
+        currency,
         entry.payment_id,
         entry.refund_id,
     )

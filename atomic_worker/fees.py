@@ -9,7 +9,7 @@ from atomic_core.domain.fees import FeeSchedule, FeeTerms
 from atomic_core.domain.money import EXPONENTS, format_minor
 from atomic_worker.console import Listing, Toolbox, as_json, say_json, tools
 from atomic_worker.keys import merchant
-from atomic_worker.tables import moment, table, unit
+from atomic_worker.tables import moment, table
 
 
 @click.group(cls=Listing)
@@ -50,7 +50,7 @@ def list_(box: Toolbox, merchant_id: UUID, *, as_json: bool) -> None:
 
 def fees_table(found: Sequence[FeeSchedule]) -> str:
     rows = [
-        (unit(each.currency), _percent(each.terms), format_minor(each.terms.fixed, each.currency),
+        (each.currency, _percent(each.terms), format_minor(each.terms.fixed, each.currency),
          moment(each.updated_at))
         for each in found
     ]  # fmt: skip

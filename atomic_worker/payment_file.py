@@ -8,7 +8,7 @@ from atomic_core.domain.oversight import OverseenRefund, Progress
 from atomic_core.domain.payments import Payment, Status
 from atomic_core.use_cases.oversight import PaymentFile
 from atomic_core.use_cases.timeline import Told
-from atomic_worker.tables import facts, moment, money, table, unit
+from atomic_worker.tables import facts, moment, money, table
 
 
 def file_shown(file: PaymentFile) -> str:
@@ -102,7 +102,7 @@ def _refund_row(overseen: OverseenRefund) -> tuple[object, ...]:
         refund.status,
         refund.attempt,
         format_minor(refund.money.amount, refund.money.currency),
-        unit(refund.money.currency),
+        refund.money.currency,
         moment(progress.leased_until or progress.due_at) if refund.status.open else None,
         refund.failure_reason or refund.reason,
     )
@@ -133,7 +133,7 @@ def _entry_rows(told: Told, currency: str) -> Sequence[tuple[object, ...]]:
             entry.account_id,
             entry.sequence,
             format_minor(entry.amount, currency),
-            unit(currency),
+            currency,
         )
         for entry in entries
     ]

@@ -9,14 +9,14 @@ from atomic_core.domain.oversight import OverseenPayment, OverseenRefund
 from atomic_core.domain.payments import Payment, Status
 from atomic_worker.console import Id, Listing, Toolbox, as_json, limit, say_json, tools
 from atomic_worker.payment_file import described, described_file, file_shown
-from atomic_worker.tables import moment, table, unit
+from atomic_worker.tables import moment, table
 
 
 @click.group(cls=Listing)
 def payments() -> None:
     """List payments, tell all about one, try one again now.
 
-    Amounts are in units: 12.34 in USD/2, a currency of two decimals. --json has minor units.
+    Amounts are in units, such as 12.34 USD. --json has minor units.
     """
 
 
@@ -87,6 +87,6 @@ def _row(payment: Payment) -> tuple[object, ...]:
         payment.step,
         payment.attempt,
         format_minor(amount, currency),
-        unit(currency),
+        currency,
         payment.merchant_id,
     )

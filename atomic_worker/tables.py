@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from atomic_core.domain.money import EXPONENTS, format_minor
+from atomic_core.domain.money import format_minor
 
 MAX_WIDTH: Final = 60
 """Of a cell that somebody else wrote: ids and lists of scopes fit, and a table stays a table."""
@@ -33,14 +33,9 @@ def moment(at: datetime | None) -> str | None:
     return at and f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
-def unit(currency: str) -> str:
-    """A currency and its number of decimals: USD/2."""
-    return f"{currency}/{EXPONENTS[currency]}"
-
-
 def money(amount: int, currency: str) -> str:
-    """Such as `12.34 USD/2`."""
-    return f"{format_minor(amount, currency)} {unit(currency)}"
+    """Such as `12.34 USD`."""
+    return f"{format_minor(amount, currency)} {currency}"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], sides: Sequence[bool]) -> str:

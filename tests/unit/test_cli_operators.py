@@ -138,7 +138,7 @@ def test_a_merchant_is_shown_with_accounts_fees_and_keys(
     shown = "\n".join(atomic.lines("merchants", "show", TEST_MERCHANT_ID))
     assert "Keys      1 active of 2" in shown
     assert f"{payment.account_id}  liability    96.80" in shown
-    assert "USD/2     2.90 %   0.30" in shown
+    assert "USD       2.90 %   0.30" in shown
     told = atomic.json("merchants", "show", TEST_MERCHANT_ID)
     assert told["keys"] == {"active": 1, "all": 2}
     assert told["accounts"][0]["balance"] == 9_680
@@ -155,7 +155,7 @@ def test_accounts_show_what_is_posted_pending_and_available(
     [heading, line] = atomic.lines("accounts")
     assert heading.split("  ")[0] == "ID"
     assert line.split() == [
-        str(payment.account_id), "liability", "12.345", "1.000", "0.000", "12.345", "KWD/3", "KWD",
+        str(payment.account_id), "liability", "12.345", "1.000", "0.000", "12.345", "KWD", "KWD",
     ]  # fmt: skip
     [told] = atomic.json("accounts", "--merchant", TEST_MERCHANT_ID)["accounts"]
     assert told["pending"] == {"in": 1_000, "out": 0}
@@ -180,7 +180,7 @@ def test_an_account_is_shown_with_its_last_entries(
     application.settle_payments()
     lines = atomic.lines("accounts", "show", payment.account_id)
     assert f"Opened       {NOW}" in lines
-    assert "Balance      75.00 USD/2" in lines
+    assert "Balance      75.00 USD" in lines
     entries = [line.split() for line in lines[-2:]]
     assert [(each[0], *each[3:6]) for each in entries] == [
         ("2", "refund", "-25.00", "75.00"),
@@ -199,9 +199,9 @@ def test_payments_are_listed_newest_first(atomic: Atomic, application: Applicati
     application.settle_payments()
     [first, second] = [line.split() for line in atomic.lines("payments")[1:]]
     assert first == [
-        str(bad.id), *NOW.split(), "FAILED", "charge", "1", "12.34", "USD/2", str(TEST_MERCHANT_ID),
+        str(bad.id), *NOW.split(), "FAILED", "charge", "1", "12.34", "USD", str(TEST_MERCHANT_ID),
     ]  # fmt: skip
-    assert (second[0], second[6:8]) == (str(good.id), ["500", "JPY/0"])
+    assert (second[0], second[6:8]) == (str(good.id), ["500", "JPY"])
     for arguments in (["--status", "FAILED"], ["--merchant", TEST_MERCHANT_ID, "--limit", 1]):
         [told] = atomic.json("payments", *arguments)["payments"]
         assert (told["id"], told["failureReason"]) == (str(bad.id), "card_declined")
@@ -215,10 +215,10 @@ def test_a_payment_is_shown_with_refunds_story_and_books(
     refund = given_back(application, payment, 2_500)
     shown = atomic("payments", "show", payment.id).stdout
     for expected in (
-        "Amount       100.00 USD/2", "Fee          3.20 USD/2", "Status       SUCCESS",
-        f"{refund.id}  {NOW}  PENDING        0   25.00  USD/2     {NOW}  damaged",
+        "Amount       100.00 USD", "Fee          3.20 USD", "Status       SUCCESS",
+        f"{refund.id}  {NOW}  PENDING        0   25.00  USD       {NOW}  damaged",
         f"{NOW}  refund_created  PENDING           -   25.00  damaged  {refund.id}",
-        "-100.00  USD/2", "  96.80  USD/2",
+        "-100.00  USD", "  96.80  USD",
     ):  # fmt: skip
         assert expected in shown
     told = atomic.json("payments", "show", payment.id)
@@ -278,11 +278,11 @@ def test_a_refund_is_tried_again_and_a_settled_one_is_not(
 def test_fees_are_set_and_listed(atomic: Atomic, application: Application) -> None:
     terms = ("--basis-points", 290, "--fixed", 30)
     lines = atomic.lines("fees", "set", "--currency", "USD", *terms)
-    assert lines[1].split() == ["USD/2", "2.90", "%", "0.30", *NOW.split()]
+    assert lines[1].split() == ["USD", "2.90", "%", "0.30", *NOW.split()]
     atomic.lines("fees", "set", "--currency", "JPY", "--fixed", 5)
     assert [line.split()[:4] for line in atomic.lines("fees")[1:]] == [
-        ["JPY/0", "0.00", "%", "5"],
-        ["USD/2", "2.90", "%", "0.30"],
+        ["JPY", "0.00", "%", "5"],
+        ["USD", "2.90", "%", "0.30"],
     ]
     told = atomic.json("fees", "list", "--merchant", TEST_MERCHANT_ID)["fees"]
     assert [(each["currency"], each["basisPoints"], each["fixed"]) for each in told] == [

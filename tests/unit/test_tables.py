@@ -65,6 +65,6 @@ def test_moments_are_shown_in_utc() -> None:
 
 
 def test_money_is_shown_in_units_with_its_decimals() -> None:
-    assert money(1234, "USD") == "12.34 USD/2"
-    assert money(-5, "KWD") == "-0.005 KWD/3"
-    assert money(1234, "JPY") == "1234 JPY/0"
+    assert money(1234, "USD") == "12.34 USD"
+    assert money(-5, "KWD") == "-0.005 KWD"
+    assert money(1234, "JPY") == "1234 JPY"

@@ -288,7 +288,8 @@ def test_the_second_ctrl_c_ends_it_at_once(running: Dev) -> None:
     # A frozen worker would otherwise be waited for.
     running.child("worker").suspend()
     running.send(signal.SIGINT)
-    eventually(lambda: "Shutting down: Master" in running.log, 5, "it stops")
+    # The API may take all of its grace.
+    eventually(lambda: "Shutting down: Master" in running.log, 2 * STOP_SECONDS, "it stops")
     # Two within half a second are one wish that arrived twice.
     with pytest.raises(subprocess.TimeoutExpired):
         running.process.wait(0.6)

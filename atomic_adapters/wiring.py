@@ -2,26 +2,27 @@
 
 from datetime import timedelta
 
-from atomic_adapters.argon2_passwords import LIGHT, Argon2Passwords
-from atomic_adapters.background_bell import BackgroundBell
-from atomic_adapters.key_uses import BackgroundKeyUses, PlainKeyUses
-from atomic_adapters.known_keys import RecentKeys
 from atomic_adapters.memory import MemoryStore
-from atomic_adapters.memory.outside import AlwaysUp, MemoryJobQueue, MemoryRateLimiter
-from atomic_adapters.memory.presence import MemoryPresence
+from atomic_adapters.memory.services import AlwaysUp, MemoryJobQueue, MemoryRateLimiter
+from atomic_adapters.memory.worker_liveness import MemoryWorkerLiveness
+from atomic_adapters.micro_batching import BatchedPaymentStore
+from atomic_adapters.networks.sandbox import SandboxCardNetwork
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
-from atomic_adapters.postgres.presence import PostgresPresence
-from atomic_adapters.redis_connections import Breaker, RedisDependency, request_redis
-from atomic_adapters.redis_rate_limiter import RedisRateLimiter
-from atomic_adapters.rq_job_queue import RqJobQueue
-from atomic_adapters.sandbox_card_network import SandboxCardNetwork
+from atomic_adapters.postgres.worker_liveness import PostgresWorkerLiveness
+from atomic_adapters.redis.background_notifier import BackgroundNotifier
+from atomic_adapters.redis.connections import Breaker, RedisDependency, request_redis
+from atomic_adapters.redis.rate_limiter import RedisRateLimiter
+from atomic_adapters.redis.rq_job_queue import RqJobQueue
+from atomic_adapters.security.api_key_cache import RecentApiKeys
+from atomic_adapters.security.api_key_usage import BackgroundApiKeyUsage, DirectApiKeyUsage
+from atomic_adapters.security.argon2_password_hasher import LIGHT, Argon2PasswordHasher
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIds
-from atomic_adapters.together import SharedDesk
-from atomic_core.application import Application, Ports
+from atomic_core.application import Application, Options, Ports
 from atomic_core.domain.payments import HOLD_FOR
-from atomic_core.ports.outside import CardNetwork, Clock
+from atomic_core.ports.card_network import CardNetwork
+from atomic_core.ports.clock import Clock
 
 
 def production(settings: Settings) -> Application:
@@ -32,12 +33,14 @@ def production(settings: Settings) -> Application:
 
 def production_over(ports: Ports, settings: Settings) -> Application:
     """The same over ports that may have been wrapped, as tests of faults do."""
-    return Application.over(
+    return Application(
         ports,
-        settings.settle_batch,
-        settings.settle_lease,
-        settings.hold_for,
-        settings.session_lifetime,
+        Options(
+            batch_size=settings.settle_batch,
+            lease=settings.settle_lease,
+            hold_for=settings.hold_for,
+            session_lifetime=settings.session_lifetime,
+        ),
     )
 
 
@@ -47,15 +50,15 @@ def production_ports(settings: Settings) -> Ports:
     redis, breaker = request_redis(settings), Breaker()
     return Ports(
         begin=store.begin,
-        presence=PostgresPresence(connections),
-        desk=SharedDesk(store),
+        worker_liveness=PostgresWorkerLiveness(connections),
+        payment_store=BatchedPaymentStore(store),
         clock=SystemClock(),
         ids=SystemIds(),
         hasher=Sha256Hasher(),
-        known_keys=RecentKeys(),
-        key_uses=BackgroundKeyUses(store.begin),
-        passwords=Argon2Passwords(),
-        queue=BackgroundBell(RqJobQueue(redis, breaker)),
+        api_key_cache=RecentApiKeys(),
+        api_key_usage=BackgroundApiKeyUsage(store.begin),
+        passwords=Argon2PasswordHasher(),
+        queue=BackgroundNotifier(RqJobQueue(redis, breaker)),
         rate_limiter=RedisRateLimiter(redis, breaker),
         network=SandboxCardNetwork(),
         dependencies=[store, RedisDependency(redis)],
@@ -71,23 +74,23 @@ def in_memory(
 ) -> Application:
     """The whole application in this process's memory: for tests of your own rules.
 
-    Nothing settles by itself: call `application.settle_payments()`.
+    Nothing settles by itself: call `application.settlement.settle()`.
     """
     clock = clock or SystemClock()
     store = MemoryStore(clock)
     ports = Ports(
         begin=store.begin,
-        presence=MemoryPresence(store.tables),
-        desk=store,
+        worker_liveness=MemoryWorkerLiveness(store.tables),
+        payment_store=store,
         clock=clock,
         ids=SystemIds(),
         hasher=Sha256Hasher(),
-        known_keys=RecentKeys(),
-        key_uses=PlainKeyUses(store.begin),
-        passwords=Argon2Passwords(LIGHT),
+        api_key_cache=RecentApiKeys(),
+        api_key_usage=DirectApiKeyUsage(store.begin),
+        passwords=Argon2PasswordHasher(LIGHT),
         queue=MemoryJobQueue(),
         rate_limiter=MemoryRateLimiter(clock),
         network=network or SandboxCardNetwork(),
         dependencies=[AlwaysUp("postgres"), AlwaysUp("redis", vital=False)],
     )
-    return Application.over(ports, batch_size, lease, hold_for)
+    return Application(ports, Options(batch_size, lease, hold_for))

@@ -1,4 +1,7 @@
-"""Every use case, built once over one set of ports."""
+"""The application: every use case, grouped by aggregate and built from one set of ports.
+
+To add a use case, add one line to the class of its aggregate.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,81 +9,54 @@ from datetime import timedelta
 from typing import Final
 
 from atomic_core.domain.payments import HOLD_FOR
-from atomic_core.ports.desk import Desk
-from atomic_core.ports.outside import (
-    CardNetwork,
-    Clock,
-    Dependency,
-    IdGenerator,
-    JobQueue,
-    KeyHasher,
-    KeyUses,
-    KnownKeys,
-    PasswordHasher,
-    RateLimiter,
-)
-from atomic_core.ports.presence import Presence
+from atomic_core.ports.api_key_cache import ApiKeyCache
+from atomic_core.ports.api_key_usage import ApiKeyUsage
+from atomic_core.ports.card_network import CardNetwork
+from atomic_core.ports.clock import Clock
+from atomic_core.ports.dependency import Dependency
+from atomic_core.ports.id_generator import IdGenerator
+from atomic_core.ports.job_queue import JobQueue
+from atomic_core.ports.key_hasher import KeyHasher
+from atomic_core.ports.password_hasher import PasswordHasher
+from atomic_core.ports.payment_store import PaymentStore
+from atomic_core.ports.rate_limiter import RateLimiter
 from atomic_core.ports.unit_of_work import Begin
-from atomic_core.use_cases.access import (
-    AddWithCredentials,
-    AuthenticateSession,
-    LogIn,
-    LogOut,
-    OpenSession,
-    RegisterMerchant,
+from atomic_core.ports.worker_liveness import WorkerLiveness
+from atomic_core.use_cases import (
+    admin_queries,
+    api_keys,
+    dashboard,
+    fees,
+    holds,
+    idempotency,
+    ledger,
+    lists,
+    maintenance,
+    merchants,
+    payment_batches,
+    payments,
+    refunds,
+    sessions,
+    settlement,
+    timeline,
 )
-from atomic_core.use_cases.batches import AcceptBatch
-from atomic_core.use_cases.fees import ListFees, SetFees
-from atomic_core.use_cases.holds import CancelPayment, CapturePayment, ExpireHolds
-from atomic_core.use_cases.idempotency import LookUpKey, PerformOnce
-from atomic_core.use_cases.keys import (
-    AdoptKey,
-    CreateKey,
-    IssueKey,
-    ListKeys,
-    RevokeKey,
-    RotateKey,
-)
-from atomic_core.use_cases.ledger import GetAccount, OpenAccount, OpenWorlds, VerifyLedger
-from atomic_core.use_cases.lists import (
-    ExpandPayment,
-    ListAccounts,
-    ListEntries,
-    ListPayments,
-    ListRefunds,
-)
-from atomic_core.use_cases.merchants import AddMerchant, Authenticate, Confirm, Recognize
-from atomic_core.use_cases.oversight import (
-    AllAccounts,
-    AllMerchants,
-    AllPayments,
-    HouseAccounts,
-    OpenAccountFile,
-    OpenMerchantFile,
-    OpenPaymentFile,
-    Retry,
-)
-from atomic_core.use_cases.overview import ReadAuditLog, ShowDashboard
-from atomic_core.use_cases.payments import AcceptPayment, CreatePayment, GetPayment
-from atomic_core.use_cases.refunds import GetRefund, RefundPayment
-from atomic_core.use_cases.settling import SettlePayments
-from atomic_core.use_cases.timeline import GetTimeline
-from atomic_core.use_cases.upkeep import CheckHealth, PurgeIdempotencyKeys, PurgeSessions
 
 SESSION_LIFETIME: Final = timedelta(hours=12)
-"""A day's work: who comes back tomorrow logs in again."""
+"""One working day, so that a user logs in once a day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
+    """What the use cases need from outside the core. The composition root provides it."""
+
     begin: Begin
-    presence: Presence
-    desk: Desk
+    worker_liveness: WorkerLiveness
+    payment_store: PaymentStore
     clock: Clock
     ids: IdGenerator
     hasher: KeyHasher
-    known_keys: KnownKeys
-    key_uses: KeyUses
+    api_key_cache: ApiKeyCache
+    api_key_usage: ApiKeyUsage
     passwords: PasswordHasher
     queue: JobQueue
     rate_limiter: RateLimiter
@@ -89,136 +65,161 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True)
-class Application:
-    accept_payment: AcceptPayment
-    create_payment: CreatePayment
-    accept_batch: AcceptBatch
-    get_payment: GetPayment
-    get_timeline: GetTimeline
-    capture_payment: CapturePayment
-    cancel_payment: CancelPayment
-    refund_payment: RefundPayment
-    get_refund: GetRefund
-    settle_payments: SettlePayments
-    expire_holds: ExpireHolds
-    set_fees: SetFees
-    list_fees: ListFees
-    open_account: OpenAccount
-    open_worlds: OpenWorlds
-    get_account: GetAccount
-    verify_ledger: VerifyLedger
-    perform_once: PerformOnce
-    look_up_key: LookUpKey
-    list_payments: ListPayments
-    list_refunds: ListRefunds
-    list_accounts: ListAccounts
-    list_entries: ListEntries
-    expand_payment: ExpandPayment
-    add_merchant: AddMerchant
-    register_merchant: RegisterMerchant
-    log_in: LogIn
-    log_out: LogOut
-    authenticate_session: AuthenticateSession
-    show_dashboard: ShowDashboard
-    read_audit_log: ReadAuditLog
-    issue_key: IssueKey
-    create_key: CreateKey
-    rotate_key: RotateKey
-    adopt_key: AdoptKey
-    list_keys: ListKeys
-    revoke_key: RevokeKey
-    authenticate: Authenticate
-    recognize: Recognize
-    confirm: Confirm
-    all_merchants: AllMerchants
-    open_merchant_file: OpenMerchantFile
-    all_accounts: AllAccounts
-    open_account_file: OpenAccountFile
-    house_accounts: HouseAccounts
-    all_payments: AllPayments
-    open_payment_file: OpenPaymentFile
-    retry: Retry
-    purge_idempotency_keys: PurgeIdempotencyKeys
-    purge_sessions: PurgeSessions
-    check_health: CheckHealth
-    clock: Clock
-    queue: JobQueue
-    rate_limiter: RateLimiter
+class Options:
+    """What an operator can configure of the use cases."""
 
-    @classmethod
-    def over(
-        cls,
-        ports: Ports,
-        batch_size: int,
-        lease: timedelta,
-        hold_for: timedelta = HOLD_FOR,
-        session_lifetime: timedelta = SESSION_LIFETIME,
-    ) -> "Application":
-        """Build every use case over these ports; `batch_size`, `lease` and `hold_for` are the
-        settler's."""
-        begin, ids, queue = ports.begin, ports.ids, ports.queue
-        accept_payment = AcceptPayment(begin, ids, queue)
-        perform_once, confirm = PerformOnce(begin), Confirm(begin)
-        authenticate = Authenticate(begin, ports.hasher)
-        create_key = CreateKey(begin, ids, ports.hasher)
-        open_session = OpenSession(begin, ids, ports.hasher, session_lifetime)
-        return cls(
-            accept_payment=accept_payment,
-            create_payment=CreatePayment(ports.desk, accept_payment, perform_once, confirm),
-            accept_batch=AcceptBatch(begin, accept_payment),
-            get_payment=GetPayment(ports.desk, confirm),
-            get_timeline=GetTimeline(begin),
-            capture_payment=CapturePayment(begin, queue),
-            cancel_payment=CancelPayment(begin, queue),
-            refund_payment=RefundPayment(begin, ids, queue),
-            get_refund=GetRefund(begin),
-            settle_payments=SettlePayments(
-                begin, ports.presence, ports.network, ids, batch_size, lease, hold_for
-            ),
-            expire_holds=ExpireHolds(begin, queue),
-            set_fees=SetFees(begin),
-            list_fees=ListFees(begin),
-            open_account=OpenAccount(begin, ids),
-            open_worlds=OpenWorlds(begin),
-            get_account=GetAccount(begin),
-            verify_ledger=VerifyLedger(begin),
-            perform_once=perform_once,
-            look_up_key=LookUpKey(begin),
-            list_payments=ListPayments(begin),
-            list_refunds=ListRefunds(begin),
-            list_accounts=ListAccounts(begin),
-            list_entries=ListEntries(begin),
-            expand_payment=ExpandPayment(begin),
-            add_merchant=AddMerchant(begin, ids),
-            register_merchant=RegisterMerchant(
-                AddWithCredentials(begin, ids), ports.passwords, perform_once
-            ),
-            log_in=LogIn(open_session, ports.passwords, perform_once),
-            log_out=LogOut(begin, ids),
-            authenticate_session=AuthenticateSession(begin, ports.hasher),
-            show_dashboard=ShowDashboard(begin),
-            read_audit_log=ReadAuditLog(begin),
-            issue_key=IssueKey(create_key),
-            create_key=create_key,
-            rotate_key=RotateKey(begin, ids, create_key),
-            adopt_key=AdoptKey(begin, ids),
-            list_keys=ListKeys(begin),
-            revoke_key=RevokeKey(begin, ids),
-            authenticate=authenticate,
-            recognize=Recognize(authenticate, ports.known_keys, ports.key_uses),
-            confirm=confirm,
-            all_merchants=AllMerchants(begin),
-            open_merchant_file=OpenMerchantFile(begin),
-            all_accounts=AllAccounts(begin),
-            open_account_file=OpenAccountFile(begin),
-            house_accounts=HouseAccounts(begin),
-            all_payments=AllPayments(begin),
-            open_payment_file=OpenPaymentFile(begin),
-            retry=Retry(begin, queue),
-            purge_idempotency_keys=PurgeIdempotencyKeys(begin),
-            purge_sessions=PurgeSessions(begin),
-            check_health=CheckHealth(ports.dependencies),
-            clock=ports.clock,
-            queue=queue,
-            rate_limiter=ports.rate_limiter,
+    batch_size: int = 1_000
+    """The most payments and refunds that one settlement transaction claims."""
+    lease: timedelta = timedelta(seconds=2)
+    """How long a claim is valid. Must exceed the card network's time-out."""
+    hold_for: timedelta = HOLD_FOR
+    """How long an authorized payment waits for its capture before it expires."""
+    session_lifetime: timedelta = SESSION_LIFETIME
+
+
+class Payments:
+    def __init__(self, ports: Ports) -> None:
+        begin, queue = ports.begin, ports.queue
+        confirm = merchants.ConfirmApiKey(begin)
+        self.accept = payments.AcceptPayment(begin, ports.ids, queue)
+        self.create = payments.CreatePayment(
+            ports.payment_store, self.accept, idempotency.PerformOnce(begin), confirm
         )
+        self.create_batch = payment_batches.CreatePaymentBatch(begin, self.accept)
+        self.get = payments.GetPayment(ports.payment_store, confirm)
+        self.list = lists.ListPayments(begin)
+        self.expand = lists.ExpandPayment(begin)
+        self.get_timeline = timeline.GetTimeline(begin)
+        self.capture = holds.CapturePayment(begin, queue)
+        self.cancel = holds.CancelPayment(begin, queue)
+
+
+class Refunds:
+    def __init__(self, ports: Ports) -> None:
+        self.create = refunds.CreateRefund(ports.begin, ports.ids, ports.queue)
+        self.get = refunds.GetRefund(ports.begin)
+        self.list = lists.ListRefunds(ports.begin)
+
+
+class Settlement:
+    def __init__(self, ports: Ports, options: Options) -> None:
+        self.settle = settlement.SettlePayments(
+            ports.begin,
+            ports.worker_liveness,
+            ports.network,
+            ports.ids,
+            options.batch_size,
+            options.lease,
+            options.hold_for,
+        )
+        self.expire_holds = holds.ExpireHolds(ports.begin, ports.queue)
+
+
+class Accounts:
+    def __init__(self, ports: Ports) -> None:
+        self.open = ledger.OpenAccount(ports.begin, ports.ids)
+        self.open_system_accounts = ledger.OpenSystemAccounts(ports.begin)
+        self.get = ledger.GetAccount(ports.begin)
+        self.list = lists.ListAccounts(ports.begin)
+        self.list_entries = lists.ListEntries(ports.begin)
+
+
+class Ledger:
+    def __init__(self, ports: Ports) -> None:
+        self.verify = ledger.VerifyLedger(ports.begin)
+
+
+class Fees:
+    def __init__(self, ports: Ports) -> None:
+        self.set = fees.SetFees(ports.begin)
+        self.list = fees.ListFees(ports.begin)
+
+
+class Merchants:
+    def __init__(self, ports: Ports) -> None:
+        self.add = merchants.AddMerchant(ports.begin, ports.ids)
+        self.register = sessions.RegisterMerchant(
+            sessions.AddWithCredentials(ports.begin, ports.ids),
+            ports.passwords,
+            idempotency.PerformOnce(ports.begin),
+        )
+        self.get_dashboard = dashboard.GetDashboard(ports.begin)
+        self.list_audit_events = dashboard.ListAuditEvents(ports.begin)
+
+
+class Sessions:
+    def __init__(self, ports: Ports, options: Options) -> None:
+        begin, ids, hasher = ports.begin, ports.ids, ports.hasher
+        self.log_in = sessions.LogIn(
+            sessions.OpenSession(begin, ids, hasher, options.session_lifetime),
+            ports.passwords,
+            idempotency.PerformOnce(begin),
+        )
+        self.log_out = sessions.LogOut(begin, ids)
+        self.authenticate = sessions.AuthenticateSession(begin, hasher)
+
+
+class ApiKeys:
+    def __init__(self, ports: Ports) -> None:
+        begin, ids, hasher = ports.begin, ports.ids, ports.hasher
+        self.create = api_keys.CreateApiKey(begin, ids, hasher)
+        self.issue = api_keys.IssueApiKey(self.create)
+        self.rotate = api_keys.RotateApiKey(begin, ids, self.create)
+        self.adopt = api_keys.AdoptApiKey(begin, ids)
+        self.list = api_keys.ListApiKeys(begin)
+        self.revoke = api_keys.RevokeApiKey(begin, ids)
+        self.authenticate = merchants.AuthenticateApiKey(begin, hasher)
+        self.recognize = merchants.RecognizeApiKey(
+            self.authenticate, ports.api_key_cache, ports.api_key_usage
+        )
+        self.confirm = merchants.ConfirmApiKey(begin)
+
+
+class Idempotency:
+    def __init__(self, ports: Ports) -> None:
+        self.perform_once = idempotency.PerformOnce(ports.begin)
+        self.look_up_key = idempotency.LookUpKey(ports.begin)
+
+
+class Admin:
+    """For operators: reads across all merchants. The API never uses these."""
+
+    def __init__(self, ports: Ports) -> None:
+        begin = ports.begin
+        self.list_merchants = admin_queries.ListAllMerchants(begin)
+        self.get_merchant = admin_queries.GetMerchantDetails(begin)
+        self.list_accounts = admin_queries.ListAllAccounts(begin)
+        self.get_account = admin_queries.GetAccountDetails(begin)
+        self.get_system_accounts = admin_queries.GetSystemAccounts(begin)
+        self.list_payments = admin_queries.ListAllPayments(begin)
+        self.get_payment = admin_queries.GetPaymentDetails(begin)
+        self.retry_payment = admin_queries.RetryPayment(begin, ports.queue)
+
+
+class Maintenance:
+    def __init__(self, ports: Ports) -> None:
+        self.check_health = maintenance.CheckHealth(ports.dependencies)
+        self.purge_idempotency_keys = maintenance.PurgeIdempotencyKeys(ports.begin)
+        self.purge_sessions = maintenance.PurgeSessions(ports.begin)
+
+
+class Application:
+    """Every use case. `clock`, `queue` and `rate_limiter` are the ports that callers share."""
+
+    def __init__(self, ports: Ports, options: Options | None = None) -> None:
+        options = options or Options()
+        self.payments = Payments(ports)
+        self.refunds = Refunds(ports)
+        self.settlement = Settlement(ports, options)
+        self.accounts = Accounts(ports)
+        self.ledger = Ledger(ports)
+        self.fees = Fees(ports)
+        self.merchants = Merchants(ports)
+        self.sessions = Sessions(ports, options)
+        self.api_keys = ApiKeys(ports)
+        self.idempotency = Idempotency(ports)
+        self.admin = Admin(ports)
+        self.maintenance = Maintenance(ports)
+        self.clock = ports.clock
+        self.queue = ports.queue
+        self.rate_limiter = ports.rate_limiter

@@ -8,13 +8,13 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
-from atomic_web.context import BASE_PATH, Door
-from atomic_web.entrance import Entrance
-from atomic_web.errors import register_errors
-from atomic_web.gate import pass_gate
-from atomic_web.ids import Segment, Whole
-from atomic_web.responses import JsonResponse
-from atomic_web.security import allow_origins
+from atomic_web.access.guards import authenticate_and_rate_limit
+from atomic_web.context import BASE_PATH, AppContext
+from atomic_web.error_handlers import register_errors
+from atomic_web.http.ids import Segment, Whole
+from atomic_web.http.responses import JsonResponse
+from atomic_web.http.security_headers import allow_origins
+from atomic_web.middleware import RequestContextMiddleware
 from atomic_web.views import (
     accounts,
     api_keys,
@@ -57,11 +57,11 @@ def create_app(application: Application, settings: Settings) -> Flask:
         views = module.views
         app.register_blueprint(views, url_prefix=f"{BASE_PATH}{views.url_prefix or ''}")
 
-    app.before_request(pass_gate)
+    app.before_request(authenticate_and_rate_limit)
     allow_origins(app, settings)
     register_errors(app)
 
-    app.wsgi_app = Entrance(app.wsgi_app, Door(application, settings))
+    app.wsgi_app = RequestContextMiddleware(app.wsgi_app, AppContext(application, settings))
     if settings.trusted_proxies:
         # Only the address: a client must not choose the scheme, host or path we think we have.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0)

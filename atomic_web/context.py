@@ -12,22 +12,22 @@ from atomic_core.application import Application
 from atomic_core.domain.credentials import Session
 from atomic_core.domain.errors import Unauthorized
 from atomic_core.domain.merchants import Caller
-from atomic_core.ports.outside import RateState
+from atomic_core.ports.rate_limiter import RateState
 
 BASE_PATH: Final = "/api/v1"
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class AppContext:
     application: Application
     settings: Settings
 
 
 @dataclass(slots=True)
-class Visit:
+class RequestContext:
     """What is known so far of the request being answered."""
 
-    door: Door
+    app_context: AppContext
     request_id: str
     started: float = field(default_factory=time.perf_counter)
     caller: Caller | None = None
@@ -61,13 +61,13 @@ class Visit:
         return self.session.merchant_id if self.session else self.known_caller.merchant_id
 
 
-AT_HAND: Final[ContextVar[Visit]] = ContextVar("atomic_visit")
+CURRENT_CONTEXT: Final[ContextVar[RequestContext]] = ContextVar("atomic_visit")
 """Set by the entrance. Our own, for Flask's `g` and `current_app` take a detour each time."""
 
 
-def door() -> Door:
-    return AT_HAND.get().door
+def app_context() -> AppContext:
+    return CURRENT_CONTEXT.get().app_context
 
 
-def visit() -> Visit:
-    return AT_HAND.get()
+def request_context() -> RequestContext:
+    return CURRENT_CONTEXT.get()

@@ -5,14 +5,14 @@ import time
 import structlog
 
 from atomic_web import metrics
-from atomic_web.context import Visit
+from atomic_web.context import RequestContext
 
 log = structlog.get_logger(__name__)
 
 
-def log_request(visit: Visit, method: str, route: str, status: int) -> None:
+def log_request(request_context: RequestContext, method: str, route: str, status: int) -> None:
     """request_id and merchant_id are bound already and stand on every line of the visit."""
-    seconds = time.perf_counter() - visit.started
+    seconds = time.perf_counter() - request_context.started
     metrics.observe(route, method, status, seconds)
     facts: dict[str, object] = {
         "method": method,
@@ -20,8 +20,8 @@ def log_request(visit: Visit, method: str, route: str, status: int) -> None:
         "status": status,
         "duration_ms": round(seconds * 1_000, 3),
     }
-    if visit.payment_id is not None:
-        facts["payment_id"] = str(visit.payment_id)
-    if visit.payments is not None:
-        facts["payments"] = visit.payments
+    if request_context.payment_id is not None:
+        facts["payment_id"] = str(request_context.payment_id)
+    if request_context.payments is not None:
+        facts["payments"] = request_context.payments
     log.info("request", **facts)

@@ -7,20 +7,20 @@ import click
 import structlog
 
 from atomic_adapters.logs import configure_logging
-from atomic_worker.accounts import accounts
-from atomic_worker.console import Commands, Toolbox, as_json, progress, say_json, tools
-from atomic_worker.currencies import currencies
-from atomic_worker.dev import dev
-from atomic_worker.dev_checks import check_port_is_free
-from atomic_worker.fees import fees
-from atomic_worker.keys import keys
-from atomic_worker.merchants import merchants
-from atomic_worker.migrate import migrate
-from atomic_worker.payments import payments
-from atomic_worker.seed import seed as plant
-from atomic_worker.stop import StopRequest
-from atomic_worker.sweeper import Sweeper
-from atomic_worker.worker import run_worker
+from atomic_worker.commands.accounts import accounts
+from atomic_worker.commands.console import Commands, Toolbox, as_json, progress, say_json, tools
+from atomic_worker.commands.currencies import currencies
+from atomic_worker.commands.fees import fees
+from atomic_worker.commands.keys import keys
+from atomic_worker.commands.merchants import merchants
+from atomic_worker.commands.migrate import migrate
+from atomic_worker.commands.payments import payments
+from atomic_worker.commands.seed import seed as plant
+from atomic_worker.dev.checks import check_port_is_free
+from atomic_worker.dev.runner import dev
+from atomic_worker.settlement.sweeper import Sweeper
+from atomic_worker.settlement_worker import run_worker
+from atomic_worker.stop_request import StopRequest
 
 _log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ def serve(box: Toolbox) -> None:
     check_port_is_free(settings.host, settings.port)
     configure_logging(settings)
     _log.info("serving", host=settings.host, port=settings.port, workers=settings.web_workers)
-    arguments = ["-c", "python:atomic_web.gunicorn_conf", "atomic_web.wsgi:app"]
+    arguments = ["-c", "python:atomic_web.server.gunicorn_conf", "atomic_web.wsgi:app"]
     # In our place, so that signals reach gunicorn and the two doors stay strangers.
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *arguments])  # noqa: S606
 
@@ -116,7 +116,7 @@ def verify(ctx: click.Context, box: Toolbox, *, as_json: bool) -> None:
     """Recompute the books from their entries. Status 1 if they do not agree."""
     application = box.application
     with progress("Checking the books"):
-        report = application.verify_ledger()
+        report = application.ledger.verify()
     counts = {
         "accounts": report.accounts,
         "transactions": report.transactions,

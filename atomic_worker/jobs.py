@@ -1,4 +1,4 @@
-"""What RQ calls. Job paths are in atomic_adapters/rq_job_queue.py; a test resolves each."""
+"""What RQ calls. Job paths are in atomic_adapters/redis/rq_job_queue.py; a test resolves each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import production
 from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError
-from atomic_core.ports.outside import Job
-from atomic_core.use_cases.settling import MAX_BATCHES
-from atomic_worker.batch_log import StoppedBetweenBatches
-from atomic_worker.lanes import settle_in_lanes
+from atomic_core.ports.job_queue import Job
+from atomic_core.use_cases.settlement import MAX_BATCHES
+from atomic_worker.settlement.batch_log import StoppedBetweenBatches
+from atomic_worker.settlement.concurrent_settlement import settle_concurrently
 
 _log = structlog.get_logger(__name__)
 
@@ -41,12 +41,12 @@ def settle() -> None:
     application = bench.application
     # First: a payment that arrives from here on rings again, so none is overlooked between
     # the last look and the end of this job.
-    application.queue.answered(Job.SETTLE)
+    application.queue.clear(Job.SETTLE)
     try:
-        claimed = settle_in_lanes(application, "worker", bench.stopping)
+        claimed = settle_concurrently(application, "worker", bench.stopping)
     except StoppedBetweenBatches:
         # There may be more: for another worker, or for this one when it is back.
-        application.queue.ring(Job.SETTLE)
+        application.queue.notify(Job.SETTLE)
         return
     except AtomicError as error:
         if not error.retryable:
@@ -55,8 +55,8 @@ def settle() -> None:
         # finds them.
         _log.warning("settling put off", problem=error.message, cause=repr(error.__cause__))
         return
-    if claimed >= MAX_BATCHES * application.settle_payments.batch_size:
-        application.queue.ring(Job.SETTLE)
+    if claimed >= MAX_BATCHES * application.settlement.settle.batch_size:
+        application.queue.notify(Job.SETTLE)
 
 
 def _bench() -> Bench:

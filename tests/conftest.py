@@ -14,14 +14,14 @@ from redis import Redis
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from atomic_adapters.memory import MemoryStore
-from atomic_adapters.memory.presence import MemoryPresence
+from atomic_adapters.memory.worker_liveness import MemoryWorkerLiveness
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import SystemClock
-from presences import PostgresProcess
 from support import MemoryBooks, PostgresBooks, Store
+from worker_processes import PostgresProcess
 
 # structlog's own way draws each frame with all its locals, which takes seconds.
 structlog.configure(
@@ -133,7 +133,7 @@ def settings_for() -> Callable[..., Settings]:
 def memory_store() -> Store:
     store = MemoryStore(SystemClock())
     books = MemoryBooks(store.tables)
-    return Store(store.begin, books, store, lambda: MemoryPresence(store.tables))
+    return Store(store.begin, books, store, lambda: MemoryWorkerLiveness(store.tables))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from processes import eventually, free_port
-from raw import Wire
+from raw_http import Wire
 
 CONFIGURATION = Path(__file__).parents[1] / "deploy" / "nginx.conf"
 PROGRAM = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")

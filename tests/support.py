@@ -1,40 +1,42 @@
 """What many tests need: stores and how to tamper with them, applications, small builders."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import psycopg
 
-from atomic_adapters.argon2_passwords import LIGHT, Argon2Passwords
-from atomic_adapters.key_uses import PlainKeyUses
-from atomic_adapters.known_keys import RecentKeys
-from atomic_adapters.memory.outside import AlwaysUp, MemoryJobQueue, MemoryRateLimiter
-from atomic_adapters.memory.table import Tables
-from atomic_adapters.sandbox_card_network import SandboxCardNetwork
+from atomic_adapters.memory.services import AlwaysUp, MemoryJobQueue, MemoryRateLimiter
+from atomic_adapters.memory.tables import Tables
+from atomic_adapters.networks.sandbox import SandboxCardNetwork
+from atomic_adapters.security.api_key_cache import RecentApiKeys
+from atomic_adapters.security.api_key_usage import DirectApiKeyUsage
+from atomic_adapters.security.argon2_password_hasher import LIGHT, Argon2PasswordHasher
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIds
-from atomic_core.application import Application, Ports
+from atomic_core.application import Application, Options, Ports
 from atomic_core.domain.idempotency import IdempotentRequest
 from atomic_core.domain.ledger import Kind
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import (
     HOLD_FOR,
-    Acceptance,
-    Accepted,
+    InsertedPayment,
     Lookup,
     NewPayment,
     Payment,
+    PaymentInsert,
     Status,
 )
-from atomic_core.ports.desk import Desk
-from atomic_core.ports.outside import CardNetwork, JobQueue
-from atomic_core.ports.presence import Presence
+from atomic_core.ports.card_network import CardNetwork
+from atomic_core.ports.job_queue import JobQueue
+from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.unit_of_work import Begin, UnitOfWork
-from presences import Process, Unseen
+from atomic_core.ports.worker_liveness import WorkerLiveness
+from worker_processes import Process, Unseen
 
 T = TypeVar("T")
 
@@ -70,7 +72,7 @@ class Books(Protocol):
 class Store:
     begin: Begin
     books: Books
-    desk: Desk
+    payment_store: PaymentStore
     appear: Callable[[], Process]
     """Be present as one process more. Ends with the test at the latest."""
 
@@ -81,7 +83,7 @@ class DeskOver:
 
     begin: Begin
 
-    def accept(self, acceptances: Sequence[Acceptance]) -> Sequence[Accepted | None]:
+    def accept(self, acceptances: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
         with self.begin() as work:
             accepted = work.payments.accept(acceptances)
             work.commit()
@@ -273,28 +275,43 @@ def application_over(
     queue: JobQueue | None = None,
     batch_size: int = 1_000,
     lease: timedelta = HOUR,
-    desk: Desk | None = None,
-    presence: Presence | None = None,
+    payment_store: PaymentStore | None = None,
+    worker_liveness: WorkerLiveness | None = None,
     hold_for: timedelta = HOLD_FOR,
 ) -> Application:
     """The application over a store, all else in memory."""
     clock = SystemClock()
     ports = Ports(
         begin=begin,
-        presence=presence or Unseen(),
-        desk=desk or DeskOver(begin),
+        worker_liveness=worker_liveness or Unseen(),
+        payment_store=payment_store or DeskOver(begin),
         clock=clock,
         ids=IDS,
         hasher=Sha256Hasher(),
-        known_keys=RecentKeys(),
-        key_uses=PlainKeyUses(begin),
-        passwords=Argon2Passwords(LIGHT),
+        api_key_cache=RecentApiKeys(),
+        api_key_usage=DirectApiKeyUsage(begin),
+        passwords=Argon2PasswordHasher(LIGHT),
         queue=queue or MemoryJobQueue(),
         rate_limiter=MemoryRateLimiter(clock),
         network=network or SandboxCardNetwork(),
         dependencies=[AlwaysUp("postgres")],
     )
-    return Application.over(ports, batch_size, lease, hold_for)
+    return Application(ports, Options(batch_size, lease, hold_for))
+
+
+def with_use_cases(application: Application, replacements: Mapping[str, Any]) -> Application:
+    """A copy of the application with some use cases or ports replaced, by their path, such as
+    "ledger.verify" or "queue"."""
+    changed = copy(application)
+    for path, replacement in replacements.items():
+        group, _, name = path.rpartition(".")
+        if group:
+            setattr(changed, group, copy(getattr(changed, group)))
+        owner = getattr(changed, group) if group else changed
+        if not hasattr(owner, name):
+            raise AttributeError(path)
+        setattr(owner, name, replacement)
+    return changed
 
 
 def add_merchant(begin: Begin, name: str = "Shop") -> UUID:
@@ -315,7 +332,7 @@ def open_account(begin: Begin, merchant_id: UUID, currency: str = "USD") -> UUID
 
 def add_payment(work: UnitOfWork, new: NewPayment, id: UUID | None = None) -> Payment:
     """A payment of a merchant that has an account in its currency. Commits nothing."""
-    acceptance = Acceptance(id or IDS.new_id(), new)
+    acceptance = PaymentInsert(id or IDS.new_id(), new)
     [accepted] = work.payments.accept([acceptance])
     assert accepted
     return acceptance.recorded(accepted)

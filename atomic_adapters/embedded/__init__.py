@@ -5,8 +5,8 @@ hooks, open up whole directory trees, and create a system user. Here the servers
 children of this process, on Unix sockets only.
 """
 
-from atomic_adapters.embedded.ground import EmbeddedServerError
 from atomic_adapters.embedded.postgres import EmbeddedPostgres
+from atomic_adapters.embedded.process_support import EmbeddedServerError
 from atomic_adapters.embedded.valkey import EmbeddedValkey
 
 __all__ = ["EmbeddedPostgres", "EmbeddedServerError", "EmbeddedValkey"]

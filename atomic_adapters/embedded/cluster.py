@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from atomic_adapters.child_process import start_child, wait_for_exit
-from atomic_adapters.embedded.ground import (
+from atomic_adapters.embedded.child_process import start_child, wait_for_exit
+from atomic_adapters.embedded.process_support import (
     POLL_SECONDS,
     EmbeddedServerError,
     give,

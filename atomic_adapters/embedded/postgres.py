@@ -11,7 +11,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from atomic_adapters.child_process import start_child
+from atomic_adapters.embedded.child_process import start_child
 from atomic_adapters.embedded.cluster import (
     await_predecessor,
     bare_environment,
@@ -19,7 +19,7 @@ from atomic_adapters.embedded.cluster import (
     initialize,
     is_ready,
 )
-from atomic_adapters.embedded.ground import (
+from atomic_adapters.embedded.process_support import (
     EmbeddedServerError,
     await_start,
     give,

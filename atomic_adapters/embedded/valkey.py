@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import IO, Final, Self
 from urllib.parse import quote
 
-from atomic_adapters.child_process import start_child
-from atomic_adapters.embedded.ground import (
+from atomic_adapters.embedded.child_process import start_child
+from atomic_adapters.embedded.process_support import (
     EmbeddedServerError,
     await_start,
     hold,

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from atomic_adapters.memory.table import Session
+from atomic_adapters.memory.tables import Session
 from atomic_core.domain.events import PaymentEvent, Recorded
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryEvents:
+class MemoryEventRepository:
     session: Session
 
     def add(self, events: Sequence[PaymentEvent]) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
-from atomic_adapters.memory.table import IdempotencyRow, Session, Tables
+from atomic_adapters.memory.tables import IdempotencyRow, Session, Tables
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageUnavailable
 from atomic_core.domain.idempotency import (
     IdempotencyRecord,
@@ -17,7 +17,7 @@ from atomic_core.domain.idempotency import (
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryIdempotencyKeys:
+class MemoryIdempotencyRepository:
     session: Session
 
     def claim(self, request: IdempotentRequest) -> StoredResponse | None:

@@ -5,28 +5,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from atomic_adapters.memory.audit import check_books
-from atomic_adapters.memory.table import HoldRow, Session
+from atomic_adapters.memory.ledger_verification import check_books
+from atomic_adapters.memory.tables import HoldRow, Session
 from atomic_core.domain.accounts import Account
-from atomic_core.domain.audit import LedgerReport
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.ledger import Entry, Hold, Posted, PostedTransaction
+from atomic_core.domain.ledger_verification import LedgerReport
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryAccounts:
+class MemoryAccountRepository:
     session: Session
 
     def open(self, id: UUID, merchant_id: UUID, name: str, currency: str) -> Account:
         tables = self.session.tables
         if merchant_id not in tables.merchants.rows or id in tables.accounts.rows:
             raise StorageRefused("accounts_merchant_id_fkey, accounts_pkey")
-        self.open_house(currency)
+        self.open_system_accounts(currency)
         account = Account.opened(id, merchant_id, name, currency, tables.clock.now())
         tables.accounts.put(id, account)
         return account
 
-    def open_house(self, currency: str) -> None:
+    def open_system_accounts(self, currency: str) -> None:
         tables = self.session.tables
         now = tables.clock.now()
         for account in (Account.world(currency, now), Account.fees(currency, now)):
@@ -56,7 +56,7 @@ class MemoryAccounts:
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryLedger:
+class MemoryLedgerRepository:
     session: Session
 
     def record(self, posted: Posted) -> None:

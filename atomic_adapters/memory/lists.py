@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
-from atomic_adapters.memory.table import Session
+from atomic_adapters.memory.tables import Session
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.lists import (
     AccountFilter,
@@ -22,7 +22,7 @@ Row = TypeVar("Row", Payment, Refund, Account)
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryLists:
+class MemoryListQueries:
     session: Session
 
     def payments(

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from atomic_adapters.memory.table import Session
+from atomic_adapters.memory.tables import Session
 from atomic_core.domain.errors import NotFound, StorageRefused
 from atomic_core.domain.merchants import ALL_SCOPES, MAX_LIVE_KEYS, ApiKey, Merchant
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryMerchants:
+class MemoryMerchantRepository:
     session: Session
 
     def add(self, id: UUID, name: str) -> Merchant:
@@ -88,7 +88,7 @@ class MemoryMerchants:
             end = self.session.tables.clock.now() + after
             self._put(replace(key, expires_at=min(end, key.expires_at or end)))
 
-    def note_uses(self, key_ids: Sequence[UUID]) -> None:
+    def record_api_key_usage(self, key_ids: Sequence[UUID]) -> None:
         for key_id in key_ids:
             key = self.key(key_id)
             if key is not None and key.active:

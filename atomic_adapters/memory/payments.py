@@ -6,42 +6,44 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from atomic_adapters.memory.idempotency import keep, live_row
-from atomic_adapters.memory.ledger import MemoryAccounts
-from atomic_adapters.memory.merchants import MemoryMerchants
-from atomic_adapters.memory.table import PaymentRow, Session, Tables
+from atomic_adapters.memory.ledger import MemoryAccountRepository
+from atomic_adapters.memory.merchants import MemoryMerchantRepository
+from atomic_adapters.memory.tables import PaymentRow, Session, Tables
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.payments import (
     EXPIRED,
-    Acceptance,
-    Accepted,
+    InsertedPayment,
     Lookup,
     Payment,
+    PaymentInsert,
     Resolution,
     Status,
     Step,
 )
-from atomic_core.domain.settling import Claim, Settlement
+from atomic_core.domain.settlement import Claim, Settlement
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryPayments:
+class MemoryPaymentRepository:
     session: Session
 
     def accept(
         self,
-        acceptances: Sequence[Acceptance],
+        acceptances: Sequence[PaymentInsert],
         patience: timedelta | None = None,  # noqa: ARG002  no two calls are under way at once
-    ) -> Sequence[Accepted | None]:
+    ) -> Sequence[InsertedPayment | None]:
         return [self._accept(acceptance) for acceptance in acceptances]
 
     def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
         return [self._find(lookup) for lookup in lookups]
 
-    def _accept(self, acceptance: Acceptance) -> Accepted | None:
+    def _accept(self, acceptance: PaymentInsert) -> InsertedPayment | None:
         tables = self.session.tables
         order = acceptance.order
-        account_id = MemoryAccounts(self.session).credited(order.merchant_id, order.money.currency)
+        account_id = MemoryAccountRepository(self.session).credited(
+            order.merchant_id, order.money.currency
+        )
         if account_id is None or not self._allows(acceptance.key_id):
             return None
         if acceptance.payment_id in tables.payments.rows:
@@ -52,7 +54,7 @@ class MemoryPayments:
             now = keep(tables, *acceptance.record)
         else:
             return None
-        accepted = Accepted(account_id, now)
+        accepted = InsertedPayment(account_id, now)
         row = PaymentRow(acceptance.recorded(accepted), attempt=0, faults=0, due_at=now)
         tables.payments.put(acceptance.payment_id, row)
         return accepted
@@ -64,10 +66,10 @@ class MemoryPayments:
         return row.payment if self._allows(lookup.key_id) else None
 
     def _allows(self, key_id: UUID | None) -> bool:
-        return key_id is None or MemoryMerchants(self.session).is_active(key_id)
+        return key_id is None or MemoryMerchantRepository(self.session).is_active(key_id)
 
     def claim(
-        self, limit: int, lease: timedelta, overdue_by: timedelta, claimant: int | None = None
+        self, limit: int, lease: timedelta, overdue_by: timedelta, worker_id: int | None = None
     ) -> Sequence[Claim]:
         tables = self.session.tables
         now = tables.clock.now()
@@ -100,7 +102,7 @@ class MemoryPayments:
                 attempt=attempt,
                 due_at=min(row.due_at, now),
                 leased_until=now + lease,
-                claimed_by=claimant if claimant in present else None,
+                claimed_by=worker_id if worker_id in present else None,
             )
             tables.payments.put(payment.id, claimed)
             claims.append(

@@ -6,16 +6,16 @@ from datetime import timedelta
 from uuid import UUID
 
 from atomic_adapters.memory.payments import check_holds_nothing
-from atomic_adapters.memory.table import RefundRow, Session
+from atomic_adapters.memory.tables import RefundRow, Session
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Payment, Status, Step
 from atomic_core.domain.refunds import NewRefund, Refund
-from atomic_core.domain.settling import Claim, Settlement
+from atomic_core.domain.settlement import Claim, Settlement
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryRefunds:
+class MemoryRefundRepository:
     session: Session
 
     def add(self, id: UUID, payment: Payment, amount: int, order: NewRefund) -> Refund:
@@ -54,7 +54,7 @@ class MemoryRefunds:
         ]
 
     def claim(
-        self, limit: int, lease: timedelta, overdue_by: timedelta, claimant: int | None = None
+        self, limit: int, lease: timedelta, overdue_by: timedelta, worker_id: int | None = None
     ) -> Sequence[Claim]:
         tables = self.session.tables
         now, present = tables.clock.now(), tables.claimants
@@ -86,7 +86,7 @@ class MemoryRefunds:
                 attempt=attempt,
                 due_at=min(row.due_at, now),
                 leased_until=now + lease,
-                claimed_by=claimant if claimant in present else None,
+                claimed_by=worker_id if worker_id in present else None,
             )
             tables.refunds.put(refund.id, claimed)
             claims.append(self._claimed(claimed))

@@ -5,21 +5,21 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
-from atomic_adapters.memory.access import MemoryAccess, MemoryAuditLog
-from atomic_adapters.memory.dashboard import MemoryDashboards
-from atomic_adapters.memory.events import MemoryEvents
-from atomic_adapters.memory.fees import MemoryFees
-from atomic_adapters.memory.idempotency import MemoryIdempotencyKeys
-from atomic_adapters.memory.ledger import MemoryAccounts, MemoryLedger
-from atomic_adapters.memory.lists import MemoryLists
-from atomic_adapters.memory.merchants import MemoryMerchants
-from atomic_adapters.memory.oversight import MemoryOversight
-from atomic_adapters.memory.payments import MemoryPayments
-from atomic_adapters.memory.refunds import MemoryRefunds
-from atomic_adapters.memory.table import Session, Tables
+from atomic_adapters.memory.admin_queries import MemoryAdminQueries
+from atomic_adapters.memory.dashboard import MemoryDashboardRepository
+from atomic_adapters.memory.events import MemoryEventRepository
+from atomic_adapters.memory.fees import MemoryFeeRepository
+from atomic_adapters.memory.idempotency import MemoryIdempotencyRepository
+from atomic_adapters.memory.ledger import MemoryAccountRepository, MemoryLedgerRepository
+from atomic_adapters.memory.lists import MemoryListQueries
+from atomic_adapters.memory.merchants import MemoryMerchantRepository
+from atomic_adapters.memory.payments import MemoryPaymentRepository
+from atomic_adapters.memory.refunds import MemoryRefundRepository
+from atomic_adapters.memory.sessions import MemoryAuditLogRepository, MemorySessionRepository
+from atomic_adapters.memory.tables import Session, Tables
 from atomic_core.domain.errors import StorageRefused
-from atomic_core.domain.payments import Acceptance, Accepted, Lookup, Payment
-from atomic_core.ports.outside import Clock
+from atomic_core.domain.payments import InsertedPayment, Lookup, Payment, PaymentInsert
+from atomic_core.ports.clock import Clock
 
 LOCK_TIMEOUT: Final = timedelta(seconds=3)
 
@@ -27,19 +27,19 @@ LOCK_TIMEOUT: Final = timedelta(seconds=3)
 class MemoryUnitOfWork:
     def __init__(self, session: Session) -> None:
         self._session = session
-        self.merchants = MemoryMerchants(session)
-        self.accounts = MemoryAccounts(session)
-        self.ledger = MemoryLedger(session)
-        self.payments = MemoryPayments(session)
-        self.refunds = MemoryRefunds(session)
-        self.events = MemoryEvents(session)
-        self.fees = MemoryFees(session)
-        self.lists = MemoryLists(session)
-        self.oversight = MemoryOversight(session)
-        self.idempotency = MemoryIdempotencyKeys(session)
-        self.access = MemoryAccess(session)
-        self.audit_log = MemoryAuditLog(session)
-        self.dashboards = MemoryDashboards(session)
+        self.merchants = MemoryMerchantRepository(session)
+        self.accounts = MemoryAccountRepository(session)
+        self.ledger = MemoryLedgerRepository(session)
+        self.payments = MemoryPaymentRepository(session)
+        self.refunds = MemoryRefundRepository(session)
+        self.events = MemoryEventRepository(session)
+        self.fees = MemoryFeeRepository(session)
+        self.lists = MemoryListQueries(session)
+        self.admin_queries = MemoryAdminQueries(session)
+        self.idempotency = MemoryIdempotencyRepository(session)
+        self.sessions = MemorySessionRepository(session)
+        self.audit_log = MemoryAuditLogRepository(session)
+        self.dashboard = MemoryDashboardRepository(session)
 
     def now(self) -> datetime:
         return self._session.tables.clock.now()
@@ -54,7 +54,7 @@ class MemoryStore:
     def __init__(self, clock: Clock, lock_timeout: timedelta = LOCK_TIMEOUT) -> None:
         self.tables = Tables(clock, lock_timeout)
 
-    def accept(self, acceptances: Sequence[Acceptance]) -> Sequence[Accepted | None]:
+    def accept(self, acceptances: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
         try:
             with self.begin() as work:
                 accepted = work.payments.accept(acceptances)

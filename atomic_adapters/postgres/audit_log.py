@@ -9,16 +9,16 @@ from psycopg.types.json import Jsonb
 
 from atomic_adapters.postgres.session import Session
 from atomic_adapters.postgres.statements import statements
-from atomic_core.domain.audit_log import Deed, Place, Recorded
+from atomic_core.domain.audit_log import AuditEvent, Place, Recorded
 
 _SQL: Final = statements("audit_log")
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresAuditLog:
+class PostgresAuditLogRepository:
     session: Session
 
-    def add(self, deed: Deed) -> None:
+    def add(self, deed: AuditEvent) -> None:
         self.session.execute(
             _SQL["add_deed"],
             id=deed.id,

@@ -31,7 +31,7 @@ RECONNECT_SECONDS: Final = 0.5
 """How long the pool retries by itself with growing pauses. Short, so that the next request tries
 at once and a restarted server is found again within the second."""
 
-REST_SECONDS: Final = 0.5
+COOL_DOWN_SECONDS: Final = 0.5
 """How long nobody is asked after connecting failed: a database that is down costs each process
 one attempt per moment, not every request its patience."""
 
@@ -115,7 +115,7 @@ class Connections:
         finally:
             try:
                 if connection.info.transaction_status in _IN_TRANSACTION:
-                    with translated():
+                    with map_errors():
                         connection.execute(b"ROLLBACK")
             finally:
                 self._pool.putconn(connection)
@@ -156,7 +156,7 @@ class Connections:
                     self._opened = True
         if time.monotonic() < self._resting_until:
             raise StorageUnavailable
-        with translated():
+        with map_errors():
             # After a server restart every pooled connection may be dead: throw them away one
             # by one until one answers or the pool has no more.
             for _ in range(self._size):
@@ -177,7 +177,7 @@ class Connections:
     def _nobody_answers(self, _pool: ConnectionPool[Any]) -> None:
         """Told by the pool when it gave up connecting: requests are refused at once for a
         moment, and then wait a short time only, instead of queueing for what is not there."""
-        self._resting_until = time.monotonic() + REST_SECONDS
+        self._resting_until = time.monotonic() + COOL_DOWN_SECONDS
         self._patience = RECONNECT_SECONDS
 
     def _configure(self, connection: Connection[Any]) -> None:
@@ -200,7 +200,7 @@ _IN_TRANSACTION: Final = (
 # OperationalError covers lost connections, full disks, too many clients, deadlocks and most
 # time-outs; InterfaceError a connection that was closed under us. The others are InternalError
 # to psycopg: a session that idled or took too long, a database that is read-only.
-_WEATHER: Final = (
+_TRANSIENT_ERRORS: Final = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
     errors.IdleInTransactionSessionTimeout,
@@ -210,16 +210,16 @@ _WEATHER: Final = (
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def map_errors() -> Iterator[None]:
     """Raise PostgreSQL's errors as the core's. The original stays as the cause, for the log."""
     try:
         yield
     except psycopg.Error as error:
-        raise translation(error) from error
+        raise to_domain_error(error) from error
 
 
-def translation(error: psycopg.Error) -> AtomicError:
-    if isinstance(error, _WEATHER):
+def to_domain_error(error: psycopg.Error) -> AtomicError:
+    if isinstance(error, _TRANSIENT_ERRORS):
         return StorageUnavailable()
     if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
         return SchemaOutdated()

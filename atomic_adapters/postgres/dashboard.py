@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from atomic_adapters.postgres.lists import PostgresLists, phases_of
+from atomic_adapters.postgres.lists import PostgresListQueries, phases_of
 from atomic_adapters.postgres.session import Session
 from atomic_adapters.postgres.statements import statements
 from atomic_core.domain.accounts import Account
@@ -20,11 +20,11 @@ from atomic_core.domain.dashboard import (
 from atomic_core.domain.lists import PaymentFilter
 
 _SQL: Final = statements("dashboard")
-_SNAPSHOT: Final = statements("audit")["one_snapshot"]
+_SNAPSHOT: Final = statements("ledger_verification")["one_snapshot"]
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresDashboards:
+class PostgresDashboardRepository:
     session: Session
 
     def show(self, merchant_id: UUID) -> Dashboard | None:
@@ -33,7 +33,7 @@ class PostgresDashboards:
         if profile is None:
             return None
         id, name, created_at, email, at = profile
-        lists, everything = PostgresLists(self.session), PaymentFilter()
+        lists, everything = PostgresListQueries(self.session), PaymentFilter()
         # One more than may be counted: it tells whether there are more.
         totals = self.session.rows(
             _SQL["totals"],

@@ -14,7 +14,7 @@ _SQL: Final = statements("events")
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresEvents:
+class PostgresEventRepository:
     session: Session
 
     def add(self, events: Sequence[PaymentEvent]) -> None:

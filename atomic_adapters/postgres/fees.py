@@ -13,7 +13,7 @@ _SQL: Final = statements("fees")
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresFees:
+class PostgresFeeRepository:
     session: Session
 
     def set(self, merchant_id: UUID, currency: str, terms: FeeTerms) -> FeeSchedule:

@@ -22,7 +22,7 @@ _SQL: Final = statements("idempotency")
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresIdempotencyKeys:
+class PostgresIdempotencyRepository:
     session: Session
 
     def claim(self, request: IdempotentRequest) -> StoredResponse | None:

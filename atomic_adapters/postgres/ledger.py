@@ -7,11 +7,10 @@ from typing import Final
 from uuid import UUID
 
 from atomic_adapters.postgres.arrays import bigints, byteas, texts, uuids
-from atomic_adapters.postgres.audit import check_books
+from atomic_adapters.postgres.ledger_verification import check_books
 from atomic_adapters.postgres.session import Session
 from atomic_adapters.postgres.statements import statements
 from atomic_core.domain.accounts import Account, chain_start
-from atomic_core.domain.audit import LedgerReport
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.ledger import (
     Entry,
@@ -21,6 +20,7 @@ from atomic_core.domain.ledger import (
     Posted,
     PostedTransaction,
 )
+from atomic_core.domain.ledger_verification import LedgerReport
 
 _SQL: Final = statements("ledger")
 _NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -28,11 +28,11 @@ _NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresAccounts:
+class PostgresAccountRepository:
     session: Session
 
     def open(self, id: UUID, merchant_id: UUID, name: str, currency: str) -> Account:
-        self.open_house(currency)
+        self.open_system_accounts(currency)
         return self.session.one_of(
             Account,
             _SQL["open_account"],
@@ -43,10 +43,10 @@ class PostgresAccounts:
             head=chain_start(id, merchant_id, currency, allow_negative=False),
         )
 
-    def open_house(self, currency: str) -> None:
+    def open_system_accounts(self, currency: str) -> None:
         house = [Account.world(currency, _NO_TIME), Account.fees(currency, _NO_TIME)]
         self.session.execute(
-            _SQL["open_house"],
+            _SQL["open_system_accounts"],
             currency=currency,
             ids=[account.id for account in house],
             names=[account.name for account in house],
@@ -74,7 +74,7 @@ class PostgresAccounts:
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresLedger:
+class PostgresLedgerRepository:
     session: Session
 
     def record(self, posted: Posted) -> None:

@@ -4,7 +4,7 @@ VALUES (%(id)s, %(merchant_id)s, %(name)s, %(currency)s, %(head)s)
 RETURNING id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,
        type, pending_in, pending_out
 
--- name: open_house
+-- name: open_system_accounts
 -- Two processes that open them at once mean the same rows; the second finds them there. No
 -- conflict target: a row has two unique keys, and either may be the one that is met first.
 INSERT INTO accounts (id, name, currency, type, allow_negative, head)

@@ -61,7 +61,7 @@ _REFUNDS: Final = _Ways(
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresLists:
+class PostgresListQueries:
     session: Session
 
     def payments(

@@ -15,7 +15,7 @@ _SQL: Final = statements("merchants")
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresMerchants:
+class PostgresMerchantRepository:
     session: Session
 
     def add(self, id: UUID, name: str) -> Merchant:
@@ -72,8 +72,8 @@ class PostgresMerchants:
     def expire_key(self, key_id: UUID, after: timedelta) -> None:
         self.session.execute(_SQL["expire_key"], id=key_id, after=after)
 
-    def note_uses(self, key_ids: Sequence[UUID]) -> None:
-        self.session.execute(_SQL["note_uses"], ids=list(key_ids))
+    def record_api_key_usage(self, key_ids: Sequence[UUID]) -> None:
+        self.session.execute(_SQL["record_api_key_usage"], ids=list(key_ids))
 
     def _key(self, statement: bytes, **parameters: object) -> ApiKey | None:
         row = self.session.row(statement, **parameters)

@@ -86,7 +86,7 @@ UPDATE api_keys
    SET expires_at = least(expires_at, now() + %(after)s::interval)
  WHERE id = %(id)s
 
--- name: note_uses
+-- name: record_api_key_usage
 -- SKIP LOCKED: who is changing a key must not wait for this, nor this for them. In id order, as
 -- every lock.
 UPDATE api_keys

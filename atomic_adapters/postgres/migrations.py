@@ -13,7 +13,7 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import DatabaseURI
 from yoyo.migrations import Migration
 
-from atomic_adapters.postgres.connections import CONNECT_TIMEOUT_SECONDS, translated
+from atomic_adapters.postgres.connections import CONNECT_TIMEOUT_SECONDS, map_errors
 from atomic_adapters.postgres.migration_files import FOLDER
 from atomic_core.domain.errors import Conflict
 
@@ -77,7 +77,7 @@ class Migrator:
     @contextmanager
     def _alone(self) -> Iterator[DatabaseBackend]:
         with (
-            translated(),
+            map_errors(),
             psycopg.connect(
                 self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS
             ) as guard,

@@ -23,28 +23,28 @@ from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import (
     EXPIRED,
-    Acceptance,
-    Accepted,
     Capture,
+    InsertedPayment,
     Lookup,
     Payment,
+    PaymentInsert,
     Resolution,
     Status,
     Step,
 )
-from atomic_core.domain.settling import Claim, Settlement
+from atomic_core.domain.settlement import Claim, Settlement
 
 _SQL: Final = statements("payments")
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresPayments:
+class PostgresPaymentRepository:
     session: Session
 
     def accept(
-        self, acceptances: Sequence[Acceptance], patience: timedelta | None = None
-    ) -> Sequence[Accepted | None]:
+        self, acceptances: Sequence[PaymentInsert], patience: timedelta | None = None
+    ) -> Sequence[InsertedPayment | None]:
         asked = _without_repeats(acceptances)
         orders = [acceptance.order for acceptance in asked]
         records = [_record(acceptance) for acceptance in asked]
@@ -73,7 +73,7 @@ class PostgresPayments:
                 bodies=byteas(record.body for record in records),
                 locations=texts(record.location for record in records),
             )
-        accepted = {id: Accepted(account_id, at) for id, account_id, at in rows}
+        accepted = {id: InsertedPayment(account_id, at) for id, account_id, at in rows}
         return [accepted.get(acceptance.payment_id) for acceptance in acceptances]
 
     def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
@@ -87,14 +87,14 @@ class PostgresPayments:
         return [found.get(place) for place in range(1, len(lookups) + 1)]
 
     def claim(
-        self, limit: int, lease: timedelta, overdue_by: timedelta, claimant: int | None = None
+        self, limit: int, lease: timedelta, overdue_by: timedelta, worker_id: int | None = None
     ) -> Sequence[Claim]:
         rows = self.session.rows(
             _SQL["claim_payments"],
             limit=limit,
             lease=lease,
             overdue_by=overdue_by,
-            claimant=claimant,
+            worker_id=worker_id,
         )
         return [Claim(*row) for row in rows]
 
@@ -156,7 +156,7 @@ class _Record(NamedTuple):
 _NO_RECORD: Final = _Record()
 
 
-def _record(acceptance: Acceptance) -> _Record:
+def _record(acceptance: PaymentInsert) -> _Record:
     if acceptance.record is None:
         return _NO_RECORD
     request, answer = acceptance.record
@@ -172,9 +172,9 @@ def _record(acceptance: Acceptance) -> _Record:
     )
 
 
-def _without_repeats(acceptances: Sequence[Acceptance]) -> Sequence[Acceptance]:
+def _without_repeats(acceptances: Sequence[PaymentInsert]) -> Sequence[PaymentInsert]:
     """The first of those that share an Idempotency-Key: one statement cannot take a key twice."""
-    asked: dict[object, Acceptance] = {}
+    asked: dict[object, PaymentInsert] = {}
     for acceptance in acceptances:
         request = acceptance.record and acceptance.record[0]
         key = (request.merchant_id, request.key) if request else acceptance.payment_id

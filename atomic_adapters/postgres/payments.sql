@@ -81,8 +81,8 @@ SELECT asked.place, payments.id, payments.merchant_id, account_id, amount, curre
 -- is tried too: if our session was cut, others would take over at once what we claim under it.
 WITH claimant AS MATERIALIZED (
     SELECT CASE WHEN NOT pg_try_advisory_xact_lock_shared('claimants'::regclass::integer,
-                                                          %(claimant)s::integer)
-                THEN %(claimant)s::integer
+                                                          %(worker_id)s::integer)
+                THEN %(worker_id)s::integer
            END AS number
 ), due AS (
     SELECT id, due_at

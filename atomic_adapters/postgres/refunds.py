@@ -14,13 +14,13 @@ from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Payment, Status, Step
 from atomic_core.domain.refunds import NewRefund, Refund
-from atomic_core.domain.settling import Claim, Settlement
+from atomic_core.domain.settlement import Claim, Settlement
 
 _SQL: Final = statements("refunds")
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresRefunds:
+class PostgresRefundRepository:
     session: Session
 
     def add(self, id: UUID, payment: Payment, amount: int, order: NewRefund) -> Refund:
@@ -48,14 +48,14 @@ class PostgresRefunds:
         return [refund_of(row) for row in rows]
 
     def claim(
-        self, limit: int, lease: timedelta, overdue_by: timedelta, claimant: int | None = None
+        self, limit: int, lease: timedelta, overdue_by: timedelta, worker_id: int | None = None
     ) -> Sequence[Claim]:
         rows = self.session.rows(
             _SQL["claim_refunds"],
             limit=limit,
             lease=lease,
             overdue_by=overdue_by,
-            claimant=claimant,
+            worker_id=worker_id,
         )
         return [
             Claim(*told, step=Step.REFUND, refund_id=refund_id, reserved=reserved)

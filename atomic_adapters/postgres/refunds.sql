@@ -27,8 +27,8 @@ SELECT id, payment_id, merchant_id, account_id, amount, currency, reason, metada
 -- As claim_payments.
 WITH claimant AS MATERIALIZED (
     SELECT CASE WHEN NOT pg_try_advisory_xact_lock_shared('claimants'::regclass::integer,
-                                                          %(claimant)s::integer)
-                THEN %(claimant)s::integer
+                                                          %(worker_id)s::integer)
+                THEN %(worker_id)s::integer
            END AS number
 ), due AS (
     SELECT id, due_at

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 
-from atomic_adapters.postgres.connections import translated
+from atomic_adapters.postgres.connections import map_errors
 from atomic_core.domain.errors import StorageRefused
 
 Row = TypeVar("Row")
@@ -18,11 +18,11 @@ class Session:
 
     def execute(self, statement: bytes, **parameters: object) -> int:
         """Run a statement; return how many rows it touched."""
-        with translated():
+        with map_errors():
             return self.connection.execute(statement, parameters).rowcount
 
     def commit(self) -> None:
-        with translated():
+        with map_errors():
             done = self.connection.execute(b"COMMIT").statusmessage
         # After an error that somebody swallowed, PostgreSQL answers COMMIT with ROLLBACK.
         if done != "COMMIT":
@@ -30,7 +30,7 @@ class Session:
 
     def rows(self, statement: bytes, **parameters: object) -> list[tuple[Any, ...]]:
         """All rows of a statement. Binary, so that PostgreSQL need not print numbers."""
-        with translated():
+        with map_errors():
             return self.connection.execute(statement, parameters, binary=True).fetchall()
 
     def one(self, statement: bytes, **parameters: object) -> tuple[Any, ...]:
@@ -42,12 +42,12 @@ class Session:
 
     def row(self, statement: bytes, **parameters: object) -> tuple[Any, ...] | None:
         """The first row of a statement, or None."""
-        with translated():
+        with map_errors():
             return self.connection.execute(statement, parameters, binary=True).fetchone()
 
     def all_of(self, kind: type[Row], statement: bytes, **parameters: object) -> list[Row]:
         """All rows of a statement whose columns are named like the fields of `kind`."""
-        with translated(), self.connection.cursor(row_factory=class_row(kind)) as cursor:
+        with map_errors(), self.connection.cursor(row_factory=class_row(kind)) as cursor:
             return cursor.execute(statement, parameters, binary=True).fetchall()
 
     def first_of(self, kind: type[Row], statement: bytes, **parameters: object) -> Row | None:

@@ -20,7 +20,7 @@ class Event(StrEnum):
     KEY_ROTATED = "key_rotated"
 
 
-class ActorKind(StrEnum):
+class ActorType(StrEnum):
     ANONYMOUS = "anonymous"
     SESSION = "session"
     OPERATOR = "operator"
@@ -30,7 +30,7 @@ class ActorKind(StrEnum):
 class Origin:
     """Who does something, and whence they ask."""
 
-    actor: ActorKind
+    actor: ActorType
     actor_id: UUID | None = None
     """The session's, if it is one."""
     address: str | None = None
@@ -39,14 +39,14 @@ class Origin:
 
     def as_session(self, session_id: UUID) -> "Origin":
         """The same request, by the session that it opened."""
-        return replace(self, actor=ActorKind.SESSION, actor_id=session_id)
+        return replace(self, actor=ActorType.SESSION, actor_id=session_id)
 
 
-OPERATOR: Final = Origin(ActorKind.OPERATOR)
+OPERATOR: Final = Origin(ActorType.OPERATOR)
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class AuditEvent:
     """What is to be told. Its time is the store's."""
 
     id: UUID

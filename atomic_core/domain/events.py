@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from atomic_core.domain.payments import Status, Step
-from atomic_core.domain.settling import Claim, Settlement, captured
+from atomic_core.domain.settlement import Claim, Settlement, captured
 
 
 class Event(StrEnum):

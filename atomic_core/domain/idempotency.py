@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.errors import IdempotencyKeyReused
-from atomic_core.domain.moments import rfc3339
+from atomic_core.domain.timestamps import format_rfc3339
 
 STORE_TIME: Final = b"\0"
 """Stands in a body where the store's time belongs, for only the store knows the moment of a
@@ -29,7 +29,7 @@ class StoredResponse:
         """The answer with the moment it was first given filled in."""
         if STORE_TIME not in self.body:
             return self
-        body = self.body.replace(STORE_TIME, rfc3339(moment).encode())
+        body = self.body.replace(STORE_TIME, format_rfc3339(moment).encode())
         return StoredResponse(self.status, body, self.location)
 
 

@@ -132,7 +132,7 @@ class Posted:
 
 
 @dataclass(slots=True)
-class _Tip:
+class _AccountState:
     """An account while its batch is being posted. What is pending narrows its bounds."""
 
     account: Account
@@ -144,7 +144,7 @@ class _Tip:
     head: bytes
 
     @classmethod
-    def of(cls, account: Account) -> "_Tip":
+    def of(cls, account: Account) -> "_AccountState":
         low, high = account.bounds
         return cls(
             account,
@@ -169,7 +169,7 @@ def post(
     holds the accounts locked and saves the result in the same transaction. Raises ValueError
     for legs that do not balance: no data from outside can cause that, only a bug.
     """
-    tips = {id: _Tip.of(account) for id, account in accounts.items()}
+    tips = {id: _AccountState.of(account) for id, account in accounts.items()}
     micros = microseconds(posted_at)
     transactions: list[LedgerTransaction] = []
     entries: list[Entry] = []
@@ -245,7 +245,7 @@ def _check_legs(posting: Posting) -> None:
         raise ValueError(f"posting {posting.transaction_id} has a repeated leg")
 
 
-def _refusal(moves: Sequence[tuple[_Tip, int]], legs: int) -> Refusal | None:
+def _refusal(moves: Sequence[tuple[_AccountState, int]], legs: int) -> Refusal | None:
     if len(moves) < legs:
         return Refusal.ACCOUNT_NOT_FOUND
     if not moves:
@@ -263,14 +263,14 @@ def _refusal(moves: Sequence[tuple[_Tip, int]], legs: int) -> Refusal | None:
     return None
 
 
-def _release(tips: Mapping[UUID, _Tip], hold: Hold) -> Refusal | None:
+def _release(tips: Mapping[UUID, _AccountState], hold: Hold) -> Refusal | None:
     if hold.debit_account_id not in tips or hold.credit_account_id not in tips:
         return Refusal.ACCOUNT_NOT_FOUND
     _pend(tips, hold, -hold.amount)
     return None
 
 
-def _place(tips: Mapping[UUID, _Tip], hold: Hold) -> Refusal | None:
+def _place(tips: Mapping[UUID, _AccountState], hold: Hold) -> Refusal | None:
     """Promise what the one account has to spare and the other has room for."""
     if hold.amount < 1 or hold.debit_account_id == hold.credit_account_id:
         raise ValueError(f"the hold of payment {hold.payment_id} promises nothing")
@@ -286,13 +286,18 @@ def _place(tips: Mapping[UUID, _Tip], hold: Hold) -> Refusal | None:
     return refusal
 
 
-def _pend(tips: Mapping[UUID, _Tip], hold: Hold, amount: int) -> None:
+def _pend(tips: Mapping[UUID, _AccountState], hold: Hold, amount: int) -> None:
     tips[hold.debit_account_id].low += amount
     tips[hold.credit_account_id].high -= amount
 
 
 def _append(
-    tip: _Tip, transaction_id: UUID, amount: int, subject: bytes, posted_at_us: int, tail: bytes
+    tip: _AccountState,
+    transaction_id: UUID,
+    amount: int,
+    subject: bytes,
+    posted_at_us: int,
+    tail: bytes,
 ) -> Entry:
     """Move the tip by one entry. `subject` is the ids of the transaction and the payment."""
     tip.sequence += 1

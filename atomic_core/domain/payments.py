@@ -133,7 +133,7 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True)
-class Acceptance:
+class PaymentInsert:
     """A payment to record as PENDING, under the id it shall have.
 
     Recorded only if the merchant has an account in its currency; with a `key_id`, only while
@@ -146,7 +146,7 @@ class Acceptance:
     key_id: UUID | None = None
     record: tuple[IdempotentRequest, StoredResponse] | None = None
 
-    def recorded(self, accepted: "Accepted") -> Payment:
+    def recorded(self, accepted: "InsertedPayment") -> Payment:
         """The payment as it stands once it is accepted."""
         order, (account_id, created_at) = self.order, accepted
         return Payment(
@@ -169,7 +169,7 @@ class Acceptance:
         )
 
 
-class Accepted(NamedTuple):
+class InsertedPayment(NamedTuple):
     """Where a recorded payment will be credited, and when it was recorded."""
 
     account_id: UUID

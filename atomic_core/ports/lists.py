@@ -21,7 +21,7 @@ from atomic_core.domain.payments import Payment
 from atomic_core.domain.refunds import Refund
 
 
-class Lists(Protocol):
+class ListQueries(Protocol):
     def payments(
         self, merchant_id: UUID, wanted: PaymentFilter, after: Position | None, limit: int
     ) -> Sequence[Payment]: ...

@@ -4,62 +4,62 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
-from atomic_core.ports.access import Access, AuditLog, Dashboards
-from atomic_core.ports.lists import Lists
-from atomic_core.ports.oversight import Oversight
-from atomic_core.ports.repositories import (
-    Accounts,
-    Events,
-    Fees,
-    IdempotencyKeys,
-    Ledger,
-    Merchants,
-    Payments,
-    Refunds,
-)
+from atomic_core.ports.accounts import AccountRepository
+from atomic_core.ports.admin_queries import AdminQueries
+from atomic_core.ports.audit_log import AuditLogRepository
+from atomic_core.ports.dashboards import DashboardRepository
+from atomic_core.ports.events import EventRepository
+from atomic_core.ports.fees import FeeRepository
+from atomic_core.ports.idempotency_keys import IdempotencyRepository
+from atomic_core.ports.ledger import LedgerRepository
+from atomic_core.ports.lists import ListQueries
+from atomic_core.ports.merchants import MerchantRepository
+from atomic_core.ports.payments import PaymentRepository
+from atomic_core.ports.refunds import RefundRepository
+from atomic_core.ports.sessions import SessionRepository
 
 
 class UnitOfWork(Protocol):
     """One transaction. Leaving it without `commit()` undoes every write in it."""
 
     @property
-    def merchants(self) -> Merchants: ...
+    def merchants(self) -> MerchantRepository: ...
 
     @property
-    def accounts(self) -> Accounts: ...
+    def accounts(self) -> AccountRepository: ...
 
     @property
-    def ledger(self) -> Ledger: ...
+    def ledger(self) -> LedgerRepository: ...
 
     @property
-    def payments(self) -> Payments: ...
+    def payments(self) -> PaymentRepository: ...
 
     @property
-    def refunds(self) -> Refunds: ...
+    def refunds(self) -> RefundRepository: ...
 
     @property
-    def events(self) -> Events: ...
+    def events(self) -> EventRepository: ...
 
     @property
-    def fees(self) -> Fees: ...
+    def fees(self) -> FeeRepository: ...
 
     @property
-    def lists(self) -> Lists: ...
+    def lists(self) -> ListQueries: ...
 
     @property
-    def oversight(self) -> Oversight: ...
+    def admin_queries(self) -> AdminQueries: ...
 
     @property
-    def idempotency(self) -> IdempotencyKeys: ...
+    def idempotency(self) -> IdempotencyRepository: ...
 
     @property
-    def access(self) -> Access: ...
+    def sessions(self) -> SessionRepository: ...
 
     @property
-    def audit_log(self) -> AuditLog: ...
+    def audit_log(self) -> AuditLogRepository: ...
 
     @property
-    def dashboards(self) -> Dashboards: ...
+    def dashboard(self) -> DashboardRepository: ...
 
     def now(self) -> datetime:
         """The store's clock at this moment, in UTC. Money's times come from here."""

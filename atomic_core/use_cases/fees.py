@@ -20,7 +20,7 @@ class SetFees:
         check_terms(currency, terms)
         with self.begin() as work:
             work.merchants.lock(merchant_id)
-            work.accounts.open_house(currency)
+            work.accounts.open_system_accounts(currency)
             schedule = work.fees.set(merchant_id, currency, terms)
             work.commit()
         return schedule

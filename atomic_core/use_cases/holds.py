@@ -7,7 +7,7 @@ from uuid import UUID
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
 from atomic_core.domain.events import Event, PaymentEvent
 from atomic_core.domain.payments import EXPIRED, REQUESTED, Payment, Resolution, Status, Step
-from atomic_core.ports.outside import Job, JobQueue
+from atomic_core.ports.job_queue import Job, JobQueue
 from atomic_core.ports.unit_of_work import Begin, UnitOfWork
 from atomic_core.use_cases.idempotency import Command
 
@@ -71,7 +71,7 @@ class CapturePayment(Command[NewCapture, Payment]):
         return captured
 
     def afterwards(self) -> None:
-        self.queue.ring(Job.SETTLE)
+        self.queue.notify(Job.SETTLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class CancelPayment(Command[Cancellation, Payment]):
         return canceled
 
     def afterwards(self) -> None:
-        self.queue.ring(Job.SETTLE)
+        self.queue.notify(Job.SETTLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class ExpireHolds:
             if len(ended) < EXPIRE_BATCH:
                 break
         if total:
-            self.queue.ring(Job.SETTLE)
+            self.queue.notify(Job.SETTLE)
         return total
 
 

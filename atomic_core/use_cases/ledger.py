@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account
-from atomic_core.domain.audit import LedgerReport
 from atomic_core.domain.errors import NotFound
-from atomic_core.ports.outside import IdGenerator
+from atomic_core.domain.ledger_verification import LedgerReport
+from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.unit_of_work import Begin, UnitOfWork
 from atomic_core.use_cases.idempotency import Command
 
@@ -34,7 +34,7 @@ class OpenAccount(Command[NewAccount, Account]):
 
 
 @dataclass(frozen=True, slots=True)
-class OpenWorlds:
+class OpenSystemAccounts:
     """Open the World account of each currency that has none. Safe to repeat."""
 
     begin: Begin
@@ -42,7 +42,7 @@ class OpenWorlds:
     def __call__(self, currencies: Iterable[str]) -> None:
         with self.begin() as work:
             for currency in sorted(currencies):
-                work.accounts.open_house(currency)
+                work.accounts.open_system_accounts(currency)
             work.commit()
 
 

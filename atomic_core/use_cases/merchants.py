@@ -5,7 +5,10 @@ from uuid import UUID
 
 from atomic_core.domain.errors import Unauthorized
 from atomic_core.domain.merchants import ApiKey, Caller, Merchant
-from atomic_core.ports.outside import IdGenerator, KeyHasher, KeyUses, KnownKeys
+from atomic_core.ports.api_key_cache import ApiKeyCache
+from atomic_core.ports.api_key_usage import ApiKeyUsage
+from atomic_core.ports.id_generator import IdGenerator
+from atomic_core.ports.key_hasher import KeyHasher
 from atomic_core.ports.unit_of_work import Begin
 
 
@@ -27,7 +30,7 @@ class AddMerchant:
 
 
 @dataclass(frozen=True, slots=True)
-class Authenticate:
+class AuthenticateApiKey:
     """Find whose key this is. Raises Unauthorized for unknown, revoked and expired keys alike.
 
     Every raw key costs one hash and one look-up by it, so the time taken tells nothing.
@@ -46,7 +49,7 @@ class Authenticate:
 
 
 @dataclass(frozen=True, slots=True)
-class Recognize:
+class RecognizeApiKey:
     """Find whose key this is, from memory if it was met before. Raises Unauthorized.
 
     Memory does not know of a revocation or of the time: whoever acts for the caller must confirm
@@ -54,9 +57,9 @@ class Recognize:
     look-up.
     """
 
-    authenticate: Authenticate
-    known: KnownKeys
-    uses: KeyUses
+    authenticate: AuthenticateApiKey
+    known: ApiKeyCache
+    uses: ApiKeyUsage
 
     def __call__(self, raw_key: str) -> Caller:
         hash = self.authenticate.hasher.hash(raw_key)
@@ -69,7 +72,7 @@ class Recognize:
 
 
 @dataclass(frozen=True, slots=True)
-class Confirm:
+class ConfirmApiKey:
     """Make sure that a caller's key is active now. Raises Unauthorized."""
 
     begin: Begin

@@ -8,12 +8,13 @@ from uuid import UUID
 from atomic_core.domain.errors import NotFound, StorageRefused
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.domain.merchants import Caller
-from atomic_core.domain.payments import Acceptance, Accepted, Lookup, NewPayment, Payment
-from atomic_core.ports.desk import Desk
-from atomic_core.ports.outside import IdGenerator, Job, JobQueue
+from atomic_core.domain.payments import InsertedPayment, Lookup, NewPayment, Payment, PaymentInsert
+from atomic_core.ports.id_generator import IdGenerator
+from atomic_core.ports.job_queue import Job, JobQueue
+from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.unit_of_work import Begin, UnitOfWork
 from atomic_core.use_cases.idempotency import Answer, Command, PerformOnce
-from atomic_core.use_cases.merchants import Confirm
+from atomic_core.use_cases.merchants import ConfirmApiKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class AcceptPayment(Command[NewPayment, Payment]):
     queue: JobQueue
 
     def within(self, work: UnitOfWork, order: NewPayment) -> Payment:
-        acceptance = Acceptance(self.ids.new_id(), order)
+        acceptance = PaymentInsert(self.ids.new_id(), order)
         accepted = _accept_one(work, acceptance)
         if accepted is None:
             self.ensure_account(work, order.merchant_id, order.money.currency)
@@ -48,14 +49,14 @@ class AcceptPayment(Command[NewPayment, Payment]):
             work.accounts.open(self.ids.new_id(), merchant_id, currency, currency)
 
     def afterwards(self) -> None:
-        self.queue.ring(Job.SETTLE)
+        self.queue.notify(Job.SETTLE)
 
 
-def _accept_one(work: UnitOfWork, acceptance: Acceptance) -> Accepted | None:
+def _accept_one(work: UnitOfWork, acceptance: PaymentInsert) -> InsertedPayment | None:
     return work.payments.accept([acceptance])[0]
 
 
-Render = Callable[[UUID, NewPayment, datetime | None], StoredResponse]
+RenderPayment = Callable[[UUID, NewPayment, datetime | None], StoredResponse]
 """The answer to an accepted payment: its id, what was ordered, when it was recorded. Without the
 moment, STORE_TIME stands in its place."""
 
@@ -69,25 +70,35 @@ class CreatePayment:
     Unauthorized and what AcceptPayment and PerformOnce raise.
     """
 
-    desk: Desk
+    payment_store: PaymentStore
     accept_payment: AcceptPayment
     perform_once: PerformOnce
-    confirm: Confirm
+    confirm: ConfirmApiKey
 
     def __call__(
-        self, caller: Caller, order: NewPayment, request: IdempotentRequest | None, render: Render
+        self,
+        caller: Caller,
+        order: NewPayment,
+        request: IdempotentRequest | None,
+        render: RenderPayment,
     ) -> Answer:
         payment_id = self.accept_payment.ids.new_id()
         draft = render(payment_id, order, None)
         record = (request, draft) if request else None
-        [accepted] = self.desk.accept([Acceptance(payment_id, order, caller.key_id, record)])
+        [accepted] = self.payment_store.accept(
+            [PaymentInsert(payment_id, order, caller.key_id, record)]
+        )
         if accepted is None:
-            return self._the_long_way(caller, order, request, render)
+            return self._create_in_unit_of_work(caller, order, request, render)
         self.accept_payment.afterwards()
         return Answer(draft.at(accepted.created_at), replayed=False)
 
-    def _the_long_way(
-        self, caller: Caller, order: NewPayment, request: IdempotentRequest | None, render: Render
+    def _create_in_unit_of_work(
+        self,
+        caller: Caller,
+        order: NewPayment,
+        request: IdempotentRequest | None,
+        render: RenderPayment,
     ) -> Answer:
         self.confirm(caller)
 
@@ -103,8 +114,8 @@ class CreatePayment:
 class GetPayment:
     """A payment of this merchant. Raises NotFound, for another merchant's too."""
 
-    desk: Desk
-    confirm: Confirm
+    payment_store: PaymentStore
+    confirm: ConfirmApiKey
 
     def __call__(self, merchant_id: UUID, payment_id: UUID) -> Payment:
         return self._found(Lookup(merchant_id, payment_id))
@@ -119,7 +130,7 @@ class GetPayment:
             raise
 
     def _found(self, lookup: Lookup) -> Payment:
-        [payment] = self.desk.find([lookup])
+        [payment] = self.payment_store.find([lookup])
         if payment is None:
             raise NotFound("There is no such payment.")
         return payment

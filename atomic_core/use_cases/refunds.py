@@ -8,7 +8,8 @@ from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
 from atomic_core.domain.events import Event, PaymentEvent
 from atomic_core.domain.payments import Status
 from atomic_core.domain.refunds import NewRefund, Refund
-from atomic_core.ports.outside import IdGenerator, Job, JobQueue
+from atomic_core.ports.id_generator import IdGenerator
+from atomic_core.ports.job_queue import Job, JobQueue
 from atomic_core.ports.unit_of_work import Begin, UnitOfWork
 from atomic_core.use_cases.holds import in_the_way, locked
 from atomic_core.use_cases.idempotency import Command
@@ -19,7 +20,7 @@ stays short enough to be told at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class RefundPayment(Command[NewRefund, Refund]):
+class CreateRefund(Command[NewRefund, Refund]):
     """Record a refund to be settled later. Locks the payment, so that those who ask at once are
     told one after the other what is left. Moves no money.
 
@@ -59,7 +60,7 @@ class RefundPayment(Command[NewRefund, Refund]):
         return refund
 
     def afterwards(self) -> None:
-        self.queue.ring(Job.SETTLE)
+        self.queue.notify(Job.SETTLE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,16 @@ from apispec import APISpec
 from flask import Flask
 
 from atomic_adapters.settings import Settings
-from atomic_web.auth import Access, access_of
+from atomic_web.access.authentication import Access, access_of
+from atomic_web.access.idempotency import HEADER, REPLAYED
 from atomic_web.context import BASE_PATH
-from atomic_web.idempotency import HEADER, REPLAYED
-from atomic_web.openapi import headers, refusals, words
+from atomic_web.http.query import Parameter
+from atomic_web.http.request_id import REQUEST_ID
+from atomic_web.http.security_headers import headers_for_all
+from atomic_web.openapi import error_responses, headers, texts
+from atomic_web.openapi.error_responses import COUNTED, Refusal
 from atomic_web.openapi.operation import Operation, Success, operation_of
-from atomic_web.openapi.refusals import COUNTED, Refusal
 from atomic_web.openapi.schemas import ENVELOPE, Plugin, enveloped
-from atomic_web.query import Parameter
-from atomic_web.request_id import REQUEST_ID
-from atomic_web.security import headers_for_all
 
 JsonObject = dict[str, Any]
 
@@ -43,13 +43,13 @@ class _Builder:
             *(name for name, _ in self._standing),
         )
         self._spec = APISpec(
-            title=words.TITLE,
+            title=texts.TITLE,
             version=version("atomic"),
             openapi_version=VERSION,
             plugins=[Plugin(settings)],
-            info={"description": words.DESCRIPTION, "license": words.LICENCE},
+            info={"description": texts.DESCRIPTION, "license": texts.LICENCE},
             servers=[{"url": BASE_PATH}],
-            tags=[{"name": name, "description": told} for name, told in words.TAGS.items()],
+            tags=[{"name": name, "description": told} for name, told in texts.TAGS.items()],
         )
 
     def build(self) -> JsonObject:
@@ -77,7 +77,7 @@ class _Builder:
 
     def _add_components(self) -> None:
         components = self._spec.components
-        for name, scheme in words.SECURITY_SCHEMES.items():
+        for name, scheme in texts.SECURITY_SCHEMES.items():
             components.security_scheme(name, dict(scheme))
         for name, schema in ENVELOPE.items():
             components.schema(name, schema)
@@ -88,7 +88,7 @@ class _Builder:
         asked = {_component(each): each for _, _, told, _ in self._routes() for each in told.query}
         for name, parameter in asked.items():
             components.parameter(name, "query", _query_parameter(parameter))
-        for refusal in refusals.REFUSALS:
+        for refusal in error_responses.REFUSALS:
             told = refusal.as_response()
             told["headers"] = headers.refer([*self._on_all, *told["headers"]])
             components.response(refusal.name, told)
@@ -98,7 +98,7 @@ class _Builder:
         told: JsonObject = {
             "operationId": operation.id,
             "summary": operation.summary,
-            "tags": [tag if tag in words.TAGS else words.OTHER],
+            "tags": [tag if tag in texts.TAGS else texts.OTHER],
             "security": _security(access),
             "parameters": [
                 *(operation.path.get(name) or headers.path_id(name) for name in _arguments(path)),
@@ -140,7 +140,7 @@ class _Builder:
 
     def _head(self, get: JsonObject) -> JsonObject:
         """As GET, without bodies; so its refusals cannot be the shared ones."""
-        by_name = {refusal.name: refusal for refusal in refusals.REFUSALS}
+        by_name = {refusal.name: refusal for refusal in error_responses.REFUSALS}
         responses: JsonObject = {}
         for status, response in get["responses"].items():
             if "$ref" in response:
@@ -156,13 +156,13 @@ class _Builder:
         names = [*self._on_all, "Allow", *preflight]
         return {
             "summary": "The methods of this address; a browser's preflight",
-            "tags": [words.OTHER],
+            "tags": [texts.OTHER],
             "security": [],
             # It is not asked whether there is such a thing, nor whether this can be an id.
             "parameters": [*(headers.any_id(name) for name in _arguments(path)), REQUEST_ID],
             "responses": {
                 "200": {"description": "Without a body.", "headers": headers.refer(names)},
-                **_refer(refusals.ANYWHERE),
+                **_refer(error_responses.ANYWHERE),
             },
         }
 
@@ -184,8 +184,8 @@ def _query_parameter(parameter: Parameter) -> JsonObject:
 
 def _security(access: Access) -> list[JsonObject]:
     if access.session:
-        return [{words.SESSION: []}]
-    return [{words.API_KEY: [access.scope.value]}] if access.scope else []
+        return [{texts.SESSION: []}]
+    return [{texts.API_KEY: [access.scope.value]}] if access.scope else []
 
 
 def _is_counted(access: Access) -> bool:
@@ -194,17 +194,17 @@ def _is_counted(access: Access) -> bool:
 
 def _implied(operation: Operation, access: Access) -> Sequence[Refusal]:
     """Every refusal of the operation. Raises ValueError if two would share a status."""
-    told = [*refusals.ANYWHERE]
+    told = [*error_responses.ANYWHERE]
     if _is_counted(access):
-        told.append(refusals.TOO_MANY)
+        told.append(error_responses.TOO_MANY)
     if access.authenticated:
-        told += [refusals.UNAUTHORIZED, refusals.UNAVAILABLE]
+        told += [error_responses.UNAUTHORIZED, error_responses.UNAVAILABLE]
     if access.scope is not None:
-        told.append(refusals.FORBIDDEN)
+        told.append(error_responses.FORBIDDEN)
     if operation.body is not None:
-        told += [refusals.PAYLOAD_TOO_LARGE, refusals.UNSUPPORTED_MEDIA_TYPE]
+        told += [error_responses.PAYLOAD_TOO_LARGE, error_responses.UNSUPPORTED_MEDIA_TYPE]
     if HEADER in operation.parameters:
-        told += [refusals.CONFLICT, refusals.KEY_REUSED]
+        told += [error_responses.CONFLICT, error_responses.KEY_REUSED]
     # What an operation says itself stands instead of what is implied.
     own = {refusal.status for refusal in operation.refusals}
     told = [each for each in told if each.status not in own] + list(operation.refusals)

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account, world_account_id
-from atomic_core.domain.audit_log import ActorKind, Event, Recorded
+from atomic_core.domain.audit_log import ActorType, Event, Recorded
 from atomic_core.domain.credentials import Credentials, Session
 from atomic_core.domain.dashboard import Dashboard, Profile, Total
 from atomic_core.domain.idempotency import IdempotencyRecord, KeptKey, StoredResponse
@@ -16,7 +16,7 @@ from atomic_core.domain.merchants import KEY_PREFIX, TOKEN_PREFIX, ApiKey, Issue
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Capture, Payment, Status, Step
 from atomic_core.domain.refunds import Refund
-from atomic_core.use_cases.access import LoggedIn
+from atomic_core.use_cases.sessions import LoggedIn
 from atomic_core.use_cases.timeline import timeline_of
 
 META: Final = {
@@ -194,7 +194,7 @@ ISSUED_KEY: Final = IssuedKey(API_KEY, KEY_PREFIX + "0" * 48)
 RECORDED: Final = Recorded(
     id=UUID("0199c0de-0000-7000-8000-000000000005"),
     event=Event.KEY_CREATED,
-    actor=ActorKind.SESSION,
+    actor=ActorType.SESSION,
     actor_id=_SESSION.id,
     address="192.0.2.1",
     request_id=META["requestId"],

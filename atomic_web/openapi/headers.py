@@ -4,15 +4,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from atomic_adapters.settings import Settings
-from atomic_web.idempotency import HEADER, REPLAYED, SYNTAX
-from atomic_web.request_id import ACCEPTABLE, REQUEST_ID
-from atomic_web.schemas.described import UUID, UUID_PATTERN
-from atomic_web.security import (
+from atomic_web.access.idempotency import HEADER, REPLAYED, SYNTAX
+from atomic_web.http.request_id import ACCEPTABLE, REQUEST_ID
+from atomic_web.http.security_headers import (
     ALLOWED_REQUEST_HEADERS,
     EXPOSED_RESPONSE_HEADERS,
     PREFLIGHT_SECONDS,
     Headers,
 )
+from atomic_web.schemas.descriptions import UUID, UUID_PATTERN
 
 JsonObject = dict[str, Any]
 

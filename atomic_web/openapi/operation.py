@@ -6,9 +6,9 @@ from typing import Any, Final, TypeVar
 
 from marshmallow import Schema
 
-from atomic_web.openapi.refusals import Refusal
-from atomic_web.query import Parameter
-from atomic_web.security import Headers
+from atomic_web.http.query import Parameter
+from atomic_web.http.security_headers import Headers
+from atomic_web.openapi.error_responses import Refusal
 
 V = TypeVar("V", bound=Callable[..., Any])
 

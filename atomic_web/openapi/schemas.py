@@ -10,10 +10,10 @@ from marshmallow import Schema, fields, validate
 
 from atomic_adapters.settings import Settings
 from atomic_web.errors import STATUS
+from atomic_web.http.request_id import ACCEPTABLE
 from atomic_web.openapi.examples import META
 from atomic_web.openapi.operation import Success
-from atomic_web.request_id import ACCEPTABLE
-from atomic_web.schemas.described import MOMENT, STORABLE, UUID, description_of
+from atomic_web.schemas.descriptions import MOMENT, STORABLE, UUID, description_of
 from atomic_web.schemas.fields import RequestSchema, ResponseSchema, Timestamp
 
 JsonObject = dict[str, Any]

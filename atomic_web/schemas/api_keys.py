@@ -15,7 +15,7 @@ from atomic_core.domain.merchants import (
     Scope,
     check_key_name,
 )
-from atomic_web.schemas.described import described
+from atomic_web.schemas.descriptions import described
 from atomic_web.schemas.fields import RequestSchema, ResponseSchema, Timestamp
 
 OVERLAP_SECONDS: Final = int(MAX_OVERLAP.total_seconds())

@@ -2,7 +2,7 @@
 
 from marshmallow import fields, validate
 
-from atomic_core.domain.audit_log import ActorKind, Event
+from atomic_core.domain.audit_log import ActorType, Event
 from atomic_core.domain.lists import MAX_LIMIT
 from atomic_web.schemas.fields import ResponseSchema, Timestamp
 from atomic_web.schemas.lists import PageSchema
@@ -13,7 +13,7 @@ class AuditEntrySchema(ResponseSchema):
 
     id = fields.UUID()
     event = fields.String(validate=validate.OneOf([event.value for event in Event]))
-    actor = fields.String(validate=validate.OneOf([kind.value for kind in ActorKind]))
+    actor = fields.String(validate=validate.OneOf([kind.value for kind in ActorType]))
     actor_id = fields.UUID(
         data_key="actorId", allow_none=True, metadata={"description": "Of the session."}
     )

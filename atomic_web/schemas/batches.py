@@ -4,8 +4,8 @@ from typing import Final
 
 from marshmallow import ValidationError, fields, validate
 
-from atomic_web.idempotency import VISIBLE, is_key
-from atomic_web.schemas.described import described
+from atomic_web.access.idempotency import VISIBLE, is_key
+from atomic_web.schemas.descriptions import described
 from atomic_web.schemas.fields import RequestSchema, ResponseSchema
 from atomic_web.schemas.payments import NewPaymentSchema, PaymentSchema
 

@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Final, NamedTuple, cast
 from marshmallow import RAISE, Schema, ValidationError, fields, missing, validate
 
 from atomic_core.domain.errors import ValidationFailed
-from atomic_core.domain.moments import rfc3339
-from atomic_web.context import door
-from atomic_web.ids import canonical_uuid
-from atomic_web.schemas.described import UUID, described
+from atomic_core.domain.timestamps import format_rfc3339
+from atomic_web.context import app_context
+from atomic_web.http.ids import canonical_uuid
+from atomic_web.schemas.descriptions import UUID, described
 
 MAX_FAULTS: Final = 20
 MAX_NAME: Final = 64
@@ -79,7 +79,7 @@ def _flat(faults: dict[Any, Any], before: str = "") -> Iterator[tuple[str, list[
 @described(lambda settings: {"enum": sorted(settings.currencies)})
 def check_currency(code: str) -> None:
     """By membership, not by pattern: `USD` and a line end is not USD."""
-    currencies = door().settings.currencies
+    currencies = app_context().settings.currencies
     if code not in currencies:
         few = len(currencies) <= MAX_CURRENCIES_TOLD
         listed = f"one of {', '.join(sorted(currencies))}"
@@ -102,7 +102,7 @@ class Timestamp(fields.DateTime):
 
     # Declared as marshmallow declares it.
     SERIALIZATION_FUNCS: dict[str, Callable[[Any], str | float]] = {  # noqa: RUF012
-        "milliseconds": rfc3339
+        "milliseconds": format_rfc3339
     }
     DEFAULT_FORMAT = "milliseconds"
 
@@ -121,7 +121,7 @@ _SHOW: Final[dict[type[fields.Field[Any]], Callable[[Any], Any] | None]] = {
     fields.Raw: None,
     fields.String: str,
     fields.UUID: str,
-    Timestamp: rfc3339,
+    Timestamp: format_rfc3339,
 }
 """How a value of the core's becomes one of JSON's; None where it is one. What the core holds is
 of the right type already: marshmallow's own conversions look again."""

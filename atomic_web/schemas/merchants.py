@@ -19,7 +19,7 @@ from atomic_core.domain.merchants import TOKEN_PREFIX
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import Status
 from atomic_web.schemas.accounts import AccountSchema
-from atomic_web.schemas.described import described
+from atomic_web.schemas.descriptions import described
 from atomic_web.schemas.fields import CODE, RequestSchema, ResponseSchema, Timestamp
 from atomic_web.schemas.payments import PaymentSchema
 

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from marshmallow import ValidationError, fields
 
-from atomic_web.schemas.described import described
+from atomic_web.schemas.descriptions import described
 
 MAX_PAIRS: Final = 50
 MAX_KEY: Final = 40

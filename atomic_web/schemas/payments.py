@@ -8,9 +8,9 @@ from marshmallow import ValidationError, fields, validate
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import Capture, Status
-from atomic_core.domain.webhooks import MAX_URL_LENGTH, check_webhook_url
-from atomic_web.context import door
-from atomic_web.schemas.described import described
+from atomic_core.domain.webhook_urls import MAX_URL_LENGTH, check_webhook_url
+from atomic_web.context import app_context
+from atomic_web.schemas.descriptions import described
 from atomic_web.schemas.fields import (
     CODE,
     RequestSchema,
@@ -100,7 +100,7 @@ def _as_most_are(content: dict[str, Any]) -> dict[str, Any] | None:
         type(amount) is int
         and 1 <= amount <= MAX_AMOUNT
         and type(currency) is str
-        and currency in door().settings.currencies
+        and currency in app_context().settings.currencies
         and type(source) is str
         and SOURCE.fullmatch(source)
         and type(description) is str

@@ -8,16 +8,16 @@ from atomic_core.domain.accounts import Account
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import Scope
 from atomic_core.use_cases.ledger import NewAccount
-from atomic_web.auth import authenticated
-from atomic_web.body import read_object
-from atomic_web.context import door, visit
-from atomic_web.idempotency import HEADER, perform, read_key
-from atomic_web.ids import path_id, refuse_query
+from atomic_web.access.authentication import authenticated
+from atomic_web.access.idempotency import HEADER, perform, read_key
+from atomic_web.context import app_context, request_context
+from atomic_web.http.body import read_object
+from atomic_web.http.ids import path_id, refuse_query
+from atomic_web.http.responses import envelope, ok
 from atomic_web.openapi import examples
+from atomic_web.openapi.error_responses import NOT_FOUND
 from atomic_web.openapi.headers import linked
 from atomic_web.openapi.operation import Operation, Success, documented
-from atomic_web.openapi.refusals import NOT_FOUND
-from atomic_web.responses import envelope, ok
 from atomic_web.schemas.accounts import AccountSchema, NewAccountSchema
 
 views = Blueprint("accounts", __name__, url_prefix="/accounts")
@@ -65,8 +65,8 @@ def create() -> Response:
     refuse_query()
     asked = _asked.read(content)
     key = read_key()
-    order = NewAccount(visit().merchant_id, asked["name"], asked["currency"])
-    return perform(key, door().application.open_account, order, _opened, content)
+    order = NewAccount(request_context().merchant_id, asked["name"], asked["currency"])
+    return perform(key, app_context().application.accounts.open, order, _opened, content)
 
 
 @views.get("/<id>")
@@ -75,7 +75,7 @@ def create() -> Response:
 def show(id: str) -> Response:
     account_id = path_id(id)
     refuse_query()
-    account = door().application.get_account(visit().merchant_id, account_id)
+    account = app_context().application.accounts.get(request_context().merchant_id, account_id)
     return ok(_shown.dump(account))
 
 

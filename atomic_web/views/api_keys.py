@@ -7,18 +7,18 @@ from flask import Blueprint, Response
 
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import ALL_SCOPES, MAX_LIVE_KEYS, IssuedKey
-from atomic_core.use_cases.keys import NewKey, Rotation
-from atomic_web.auth import logged_in
-from atomic_web.body import read_object, read_object_if_any
-from atomic_web.context import door, visit
-from atomic_web.idempotency import HEADER, perform, read_key, without
-from atomic_web.ids import path_id, refuse_query
+from atomic_core.use_cases.api_keys import NewKey, Rotation
+from atomic_web.access.audit_origin import origin
+from atomic_web.access.authentication import logged_in
+from atomic_web.access.idempotency import HEADER, perform, read_key, redact
+from atomic_web.context import app_context, request_context
+from atomic_web.http.body import read_object, read_object_if_any
+from atomic_web.http.ids import path_id, refuse_query
+from atomic_web.http.responses import envelope, ok
 from atomic_web.openapi import examples
+from atomic_web.openapi.error_responses import NOT_FOUND, STATE_CONFLICT
 from atomic_web.openapi.headers import linked
 from atomic_web.openapi.operation import Operation, Success, documented
-from atomic_web.openapi.refusals import NOT_FOUND, STATE_CONFLICT
-from atomic_web.origin import origin
-from atomic_web.responses import envelope, ok
 from atomic_web.schemas.api_keys import (
     ApiKeySchema,
     IssuedKeySchema,
@@ -113,14 +113,14 @@ def create() -> Response:
     key = read_key()
     end = asked.get("expires_at")
     order = NewKey(
-        merchant_id=visit().merchant_id,
+        merchant_id=request_context().merchant_id,
         name=asked["name"],
         scopes=frozenset(asked.get("scopes", ALL_SCOPES)),
         expires_at=read_moment(end) if end else None,
         origin=origin(),
     )
-    keep = without(RAW_KEY)
-    return perform(key, door().application.create_key, order, _told, content, keep)
+    keep = redact(RAW_KEY)
+    return perform(key, app_context().application.api_keys.create, order, _told, content, keep)
 
 
 @views.get("")
@@ -128,7 +128,7 @@ def create() -> Response:
 @logged_in()
 def list_() -> Response:
     refuse_query()
-    return ok(_listed.dump(door().application.list_keys(visit().merchant_id)))
+    return ok(_listed.dump(app_context().application.api_keys.list(request_context().merchant_id)))
 
 
 @views.delete("/<id>")
@@ -137,7 +137,9 @@ def list_() -> Response:
 def revoke(id: str) -> Response:
     key_id = path_id(id)
     refuse_query()
-    revoked = door().application.revoke_key(key_id, visit().merchant_id, origin())
+    revoked = app_context().application.api_keys.revoke(
+        key_id, request_context().merchant_id, origin()
+    )
     return ok(_shown.dump(revoked))
 
 
@@ -149,9 +151,9 @@ def rotate(id: str) -> Response:
     refuse_query()
     overlap = timedelta(seconds=_rotation.read(content)["overlap_seconds"])
     key = read_key()
-    order = Rotation(visit().merchant_id, key_id, overlap, origin())
-    keep = without(RAW_KEY)
-    return perform(key, door().application.rotate_key, order, _told, content, keep)
+    order = Rotation(request_context().merchant_id, key_id, overlap, origin())
+    keep = redact(RAW_KEY)
+    return perform(key, app_context().application.api_keys.rotate, order, _told, content, keep)
 
 
 def _told(issued: IssuedKey) -> StoredResponse:

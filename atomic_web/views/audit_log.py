@@ -7,15 +7,15 @@ from flask import Blueprint, Response
 
 from atomic_core.domain.audit_log import Place, Recorded
 from atomic_core.domain.lists import Position
-from atomic_web.auth import logged_in
-from atomic_web.context import visit
-from atomic_web.cursors import Cursors
-from atomic_web.filters import PAGE, parted
+from atomic_web.access.authentication import logged_in
+from atomic_web.context import request_context
+from atomic_web.http.cursors import Cursors
+from atomic_web.http.query import read_query
+from atomic_web.http.responses import ok
 from atomic_web.openapi import examples
 from atomic_web.openapi.operation import Operation, Success, documented
-from atomic_web.query import read_query
-from atomic_web.responses import ok
 from atomic_web.schemas.audit_log import AuditPageSchema
+from atomic_web.schemas.filters import PAGE, parted
 
 views = Blueprint("audit_log", __name__, url_prefix="/merchants/audit-log")
 
@@ -51,9 +51,9 @@ LIST: Final = Operation(
 @logged_in()
 def show() -> Response:
     limit, cursor, _ = parted(read_query(PAGE))
-    at_hand = visit()
-    cursors = Cursors(at_hand.merchant_id, ("audit log",))
+    context = request_context()
+    cursors = Cursors(context.merchant_id, ("audit log",))
     after = cursors.position(cursor)
-    log = at_hand.door.application.read_audit_log
-    rows, rest = log(at_hand.merchant_id, Place(*after) if after else None, limit)
+    log = context.app_context.application.merchants.list_audit_events
+    rows, rest = log(context.merchant_id, Place(*after) if after else None, limit)
     return ok(_page.dump(_Page(rows, rest and cursors.at(Position(*rest)))))

@@ -9,19 +9,19 @@ from flask import Blueprint, Response
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import Scope
-from atomic_core.use_cases.batches import BatchItem, PaymentBatch
 from atomic_core.use_cases.idempotency import Answer
-from atomic_web.auth import authenticated
-from atomic_web.body import read_object
-from atomic_web.context import visit
-from atomic_web.idempotency import HEADER, is_key, perform, read_key, request_for
-from atomic_web.ids import refuse_query
+from atomic_core.use_cases.payment_batches import BatchItem, PaymentBatch
+from atomic_web.access.authentication import authenticated
+from atomic_web.access.idempotency import HEADER, is_key, perform, read_key, request_for
+from atomic_web.access.rate_limiting import count_against
+from atomic_web.context import request_context
+from atomic_web.http.body import read_object
+from atomic_web.http.ids import refuse_query
+from atomic_web.http.responses import envelope
 from atomic_web.openapi import examples
 from atomic_web.openapi.headers import linked
 from atomic_web.openapi.operation import Operation, Success, documented
-from atomic_web.orders import PATH, accepted, read_order
-from atomic_web.rate_limit import count_against
-from atomic_web.responses import envelope
+from atomic_web.payment_requests import PATH, accepted, parse_payment_request
 from atomic_web.schemas.batches import KEY_FAULT, MAX_ITEMS, BatchAnswerSchema, BatchSchema
 from atomic_web.schemas.fields import MAX_FAULTS
 from atomic_web.schemas.payments import PaymentSchema
@@ -70,8 +70,8 @@ CREATE: Final = Operation(
 @authenticated(scope=Scope.PAYMENTS_WRITE)
 def create() -> Response:
     """Take all payments or none; 202."""
-    at_hand = visit()
-    content = read_object(at_hand.door.settings.batch_body_limit)
+    context = request_context()
+    content = read_object(context.app_context.settings.batch_body_limit)
     refuse_query()
     listed = _listed(content)
     # Now that it is known how many they are, and before any is looked at.
@@ -80,9 +80,11 @@ def create() -> Response:
     items = _read_items(listed)
     if key is not None and any(item.request and item.request.key == key for item in items):
         raise ValidationFailed(details={HEADER: ["Is also the key of one of the payments."]})
-    batch = PaymentBatch(at_hand.merchant_id, items, accepted)
-    response = perform(key, at_hand.door.application.accept_batch, batch, _answered, content)
-    at_hand.payments = len(listed)
+    batch = PaymentBatch(context.merchant_id, items, accepted)
+    response = perform(
+        key, context.app_context.application.payments.create_batch, batch, _answered, content
+    )
+    context.payments = len(listed)
     return response
 
 
@@ -124,14 +126,14 @@ def _read_item(content: Any) -> BatchItem:
     if not isinstance(content, dict):
         raise ValidationFailed("Must be a JSON object.")
     if KEY not in content:
-        return BatchItem(read_order(content, None))
+        return BatchItem(parse_payment_request(content, None))
     key = content[KEY]
     if not isinstance(key, str) or not is_key(key):
         raise ValidationFailed(details={KEY: [KEY_FAULT]})
     # The key is no part of what is asked: the same content posted alone, with the key in its
     # header, is the same request.
     alone = {name: value for name, value in content.items() if name != KEY}
-    return BatchItem(read_order(alone, key), request_for("POST", PATH, key, alone))
+    return BatchItem(parse_payment_request(alone, key), request_for("POST", PATH, key, alone))
 
 
 def _answered(answers: Sequence[Answer]) -> StoredResponse:

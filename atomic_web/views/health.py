@@ -5,12 +5,12 @@ from typing import Final, NamedTuple
 
 from flask import Blueprint, Response
 
-from atomic_web.auth import public
-from atomic_web.context import door
+from atomic_web.access.authentication import public
+from atomic_web.context import app_context
 from atomic_web.errors import NotReady
+from atomic_web.http.responses import ok
+from atomic_web.openapi.error_responses import NOT_READY
 from atomic_web.openapi.operation import Operation, Success, documented
-from atomic_web.openapi.refusals import NOT_READY
-from atomic_web.responses import ok
 from atomic_web.schemas.health import HealthySchema, LiveSchema, ReadySchema
 
 views = Blueprint("health", __name__, url_prefix="/health")
@@ -83,7 +83,7 @@ def live() -> Response:
 @public(limited=False)
 def ready() -> Response:
     """Whether requests should be sent here. Raises NotReady, naming what is down."""
-    health = door().application.check_health()
+    health = app_context().application.maintenance.check_health()
     if not health.ready:
         raise NotReady(details={name: ["down"] for name, up in health.checks.items() if not up})
     checks = {name: "up" if up else "down" for name, up in health.checks.items()}

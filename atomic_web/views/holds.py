@@ -8,17 +8,17 @@ from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import Scope
 from atomic_core.domain.payments import Payment
 from atomic_core.use_cases.holds import Cancellation, NewCapture
-from atomic_web.auth import authenticated
-from atomic_web.body import read_object_if_any
-from atomic_web.context import visit
-from atomic_web.idempotency import HEADER, perform, read_key
-from atomic_web.ids import path_id, refuse_query
+from atomic_web.access.authentication import authenticated
+from atomic_web.access.idempotency import HEADER, perform, read_key
+from atomic_web.context import request_context
+from atomic_web.http.body import read_object_if_any
+from atomic_web.http.ids import path_id, refuse_query
+from atomic_web.http.responses import envelope
 from atomic_web.openapi import examples
+from atomic_web.openapi.error_responses import NOT_FOUND, STATE_CONFLICT
 from atomic_web.openapi.headers import linked
 from atomic_web.openapi.operation import Operation, Success, documented
-from atomic_web.openapi.refusals import NOT_FOUND, STATE_CONFLICT
-from atomic_web.orders import PATH
-from atomic_web.responses import envelope
+from atomic_web.payment_requests import PATH
 from atomic_web.schemas.holds import CancelSchema, CaptureSchema
 from atomic_web.schemas.payments import PaymentSchema
 
@@ -77,10 +77,10 @@ CANCEL: Final = Operation(
 def capture(id: str) -> Response:
     payment_id, content = path_id(id), read_object_if_any()
     refuse_query()
-    asked, at_hand = _capture_asked.read(content), visit()
-    at_hand.payment_id = payment_id
-    order = NewCapture(at_hand.merchant_id, payment_id, asked["amount"], at_hand.request_id)
-    command = at_hand.door.application.capture_payment
+    asked, context = _capture_asked.read(content), request_context()
+    context.payment_id = payment_id
+    order = NewCapture(context.merchant_id, payment_id, asked["amount"], context.request_id)
+    command = context.app_context.application.payments.capture
     return perform(read_key(), command, order, _decided, content)
 
 
@@ -90,10 +90,10 @@ def capture(id: str) -> Response:
 def cancel(id: str) -> Response:
     payment_id, content = path_id(id), read_object_if_any()
     refuse_query()
-    asked, at_hand = _cancel_asked.read(content), visit()
-    at_hand.payment_id = payment_id
-    order = Cancellation(at_hand.merchant_id, payment_id, asked["reason"], at_hand.request_id)
-    command = at_hand.door.application.cancel_payment
+    asked, context = _cancel_asked.read(content), request_context()
+    context.payment_id = payment_id
+    order = Cancellation(context.merchant_id, payment_id, asked["reason"], context.request_id)
+    command = context.app_context.application.payments.cancel
     return perform(read_key(), command, order, _decided, content)
 
 

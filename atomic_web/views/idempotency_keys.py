@@ -10,16 +10,16 @@ from flask import Blueprint, Response
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.idempotency import KeptKey
 from atomic_core.domain.merchants import Scope, holds_a_key
-from atomic_web.auth import authenticated
-from atomic_web.context import BASE_PATH, door, visit
-from atomic_web.idempotency import VISIBLE, is_key
-from atomic_web.ids import refuse_query
+from atomic_web.access.authentication import authenticated
+from atomic_web.access.idempotency import VISIBLE, is_key
+from atomic_web.context import BASE_PATH, app_context, request_context
+from atomic_web.http.ids import refuse_query
+from atomic_web.http.responses import ok
 from atomic_web.openapi import examples
+from atomic_web.openapi.error_responses import NOT_FOUND
 from atomic_web.openapi.operation import Operation, Success, documented
-from atomic_web.openapi.refusals import NOT_FOUND
-from atomic_web.responses import ok
 from atomic_web.schemas.batches import KEY_FAULT
-from atomic_web.schemas.described import UUID_PATTERN
+from atomic_web.schemas.descriptions import UUID_PATTERN
 from atomic_web.schemas.idempotency import KeptKeySchema
 
 views = Blueprint("idempotency_keys", __name__, url_prefix="/idempotency-keys")
@@ -121,5 +121,5 @@ def show(key: str) -> Response:
     if not is_key(key) or holds_a_key(key):
         raise ValidationFailed(details={"key": [KEY_FAULT]})
     refuse_query()
-    kept = door().application.look_up_key(visit().merchant_id, key)
+    kept = app_context().application.idempotency.look_up_key(request_context().merchant_id, key)
     return ok(_shown.dump(_told(kept)))

@@ -15,10 +15,17 @@ from atomic_core.domain.lists import (
     T,
 )
 from atomic_core.domain.merchants import Scope
-from atomic_web.auth import authenticated
-from atomic_web.context import visit
-from atomic_web.cursors import Cursors
-from atomic_web.filters import (
+from atomic_web.access.authentication import authenticated
+from atomic_web.context import request_context
+from atomic_web.http.cursors import Cursors
+from atomic_web.http.ids import path_id
+from atomic_web.http.query import Parameter, read_query
+from atomic_web.http.responses import ok
+from atomic_web.openapi import examples
+from atomic_web.openapi.error_responses import NOT_FOUND, Refusal
+from atomic_web.openapi.operation import Operation, Success, documented
+from atomic_web.schemas.accounts import AccountSchema
+from atomic_web.schemas.filters import (
     AMOUNTS,
     CREATED,
     CURRENCY,
@@ -29,13 +36,6 @@ from atomic_web.filters import (
     REFUND_STATUS,
     parted,
 )
-from atomic_web.ids import path_id
-from atomic_web.openapi import examples
-from atomic_web.openapi.operation import Operation, Success, documented
-from atomic_web.openapi.refusals import NOT_FOUND, Refusal
-from atomic_web.query import Parameter, read_query
-from atomic_web.responses import ok
-from atomic_web.schemas.accounts import AccountSchema
 from atomic_web.schemas.lists import (
     AccountPageSchema,
     EntryPageSchema,
@@ -141,10 +141,10 @@ ENTRIES: Final = _list(
 @authenticated(scope=Scope.PAYMENTS_READ)
 def payments() -> Response:
     limit, cursor, filters = parted(read_query(_PAYMENT_QUERY))
-    wanted, at_hand = PaymentFilter(**filters), visit()
-    cursors = Cursors(at_hand.merchant_id, ("payments", wanted))
-    list_payments = at_hand.door.application.list_payments
-    page = list_payments(at_hand.merchant_id, wanted, cursors.position(cursor), limit)
+    wanted, context = PaymentFilter(**filters), request_context()
+    cursors = Cursors(context.merchant_id, ("payments", wanted))
+    list_payments = context.app_context.application.payments.list
+    page = list_payments(context.merchant_id, wanted, cursors.position(cursor), limit)
     return _told(page, _payment_page, _payment, lambda last: cursors.at(_place(last)))
 
 
@@ -153,10 +153,10 @@ def payments() -> Response:
 @authenticated(scope=Scope.PAYMENTS_READ)
 def refunds() -> Response:
     limit, cursor, filters = parted(read_query(REFUNDS.query))
-    wanted, at_hand = RefundFilter(**filters), visit()
-    cursors = Cursors(at_hand.merchant_id, ("refunds", wanted))
-    list_refunds = at_hand.door.application.list_refunds
-    page = list_refunds(at_hand.merchant_id, wanted, cursors.position(cursor), limit)
+    wanted, context = RefundFilter(**filters), request_context()
+    cursors = Cursors(context.merchant_id, ("refunds", wanted))
+    list_refunds = context.app_context.application.refunds.list
+    page = list_refunds(context.merchant_id, wanted, cursors.position(cursor), limit)
     return _told(page, _refund_page, _refund, lambda last: cursors.at(_place(last)))
 
 
@@ -164,13 +164,13 @@ def refunds() -> Response:
 @documented(REFUNDS_OF_PAYMENT)
 @authenticated(scope=Scope.PAYMENTS_READ)
 def refunds_of_payment(id: str) -> Response:
-    payment_id, at_hand = path_id(id), visit()
-    at_hand.payment_id = payment_id
+    payment_id, context = path_id(id), request_context()
+    context.payment_id = payment_id
     limit, cursor, filters = parted(read_query(_REFUND_QUERY))
     wanted = RefundFilter(payment_id=payment_id, **filters)
-    cursors = Cursors(at_hand.merchant_id, ("refunds of payment", wanted))
-    of_payment = at_hand.door.application.list_refunds.of_payment
-    page = of_payment(at_hand.merchant_id, wanted, cursors.position(cursor), limit)
+    cursors = Cursors(context.merchant_id, ("refunds of payment", wanted))
+    of_payment = context.app_context.application.refunds.list.of_payment
+    page = of_payment(context.merchant_id, wanted, cursors.position(cursor), limit)
     return _told(page, _refund_page, _refund, lambda last: cursors.at(_place(last)))
 
 
@@ -179,10 +179,10 @@ def refunds_of_payment(id: str) -> Response:
 @authenticated(scope=Scope.ACCOUNTS_READ)
 def accounts() -> Response:
     limit, cursor, filters = parted(read_query(ACCOUNTS.query))
-    wanted, at_hand = AccountFilter(**filters), visit()
-    cursors = Cursors(at_hand.merchant_id, ("accounts", wanted))
-    list_accounts = at_hand.door.application.list_accounts
-    page = list_accounts(at_hand.merchant_id, wanted, cursors.position(cursor), limit)
+    wanted, context = AccountFilter(**filters), request_context()
+    cursors = Cursors(context.merchant_id, ("accounts", wanted))
+    list_accounts = context.app_context.application.accounts.list
+    page = list_accounts(context.merchant_id, wanted, cursors.position(cursor), limit)
     return _told(page, _account_page, _account, lambda last: cursors.at(_place(last)))
 
 
@@ -190,12 +190,15 @@ def accounts() -> Response:
 @documented(ENTRIES)
 @authenticated(scope=Scope.ACCOUNTS_READ)
 def entries(id: str) -> Response:
-    account_id, at_hand = path_id(id), visit()
+    account_id, context = path_id(id), request_context()
     limit, cursor, filters = parted(read_query(ENTRIES.query))
     wanted = CreatedFilter(**filters)
-    cursors = Cursors(at_hand.merchant_id, ("entries", account_id, wanted))
-    after, list_entries = cursors.sequence(cursor), at_hand.door.application.list_entries
-    page = list_entries(at_hand.merchant_id, account_id, wanted, after, limit)
+    cursors = Cursors(context.merchant_id, ("entries", account_id, wanted))
+    after, list_entries = (
+        cursors.sequence(cursor),
+        context.app_context.application.accounts.list_entries,
+    )
+    page = list_entries(context.merchant_id, account_id, wanted, after, limit)
     return _told(page, _entry_page, _entry, lambda last: cursors.at_sequence(last.sequence))
 
 

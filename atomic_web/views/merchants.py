@@ -14,18 +14,25 @@ from atomic_core.domain.credentials import (
 )
 from atomic_core.domain.errors import AtomicError
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
-from atomic_core.use_cases.access import Attempt, Leaving, LoggedIn, Registration
-from atomic_web.auth import access_of_request, logged_in, public
-from atomic_web.body import read_object
-from atomic_web.context import door, visit
-from atomic_web.idempotency import HEADER, perform, read_key, told, wanted, without
-from atomic_web.ids import refuse_query
+from atomic_core.use_cases.sessions import Attempt, Leaving, LoggedIn, Registration
+from atomic_web.access.audit_origin import origin
+from atomic_web.access.authentication import access_of_request, logged_in, public
+from atomic_web.access.idempotency import (
+    HEADER,
+    idempotent_request,
+    perform,
+    read_key,
+    redact,
+    to_response,
+)
+from atomic_web.access.rate_limiting import count_request
+from atomic_web.context import app_context, request_context
+from atomic_web.http.body import read_object
+from atomic_web.http.ids import refuse_query
+from atomic_web.http.responses import envelope, ok
 from atomic_web.openapi import examples
+from atomic_web.openapi.error_responses import STATE_CONFLICT, UNAUTHORIZED, UNAVAILABLE
 from atomic_web.openapi.operation import Operation, Success, documented
-from atomic_web.openapi.refusals import STATE_CONFLICT, UNAUTHORIZED, UNAVAILABLE
-from atomic_web.origin import origin
-from atomic_web.rate_limit import count_request
-from atomic_web.responses import envelope, ok
 from atomic_web.schemas.merchants import (
     DashboardSchema,
     LoggedInSchema,
@@ -129,15 +136,17 @@ def register() -> Response:
         email=email,
         password=normal_password(asked["password"]),
         name=asked.get("name", email),
-        currency=door().settings.default_currency,
+        currency=app_context().settings.default_currency,
         origin=origin(),
     )
-    request = wanted(key, _keepable(content), registration_scope(email))
+    request = idempotent_request(key, _keepable(content), registration_scope(email))
 
-    def answered(added: Credentials) -> StoredResponse:
+    def render_registration(added: Credentials) -> StoredResponse:
         return StoredResponse(201, envelope(_registered.dump(added)))
 
-    return told(door().application.register_merchant(registration, request, answered))
+    return to_response(
+        app_context().application.merchants.register(registration, request, render_registration)
+    )
 
 
 @views.post("/login")
@@ -155,10 +164,12 @@ def log_in() -> Response:
     subject = hashlib.sha256(attempt.email.encode()).hexdigest()
     count_request(access, [("login_email", subject)])
 
-    def answered(entered: LoggedIn) -> StoredResponse:
+    def render_login(entered: LoggedIn) -> StoredResponse:
         return StoredResponse(200, envelope(_logged_in.dump(entered)))
 
-    return told(door().application.log_in(attempt, request, answered, without(TOKEN)))
+    return to_response(
+        app_context().application.sessions.log_in(attempt, request, render_login, redact(TOKEN))
+    )
 
 
 @views.post("/logout")
@@ -167,9 +178,9 @@ def log_in() -> Response:
 def log_out() -> Response:
     refuse_query()
     key = read_key()
-    session = visit().known_session
+    session = request_context().known_session
     leaving = Leaving(session.id, session.merchant_id, origin())
-    return perform(key, door().application.log_out, leaving, _left, {})
+    return perform(key, app_context().application.sessions.log_out, leaving, _left, {})
 
 
 @views.get("/dashboard")
@@ -177,7 +188,11 @@ def log_out() -> Response:
 @logged_in()
 def dashboard() -> Response:
     refuse_query()
-    return ok(_dashboard.dump(door().application.show_dashboard(visit().merchant_id)))
+    return ok(
+        _dashboard.dump(
+            app_context().application.merchants.get_dashboard(request_context().merchant_id)
+        )
+    )
 
 
 def _read_attempt() -> tuple[Attempt, IdempotentRequest | None]:
@@ -188,7 +203,7 @@ def _read_attempt() -> tuple[Attempt, IdempotentRequest | None]:
     email = normal_email(asked["email"])
     attempt = Attempt(email, normal_password(asked["password"]), origin())
     # Whose the key is shows when the password has proved right; until then, it is the email's.
-    return attempt, wanted(key, _keepable(content), registration_scope(email))
+    return attempt, idempotent_request(key, _keepable(content), registration_scope(email))
 
 
 def _keepable(content: dict[str, Any]) -> dict[str, Any]:

@@ -8,13 +8,13 @@ import orjson
 from flask import Blueprint, Flask, Response, current_app, request
 
 from atomic_adapters.settings import Settings
-from atomic_web.auth import public
-from atomic_web.context import door, visit
-from atomic_web.ids import refuse_query
+from atomic_web.access.authentication import public
+from atomic_web.context import app_context, request_context
+from atomic_web.http.ids import refuse_query
+from atomic_web.http.responses import json_response
+from atomic_web.http.security_headers import headers_for_all
 from atomic_web.openapi.document import build
 from atomic_web.openapi.operation import Operation, Success, documented
-from atomic_web.responses import json_response
-from atomic_web.security import headers_for_all
 
 views = Blueprint("openapi", __name__, url_prefix="/openapi.json")
 
@@ -67,8 +67,8 @@ SHOW: Final = Operation(
 @public()
 def show() -> Response:
     refuse_query()
-    document = _document(current_app, door().settings)
-    visit().standing = document.standing
+    document = _document(current_app, app_context().settings)
+    request_context().standing = document.standing
     if request.if_none_match.contains_weak(document.etag):
         response = current_app.response_class(status=304)
     else:

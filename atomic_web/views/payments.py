@@ -6,19 +6,19 @@ from flask import Blueprint, Response
 
 from atomic_core.domain.merchants import Scope
 from atomic_core.use_cases.lists import ExpandedPayment
-from atomic_web.auth import authenticated
-from atomic_web.body import read_object
-from atomic_web.context import visit
-from atomic_web.filters import EXPAND
-from atomic_web.idempotency import HEADER, read_key, told, wanted
-from atomic_web.ids import path_id, refuse_query
+from atomic_web.access.authentication import authenticated
+from atomic_web.access.idempotency import HEADER, idempotent_request, read_key, to_response
+from atomic_web.context import request_context
+from atomic_web.http.body import read_object
+from atomic_web.http.ids import path_id, refuse_query
+from atomic_web.http.query import read_query
+from atomic_web.http.responses import ok
 from atomic_web.openapi import examples
+from atomic_web.openapi.error_responses import NOT_FOUND
 from atomic_web.openapi.headers import linked
 from atomic_web.openapi.operation import Operation, Success, documented
-from atomic_web.openapi.refusals import NOT_FOUND
-from atomic_web.orders import accepted, read_order
-from atomic_web.query import read_query
-from atomic_web.responses import ok
+from atomic_web.payment_requests import accepted, parse_payment_request
+from atomic_web.schemas.filters import EXPAND
 from atomic_web.schemas.lists import ExpandedPaymentSchema
 from atomic_web.schemas.payments import NewPaymentSchema, PaymentSchema
 
@@ -82,13 +82,13 @@ def create() -> Response:
     """Take a payment; 202, for it is settled later."""
     content = read_object()
     refuse_query()
-    order = read_order(content, read_key())
-    at_hand = visit()
-    answer = at_hand.door.application.create_payment(
-        at_hand.known_caller, order, wanted(order.idempotency_key, content), accepted
+    order = parse_payment_request(content, read_key())
+    context = request_context()
+    answer = context.app_context.application.payments.create(
+        context.known_caller, order, idempotent_request(order.idempotency_key, content), accepted
     )
-    response = told(answer)
-    at_hand.payment_id = response.headers["Location"].rsplit("/", 1)[1]
+    response = to_response(answer)
+    context.payment_id = response.headers["Location"].rsplit("/", 1)[1]
     return response
 
 
@@ -98,13 +98,13 @@ def create() -> Response:
 def show(id: str) -> Response:
     payment_id = path_id(id)
     expand = read_query(SHOW.query).get("expand", frozenset())
-    at_hand = visit()
-    at_hand.payment_id = payment_id
-    application, caller = at_hand.door.application, at_hand.known_caller
+    context = request_context()
+    context.payment_id = payment_id
+    application, caller = context.app_context.application, context.known_caller
     if not expand:
-        return ok({"payment": _shown.dump(application.get_payment.for_caller(caller, payment_id))})
-    application.confirm(caller)
-    expanded = application.expand_payment(
+        return ok({"payment": _shown.dump(application.payments.get.for_caller(caller, payment_id))})
+    application.api_keys.confirm(caller)
+    expanded = application.payments.expand(
         caller.merchant_id, payment_id, refunds="refunds" in expand, entries="entries" in expand
     )
     return ok({"payment": _expanded.dump(expanded)})

@@ -7,16 +7,16 @@ from flask import Blueprint, Response
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import Scope
 from atomic_core.domain.refunds import NewRefund, Refund
-from atomic_web.auth import authenticated
-from atomic_web.body import read_object_if_any
-from atomic_web.context import BASE_PATH, door, visit
-from atomic_web.idempotency import HEADER, perform, read_key
-from atomic_web.ids import path_id, refuse_query
+from atomic_web.access.authentication import authenticated
+from atomic_web.access.idempotency import HEADER, perform, read_key
+from atomic_web.context import BASE_PATH, app_context, request_context
+from atomic_web.http.body import read_object_if_any
+from atomic_web.http.ids import path_id, refuse_query
+from atomic_web.http.responses import envelope, ok
 from atomic_web.openapi import examples
+from atomic_web.openapi.error_responses import NOT_FOUND, STATE_CONFLICT
 from atomic_web.openapi.headers import linked
 from atomic_web.openapi.operation import Operation, Success, documented
-from atomic_web.openapi.refusals import NOT_FOUND, STATE_CONFLICT
-from atomic_web.responses import envelope, ok
 from atomic_web.schemas.refunds import NewRefundSchema, RefundSchema
 
 views = Blueprint("refunds", __name__)
@@ -71,18 +71,18 @@ def create(id: str) -> Response:
     """Give money back; 202, for it is settled later."""
     payment_id, content = path_id(id), read_object_if_any()
     refuse_query()
-    asked, key, at_hand = _asked.read(content), read_key(), visit()
-    at_hand.payment_id = payment_id
+    asked, key, context = _asked.read(content), read_key(), request_context()
+    context.payment_id = payment_id
     order = NewRefund(
-        merchant_id=at_hand.merchant_id,
+        merchant_id=context.merchant_id,
         payment_id=payment_id,
         amount=asked["amount"],
         reason=asked["reason"],
         metadata=asked["metadata"],
         idempotency_key=key,
-        request_id=at_hand.request_id,
+        request_id=context.request_id,
     )
-    return perform(key, door().application.refund_payment, order, _created, content)
+    return perform(key, app_context().application.refunds.create, order, _created, content)
 
 
 @views.get("/refunds/<id>")
@@ -91,7 +91,7 @@ def create(id: str) -> Response:
 def show(id: str) -> Response:
     refund_id = path_id(id)
     refuse_query()
-    refund = door().application.get_refund(visit().merchant_id, refund_id)
+    refund = app_context().application.refunds.get(request_context().merchant_id, refund_id)
     return ok(_shown.dump(refund))
 
 

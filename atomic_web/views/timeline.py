@@ -5,13 +5,13 @@ from typing import Final
 from flask import Blueprint, Response
 
 from atomic_core.domain.merchants import Scope
-from atomic_web.auth import authenticated
-from atomic_web.context import visit
-from atomic_web.ids import path_id, refuse_query
+from atomic_web.access.authentication import authenticated
+from atomic_web.context import request_context
+from atomic_web.http.ids import path_id, refuse_query
+from atomic_web.http.responses import ok
 from atomic_web.openapi import examples
+from atomic_web.openapi.error_responses import NOT_FOUND
 from atomic_web.openapi.operation import Operation, Success, documented
-from atomic_web.openapi.refusals import NOT_FOUND
-from atomic_web.responses import ok
 from atomic_web.schemas.timeline import TimelineSchema
 
 views = Blueprint("timeline", __name__, url_prefix="/payments/<id>/timeline")
@@ -41,7 +41,9 @@ SHOW: Final = Operation(
 def show(id: str) -> Response:
     payment_id = path_id(id)
     refuse_query()
-    at_hand = visit()
-    at_hand.payment_id = payment_id
-    timeline = at_hand.door.application.get_timeline(at_hand.merchant_id, payment_id)
+    context = request_context()
+    context.payment_id = payment_id
+    timeline = context.app_context.application.payments.get_timeline(
+        context.merchant_id, payment_id
+    )
     return ok(_shown.dump(timeline))

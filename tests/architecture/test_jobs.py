@@ -4,8 +4,8 @@ import inspect
 
 from rq.utils import import_attribute
 
-from atomic_adapters.rq_job_queue import JOB_PATHS
-from atomic_core.ports.outside import Job
+from atomic_adapters.redis.rq_job_queue import JOB_PATHS
+from atomic_core.ports.job_queue import Job
 
 
 def test_every_job_has_a_path() -> None:

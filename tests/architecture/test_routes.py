@@ -8,8 +8,8 @@ from flask import Flask
 from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import in_memory
 from atomic_core.domain.merchants import Scope
+from atomic_web.access.authentication import Access, access_of, authenticated
 from atomic_web.app import create_app
-from atomic_web.auth import Access, access_of, authenticated
 
 SETTINGS = Settings.from_environ({"ATOMIC_ENV": "test", "DATABASE_URL": "postgresql:///unused"})
 APP = create_app(in_memory(), SETTINGS)

@@ -13,7 +13,7 @@ STATEMENTS = {
     for path in sorted(FOLDER.glob("*.sql"))
     for name, statement in statements(path.stem).items()
 }
-UTILITY = {"audit.one_snapshot"}
+UTILITY = {"ledger_verification.one_snapshot"}
 
 
 @pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - UTILITY))
@@ -30,7 +30,7 @@ def test_a_statement_names_its_columns(name: str) -> None:
 
 def test_every_statement_is_used(request: pytest.FixtureRequest) -> None:
     source = "".join(path.read_text() for path in FOLDER.glob("*.py"))
-    audited = {"audit." + name for name in statements("audit")}
+    audited = {"ledger_verification." + name for name in statements("ledger_verification")}
     for name in STATEMENTS.keys() - audited:
         assert f'_SQL["{name.split(".")[1]}"]' in source, f"nobody uses {name}"
 

@@ -20,7 +20,7 @@ import psycopg
 from atomic_adapters.embedded import EmbeddedServerError
 from bench import machine, report, wrk
 from bench.figures import FIGURES
-from bench.measured import BenchError, Line, NotThere
+from bench.measurement import BenchError, Line, NotThere
 from bench.options import Options, parse
 from bench.servers import Ground
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import psycopg
 
-from bench.measured import BenchError
+from bench.measurement import BenchError
 from bench.servers import Ground, Subject
 
 CLIENTS: Final = 8

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
-from bench.measured import Line, Verdict
+from bench.measurement import Line, Verdict
 from bench.options import Options
 
 HEAD: Final = ("figure", "case", "measured", "reference", "ratio (min-max)", "target", "", "")

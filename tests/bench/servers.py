@@ -16,7 +16,7 @@ import psycopg
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from atomic_adapters.postgres.migrations import Migrator
-from bench.measured import BenchError
+from bench.measurement import BenchError
 from processes import System, environment, eventually
 
 TEMPLATE: Final = "template_bench"
@@ -40,8 +40,8 @@ class BareSystem(System):
     """The bare Flask views in the place of Atomic's API, under the same gunicorn settings."""
 
     def command(self, name: str) -> list[str]:
-        settings = "python:atomic_web.gunicorn_conf"
-        return [sys.executable, "-m", "gunicorn", "-c", settings, "bench.bare:app"]
+        settings = "python:atomic_web.server.gunicorn_conf"
+        return [sys.executable, "-m", "gunicorn", "-c", settings, "bench.reference_app:app"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from bench.measured import BenchError
+from bench.measurement import BenchError
 
 HOW_TO_INSTALL: Final = (
     "wrk drives the load and is not installed. Debian, Ubuntu: apt-get install wrk; "

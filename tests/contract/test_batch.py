@@ -9,9 +9,9 @@ from atomic_core.domain.errors import IdempotencyKeyReused, NotFound
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import NewPayment
-from atomic_core.ports.outside import Job
-from atomic_core.use_cases.batches import BatchItem, PaymentBatch
+from atomic_core.ports.job_queue import Job
 from atomic_core.use_cases.idempotency import Answer
+from atomic_core.use_cases.payment_batches import BatchItem, PaymentBatch
 from support import (
     IDS,
     NOW,
@@ -53,47 +53,47 @@ def merchant_id(store: Store) -> UUID:
 def test_all_are_accepted_in_order_and_settled(store: Store, merchant_id: UUID) -> None:
     application = application_over(store.begin)
     items = [item(merchant_id, n + 1, f"key {n}" if n % 2 else None) for n in range(50)]
-    answers = application.accept_batch(batch(merchant_id, *items))
+    answers = application.payments.create_batch(batch(merchant_id, *items))
     assert amounts(list(answers)) == list(range(1, 51))
     assert not any(answer.replayed for answer in answers)
     assert Job.SETTLE in application.queue.ringing  # type: ignore[attr-defined]
-    assert application.settle_payments() == 50
-    report = application.verify_ledger()
+    assert application.settlement.settle() == 50
+    report = application.ledger.verify()
     assert (report.clean, report.payments, report.transactions) == (True, 50, 50)
 
 
 def test_accounts_are_opened_where_there_are_none(store: Store, merchant_id: UUID) -> None:
     application = application_over(store.begin)
     items = [item(merchant_id, 1, currency=currency) for currency in ("USD", "EUR", "USD")]
-    application.accept_batch(batch(merchant_id, *items))
+    application.payments.create_batch(batch(merchant_id, *items))
     # Two of the merchant's, and the World of each currency.
-    assert application.verify_ledger().accounts == 6
+    assert application.ledger.verify().accounts == 6
 
 
 def test_what_was_asked_before_is_told_again_and_not_made_again(
     store: Store, merchant_id: UUID
 ) -> None:
     application = application_over(store.begin)
-    first = application.accept_batch(
+    first = application.payments.create_batch(
         batch(merchant_id, item(merchant_id, 1, "a"), item(merchant_id, 2, "b"))
     )
-    second = application.accept_batch(
+    second = application.payments.create_batch(
         batch(merchant_id, item(merchant_id, 2, "b"), item(merchant_id, 3, "c"))
     )
     assert [answer.replayed for answer in second] == [True, False]
     assert second[0].response == first[1].response
-    assert application.verify_ledger().payments == 3
+    assert application.ledger.verify().payments == 3
 
 
 def test_a_key_of_another_request_refuses_the_whole(store: Store, merchant_id: UUID) -> None:
     application = application_over(store.begin)
-    application.accept_batch(batch(merchant_id, item(merchant_id, 1, "a")))
+    application.payments.create_batch(batch(merchant_id, item(merchant_id, 1, "a")))
     items = [item(merchant_id, 5, "new"), item(merchant_id, 9, "a")]
     with pytest.raises(IdempotencyKeyReused) as refused:
-        application.accept_batch(batch(merchant_id, *items))
+        application.payments.create_batch(batch(merchant_id, *items))
     assert refused.value.details
     assert list(refused.value.details) == ["payments.1.idempotencyKey"]
-    assert application.verify_ledger().payments == 1
+    assert application.ledger.verify().payments == 1
     with store.begin() as work:
         assert list(work.idempotency.kept(merchant_id, ["a", "new"])) == ["a"]
 
@@ -101,8 +101,8 @@ def test_a_key_of_another_request_refuses_the_whole(store: Store, merchant_id: U
 def test_kept_answers_are_found_by_key_and_merchant(store: Store, merchant_id: UUID) -> None:
     application = application_over(store.begin)
     other = add_merchant(store.begin)
-    application.accept_batch(batch(merchant_id, item(merchant_id, 1, "a")))
-    application.accept_batch(batch(other, item(other, 2, "a"), item(other, 3, "b")))
+    application.payments.create_batch(batch(merchant_id, item(merchant_id, 1, "a")))
+    application.payments.create_batch(batch(other, item(other, 2, "a"), item(other, 3, "b")))
     with store.begin() as work:
         kept = work.idempotency.kept(merchant_id, ["a", "b", "c"])
         assert work.idempotency.kept(merchant_id, []) == {}
@@ -116,15 +116,15 @@ def test_an_expired_key_is_taken_over(store: Store, merchant_id: UUID) -> None:
     open_account(store.begin, merchant_id)
     expired = request_for(merchant_id, "a", keep_for=NOW)
     order = NewPayment(merchant_id, Money(1, "USD"), "tok_visa", idempotency_key="a")
-    application.accept_batch(batch(merchant_id, BatchItem(order, expired)))
-    [answer] = application.accept_batch(batch(merchant_id, item(merchant_id, 2, "a")))
+    application.payments.create_batch(batch(merchant_id, BatchItem(order, expired)))
+    [answer] = application.payments.create_batch(batch(merchant_id, item(merchant_id, 2, "a")))
     assert not answer.replayed
 
 
 def test_an_unknown_merchant_is_not_found(store: Store) -> None:
     nobody = IDS.new_id()
     with pytest.raises(NotFound):
-        application_over(store.begin).accept_batch(batch(nobody, item(nobody, 1)))
+        application_over(store.begin).payments.create_batch(batch(nobody, item(nobody, 1)))
 
 
 def test_batches_that_overlap_at_once_make_each_payment_once(
@@ -135,6 +135,8 @@ def test_batches_that_overlap_at_once_make_each_payment_once(
     open_account(store.begin, merchant_id)
     items = [item(merchant_id, n + 1, f"key {n:02}") for n in range(40)]
     ways = [batch(merchant_id, *items), batch(merchant_id, *reversed(items))]
-    for answers in at_once([lambda way=way: application.accept_batch(way) for way in ways * 4]):
+    for answers in at_once(
+        [lambda way=way: application.payments.create_batch(way) for way in ways * 4]
+    ):
         assert sorted(amounts(list(answers))) == list(range(1, 41))
-    assert application.verify_ledger().payments == 40
+    assert application.ledger.verify().payments == 40

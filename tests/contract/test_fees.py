@@ -9,7 +9,7 @@ from atomic_core.domain.errors import NotFound, ValidationFailed
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import Capture, Status
-from shop import Shop
+from payment_scenarios import Shop
 from support import Store
 
 MANUAL = Capture.MANUAL
@@ -32,11 +32,11 @@ MANUAL = Capture.MANUAL
 def test_fees_are_rounded_half_to_even_and_the_legs_sum_to_zero(
     shop: Shop, terms: FeeTerms, amount: int, fee: int
 ) -> None:
-    shop.application.set_fees(shop.merchant_id, "USD", terms)
+    shop.application.fees.set(shop.merchant_id, "USD", terms)
     paid = shop.pay(amount)
     assert (paid.status, paid.fee) == (Status.SUCCESS, fee)
     assert shop.account.balance == amount - fee
-    timeline = shop.application.get_timeline(shop.merchant_id, paid.id)
+    timeline = shop.application.payments.get_timeline(shop.merchant_id, paid.id)
     posted = timeline.told[-1].posted
     assert posted
     legs = {entry.account_id: entry.amount for entry in posted.entries}
@@ -50,7 +50,7 @@ def test_fees_are_rounded_half_to_even_and_the_legs_sum_to_zero(
 
 
 def test_a_captured_part_pays_for_that_part_and_a_void_nothing(shop: Shop) -> None:
-    shop.application.set_fees(shop.merchant_id, "USD", FeeTerms(1_000, 5))
+    shop.application.fees.set(shop.merchant_id, "USD", FeeTerms(1_000, 5))
     held, void = shop.pay(1_000, capture=MANUAL), shop.pay(1_000, capture=MANUAL)
     shop.capture(held, 400)
     shop.cancel(void)
@@ -62,17 +62,17 @@ def test_a_captured_part_pays_for_that_part_and_a_void_nothing(shop: Shop) -> No
 
 def test_terms_hold_from_now_on_and_for_their_currency(store: Store, shop: Shop) -> None:
     free = shop.pay(100)
-    shop.application.set_fees(shop.merchant_id, "EUR", FeeTerms(100, 100))
-    shop.application.set_fees(shop.merchant_id, "USD", FeeTerms(100, 1))
-    agreed = shop.application.set_fees(shop.merchant_id, "USD", FeeTerms(100, 0))
+    shop.application.fees.set(shop.merchant_id, "EUR", FeeTerms(100, 100))
+    shop.application.fees.set(shop.merchant_id, "USD", FeeTerms(100, 1))
+    agreed = shop.application.fees.set(shop.merchant_id, "USD", FeeTerms(100, 0))
     assert agreed.terms == FeeTerms(100, 0)
-    listed = shop.application.list_fees(shop.merchant_id)
+    listed = shop.application.fees.list(shop.merchant_id)
     assert [each.currency for each in listed] == ["EUR", "USD"]
     assert (free.fee, shop.pay(100).fee) == (0, 1)
     for currency, terms in (("XXX", FeeTerms()), ("USD", FeeTerms(-1)), ("USD", FeeTerms(0, -1))):
         with pytest.raises(ValidationFailed):
-            shop.application.set_fees(shop.merchant_id, currency, terms)
+            shop.application.fees.set(shop.merchant_id, currency, terms)
     with pytest.raises(ValidationFailed):
-        shop.application.set_fees(shop.merchant_id, "USD", FeeTerms(10_001))
+        shop.application.fees.set(shop.merchant_id, "USD", FeeTerms(10_001))
     with pytest.raises(NotFound):
-        shop.application.set_fees(UUID(int=1), "USD", FeeTerms())
+        shop.application.fees.set(UUID(int=1), "USD", FeeTerms())

@@ -7,8 +7,8 @@ import pytest
 from atomic_core.domain.errors import Conflict, NotFound, StorageRefused, ValidationFailed
 from atomic_core.domain.money import MAX_AMOUNT, Money
 from atomic_core.domain.payments import Capture, NewPayment, Status, Step
-from atomic_core.domain.settling import Settlement
-from shop import Shop
+from atomic_core.domain.settlement import Settlement
+from payment_scenarios import Shop
 from support import HOUR, NOW, Store, add_merchant, application_over
 
 MANUAL = Capture.MANUAL
@@ -20,7 +20,7 @@ def test_a_hold_counts_as_pending_and_is_no_balance(shop: Shop) -> None:
     assert held.expires_at
     assert held.expires_at - held.created_at > timedelta(days=6, hours=23)
     assert (shop.account.balance, shop.account.pending, shop.account.available) == (0, (700, 0), 0)
-    assert shop.application.verify_ledger().holds == 1
+    assert shop.application.ledger.verify().holds == 1
     shop.check_books()
 
 
@@ -61,7 +61,7 @@ def test_a_void_takes_nothing(shop: Shop) -> None:
 
 def test_a_hold_does_not_expire_early(shop: Shop) -> None:
     held = shop.pay(700, capture=MANUAL)
-    assert shop.application.expire_holds() == 0
+    assert shop.application.settlement.expire_holds() == 0
     assert shop.settled(held) == held
 
 
@@ -69,8 +69,8 @@ def test_a_hold_that_has_ended_expires_once(store: Store, shop: Shop) -> None:
     shop.application = application_over(store.begin, network=shop.network, hold_for=NOW)
     held = shop.pay(700, capture=MANUAL)
     assert held.status is Status.AUTHORIZED
-    assert shop.application.expire_holds() == 1
-    assert shop.application.expire_holds() == 0
+    assert shop.application.settlement.expire_holds() == 1
+    assert shop.application.settlement.expire_holds() == 0
     done = shop.settled(held)
     assert (done.status, done.cancellation_reason) == (Status.CANCELED, "expired")
     assert shop.account.pending == (0, 0)
@@ -96,7 +96,7 @@ def test_a_hold_is_resolved_once_and_the_second_is_told_the_state(shop: Shop) ->
 def test_what_is_not_held_can_be_neither_captured_nor_canceled(store: Store, shop: Shop) -> None:
     paid, failed = shop.pay(100), shop.pay(100, "tok_chargeDeclined", capture=MANUAL)
     assert failed.failure_reason == "card_declined"
-    waiting = shop.application.accept_payment(
+    waiting = shop.application.payments.accept(
         NewPayment(shop.merchant_id, Money(1, "USD"), "tok_visa", capture=MANUAL)
     )
     for payment in (paid, failed, waiting):
@@ -116,7 +116,7 @@ def test_whoever_authorized_it_and_does_not_know_changes_nothing_later(
 ) -> None:
     """A settler whose commit got no answer tries again: by then a capture was asked for."""
     order = NewPayment(shop.merchant_id, Money(100, "USD"), "tok_visa", capture=MANUAL)
-    payment = shop.application.accept_payment(order)
+    payment = shop.application.payments.accept(order)
     with store.begin() as work:
         stale = work.payments.claim(10, HOUR, NOW)
         work.commit()
@@ -135,7 +135,7 @@ def test_nothing_ends_while_its_money_is_held(store: Store, shop: Shop) -> None:
     refund = shop.ask_back(paid)
     shop.network.fails = "refund"
     with pytest.raises(KeyboardInterrupt):
-        shop.application.settle_payments()
+        shop.application.settlement.settle()
     for status, reason in ((Status.SUCCESS, None), (Status.FAILED, "processing_error")):
         with pytest.raises(StorageRefused), store.begin() as work:
             work.payments.settle([Settlement(held.id, status, reason, 0, None)], HOUR)
@@ -188,7 +188,7 @@ def test_a_settler_that_dies_at_the_network_is_replaced(shop: Shop, verb: str) -
     ask(payment)
     shop.network.fails = verb
     with pytest.raises(KeyboardInterrupt):
-        shop.application.settle_payments()
+        shop.application.settlement.settle()
     shop.check_books()
     if verb == "refund":
         assert shop.account.pending == (0, 700), "promised, and that is kept"

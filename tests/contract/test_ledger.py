@@ -71,14 +71,14 @@ def test_first_accounts_of_many_currencies_open_their_worlds_at_once(store: Stor
     merchants = [add_merchant(store.begin) for _ in range(8)]
     for currency in sorted(EXPONENTS)[:60]:
         orders = [NewAccount(merchant, "Shop", currency) for merchant in merchants]
-        opened = at_once([partial(application.open_account, new) for new in orders])
+        opened = at_once([partial(application.accounts.open, new) for new in orders])
         assert len({account.id for account in opened}) == 8
 
 
 def test_opening_a_world_twice_changes_nothing(store: Store, account_id: UUID) -> None:
     with store.begin() as work:
         before = work.accounts.lock([WORLD])
-        work.accounts.open_house("USD")
+        work.accounts.open_system_accounts("USD")
         work.commit()
     with store.begin() as work:
         assert work.accounts.lock([WORLD]) == before

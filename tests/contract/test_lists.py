@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atomic_adapters.memory import MemoryStore
-from atomic_adapters.memory.presence import MemoryPresence
+from atomic_adapters.memory.worker_liveness import MemoryWorkerLiveness
 from atomic_adapters.system import ManualClock
 from atomic_core.application import Application
 from atomic_core.domain.accounts import Account
@@ -64,7 +64,7 @@ def memory_store() -> Store:
             yield work
 
     books = MemoryBooks(store.tables)
-    return Store(begin, books, store, lambda: MemoryPresence(store.tables))
+    return Store(begin, books, store, lambda: MemoryWorkerLiveness(store.tables))
 
 
 @dataclass
@@ -119,25 +119,25 @@ def make_shop(store: Store) -> Shop:
     made += together(store, *(new(id, n, capture=Capture.MANUAL) for n in range(9)))
     made += together(store, *(new(id, n) for n in range(12)))
     made += together(store, *(new(id, n, source="tok_chargeDeclined") for n in range(5)))
-    application.settle_payments()
+    application.settlement.settle()
     for payment_id in made[:4]:
-        application.cancel_payment(Cancellation(id, payment_id))
+        application.payments.cancel(Cancellation(id, payment_id))
     refunds: list[UUID] = []
 
     def refund(number: int, payment_id: UUID, amount: int) -> None:
         metadata = {"shop": VALUES[number % 3]} if number % 2 else {}
         asked = NewRefund(id, payment_id, amount, metadata=metadata)
-        refunds.append(application.refund_payment(asked).id)
+        refunds.append(application.refunds.create(asked).id)
 
     refundable = [
         payment_id
         for payment_id in made[9:21]
-        if application.get_payment(id, payment_id).money.amount > 3
+        if application.payments.get(id, payment_id).money.amount > 3
     ]
     for number, payment_id in enumerate(refundable):
         refund(number, payment_id, 1)
         refund(number + 1, payment_id, 2)
-    application.settle_payments()
+    application.settlement.settle()
     for number, payment_id in enumerate(refundable[:3]):
         refund(number, payment_id, 1)
     made += together(store, *(new(id, n) for n in range(6)))
@@ -222,7 +222,7 @@ def test_any_filters_give_what_fits_them_newest_first(shop: Shop) -> None:
     @given(st.builds(PaymentFilter, **filters(payments)), st.integers(1, 40))
     def check(wanted: PaymentFilter, limit: int) -> None:
         def turn(after: Position | None) -> Page[Payment]:
-            page = shop.application.list_payments(shop.merchant_id, wanted, after, limit)
+            page = shop.application.payments.list(shop.merchant_id, wanted, after, limit)
             assert len(page.items) <= limit
             return page
 
@@ -243,7 +243,7 @@ def test_any_filters_of_refunds_too(shop: Shop) -> None:
     @settings(max_examples=150, deadline=None)
     @given(st.builds(RefundFilter, **asked), st.integers(1, 20))
     def check(wanted: RefundFilter, limit: int) -> None:
-        list_refunds = shop.application.list_refunds
+        list_refunds = shop.application.refunds.list
         turn: Callable[[Position | None], Page[Refund]] = lambda after: list_refunds(  # noqa: E731
             shop.merchant_id, wanted, after, limit
         )
@@ -271,7 +271,7 @@ def test_any_filters_of_accounts_too(shop: Shop) -> None:
         st.integers(1, 8),
     )
     def check(wanted: AccountFilter, limit: int) -> None:
-        list_accounts = shop.application.list_accounts
+        list_accounts = shop.application.accounts.list
         turn: Callable[[Position | None], Page[Account]] = lambda after: list_accounts(  # noqa: E731
             shop.merchant_id, wanted, after, limit
         )
@@ -290,7 +290,7 @@ def test_any_span_of_entries_too(shop: Shop) -> None:
     [account, *_] = [account for account in shop.accounts() if account.sequence > 10]
 
     def entries(wanted: CreatedFilter, limit: int = 100) -> list[BookedEntry]:
-        list_entries = shop.application.list_entries
+        list_entries = shop.application.accounts.list_entries
         turn: Callable[[int | None], Page[BookedEntry]] = lambda after: list_entries(  # noqa: E731
             shop.merchant_id, account.id, wanted, after, limit
         )
@@ -317,7 +317,7 @@ def test_an_entry_says_what_it_was_posted_for(shop: Shop) -> None:
     seen = 0
     for account in shop.accounts():
         balance = 0
-        page = shop.application.list_entries(
+        page = shop.application.accounts.list_entries(
             shop.merchant_id, account.id, CreatedFilter(), None, 100
         )
         for entry in reversed(page.items):
@@ -340,13 +340,13 @@ def test_pages_stay_right_while_rows_are_added_and_settled(shop: Shop) -> None:
     found: list[UUID] = []
     after: Position | None = None
     for _ in range(100):
-        page = shop.application.list_payments(shop.merchant_id, PaymentFilter(), after, 5)
+        page = shop.application.payments.list(shop.merchant_id, PaymentFilter(), after, 5)
         found += [payment.id for payment in page.items]
         if not page.more:
             break
         after = position(page.items[-1])
         together(shop.store, new(shop.merchant_id, 1), new(shop.merchant_id, 2))
-        shop.application.settle_payments()
+        shop.application.settlement.settle()
     assert found == [payment.id for payment in before]
 
 
@@ -355,24 +355,24 @@ def test_another_merchants_things_are_in_no_list(shop: Shop) -> None:
     application = shop.application
     [payment, *_] = shop.refunds()
     theirs = RefundFilter(payment_id=payment.payment_id)
-    assert application.list_payments(nobody, PaymentFilter(), None, 10).items == []
-    assert application.list_payments(nobody, PaymentFilter(amount_max=50), None, 10).items == []
+    assert application.payments.list(nobody, PaymentFilter(), None, 10).items == []
+    assert application.payments.list(nobody, PaymentFilter(amount_max=50), None, 10).items == []
     pair = (("shop", "1"),)
-    assert application.list_payments(nobody, PaymentFilter(metadata=pair), None, 10).items == []
-    assert application.list_refunds(nobody, RefundFilter(), None, 10).items == []
-    assert application.list_refunds(nobody, theirs, None, 10).items == []
-    assert application.list_accounts(nobody, AccountFilter(), None, 10).items == []
+    assert application.payments.list(nobody, PaymentFilter(metadata=pair), None, 10).items == []
+    assert application.refunds.list(nobody, RefundFilter(), None, 10).items == []
+    assert application.refunds.list(nobody, theirs, None, 10).items == []
+    assert application.accounts.list(nobody, AccountFilter(), None, 10).items == []
     with pytest.raises(NotFound):
-        application.list_refunds.of_payment(nobody, theirs, None, 10)
+        application.refunds.list.of_payment(nobody, theirs, None, 10)
     with pytest.raises(NotFound):
-        application.list_entries(nobody, shop.account_ids[0], CreatedFilter(), None, 10)
+        application.accounts.list_entries(nobody, shop.account_ids[0], CreatedFilter(), None, 10)
     with pytest.raises(NotFound):
-        application.expand_payment(nobody, payment.payment_id, refunds=True, entries=True)
+        application.payments.expand(nobody, payment.payment_id, refunds=True, entries=True)
 
 
 def test_a_payment_is_expanded_with_what_is_asked_for(shop: Shop) -> None:
     refund = next(refund for refund in shop.refunds() if refund.status is Status.SUCCESS)
-    expand = shop.application.expand_payment
+    expand = shop.application.payments.expand
     plain = expand(shop.merchant_id, refund.payment_id, refunds=False, entries=False)
     assert (plain.refunds, plain.entries) == (None, None)
     whole = expand(shop.merchant_id, refund.payment_id, refunds=True, entries=True)

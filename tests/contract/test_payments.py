@@ -9,7 +9,7 @@ import pytest
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import NewPayment, Status
-from atomic_core.domain.settling import Claim, Settlement
+from atomic_core.domain.settlement import Claim, Settlement
 from support import (
     HOUR,
     IDS,

@@ -10,7 +10,7 @@ from atomic_core.application import Application
 from atomic_core.domain.errors import IdempotencyKeyReused, StorageUnavailable
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.payments import Payment
-from atomic_core.ports.outside import Job
+from atomic_core.ports.job_queue import Job
 from atomic_core.ports.unit_of_work import Begin, UnitOfWork
 from atomic_core.use_cases.idempotency import Answer
 from support import Store, add_merchant, application_over, at_once, order, request_for
@@ -27,13 +27,13 @@ def pay_once(
     render: Callable[[Payment], StoredResponse] = render,
 ) -> Answer:
     request = request_for(merchant_id, fingerprint=amount.to_bytes(32, "big"))
-    return application.perform_once(
-        request, application.accept_payment, order(merchant_id, amount), render
+    return application.idempotency.perform_once(
+        request, application.payments.accept, order(merchant_id, amount), render
     )
 
 
 def payments_in(application: Application) -> int:
-    return application.verify_ledger().payments
+    return application.ledger.verify().payments
 
 
 def test_a_repeat_gets_the_first_answer_and_has_no_effect(store: Store) -> None:
@@ -104,11 +104,11 @@ class Listening:
         self.store = store
         self.heard: list[int] = []
 
-    def ring(self, job: Job) -> None:
+    def notify(self, job: Job) -> None:
         with self.store.begin() as work:
             self.heard.append(work.ledger.check().payments)
 
-    def answered(self, job: Job) -> None:
+    def clear(self, job: Job) -> None:
         raise AssertionError("nobody settles here")
 
 
@@ -121,5 +121,5 @@ def test_the_bell_rings_when_the_payment_can_be_found(store: Store, once: bool) 
         pay_once(application, merchant_id)
         pay_once(application, merchant_id)
     else:
-        application.accept_payment(order(merchant_id))
+        application.payments.accept(order(merchant_id))
     assert bell.heard == [1]

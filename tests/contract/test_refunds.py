@@ -9,8 +9,8 @@ from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import Capture, Status
 from atomic_core.domain.refunds import NewRefund
 from atomic_core.use_cases.refunds import MAX_REFUNDS
-from atomic_core.use_cases.settling import Batch
-from shop import Shop
+from atomic_core.use_cases.settlement import Batch
+from payment_scenarios import Shop
 from support import Store, add_merchant
 
 MANUAL = Capture.MANUAL
@@ -66,11 +66,11 @@ def test_a_refund_that_failed_frees_what_it_reserved(shop: Shop) -> None:
 
 
 def test_the_balance_must_suffice_in_the_order_of_asking(shop: Shop) -> None:
-    shop.application.set_fees(shop.merchant_id, "USD", FeeTerms(5_000, 0))
+    shop.application.fees.set(shop.merchant_id, "USD", FeeTerms(5_000, 0))
     one, other = shop.pay(100), shop.pay(100)
     refunds = [shop.ask_back(one, 60), shop.ask_back(other, 60), shop.ask_back(one, 40)]
     shop.settled(one)
-    ends = [shop.application.get_refund(shop.merchant_id, refund.id) for refund in refunds]
+    ends = [shop.application.refunds.get(shop.merchant_id, refund.id) for refund in refunds]
     assert [end.failure_reason for end in ends] == [None, "insufficient_balance", None]
     assert shop.network.asked == [("refund", refunds[0].id), ("refund", refunds[2].id)]
     assert (shop.account.balance, shop.account.available) == (0, 0)
@@ -78,28 +78,28 @@ def test_the_balance_must_suffice_in_the_order_of_asking(shop: Shop) -> None:
 
 
 def test_what_a_dead_settler_promised_cannot_be_promised_again(shop: Shop) -> None:
-    shop.application.set_fees(shop.merchant_id, "USD", FeeTerms(5_000, 0))
+    shop.application.fees.set(shop.merchant_id, "USD", FeeTerms(5_000, 0))
     one, other = shop.pay(100), shop.pay(100)
     promised = shop.ask_back(one)
     shop.network.fails = "refund"
     with pytest.raises(KeyboardInterrupt):
-        shop.application.settle_payments()
+        shop.application.settlement.settle()
     assert (shop.account.balance, shop.account.available) == (100, 0)
     late = shop.ask_back(other, 1)
     batches: list[Batch] = []
-    shop.application.settle_payments(done=batches.append)
+    shop.application.settlement.settle(done=batches.append)
     # By the ledger itself: what stands behind it would only put it off.
     assert [id for batch in batches for id, _ in batch.stuck] == []
-    ended = shop.application.get_refund(shop.merchant_id, late.id)
+    ended = shop.application.refunds.get(shop.merchant_id, late.id)
     assert ended.failure_reason == "insufficient_balance"
-    refund = shop.application.get_refund(shop.merchant_id, promised.id)
+    refund = shop.application.refunds.get(shop.merchant_id, promised.id)
     assert refund.status is Status.SUCCESS
     assert (shop.account.balance, shop.account.pending) == (0, (0, 0))
     shop.check_books()
 
 
 def test_what_is_on_hold_cannot_be_given_back(shop: Shop) -> None:
-    shop.application.set_fees(shop.merchant_id, "USD", FeeTerms(10_000, 0))
+    shop.application.fees.set(shop.merchant_id, "USD", FeeTerms(10_000, 0))
     paid = shop.pay(100)
     shop.pay(100, capture=MANUAL)
     assert (shop.account.balance, shop.account.pending) == (0, (100, 0))
@@ -113,11 +113,11 @@ def test_a_payment_has_a_bound_of_refunds(shop: Shop) -> None:
     with pytest.raises(Conflict, match="the most"):
         shop.ask_back(paid, 1)
     shop.settled(paid)
-    page = shop.application.list_refunds.of_payment(
+    page = shop.application.refunds.list.of_payment(
         shop.merchant_id, RefundFilter(payment_id=paid.id), None, MAX_REFUNDS + 1
     )
     assert len(page.items) == MAX_REFUNDS
-    timeline = shop.application.get_timeline(shop.merchant_id, paid.id)
+    timeline = shop.application.payments.get_timeline(shop.merchant_id, paid.id)
     assert len(timeline.told) == 3 + 4 * MAX_REFUNDS
     shop.check_books()
 
@@ -126,12 +126,12 @@ def test_a_refund_is_its_merchants(store: Store, shop: Shop) -> None:
     paid, stranger = shop.pay(100), add_merchant(store.begin)
     refund = shop.ask_back(paid, 1)
     with pytest.raises(NotFound):
-        shop.application.get_refund(stranger, refund.id)
+        shop.application.refunds.get(stranger, refund.id)
     with pytest.raises(NotFound):
-        shop.application.refund_payment(NewRefund(stranger, paid.id, 1))
+        shop.application.refunds.create(NewRefund(stranger, paid.id, 1))
     with pytest.raises(NotFound):
-        shop.application.list_refunds.of_payment(
+        shop.application.refunds.list.of_payment(
             stranger, RefundFilter(payment_id=paid.id), None, 1
         )
     with pytest.raises(NotFound):
-        shop.application.get_timeline(stranger, paid.id)
+        shop.application.payments.get_timeline(stranger, paid.id)

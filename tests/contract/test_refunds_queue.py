@@ -9,7 +9,7 @@ import pytest
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.payments import Status, Step
 from atomic_core.domain.refunds import NewRefund
-from atomic_core.domain.settling import Claim, Settlement
+from atomic_core.domain.settlement import Claim, Settlement
 from processes import eventually
 from support import HOUR, NOW, Store, add_merchant, application_over, open_account, order
 
@@ -20,19 +20,19 @@ def refunds(store: Store) -> list[UUID]:
     application = application_over(store.begin)
     merchant_id = add_merchant(store.begin)
     open_account(store.begin, merchant_id)
-    paid = application.accept_payment(order(merchant_id, 5_000))
-    application.settle_payments()
+    paid = application.payments.accept(order(merchant_id, 5_000))
+    application.settlement.settle()
     return [
-        application.refund_payment(NewRefund(merchant_id, paid.id, amount)).id
+        application.refunds.create(NewRefund(merchant_id, paid.id, amount)).id
         for amount in (1, 2, 3)
     ]
 
 
 def claim(
-    store: Store, limit: int = 100, lease: timedelta = HOUR, claimant: int | None = None
+    store: Store, limit: int = 100, lease: timedelta = HOUR, worker_id: int | None = None
 ) -> Sequence[Claim]:
     with store.begin() as work:
-        claims = work.refunds.claim(limit, lease, NOW, claimant)
+        claims = work.refunds.claim(limit, lease, NOW, worker_id)
         work.commit()
     return claims
 
@@ -73,7 +73,7 @@ def test_what_a_claimant_that_is_gone_had_claimed_is_due_at_once(
     store: Store, refunds: list[UUID]
 ) -> None:
     process = store.appear()
-    assert len(claim(store, claimant=process.claimant())) == 3
+    assert len(claim(store, worker_id=process.worker_id())) == 3
     assert claim(store) == []
     process.leave()
     again: list[Claim] = []

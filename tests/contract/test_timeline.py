@@ -5,7 +5,7 @@ from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Capture, NewPayment
 from atomic_core.domain.refunds import NewRefund
 from atomic_core.use_cases.holds import NewCapture
-from shop import Shop
+from payment_scenarios import Shop
 from support import NOW, Store, application_over
 
 MANUAL = Capture.MANUAL
@@ -25,7 +25,7 @@ def test_the_story_of_a_charge_that_was_tried_again(shop: Shop) -> None:
 def test_the_story_of_a_hold_that_expired(store: Store, shop: Shop) -> None:
     shop.application = application_over(store.begin, hold_for=NOW)
     held = shop.pay(100, capture=MANUAL)
-    shop.application.expire_holds()
+    shop.application.settlement.expire_holds()
     shop.settled(held)
     assert shop.told(held) == [
         Event.CREATED,
@@ -48,18 +48,18 @@ def test_a_story_is_of_one_payment(shop: Shop) -> None:
 def test_who_waited_for_a_payment_comes_after_what_it_waited_for(store: Store, shop: Shop) -> None:
     """Units of work that began before what they then found."""
     asked = NewPayment(shop.merchant_id, Money(100, "USD"), "tok_visa", capture=MANUAL)
-    held = shop.application.accept_payment(asked)
+    held = shop.application.payments.accept(asked)
     with store.begin() as work:
         authorized = shop.settled(held)
         order = NewCapture(shop.merchant_id, held.id)
-        captured = shop.application.capture_payment.within(work, order)
+        captured = shop.application.payments.capture.within(work, order)
         work.commit()
     assert captured.updated_at >= authorized.updated_at
     with store.begin() as work:
         done = shop.settled(held)
-        shop.application.refund_payment.within(work, NewRefund(shop.merchant_id, held.id))
+        shop.application.refunds.create.within(work, NewRefund(shop.merchant_id, held.id))
         work.commit()
-    assert shop.application.get_payment(shop.merchant_id, held.id).updated_at >= done.updated_at
+    assert shop.application.payments.get(shop.merchant_id, held.id).updated_at >= done.updated_at
     shop.settled(held)
     assert shop.told(held) == [
         Event.CREATED,

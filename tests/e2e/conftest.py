@@ -9,7 +9,7 @@ import pytest
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from processes import LEASE_SECONDS, Client, System, environment, eventually
-from siege import Siege
+from slow_clients import Siege
 
 
 @pytest.fixture(scope="module")

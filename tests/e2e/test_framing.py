@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from processes import eventually
-from raw import BODY, CHUNKED, LAST, LENGTH, chunk, head
-from siege import Siege, refused
+from raw_http import BODY, CHUNKED, LAST, LENGTH, chunk, head
+from slow_clients import Siege, refused
 
 WHOLE = chunk(BODY) + LAST
 

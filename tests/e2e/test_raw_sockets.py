@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from processes import eventually
-from raw import BODY, CHUNKED, LAST, LENGTH, chunk, head
-from siege import PAYMENTS, Siege, refused
+from raw_http import BODY, CHUNKED, LAST, LENGTH, chunk, head
+from slow_clients import PAYMENTS, Siege, refused
 
 LIVE = b"GET /api/v1/health/live HTTP/1.1"
 RANDOM = random.Random(22)

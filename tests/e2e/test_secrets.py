@@ -16,10 +16,10 @@ from psycopg import conninfo
 from redis import Redis
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
-from needles import entries, found, rows
 from processes import Client, System, environment, eventually, free_port
-from raw import BODY, LENGTH, Wire, head
-from siege import PAYMENTS
+from raw_http import BODY, LENGTH, Wire, head
+from secret_scan import entries, found, rows
+from slow_clients import PAYMENTS
 
 UNKNOWN = "sk_test_" + "0123456789abcdef" * 3
 ORDER = {"amount": 1, "currency": "USD", "source": "tok_visa"}

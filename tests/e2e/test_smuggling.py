@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 
 from processes import eventually
-from raw import BODY, CHUNKED, LAST, LENGTH, answers_in, chunk, head, received
-from siege import PAYMENTS, Siege
+from raw_http import BODY, CHUNKED, LAST, LENGTH, answers_in, chunk, head, received
+from slow_clients import PAYMENTS, Siege
 
 LIVE = b"GET /api/v1/health/live HTTP/1.1"
 NOWHERE = b"GET /nowhere HTTP/1.1"

@@ -14,9 +14,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from atomic_adapters.embedded import EmbeddedServerError
 from fault import report
+from fault.cluster import Rig
 from fault.faults import FAULTS
 from fault.options import Options, parse
-from fault.rig import Rig
 from fault.run import Run
 
 INTERRUPTED = 130
@@ -49,7 +49,7 @@ def told(run: Run, options: Options) -> int:
         options.json.write_text(json.dumps(answer, indent=1, ensure_ascii=False) + "\n")
     if options.picture:
         # Imported only when asked for: it takes a second.
-        from fault.picture import draw
+        from fault.chart import draw
 
         draw(run, options.picture)
     if book.violations:

@@ -4,10 +4,10 @@ import os
 import sys
 
 from atomic_worker.cli import main
-from atomic_worker.console import Toolbox
+from atomic_worker.commands.console import Toolbox
 from fault.failpoints import watched_production
 
-GUNICORN = ("-m", "gunicorn", "-c", "python:atomic_web.gunicorn_conf", "fault.wsgi:app")
+GUNICORN = ("-m", "gunicorn", "-c", "python:atomic_web.server.gunicorn_conf", "fault.wsgi:app")
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["serve"]:

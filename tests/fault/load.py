@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fault.book import Book, Shop
-from fault.caller import Caller, Journal
-from fault.keeper import Keeper
-from fault.payers import Batcher, Payer
+from fault.http_client import Caller, Journal
+from fault.load_generator import Batcher, Payer
+from fault.oracle import Book, Shop
+from fault.process_control import Keeper
 
 PAYERS: Final = 3
 

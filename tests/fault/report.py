@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Final
 
-from fault.book import Book
 from fault.faults import Fault
+from fault.oracle import Book
 
 HEAD: Final = ("fault", "times", "accepted", "recovery (max)", "bound", "", "")
 

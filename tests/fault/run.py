@@ -9,15 +9,15 @@ from typing import Final
 
 import psycopg
 
-from fault.audit import Auditor, last_audit
-from fault.book import Book
+from fault.auditor import Auditor, last_audit
+from fault.cluster import Rig
+from fault.fault_schedule import ALL_ENDED, RECOVERY_SECONDS, Scene
 from fault.faults import FAULTS
 from fault.load import Load
 from fault.options import Options
+from fault.oracle import Book
+from fault.recovery_timer import Watch
 from fault.report import Injection, Row
-from fault.rig import Rig
-from fault.scene import ALL_ENDED, RECOVERY_SECONDS, Scene
-from fault.watch import Watch
 from processes import PAUSE, eventually
 
 WARM_UP_SECONDS: Final = 1.0

@@ -15,7 +15,7 @@ import psycopg
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedServerError, EmbeddedValkey
 from atomic_adapters.postgres.migrations import Migrator
 from fault.flags import VARIABLE, Flags
-from fault.volume import Volume
+from fault.full_disk import Volume
 from processes import PAUSE, eventually
 
 TESTS: Final = Path(__file__).parents[1]

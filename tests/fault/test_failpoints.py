@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from atomic_adapters.memory.outside import MemoryJobQueue
-from atomic_adapters.sandbox_card_network import SandboxCardNetwork
+from atomic_adapters.memory.services import MemoryJobQueue
+from atomic_adapters.networks.sandbox import SandboxCardNetwork
 from atomic_core.application import Application
-from atomic_core.ports.outside import Job
+from atomic_core.ports.job_queue import Job
 from fault.failpoints import Failpoints, Watched, stall
 from fault.faults import FAULTS
 from fault.flags import Flags
@@ -43,7 +43,7 @@ def application(memory_store: Store, flags: Flags) -> Application:
     queue: Any = Watched(MemoryJobQueue(), "queue", points)
     begin = points.watched_begin(memory_store.begin)
     application = application_over(begin, network=network, queue=queue)
-    application.accept_payment(order(merchant_id))
+    application.payments.accept(order(merchant_id))
     return application
 
 
@@ -51,7 +51,7 @@ def test_settling_passes_the_places_in_order(
     application: Application, places: list[str], memory_store: Store
 ) -> None:
     places.clear()
-    application.settle_payments()
+    application.settlement.settle()
     decisive = [
         "payments.claim.after",
         "payments.claim.commit.before",
@@ -65,7 +65,7 @@ def test_settling_passes_the_places_in_order(
         "payments.settle.commit.after",
     ]
     assert [place for place in places if place in decisive] == decisive
-    assert application.verify_ledger().transactions == 1
+    assert application.ledger.verify().transactions == 1
 
 
 def test_an_order_is_carried_out_where_it_says_and_once(
@@ -75,10 +75,10 @@ def test_an_order_is_carried_out_where_it_says_and_once(
     monkeypatch.setattr("time.sleep", slept.append)
     flags.raise_("network.authorize.before", stall(2.5))
     assert not flags.is_taken("network.authorize.before")
-    application.queue.ring(Job.SETTLE)
+    application.queue.notify(Job.SETTLE)
     assert slept == []
-    application.settle_payments()
-    application.settle_payments()
+    application.settlement.settle()
+    application.settlement.settle()
     assert slept == [2.5]
     assert flags.is_taken("network.authorize.before")
 

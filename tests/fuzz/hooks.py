@@ -6,7 +6,7 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies as st
 
-from atomic_web.idempotency import VISIBLE
+from atomic_web.access.idempotency import VISIBLE
 
 _HOST = st.from_regex(r"[a-z][a-z0-9]{0,20}\.(?:example|com|dev)", fullmatch=True)
 _REST = st.from_regex(r"(?:/[a-z0-9-]{0,10}){0,3}(?:\?[a-z]{1,5}=[a-z0-9]{0,5})?", fullmatch=True)
@@ -30,7 +30,7 @@ schemathesis.openapi.format("uri", st.builds("https://{}{}".format, _HOST, _REST
 def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
     """Which hosts are public is more than a pattern can say, and what is written to fit one is
     hardly ever public. Without it the format above decides, and all else about the URL is still
-    tried; that the pattern holds is tested in tests/unit/test_webhooks.py."""
+    tried; that the pattern holds is tested in tests/unit/test_webhook_urls.py."""
     schemas = raw_schema["components"]["schemas"]
     for name in ("NewPayment", "BatchItem"):
         del schemas[name]["properties"]["webhookUrl"]["pattern"]

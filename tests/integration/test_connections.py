@@ -215,7 +215,7 @@ def test_a_process_that_used_the_pool_ends_at_once(
         "import sys;"
         "from atomic_adapters.settings import Settings;"
         "from atomic_adapters.wiring import production;"
-        "production(Settings.from_environ({'DATABASE_URL': sys.argv[1]})).verify_ledger()"
+        "production(Settings.from_environ({'DATABASE_URL': sys.argv[1]})).ledger.verify()"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code, database_url], capture_output=True, text=True, timeout=20
@@ -234,24 +234,24 @@ def test_a_restarted_server_is_found_again_and_has_lost_nothing(
     try:
         application = application_over(store.begin)
         merchant_id = add_merchant(store.begin)
-        payment = application.accept_payment(order(merchant_id))
+        payment = application.payments.accept(order(merchant_id))
         server.process.kill()
         server.process.wait()
         server.stop()
         with pytest.raises(StorageUnavailable):
-            application.settle_payments()
+            application.settlement.settle()
         server = EmbeddedPostgres.start(data)
 
         def settled() -> bool:
             # Right after a failed connection nobody is asked for half a second.
             with suppress(StorageUnavailable):
-                return application.settle_payments() == 1
+                return application.settlement.settle() == 1
             return False
 
         # Far more than the pause and a lease, should the first try end half-way.
         eventually(settled, 10, "the server is found again")
-        assert application.get_account(merchant_id, payment.account_id).balance == 5_000
-        assert application.verify_ledger().clean
+        assert application.accounts.get(merchant_id, payment.account_id).balance == 5_000
+        assert application.ledger.verify().clean
     finally:
         store.close()
         server.stop()

@@ -44,9 +44,9 @@ def test_a_posting_and_a_settling_happen_when_the_database_says(
     store: PostgresStore, url: str
 ) -> None:
     application = application_over(store.begin)
-    application.accept_payment(order(add_merchant(store.begin)))
+    application.payments.accept(order(add_merchant(store.begin)))
     before = datetime.now(UTC)
-    assert application.settle_payments() == 1
+    assert application.settlement.settle() == 1
     after = datetime.now(UTC)
     with psycopg.connect(url) as connection:
         posted = connection.execute("SELECT posted_at FROM ledger_transactions").fetchone()
@@ -54,4 +54,4 @@ def test_a_posting_and_a_settling_happen_when_the_database_says(
     for moment in (posted, settled):
         assert moment
         assert before + AHEAD <= moment[0] <= after + AHEAD
-    assert application.verify_ledger().clean
+    assert application.ledger.verify().clean

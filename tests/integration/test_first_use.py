@@ -36,7 +36,7 @@ from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import NewPayment
-from atomic_core.use_cases.batches import BatchItem, PaymentBatch
+from atomic_core.use_cases.payment_batches import BatchItem, PaymentBatch
 from atomic_core.use_cases.ledger import NewAccount
 
 environ = {"DATABASE_URL": sys.argv[1], "REDIS_URL": "redis://localhost:1", "LOG_LEVEL": "critical"}
@@ -51,22 +51,24 @@ def order(code):
 def batch(*codes):
     items = [BatchItem(order(code)) for code in reversed(codes)]
     rendered = lambda *_: StoredResponse(202, b"")
-    with application.accept_batch.begin() as work:
-        application.accept_batch.within(work, PaymentBatch(merchant_id, items, rendered))
+    with application.payments.create_batch.begin() as work:
+        application.payments.create_batch.within(work, PaymentBatch(merchant_id, items, rendered))
         work.commit()
 
 def each(do):
     return lambda *codes: [do(code) for code in codes]
 
 things = {
-    "open_account": each(lambda code: application.open_account(NewAccount(merchant_id, "S", code))),
-    "accept": each(lambda code: application.accept_payment(order(code))),
+    "open_account": each(
+        lambda code: application.accounts.open(NewAccount(merchant_id, "S", code))
+    ),
+    "accept": each(lambda code: application.payments.accept(order(code))),
     "batch": batch,
-    "set_fees": each(lambda code: application.set_fees(merchant_id, code, FeeTerms(0, 1))),
-    "open_worlds": lambda *codes: application.open_worlds(codes),
-    "settle": application.settle_payments,
+    "set_fees": each(lambda code: application.fees.set(merchant_id, code, FeeTerms(0, 1))),
+    "open_worlds": lambda *codes: application.accounts.open_system_accounts(codes),
+    "settle": application.settlement.settle,
 }
-application.list_keys(merchant_id)
+application.api_keys.list(merchant_id)
 print("ready", flush=True)
 for line in sys.stdin:
     command, *codes = line.split()
@@ -126,7 +128,7 @@ def test_a_currency_never_seen_can_be_used_by_many_processes_at_once(
         users.tell(f"use {CODES[place]} {CODES[place + 1]}")
         users.tell("settle")
     application = application_over(postgres_store.begin)
-    house = application.house_accounts()
+    house = application.admin.get_system_accounts()
     assert list(house) == CODES
     payers = THINGS.count("accept") + THINGS.count("batch")
     for code, own in house.items():
@@ -135,10 +137,11 @@ def test_a_currency_never_seen_can_be_used_by_many_processes_at_once(
         assert (own.world.id, own.fees.id) == (world_account_id(code), fee_account_id(code))
         assert own.world.balance == -7 * payers
     opened = Counter(
-        (account.merchant_id, account.currency) for account in application.all_accounts(1_000)
+        (account.merchant_id, account.currency)
+        for account in application.admin.list_accounts(1_000)
     )
     assert set(opened.values()) == {1}, "a merchant's first payments open one account"
-    payments = application.all_payments(1_000)
+    payments = application.admin.list_payments(1_000)
     assert len(payments) == payers * len(CODES)
     assert {payment.status for payment in payments} == {Status.SUCCESS}
-    assert application.verify_ledger().clean
+    assert application.ledger.verify().clean

@@ -20,14 +20,14 @@ def books(postgres_store: Store, database_url: str) -> dict[str, object]:
     application = application_over(postgres_store.begin)
     merchant_id = add_merchant(postgres_store.begin)
     account_id = open_account(postgres_store.begin, merchant_id)
-    settled = application.accept_payment(order(merchant_id, 5_000))
-    application.settle_payments()
-    busy = application.accept_payment(euros(merchant_id))
-    application.accept_payment(euros(merchant_id))
-    application.settle_payments()
-    waiting = application.accept_payment(order(merchant_id))
-    key = application.issue_key(merchant_id, "till").key
-    application.revoke_key(key.id)
+    settled = application.payments.accept(order(merchant_id, 5_000))
+    application.settlement.settle()
+    busy = application.payments.accept(euros(merchant_id))
+    application.payments.accept(euros(merchant_id))
+    application.settlement.settle()
+    waiting = application.payments.accept(order(merchant_id))
+    key = application.api_keys.issue(merchant_id, "till").key
+    application.api_keys.revoke(key.id)
     return {
         "merchant": merchant_id,
         "account": account_id,

@@ -12,7 +12,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from atomic_adapters.embedded import EmbeddedPostgres
-from atomic_adapters.postgres.lists import FEW, PostgresLists
+from atomic_adapters.postgres.lists import FEW, PostgresListQueries
 from atomic_adapters.postgres.session import Row, Session
 from atomic_core.domain.lists import (
     AccountFilter,
@@ -21,7 +21,7 @@ from atomic_core.domain.lists import (
     Position,
     RefundFilter,
 )
-from atomic_core.domain.payments import Acceptance, Payment, Status
+from atomic_core.domain.payments import Payment, PaymentInsert, Status
 from support import (
     IDS,
     Store,
@@ -149,11 +149,11 @@ class Cost:
             self._look_at(below)
 
 
-def cost_of(url: str, turn: Callable[[PostgresLists], object]) -> Cost:
+def cost_of(url: str, turn: Callable[[PostgresListQueries], object]) -> Cost:
     """By the plans that the application's own sessions get: generic ones."""
     with psycopg.connect(url) as connection, psycopg.ClientCursor(connection) as cursor:
         watched = Watched(connection)
-        turn(PostgresLists(watched))
+        turn(PostgresListQueries(watched))
         connection.execute("SET plan_cache_mode = force_generic_plan")
         cost = Cost()
         for place, (statement, parameters) in enumerate(watched.asked):
@@ -166,7 +166,7 @@ def cost_of(url: str, turn: Callable[[PostgresLists], object]) -> Cost:
     return cost
 
 
-def check(url: str, turn: Callable[[PostgresLists], object]) -> None:
+def check(url: str, turn: Callable[[PostgresListQueries], object]) -> None:
     """No whole table, few rows looked at for nothing, few pages read; in 50 ms. The time is that
     of the best of three: the machine has other things to do."""
     cost = cost_of(url, turn)
@@ -267,7 +267,7 @@ def test_every_filter_of_entries_has_an_index(
 def test_what_is_found_among_a_million_is_right(full_database: str) -> None:
     """Against the same question without any of the indexes, for the filters that find some."""
     with psycopg.connect(full_database) as connection:
-        lists = PostgresLists(Session(connection))
+        lists = PostgresListQueries(Session(connection))
         for filters in FILTERS.values():
             wanted = PaymentFilter(**filters)
             found = lists.payments(MERCHANT, wanted, DEEP, 5)
@@ -299,8 +299,8 @@ def test_ten_thousand_are_each_shown_once_while_a_thousand_more_arrive(
         ids = [IDS.new_id() for _ in range(count)]
         orders = [order(merchant_id, 1 + number) for number in range(count)]
         open_account(postgres_store.begin, merchant_id)
-        accepted = postgres_store.desk.accept(
-            [Acceptance(id, each) for id, each in zip(ids, orders, strict=True)]
+        accepted = postgres_store.payment_store.accept(
+            [PaymentInsert(id, each) for id, each in zip(ids, orders, strict=True)]
         )
         assert all(accepted)
         return set(ids)
@@ -313,14 +313,14 @@ def test_ten_thousand_are_each_shown_once_while_a_thousand_more_arrive(
         begun.wait(10)
         for _ in range(100):
             arrived.append(accept(10))
-            application.settle_payments()
+            application.settlement.settle()
 
     arriving = threading.Thread(target=arrive)
     arriving.start()
     shown: list[Payment] = []
     after: Position | None = None
     while True:
-        page = application.list_payments(merchant_id, PaymentFilter(), after, 100)
+        page = application.payments.list(merchant_id, PaymentFilter(), after, 100)
         shown += page.items
         begun.set()
         if not page.more:
@@ -335,6 +335,6 @@ def test_ten_thousand_are_each_shown_once_while_a_thousand_more_arrive(
     places = [(payment.created_at, payment.id) for payment in shown]
     assert places == sorted(places, reverse=True)
     everything = before.union(*arrived)
-    again = application.list_payments(merchant_id, PaymentFilter(), None, 100)
+    again = application.payments.list(merchant_id, PaymentFilter(), None, 100)
     assert {payment.id for payment in again.items} <= everything
     assert {payment.status for payment in again.items} <= {Status.SUCCESS, Status.PENDING}

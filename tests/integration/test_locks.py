@@ -15,9 +15,9 @@ from atomic_core.application import Application
 from atomic_core.domain.accounts import world_account_id
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.money import Money
-from atomic_core.domain.payments import Acceptance, Capture, NewPayment, Status
+from atomic_core.domain.payments import Capture, NewPayment, PaymentInsert, Status
 from atomic_core.domain.refunds import NewRefund
-from atomic_core.domain.settling import Claim
+from atomic_core.domain.settlement import Claim
 from atomic_core.ports.unit_of_work import UnitOfWork
 from atomic_core.use_cases.holds import NewCapture
 from processes import eventually
@@ -107,14 +107,14 @@ def test_refunded_payments_are_locked_in_id_order_and_before_their_refunds(
     rows: None, postgres_store: Store, database_url: str, settings_for: Callable[..., Settings]
 ) -> None:
     application = application_over(postgres_store.begin)
-    application.settle_payments()
+    application.settlement.settle()
     refunds: dict[UUID, UUID] = {}
     with postgres_store.begin() as work:
         owners = {id: account.merchant_id for id, account in work.accounts.lock(STORED).items()}
     for id in STORED:
         owner = owners[id]
         assert owner
-        refunds[id] = application.refund_payment(NewRefund(owner, id, 1)).id
+        refunds[id] = application.refunds.create(NewRefund(owner, id, 1)).id
     with postgres_store.begin() as work:
         claims = work.refunds.claim(3, HOUR, NOW)
         work.commit()
@@ -150,14 +150,14 @@ def test_a_refund_is_asked_for_while_its_account_is_being_posted_to(
 ) -> None:
     """So is a capture decided: no request ever waits for an account."""
     application = application_over(postgres_store.begin)
-    application.settle_payments()
+    application.settlement.settle()
     with postgres_store.begin() as settler:
         accounts = settler.accounts.lock([HIGH, world_account_id("USD")])
         owner = accounts[HIGH].merchant_id
         assert owner
         asked = NewPayment(owner, Money(1, "USD"), "tok_visa", capture=Capture.MANUAL)
-        application.accept_payment(asked)
-        assert application.refund_payment(NewRefund(owner, HIGH, 1)).status is Status.PENDING
+        application.payments.accept(asked)
+        assert application.refunds.create(NewRefund(owner, HIGH, 1)).status is Status.PENDING
 
 
 LIVES = 60
@@ -166,7 +166,7 @@ LIVES = 60
 def test_requests_and_settlers_under_load_never_wait_in_a_circle(
     database_url: str, settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("atomic_core.domain.settling.BUSY_PAUSE", NOW)
+    monkeypatch.setattr("atomic_core.domain.settlement.BUSY_PAUSE", NOW)
     before = _deadlocks(database_url)
     store = PostgresStore(Connections(settings_for(database_url)))
     settlers = [application_over(store.begin, batch_size=size) for size in (7, 13)]
@@ -177,23 +177,23 @@ def test_requests_and_settlers_under_load_never_wait_in_a_circle(
 
     def settle(settler: Application) -> None:
         while not over.is_set():
-            settler.settle_payments()
+            settler.settlement.settle()
 
     def live(number: int) -> int:
         api, merchant_id, refunded = settlers[0], shops[number % 3], 0
         asked = NewPayment(merchant_id, Money(100, "USD"), "tok_visa", capture=Capture.MANUAL)
         for _ in range(LIVES // 4):
-            id = api.accept_payment(asked).id
+            id = api.payments.accept(asked).id
             reached(api, merchant_id, id, Status.AUTHORIZED)
-            api.capture_payment(NewCapture(merchant_id, id, 90))
+            api.payments.capture(NewCapture(merchant_id, id, 90))
             reached(api, merchant_id, id, Status.SUCCESS)
             for _ in range(4):
-                api.refund_payment(NewRefund(merchant_id, id, 20))
+                api.refunds.create(NewRefund(merchant_id, id, 20))
                 refunded += 20
         return refunded
 
     def reached(api: Application, merchant_id: UUID, id: UUID, status: Status) -> None:
-        there = lambda: api.get_payment(merchant_id, id).status is status  # noqa: E731
+        there = lambda: api.payments.get(merchant_id, id).status is status  # noqa: E731
         eventually(there, 20, f"{id} is {status}")
 
     try:
@@ -206,9 +206,9 @@ def test_requests_and_settlers_under_load_never_wait_in_a_circle(
                 over.set()
             for each in settling:
                 each.result(20)
-        while settlers[0].settle_payments():
+        while settlers[0].settlement.settle():
             pass
-        report = settlers[0].verify_ledger()
+        report = settlers[0].ledger.verify()
         assert (report.findings, report.refunds, report.holds) == ([], LIVES * 4, 0)
     finally:
         store.close()
@@ -228,7 +228,9 @@ def test_idempotency_keys_are_taken_in_order(postgres_store: Store, database_url
     open_account(postgres_store.begin, merchant_id)
     answer = StoredResponse(202, b"")
     acceptances = [
-        Acceptance(IDS.new_id(), order(merchant_id), None, (request_for(merchant_id, key), answer))
+        PaymentInsert(
+            IDS.new_id(), order(merchant_id), None, (request_for(merchant_id, key), answer)
+        )
         for key in ("c", "b", "a")
     ]
     take = (
@@ -302,11 +304,11 @@ def test_a_held_account_holds_up_its_own_payments_only(
     application = application_over(postgres_store.begin)
     with psycopg.connect(database_url) as outsider:
         outsider.execute("SELECT FROM accounts WHERE id = %s FOR NO KEY UPDATE", [MIDDLE])
-        application.settle_payments()
+        application.settlement.settle()
         assert statuses(database_url) == {"SUCCESS": {LOW, HIGH}, "PROCESSING": {MIDDLE}}
-    eventually(lambda: application.settle_payments() == 1, 5, "it is due again")
+    eventually(lambda: application.settlement.settle() == 1, 5, "it is due again")
     assert statuses(database_url) == {"SUCCESS": {LOW, MIDDLE, HIGH}}
-    assert application.verify_ledger().clean
+    assert application.ledger.verify().clean
 
 
 def statuses(url: str) -> dict[str, set[UUID]]:

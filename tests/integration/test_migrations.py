@@ -97,8 +97,8 @@ def test_books_that_are_not_empty_are_not_rolled_back(
     store = PostgresStore(Connections(settings_for(url)))
     try:
         application = application_over(store.begin)
-        payment = application.accept_payment(order(add_merchant(store.begin)))
-        application.settle_payments()
+        payment = application.payments.accept(order(add_merchant(store.begin)))
+        application.settlement.settle()
         migrator = Migrator(url)
         for id in reversed(since("0004.idempotency")):
             assert migrator.down() == id
@@ -107,7 +107,7 @@ def test_books_that_are_not_empty_are_not_rolled_back(
         assert not store.is_up(), "a migration is missing"
         migrator.up()
         assert store.is_up()
-        seen = application.get_account(payment.merchant_id, payment.account_id)
+        seen = application.accounts.get(payment.merchant_id, payment.account_id)
         assert seen.balance == payment.money.amount
     finally:
         store.close()
@@ -120,7 +120,7 @@ def test_a_lease_survives_the_way_down_and_up(
     store = PostgresStore(Connections(settings_for(url)))
     try:
         application = application_over(store.begin)
-        application.accept_payment(order(add_merchant(store.begin)))
+        application.payments.accept(order(add_merchant(store.begin)))
         with store.begin() as work:
             assert len(work.payments.claim(10, HOUR, NOW)) == 1
             work.commit()

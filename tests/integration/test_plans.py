@@ -17,8 +17,8 @@ from atomic_core.domain.accounts import world_account_id
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.payments import Capture, NewPayment
 from atomic_core.domain.refunds import NewRefund
-from atomic_core.use_cases.batches import BatchItem, PaymentBatch
 from atomic_core.use_cases.holds import Cancellation, NewCapture
+from atomic_core.use_cases.payment_batches import BatchItem, PaymentBatch
 from support import add_merchant, application_over, numbered, order, request_for
 
 ROWS = 1_000_000
@@ -116,7 +116,7 @@ PARAMETERS: dict[str, object] = {
     "before_id": None,
     "bodies": [b""] * 1000,
     "captures": ["automatic"] * 1000,
-    "claimant": 1,
+    "worker_id": 1,
     "body": b"",
     "credits": [ONE] * 1000,
     "currencies": ["USD"] * 1000,
@@ -277,19 +277,19 @@ def live(application: Application, merchant_id: UUID, times: int) -> None:
     """Payments that are held, captured, let go of, expired and given back."""
     plain = order(merchant_id)
     asked = NewPayment(merchant_id, plain.money, plain.source, capture=Capture.MANUAL)
-    held = [application.accept_payment(asked).id for _ in range(3 * times)]
-    application.settle_payments()
+    held = [application.payments.accept(asked).id for _ in range(3 * times)]
+    application.settlement.settle()
     for taken, gone in zip(held[:times], held[times : 2 * times], strict=True):
-        application.capture_payment(NewCapture(merchant_id, taken, 1_000))
-        application.cancel_payment(Cancellation(merchant_id, gone))
-    application.expire_holds()
-    application.settle_payments()
+        application.payments.capture(NewCapture(merchant_id, taken, 1_000))
+        application.payments.cancel(Cancellation(merchant_id, gone))
+    application.settlement.expire_holds()
+    application.settlement.settle()
     for amount in (1, 2):
         for taken in held[:times]:
-            application.refund_payment(NewRefund(merchant_id, taken, amount))
-        application.settle_payments()
+            application.refunds.create(NewRefund(merchant_id, taken, amount))
+        application.settlement.settle()
     for taken in held[:times]:
-        application.get_timeline(merchant_id, taken)
+        application.payments.get_timeline(merchant_id, taken)
 
 
 def rendered(*_arguments: object) -> StoredResponse:
@@ -302,25 +302,25 @@ def test_a_life_of_payments_scans_no_large_table(
     """What EXPLAIN does not show: triggers, foreign keys, plans that were cached long ago."""
     store = PostgresStore(Connections(settings_for(full_database)))
     try:
-        application = application_over(store.begin, desk=store)
+        application = application_over(store.begin, payment_store=store)
         merchant_id = add_merchant(store.begin)
-        payment = application.accept_payment(order(merchant_id))
+        payment = application.payments.accept(order(merchant_id))
         # The first settling sees a small batch, and its plans stay for the large ones.
-        assert application.settle_payments() == 5_001
+        assert application.settlement.settle() == 5_001
         for number in range(100):
-            application.accept_payment(order(merchant_id, number + 1))
-        caller = application.issue_key(merchant_id, "till").key.caller
+            application.payments.accept(order(merchant_id, number + 1))
+        caller = application.api_keys.issue(merchant_id, "till").key.caller
         for number in range(20):
             asked = request_for(merchant_id, f"key {number}")
-            application.create_payment(caller, order(merchant_id), asked, rendered)
-            application.get_payment.for_caller(caller, payment.id)
+            application.payments.create(caller, order(merchant_id), asked, rendered)
+            application.payments.get.for_caller(caller, payment.id)
         items = [
             BatchItem(order(merchant_id), request_for(merchant_id, f"key {number}"))
             for number in range(500)
         ]
-        application.accept_batch(PaymentBatch(merchant_id, items, rendered))
-        application.settle_payments()
-        application.purge_idempotency_keys()
+        application.payments.create_batch(PaymentBatch(merchant_id, items, rendered))
+        application.settlement.settle()
+        application.maintenance.purge_idempotency_keys()
         live(application, merchant_id, 20)
     finally:
         store.close()

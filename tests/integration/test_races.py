@@ -55,25 +55,25 @@ class Track:
     def payment(self, amount: int, capture: Capture = Capture.AUTOMATIC) -> Payment:
         """One that is settled: a success, or authorized."""
         order = NewPayment(self.merchant_id, Money(amount, "USD"), "tok_visa", capture=capture)
-        payment = self.application.accept_payment(order)
-        self.application.settle_payments()
+        payment = self.application.payments.accept(order)
+        self.application.settlement.settle()
         return self.now(payment)
 
     def now(self, payment: Payment) -> Payment:
-        return self.application.get_payment(self.merchant_id, payment.id)
+        return self.application.payments.get(self.merchant_id, payment.id)
 
     def capture(self, payment: Payment, amount: int | None = None) -> Payment:
-        return self.application.capture_payment(NewCapture(self.merchant_id, payment.id, amount))
+        return self.application.payments.capture(NewCapture(self.merchant_id, payment.id, amount))
 
     def cancel(self, payment: Payment) -> Payment:
-        return self.application.cancel_payment(Cancellation(self.merchant_id, payment.id))
+        return self.application.payments.cancel(Cancellation(self.merchant_id, payment.id))
 
     def refund(self, payment: Payment, amount: int) -> Refund:
         order = NewRefund(self.merchant_id, payment.id, amount)
-        return self.application.refund_payment(order)
+        return self.application.refunds.create(order)
 
     def check_books(self) -> None:
-        report = self.application.verify_ledger()
+        report = self.application.ledger.verify()
         assert report.clean, report.findings
         assert report.holds == 0
 
@@ -81,7 +81,7 @@ class Track:
 @pytest.fixture
 def track(postgres_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Track]:
     # Settlers that meet put each other off: not for half a second each time.
-    monkeypatch.setattr("atomic_core.domain.settling.BUSY_PAUSE", timedelta(0))
+    monkeypatch.setattr("atomic_core.domain.settlement.BUSY_PAUSE", timedelta(0))
     begin = postgres_store.begin
     merchant_id = add_merchant(begin)
     account_id = open_account(begin, merchant_id)
@@ -100,13 +100,13 @@ def test_a_hold_is_captured_or_canceled_or_expires(track: Track) -> None:
         captured, canceled, expired = track.race(
             lambda held=held: track.capture(held),
             lambda held=held: track.cancel(held),
-            track.application.expire_holds,
+            track.application.settlement.expire_holds,
         )
         # Passed over while another held it, it expires later: unless that one has won.
         expired = expired or (
             isinstance(captured, Conflict)
             and isinstance(canceled, Conflict)
-            and track.application.expire_holds()
+            and track.application.settlement.expire_holds()
         )
         won = {
             "capture": isinstance(captured, Payment),
@@ -118,13 +118,13 @@ def test_a_hold_is_captured_or_canceled_or_expires(track: Track) -> None:
             if isinstance(loser, Conflict):
                 assert loser.details
                 assert loser.details["status"] == ["PROCESSING"]
-        track.application.settle_payments()
+        track.application.settlement.settle()
         [winner] = [name for name, has_won in won.items() if has_won]
         winners[winner] += 1
         ended = track.now(held)
         assert ended.status is (Status.SUCCESS if winner == "capture" else Status.CANCELED)
         assert (ended.cancellation_reason == "expired") is (winner == "expire")
-    account = track.application.get_account(track.merchant_id, track.account_id)
+    account = track.application.accounts.get(track.merchant_id, track.account_id)
     assert account.balance == 100 * winners["capture"]
     assert account.pending == (0, 0)
     assert len(winners) > 1, "one that always wins is no race"
@@ -140,9 +140,9 @@ def test_of_ten_refunds_of_thirty_per_cent_three_are_accepted(track: Track) -> N
         assert len(accepted) == 3, outcomes
         assert sum(isinstance(each, Conflict) for each in outcomes) == RACERS - 3
         paid.append(payment)
-    track.application.settle_payments()
+    track.application.settlement.settle()
     assert {track.now(payment).amount_refunded for payment in paid} == {90}
-    account = track.application.get_account(track.merchant_id, track.account_id)
+    account = track.application.accounts.get(track.merchant_id, track.account_id)
     assert account.balance == 10 * ROUNDS
     track.check_books()
 
@@ -152,8 +152,8 @@ def test_of_two_captures_with_keys_of_their_own_one_is_made(track: Track) -> Non
         request = request_for(track.merchant_id, key, f"/payments/{held.id}/capture")
         order = NewCapture(track.merchant_id, held.id, amount)
         answer = StoredResponse(202, b"")
-        return lambda: track.application.perform_once(
-            request, track.application.capture_payment, order, lambda _: answer
+        return lambda: track.application.idempotency.perform_once(
+            request, track.application.payments.capture, order, lambda _: answer
         )
 
     taken = 0
@@ -163,34 +163,34 @@ def test_of_two_captures_with_keys_of_their_own_one_is_made(track: Track) -> Non
             capture(held, f"{number}-one", 40), capture(held, f"{number}-two", 70)
         )
         assert sum(isinstance(each, Conflict) for each in outcomes) == 1, outcomes
-        track.application.settle_payments()
+        track.application.settlement.settle()
         ended = track.now(held)
         assert ended.amount_captured == (70 if isinstance(outcomes[0], Conflict) else 40)
         taken += ended.amount_captured
-    account = track.application.get_account(track.merchant_id, track.account_id)
+    account = track.application.accounts.get(track.merchant_id, track.account_id)
     assert account.balance == taken
     track.check_books()
 
 
 def test_refunds_that_together_exceed_the_balance_do_not_both_succeed(track: Track) -> None:
-    track.application.set_fees(track.merchant_id, "USD", HALF)
+    track.application.fees.set(track.merchant_id, "USD", HALF)
     for _ in range(ROUNDS):
         # Half of each went to the house: the balance is as much as one of them.
         one, other = track.payment(100), track.payment(100)
-        account = track.application.get_account(track.merchant_id, track.account_id)
+        account = track.application.accounts.get(track.merchant_id, track.account_id)
         assert account.balance == 100
         asked = track.race(lambda p=one: track.refund(p, 100), lambda p=other: track.refund(p, 100))
         refunds = [each for each in asked if isinstance(each, Refund)]
         assert len(refunds) == 2, "each is within its payment"
-        track.race(*[settler.settle_payments for settler in track.settlers])
+        track.race(*[settler.settlement.settle for settler in track.settlers])
         for _ in range(RACERS):
-            track.application.settle_payments()
+            track.application.settlement.settle()
         ends = Counter(
             (now.status, now.failure_reason)
             for refund in refunds
-            for now in [track.application.get_refund(track.merchant_id, refund.id)]
+            for now in [track.application.refunds.get(track.merchant_id, refund.id)]
         )
         assert ends == {(Status.SUCCESS, None): 1, (Status.FAILED, "insufficient_balance"): 1}
-        account = track.application.get_account(track.merchant_id, track.account_id)
+        account = track.application.accounts.get(track.merchant_id, track.account_id)
         assert (account.balance, account.available) == (0, 0)
     track.check_books()

@@ -10,11 +10,17 @@ import pytest
 from redis import Redis
 
 from atomic_adapters.embedded import EmbeddedValkey
-from atomic_adapters.redis_connections import REST_SECONDS, Breaker, RedisDependency, request_redis
-from atomic_adapters.redis_rate_limiter import RedisRateLimiter
-from atomic_adapters.rq_job_queue import RqJobQueue
+from atomic_adapters.redis.connections import (
+    COOL_DOWN_SECONDS,
+    Breaker,
+    RedisDependency,
+    request_redis,
+)
+from atomic_adapters.redis.rate_limiter import RedisRateLimiter
+from atomic_adapters.redis.rq_job_queue import RqJobQueue
 from atomic_adapters.settings import Settings
-from atomic_core.ports.outside import Job, RateLimit, RateLimiterUnavailable
+from atomic_core.ports.job_queue import Job
+from atomic_core.ports.rate_limiter import RateLimit, RateLimiterUnavailable
 
 BOUND_SECONDS = 0.25
 LIMITS = [RateLimit("global", 100, 900, "192.0.2.1"), RateLimit("payments", 10, 60, "m")]
@@ -36,7 +42,7 @@ def one_request(redis: Redis, breaker: Breaker) -> tuple[bool, float]:
         RedisRateLimiter(redis, breaker).count(LIMITS)
     except RateLimiterUnavailable:
         counted = False
-    RqJobQueue(redis, breaker).ring(Job.SETTLE)
+    RqJobQueue(redis, breaker).notify(Job.SETTLE)
     return counted, time.monotonic() - begun
 
 
@@ -74,7 +80,7 @@ def test_after_a_rest_redis_is_asked_again(
     os.kill(own_valkey.process.pid, signal.SIGSTOP)
     assert not one_request(redis, breaker)[0]
     os.kill(own_valkey.process.pid, signal.SIGCONT)
-    deadline = time.monotonic() + REST_SECONDS + 5
+    deadline = time.monotonic() + COOL_DOWN_SECONDS + 5
     while not one_request(redis, breaker)[0]:
         assert time.monotonic() < deadline
 

@@ -16,7 +16,7 @@ ROUNDS: Final = 100
 def retry(application: Application, id: UUID) -> bool:
     """Whether it was still open."""
     try:
-        application.retry(id)
+        application.admin.retry_payment(id)
     except Conflict:
         return False
     return True
@@ -26,45 +26,45 @@ def test_a_payment_hastened_while_it_is_settled_is_posted_once(postgres_store: S
     applications = [application_over(postgres_store.begin) for _ in range(4)]
     merchant_id = add_merchant(postgres_store.begin)
     application = applications[0]
-    payments = [application.accept_payment(order(merchant_id, n + 1)) for n in range(ROUNDS)]
+    payments = [application.payments.accept(order(merchant_id, n + 1)) for n in range(ROUNDS)]
     for payment in payments:
         at_once(
             [
-                applications[0].settle_payments,
+                applications[0].settlement.settle,
                 partial(retry, applications[1], payment.id),
-                applications[2].settle_payments,
+                applications[2].settlement.settle,
                 partial(retry, applications[3], payment.id),
             ]
         )
-    application.settle_payments()
-    settled = application.all_payments(1_000)
+    application.settlement.settle()
+    settled = application.admin.list_payments(1_000)
     assert {payment.status for payment in settled} == {Status.SUCCESS}
-    account = application.get_account(merchant_id, payments[0].account_id)
+    account = application.accounts.get(merchant_id, payments[0].account_id)
     assert account.balance == sum(range(1, ROUNDS + 1))
-    report = application.verify_ledger()
+    report = application.ledger.verify()
     assert (report.clean, report.transactions) == (True, ROUNDS)
 
 
 def test_a_refund_hastened_while_it_is_settled_is_given_back_once(postgres_store: Store) -> None:
     application, other = (application_over(postgres_store.begin) for _ in range(2))
     merchant_id = add_merchant(postgres_store.begin)
-    payment = application.accept_payment(order(merchant_id, ROUNDS))
-    application.settle_payments()
+    payment = application.payments.accept(order(merchant_id, ROUNDS))
+    application.settlement.settle()
     for _ in range(ROUNDS):
-        with application.refund_payment.begin() as work:
-            refund = application.refund_payment.within(work, NewRefund(merchant_id, payment.id, 1))
+        with application.refunds.create.begin() as work:
+            refund = application.refunds.create.within(work, NewRefund(merchant_id, payment.id, 1))
             work.commit()
         at_once(
             [
-                application.settle_payments,
+                application.settlement.settle,
                 partial(retry, application, refund.id),
-                other.settle_payments,
+                other.settlement.settle,
                 partial(retry, other, refund.id),
             ]
         )
-    application.settle_payments()
-    assert application.get_account(merchant_id, payment.account_id).balance == 0
-    file = application.open_payment_file(payment.id)
+    application.settlement.settle()
+    assert application.accounts.get(merchant_id, payment.account_id).balance == 0
+    file = application.admin.get_payment(payment.id)
     assert {each.refund.status for each in file.refunds} == {Status.SUCCESS}
-    report = application.verify_ledger()
+    report = application.ledger.verify()
     assert (report.clean, report.transactions) == (True, 1 + ROUNDS)

@@ -12,7 +12,7 @@ from redis import Redis
 from rq import Callback
 
 from atomic_adapters.embedded import EmbeddedValkey
-from atomic_adapters.rq_job_queue import bell_queue
+from atomic_adapters.redis.rq_job_queue import wakeup_queue
 from processes import PAUSE, environment, eventually
 
 JOB = "atomic_worker.jobs.settle"
@@ -56,18 +56,18 @@ def worker(box: list[EmbeddedValkey], database_url: str, scratch: Path) -> Itera
 
 def jobs_waiting(url: str) -> int:
     with Redis.from_url(url) as redis:
-        return bell_queue(redis).count
+        return wakeup_queue(redis).count
 
 
-def ring(url: str) -> None:
+def notify(url: str) -> None:
     with Redis.from_url(url) as redis:
-        bell_queue(redis).enqueue_call(JOB, result_ttl=0)
+        wakeup_queue(redis).enqueue_call(JOB, result_ttl=0)
 
 
 def test_it_answers_the_bell_and_leaves_on_sigterm(
     worker: Worker, box: list[EmbeddedValkey]
 ) -> None:
-    ring(box[0].url)
+    notify(box[0].url)
     eventually(lambda: jobs_waiting(box[0].url) == 0, 5, "the job is taken")
     worker.process.terminate()
     assert worker.process.wait(5) == 0
@@ -92,11 +92,11 @@ def test_it_does_nothing_that_a_foreign_job_asks_for(
     if callback := foreign.pop("on_success", None):
         foreign["on_success"] = Callback(callback)
     with Redis.from_url(box[0].url) as redis:
-        bell_queue(redis).enqueue_call(**foreign)
+        wakeup_queue(redis).enqueue_call(**foreign)
         eventually(lambda: "foreign job refused" in worker.words, 5, "the job is refused")
         eventually(lambda: redis.keys("rq:job:*") == [], 5, "nothing of it is left")
     assert not proof.exists()
-    ring(box[0].url)
+    notify(box[0].url)
     eventually(lambda: jobs_waiting(box[0].url) == 0, 5, "the worker goes on")
 
 
@@ -108,7 +108,7 @@ def test_it_returns_to_a_valkey_that_was_killed(
     box[0].stop()
     PAUSE.wait(0.5)
     box[0] = EmbeddedValkey.start(scratch / "worker-valkey")
-    ring(box[0].url)
+    notify(box[0].url)
     eventually(lambda: jobs_waiting(box[0].url) == 0, 6, "the worker is back")
     assert worker.process.poll() is None
 

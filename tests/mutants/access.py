@@ -7,12 +7,12 @@ from mutants.mutant import Edit, Mutant
 MERCHANTS: Final = "tests/web/test_merchants.py"
 API_KEYS: Final = "tests/web/test_api_keys.py"
 AUDIT_LOG: Final = "tests/web/test_audit_log.py"
-CONTRACT: Final = "tests/contract/test_access.py"
-GUARDS: Final = "tests/integration/test_access_guards.py"
+CONTRACT: Final = "tests/contract/test_sessions.py"
+GUARDS: Final = "tests/integration/test_session_guards.py"
 PASSWORDS: Final = "tests/unit/test_passwords.py"
 
-USE_CASES: Final = "atomic_core/use_cases/access.py"
-KEYS: Final = "atomic_core/use_cases/keys.py"
+USE_CASES: Final = "atomic_core/use_cases/sessions.py"
+KEYS: Final = "atomic_core/use_cases/api_keys.py"
 MERCHANTS_SQL: Final = "atomic_adapters/postgres/merchants.sql"
 PAYMENTS_SQL: Final = "atomic_adapters/postgres/payments.sql"
 UNEXPIRED: Final = "(api_keys.expires_at IS NULL OR api_keys.expires_at > now())"
@@ -66,7 +66,7 @@ ACCESS: Final = (
     _mutant(
         "token-kept-in-the-clear",
         "a secret is told once and kept nowhere",
-        "atomic_web/idempotency.py",
+        "atomic_web/access/idempotency.py",
         '        body["data"][secret] = None\n',
         '        body["data"][secret] = body["data"][secret]\n',
         MERCHANTS,
@@ -75,7 +75,7 @@ ACCESS: Final = (
     _mutant(
         "session-outlives-its-logout",
         "from its logout on, a token opens nothing",
-        "atomic_adapters/postgres/access.sql",
+        "atomic_adapters/postgres/sessions.sql",
         " WHERE hash = %(hash)s\n   AND revoked_at IS NULL\n",
         " WHERE hash = %(hash)s\n",
         CONTRACT,
@@ -83,7 +83,7 @@ ACCESS: Final = (
     _mutant(
         "session-without-end",
         "a session ends with its time",
-        "atomic_adapters/postgres/access.sql",
+        "atomic_adapters/postgres/sessions.sql",
         "   AND revoked_at IS NULL\n   AND expires_at > now()\n",
         "   AND revoked_at IS NULL\n",
         CONTRACT,
@@ -91,7 +91,7 @@ ACCESS: Final = (
     _mutant(
         "session-opens-what-keys-open",
         "where a session is asked for, no API key will do, nor the other way round",
-        "atomic_web/auth.py",
+        "atomic_web/access/authentication.py",
         "    if access.session:\n",
         "    if access.session and shown is not None and shown.startswith('st_'):\n",
         MERCHANTS,
@@ -100,7 +100,7 @@ ACCESS: Final = (
     _mutant(
         "scopes-unchecked",
         "a key may do what its scopes say, and nothing else",
-        "atomic_web/auth.py",
+        "atomic_web/access/authentication.py",
         "    allowed = access.scope in caller.scopes\n",
         "    allowed = bool(caller.scopes)\n",
         API_KEYS,
@@ -108,7 +108,7 @@ ACCESS: Final = (
     _mutant(
         "revoked-key-is-told-its-scopes",
         "who shows a revoked key is told so, and nothing else",
-        "atomic_web/auth.py",
+        "atomic_web/access/authentication.py",
         "    if not access.confirms or not allowed:\n",
         "    if not access.confirms and allowed:\n",
         API_KEYS,
@@ -174,7 +174,7 @@ ACCESS: Final = (
     _mutant(
         "log-of-everybody",
         "the audit log shows a merchant its own rows",
-        "atomic_adapters/memory/access.py",
+        "atomic_adapters/memory/sessions.py",
         " if row.deed.merchant_id == merchant_id]",
         " if row.deed.merchant_id]",
         AUDIT_LOG,
@@ -191,7 +191,7 @@ ACCESS: Final = (
     _mutant(
         "hashes-without-bound",
         "so many passwords are hashed at once and no more",
-        "atomic_adapters/argon2_passwords.py",
+        "atomic_adapters/security/argon2_password_hasher.py",
         "        with self._room.place():\n            return",
         "        if True:\n            return",
         PASSWORDS,
@@ -199,7 +199,7 @@ ACCESS: Final = (
     _mutant(
         "hashes-stop-the-world",
         "while a password is hashed, everybody else goes on",
-        "atomic_adapters/argon2_passwords.py",
+        "atomic_adapters/security/argon2_password_hasher.py",
         '    if monkey is None or not monkey.is_module_patched("threading"):\n',
         "    if True:\n",
         PASSWORDS,

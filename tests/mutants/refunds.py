@@ -5,17 +5,17 @@ from typing import Final
 from mutants.mutant import Edit, Mutant
 
 LEDGER: Final = "atomic_core/domain/ledger.py"
-DECISIONS: Final = "atomic_core/domain/settling.py"
-ENGINE: Final = "atomic_core/use_cases/settling.py"
+DECISIONS: Final = "atomic_core/domain/settlement.py"
+ENGINE: Final = "atomic_core/use_cases/settlement.py"
 LIFE_SQL: Final = "migrations/0008.payment-life.sql"
-ENGINE_TEST: Final = "tests/contract/test_engine.py"
+ENGINE_TEST: Final = "tests/contract/test_settlement.py"
 HOLDING: Final = "tests/contract/test_holds.py"
 REFUNDING: Final = "tests/contract/test_refunds.py"
 CHARGING: Final = "tests/contract/test_fees.py"
 STORY: Final = "tests/contract/test_timeline.py"
 RACES: Final = "tests/integration/test_races.py"
-GUARDS: Final = "tests/integration/test_life_guards.py"
-AUDIT: Final = "tests/contract/test_audit_life.py"
+GUARDS: Final = "tests/integration/test_payment_guards.py"
+AUDIT: Final = "tests/contract/test_ledger_verification_holds.py"
 
 REFUNDS: Final = (
     Mutant(
@@ -119,7 +119,7 @@ REFUNDS: Final = (
         "verify names holds that are missing or too many",
         (
             Edit(
-                "atomic_adapters/postgres/audit.sql",
+                "atomic_adapters/postgres/ledger_verification.sql",
                 "           THEN (h.payment_id IS NOT NULL)\n",
                 "           THEN h.payment_id IS NOT NULL AND (h.payment_id IS NOT NULL)\n",
             ),

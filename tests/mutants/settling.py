@@ -5,11 +5,11 @@ from typing import Final
 from mutants.mutant import Edit, Mutant
 
 PAYMENTS_SQL: Final = "atomic_adapters/postgres/payments.sql"
-ENGINE_PY: Final = "atomic_core/use_cases/settling.py"
+ENGINE_PY: Final = "atomic_core/use_cases/settlement.py"
 
-ENGINE: Final = "tests/contract/test_engine.py"
+ENGINE: Final = "tests/contract/test_settlement.py"
 QUEUE: Final = "tests/contract/test_payments.py"
-PRESENCE: Final = "tests/contract/test_presence.py"
+PRESENCE: Final = "tests/contract/test_worker_liveness.py"
 LOCKS: Final = "tests/integration/test_locks.py"
 
 SETTLING: Final = (
@@ -116,8 +116,8 @@ SETTLING: Final = (
         (
             Edit(
                 PAYMENTS_SQL,
-                "claimed_by = claimant.number,",
-                "claimed_by = %(claimant)s::integer,",
+                "claimed_by = worker_id.number,",
+                "claimed_by = %(worker_id)s::integer,",
             ),
         ),
         (PRESENCE,),
@@ -127,7 +127,7 @@ SETTLING: Final = (
         "a settler is there until its process ends, and no longer",
         (
             Edit(
-                "atomic_adapters/postgres/presence.sql",
+                "atomic_adapters/postgres/worker_liveness.sql",
                 "pg_try_advisory_lock(",
                 "pg_try_advisory_xact_lock(",
             ),
@@ -139,7 +139,7 @@ SETTLING: Final = (
         "what no bell announced is settled by the sweeper",
         (
             Edit(
-                "atomic_worker/sweeper.py",
+                "atomic_worker/settlement/sweeper.py",
                 "        overdue_by = self.settings.sweep_interval / 2\n",
                 "        return 0\n        overdue_by = self.settings.sweep_interval / 2\n",
             ),
@@ -153,11 +153,11 @@ SETTLING: Final = (
         (
             Edit(
                 "atomic_worker/jobs.py",
-                "    application.queue.answered(Job.SETTLE)\n    try:\n"
-                '        claimed = settle_in_lanes(application, "worker", bench.stopping)\n',
+                "    application.queue.clear(Job.SETTLE)\n    try:\n"
+                '        claimed = settle_concurrently(application, "worker", bench.stopping)\n',
                 "    try:\n"
-                '        claimed = settle_in_lanes(application, "worker", bench.stopping)\n'
-                "        application.queue.answered(Job.SETTLE)\n",
+                '        claimed = settle_concurrently(application, "worker", bench.stopping)\n'
+                "        application.queue.clear(Job.SETTLE)\n",
             ),
         ),
         ("tests/unit/test_jobs.py",),
@@ -204,7 +204,7 @@ SETTLING: Final = (
                 "            return _batch(len(claims), _in_parts(asked, self._post))",
             ),
         ),
-        ("tests/contract/test_outside_calls.py",),
+        ("tests/contract/test_network_calls_outside_transactions.py",),
     ),
     Mutant(
         "claims-nobody-knows-of",
@@ -212,7 +212,7 @@ SETTLING: Final = (
         (
             Edit(
                 ENGINE_PY,
-                "                self.presence.leave()\n                raise\n",
+                "                self.worker_liveness.leave()\n                raise\n",
                 "                raise\n",
             ),
         ),
@@ -259,6 +259,6 @@ SETTLING: Final = (
                 '"hangup": _milliseconds(0),',
             ),
         ),
-        ("tests/integration/test_presence.py",),
+        ("tests/integration/test_worker_liveness.py",),
     ),
 )

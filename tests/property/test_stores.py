@@ -19,9 +19,9 @@ from hypothesis.stateful import (
 )
 
 from atomic_adapters.memory import MemoryStore
+from atomic_adapters.networks.sandbox import SLOW
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
-from atomic_adapters.sandbox_card_network import SLOW
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import SystemClock
 from atomic_core.application import Application
@@ -39,7 +39,7 @@ from atomic_core.use_cases.ledger import NewAccount
 from atomic_core.use_cases.timeline import Timeline
 from conftest import EMPTY
 from property.model import BATCH, REFUSALS, Balance, Model, Row
-from support import HOUR, NOW, application_over, request_for
+from support import HOUR, NOW, application_over, request_for, with_use_cases
 
 NAMESPACE = UUID(int=77)
 STRANGER = UUID(int=9)
@@ -77,12 +77,14 @@ def application(begin: Begin) -> Application:
     # Holds end at once, and expire when somebody looks.
     made = application_over(begin, batch_size=BATCH, lease=NOW, hold_for=NOW)
     ids = CountingIds()
-    return replace(
+    return with_use_cases(
         made,
-        accept_payment=replace(made.accept_payment, ids=ids),
-        settle_payments=replace(made.settle_payments, ids=ids),
-        open_account=replace(made.open_account, ids=ids),
-        refund_payment=replace(made.refund_payment, ids=ids),
+        {
+            "payments.accept": replace(made.payments.accept, ids=ids),
+            "settlement.settle": replace(made.settlement.settle, ids=ids),
+            "accounts.open": replace(made.accounts.open, ids=ids),
+            "refunds.create": replace(made.refunds.create, ids=ids),
+        },
     )
 
 
@@ -126,7 +128,7 @@ class Life(RuleBasedStateMachine):
         self.refunds: list[tuple[UUID, UUID]] = []
         self.accounts: list[tuple[UUID, UUID]] = []
         for id in MERCHANTS[:-1]:
-            self.both(lambda app, id=id: app.add_merchant("Shop", id).id)
+            self.both(lambda app, id=id: app.merchants.add("Shop", id).id)
 
     def both(self, ask: Callable[[Application], object]) -> object:
         in_memory, in_postgres = (outcome(lambda a=app: ask(a)) for app in self.applications)
@@ -136,7 +138,7 @@ class Life(RuleBasedStateMachine):
     @rule(merchant=merchants, currency=currencies)
     def open_account(self, merchant: UUID, currency: str) -> None:
         order = NewAccount(merchant, "Another", currency)
-        opened = self.both(lambda app: app.open_account(order))
+        opened = self.both(lambda app: app.accounts.open(order))
         if isinstance(opened, tuple):
             self.accounts.append((merchant, opened[0]))
 
@@ -147,7 +149,7 @@ class Life(RuleBasedStateMachine):
         metadata = {"capture": capture.value}
         money = Money(amount, currency)
         order = NewPayment(merchant, money, token, capture=capture, metadata=metadata)
-        self._remember(order, self.both(lambda app: app.accept_payment(order)))
+        self._remember(order, self.both(lambda app: app.payments.accept(order)))
 
     @rule(place=places, amount=parts)
     def capture(self, place: int, amount: int | None) -> None:
@@ -157,7 +159,7 @@ class Life(RuleBasedStateMachine):
             row = self.model.payments[payment]
             held = row.status == "AUTHORIZED"
             fits = amount is None or amount <= row.amount
-            outcome = self.both(lambda app: app.capture_payment(asked))
+            outcome = self.both(lambda app: app.payments.capture(asked))
             assert isinstance(outcome, tuple) == (held and fits)
             if isinstance(outcome, tuple):
                 self.model.resolve([row], "capture", amount)
@@ -168,7 +170,7 @@ class Life(RuleBasedStateMachine):
             merchant, payment = self.payments[place % len(self.payments)]
             row = self.model.payments[payment]
             held = row.status == "AUTHORIZED"
-            outcome = self.both(lambda app: app.cancel_payment(Cancellation(merchant, payment)))
+            outcome = self.both(lambda app: app.payments.cancel(Cancellation(merchant, payment)))
             assert isinstance(outcome, tuple) == held
             if held:
                 self.model.resolve([row], "void")
@@ -176,7 +178,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def expire(self) -> None:
         held = self.model.held()
-        assert self.both(lambda app: app.expire_holds()) == len(held)
+        assert self.both(lambda app: app.settlement.expire_holds()) == len(held)
         self.model.resolve(held, "expire")
 
     @rule(place=places, amount=parts)
@@ -187,7 +189,7 @@ class Life(RuleBasedStateMachine):
         asked = NewRefund(merchant, payment, amount)
         row = self.model.payments[payment]
         left = row.captured - row.reserved
-        outcome = self.both(lambda app: app.refund_payment(asked))
+        outcome = self.both(lambda app: app.refunds.create(asked))
         wanted = left if amount is None else amount
         assert isinstance(outcome, tuple) == (row.status == "SUCCESS" and 1 <= wanted <= left)
         if isinstance(outcome, tuple):
@@ -197,7 +199,7 @@ class Life(RuleBasedStateMachine):
     @rule(merchant=merchants, currency=currencies, terms=terms)
     def agree_on_fees(self, merchant: UUID, currency: str, terms: FeeTerms) -> None:
         def agree(app: Application) -> object:
-            return app.set_fees(merchant, currency, terms).terms
+            return app.fees.set(merchant, currency, terms).terms
 
         if self.both(agree) == terms:
             self.model.terms[merchant, currency] = terms
@@ -220,18 +222,20 @@ class Life(RuleBasedStateMachine):
             made.append(payment)
             return StoredResponse(202, str(payment.id).encode())
 
-        answer = self.both(lambda app: app.perform_once(request, app.accept_payment, order, render))
+        answer = self.both(
+            lambda app: app.idempotency.perform_once(request, app.payments.accept, order, render)
+        )
         if isinstance(answer, Answer) and not answer.replayed:
             self._remember(order, outcome(lambda: made[0]))
 
     @rule()
     def settle(self) -> None:
-        assert self.both(lambda app: app.settle_payments()) == self.model.settle()
+        assert self.both(lambda app: app.settlement.settle()) == self.model.settle()
 
     @rule(limit=st.integers(1, 4))
     def claim_and_die(self, limit: int) -> None:
         def claim(app: Application) -> object:
-            with app.settle_payments.begin() as work:
+            with app.settlement.settle.begin() as work:
                 claims = work.payments.claim(limit, NOW, NOW)
                 claims = [*claims, *work.refunds.claim(limit, NOW, NOW)]
                 work.commit()
@@ -242,24 +246,24 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def purge(self) -> None:
-        self.both(lambda app: app.purge_idempotency_keys())
+        self.both(lambda app: app.maintenance.purge_idempotency_keys())
 
     @invariant()
     def everybody_sees_the_same(self) -> None:
         for merchant, payment in self.payments:
-            seen = self.both(lambda app, m=merchant, p=payment: app.get_payment(m, p))
+            seen = self.both(lambda app, m=merchant, p=payment: app.payments.get(m, p))
             assert isinstance(seen, tuple)
             assert seen[2] == self.model.payments[payment].told
-            self.both(lambda app, p=payment: app.get_payment(STRANGER, p))
+            self.both(lambda app, p=payment: app.payments.get(STRANGER, p))
         for merchant, payment in self.payments[-2:]:
-            self.both(lambda app, m=merchant, p=payment: app.get_timeline(m, p))
+            self.both(lambda app, m=merchant, p=payment: app.payments.get_timeline(m, p))
         for merchant, refund in self.refunds:
-            seen = self.both(lambda app, m=merchant, r=refund: app.get_refund(m, r))
+            seen = self.both(lambda app, m=merchant, r=refund: app.refunds.get(m, r))
             assert isinstance(seen, tuple)
             row = self.model.refunds[refund]
             assert seen[2][:2] == (row.status, row.reason)
         for merchant, account in self.accounts:
-            seen = self.both(lambda app, m=merchant, a=account: app.get_account(m, a))
+            seen = self.both(lambda app, m=merchant, a=account: app.accounts.get(m, a))
             assert isinstance(seen, tuple)
             balance = self.model.balances.get(account, Balance())
             assert seen[2:4] == (balance.posted, (balance.coming, balance.going))
@@ -268,7 +272,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def the_books_are_clean(self) -> None:
         if hasattr(self, "applications"):
-            report = self.both(lambda app: app.verify_ledger())
+            report = self.both(lambda app: app.ledger.verify())
             assert not getattr(report, "findings", None)
 
     def _remember(self, order: NewPayment, accepted: object) -> None:
@@ -287,8 +291,8 @@ def life(
     database_url: str, settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[type[RuleBasedStateMachine]]:
     # What is put off, or tried again, is due at once.
-    monkeypatch.setattr("atomic_core.domain.settling.BUSY_PAUSE", NOW)
-    monkeypatch.setattr("atomic_core.domain.settling.BACK_OFF_BASE", NOW)
+    monkeypatch.setattr("atomic_core.domain.settlement.BUSY_PAUSE", NOW)
+    monkeypatch.setattr("atomic_core.domain.settlement.BACK_OFF_BASE", NOW)
     Life.database_url = database_url
     Life.postgres = PostgresStore(Connections(settings_for(database_url)))
     yield Life

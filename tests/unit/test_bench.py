@@ -9,7 +9,7 @@ import pytest
 from bench import machine, report
 from bench.figures import FIGURES
 from bench.figures.accept import check_kept
-from bench.measured import (
+from bench.measurement import (
     Backlog,
     BenchError,
     Line,

@@ -14,12 +14,12 @@ from atomic_adapters.environ import SettingsError
 from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import in_memory
 from atomic_core.application import Application
-from atomic_core.domain.audit import Check, Finding, LedgerReport
 from atomic_core.domain.errors import StorageUnavailable
+from atomic_core.domain.ledger_verification import Check, Finding, LedgerReport
 from atomic_worker.cli import main
-from atomic_worker.console import Toolbox
-from atomic_worker.seed import TEST_MERCHANT_ID
-from support import order
+from atomic_worker.commands.console import Toolbox
+from atomic_worker.commands.seed import TEST_MERCHANT_ID
+from support import order, with_use_cases
 
 SETTINGS = Settings.from_environ({"DATABASE_URL": "postgresql:///nowhere", "ATOMIC_ENV": "test"})
 
@@ -84,11 +84,11 @@ def test_seed_makes_what_is_missing_and_shows_a_key_once(
 ) -> None:
     first = atomic.json("seed")
     assert first["merchantId"] == str(TEST_MERCHANT_ID)
-    assert application.authenticate(str(first["apiKey"])).merchant_id == TEST_MERCHANT_ID
-    account = application.get_account(TEST_MERCHANT_ID, UUID(str(first["accountId"])))
+    assert application.api_keys.authenticate(str(first["apiKey"])).merchant_id == TEST_MERCHANT_ID
+    account = application.accounts.get(TEST_MERCHANT_ID, UUID(str(first["accountId"])))
     assert (account.name, account.currency, account.balance) == ("Test Merchant USD", "USD", 0)
     assert atomic.json("seed") == {**first, "apiKey": None}
-    assert application.verify_ledger().accounts == 1 + 2 * len(SETTINGS.currencies)
+    assert application.ledger.verify().accounts == 1 + 2 * len(SETTINGS.currencies)
 
 
 def test_seed_tells_a_person_the_key(atomic: Atomic) -> None:
@@ -105,12 +105,12 @@ def test_seed_ensures_a_key_and_keeps_a_valid_one(atomic: Atomic) -> None:
 
 def test_seed_adopts_the_configured_key_and_issues_none(application: Application) -> None:
     raw = "sk_test_of_the_operator"
-    hash = application.authenticate.hasher.hash(raw)
+    hash = application.api_keys.authenticate.hasher.hash(raw)
     atomic = Atomic(application)
     atomic.box.load = lambda: replace(SETTINGS, merchant_api_key_hash=hash)
     assert atomic.json("seed")["apiKey"] is None
     assert atomic.json("seed")["apiKey"] is None
-    assert application.authenticate(raw).merchant_id == TEST_MERCHANT_ID
+    assert application.api_keys.authenticate(raw).merchant_id == TEST_MERCHANT_ID
 
 
 def test_seed_uses_the_first_currency_where_there_are_no_dollars(application: Application) -> None:
@@ -131,7 +131,7 @@ def test_keys_are_created_listed_and_revoked(atomic: Atomic, application: Applic
     assert "revoked" in atomic("keys", "list").stdout.splitlines()[2]
     assert atomic("seed").exit_code == 0
     with pytest.raises(Exception, match="valid API key"):
-        application.authenticate(raw)
+        application.api_keys.authenticate(raw)
 
 
 @pytest.mark.parametrize(
@@ -151,8 +151,8 @@ def test_what_does_not_exist_is_one_line_and_status_1(
 
 def test_verify_says_that_the_books_agree(atomic: Atomic, application: Application) -> None:
     atomic("seed")
-    application.accept_payment(order(TEST_MERCHANT_ID))
-    application.settle_payments()
+    application.payments.accept(order(TEST_MERCHANT_ID))
+    application.settlement.settle()
     answer = atomic.json("verify")
     assert (answer["clean"], answer["payments"], answer["entries"]) == (True, 1, 2)
     result = atomic("verify")
@@ -164,7 +164,7 @@ def test_verify_says_that_the_books_agree(atomic: Atomic, application: Applicati
 def test_verify_names_what_does_not_agree(application: Application) -> None:
     finding = Finding(Check.BALANCE_IS_SUM, str(uuid4()), "5 is not 6")
     report = LedgerReport(1, 2, 3, 4, 0, 0, [finding])
-    atomic = Atomic(replace(application, verify_ledger=lambda: report))
+    atomic = Atomic(with_use_cases(application, {"ledger.verify": lambda: report}))
     result = atomic("verify")
     assert result.exit_code == 1
     assert f"balance_is_sum  {finding.subject}  5 is not 6" in result.stdout
@@ -187,7 +187,7 @@ def test_expected_faults_are_told_without_a_traceback(application: Application) 
     def away() -> LedgerReport:
         raise StorageUnavailable from OSError("connection refused\nmore about it")
 
-    atomic = Atomic(replace(application, verify_ledger=away))
+    atomic = Atomic(with_use_cases(application, {"ledger.verify": away}))
     result = atomic("verify")
     assert result.exit_code == 1
     assert result.stderr.endswith("(connection refused)\n")

@@ -19,8 +19,8 @@ from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Capture, NewPayment, Payment
 from atomic_core.domain.refunds import NewRefund, Refund
 from atomic_worker.cli import main
-from atomic_worker.console import Toolbox
-from atomic_worker.seed import TEST_MERCHANT, TEST_MERCHANT_ID
+from atomic_worker.commands.console import Toolbox
+from atomic_worker.commands.seed import TEST_MERCHANT, TEST_MERCHANT_ID
 from support import order
 
 ENVIRON = {"DATABASE_URL": "postgresql:///nowhere", "ATOMIC_ENV": "test"}
@@ -35,7 +35,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 def application(clock: ManualClock) -> Application:
     application = in_memory(clock)
-    application.add_merchant(TEST_MERCHANT, TEST_MERCHANT_ID)
+    application.merchants.add(TEST_MERCHANT, TEST_MERCHANT_ID)
     return application
 
 
@@ -74,15 +74,15 @@ def atomic(application: Application) -> Atomic:
 
 def paid(application: Application, currency: str = "USD", amount: int = 5_000) -> Payment:
     new = NewPayment(TEST_MERCHANT_ID, Money(amount, currency), "tok_visa")
-    payment = application.accept_payment(new)
-    application.settle_payments()
+    payment = application.payments.accept(new)
+    application.settlement.settle()
     return payment
 
 
 def given_back(application: Application, payment: Payment, amount: int) -> Refund:
-    with application.refund_payment.begin() as work:
+    with application.refunds.create.begin() as work:
         new = NewRefund(payment.merchant_id, payment.id, amount, "damaged")
-        refund = application.refund_payment.within(work, new)
+        refund = application.refunds.create.within(work, new)
         work.commit()
     return refund
 
@@ -118,7 +118,7 @@ def test_merchants_are_listed_newest_first(
 ) -> None:
     for n in range(3):
         clock.time += timedelta(minutes=1)
-        application.add_merchant(f"Shop {n}")
+        application.merchants.add(f"Shop {n}")
     assert [line.split("Z  ")[1] for line in atomic.lines("merchants")[1:]] == [
         "Shop 2", "Shop 1", "Shop 0", "Test Merchant",
     ]  # fmt: skip
@@ -131,9 +131,9 @@ def test_merchants_are_listed_newest_first(
 def test_a_merchant_is_shown_with_accounts_fees_and_keys(
     atomic: Atomic, application: Application
 ) -> None:
-    application.set_fees(TEST_MERCHANT_ID, "USD", FeeTerms(290, 30))
-    application.issue_key(TEST_MERCHANT_ID, "one")
-    application.revoke_key(application.issue_key(TEST_MERCHANT_ID, "two").key.id)
+    application.fees.set(TEST_MERCHANT_ID, "USD", FeeTerms(290, 30))
+    application.api_keys.issue(TEST_MERCHANT_ID, "one")
+    application.api_keys.revoke(application.api_keys.issue(TEST_MERCHANT_ID, "two").key.id)
     payment = paid(application, "USD", 10_000)
     shown = "\n".join(atomic.lines("merchants", "show", TEST_MERCHANT_ID))
     assert "Keys      1 active of 2" in shown
@@ -150,8 +150,8 @@ def test_accounts_show_what_is_posted_pending_and_available(
 ) -> None:
     paid(application, "KWD", 12_345)
     held = NewPayment(TEST_MERCHANT_ID, Money(1_000, "KWD"), "tok_visa", capture=Capture.MANUAL)
-    payment = application.accept_payment(held)
-    application.settle_payments()
+    payment = application.payments.accept(held)
+    application.settlement.settle()
     [heading, line] = atomic.lines("accounts")
     assert heading.split("  ")[0] == "ID"
     assert line.split() == [
@@ -164,7 +164,7 @@ def test_accounts_show_what_is_posted_pending_and_available(
 
 
 def test_the_houses_accounts_are_listed_apart(atomic: Atomic, application: Application) -> None:
-    application.open_worlds(["EUR", "JPY"])
+    application.accounts.open_system_accounts(["EUR", "JPY"])
     paid(application, "JPY", 500)
     [line] = atomic.lines("accounts", "--house")[1:]
     assert line.split()[:3] == [str(world_account_id("JPY")), "asset", "-500"]
@@ -177,7 +177,7 @@ def test_an_account_is_shown_with_its_last_entries(
 ) -> None:
     payment = paid(application, "USD", 10_000)
     given_back(application, payment, 2_500)
-    application.settle_payments()
+    application.settlement.settle()
     lines = atomic.lines("accounts", "show", payment.account_id)
     assert f"Opened       {NOW}" in lines
     assert "Balance      75.00 USD" in lines
@@ -195,8 +195,8 @@ def test_an_account_is_shown_with_its_last_entries(
 
 def test_payments_are_listed_newest_first(atomic: Atomic, application: Application) -> None:
     good = paid(application, "JPY", 500)
-    bad = application.accept_payment(order(TEST_MERCHANT_ID, 1_234, "tok_chargeDeclined"))
-    application.settle_payments()
+    bad = application.payments.accept(order(TEST_MERCHANT_ID, 1_234, "tok_chargeDeclined"))
+    application.settlement.settle()
     [first, second] = [line.split() for line in atomic.lines("payments")[1:]]
     assert first == [
         str(bad.id), *NOW.split(), "FAILED", "charge", "1", "12.34", "USD", str(TEST_MERCHANT_ID),
@@ -210,7 +210,7 @@ def test_payments_are_listed_newest_first(atomic: Atomic, application: Applicati
 def test_a_payment_is_shown_with_refunds_story_and_books(
     atomic: Atomic, application: Application
 ) -> None:
-    application.set_fees(TEST_MERCHANT_ID, "USD", FeeTerms(290, 30))
+    application.fees.set(TEST_MERCHANT_ID, "USD", FeeTerms(290, 30))
     payment = paid(application, "USD", 10_000)
     refund = given_back(application, payment, 2_500)
     shown = atomic("payments", "show", payment.id).stdout
@@ -240,7 +240,7 @@ def test_what_callers_wrote_cannot_command_the_terminal_nor_is_a_webhook_shown(
         webhook_url="https://shop.example/hook?secret=hush",
         metadata={"\x1b[2J": "\x9b2J"},
     )
-    payment = application.accept_payment(new)
+    payment = application.payments.accept(new)
     shown = atomic("payments", "show", payment.id).stdout
     assert "Description       \\x1b]0;mine\\x07\\nStatus  SUCCESS\n" in shown
     assert "\x1b" not in shown
@@ -250,17 +250,17 @@ def test_what_callers_wrote_cannot_command_the_terminal_nor_is_a_webhook_shown(
 
 def test_a_payment_is_tried_again(atomic: Atomic, application: Application) -> None:
     new = order(TEST_MERCHANT_ID, source="tok_chargeDeclinedProcessingError")
-    payment = application.accept_payment(new)
-    application.settle_payments()
-    assert application.settle_payments() == 0
+    payment = application.payments.accept(new)
+    application.settlement.settle()
+    assert application.settlement.settle() == 0
     [line] = atomic.lines("payments", "retry", payment.id)
     due = "2026-11-22 15:30:15Z"
     assert line == f"The payment {payment.id} is due now; it was PROCESSING, due {due}."
-    assert application.settle_payments() == 1
+    assert application.settlement.settle() == 1
     told = atomic.json("payments", "retry", payment.id)
     assert (told["kind"], told["status"], told["attempt"]) == ("payment", "PROCESSING", 2)
     assert told["was"]["leasedUntil"] is None
-    application.settle_payments()
+    application.settlement.settle()
     assert atomic.refusal("payments", "retry", payment.id) == (
         "Error: This payment is settled as FAILED: there is nothing to try again."
     )
@@ -271,7 +271,7 @@ def test_a_refund_is_tried_again_and_a_settled_one_is_not(
 ) -> None:
     refund = given_back(application, paid(application), 1)
     assert atomic.json("payments", "retry", refund.id)["kind"] == "refund"
-    application.settle_payments()
+    application.settlement.settle()
     assert "This refund is settled as SUCCESS" in atomic.refusal("payments", "retry", refund.id)
 
 
@@ -288,7 +288,7 @@ def test_fees_are_set_and_listed(atomic: Atomic, application: Application) -> No
     assert [(each["currency"], each["basisPoints"], each["fixed"]) for each in told] == [
         ("JPY", 0, 5), ("USD", 290, 30),
     ]  # fmt: skip
-    assert application.house_accounts()["JPY"].fees
+    assert application.admin.get_system_accounts()["JPY"].fees
 
 
 def test_a_key_is_good_for_what_is_said(atomic: Atomic) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 import pytest
 
-from atomic_worker.dev_checks import Probe, check_port_is_free, only_one_in
-from atomic_worker.dev_env import read_env_file, write_env_file
-from atomic_worker.reload import Watcher
+from atomic_worker.dev.checks import Probe, check_port_is_free, only_one_in
+from atomic_worker.dev.env_file import read_env_file, write_env_file
+from atomic_worker.dev.reload import Watcher
 from processes import eventually
 
 AWKWARD = {

@@ -1,19 +1,18 @@
 """What the worker does when the bell rings."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
 
-from atomic_adapters.memory.outside import MemoryJobQueue
+from atomic_adapters.memory.services import MemoryJobQueue
 from atomic_adapters.wiring import in_memory
 from atomic_core.application import Application
 from atomic_core.domain.errors import StorageRefused, StorageUnavailable
 from atomic_core.domain.payments import Status
-from atomic_core.ports.outside import Job
+from atomic_core.ports.job_queue import Job
 from atomic_worker import jobs
-from support import add_merchant, order
+from support import add_merchant, order, with_use_cases
 
 
 @pytest.fixture
@@ -25,8 +24,8 @@ def application() -> Iterator[Application]:
 
 
 def pay(application: Application, count: int, source: str = "tok_visa") -> list[str]:
-    merchant_id = add_merchant(application.accept_payment.begin)
-    made = [application.accept_payment(order(merchant_id, source=source)) for _ in range(count)]
+    merchant_id = add_merchant(application.payments.accept.begin)
+    made = [application.payments.accept(order(merchant_id, source=source)) for _ in range(count)]
     return [str(payment.id) for payment in made]
 
 
@@ -36,7 +35,7 @@ def ringing(application: Application) -> bool:
 
 
 def statuses(application: Application) -> list[Status]:
-    with application.accept_payment.begin() as work:
+    with application.payments.accept.begin() as work:
         rows = work.payments.session.tables.payments.rows.values()  # type: ignore[attr-defined]
         return [row.payment.status for row in rows]
 
@@ -55,14 +54,14 @@ def test_it_settles_and_says_so(application: Application) -> None:
 def test_the_bell_is_answered_before_work_is_looked_for(application: Application) -> None:
     pay(application, 1)
     seen: list[bool] = []
-    settler = application.settle_payments
+    settler = application.settlement.settle
 
     def looking(**arguments: object) -> int:
         seen.append(ringing(application))
         return 0
 
     looking.batch_size = settler.batch_size  # type: ignore[attr-defined]
-    jobs.use(replace(application, settle_payments=looking))
+    jobs.use(with_use_cases(application, {"settlement.settle": looking}))
     assert ringing(application)
     jobs.settle()
     assert seen == [False]
@@ -71,7 +70,7 @@ def test_the_bell_is_answered_before_work_is_looked_for(application: Application
 def test_it_rings_again_when_there_may_be_more(
     application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("atomic_core.use_cases.settling.MAX_BATCHES", 2)
+    monkeypatch.setattr("atomic_core.use_cases.settlement.MAX_BATCHES", 2)
     monkeypatch.setattr("atomic_worker.jobs.MAX_BATCHES", 2)
     pay(application, 5)
     jobs.settle()
@@ -94,7 +93,7 @@ def failing(application: Application, error: Exception) -> Application:
     def settle(**arguments: object) -> int:
         raise error
 
-    return replace(application, settle_payments=settle)
+    return with_use_cases(application, {"settlement.settle": settle})
 
 
 def test_a_database_that_is_away_is_logged_and_left_to_the_sweeper(

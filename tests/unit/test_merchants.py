@@ -21,68 +21,68 @@ def application() -> Application:
 
 @pytest.fixture
 def merchant_id(application: Application) -> UUID:
-    return application.add_merchant("Shop").id
+    return application.merchants.add("Shop").id
 
 
 def test_a_key_has_the_documented_form_and_shows_only_its_beginning(
     application: Application, merchant_id: UUID
 ) -> None:
-    issued = application.issue_key(merchant_id, "till")
+    issued = application.api_keys.issue(merchant_id, "till")
     assert re.fullmatch(r"sk_test_[0-9a-f]{48}", issued.raw)
     assert issued.key.prefix == issued.raw[:12]
     assert issued.raw not in repr(issued.key)
 
 
 def test_a_key_is_kept_as_its_sha_256(application: Application, merchant_id: UUID) -> None:
-    issued = application.issue_key(merchant_id, "till")
+    issued = application.api_keys.issue(merchant_id, "till")
     assert issued.key.hash == hashlib.sha256(issued.raw.encode()).digest()
-    assert application.list_keys(merchant_id) == [issued.key]
+    assert application.api_keys.list(merchant_id) == [issued.key]
 
 
 def test_no_raw_key_is_anywhere_in_the_store() -> None:
     store = MemoryStore(SystemClock())
     application = application_over(store.begin)
-    issued = application.issue_key(application.add_merchant("Shop").id, "till")
+    issued = application.api_keys.issue(application.merchants.add("Shop").id, "till")
     assert issued.raw[12:] not in repr(vars(store.tables))
 
 
 def test_a_key_authenticates_until_it_is_revoked(
     application: Application, merchant_id: UUID
 ) -> None:
-    issued = application.issue_key(merchant_id, "till")
-    assert application.authenticate(issued.raw).merchant_id == merchant_id
-    application.revoke_key(issued.key.id)
+    issued = application.api_keys.issue(merchant_id, "till")
+    assert application.api_keys.authenticate(issued.raw).merchant_id == merchant_id
+    application.api_keys.revoke(issued.key.id)
     with pytest.raises(Unauthorized):
-        application.authenticate(issued.raw)
+        application.api_keys.authenticate(issued.raw)
 
 
 @pytest.mark.parametrize("raw", ["", "sk_test_", "x" * 10_000, "é\ud800"])
 def test_an_unknown_key_is_nobody(application: Application, raw: str) -> None:
     with pytest.raises(Unauthorized):
-        application.authenticate(raw)
+        application.api_keys.authenticate(raw)
 
 
 def test_a_key_known_by_its_hash_alone_is_adopted_once(
     application: Application, merchant_id: UUID
 ) -> None:
     hash = hashlib.sha256(b"sk_of_my_own").digest()
-    adopted = application.adopt_key(merchant_id, "environment", hash)
+    adopted = application.api_keys.adopt(merchant_id, "environment", hash)
     assert adopted
     assert adopted.prefix == ""
-    assert application.adopt_key(merchant_id, "environment", hash) is None
-    assert application.authenticate("sk_of_my_own").merchant_id == merchant_id
+    assert application.api_keys.adopt(merchant_id, "environment", hash) is None
+    assert application.api_keys.authenticate("sk_of_my_own").merchant_id == merchant_id
 
 
 def test_a_revoked_key_is_not_adopted_back_to_life(
     application: Application, merchant_id: UUID
 ) -> None:
     hash = Sha256Hasher().hash("sk_of_my_own")
-    adopted = application.adopt_key(merchant_id, "environment", hash)
+    adopted = application.api_keys.adopt(merchant_id, "environment", hash)
     assert adopted
-    application.revoke_key(adopted.id)
-    application.adopt_key(merchant_id, "environment", hash)
+    application.api_keys.revoke(adopted.id)
+    application.api_keys.adopt(merchant_id, "environment", hash)
     with pytest.raises(Unauthorized):
-        application.authenticate("sk_of_my_own")
+        application.api_keys.authenticate("sk_of_my_own")
 
 
 @pytest.mark.parametrize("name", ["", "  ", "two\nlines", "\x1b[31mred", "x" * 101])
@@ -90,22 +90,22 @@ def test_a_key_has_a_name_that_can_be_told_in_a_list(
     application: Application, merchant_id: UUID, name: str
 ) -> None:
     with pytest.raises(ValidationFailed):
-        application.issue_key(merchant_id, name)
-    assert application.list_keys(merchant_id) == []
+        application.api_keys.issue(merchant_id, name)
+    assert application.api_keys.list(merchant_id) == []
 
 
 def test_keys_of_unknown_merchants_are_not_made(application: Application) -> None:
     with pytest.raises(NotFound):
-        application.issue_key(IDS.new_id(), "till")
+        application.api_keys.issue(IDS.new_id(), "till")
     with pytest.raises(NotFound):
-        application.list_keys(IDS.new_id())
+        application.api_keys.list(IDS.new_id())
     with pytest.raises(NotFound):
-        application.revoke_key(IDS.new_id())
+        application.api_keys.revoke(IDS.new_id())
 
 
 def test_adding_a_merchant_with_a_known_id_returns_it(application: Application) -> None:
     id = IDS.new_id()
-    assert application.add_merchant("Shop", id) == application.add_merchant("Other name", id)
+    assert application.merchants.add("Shop", id) == application.merchants.add("Other name", id)
 
 
 def test_ids_are_version_7_and_sort_by_time() -> None:

@@ -7,7 +7,12 @@ import threading
 import pytest
 from argon2.exceptions import InvalidHashError
 
-from atomic_adapters.argon2_passwords import AT_ONCE, LIGHT, RFC_9106, Argon2Passwords
+from atomic_adapters.security.argon2_password_hasher import (
+    AT_ONCE,
+    LIGHT,
+    RFC_9106,
+    Argon2PasswordHasher,
+)
 from atomic_core.domain.credentials import normal_email, normal_password
 from atomic_core.domain.errors import HasherBusy, ValidationFailed
 from support import at_once
@@ -34,7 +39,7 @@ class Slow:
 
 
 def test_what_was_hashed_verifies_and_nothing_else_does() -> None:
-    passwords = Argon2Passwords(LIGHT)
+    passwords = Argon2PasswordHasher(LIGHT)
     encoded = passwords.hash("correct horse")
     assert encoded.startswith("$argon2id$")
     assert encoded != passwords.hash("correct horse"), "salted"
@@ -43,7 +48,7 @@ def test_what_was_hashed_verifies_and_nothing_else_does() -> None:
 
 
 def test_the_decoy_costs_what_a_hash_costs_and_is_nobodys() -> None:
-    passwords = Argon2Passwords()
+    passwords = Argon2PasswordHasher()
     head = f"m={RFC_9106.memory_kib},t={RFC_9106.passes},p={RFC_9106.lanes}$"
     assert head in passwords.decoy
     real = passwords.hash("correct horse")
@@ -55,15 +60,15 @@ def test_the_decoy_costs_what_a_hash_costs_and_is_nobodys() -> None:
 
 
 def test_other_parameters_are_outdated() -> None:
-    old = Argon2Passwords(LIGHT).hash("correct horse")
-    newer = Argon2Passwords(LIGHT._replace(passes=2))
+    old = Argon2PasswordHasher(LIGHT).hash("correct horse")
+    newer = Argon2PasswordHasher(LIGHT._replace(passes=2))
     assert newer.is_outdated(old)
     assert newer.verify(old, "correct horse")
     assert not newer.is_outdated(newer.hash("correct horse"))
 
 
 def test_fifty_at_once_are_worked_off_few_at_a_time() -> None:
-    passwords, slow = Argon2Passwords(LIGHT, patience=10), Slow()
+    passwords, slow = Argon2PasswordHasher(LIGHT, patience=10), Slow()
     passwords._hasher = slow  # type: ignore[assignment]
     opener = threading.Thread(target=lambda: (slow.begun.acquire(), slow.end.set()))
     opener.start()
@@ -73,7 +78,7 @@ def test_fifty_at_once_are_worked_off_few_at_a_time() -> None:
 
 
 def test_who_would_wait_too_long_is_told_to_come_again() -> None:
-    passwords, slow = Argon2Passwords(LIGHT, at_once=1, patience=0.01), Slow()
+    passwords, slow = Argon2PasswordHasher(LIGHT, at_once=1, patience=0.01), Slow()
     passwords._hasher = slow  # type: ignore[assignment]
     first = threading.Thread(target=passwords.hash, args=("x",))
     first.start()
@@ -86,7 +91,7 @@ def test_who_would_wait_too_long_is_told_to_come_again() -> None:
 
 
 def test_a_failure_gives_its_place_back() -> None:
-    passwords = Argon2Passwords(LIGHT, at_once=1, patience=0.01)
+    passwords = Argon2PasswordHasher(LIGHT, at_once=1, patience=0.01)
     for _ in range(3):
         with pytest.raises(InvalidHashError):
             passwords.verify("nonsense", "correct horse")
@@ -96,8 +101,8 @@ def test_a_failure_gives_its_place_back() -> None:
 UNDER_GEVENT = """
 from gevent import monkey; monkey.patch_all()
 import gevent
-from atomic_adapters.argon2_passwords import Argon2Passwords
-passwords = Argon2Passwords()
+from atomic_adapters.security.argon2_password_hasher import Argon2PasswordHasher
+passwords = Argon2PasswordHasher()
 turns = 0
 def others():
     global turns

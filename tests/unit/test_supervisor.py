@@ -10,11 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from atomic_adapters.child_process import start_child
 from atomic_adapters.embedded import EmbeddedServerError
-from atomic_worker.child import MAX_PAUSE_SECONDS, Child, Launched
-from atomic_worker.stop import REPEAT_SECONDS, StopRequest
-from atomic_worker.supervisor import MAX_LINE_BYTES, Supervisor
+from atomic_adapters.embedded.child_process import start_child
+from atomic_worker.dev.child import MAX_PAUSE_SECONDS, Child, Launched
+from atomic_worker.dev.supervisor import MAX_LINE_BYTES, Supervisor
+from atomic_worker.stop_request import REPEAT_SECONDS, StopRequest
 from processes import eventually
 
 POLITE = ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))

@@ -10,14 +10,14 @@ from structlog.testing import capture_logs
 
 from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import in_memory
-from atomic_core.domain.audit import Check, Finding, LedgerReport
 from atomic_core.domain.errors import StorageUnavailable
+from atomic_core.domain.ledger_verification import Check, Finding, LedgerReport
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Capture, NewPayment, Status
-from atomic_worker.stop import StopRequest
-from atomic_worker.sweeper import MAX_PAUSE_SECONDS, Sweeper
+from atomic_worker.settlement.sweeper import MAX_PAUSE_SECONDS, Sweeper
+from atomic_worker.stop_request import StopRequest
 from processes import eventually
-from support import add_merchant, order
+from support import add_merchant, order, with_use_cases
 
 SETTINGS = replace(
     Settings.from_environ({"DATABASE_URL": "postgresql:///nowhere"}),
@@ -41,12 +41,12 @@ def running(sweeper: Sweeper) -> threading.Thread:
 
 def test_it_settles_what_no_bell_announced_until_asked_to_stop(stop: StopRequest) -> None:
     application = in_memory()
-    merchant_id = add_merchant(application.accept_payment.begin)
-    payment = application.accept_payment(order(merchant_id))
+    merchant_id = add_merchant(application.payments.accept.begin)
+    payment = application.payments.accept(order(merchant_id))
     thread = running(Sweeper(application, SETTINGS, stop))
     try:
         eventually(
-            lambda: application.get_payment(merchant_id, payment.id).status is Status.SUCCESS,
+            lambda: application.payments.get(merchant_id, payment.id).status is Status.SUCCESS,
             5,
             "it is settled",
         )
@@ -76,7 +76,7 @@ def test_it_survives_a_database_that_is_away_and_says_so_once(stop: StopRequest)
             stop.make()
         return 0
 
-    sick = replace(application, settle_payments=settle)
+    sick = with_use_cases(application, {"settlement.settle": settle})
     with capture_logs() as lines:
         Sweeper(sick, SETTINGS, stop).run()
     events = [line["event"] for line in lines if line["event"] != "ledger checked"]
@@ -85,13 +85,13 @@ def test_it_survives_a_database_that_is_away_and_says_so_once(stop: StopRequest)
 
 def test_it_lets_go_of_holds_that_have_ended(stop: StopRequest) -> None:
     application = in_memory(hold_for=timedelta(0))
-    merchant = application.add_merchant("Shop")
+    merchant = application.merchants.add("Shop")
     order = NewPayment(merchant.id, Money(1, "USD"), "tok_visa", capture=Capture.MANUAL)
-    held = application.accept_payment(order)
-    application.settle_payments()
+    held = application.payments.accept(order)
+    application.settlement.settle()
     eager = replace(SETTINGS, sweep_interval=timedelta(0))
     Sweeper(application, eager, stop).sweep()
-    assert application.get_payment(merchant.id, held.id).status is Status.CANCELED
+    assert application.payments.get(merchant.id, held.id).status is Status.CANCELED
 
 
 def test_pauses_grow_and_are_bounded(stop: StopRequest) -> None:
@@ -106,7 +106,7 @@ def test_it_checks_the_books_and_tells_findings_as_errors(stop: StopRequest) -> 
     report = LedgerReport(
         1, 2, 3, 4, 0, 0, [Finding(Check.CHAIN_UNBROKEN, "a#7", "does not follow")]
     )
-    sick = replace(in_memory(), verify_ledger=lambda: report)
+    sick = with_use_cases(in_memory(), {"ledger.verify": lambda: report})
     with capture_logs() as lines:
         thread = running(Sweeper(sick, SETTINGS, stop))
         eventually(
@@ -120,7 +120,7 @@ def test_it_checks_the_books_and_tells_findings_as_errors(stop: StopRequest) -> 
 
 def test_a_long_check_does_not_hold_up_payments(stop: StopRequest) -> None:
     application = in_memory()
-    merchant_id = add_merchant(application.accept_payment.begin)
+    merchant_id = add_merchant(application.payments.accept.begin)
     checking, finish = threading.Event(), threading.Event()
 
     def check() -> LedgerReport:
@@ -128,13 +128,13 @@ def test_a_long_check_does_not_hold_up_payments(stop: StopRequest) -> None:
         assert finish.wait(10)
         return LedgerReport(0, 0, 0, 0, 0, 0, [])
 
-    slow = replace(application, verify_ledger=check)
+    slow = with_use_cases(application, {"ledger.verify": check})
     thread = running(Sweeper(slow, SETTINGS, stop))
     try:
         assert checking.wait(5)
-        payment = application.accept_payment(order(merchant_id))
+        payment = application.payments.accept(order(merchant_id))
         eventually(
-            lambda: application.get_payment(merchant_id, payment.id).status is Status.SUCCESS,
+            lambda: application.payments.get(merchant_id, payment.id).status is Status.SUCCESS,
             5,
             "it is settled during the check",
         )

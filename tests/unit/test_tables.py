@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from atomic_worker.tables import MAX_WIDTH, facts, moment, money, table
+from atomic_worker.commands.tables import MAX_WIDTH, facts, moment, money, table
 
 
 def test_columns_are_aligned_and_numbers_stand_on_the_right() -> None:

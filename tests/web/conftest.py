@@ -5,7 +5,7 @@ import pytest
 from atomic_adapters.system import ManualClock
 from atomic_adapters.wiring import in_memory
 from web.conformance import Contract, contract_of
-from web.door import NO_LIMITS, Caller, Member, Web, settings
+from web.web_client import NO_LIMITS, Caller, Member, Web, settings
 
 
 @pytest.fixture

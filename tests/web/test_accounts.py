@@ -1,6 +1,6 @@
 import pytest
 
-from web.door import ACCOUNT, ACCOUNTS, Caller, Web, error_code
+from web.web_client import ACCOUNT, ACCOUNTS, Caller, Web, error_code
 
 NOBODYS = f"{ACCOUNTS}/01999999-0000-7000-8000-000000000000"
 
@@ -30,7 +30,7 @@ def test_the_balance_is_an_integer_in_minor_units(web: Web, merchant: Caller) ->
     location = merchant.post(ACCOUNTS, ACCOUNT).headers["Location"]
     merchant.pay(amount=150)
     merchant.pay(amount=2_000)
-    web.application.settle_payments()
+    web.application.settlement.settle()
     balance = merchant.get(location).get_json()["data"]["balance"]
     assert balance == 2_150
     assert type(balance) is int

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from atomic_core.domain.merchants import ALL_SCOPES, MAX_LIVE_KEYS, Scope
-from atomic_web.auth import access_of
-from web.door import API_KEYS, ORDER, PAYMENTS, Caller, Member, Web, error_code
+from atomic_web.access.authentication import access_of
+from web.web_client import API_KEYS, ORDER, PAYMENTS, Caller, Member, Web, error_code
 
 UNKNOWN = "01999999-0000-7000-8000-000000000000"
 

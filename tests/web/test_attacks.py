@@ -5,9 +5,19 @@ from typing import BinaryIO, cast
 import pytest
 from structlog.testing import capture_logs
 
-from atomic_adapters.known_keys import RecentKeys
-from atomic_web.auth import access_of
-from web.door import ACCOUNT, ACCOUNTS, BATCH, ORDER, PAYMENTS, Caller, Member, Web, error_code
+from atomic_adapters.security.api_key_cache import RecentApiKeys
+from atomic_web.access.authentication import access_of
+from web.web_client import (
+    ACCOUNT,
+    ACCOUNTS,
+    BATCH,
+    ORDER,
+    PAYMENTS,
+    Caller,
+    Member,
+    Web,
+    error_code,
+)
 
 NOBODYS = "01999999-0000-7000-8000-000000000000"
 
@@ -52,13 +62,13 @@ def test_a_thousand_wrong_keys_run_into_the_limit_at_one_look_up_each(
     web: Web, merchant: Caller
 ) -> None:
     lookups: list[str] = []
-    recognize = web.application.recognize
+    recognize = web.application.api_keys.recognize
 
     def look_up(raw_key: str) -> object:
         lookups.append(raw_key)
         return recognize(raw_key)
 
-    door = web.configured().over(recognize=look_up)
+    door = web.configured().with_use_cases({"api_keys.recognize": look_up})
     keys = [f"sk_test_{number:048}" for number in range(1_000)]
     statuses = [
         door.client.post(PAYMENTS, headers={"Authorization": f"Bearer {key}"}).status_code
@@ -67,7 +77,7 @@ def test_a_thousand_wrong_keys_run_into_the_limit_at_one_look_up_each(
     assert statuses == [401] * 100 + [429] * 900
     assert lookups == keys
     # What is not known is not remembered: wrong keys fill no memory.
-    assert not cast(RecentKeys, recognize.known)._callers
+    assert not cast(RecentApiKeys, recognize.known)._callers
     # And whoever calls from elsewhere has a window of their own.
     elsewhere = door.client.post(
         PAYMENTS,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from web.door import API_KEYS, AUDIT_LOG, EMAIL, LOGIN, LOGOUT, PASSWORD, Member, Web
+from web.web_client import API_KEYS, AUDIT_LOG, EMAIL, LOGIN, LOGOUT, PASSWORD, Member, Web
 
 
 def test_each_use_of_authority_is_told(web: Web, member: Member) -> None:
@@ -10,7 +10,7 @@ def test_each_use_of_authority_is_told(web: Web, member: Member) -> None:
     turned = member.post(f"{API_KEYS}/{made['id']}/rotate", {}, X_Request_Id="turn").get_json()
     member.delete(f"{API_KEYS}/{turned['data']['id']}")
     web.client.post(LOGIN, json={"email": EMAIL, "password": "wrong password"})
-    web.application.issue_key(member.merchant_id, "by an operator")
+    web.application.api_keys.issue(member.merchant_id, "by an operator")
     other = web.log_in()
     other.post(LOGOUT, {})
     rows = member.get(AUDIT_LOG).get_json()["data"]["items"]

@@ -2,8 +2,8 @@ import time
 
 import pytest
 
-from atomic_web.auth import access_of
-from web.door import ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
+from atomic_web.access.authentication import access_of
+from web.web_client import ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
 
 KEY = "sk_test_" + "0" * 48
 
@@ -66,7 +66,7 @@ def test_the_schemes_case_does_not_matter(merchant: Caller, scheme: str) -> None
 
 def test_a_revoked_key_is_refused_at_once(web: Web, merchant: Caller) -> None:
     assert merchant.pay().status_code == 202
-    web.application.revoke_key(merchant.key_id)
+    web.application.api_keys.revoke(merchant.key_id)
     assert merchant.pay().status_code == 401
 
 
@@ -77,7 +77,7 @@ def test_who_shows_a_revoked_key_is_told_nothing_else(
     """Even where the door remembers the key, and the request is refused for something else."""
     location = merchant.pay().headers["Location"]
     before = web.effects
-    web.application.revoke_key(merchant.key_id)
+    web.application.api_keys.revoke(merchant.key_id)
     assert merchant.post(PAYMENTS, body).status_code == 401
     assert merchant.post(PAYMENTS, ORDER, Content_Type="text/plain").status_code == 401
     assert merchant.pay(key="a,b").status_code == 401
@@ -91,7 +91,7 @@ def test_who_shows_a_revoked_key_is_told_nothing_else(
 def test_no_route_trusts_its_memory_of_a_key(web: Web, merchant: Caller) -> None:
     """A route either has its caller confirmed or confirms it itself."""
     assert merchant.pay().status_code == 202
-    web.application.revoke_key(merchant.key_id)
+    web.application.api_keys.revoke(merchant.key_id)
     asked = 0
     for rule in web.app.url_map.iter_rules():
         access = access_of(web.app.view_functions[rule.endpoint])

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from atomic_core.ports.outside import RateLimiterUnavailable
+from atomic_core.ports.rate_limiter import RateLimiterUnavailable
 from atomic_web.views.batches import MAX_ITEMS
-from web.door import BATCH, ORDER, PAYMENTS, Caller, Web, error_code
+from web.web_client import BATCH, ORDER, PAYMENTS, Caller, Web, error_code
 
 
 def item(amount: int = 1, key: str | None = None, **changes: object) -> dict[str, object]:
@@ -38,7 +38,7 @@ def test_payments_come_back_in_order(web: Web, merchant: Caller) -> None:
     for payment in made:
         shown = merchant.get(f"{PAYMENTS}/{payment['id']}").get_json()["data"]["payment"]
         assert shown == payment
-    assert web.application.settle_payments() == 3
+    assert web.application.settlement.settle() == 3
 
 
 def test_a_thousand_are_taken_and_one_more_is_not(web: Web, merchant: Caller) -> None:
@@ -106,7 +106,7 @@ def test_another_merchants_payment_is_forbidden(
 def test_a_payments_own_key_replays_it(web: Web, merchant: Caller) -> None:
     first = payments(merchant.pay_all(item(1, "a"), item(2, "b")))
     before = web.effects
-    web.application.settle_payments()
+    web.application.settlement.settle()
     again = merchant.pay_all(item(2, "b"), item(3, "c"), item(1, "a"))
     assert [payment["id"] for payment in payments(again)][::2] == [first[1]["id"], first[0]["id"]]
     assert payments(again)[0] == first[1], "as it was first told"
@@ -195,7 +195,7 @@ def test_without_a_limiter_it_goes_as_configured(web: Web, on_failure: str, stat
 
     merchant = web.merchant()
     door = web.configured(RATE_LIMIT_GLOBAL="off", RATE_LIMIT_ON_FAILURE=on_failure)
-    asked = door.over(rate_limiter=Away()).seen_by(merchant).pay_all(item())
+    asked = door.with_use_cases({"rate_limiter": Away()}).seen_by(merchant).pay_all(item())
     assert asked.status_code == status
     assert web.effects[0] == (1 if status == 202 else 0)
 

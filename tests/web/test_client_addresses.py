@@ -2,8 +2,8 @@
 
 import pytest
 
-from atomic_web.rate_limit import client_subject
-from web.door import Web
+from atomic_web.access.rate_limiting import client_subject
+from web.web_client import Web
 
 
 def test_each_address_has_its_own_window(web: Web) -> None:

@@ -10,7 +10,7 @@ from atomic_core.domain.errors import AtomicError, StorageRefused, StorageUnavai
 from atomic_core.use_cases.idempotency import Answer
 from atomic_web import errors as web_errors
 from atomic_web.errors import STATUS
-from web.door import ORDER, PAYMENTS, Caller, Web, error_code
+from web.web_client import ORDER, PAYMENTS, Caller, Web, error_code
 
 NETWORK_ONLY = {"processing_error"}
 """Codes that never reach this door: the settler handles them."""
@@ -46,7 +46,7 @@ def test_every_code_has_its_status_and_no_status_is_left_over() -> None:
 def test_a_bug_is_500_and_tells_nothing_but_the_log(
     web: Web, merchant: Caller, error: Exception
 ) -> None:
-    caller = web.over(create_payment=failing(error)).seen_by(merchant)
+    caller = web.with_use_cases({"payments.create": failing(error)}).seen_by(merchant)
     with capture_logs() as logs:
         response = caller.pay()
 
@@ -60,11 +60,11 @@ def test_a_bug_is_500_and_tells_nothing_but_the_log(
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("port", ["recognize", "create_payment"])
+@pytest.mark.parametrize("use_case", ["api_keys.recognize", "payments.create"])
 def test_an_unreachable_store_is_503_with_a_time_to_come_back(
-    web: Web, merchant: Caller, port: str
+    web: Web, merchant: Caller, use_case: str
 ) -> None:
-    door = web.configured().over(**{port: failing(StorageUnavailable())})
+    door = web.configured().with_use_cases({use_case: failing(StorageUnavailable())})
     response = door.seen_by(merchant).pay()
     assert response.status_code == 503
     assert error_code(response) == "service_unavailable"
@@ -105,13 +105,15 @@ def test_what_is_bound_to_a_request_is_gone_after_it(
     web: Web, merchant: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[dict[str, object]] = []
-    create = web.application.create_payment
+    create = web.application.payments.create
 
     def look(*arguments: Any) -> Answer:
         seen.append(dict(get_contextvars()))
         return create(*arguments)
 
-    web.over(create_payment=look).seen_by(merchant).post(PAYMENTS, ORDER, X_Request_Id="r-1")
+    web.with_use_cases({"payments.create": look}).seen_by(merchant).post(
+        PAYMENTS, ORDER, X_Request_Id="r-1"
+    )
     assert seen == [{"request_id": "r-1", "merchant_id": str(merchant.merchant_id)}]
     assert get_contextvars() == {}
 

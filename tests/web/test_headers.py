@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from werkzeug.test import TestResponse
 
-from web.door import ORDER, PAYMENTS, Caller, Web
+from web.web_client import ORDER, PAYMENTS, Caller, Web
 
 SECURITY = {
     "Cache-Control": "no-store",

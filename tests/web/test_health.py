@@ -2,8 +2,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from atomic_core.use_cases.upkeep import CheckHealth
-from web.door import Web, error_code
+from atomic_core.use_cases.maintenance import CheckHealth
+from web.web_client import Web, error_code
 
 
 @dataclass
@@ -18,7 +18,7 @@ class Part:
 
 def with_parts(web: Web, postgres: bool, redis: bool) -> Web:
     parts = [Part("postgres", vital=True, up=postgres), Part("redis", vital=False, up=redis)]
-    return web.over(check_health=CheckHealth(parts))
+    return web.with_use_cases({"maintenance.check_health": CheckHealth(parts)})
 
 
 def test_health_says_healthy(web: Web) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from web.door import PAYMENTS, Caller, Web, error_code
+from web.web_client import PAYMENTS, Caller, Web, error_code
 
 HOSTILE = [
     b"[]",
@@ -31,7 +31,7 @@ HOSTILE = [
 def held(web: Web, merchant: Caller, **changes: Any) -> str:
     """The path of an authorized payment of 1234."""
     path = merchant.pay(capture="manual", **changes).headers["Location"]
-    web.application.settle_payments()
+    web.application.settlement.settle()
     return path
 
 
@@ -51,7 +51,7 @@ def test_a_hold_is_authorized_and_waits(web: Web, merchant: Caller) -> None:
     assert (payment["status"], payment["capture"]) == ("AUTHORIZED", "manual")
     assert payment["expiresAt"] == "2026-11-29T15:30:13.153Z"
     assert payment["amountCaptured"] == 0
-    web.application.settle_payments()
+    web.application.settlement.settle()
     assert payment_at(merchant, held(web, merchant))["status"] == "AUTHORIZED"
 
 
@@ -62,7 +62,7 @@ def test_a_capture_takes_all_or_a_part(web: Web, merchant: Caller) -> None:
         assert response.status_code == 202
         assert response.headers["Location"] == path
         assert response.get_json()["data"]["status"] == "PROCESSING"
-        web.application.settle_payments()
+        web.application.settlement.settle()
         payment = payment_at(merchant, path)
         assert (payment["status"], payment["amountCaptured"]) == ("SUCCESS", taken)
 
@@ -72,7 +72,7 @@ def test_nothing_need_be_said_to_capture_or_cancel_all(web: Web, merchant: Calle
         path = held(web, merchant)
         response = merchant.client.post(f"{path}/{verb}", headers=merchant.authorization)
         assert response.status_code == 202
-        web.application.settle_payments()
+        web.application.settlement.settle()
         assert payment_at(merchant, path)["status"] == end
 
 
@@ -80,7 +80,7 @@ def test_a_cancellation_says_why(web: Web, merchant: Caller) -> None:
     path = held(web, merchant)
     response = merchant.post(f"{path}/cancel", {"reason": "fraudulent"})
     assert response.get_json()["data"]["cancellationReason"] == "fraudulent"
-    web.application.settle_payments()
+    web.application.settlement.settle()
     payment = payment_at(merchant, path)
     assert (payment["status"], payment["cancellationReason"]) == ("CANCELED", "fraudulent")
     assert payment["failureReason"] is None
@@ -90,7 +90,7 @@ def test_whoever_comes_second_is_told_the_state(web: Web, merchant: Caller) -> N
     path = held(web, merchant)
     assert merchant.post(f"{path}/cancel", {}).status_code == 202
     assert state_conflict(merchant.post(f"{path}/capture", {})) == ["PROCESSING"]
-    web.application.settle_payments()
+    web.application.settlement.settle()
     assert state_conflict(merchant.post(f"{path}/capture", {})) == ["CANCELED"]
     assert state_conflict(merchant.post(f"{path}/cancel", {})) == ["CANCELED"]
 
@@ -98,7 +98,7 @@ def test_whoever_comes_second_is_told_the_state(web: Web, merchant: Caller) -> N
 def test_what_is_not_held_is_not_captured(web: Web, merchant: Caller) -> None:
     path = merchant.pay().headers["Location"]
     assert state_conflict(merchant.post(f"{path}/capture", {})) == ["PENDING"]
-    web.application.settle_payments()
+    web.application.settlement.settle()
     assert state_conflict(merchant.post(f"{path}/cancel", {})) == ["SUCCESS"]
 
 
@@ -128,7 +128,7 @@ def test_a_key_makes_a_capture_safe_to_repeat(web: Web, merchant: Caller) -> Non
 def test_a_refusal_leaves_the_key_unused(web: Web, merchant: Caller, verb: str) -> None:
     path = merchant.pay(capture="manual").headers["Location"]
     assert merchant.post(f"{path}/{verb}", {}, Idempotency_Key="early").status_code == 409
-    web.application.settle_payments()
+    web.application.settlement.settle()
     assert merchant.post(f"{path}/{verb}", {}, Idempotency_Key="early").status_code == 202
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from web.door import ACCOUNTS, PAYMENTS, Caller, Web, error_code
+from web.web_client import ACCOUNTS, PAYMENTS, Caller, Web, error_code
 
 UUID = "01999999-0000-7000-8000-00000000000a"
 

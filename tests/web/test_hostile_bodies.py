@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from web.door import ACCOUNTS, BATCH, ORDER, PAYMENTS, Caller, Web, error_code
+from web.web_client import ACCOUNTS, BATCH, ORDER, PAYMENTS, Caller, Web, error_code
 
 
 def with_raw(name: str, raw: str) -> bytes:

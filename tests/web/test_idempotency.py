@@ -9,10 +9,10 @@ import pytest
 
 from atomic_adapters.memory import MemoryStore
 from atomic_core.domain.errors import StorageUnavailable
-from atomic_core.domain.payments import Acceptance, Accepted, Lookup, Payment
+from atomic_core.domain.payments import InsertedPayment, Lookup, Payment, PaymentInsert
 from atomic_core.use_cases.idempotency import PerformOnce
-from atomic_web.idempotency import fingerprint
-from web.door import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
+from atomic_web.access.idempotency import fingerprint
+from web.web_client import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
 
 
 @pytest.mark.parametrize(("path", "body"), [(PAYMENTS, ORDER), (ACCOUNTS, ACCOUNT)])
@@ -95,7 +95,7 @@ def test_another_merchants_keys_are_its_own(web: Web, merchant: Caller, stranger
 
 
 def test_a_second_key_of_the_merchant_meets_the_same_record(web: Web, merchant: Caller) -> None:
-    other = web.application.issue_key(merchant.merchant_id, "other").raw
+    other = web.application.api_keys.issue(merchant.merchant_id, "other").raw
     first = merchant.pay(key="k")
     second = merchant.post(PAYMENTS, ORDER, Idempotency_Key="k", Authorization=f"Bearer {other}")
     assert second.data == first.data
@@ -176,7 +176,7 @@ def test_twenty_at_once_are_one_payment(web: Web, merchant: Caller) -> None:
 class Unusual:
     """A desk that sends everybody the long way."""
 
-    def accept(self, acceptances: Sequence[Acceptance]) -> Sequence[Accepted | None]:
+    def accept(self, acceptances: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
         return [None] * len(acceptances)
 
     def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
@@ -188,9 +188,11 @@ def test_a_first_request_that_does_not_finish_makes_the_second_wait_and_leave(
 ) -> None:
     store = MemoryStore(web.clock, lock_timeout=timedelta(milliseconds=10))
     create = replace(
-        web.application.create_payment, desk=Unusual(), perform_once=PerformOnce(store.begin)
+        web.application.payments.create,
+        payment_store=Unusual(),
+        perform_once=PerformOnce(store.begin),
     )
-    door = web.over(create_payment=create)
+    door = web.with_use_cases({"payments.create": create})
     with store.begin() as first:
         first.now()
         response = door.seen_by(merchant).pay(key="k")
@@ -206,7 +208,7 @@ def test_a_store_that_cannot_be_reached_is_503_and_leaves_the_key_unused(
     def unreachable(*_arguments: object) -> None:
         raise StorageUnavailable
 
-    response = web.over(create_payment=unreachable).seen_by(merchant).pay(key="k")
+    response = web.with_use_cases({"payments.create": unreachable}).seen_by(merchant).pay(key="k")
     assert response.status_code == 503
     assert error_code(response) == "service_unavailable"
     assert re.fullmatch(r"[1-9]\d*", response.headers["Retry-After"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from web.door import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
+from web.web_client import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
 
 
 @pytest.mark.parametrize(

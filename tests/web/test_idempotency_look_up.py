@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from web.door import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
+from web.web_client import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
 
 KEYS = "/api/v1/idempotency-keys"
 KEY = "sk_test_" + "0123456789abcdef" * 3
@@ -43,10 +43,10 @@ def test_it_tells_which_request_it_was_and_what_came_of_it(web: Web, merchant: C
 
 def test_every_kind_of_resource_is_named(web: Web, merchant: Caller) -> None:
     payment = merchant.pay(capture="manual").headers["Location"]
-    web.application.settle_payments()
+    web.application.settlement.settle()
     captured = merchant.post(f"{payment}/capture", {}, Idempotency_Key="c")
     assert captured.status_code == 202
-    web.application.settle_payments()
+    web.application.settlement.settle()
     refund = merchant.post(f"{payment}/refunds", {}, Idempotency_Key="r").headers["Location"]
     account = merchant.post(ACCOUNTS, ACCOUNT, Idempotency_Key="a").headers["Location"]
     for key, path in (("c", payment), ("r", refund), ("a", account)):

@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from atomic_web.filters import MAX_PAIRS
-from web.door import ACCOUNT, ACCOUNTS, PAYMENTS, Caller, Web, error_code
+from atomic_web.schemas.filters import MAX_PAIRS
+from web.web_client import ACCOUNT, ACCOUNTS, PAYMENTS, Caller, Web, error_code
 
 REFUNDS = "/api/v1/refunds"
 UNKNOWN = "01999999-0000-7000-8000-000000000000"
@@ -25,7 +25,7 @@ def ids(web: Web, merchant: Caller) -> list[str]:
         changes |= {"currency": "EUR"} if number == 4 else {}
         changes |= {"source": "tok_chargeDeclined"} if number == 3 else {}
         made.insert(0, merchant.pay(**changes).get_json()["data"]["id"])
-    web.application.settle_payments()
+    web.application.settlement.settle()
     return made
 
 
@@ -282,7 +282,7 @@ def test_a_list_of_a_bad_or_unknown_id_is_400_or_404(merchant: Caller) -> None:
 def test_a_payment_with_its_refunds_and_entries(web: Web, merchant: Caller, ids: list[str]) -> None:
     path = f"{PAYMENTS}/{ids[4]}"
     refund = merchant.post(f"{path}/refunds", {"amount": 30}).get_json()["data"]
-    web.application.settle_payments()
+    web.application.settlement.settle()
     plain = merchant.get(path).get_json()["data"]["payment"]
     whole = merchant.get(f"{path}?expand=refunds,entries").get_json()["data"]["payment"]
     assert whole == plain | {"refunds": whole["refunds"], "entries": whole["entries"]}

@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from atomic_adapters.argon2_passwords import LIGHT, Argon2Passwords
 from atomic_adapters.memory import MemoryStore
+from atomic_adapters.security.argon2_password_hasher import LIGHT, Argon2PasswordHasher
 from atomic_core.domain.errors import HasherBusy
-from atomic_core.ports.outside import PasswordHasher
-from atomic_web.idempotency import fingerprint
-from web.door import (
+from atomic_core.ports.password_hasher import PasswordHasher
+from atomic_web.access.idempotency import fingerprint
+from web.web_client import (
     ACCOUNTS,
     API_KEYS,
     AUDIT_LOG,
@@ -73,14 +73,16 @@ class Busy:
 
 def hashing_with(web: Web, passwords: Any) -> Web:
     application = web.application
-    return web.over(
-        register_merchant=replace(application.register_merchant, passwords=passwords),
-        log_in=replace(application.log_in, passwords=passwords),
+    return web.with_use_cases(
+        {
+            "merchants.register": replace(application.merchants.register, passwords=passwords),
+            "sessions.log_in": replace(application.sessions.log_in, passwords=passwords),
+        }
     )
 
 
 def tables(web: Web) -> Any:
-    begin = web.application.accept_payment.begin
+    begin = web.application.payments.accept.begin
     return cast("MemoryStore", getattr(begin, "__self__")).tables  # noqa: B009
 
 
@@ -229,7 +231,7 @@ BAD_PASSWORDS = [
 
 @pytest.mark.parametrize("password", BAD_PASSWORDS)
 def test_a_bad_password_is_refused_before_it_is_hashed(web: Web, password: object) -> None:
-    counting = Counting(Argon2Passwords(LIGHT))
+    counting = Counting(Argon2PasswordHasher(LIGHT))
     door = hashing_with(web, counting)
     for path in (REGISTER, LOGIN):
         answer = door.client.post(path, json=BOTH | {"password": password})
@@ -281,7 +283,7 @@ def test_unknown_members_are_refused(web: Web, member: str) -> None:
 
 
 def test_wrong_password_and_unknown_email_are_one_answer_at_one_cost(web: Web) -> None:
-    counting = Counting(Argon2Passwords(LIGHT))
+    counting = Counting(Argon2PasswordHasher(LIGHT))
     door = hashing_with(web, counting)
     register(door)
     counting.hashed = 0
@@ -325,7 +327,7 @@ def test_a_full_hasher_is_a_503_that_may_be_repeated(web: Web) -> None:
 def test_a_password_is_hashed_anew_when_the_price_has_risen(web: Web) -> None:
     register(web)
     [before] = [kept.password_hash for kept in tables(web).credentials.rows.values()]
-    dearer = Counting(Argon2Passwords(LIGHT._replace(passes=2)))
+    dearer = Counting(Argon2PasswordHasher(LIGHT._replace(passes=2)))
     door = hashing_with(web, dearer)
     assert log_in(door, password="wrong password").status_code == 401
     assert dearer.hashed == 0
@@ -346,7 +348,7 @@ def test_a_token_ends_with_its_time_or_at_its_logout(web: Web, member: Member) -
     assert other.get(DASHBOARD).status_code == 200
     web.clock.time += timedelta(seconds=1)
     assert other.get(DASHBOARD).status_code == 401
-    assert web.application.purge_sessions() == 2
+    assert web.application.maintenance.purge_sessions() == 2
 
 
 @pytest.mark.parametrize(("method", "path"), SESSION_ROUTES)
@@ -387,7 +389,7 @@ def test_the_dashboard_adds_up(web: Web, member: Member) -> None:
         assert key.pay(amount=100, **declined).status_code == 202
         web.clock.time += timedelta(seconds=1)
     assert key.pay(amount=7, currency="EUR").status_code == 202
-    web.application.settle_payments()
+    web.application.settlement.settle()
     board = member.get(DASHBOARD).get_json()["data"]
     assert board["today"] == [
         {"status": "FAILED", "currency": "USD", "count": 6, "amount": 600},

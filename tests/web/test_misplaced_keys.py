@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.merchants import holds_a_key
-from web.door import ACCOUNT, ACCOUNTS, BATCH, ORDER, PAYMENTS, Caller, Web, error_code
+from web.web_client import ACCOUNT, ACCOUNTS, BATCH, ORDER, PAYMENTS, Caller, Web, error_code
 
 KEY = "sk_test_" + "0123456789abcdef" * 3
 
@@ -68,4 +68,4 @@ def test_a_key_is_no_request_id(web: Web) -> None:
 
 def test_a_key_is_no_name_of_a_key(web: Web, merchant: Caller) -> None:
     with pytest.raises(ValidationFailed):
-        web.application.issue_key(merchant.merchant_id, f"was {KEY}")
+        web.application.api_keys.issue(merchant.merchant_id, f"was {KEY}")

@@ -15,15 +15,15 @@ from openapi_spec_validator import validate
 
 from atomic_adapters.wiring import in_memory
 from atomic_core.domain.currencies import CURRENCIES
+from atomic_web.access.authentication import public
 from atomic_web.app import create_app
-from atomic_web.auth import public
 from atomic_web.context import BASE_PATH
 from atomic_web.errors import STATUS
 from atomic_web.openapi.document import build
 from atomic_web.openapi.schemas import Plugin
 from atomic_web.schemas.fields import RequestSchema
 from web.conformance import Contract, closed, pointer
-from web.door import BATCH, PAYMENTS, Caller, Web, settings
+from web.web_client import BATCH, PAYMENTS, Caller, Web, settings
 
 PATH = f"{BASE_PATH}/openapi.json"
 UNKNOWN = "01999999-0000-7000-8000-000000000000"

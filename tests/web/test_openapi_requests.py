@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from atomic_web.context import AT_HAND, BASE_PATH, Door, Visit
+from atomic_web.context import BASE_PATH, CURRENT_CONTEXT, AppContext, RequestContext
 from atomic_web.schemas.batches import BatchSchema
 from atomic_web.schemas.fields import RequestSchema
 from web.conformance import Contract, pointer
-from web.door import ACCOUNT, BATCH, ORDER, Caller, Web
+from web.web_client import ACCOUNT, BATCH, ORDER, Caller, Web
 
 UNKNOWN = "01999999-0000-7000-8000-000000000000"
 BODIES = {"/payments": ORDER, "/payments/batch": {"payments": [ORDER]}, "/accounts": ACCOUNT}
@@ -38,11 +38,11 @@ def variants(good: dict[str, Any], own: str) -> Iterator[dict[str, Any]]:
 
 
 def loads(web: Web, schema: RequestSchema, body: dict[str, Any]) -> bool:
-    at_hand = AT_HAND.set(Visit(Door(web.application, web.settings), "r-1"))
+    context = CURRENT_CONTEXT.set(RequestContext(AppContext(web.application, web.settings), "r-1"))
     try:
         return not schema.validate(body)
     finally:
-        AT_HAND.reset(at_hand)
+        CURRENT_CONTEXT.reset(context)
 
 
 @pytest.mark.parametrize("path", BODIES)

@@ -7,7 +7,7 @@ from typing import Any
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageUnavailable
 from atomic_web.context import BASE_PATH
 from web.conformance import Contract
-from web.door import ACCOUNT, ACCOUNTS, API_KEYS, EMAIL, ORDER, PASSWORD, REGISTER, Web
+from web.web_client import ACCOUNT, ACCOUNTS, API_KEYS, EMAIL, ORDER, PASSWORD, REGISTER, Web
 
 PATH = f"{BASE_PATH}/openapi.json"
 UNKNOWN = "01999999-0000-7000-8000-000000000000"
@@ -55,22 +55,35 @@ class Statuses:
         self.member = web.member()
         # Between them they lack every scope.
         self.powerless = [
-            web.application.issue_key(self.member.merchant_id, scope, frozenset({scope})).raw
+            web.application.api_keys.issue(self.member.merchant_id, scope, frozenset({scope})).raw
             for scope in ("refunds:write", "accounts:read")
         ]
         bug, down = failing(RuntimeError("a bug")), failing(StorageUnavailable())
-        self.without = web.over(
-            recognize=down,
-            check_health=Unready,
-            authenticate_session=down,
-            register_merchant=down,
-            log_in=down,
+        self.without = web.with_use_cases(
+            {
+                "api_keys.recognize": down,
+                "maintenance.check_health": Unready,
+                "sessions.authenticate": down,
+                "merchants.register": down,
+                "sessions.log_in": down,
+            }
         )
         limits = web.configured()
-        self.broken = limits.over(recognize=bug, check_health=bug, rate_limiter=Broken())
+        self.broken = limits.with_use_cases(
+            {
+                "api_keys.recognize": bug,
+                "maintenance.check_health": bug,
+                "rate_limiter": Broken(),
+            }
+        )
         in_use = failing(IdempotencyKeyInUse())
-        self.held = web.over(
-            create_payment=in_use, perform_once=in_use, register_merchant=in_use, log_in=in_use
+        self.held = web.with_use_cases(
+            {
+                "payments.create": in_use,
+                "idempotency.perform_once": in_use,
+                "merchants.register": in_use,
+                "sessions.log_in": in_use,
+            }
         )
         self.limited = web.configured(RATE_LIMIT_GLOBAL="1/900")
         self.limited.client.get(PATH)
@@ -126,7 +139,7 @@ class Statuses:
             ("refunds", "automatic"),
         ):
             payment = self.merchant.pay(capture=capture).headers["Location"]
-            self.web.application.settle_payments()
+            self.web.application.settlement.settle()
             asked = f"{payment.removeprefix(BASE_PATH)}/{verb}"
             self.ask(self.web, "POST", f"/payments/{{id}}/{verb}", asked, json={})
 
@@ -155,7 +168,7 @@ class Statuses:
 
     def of_reads(self, method: str) -> None:
         payment = self.merchant.pay().headers["Location"]
-        self.web.application.settle_payments()
+        self.web.application.settlement.settle()
         refund = self.merchant.post(f"{payment}/refunds", {}).headers["Location"]
         timeline = f"{payment}/timeline".removeprefix(BASE_PATH)
         self.ask(self.web, method, "/refunds/{id}", refund.removeprefix(BASE_PATH))

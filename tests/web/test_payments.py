@@ -1,7 +1,7 @@
 import pytest
 
-from atomic_core.ports.outside import Job
-from web.door import ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
+from atomic_core.ports.job_queue import Job
+from web.web_client import ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
 
 
 def test_an_order_is_accepted_and_shown_in_full(web: Web, merchant: Caller) -> None:
@@ -75,7 +75,7 @@ def test_a_settled_payment_shows_its_end(
     web: Web, merchant: Caller, source: str, status: str, reason: str | None
 ) -> None:
     location = merchant.pay(source=source).headers["Location"]
-    web.application.settle_payments()
+    web.application.settlement.settle()
     payment = merchant.get(location).get_json()["data"]["payment"]
     assert (payment["status"], payment["failureReason"]) == (status, reason)
 

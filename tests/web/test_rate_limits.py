@@ -7,10 +7,10 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from atomic_adapters.memory.outside import MemoryRateLimiter
-from atomic_core.ports.outside import RateLimit, RateLimiterUnavailable, RateState
-from atomic_web import rate_limit
-from web.door import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
+from atomic_adapters.memory.services import MemoryRateLimiter
+from atomic_core.ports.rate_limiter import RateLimit, RateLimiterUnavailable, RateState
+from atomic_web.access import rate_limiting
+from web.web_client import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
 
 UNKNOWN = f"{PAYMENTS}/01999999-0000-7000-8000-000000000000"
 
@@ -69,7 +69,7 @@ def test_a_route_without_a_limit_of_its_own_tells_the_global_one(web: Web) -> No
 
 def test_all_limits_of_a_request_are_one_round_trip(web: Web, merchant: Caller) -> None:
     spy = Spy(MemoryRateLimiter(web.clock))
-    door = web.configured(RATE_LIMIT_ACCOUNTS="5/60").over(rate_limiter=spy)
+    door = web.configured(RATE_LIMIT_ACCOUNTS="5/60").with_use_cases({"rate_limiter": spy})
     caller = door.seen_by(merchant)
     caller.pay()
     caller.post(ACCOUNTS, ACCOUNT)
@@ -103,7 +103,7 @@ def test_over_the_limit_nothing_is_done_until_the_window_ends(web: Web) -> None:
 def test_a_limit_is_the_merchants_not_the_keys(web: Web, merchant: Caller) -> None:
     door = web.configured(RATE_LIMIT_GLOBAL="off", RATE_LIMIT_PAYMENTS="1/60")
     caller, other = door.seen_by(merchant), door.merchant("Other")
-    second_key = web.application.issue_key(merchant.merchant_id, "second").raw
+    second_key = web.application.api_keys.issue(merchant.merchant_id, "second").raw
     assert caller.pay().status_code == 202
     again = caller.post(PAYMENTS, ORDER, Authorization=f"Bearer {second_key}")
     assert again.status_code == 429
@@ -164,14 +164,14 @@ def test_probes_and_preflights_are_not_limited(web: Web, method: str, path: str)
 
 def test_limits_that_are_off_are_neither_counted_nor_told(web: Web, merchant: Caller) -> None:
     spy = Spy(MemoryRateLimiter(web.clock))
-    response = web.over(rate_limiter=spy).seen_by(merchant).pay()
+    response = web.with_use_cases({"rate_limiter": spy}).seen_by(merchant).pay()
     assert spy.calls == []
     assert "RateLimit" not in response.headers
 
 
 @pytest.fixture
 def fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_limit, "_time_to_log", rate_limit._Seldom())
+    monkeypatch.setattr(rate_limiting, "_time_to_log", rate_limiting._Seldom())
 
 
 def unavailable_total() -> float:
@@ -181,7 +181,7 @@ def unavailable_total() -> float:
 @pytest.mark.usefixtures("fresh_log")
 def test_a_limiter_that_is_down_lets_pass_and_says_so(web: Web, merchant: Caller) -> None:
     before = unavailable_total()
-    caller = web.configured().over(rate_limiter=Down()).seen_by(merchant)
+    caller = web.configured().with_use_cases({"rate_limiter": Down()}).seen_by(merchant)
     with capture_logs() as logs:
         answers = [caller.pay() for _ in range(20)]
 
@@ -195,7 +195,7 @@ def test_a_limiter_that_is_down_lets_pass_and_says_so(web: Web, merchant: Caller
 
 @pytest.mark.usefixtures("fresh_log")
 def test_a_limiter_that_is_down_refuses_where_so_configured(web: Web, merchant: Caller) -> None:
-    door = web.configured(RATE_LIMIT_ON_FAILURE="refuse").over(rate_limiter=Down())
+    door = web.configured(RATE_LIMIT_ON_FAILURE="refuse").with_use_cases({"rate_limiter": Down()})
     for response in (door.seen_by(merchant).pay(), door.client.post(PAYMENTS)):
         assert response.status_code == 503
         assert error_code(response) == "service_unavailable"
@@ -205,5 +205,5 @@ def test_a_limiter_that_is_down_refuses_where_so_configured(web: Web, merchant: 
 
 @pytest.mark.parametrize("path", ["", "/live", "/ready"])
 def test_health_is_there_without_a_limiter(web: Web, path: str) -> None:
-    door = web.configured(RATE_LIMIT_ON_FAILURE="refuse").over(rate_limiter=Down())
+    door = web.configured(RATE_LIMIT_ON_FAILURE="refuse").with_use_cases({"rate_limiter": Down()})
     assert door.client.get(f"/api/v1/health{path}").status_code == 200

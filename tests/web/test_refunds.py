@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from web.door import PAYMENTS, Caller, Web, error_code
+from web.web_client import PAYMENTS, Caller, Web, error_code
 
 REFUNDS = "/api/v1/refunds"
 
@@ -12,7 +12,7 @@ REFUNDS = "/api/v1/refunds"
 def paid(web: Web, merchant: Caller, **changes: Any) -> str:
     """The path of a payment of 1234 that succeeded."""
     path = merchant.pay(**changes).headers["Location"]
-    web.application.settle_payments()
+    web.application.settlement.settle()
     return path
 
 
@@ -39,7 +39,7 @@ def test_a_refund_is_accepted_settled_and_shown(web: Web, merchant: Caller) -> N
         "updatedAt": "2026-11-22T15:30:13.153Z",
     }
     assert amount_refunded(merchant, path) == 0
-    web.application.settle_payments()
+    web.application.settlement.settle()
     shown = merchant.get(response.headers["Location"]).get_json()["data"]
     assert shown == refund | {"status": "SUCCESS"}
     assert amount_refunded(merchant, path) == 1000
@@ -50,7 +50,7 @@ def test_without_an_amount_all_that_is_left_is_given_back(web: Web, merchant: Ca
     merchant.post(f"{path}/refunds", {"amount": 234})
     response = merchant.client.post(f"{path}/refunds", headers=merchant.authorization)
     assert response.get_json()["data"]["amount"] == 1000
-    web.application.settle_payments()
+    web.application.settlement.settle()
     assert amount_refunded(merchant, path) == 1234
     nothing_left = merchant.post(f"{path}/refunds", {})
     assert nothing_left.status_code == 409
@@ -70,7 +70,7 @@ def test_refunds_under_way_count(web: Web, merchant: Caller) -> None:
 def test_a_refund_that_failed_can_be_asked_for_again(web: Web, merchant: Caller) -> None:
     path = paid(web, merchant, source="tok_refundDeclined")
     location = merchant.post(f"{path}/refunds", {}).headers["Location"]
-    web.application.settle_payments()
+    web.application.settlement.settle()
     refund = merchant.get(location).get_json()["data"]
     assert (refund["status"], refund["failureReason"]) == ("FAILED", "refund_declined")
     assert merchant.post(f"{path}/refunds", {}).status_code == 202
@@ -88,16 +88,16 @@ def test_only_a_success_is_refunded(web: Web, merchant: Caller) -> None:
 def test_what_the_balance_does_not_hold_is_not_given_back(web: Web, merchant: Caller) -> None:
     from atomic_core.domain.fees import FeeTerms
 
-    web.application.set_fees(merchant.merchant_id, "USD", FeeTerms(basis_points=290, fixed=30))
+    web.application.fees.set(merchant.merchant_id, "USD", FeeTerms(basis_points=290, fixed=30))
     path = paid(web, merchant)
     payment = merchant.get(path).get_json()["data"]["payment"]
     assert payment["fee"] == 66  # 2.9 % of 1234 is 35.786, and 30
     location = merchant.post(f"{path}/refunds", {}).headers["Location"]
-    web.application.settle_payments()
+    web.application.settlement.settle()
     refund = merchant.get(location).get_json()["data"]
     assert (refund["status"], refund["failureReason"]) == ("FAILED", "insufficient_balance")
     assert merchant.post(f"{path}/refunds", {"amount": 1234 - 66}).status_code == 202
-    web.application.settle_payments()
+    web.application.settlement.settle()
     assert amount_refunded(merchant, path) == 1234 - 66
 
 
@@ -108,7 +108,7 @@ def test_a_repeat_gives_the_first_answer_and_no_second_refund(web: Web, merchant
     )
     assert first.data == again.data
     assert again.headers["Idempotent-Replayed"] == "true"
-    web.application.settle_payments()
+    web.application.settlement.settle()
     assert amount_refunded(merchant, path) == 7
 
 
@@ -145,7 +145,7 @@ def test_another_merchants_payment_and_refund_are_unknown(
 def test_hostile_bodies_give_nothing_back(web: Web, merchant: Caller, body: bytes) -> None:
     path = paid(web, merchant)
     assert merchant.post(f"{path}/refunds", body).status_code == 400
-    web.application.settle_payments()
+    web.application.settlement.settle()
     assert amount_refunded(merchant, path) == 0
 
 

@@ -15,11 +15,11 @@ from atomic_core.domain.accounts import Account
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Payment, Status
-from atomic_web.context import AT_HAND, Door, Visit
+from atomic_web.context import CURRENT_CONTEXT, AppContext, RequestContext
 from atomic_web.schemas.accounts import AccountSchema, NewAccountSchema
 from atomic_web.schemas.fields import RequestSchema, ResponseSchema
 from atomic_web.schemas.payments import NewPaymentSchema, PaymentSchema, _as_most_are
-from web.door import settings
+from web.web_client import settings
 
 MOMENT = datetime(2026, 11, 22, 15, 30, 13, 153_999, tzinfo=UTC)
 PAYMENT = Payment(
@@ -96,11 +96,11 @@ def requests(schema: RequestSchema) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("schema", [NewPaymentSchema(), NewAccountSchema()])
 def test_a_request_is_read_as_marshmallow_loads_it(schema: RequestSchema) -> None:
-    at_hand = AT_HAND.set(Visit(Door(in_memory(), settings()), "r-1"))
+    context = CURRENT_CONTEXT.set(RequestContext(AppContext(in_memory(), settings()), "r-1"))
     try:
         outcomes = {read_alike(schema, content) for content in requests(schema)}
     finally:
-        AT_HAND.reset(at_hand)
+        CURRENT_CONTEXT.reset(context)
     assert outcomes == {True, False}, "else one way was never taken"
 
 
@@ -129,7 +129,7 @@ USUAL = {
 
 
 def test_the_short_way_through_validation_agrees_with_the_fields() -> None:
-    at_hand = AT_HAND.set(Visit(Door(in_memory(), settings()), "r-1"))
+    context = CURRENT_CONTEXT.set(RequestContext(AppContext(in_memory(), settings()), "r-1"))
     taken = 0
     try:
         for values in product(*USUAL.values()):
@@ -140,5 +140,5 @@ def test_the_short_way_through_validation_agrees_with_the_fields() -> None:
                 assert short == NewPaymentSchema().load(content)
                 taken += 1
     finally:
-        AT_HAND.reset(at_hand)
+        CURRENT_CONTEXT.reset(context)
     assert taken == 12, "two amounts, two currencies, three descriptions"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from web.served import KEY
+from web.live_server import KEY
 
 ROOT = Path(__file__).parents[2]
 BODY = b'{"amount":1,"currency":"USD","source":"tok_visa"}'
@@ -69,10 +69,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "WEB_WORKERS": "1",
         "PYTHONPATH": str(ROOT / "tests"),
     }
-    command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "atomic_web/gunicorn_conf.py")]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "-c",
+        str(ROOT / "atomic_web/server/gunicorn_conf.py"),
+    ]
     with server.log.open("wb") as log:
         process = subprocess.Popen(
-            [*command, "web.served:app"], cwd=directory, env=environment, stdout=log, stderr=log
+            [*command, "web.live_server:app"],
+            cwd=directory,
+            env=environment,
+            stdout=log,
+            stderr=log,
         )
     try:
         deadline = time.monotonic() + 20

@@ -1,6 +1,6 @@
 """GET /payments/{id}/timeline."""
 
-from web.door import Caller, Web
+from web.web_client import Caller, Web
 
 Told = tuple[str, str, int | None, str | None]
 
@@ -21,7 +21,7 @@ def test_a_charge_is_told_from_its_row_and_its_entries(web: Web, merchant: Calle
     )
     path = response.headers["Location"]
     assert story(merchant, path) == [("created", "PENDING", 1234, "first")]
-    web.application.settle_payments()
+    web.application.settlement.settle()
     assert story(merchant, path) == [
         ("created", "PENDING", 1234, "first"),
         ("processing", "PROCESSING", None, None),
@@ -34,18 +34,18 @@ def test_a_charge_is_told_from_its_row_and_its_entries(web: Web, merchant: Calle
 
 def test_a_decline_says_why(web: Web, merchant: Caller) -> None:
     path = merchant.pay(source="tok_chargeDeclined").headers["Location"]
-    web.application.settle_payments()
+    web.application.settlement.settle()
     *_, last = merchant.get(f"{path}/timeline").get_json()["data"]["events"]
     assert (last["event"], last["reason"], last["transaction"]) == ("failed", "card_declined", None)
 
 
 def test_a_hold_is_told_with_who_asked_and_what_was_posted(web: Web, merchant: Caller) -> None:
     path = merchant.pay(capture="manual").headers["Location"]
-    web.application.settle_payments()
+    web.application.settlement.settle()
     merchant.post(f"{path}/capture", {"amount": 1000}, X_Request_Id="capture-1")
-    web.application.settle_payments()
+    web.application.settlement.settle()
     refund = merchant.post(f"{path}/refunds", {"amount": 250}, X_Request_Id="refund-1")
-    web.application.settle_payments()
+    web.application.settlement.settle()
     told = story(merchant, path)
     assert [each for each in told if each[0] != "created"] == [
         ("processing", "PROCESSING", None, None),

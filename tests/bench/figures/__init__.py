@@ -14,7 +14,7 @@ from bench.figures import (
     settle,
     sustained,
 )
-from bench.measured import Line
+from bench.measurement import Line
 from bench.options import Sizes
 from bench.servers import Ground
 

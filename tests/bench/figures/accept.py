@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from bench import bare
-from bench.measured import BenchError, Line, Target, alternate
+from bench import reference_app
+from bench.measurement import BenchError, Line, Target, alternate
+from bench.merchants import CURRENCY, Shop, count_payments, open_shops
 from bench.options import Sizes
 from bench.servers import Ground, Subject
-from bench.shops import CURRENCY, Shop, count_payments, open_shops
 from bench.wrk import Load, Request, drive
 
 PAYING: Final = 8
@@ -47,7 +47,7 @@ def measure(ground: Ground, sizes: Sizes) -> list[Line]:
     subject = ground.subject("accept")
     shops = open_shops(subject, PAYING)
     with subject.connect() as connection:
-        bare.make_table(connection)
+        reference_app.make_table(connection)
     subject.api.start("api")
     subject.bare.start("api")
     lines: list[Line] = []

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from bench.figures.accept import FULL_LOAD, PAYING, accept, check_kept, latencies, latency_lists
-from bench.measured import BenchError, Line, NotThere, Target, alternate
+from bench.measurement import BenchError, Line, NotThere, Target, alternate
+from bench.merchants import CURRENCY, Shop, count_payments, open_shops
 from bench.options import Sizes
 from bench.servers import Ground, Subject
-from bench.shops import CURRENCY, Shop, count_payments, open_shops
 from bench.wrk import KEY, Load, Request, drive
 from processes import Client
 

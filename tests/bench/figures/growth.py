@@ -8,14 +8,14 @@ from typing import Final
 
 import psycopg
 
-from atomic_adapters.rq_job_queue import RqJobQueue
+from atomic_adapters.redis.rq_job_queue import RqJobQueue
+from bench.backlog import fill
 from bench.figures.accept import FULL_LOAD, PAYING, accept
 from bench.figures.read import questions
-from bench.fill import fill
-from bench.measured import Line, Target, alternate
+from bench.measurement import Line, Target, alternate
+from bench.merchants import Shop, add_waiting, bell_of, open_shops, settle_all
 from bench.options import Sizes
 from bench.servers import Ground, Subject
-from bench.shops import Shop, add_waiting, bell_of, open_shops, settle_all
 from bench.wrk import Request, drive
 
 MERCHANTS: Final = 1_000

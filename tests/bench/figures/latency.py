@@ -8,10 +8,10 @@ import time
 from typing import Final
 from urllib.parse import urlsplit
 
-from bench.measured import BenchError, Line, Target, percentile
+from bench.measurement import BenchError, Line, Target, percentile
+from bench.merchants import CURRENCY, Shop, open_shops
 from bench.options import Sizes
 from bench.servers import Ground, Subject
-from bench.shops import CURRENCY, Shop, open_shops
 
 PAUSE_SECONDS: Final = (0.005, 0.025)
 """Between two payments, at random: at rest means that nothing of the one before is still going

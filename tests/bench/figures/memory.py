@@ -6,13 +6,13 @@ from typing import Final
 
 import psycopg
 
-from atomic_adapters.rq_job_queue import RqJobQueue
+from atomic_adapters.redis.rq_job_queue import RqJobQueue
 from bench.figures.accept import FULL_LOAD, PAYING, orders
-from bench.measured import Line, Target
+from bench.measurement import Line, Target
+from bench.merchants import Shop, bell_of, count_payments, open_shops, settle_all
 from bench.options import Sizes
-from bench.processes_seen import memory_mb
+from bench.process_stats import memory_mb
 from bench.servers import Ground, Subject
-from bench.shops import Shop, bell_of, count_payments, open_shops, settle_all
 from bench.wrk import drive
 
 LOOKS: Final = 3

@@ -7,12 +7,12 @@ from uuid import UUID
 
 import psycopg
 
-from bench import bare
+from bench import reference_app
 from bench.figures.accept import FULL_LOAD, line_of
-from bench.measured import Line, alternate
+from bench.measurement import Line, alternate
+from bench.merchants import Shop, add_waiting, bell_of, open_shops, settle_all
 from bench.options import Sizes
 from bench.servers import Ground
-from bench.shops import Shop, add_waiting, bell_of, open_shops, settle_all
 from bench.wrk import Request, drive
 
 MERCHANTS: Final = 100
@@ -39,7 +39,7 @@ def measure(ground: Ground, sizes: Sizes) -> list[Line]:
         add_waiting(connection, shops, sizes.readable)
         settle_all(connection, bell_of(subject))
         subject.settlers.stop()
-        bare.copy_payments(connection)
+        reference_app.copy_payments(connection)
         asked = questions(connection, shops)
     subject.api.start("api")
     subject.bare.start("api")

@@ -8,12 +8,12 @@ from typing import Final
 
 import psycopg
 
-from atomic_adapters.rq_job_queue import RqJobQueue
-from bench.measured import Line, alternate
+from atomic_adapters.redis.rq_job_queue import RqJobQueue
+from bench.measurement import Line, alternate
+from bench.merchants import Shop, add_waiting, bell_of, open_shops, settle_all
 from bench.options import Sizes
-from bench.processes_seen import cpu_seconds
+from bench.process_stats import cpu_seconds
 from bench.servers import Ground, Subject
-from bench.shops import Shop, add_waiting, bell_of, open_shops, settle_all
 
 MERCHANTS: Final = 100
 ONE: Final = ("worker",)

@@ -1,10 +1,10 @@
 """How many waiting payments one worker settles per second."""
 
-from bench.measured import Line, Target, alternate
+from bench.measurement import Line, Target, alternate
+from bench.merchants import add_waiting, bell_of, open_shops, settle_all
 from bench.options import Sizes
 from bench.pgbench import PgBench
 from bench.servers import Ground
-from bench.shops import add_waiting, bell_of, open_shops, settle_all
 
 MERCHANTS = 100
 

@@ -3,10 +3,10 @@
 from typing import Final
 
 from bench.figures.accept import FULL_LOAD, PAYING, accept, latencies, latency_lists, orders
-from bench.measured import LEAST_SLACK, Backlog, Line, Target, alternate
+from bench.measurement import LEAST_SLACK, Backlog, Line, Target, alternate
+from bench.merchants import backlog, bell_of, open_shops, settle_all
 from bench.options import Sizes
 from bench.servers import Ground
-from bench.shops import backlog, bell_of, open_shops, settle_all
 from bench.wrk import Load, drive
 
 SAMPLE_SECONDS: Final = 0.5

@@ -4,9 +4,9 @@ from functools import partial
 from typing import Final
 
 from fault.failpoints import KILL, KILL_ALL
+from fault.fault_schedule import Scene
 from fault.faults.fault import Fault
 from fault.faults.settlers import GRACE_SECONDS
-from fault.scene import Scene
 from processes import eventually
 
 STARTED_AGAIN: Final = 5.0

@@ -4,9 +4,9 @@ import signal
 from pathlib import Path
 from typing import Final
 
+from fault.cluster import USUAL, Rig
+from fault.fault_schedule import Scene
 from fault.faults.fault import Fault
-from fault.rig import USUAL, Rig
-from fault.scene import Scene
 from processes import eventually
 
 LIBRARIES: Final = (

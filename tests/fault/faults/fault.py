@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fault.rig import Rig
-from fault.scene import Scene
+from fault.cluster import Rig
+from fault.fault_schedule import Scene
 
 
 def always(_: Rig) -> str | None:

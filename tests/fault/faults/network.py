@@ -2,10 +2,10 @@
 
 from typing import Final
 
+from fault.cluster import LEASE_SECONDS
 from fault.failpoints import stall
+from fault.fault_schedule import Scene
 from fault.faults.fault import Fault
-from fault.rig import LEASE_SECONDS
-from fault.scene import Scene
 
 ASKED: Final = "network.authorize.before"
 

@@ -8,10 +8,10 @@ from typing import Final
 
 import psutil
 
+from fault.cluster import Rig
+from fault.fault_schedule import Scene
 from fault.faults.fault import Fault
 from fault.proxy import LOSE_REPLY
-from fault.rig import Rig
-from fault.scene import Scene
 from processes import eventually
 
 OURS: Final = "FROM pg_stat_activity WHERE application_name = 'atomic'"

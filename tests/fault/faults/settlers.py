@@ -6,10 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from fault.cluster import LEASE_SECONDS
 from fault.failpoints import FREEZE, KILL
+from fault.fault_schedule import Scene
 from fault.faults.fault import Fault
-from fault.rig import LEASE_SECONDS
-from fault.scene import Scene
 from processes import eventually
 
 RECOVERED: Final = 1.0
@@ -85,7 +85,7 @@ def _at_once(name: str, what: str, inject: Callable[[Scene], None]) -> Fault:
 FAULTS: Final = (
     _at_once("worker-kill", "worker killed anywhere", partial(kill_anywhere, "worker")),
     _at_once("sweeper-kill", "sweeper killed anywhere", partial(kill_anywhere, "sweeper")),
-    _kill_at("kill-rung", "killed after the ring, before the claim", "queue.answered.after"),
+    _kill_at("kill-rung", "killed after the ring, before the claim", "queue.clear.after"),
     _kill_at("kill-claimed", "killed between claim and post", "network.authorize.before"),
     _kill_at("kill-posting", "killed in the middle of a batch", "payments.settle.after"),
     _kill_at("kill-posted", "killed just after the batch's commit", "payments.settle.commit.after"),

@@ -8,9 +8,9 @@ from typing import Final
 
 from redis import Redis
 
-from fault.caller import Attempt
+from fault.fault_schedule import Scene
 from fault.faults.fault import Fault
-from fault.scene import Scene
+from fault.http_client import Attempt
 from processes import eventually
 
 SETTLED: Final = 1.0

@@ -1,0 +1,71 @@
+"""The other ports in memory."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from atomic_core.ports.clock import Clock
+from atomic_core.ports.job_queue import Job
+from atomic_core.ports.rate_limiter import RateLimit, RateState
+
+MAX_WINDOWS: Final = 10_000
+"""Windows kept before those that have ended are looked for and dropped."""
+
+
+@dataclass(slots=True)
+class MemoryJobQueue:
+    """Remembers which bells are ringing; nobody comes. Call `settle_payments` yourself."""
+
+    ringing: set[Job] = field(default_factory=set)
+
+    def notify(self, job: Job) -> None:
+        self.ringing.add(job)
+
+    def clear(self, job: Job) -> None:
+        self.ringing.discard(job)
+
+
+@dataclass(slots=True)
+class MemoryRateLimiter:
+    """Fixed windows that open at their first request, for one process."""
+
+    clock: Clock
+    _windows: dict[tuple[str, str], tuple[int, datetime]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, limits: Sequence[RateLimit]) -> Sequence[RateState]:
+        states: list[RateState] = []
+        with self._lock:
+            for limit in limits:
+                states.append(self._count(limit))
+                if states[-1].exceeded:
+                    break
+        return states
+
+    def _count(self, limit: RateLimit) -> RateState:
+        now = self.clock.now()
+        key = (limit.name, limit.subject)
+        used, ends = self._windows.get(key, (0, now))
+        if ends <= now:
+            used, ends = 0, now + timedelta(seconds=limit.window)
+            self._forget_ended(now)
+        used += limit.cost
+        self._windows[key] = (used, ends)
+        # Rounded up, so that a client that waits as long as it is told is never early.
+        reset = -((now - ends) // timedelta(seconds=1))
+        return RateState(limit, max(0, limit.quota - used), reset, used > limit.quota)
+
+    def _forget_ended(self, now: datetime) -> None:
+        if len(self._windows) >= MAX_WINDOWS:
+            self._windows = {key: row for key, row in self._windows.items() if row[1] > now}
+
+
+@dataclass(frozen=True, slots=True)
+class AlwaysUp:
+    name: str
+    vital: bool = True
+
+    def is_up(self) -> bool:
+        return True

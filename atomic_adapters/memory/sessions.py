@@ -1,0 +1,103 @@
+"""Credentials, sessions and the log of their use in memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import islice
+from uuid import UUID
+
+from atomic_adapters.memory.tables import AuditEventRow, Session, SessionRow
+from atomic_core.domain.audit_log import AuditEvent, Place, Recorded
+from atomic_core.domain.credentials import Credentials
+from atomic_core.domain.credentials import Session as Login
+from atomic_core.domain.errors import StorageRefused
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySessionRepository:
+    session: Session
+
+    def add_credentials(self, credentials: Credentials) -> bool:
+        tables = self.session.tables
+        known = (tables.merchants.rows, tables.accounts.rows)
+        if credentials.merchant_id not in known[0] or credentials.account_id not in known[1]:
+            raise StorageRefused("credentials_merchant_id_fkey, credentials_account_id_fkey")
+        if credentials.email in tables.credentials.rows:
+            return False
+        tables.credentials.put(credentials.email, credentials)
+        return True
+
+    def credentials(self, email: str) -> Credentials | None:
+        return self.session.tables.credentials.rows.get(email)
+
+    def replace_password_hash(self, merchant_id: UUID, old: str, new: str) -> None:
+        tables = self.session.tables
+        for email, kept in tables.credentials.rows.items():
+            if (kept.merchant_id, kept.password_hash) == (merchant_id, old):
+                tables.credentials.put(email, replace(kept, password_hash=new))
+                return
+
+    def add_session(self, id: UUID, merchant_id: UUID, hash: bytes, lifetime: timedelta) -> Login:
+        tables = self.session.tables
+        if merchant_id not in tables.merchants.rows or hash in tables.sessions.rows:
+            raise StorageRefused("sessions_merchant_id_fkey, sessions_hash_once")
+        now = tables.clock.now()
+        session = Login(id, merchant_id, now, now + lifetime)
+        tables.sessions.put(hash, SessionRow(session, revoked=False))
+        return session
+
+    def live_session(self, hash: bytes) -> Login | None:
+        tables = self.session.tables
+        row = tables.sessions.rows.get(hash)
+        if row is None or row.revoked or row.session.expires_at <= tables.clock.now():
+            return None
+        return row.session
+
+    def revoke_session(self, session_id: UUID) -> bool:
+        sessions = self.session.tables.sessions
+        for hash, row in sessions.rows.items():
+            if row.session.id == session_id and not row.revoked:
+                sessions.put(hash, replace(row, revoked=True))
+                return True
+        return False
+
+    def purge_sessions(self, limit: int) -> int:
+        tables = self.session.tables
+        now = tables.clock.now()
+        rows = tables.sessions.rows
+        expired = [hash for hash, row in rows.items() if row.session.expires_at <= now]
+        for hash in islice(expired, limit):
+            tables.sessions.remove(hash)
+        return min(len(expired), limit)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryAuditLogRepository:
+    session: Session
+
+    def add(self, deed: AuditEvent) -> None:
+        tables = self.session.tables
+        known = deed.merchant_id in tables.merchants.rows
+        if known == (deed.email_hash is not None):
+            raise StorageRefused("audit_log_of_a_merchant_or_an_email")
+        tables.audit_log.put(deed.id, AuditEventRow(deed, tables.clock.now()))
+
+    def page(self, merchant_id: UUID, before: Place | None, limit: int) -> Sequence[Recorded]:
+        rows = self.session.tables.audit_log.rows.values()
+        mine = [_recorded(row) for row in rows if row.deed.merchant_id == merchant_id]
+        wanted = [row for row in mine if before is None or row.place < before]
+        return sorted(wanted, key=lambda row: row.place, reverse=True)[:limit]
+
+
+def _recorded(row: AuditEventRow) -> Recorded:
+    deed, origin = row.deed, row.deed.origin
+    return Recorded(
+        id=deed.id,
+        event=deed.event.value,
+        actor=origin.actor.value,
+        actor_id=origin.actor_id,
+        address=origin.address,
+        request_id=origin.request_id,
+        details=deed.details,
+        at=row.at,
+    )

@@ -1,0 +1,160 @@
+"""Tables that can undo."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from atomic_core.domain.accounts import Account
+from atomic_core.domain.audit_log import AuditEvent
+from atomic_core.domain.credentials import Credentials
+from atomic_core.domain.credentials import Session as Login
+from atomic_core.domain.errors import StorageUnavailable
+from atomic_core.domain.events import Recorded
+from atomic_core.domain.fees import FeeSchedule
+from atomic_core.domain.idempotency import IdempotencyRecord
+from atomic_core.domain.ledger import Entry, Hold, Kind, LedgerTransaction
+from atomic_core.domain.merchants import ApiKey, Merchant
+from atomic_core.domain.payments import Payment
+from atomic_core.domain.refunds import Refund
+from atomic_core.ports.clock import Clock
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(slots=True)
+class Journal:
+    """How to undo each write since the last commit, latest last."""
+
+    undos: list[Callable[[], object]] = field(default_factory=list)
+
+    def roll_back(self) -> None:
+        while self.undos:
+            self.undos.pop()()
+
+
+@dataclass(slots=True)
+class Table(Generic[K, V]):
+    """Rows by primary key. Reading is plain; every write is in the journal."""
+
+    journal: Journal
+    rows: dict[K, V] = field(default_factory=dict)
+
+    def put(self, key: K, row: V) -> None:
+        if key in self.rows:
+            old = self.rows[key]
+            self.journal.undos.append(lambda: self.rows.__setitem__(key, old))
+        else:
+            self.journal.undos.append(lambda: self.rows.pop(key))
+        self.rows[key] = row
+
+    def remove(self, key: K) -> None:
+        old = self.rows.pop(key)
+        self.journal.undos.append(lambda: self.rows.__setitem__(key, old))
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRow:
+    payment: Payment
+    attempt: int
+    faults: int
+    due_at: datetime
+    leased_until: datetime | None = None
+    claimed_by: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefundRow:
+    refund: Refund
+    attempt: int
+    faults: int
+    due_at: datetime
+    leased_until: datetime | None = None
+    claimed_by: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRow:
+    hold: Hold
+    live: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyRow:
+    record: IdempotencyRecord
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    session: Login
+    revoked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEventRow:
+    deed: AuditEvent
+    at: datetime
+
+
+class Tables:
+    """Everything stored, and the lock over it."""
+
+    def __init__(self, clock: Clock, lock_timeout: timedelta) -> None:
+        self.clock = clock
+        self.lock_timeout = lock_timeout
+        self.lock = threading.Lock()
+        self.journal = Journal()
+        self.claimants: set[int] = set()
+        """Who is there. Not in the journal: coming and going is no part of a unit of work."""
+        self.merchants: Table[UUID, Merchant] = Table(self.journal)
+        self.keys: Table[bytes, ApiKey] = Table(self.journal)
+        self.credentials: Table[str, Credentials] = Table(self.journal)
+        self.sessions: Table[bytes, SessionRow] = Table(self.journal)
+        self.audit_log: Table[UUID, AuditEventRow] = Table(self.journal)
+        self.accounts: Table[UUID, Account] = Table(self.journal)
+        self.transactions: Table[UUID, LedgerTransaction] = Table(self.journal)
+        self.posted: Table[tuple[UUID, Kind, UUID | None], UUID] = Table(self.journal)
+        self.entries: Table[tuple[UUID, int], Entry] = Table(self.journal)
+        self.payments: Table[UUID, PaymentRow] = Table(self.journal)
+        self.refunds: Table[UUID, RefundRow] = Table(self.journal)
+        self.holds: Table[tuple[UUID, UUID | None], HoldRow] = Table(self.journal)
+        self.events: Table[tuple[UUID, int], Recorded] = Table(self.journal)
+        self.fees: Table[tuple[UUID, str], FeeSchedule] = Table(self.journal)
+        self.idempotency: Table[tuple[UUID, str], IdempotencyRow] = Table(self.journal)
+
+
+class Session:
+    """One unit of work's hold on the tables, taken at its first use of them."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._holding = False
+        self._over = False
+
+    @property
+    def tables(self) -> Tables:
+        """The tables, held until the session ends. Raises StorageUnavailable if another unit
+        of work holds them for longer than the lock time-out."""
+        if self._over:
+            raise RuntimeError("this unit of work has ended")
+        if not self._holding:
+            wait = self._tables.lock_timeout.total_seconds()
+            if not self._tables.lock.acquire(timeout=wait):
+                raise StorageUnavailable
+            self._holding = True
+        return self._tables
+
+    def commit(self) -> None:
+        self.tables.journal.undos.clear()
+
+    def end(self) -> None:
+        """Undo what was not committed, and let others in."""
+        self._over = True
+        if self._holding:
+            self._tables.journal.roll_back()
+            self._holding = False
+            self._tables.lock.release()

@@ -1,0 +1,1 @@
+"""Card networks, one module each."""

@@ -1,0 +1,1 @@
+"""Adapters for secrets: password hashing, the API key cache, API key usage."""

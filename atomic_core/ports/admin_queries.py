@@ -1,0 +1,42 @@
+"""Everybody's rows, for operators. The API never asks here: its callers see what is theirs, and
+so does who asks for one merchant's (see `lists`).
+
+Read inside a unit of work; locks nothing. Each method may raise StorageUnavailable.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+from atomic_core.domain.accounts import Account
+from atomic_core.domain.admin_queries import AdminPayment, AdminRefund
+from atomic_core.domain.merchants import Merchant
+from atomic_core.domain.payments import Payment, Status
+
+
+class AdminQueries(Protocol):
+    def merchants(self, limit: int) -> Sequence[Merchant]:
+        """Up to `limit` merchants, newest first."""
+        ...
+
+    def accounts(self, limit: int, currency: str | None = None) -> Sequence[Account]:
+        """Up to `limit` accounts of merchants, newest first."""
+        ...
+
+    def house(self) -> Sequence[Account]:
+        """The house's own accounts, by currency, World first."""
+        ...
+
+    def account(self, account_id: UUID) -> Account | None: ...
+
+    def payments(self, limit: int, status: Status | None = None) -> Sequence[Payment]:
+        """Up to `limit` payments, newest first by their ids, which grow with time."""
+        ...
+
+    def payment(self, payment_id: UUID) -> AdminPayment | None: ...
+
+    def refund(self, refund_id: UUID) -> AdminRefund | None: ...
+
+    def refunds(self, payment_id: UUID, limit: int) -> Sequence[AdminRefund]:
+        """Up to `limit` refunds of a payment, newest first."""
+        ...

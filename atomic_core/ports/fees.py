@@ -1,0 +1,17 @@
+"""The repository of fee schedules."""
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+from atomic_core.domain.fees import FeeSchedule, FeeTerms
+
+
+class FeeRepository(Protocol):
+    def set(self, merchant_id: UUID, currency: str, terms: FeeTerms) -> FeeSchedule:
+        """Agree on new terms, instead of those there were."""
+        ...
+
+    def of_merchant(self, merchant_id: UUID) -> Sequence[FeeSchedule]:
+        """By currency."""
+        ...

@@ -1,0 +1,41 @@
+"""What merchants see of themselves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from atomic_core.domain.audit_log import Place, Recorded
+from atomic_core.domain.dashboard import Dashboard
+from atomic_core.domain.errors import NotFound
+from atomic_core.ports.unit_of_work import Begin
+
+
+@dataclass(frozen=True, slots=True)
+class GetDashboard:
+    """A merchant's dashboard, all of one moment. Raises NotFound without credentials."""
+
+    begin: Begin
+
+    def __call__(self, merchant_id: UUID) -> Dashboard:
+        with self.begin() as work:
+            shown = work.dashboard.show(merchant_id)
+        if shown is None:
+            raise NotFound("There is no such merchant.")
+        return shown
+
+
+@dataclass(frozen=True, slots=True)
+class ListAuditEvents:
+    """Up to `limit` rows of a merchant's audit log, newest first, and the place after which to go
+    on; None if there are no more."""
+
+    begin: Begin
+
+    def __call__(
+        self, merchant_id: UUID, before: Place | None, limit: int
+    ) -> tuple[Sequence[Recorded], Place | None]:
+        with self.begin() as work:
+            # One more: it tells whether there is more.
+            rows = work.audit_log.page(merchant_id, before, limit + 1)
+        shown = rows[:limit]
+        return shown, shown[-1].place if len(rows) > limit else None

@@ -1,0 +1,20 @@
+"""Who asks, for the audit log."""
+
+from flask import request
+
+from atomic_core.domain.audit_log import ActorType, Origin
+from atomic_web.context import request_context
+from atomic_web.http.client_address import read_address
+
+
+def origin() -> Origin:
+    """Of the request at hand."""
+    context = request_context()
+    address = read_address(request.remote_addr or "")
+    session = context.session
+    return Origin(
+        actor=ActorType.SESSION if session else ActorType.ANONYMOUS,
+        actor_id=session.id if session else None,
+        address=str(address) if address else None,
+        request_id=context.request_id,
+    )

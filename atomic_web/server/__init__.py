@@ -1,0 +1,1 @@
+"""The gunicorn server: configuration, worker class, request reader, malformed requests."""

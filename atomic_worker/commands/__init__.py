@@ -1,0 +1,1 @@
+"""The commands of the `atomic` CLI, one module per command group."""

@@ -1,0 +1,1 @@
+"""`atomic dev`: starts, supervises and reloads every process on one machine."""

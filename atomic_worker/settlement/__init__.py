@@ -1,0 +1,1 @@
+"""The processes that settle: the RQ worker and the sweeper."""

@@ -1,0 +1,104 @@
+"""What Flask, gunicorn and PostgreSQL can do at best: one view, one prepared statement.
+
+Served with atomic_web/server/gunicorn_conf.py, like the real API, and sent the very same requests;
+it ignores their headers. gunicorn's workers load this after the fork, so the pool may open at
+once.
+"""
+
+from typing import Final
+from uuid import UUID
+
+import psycopg
+from flask import Flask, Response, abort, jsonify, request
+from psycopg.rows import dict_row
+from psycopg_pool import ConnectionPool
+
+from atomic_adapters.settings import Settings
+
+EMPTY_TABLE: Final = """
+CREATE SCHEMA reference;
+-- The columns of payments, and no constraint, index or trigger but the primary key.
+CREATE TABLE reference.payments (LIKE payments INCLUDING DEFAULTS INCLUDING GENERATED);
+ALTER TABLE reference.payments ALTER id SET DEFAULT uuidv7(), ADD PRIMARY KEY (id);
+"""
+
+FULL_TABLE: Final = """
+CREATE SCHEMA reference;
+CREATE TABLE reference.payments AS TABLE payments;
+ALTER TABLE reference.payments ADD PRIMARY KEY (id);
+"""
+
+INSERT: Final = """
+INSERT INTO reference.payments (merchant_id, account_id, amount, currency, source, description,
+                                idempotency_key)
+VALUES (%(merchant_id)s, %(account_id)s, %(amount)s, %(currency)s, %(source)s, %(description)s,
+        %(idempotency_key)s)
+RETURNING id, status, created_at
+"""
+
+SELECT: Final = """
+SELECT id, merchant_id, amount, currency, source, description, status, idempotency_key,
+       webhook_url, failure_reason, created_at, updated_at
+  FROM reference.payments
+ WHERE id = %(id)s
+"""
+
+SOMEBODY: Final = UUID(int=1)
+
+
+def make_app(settings: Settings) -> Flask:
+    pool = ConnectionPool(
+        settings.database_url,
+        kwargs={"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row},
+        # As many as Atomic may have, and all at once.
+        min_size=settings.database_pool,
+        max_size=settings.database_pool,
+    )
+    app = Flask("bare")
+
+    @app.post("/api/v1/payments")
+    def create() -> tuple[Response, int]:
+        body = request.get_json()
+        row = {
+            "merchant_id": SOMEBODY,
+            "account_id": SOMEBODY,
+            "amount": body["amount"],
+            "currency": body["currency"],
+            "source": body["source"],
+            "description": body.get("description", "API Payment"),
+            "idempotency_key": request.headers.get("Idempotency-Key"),
+        }
+        with pool.connection() as connection:
+            made = connection.execute(INSERT, row).fetchone()
+        return jsonify({**row, **(made or {})}), 202
+
+    @app.get("/api/v1/payments/<uuid:id>")
+    def show(id: UUID) -> Response:
+        with pool.connection() as connection:
+            row = connection.execute(SELECT, {"id": id}).fetchone()
+        if row is None:
+            abort(404)
+        return jsonify(row)
+
+    @app.get("/api/v1/health/live")
+    def live() -> Response:
+        return jsonify({"status": "live"})
+
+    return app
+
+
+def make_table(connection: psycopg.Connection) -> None:
+    connection.execute(EMPTY_TABLE)
+
+
+def copy_payments(connection: psycopg.Connection) -> None:
+    """Give the bare view the rows that Atomic has."""
+    connection.execute(FULL_TABLE)
+    connection.execute("VACUUM ANALYZE reference.payments")
+
+
+def __getattr__(name: str) -> Flask:
+    """`bench.reference_app:app`, made on first access: importing this connects to nothing."""
+    if name != "app":
+        raise AttributeError(name)
+    return make_app(Settings.load())

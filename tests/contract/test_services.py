@@ -1,0 +1,166 @@
+"""The rate limiter and the bell: in memory, on fakeredis, on a real Valkey."""
+
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import fakeredis
+import pytest
+from redis import Redis
+
+from atomic_adapters.memory.services import MemoryJobQueue, MemoryRateLimiter
+from atomic_adapters.redis.connections import Breaker
+from atomic_adapters.redis.rate_limiter import RedisRateLimiter
+from atomic_adapters.redis.rq_job_queue import RqJobQueue, wakeup_queue
+from atomic_adapters.system import SystemClock
+from atomic_core.ports.job_queue import Job, JobQueue
+from atomic_core.ports.rate_limiter import RateLimit, RateLimiter, RateState
+from support import at_once
+
+ALICE = RateLimit("payments", 3, 60, "alice")
+BOB = RateLimit("payments", 3, 60, "bob")
+GLOBAL = RateLimit("global", 4, 900, "192.0.2.1")
+
+
+@pytest.fixture
+def fake() -> Iterator[Redis]:
+    with fakeredis.FakeRedis() as redis:
+        yield redis
+
+
+@pytest.fixture(params=["memory", "fake", "valkey"])
+def limiter(request: pytest.FixtureRequest) -> RateLimiter:
+    if request.param == "memory":
+        return MemoryRateLimiter(SystemClock())
+    return RedisRateLimiter(request.getfixturevalue(request.param), Breaker())
+
+
+def spend(limiter: RateLimiter, *limits: RateLimit) -> RateState:
+    return limiter.count(limits)[-1]
+
+
+def test_a_window_counts_down_and_then_is_exceeded(limiter: RateLimiter) -> None:
+    states = [spend(limiter, ALICE) for _ in range(5)]
+    assert [state.remaining for state in states] == [2, 1, 0, 0, 0]
+    assert [state.exceeded for state in states] == [False, False, False, True, True]
+    assert all(59 <= state.reset <= 60 for state in states)
+    assert states[0].limit == ALICE
+
+
+def test_subjects_and_names_are_counted_apart(limiter: RateLimiter) -> None:
+    for _ in range(4):
+        spend(limiter, ALICE)
+    assert not spend(limiter, BOB).exceeded
+    assert not spend(limiter, RateLimit("accounts", 3, 60, "alice")).exceeded
+
+
+def test_a_request_counts_as_its_cost(limiter: RateLimiter) -> None:
+    two = replace(ALICE, cost=2)
+    states = [spend(limiter, two), spend(limiter, two), spend(limiter, ALICE)]
+    assert [state.remaining for state in states] == [1, 0, 0]
+    assert [state.exceeded for state in states] == [False, True, True]
+
+
+def test_those_counted_at_once_are_each_told_their_own(limiter: RateLimiter) -> None:
+    many = RateLimit("payments", 100, 60, "many")
+    asked = [[GLOBAL, ALICE], [many], [GLOBAL], [BOB, many]] * 10
+    told = at_once([lambda limits=limits: limiter.count(limits) for limits in asked])
+    for limits, states in zip(asked, told, strict=True):
+        counted = [state.limit for state in states]
+        assert counted == limits[: len(counted)]
+        assert len(counted) == len(limits) or states[-1].exceeded
+        assert not any(state.exceeded for state in states[:-1])
+    for limit in (GLOBAL, ALICE, BOB):
+        passed = [
+            state
+            for states in told
+            for state in states
+            if state.limit == limit and not state.exceeded
+        ]
+        assert len(passed) <= limit.quota
+    assert spend(limiter, many).remaining == 100 - 1 - 10 - sum(
+        len(states) == 2 and states[1].limit == many for states in told
+    )
+
+
+def test_all_limits_of_a_request_are_counted_in_order(limiter: RateLimiter) -> None:
+    states = limiter.count([GLOBAL, ALICE])
+    assert [(state.limit, state.remaining) for state in states] == [(GLOBAL, 3), (ALICE, 2)]
+    assert 899 <= states[0].reset <= 900
+
+
+def test_counting_stops_at_the_first_limit_that_is_exceeded(limiter: RateLimiter) -> None:
+    for _ in range(4):
+        spend(limiter, GLOBAL)
+    assert [state.exceeded for state in limiter.count([GLOBAL, ALICE])] == [True]
+    assert spend(limiter, ALICE).remaining == 2, "a refused request uses up nothing else"
+
+
+def test_without_limits_nothing_is_counted(limiter: RateLimiter) -> None:
+    assert list(limiter.count([])) == []
+
+
+def test_a_window_ends_and_the_next_begins_with_the_next_request(limiter: RateLimiter) -> None:
+    short = RateLimit("short", 1, 1, "alice")
+    first, second = spend(limiter, short), spend(limiter, short)
+    assert (first.exceeded, second.exceeded, second.reset) == (False, True, 1)
+    deadline = SystemClock().now() + timedelta(seconds=second.reset)
+    while SystemClock().now() < deadline:
+        pass
+    assert not spend(limiter, short).exceeded, "whoever waits as told is not early"
+
+
+@pytest.fixture(params=["fake", "valkey"])
+def bell_redis(request: pytest.FixtureRequest) -> Redis:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def bell(bell_redis: Redis) -> JobQueue:
+    return RqJobQueue(bell_redis, Breaker())
+
+
+def rings(redis: Redis) -> int:
+    return wakeup_queue(redis).count
+
+
+def test_rings_are_coalesced_until_somebody_answers(bell: JobQueue, bell_redis: Redis) -> None:
+    for _ in range(5):
+        bell.notify(Job.SETTLE)
+    assert rings(bell_redis) == 1
+    bell.clear(Job.SETTLE)
+    bell.notify(Job.SETTLE)
+    assert rings(bell_redis) == 2
+
+
+def test_a_lost_ring_silences_the_bell_for_a_moment_only(bell: JobQueue, bell_redis: Redis) -> None:
+    bell.notify(Job.SETTLE)
+    left = bell_redis.pttl("atomic:bell:settle")
+    assert isinstance(left, int)
+    assert 0 < left <= 2_000
+
+
+def test_an_enqueued_job_names_work_not_payments(bell: JobQueue, bell_redis: Redis) -> None:
+    bell.notify(Job.SETTLE)
+    (job,) = wakeup_queue(bell_redis).jobs
+    assert (job.func_name, list(job.args), job.kwargs) == ("atomic_worker.jobs.settle", [], {})
+
+
+def test_a_job_is_data_and_not_code(bell: JobQueue, bell_redis: Redis) -> None:
+    """A pickle runs what it likes when it is read."""
+    bell.notify(Job.SETTLE)
+    (id,) = wakeup_queue(bell_redis).job_ids
+    stored = bell_redis.hget(f"rq:job:{id}", "data")
+    assert isinstance(stored, bytes)
+    assert json.loads(zlib.decompress(stored))[0] == "atomic_worker.jobs.settle"
+
+
+def test_the_bell_in_memory_rings_until_it_is_answered() -> None:
+    bell = MemoryJobQueue()
+    bell.notify(Job.SETTLE)
+    bell.notify(Job.SETTLE)
+    assert bell.ringing == {Job.SETTLE}
+    bell.clear(Job.SETTLE)
+    assert bell.ringing == set()

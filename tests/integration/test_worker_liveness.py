@@ -1,0 +1,212 @@
+"""Presence in PostgreSQL: it ends with the process, however that ends, and with nothing else."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from atomic_adapters.embedded import EmbeddedPostgres
+from atomic_adapters.postgres import PostgresStore
+from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.postgres.migrations import Migrator
+from atomic_adapters.postgres.worker_liveness import PostgresWorkerLiveness
+from atomic_adapters.settings import Settings
+from processes import PAUSE, eventually
+from support import HOUR, NOW, Store, add_merchant, application_over, open_account, order
+from worker_processes import Process
+
+# Claims everything that is due, as the real settler does, for an hour, and says how much.
+SETTLER = """
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from threading import Event
+from atomic_adapters.networks.sandbox import SandboxCardNetwork
+from atomic_adapters.settings import Settings
+from atomic_adapters.wiring import production
+
+class Network(SandboxCardNetwork):
+    def authorize(self, claims):
+        print(len(claims), flush=True)
+        if sys.argv[2] == "silent":
+            Event().wait()
+        return super().authorize(claims)
+
+settle = production(Settings.from_environ({"DATABASE_URL": sys.argv[1]})).settlement.settle
+replace(settle, network=Network(), lease=timedelta(hours=1))()
+"""
+
+
+@pytest.fixture
+def pay(postgres_store: Store) -> Callable[[], object]:
+    merchant_id = add_merchant(postgres_store.begin)
+    open_account(postgres_store.begin, merchant_id)
+    application = application_over(postgres_store.begin)
+    return lambda: application.payments.accept(order(merchant_id))
+
+
+@pytest.fixture
+def start(
+    database_url: str, pay: Callable[[], object]
+) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
+    """Start a process that claims three payments for an hour."""
+    with ExitStack() as started:
+
+        def start(network: str) -> subprocess.Popen[bytes]:
+            for _ in range(3):
+                pay()
+            command = [sys.executable, "-c", SETTLER, database_url, network]
+            process = started.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+            started.callback(process.kill)
+            assert process.stdout
+            assert process.stdout.readline() == b"3\n"
+            return process
+
+        yield start
+
+
+def claim(store: Store, process: Process) -> list[int]:
+    """The attempts of what a sweeper would claim, to which nothing is overdue."""
+    number = process.worker_id()
+    with store.begin() as work:
+        claims = work.payments.claim(100, HOUR, HOUR, number)
+        work.commit()
+    return [each.attempt for each in claims]
+
+
+def test_what_a_killed_process_had_claimed_is_due_at_once(
+    postgres_store: Store, start: Callable[[str], subprocess.Popen[bytes]]
+) -> None:
+    us, settler = postgres_store.appear(), start("silent")
+    assert claim(postgres_store, us) == []
+    settler.kill()
+    settler.wait()
+    eventually(lambda: claim(postgres_store, us) == [2, 2, 2], 1, "its claims are taken over")
+
+
+def test_a_stopped_process_is_still_there(
+    postgres_store: Store, start: Callable[[str], subprocess.Popen[bytes]]
+) -> None:
+    us, settler = postgres_store.appear(), start("silent")
+    settler.send_signal(signal.SIGSTOP)
+    # As often as sweepers would look in two seconds.
+    for _ in range(40):
+        assert claim(postgres_store, us) == []
+        PAUSE.wait(0.05)
+
+
+def test_the_backend_of_a_killed_process_does_not_wait_on(
+    database_url: str, postgres_store: Store, start: Callable[[str], subprocess.Popen[bytes]]
+) -> None:
+    """It holds what the process was about to post, and so nobody could take it over."""
+    us = postgres_store.appear()
+    with psycopg.connect(database_url) as poster:
+        poster.execute("SELECT FROM accounts WHERE allow_negative FOR NO KEY UPDATE")
+        settler = start("answers")
+        eventually(lambda: waits_for_a_lock(database_url), 5, "it waits for the World account")
+        settler.kill()
+        settler.wait()
+        eventually(lambda: claim(postgres_store, us) == [2, 2, 2], 1.5, "they are taken over")
+
+
+def waits_for_a_lock(url: str) -> bool:
+    with psycopg.connect(url) as connection:
+        waiting = connection.execute(
+            "SELECT FROM pg_stat_activity"
+            " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        return waiting.rowcount > 0
+
+
+def cut(url: str, application_name: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        ended = connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = %s",
+            [application_name],
+        ).fetchall()
+    assert ended, "else this proves nothing"
+
+
+def test_a_session_that_was_cut_is_replaced_under_a_new_number(
+    database_url: str, postgres_store: Store, pay: Callable[[], object]
+) -> None:
+    us, others = postgres_store.appear(), postgres_store.appear()
+    before = us.worker_id()
+    cut(database_url, "atomic presence")
+    after = us.worker_id()
+    assert None not in {before, after}
+    assert before != after
+    pay()
+    with postgres_store.begin() as work:
+        assert len(work.payments.claim(100, HOUR, NOW, after)) == 1
+        work.commit()
+    assert claim(postgres_store, others) == [], "what is claimed under the new one is kept"
+
+
+def test_cut_statements_of_the_pool_do_not_end_the_presence(
+    database_url: str, postgres_store: Store
+) -> None:
+    us = postgres_store.appear()
+    add_merchant(postgres_store.begin)
+    before = us.worker_id()
+    cut(database_url, "atomic")
+    assert us.worker_id() == before
+
+
+def test_without_a_session_there_is_no_claimant_and_settling_goes_on(
+    postgres_store: Store,
+    settings_for: Callable[..., Settings],
+    pay: Callable[[], object],
+) -> None:
+    nowhere = Connections(settings_for("postgresql://localhost:1/none"))
+    with closing(PostgresWorkerLiveness(nowhere)) as unseen:
+        assert unseen.worker_id() is None
+        pay()
+        application = application_over(postgres_store.begin, worker_liveness=unseen)
+        assert application.settlement.settle() == 1
+    assert application.ledger.verify().transactions == 1
+
+
+def test_after_a_restart_of_the_server_everybody_is_somebody_new(
+    scratch: Path, settings_for: Callable[..., Settings]
+) -> None:
+    data = scratch / "presence"
+    server = EmbeddedPostgres.start(data)
+    url = server.create_database("atomic")
+    Migrator(url).up()
+    connections = Connections(settings_for(url))
+    store = PostgresStore(connections)
+    us, other = PostgresWorkerLiveness(connections), PostgresWorkerLiveness(connections)
+    try:
+        application = application_over(store.begin)
+        application.payments.accept(order(add_merchant(store.begin)))
+        numbers = {us.worker_id(), other.worker_id()}
+        with store.begin() as work:
+            assert len(work.payments.claim(100, HOUR, NOW, us.worker_id())) == 1
+            work.commit()
+        server.process.kill()
+        server.process.wait()
+        server.stop()
+        # Backends outlive their postmaster for a moment.
+        eventually(lambda: us.worker_id() is None, 2, "its session is gone")
+        server = EmbeddedPostgres.start(data)
+        eventually(us.worker_id, 2, "it is there again")
+        assert us.worker_id() not in numbers
+        with store.begin() as work:
+            [again] = work.payments.claim(100, HOUR, HOUR, us.worker_id())
+            work.commit()
+        assert again.attempt == 2, "nobody has the number it was claimed under"
+        eventually(other.worker_id, 2, "the other is there again too")
+        with store.begin() as work:
+            assert work.payments.claim(100, HOUR, HOUR, other.worker_id()) == []
+    finally:
+        for worker_liveness in (us, other):
+            worker_liveness.close()
+        store.close()
+        server.stop()

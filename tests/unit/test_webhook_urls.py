@@ -1,0 +1,288 @@
+"""Where a webhook may go, in the spellings that people use to get elsewhere."""
+
+import re
+
+import pytest
+
+from atomic_adapters.settings import Settings
+from atomic_core.domain.errors import ValidationFailed
+from atomic_core.domain.webhook_urls import MAX_URL_LENGTH, check_webhook_url
+from atomic_web.schemas.descriptions import description_of
+from atomic_web.schemas.payments import NewPaymentSchema
+
+PUBLIC = [
+    "https://example.com/hook",
+    "http://example.com",
+    "https://EXAMPLE.com/Hook",
+    "https://example.com.",
+    "https://example.com:8443/a/b?c=d&e=%20#f",
+    "https://example.com:/",
+    "https://hooks.my-shop_1.example.co.uk/",
+    "https://xn--bcher-kva.example/",
+    "https://example.com/@user",
+    "https://example.com/?next=http://127.0.0.1/",
+    "https://8.8.8.8/",
+    "https://134744072/",  # 8.8.8.8 in one number
+    "https://[2606:4700:4700::1111]/",
+    "https://[2606:4700:4700::1111]:8443/",
+    "https://localhost.example.com/",
+    "https://internal.example.com/",
+    "https://example.com/" + "a" * (MAX_URL_LENGTH - 20),
+]
+
+LOOPBACK = [
+    "localhost",
+    "LOCALHOST",
+    "localhost.",
+    "foo.localhost",
+    "localhost.localdomain",
+    "localhost6.localdomain6",
+    "ip6-localhost",
+    "127.0.0.1",
+    "127.0.0.1.",
+    "127.0.0.1..",
+    "127.1",
+    "127.0.1",
+    "127.255.255.254",
+    "0177.0.0.1",
+    "0177.1",
+    "0x7f.0.0.1",
+    "0x7f.1",
+    "0X7F000001",
+    "0x7f000001",
+    "2130706433",
+    "017700000001",
+    "0",
+    "0.0.0.0",  # noqa: S104
+    "00.0x0.0",
+    "127.0.0.08",
+    "[::1]",
+    "[0:0:0:0:0:0:0:1]",
+    "[0000::0001]",
+    "[::]",
+    "[::127.0.0.1]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]",
+    "[0:0:0:0:0:ffff:127.0.0.1]",
+    "[::ffff:0:127.0.0.1]",
+]
+
+NOT_PUBLIC = [
+    "169.254.169.254",
+    "0xa9fea9fe",
+    "2852039166",
+    "169.254.1",
+    "[fe80::1]",
+    "[fe80::1%25eth0]",
+    "[fe80::1%eth0]",
+    "10.0.0.1",
+    "10.1",
+    "012.0.0.1",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.168.0.1",
+    "192.168.257",
+    "[fc00::1]",
+    "[fd12:3456::1]",
+    "[fd00:ec2::254]",
+    "[fec0::1]",
+    "100.64.0.1",
+    "100.100.100.200",
+    "100.127.255.255",
+    "192.0.0.192",
+    "192.0.2.1",
+    "192.88.99.1",
+    "198.18.0.1",
+    "198.51.100.1",
+    "203.0.113.1",
+    "168.63.129.16",
+    "224.0.0.1",
+    "239.255.255.250",
+    "240.0.0.1",
+    "255.255.255.255",
+    "[ff02::1]",
+    "[::ffff:10.0.0.1]",
+    "[::ffff:169.254.169.254]",
+    "[2002:7f00:1::]",
+    "[2002:a00:1::1]",
+    "[2002:a9fe:a9fe::]",
+    "[64:ff9b::127.0.0.1]",
+    "[64:ff9b::a9fe:a9fe]",
+    "[64:ff9b:1::7f00:1]",
+    "[2001:0:4136:e378:8000:63bf:80ff:fffe]",
+    "[2001:db8::1]",
+    "[3fff::1]",
+    "[100::1]",
+    "[5f00::1]",
+    "intranet",
+    "db",
+    "printer.local",
+    "printer.LOCAL.",
+    "metadata.google.internal",
+    "host.docker.internal",
+    "router.home.arpa",
+    "nas.lan",
+    "wiki.corp",
+    "kubernetes.default.svc",
+    "api.default.svc.cluster.local",
+    "hidden.onion",
+]
+
+MALFORMED = [
+    "",
+    "example.com",
+    "//example.com/",
+    "/hook",
+    "https:",
+    "https://",
+    "https:///example.com",
+    "https:example.com",
+    "https:/example.com",
+    "https://:443/",
+    "https://?example.com",
+    "https://#example.com",
+    "https://./",
+    "https://../",
+    "https://a..example.com/",
+    "https://.example.com/",
+    "https://-a.example.com/",
+    "https://a-.example.com/",
+    "https://" + "a" * 64 + ".example.com/",
+    "https://" + "a." * 127 + "example.com/",
+    "https://exa$mple.com/",
+    "https://example.com;127.0.0.1/",
+    "https://example.com,127.0.0.1/",
+    "https://256.256.256.256/",
+    "https://1.2.3.4.5/",
+    "https://4294967297/",
+    "https://127.0.0.0x100/",
+    "https://example.com:0/",
+    "https://example.com:65536/",
+    "https://example.com:-1/",
+    "https://example.com:+80/",
+    "https://example.com:http/",
+    "https://example.com:80:80/",
+    "https://[::1/",
+    "https://::1/",
+    "https://[]/",
+    "https://[::1]example.com/",
+    "https://example.com[::1]/",
+    "https://[2606:4700::1]evil.example/",
+    "https://evil[2606:4700::1]/",
+    "https://[v1.abc]/",
+    "https://[example.com]/",
+    "https://[1.2.3.4]/",
+    "https://[[::1]]/",
+]
+
+USERINFO = [
+    "https://user@example.com/",
+    "https://user:password@example.com/",
+    "https://@example.com/",
+    "https://:@example.com/",
+    "https://example.com@127.0.0.1/",
+    "https://127.0.0.1@example.com/",
+    "https://127.0.0.1%40example.com@example.com/",
+    "https://a@b@example.com/",
+]
+
+OTHER_SCHEMES = [
+    "ftp://example.com/",
+    "file:///etc/passwd",
+    "file://example.com/",
+    "gopher://example.com/",
+    "javascript:alert(1)",
+    "data:text/plain,hello",
+    "ws://example.com/",
+    "httpss://example.com/",
+    "unix:///run/redis.sock",
+    "http+unix://example.com/",
+]
+
+NOT_VISIBLE_ASCII = [
+    " https://example.com/",
+    "https://example.com/ ",
+    "https://exam ple.com/",
+    "https://example.com/\n",
+    "\thttps://example.com/",
+    "https://exam\tple.com/",
+    "https://example.com/\r\nX-Injected: 1",
+    "https://example.com/\x00",
+    "https://example.com/\x7f",
+    "https://bücher.example/",
+    "https://ｅxample.com/",
+    "https://１２７.０.０.１/",
+    "https://①②⑦.⓪.⓪.①/",
+    "https://١٢٧.٠.٠.١/",
+    "https://127。0。0。1/",
+    "https://localhost\u3002/",
+    "https://loc\u00adalhost/",
+    "https://example.com\\@127.0.0.1/",
+    "https:\\\\example.com\\",
+]
+
+PERCENT_ENCODED_HOSTS = [
+    "https://%6c%6f%63%61%6c%68%6f%73%74/",
+    "https://127%2e0%2e0%2e1/",
+    "https://%31%32%37.0.0.1/",
+    "https://example.com%00.internal/",
+    "https://example.com%2f@127.0.0.1/",
+    "https://example.com%23.lan/",
+    "https://%5b::1%5d/",
+]
+
+
+@pytest.mark.parametrize("url", PUBLIC)
+def test_a_public_address_is_returned_as_it_came(url: str) -> None:
+    assert check_webhook_url(url) == url
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "HTTP"])
+@pytest.mark.parametrize("host", LOOPBACK)
+def test_no_spelling_of_this_machine_passes(scheme: str, host: str) -> None:
+    for url in (f"{scheme}://{host}/", f"{scheme}://{host}:8080/hook", f"{scheme}://{host}"):
+        assert_refused(url)
+
+
+@pytest.mark.parametrize("host", NOT_PUBLIC)
+def test_no_private_address_or_name_passes(host: str) -> None:
+    for url in (f"https://{host}/", f"http://{host}:80/hook"):
+        assert_refused(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [*MALFORMED, *USERINFO, *OTHER_SCHEMES, *NOT_VISIBLE_ASCII, *PERCENT_ENCODED_HOSTS],
+)
+def test_what_parsers_might_read_differently_does_not_pass(url: str) -> None:
+    assert_refused(url)
+
+
+def test_a_url_has_a_limit() -> None:
+    assert_refused("https://example.com/" + "a" * MAX_URL_LENGTH)
+
+
+def assert_refused(url: str) -> None:
+    with pytest.raises(ValidationFailed) as refused:
+        check_webhook_url(url)
+    assert refused.value.details
+    assert list(refused.value.details) == ["webhookUrl"]
+    assert all(refused.value.details["webhookUrl"])
+
+
+def test_the_documented_pattern_refuses_nothing_that_is_taken() -> None:
+    pattern = documented_pattern()
+    assert [url for url in PUBLIC if not re.search(pattern, url)] == []
+
+
+@pytest.mark.parametrize("url", [*USERINFO, *OTHER_SCHEMES, *NOT_VISIBLE_ASCII])
+def test_the_documented_pattern_tells_what_it_can(url: str) -> None:
+    assert not re.search(documented_pattern().removesuffix("$") + r"\Z", url)
+
+
+def documented_pattern() -> str:
+    settings = Settings.from_environ({"DATABASE_URL": "postgresql:///unused"})
+    (check,) = NewPaymentSchema().fields["webhook_url"].validators
+    told = description_of(check, settings)
+    assert told
+    return told["pattern"]

@@ -1,0 +1,16 @@
+"""What tests/web/test_server.py lets gunicorn serve: a door over memory, with a known key."""
+
+import hashlib
+from typing import Final
+
+from atomic_adapters.wiring import in_memory
+from atomic_web.app import create_app
+from web.web_client import settings
+
+KEY: Final = "sk_test_" + "5" * 48
+
+application = in_memory()
+_merchant = application.merchants.add("Served")
+application.api_keys.adopt(_merchant.id, "served", hashlib.sha256(KEY.encode()).digest())
+
+app = create_app(application, settings(RATE_LIMIT_GLOBAL="off", RATE_LIMIT_PAYMENTS="off"))

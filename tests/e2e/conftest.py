@@ -18,25 +18,25 @@ def valkey_folder(scratch: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def bell(valkey_folder: Path) -> Iterator[list[EmbeddedValkey]]:
-    """The Valkey of this system, in a box: tests kill it and put another in its place."""
-    box = [EmbeddedValkey.start(valkey_folder)]
-    yield box
-    box[0].stop()
+def valkeys(valkey_folder: Path) -> Iterator[list[EmbeddedValkey]]:
+    """A list of one: the Valkey of this system, which tests kill and replace."""
+    valkeys = [EmbeddedValkey.start(valkey_folder)]
+    yield valkeys
+    valkeys[0].stop()
 
 
 @pytest.fixture(scope="module")
 def system(
-    postgres: EmbeddedPostgres, migrated: str, bell: list[EmbeddedValkey], scratch: Path
+    postgres: EmbeddedPostgres, migrated: str, valkeys: list[EmbeddedValkey], scratch: Path
 ) -> Iterator[System]:
     url = postgres.create_database(f"e2e_{secrets.token_hex(4)}", template=migrated)
     lease = str(LEASE_SECONDS)
-    environ = environment(url, bell[0].url, SETTLE_LEASE_SECONDS=lease, SETTLE_BATCH="50")
+    environ = environment(url, valkeys[0].url, SETTLE_LEASE_SECONDS=lease, SETTLE_BATCH="50")
     system = System(environ, scratch / f"e2e-{secrets.token_hex(4)}.log")
     try:
         system.start("api", "worker", "sweeper")
         for name in ("worker", "sweeper"):
-            eventually(lambda n=name: f"{n} started" in system.words(), 20, f"the {name} is up")
+            eventually(lambda n=name: f"{n} started" in system.words(), 60, f"the {name} is up")
         yield system
     finally:
         system.stop()
@@ -44,7 +44,7 @@ def system(
 
 @pytest.fixture(scope="module")
 def account(system: System) -> dict[str, str]:
-    """A merchant of these tests' own: its ids and its key."""
+    """The seeded merchant of this system: its ids and its API key."""
     seeded = system.atomic("seed", "--json")
     assert seeded.returncode == 0, seeded.stderr
     return json.loads(seeded.stdout)

@@ -1,5 +1,5 @@
-"""The life of a payment as the README tells it: this writes it down line by line, and the README
-must have the same lines."""
+"""The documented life of a payment is what the system really answers: this test performs it
+against a real system and compares every line with the documentation."""
 
 import re
 from dataclasses import dataclass, field
@@ -8,97 +8,101 @@ from typing import Any
 
 from processes import Client, System, eventually
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
 MARK = "<!-- written by tests/e2e/test_documented_example.py -->\n```text\n"
 
 
 @dataclass
-class Story:
-    """Does what is told, with a real system, and tells what came of it."""
+class Transcript:
+    """Sends requests to a real system and writes down each request and what it led to."""
 
     client: Client
-    account: str
-    payment: str = ""
+    account_id: str
+    payment_id: str = ""
     lines: list[str] = field(default_factory=list)
 
-    def post(self, path: str, body: dict[str, object], until: str) -> dict[str, Any]:
-        """Ask for something; tell the answer, and what it came to."""
-        told = ", ".join(f'"{name}": {_json(value)}' for name, value in body.items())
-        self.lines.append(f"POST {path} {{{told}}}")
-        reply = self.client.ask("POST", path.replace("{id}", self.payment), body)
+    def post(self, path: str, body: dict[str, object], final_status: str) -> dict[str, Any]:
+        """Send a POST, record the response and its final status; return the final resource."""
+        members = ", ".join(f'"{name}": {_to_json(value)}' for name, value in body.items())
+        self.lines.append(f"POST {path} {{{members}}}")
+        reply = self.client.ask("POST", path.replace("{id}", self.payment_id), body)
         assert reply.status == 202, reply.raw
-        first = reply.data
-        self.payment = self.payment or first["id"]
-        where = f"/payments/{self.payment}" if "source" in first else f"/refunds/{first['id']}"
+        created = reply.data
+        self.payment_id = self.payment_id or created["id"]
+        is_payment = "source" in created
+        url = f"/payments/{self.payment_id}" if is_payment else f"/refunds/{created['id']}"
 
-        def now() -> dict[str, Any]:
-            data = self.client.ask("GET", where).data
+        def get_resource() -> dict[str, Any]:
+            data = self.client.ask("GET", url).data
             return data.get("payment", data)
 
-        eventually(lambda: now()["status"] == until, 5, f"{path} ends {until}")
-        self.lines.append(f"  202 {first['status']}, soon {until}")
-        return now()
+        eventually(lambda: get_resource()["status"] == final_status, 60, f"{path}: {final_status}")
+        self.lines.append(f"  202 {created['status']}, soon {final_status}")
+        return get_resource()
 
-    def tell_account(self) -> None:
-        account = self.client.ask("GET", f"/accounts/{self.account}").data
+    def add_account(self) -> None:
+        account = self.client.ask("GET", f"/accounts/{self.account_id}").data
         pending = account["pending"]
         self.lines.append(
             f"  balance {account['balance']}, pending in {pending['in']}, out {pending['out']},"
             f" available {account['available']}"
         )
 
-    def tell_entries(self) -> None:
+    def add_entries(self) -> None:
         self.lines.append("GET /accounts/{account}/entries")
-        reply = self.client.ask("GET", f"/accounts/{self.account}/entries")
+        reply = self.client.ask("GET", f"/accounts/{self.account_id}/entries")
         for entry in reply.data["items"]:
             kind, amount = entry["kind"], entry["amount"]
-            told = f"  {entry['sequence']}  {kind:8} {amount:+6}  balance {entry['balanceAfter']}"
-            self.lines.append(told)
+            self.lines.append(
+                f"  {entry['sequence']}  {kind:8} {amount:+6}  balance {entry['balanceAfter']}"
+            )
 
-    def tell_timeline(self) -> None:
+    def add_timeline(self) -> None:
         self.lines.append("GET /payments/{id}/timeline")
-        reply = self.client.ask("GET", f"/payments/{self.payment}/timeline")
+        reply = self.client.ask("GET", f"/payments/{self.payment_id}/timeline")
         for event in reply.data["events"]:
             amount = event["amount"] or ""
-            posted = event["transaction"]
-            entries = [entry["amount"] for entry in posted["entries"]] if posted else []
-            books = " ".join(f"{each:+}" for each in entries)
-            told = f"  {event['event']:18} {event['status']:11} {amount:>6}  {books}"
-            self.lines.append(told.rstrip())
+            transaction = event["transaction"]
+            amounts = [entry["amount"] for entry in transaction["entries"]] if transaction else []
+            entries = " ".join(f"{amount:+}" for amount in amounts)
+            line = f"  {event['event']:18} {event['status']:11} {amount:>6}  {entries}"
+            self.lines.append(line.rstrip())
 
 
-def test_the_story_is_told_in_the_readme_as_it_happens(
+def test_documented_payment_life_matches_the_real_system(
     system: System, client: Client, account: dict[str, str]
 ) -> None:
-    story = Story(client, account["accountId"])
-    order = {"amount": 10_000, "currency": "USD", "source": "tok_visa", "capture": "manual"}
-    held = story.post("/payments", order, "AUTHORIZED")
-    assert (held["amountCaptured"], held["amountRefunded"]) == (0, 0)
-    story.tell_account()
-    taken = story.post("/payments/{id}/capture", {"amount": 6_000}, "SUCCESS")
-    assert (taken["amountCaptured"], taken["amountRefunded"]) == (6_000, 0)
-    story.tell_account()
+    transcript = Transcript(client, account["accountId"])
+    request = {"amount": 10_000, "currency": "USD", "source": "tok_visa", "capture": "manual"}
+    authorized = transcript.post("/payments", request, "AUTHORIZED")
+    assert (authorized["amountCaptured"], authorized["amountRefunded"]) == (0, 0)
+    transcript.add_account()
+    captured = transcript.post("/payments/{id}/capture", {"amount": 6_000}, "SUCCESS")
+    assert (captured["amountCaptured"], captured["amountRefunded"]) == (6_000, 0)
+    transcript.add_account()
     for amount in (2_500, 1_000):
-        refund = story.post("/payments/{id}/refunds", {"amount": amount}, "SUCCESS")
-        assert (refund["amount"], refund["paymentId"]) == (amount, story.payment)
-    story.tell_account()
-    payment = client.payment(story.payment)
+        refund = transcript.post("/payments/{id}/refunds", {"amount": amount}, "SUCCESS")
+        assert (refund["amount"], refund["paymentId"]) == (amount, transcript.payment_id)
+    transcript.add_account()
+    payment = client.payment(transcript.payment_id)
     assert (payment["amountCaptured"], payment["amountRefunded"]) == (6_000, 3_500)
-    story.tell_entries()
-    story.tell_timeline()
+    transcript.add_entries()
+    transcript.add_timeline()
     verified = system.atomic("verify")
-    story.lines += ["$ atomic verify", f"  {verified.stdout.strip()}"]
+    transcript.lines += ["$ atomic verify", f"  {verified.stdout.strip()}"]
     assert verified.returncode == 0
-    told = "\n".join(story.lines)
-    assert "\n".join(_in_readme()) == told, told
+    observed = "\n".join(transcript.lines)
+    assert "\n".join(_documented_lines()) == observed, observed
 
 
-def _json(value: object) -> str:
+def _to_json(value: object) -> str:
     return str(value) if isinstance(value, int) else f'"{value}"'
 
 
-def _in_readme() -> list[str]:
-    _, _, after = README.read_text(encoding="utf-8").partition(MARK)
-    told, end, _ = after.partition("```\n")
-    assert end, f"the README has no story behind {MARK!r}"
-    return re.sub(r"[ \t]+$", "", told, flags=re.MULTILINE).splitlines()
+def _documented_lines() -> list[str]:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    texts = [page.read_text(encoding="utf-8") for page in pages]
+    [text] = [text for text in texts if MARK in text]
+    example, end, _ = text.partition(MARK)[2].partition("```\n")
+    assert end, f"the block after {MARK!r} has no end"
+    return re.sub(r"[ \t]+$", "", example, flags=re.MULTILINE).splitlines()

@@ -1,10 +1,10 @@
-"""Workers are killed, Valkey goes away, everything is asked to stop: no payment minds."""
+"""Workers are killed, Valkey goes away, processes are asked to stop: no payment is lost."""
 
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -14,49 +14,54 @@ import pytest
 from redis import Redis
 
 from atomic_adapters.embedded import EmbeddedValkey
-from processes import PAUSE, RECOVERED_SECONDS, Client, Reply, System, eventually
+from processes import LEASE_SECONDS, PAUSE, Client, Reply, System, eventually
+
+WITHOUT_LEASE_SECONDS = LEASE_SECONDS / 2
+"""A guard, not a promise: what is settled within it was not recovered by the end of a lease.
+`make faults` measures how long recovery takes."""
+
+KILLS = 8
 
 
 @pytest.fixture
 def without_valkey(
-    bell: list[EmbeddedValkey], valkey_folder: Path, client: Client, system: System
+    valkeys: list[EmbeddedValkey], valkey_folder: Path, client: Client, system: System
 ) -> Iterator[None]:
     client.pay()
-    bell[0].process.kill()
-    bell[0].process.wait()
-    bell[0].stop()
+    valkeys[0].process.kill()
+    valkeys[0].process.wait()
+    valkeys[0].stop()
     yield
-    bell[0] = EmbeddedValkey.start(valkey_folder)
+    valkeys[0] = EmbeddedValkey.start(valkey_folder)
     system.kill("worker")
     system.start("worker")
 
 
-def test_without_valkey_payments_are_taken_as_fast_and_settled_by_the_sweeper(
-    client: Client, system: System, request: pytest.FixtureRequest
+@pytest.mark.usefixtures("without_valkey")
+def test_without_valkey_payments_are_accepted_and_settled_by_the_sweeper(
+    client: Client, system: System
 ) -> None:
-    usual = sorted(client.pay().seconds for _ in range(9))[4]
-    request.getfixturevalue("without_valkey")
     for _ in range(5):
         accepted = client.pay()
         assert accepted.status == 202
-        assert accepted.seconds < usual + 0.25
-        eventually(partial(client.is_settled, accepted.data["id"]), 2, "the sweeper settles")
+        is_settled = partial(client.is_settled, accepted.data["id"])
+        eventually(is_settled, WITHOUT_LEASE_SECONDS, "the sweeper settles the payment")
     ready = client.ask("GET", "/health/ready")
     assert (ready.status, ready.data["status"]) == (200, "degraded")
     assert system.books_are_clean()
 
 
-class Load:
-    """Callers that pay until told to stop, and remember every answer."""
+class PaymentLoad:
+    """Threads that create payments until stopped, and keep every response."""
 
-    def __init__(self, client: Client, callers: int = 4) -> None:
+    def __init__(self, client: Client, threads: int = 4) -> None:
         self.client = client
         self.replies: list[Reply] = []
         self.failures: list[Exception] = []
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._call) for _ in range(callers)]
+        self._stop_requested = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> "PaymentLoad":
         for thread in self._threads:
             thread.start()
         return self
@@ -65,131 +70,124 @@ class Load:
         self.stop()
 
     def stop(self) -> None:
-        self._over.set()
+        self._stop_requested.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(60)
 
-    def _call(self) -> None:
-        while not self._over.is_set():
+    def _run(self) -> None:
+        while not self._stop_requested.is_set():
             try:
                 self.replies.append(self.client.pay(1))
             except OSError as error:
                 self.failures.append(error)
-            # Leaves the processes under test some of the machine.
+            # Leaves CPU time to the processes under test.
             PAUSE.wait(0.005)
 
     @property
-    def accepted(self) -> list[str]:
+    def accepted_ids(self) -> list[str]:
         return [reply.data["id"] for reply in self.replies if reply.status == 202]
 
-    def all_succeed(self, system: System, within: float) -> None:
-        """Every payment that was answered 202 reaches SUCCESS."""
-        eventually(lambda: not self._unsuccessful(system), within, "all payments succeed")
+    def await_replies(self, count: int) -> None:
+        """Wait until `count` more payments have been answered."""
+        target = len(self.replies) + count
+        eventually(lambda: len(self.replies) >= target, 60, f"{count} more payments are answered")
 
-    def _unsuccessful(self, system: System) -> set[str]:
+    def await_success(self, system: System) -> None:
+        """Wait until every payment that was answered 202 is SUCCESS, sooner than a lease ends."""
+        eventually(
+            lambda: not self._unsuccessful_ids(system),
+            WITHOUT_LEASE_SECONDS,
+            "all accepted payments succeed",
+        )
+
+    def _unsuccessful_ids(self, system: System) -> set[str]:
         with psycopg.connect(system.environ["DATABASE_URL"]) as connection:
             rows = connection.execute("SELECT id::text FROM payments WHERE status = 'SUCCESS'")
-            return set(self.accepted) - {id for (id,) in rows}
+            return set(self.accepted_ids) - {id for (id,) in rows}
 
 
-def test_a_flushed_valkey_loses_no_payment(
-    client: Client, system: System, bell: list[EmbeddedValkey]
+def test_flushed_valkey_loses_no_payment(
+    client: Client, system: System, valkeys: list[EmbeddedValkey]
 ) -> None:
-    with Load(client) as load, Redis.from_url(bell[0].url) as redis:
+    with PaymentLoad(client) as load, Redis.from_url(valkeys[0].url) as redis:
         for _ in range(5):
             redis.flushall()
-            PAUSE.wait(0.2)
+            load.await_replies(10)
     assert not load.failures
     assert {reply.status for reply in load.replies} == {202}
-    load.all_succeed(system, within=3)
+    load.await_success(system)
     assert system.books_are_clean()
 
 
-def test_a_worker_killed_twenty_times_settles_each_payment_once(
+def test_repeatedly_killed_worker_settles_each_payment_once(
     client: Client, account: dict[str, str], system: System
 ) -> None:
-    before = client.balance(account["accountId"])
-    with Load(client) as load, LongestInProcessing(system) as longest:
-        for _ in range(20):
-            settled_so_far = _batches_of_the_worker(system)
-            system.kill("worker")
+    balance_before = client.balance(account["accountId"])
+    with PaymentLoad(client) as load:
+        for _ in range(KILLS):
+            batches_so_far = _count_worker_batches(system)
+            with _world_account_locked(system):
+                eventually(lambda: _is_waiting_for_a_lock(system), 60, "a settler waits for World")
+                system.kill("worker")
             system.start("worker")
-            # Killed again only once it is at work: in a batch as often as between two.
             eventually(
-                lambda so_far=settled_so_far: _batches_of_the_worker(system) > so_far,
-                10,
+                lambda so_far=batches_so_far: _count_worker_batches(system) > so_far,
+                60,
                 "the new worker settles",
             )
         load.stop()
-        load.all_succeed(system, within=RECOVERED_SECONDS)
+        load.await_success(system)
     assert not load.failures
-    assert client.balance(account["accountId"]) == before + len(load.accepted)
+    assert client.balance(account["accountId"]) == balance_before + len(load.accepted_ids)
     assert system.books_are_clean()
-    assert _taken_over(system) > 0, "else no kill hit a batch, and this proves nothing"
-    # Taken over at the next bell, or within a sweep.
-    assert longest.seconds < RECOVERED_SECONDS
 
 
-def test_a_worker_killed_in_mid_batch_is_succeeded_within_a_second(
+def test_worker_killed_while_posting_is_recovered_before_its_lease_ends(
     client: Client, system: System
 ) -> None:
-    ours = "SELECT count(*) FROM payments WHERE attempt > 1"
-    taken_over = system.number(ours)
-    batches = _batches_of_the_worker(system)
-    with psycopg.connect(system.environ["DATABASE_URL"]) as poster:
-        # Whoever posts now waits: claimed, authorized, and in the middle of its transaction.
-        poster.execute("SELECT FROM accounts WHERE allow_negative FOR NO KEY UPDATE")
-        accepted = [client.pay().data["id"] for _ in range(20)]
-        eventually(lambda: _waits_for_a_lock(system), 5, "a settler waits for the World account")
-        assert _longest_in_processing(system) > 0
+    # Without the sweeper it is certain that the worker claims the payments.
+    system.stop("sweeper")
+    reclaimed_before = _count_reclaimed_payments(system)
+    batches_before = _count_worker_batches(system)
+    with _world_account_locked(system):
+        accepted_ids = [client.pay().data["id"] for _ in range(20)]
+        eventually(lambda: _is_waiting_for_a_lock(system), 60, "the worker waits for World")
         system.kill("worker")
-    eventually(lambda: all(map(client.is_settled, accepted)), RECOVERED_SECONDS, "all are settled")
-    assert {client.status(id) for id in accepted} == {"SUCCESS"}
-    assert batches == _batches_of_the_worker(system), "the worker finished, and proves nothing"
-    assert system.number(ours) > taken_over, "it had claimed nothing, and proves nothing"
+    system.start("sweeper")
+    eventually(
+        lambda: all(map(client.is_settled, accepted_ids)),
+        WITHOUT_LEASE_SECONDS,
+        "all payments are settled",
+    )
+    assert {client.status(id) for id in accepted_ids} == {"SUCCESS"}
+    assert batches_before == _count_worker_batches(system), "the worker finished its batch"
+    assert _count_reclaimed_payments(system) > reclaimed_before, "the worker had claimed nothing"
     assert system.books_are_clean()
     system.start("worker")
 
 
-def _batches_of_the_worker(system: System) -> int:
+@contextmanager
+def _world_account_locked(system: System) -> Iterator[None]:
+    """Settlers claim payments and call the network, then wait inside their posting transaction."""
+    with psycopg.connect(system.environ["DATABASE_URL"]) as blocker:
+        blocker.execute("SELECT FROM accounts WHERE allow_negative FOR NO KEY UPDATE")
+        yield
+
+
+def _count_worker_batches(system: System) -> int:
     return system.words().count('"by":"worker"')
 
 
-def _taken_over(system: System) -> int:
-    """Payments that were claimed again after somebody had died with them."""
-    return system.number("SELECT count(*)::float FROM payments WHERE attempt > 1")
+def _count_reclaimed_payments(system: System) -> int:
+    """Payments that were claimed again after the first claim was abandoned."""
+    return system.number("SELECT count(*) FROM payments WHERE attempt > 1")
 
 
-def _longest_in_processing(system: System) -> float:
-    return system.number(
-        "SELECT coalesce(extract(epoch FROM max(now() - updated_at)), 0)::float"
-        "  FROM payments WHERE status = 'PROCESSING'",
-    )
+def _count_payments_in_processing(system: System) -> int:
+    return system.number("SELECT count(*) FROM payments WHERE status = 'PROCESSING'")
 
 
-class LongestInProcessing:
-    """Watches, all the while, for how long any payment has been PROCESSING."""
-
-    def __init__(self, system: System) -> None:
-        self.seconds = 0.0
-        self._system = system
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> "LongestInProcessing":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(10)
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.05):
-            self.seconds = max(self.seconds, _longest_in_processing(self._system))
-
-
-def test_a_request_in_flight_is_answered_after_sigterm(
+def test_request_in_flight_is_answered_after_sigterm(
     client: Client, system: System, account: dict[str, str]
 ) -> None:
     key = str(uuid4())
@@ -197,23 +195,23 @@ def test_a_request_in_flight_is_answered_after_sigterm(
         psycopg.connect(system.environ["DATABASE_URL"]) as blocker,
         ThreadPoolExecutor(1) as threads,
     ):
-        # As if a first request with this key were still at work: ours waits for it.
+        # Stands for a first request with this key that is still open: the second waits for it.
         blocker.execute(
             "INSERT INTO idempotency_keys (merchant_id, key, method, path, fingerprint, expires_at)"
             " VALUES (%s, %s, 'POST', '/', sha256(''), now() + interval '1 hour')",
             [account["merchantId"], key],
         )
         reply = threads.submit(lambda: client.pay(Idempotency_Key=key))
-        eventually(lambda: _waits_for_a_lock(system), 5, "the request waits")
+        eventually(lambda: _is_waiting_for_a_lock(system), 60, "the request waits")
         system.running["api"].send_signal(signal.SIGTERM)
-        PAUSE.wait(0.3)
+        eventually(lambda: "Handling signal: term" in system.words(), 60, "the API stops")
         blocker.rollback()
-        assert reply.result(10).status == 202
-    assert system.running["api"].wait(10) == 0
+        assert reply.result(60).status == 202
+    assert system.running["api"].wait(60) == 0
     system.start("api")
 
 
-def _waits_for_a_lock(system: System) -> bool:
+def _is_waiting_for_a_lock(system: System) -> bool:
     waiting = system.number(
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE wait_event_type = 'Lock' AND datname = current_database()",
@@ -225,13 +223,11 @@ def _waits_for_a_lock(system: System) -> bool:
 def test_sigterm_ends_a_settler_between_two_batches(
     client: Client, system: System, name: str
 ) -> None:
-    with Load(client) as load:
-        PAUSE.wait(0.3)
-        begun = time.monotonic()
+    with PaymentLoad(client) as load:
+        load.await_replies(20)
         system.running[name].send_signal(signal.SIGTERM)
-        assert system.running[name].wait(10) == 0
-        assert time.monotonic() - begun < 5
+        assert system.running[name].wait(60) == 0
         system.start(name)
-    load.all_succeed(system, within=4)
-    assert _longest_in_processing(system) == 0
+    load.await_success(system)
+    assert _count_payments_in_processing(system) == 0
     assert system.books_are_clean()

@@ -1,6 +1,6 @@
-"""A raw API key is in the answer that it was made with, and nowhere else: no log line, no other
-answer, no row, no entry of Valkey has it, whatever its owner did with it. So is a session token; a
-password is not even there."""
+"""A raw API key or session token appears in the one response that creates it and nowhere else: in
+no log line, no other response, no database row, no Valkey entry, however its owner misuses it. A
+password appears in no response at all."""
 
 import base64
 import json
@@ -29,44 +29,44 @@ LOGIN = {"email": "owner@shop.example", "password": PASSWORD}
 
 
 @dataclass
-class Session:
-    """Everything that was said to the system's clients and operators, but the keys' making."""
+class RecordedSystem:
+    """A system under test, and every response and command output except those that create keys."""
 
     system: System
-    bell: EmbeddedValkey
-    keys: dict[str, str]
+    valkey: EmbeddedValkey
+    secrets: dict[str, str]
     folder: Path
-    answers: list[tuple[str, bytes]] = field(default_factory=list)
+    responses: list[tuple[str, bytes]] = field(default_factory=list)
 
     def ask(self, key: str, method: str, path: str, body: object = None, **headers: str) -> int:
         reply = Client(self.system.base_url, key).ask(method, path, body, **headers)
-        self.answers.append((f"{method} {path}", repr(reply.headers).encode() + reply.raw))
+        self.responses.append((f"{method} {path}", repr(reply.headers).encode() + reply.raw))
         return reply.status
 
-    def say(self, raw: bytes) -> None:
+    def send_raw(self, raw: bytes) -> None:
         wire = Wire(int(self.system.environ["PORT"]))
-        self.answers.append((f"raw {len(self.answers)}", wire.exchange(raw)))
+        self.responses.append((f"raw {len(self.responses)}", wire.exchange(raw)))
 
     def command(self, *arguments: str) -> Any:
-        done = self.system.atomic(*arguments)
-        self.answers.append((" ".join(arguments), (done.stdout + done.stderr).encode()))
-        return done
+        completed = self.system.atomic(*arguments)
+        self.responses.append((" ".join(arguments), (completed.stdout + completed.stderr).encode()))
+        return completed
 
-    def leaks(self) -> list[str]:
-        """Where any of the keys stands."""
+    def find_leaks(self) -> list[str]:
+        """The places that contain any of the secrets."""
         url = self.system.environ["DATABASE_URL"]
         logs = [(log.name, log.read_bytes()) for log in self.folder.rglob("*.log")]
-        metrics = f"http://127.0.0.1:{self.system.environ['METRICS_PORT']}/metrics"
-        with urlopen(metrics, timeout=5) as told:
-            counted = ("metrics", told.read())
-        places = [*self.answers, *logs, counted, *rows(url), *entries(self.bell.url)]
+        metrics_url = f"http://127.0.0.1:{self.system.environ['METRICS_PORT']}/metrics"
+        with urlopen(metrics_url, timeout=60) as response:
+            metrics = ("metrics", response.read())
+        places = [*self.responses, *logs, metrics, *rows(url), *entries(self.valkey.url)]
         assert len(logs) >= 2
         assert len(places) > 50
-        return found(self.keys.values(), places)
+        return found(self.secrets.values(), places)
 
 
 @pytest.fixture(scope="module")
-def bell(scratch: Path) -> Iterator[EmbeddedValkey]:
+def valkey(scratch: Path) -> Iterator[EmbeddedValkey]:
     (scratch / "secrets").mkdir()
     valkey = EmbeddedValkey.start(scratch / "secrets" / "valkey")
     yield valkey
@@ -74,61 +74,63 @@ def bell(scratch: Path) -> Iterator[EmbeddedValkey]:
 
 
 @pytest.fixture(scope="module")
-def session(
-    postgres: EmbeddedPostgres, migrated: str, bell: EmbeddedValkey, scratch: Path
-) -> Iterator[Session]:
+def recorded(
+    postgres: EmbeddedPostgres, migrated: str, valkey: EmbeddedValkey, scratch: Path
+) -> Iterator[RecordedSystem]:
     url = postgres.create_database("secrets", template=migrated)
-    talkative = {"LOG_LEVEL": "debug", "METRICS_PORT": str(free_port()), "WEB_WORKERS": "1"}
-    environ = environment(url, bell.url, CORS_ORIGIN="https://shop.example", **talkative)
+    verbose = {"LOG_LEVEL": "debug", "METRICS_PORT": str(free_port()), "WEB_WORKERS": "1"}
+    environ = environment(url, valkey.url, CORS_ORIGIN="https://shop.example", **verbose)
     system = System(environ, scratch / "secrets" / "system.log")
     try:
         system.start("api", "worker", "sweeper")
         for name in ("worker", "sweeper"):
-            eventually(lambda n=name: f"{n} started" in system.words(), 20, f"the {name} is up")
-        yield Session(system, bell, _make_keys(system), scratch)
+            eventually(lambda n=name: f"{n} started" in system.words(), 60, f"the {name} is up")
+        yield RecordedSystem(system, valkey, _create_secrets(system), scratch)
     finally:
         system.stop()
 
 
-def _make_keys(system: System) -> dict[str, str]:
-    made = {"unknown": UNKNOWN}
+def _create_secrets(system: System) -> dict[str, str]:
+    secrets = {"unknown": UNKNOWN}
     seeded = json.loads(system.atomic("seed", "--json").stdout)
-    made["seeded"] = seeded["apiKey"]
+    secrets["seeded"] = seeded["apiKey"]
     for name in ("second", "revoked"):
         issued = json.loads(system.atomic("keys", "create", "--name", name, "--json").stdout)
-        made[name] = issued["apiKey"]
+        secrets[name] = issued["apiKey"]
         if name == "revoked":
             assert system.atomic("keys", "revoke", issued["id"]).returncode == 0
-    return made | _become_a_merchant(system)
+    return secrets | _register_merchant(system)
 
 
-def _become_a_merchant(system: System) -> dict[str, str]:
-    """With a password, tokens and keys, each made with an Idempotency-Key: its answer is kept."""
-    anybody = Client(system.base_url, "nobody")
-    made = {"password": PASSWORD}
-    assert anybody.ask("POST", "/merchants/register", LOGIN, Idempotency_Key="r").status == 201
+def _register_merchant(system: System) -> dict[str, str]:
+    """Create a password, tokens and keys under Idempotency-Keys: their responses are stored."""
+    anonymous = Client(system.base_url, "no-key")
+    secrets = {"password": PASSWORD}
+    assert anonymous.ask("POST", "/merchants/register", LOGIN, Idempotency_Key="r").status == 201
     for name in ("token", "left"):
-        entered = anybody.ask("POST", "/merchants/login", LOGIN, Idempotency_Key=f"login-{name}")
-        made[name] = entered.data["token"]
-    member = Client(system.base_url, made["token"])
+        entered = anonymous.ask("POST", "/merchants/login", LOGIN, Idempotency_Key=f"login-{name}")
+        secrets[name] = entered.data["token"]
+    member = Client(system.base_url, secrets["token"])
     issued = member.ask("POST", "/merchants/api-keys", {"name": "till"}, Idempotency_Key="k").data
-    made["till"] = issued["rawKey"]
+    secrets["till"] = issued["rawKey"]
     path = f"/merchants/api-keys/{issued['id']}/rotate"
-    made["turned"] = member.ask("POST", path, {}, Idempotency_Key="t").data["rawKey"]
-    left = Client(system.base_url, made["left"])
+    secrets["turned"] = member.ask("POST", path, {}, Idempotency_Key="t").data["rawKey"]
+    left = Client(system.base_url, secrets["left"])
     assert left.ask("POST", "/merchants/logout", Idempotency_Key="o").status == 200
-    return made
+    return secrets
 
 
-def _use_as_a_merchant(session: Session) -> None:
-    """Repeats of what told a secret once, and passwords and tokens where they do not belong."""
-    token = session.keys["token"]
+def _use_merchant_routes(recorded: RecordedSystem) -> None:
+    """Repeat the requests that returned a secret, and send passwords and tokens in wrong places."""
+    token = recorded.secrets["token"]
     for name in ("login-token", "login-left"):
-        assert session.ask("nobody", "POST", "/merchants/login", LOGIN, Idempotency_Key=name) == 200
-    session.ask("nobody", "POST", "/merchants/register", LOGIN, Idempotency_Key="r")
-    session.ask(token, "POST", "/merchants/api-keys", {"name": "till"}, Idempotency_Key="k")
+        assert (
+            recorded.ask("no-key", "POST", "/merchants/login", LOGIN, Idempotency_Key=name) == 200
+        )
+    recorded.ask("no-key", "POST", "/merchants/register", LOGIN, Idempotency_Key="r")
+    recorded.ask(token, "POST", "/merchants/api-keys", {"name": "till"}, Idempotency_Key="k")
     for path in ("dashboard", "api-keys", "audit-log", f"audit-log?cursor={token}", token):
-        session.ask(token, "GET", f"/merchants/{path}")
+        recorded.ask(token, "GET", f"/merchants/{path}")
     email = LOGIN["email"]
     for body in (
         *({"email": PASSWORD, "password": PASSWORD}, {"email": email, PASSWORD[:9]: PASSWORD}),
@@ -138,44 +140,46 @@ def _use_as_a_merchant(session: Session) -> None:
         *(json.dumps(LOGIN)[:-1].encode(), json.dumps(LOGIN).encode() + b"\xff"),
     ):
         for path in ("register", "login"):
-            assert session.ask("nobody", "POST", f"/merchants/{path}", body) == 400
+            assert recorded.ask("no-key", "POST", f"/merchants/{path}", body) == 400
     wrong = {**LOGIN, "email": "nobody@shop.example"}
-    assert session.ask("nobody", "POST", "/merchants/login", wrong) == 401
-    assert session.ask("nobody", "POST", f"/merchants/login?password={PASSWORD}", LOGIN) == 400
-    assert session.ask(token, "POST", "/merchants/api-keys", {"name": token}) == 400
-    assert session.ask(token, "DELETE", f"/merchants/api-keys/{token}") == 400
-    assert session.ask(PASSWORD, "GET", "/merchants/dashboard") == 401
+    assert recorded.ask("no-key", "POST", "/merchants/login", wrong) == 401
+    assert recorded.ask("no-key", "POST", f"/merchants/login?password={PASSWORD}", LOGIN) == 400
+    assert recorded.ask(token, "POST", "/merchants/api-keys", {"name": token}) == 400
+    assert recorded.ask(token, "DELETE", f"/merchants/api-keys/{token}") == 400
+    assert recorded.ask(PASSWORD, "GET", "/merchants/dashboard") == 401
 
 
-def _use_well(session: Session) -> None:
-    for key in session.keys.values():
+def _use_keys_correctly(recorded: RecordedSystem) -> None:
+    for key in recorded.secrets.values():
         for number in range(2):
-            session.ask(key, "POST", "/payments", ORDER, Idempotency_Key=f"k{number}")
-        session.ask(key, "POST", "/payments/batch", {"payments": [ORDER, ORDER]})
-        session.ask(key, "POST", "/payments", ORDER | {"amount": 0})
-        session.ask(key, "POST", "/accounts", ACCOUNT)
+            recorded.ask(key, "POST", "/payments", ORDER, Idempotency_Key=f"k{number}")
+        recorded.ask(key, "POST", "/payments/batch", {"payments": [ORDER, ORDER]})
+        recorded.ask(key, "POST", "/payments", ORDER | {"amount": 0})
+        recorded.ask(key, "POST", "/accounts", ACCOUNT)
         for path in ("/health", "/health/ready", "/nowhere", "/payments/x", "/accounts/x"):
-            session.ask(key, "GET", path)
-        session.ask(key, "DELETE", "/payments")
+            recorded.ask(key, "GET", path)
+        recorded.ask(key, "DELETE", "/payments")
 
 
-def _use_badly(session: Session) -> None:
-    """The key wherever it does not belong, by a caller who has one."""
-    good = session.keys["seeded"]
-    for key in (good, session.keys["revoked"], session.keys["token"]):
+def _misplace_keys(recorded: RecordedSystem) -> None:
+    """Send each key in every place where it does not belong, authenticated with a valid key."""
+    good = recorded.secrets["seeded"]
+    for key in (good, recorded.secrets["revoked"], recorded.secrets["token"]):
         for path in (f"/payments/{key}", f"/{key}", f"/payments?key={key}", f"/health?{key}"):
-            session.ask(good, "GET", path)
+            recorded.ask(good, "GET", path)
         orders = [ORDER | {name: key} for name in ("description", "source", "merchantId", key)]
         orders += [ORDER | {key: key}, ORDER | {"source": f"tok_{key}"}]
         orders += [ORDER | {"webhookUrl": f"https://example.com/?key={key}"}]
         for order in orders:
-            assert session.ask(good, "POST", "/payments", order) == 400
-            assert session.ask(good, "POST", "/payments/batch", {"payments": [ORDER, order]}) == 400
+            assert recorded.ask(good, "POST", "/payments", order) == 400
+            assert (
+                recorded.ask(good, "POST", "/payments/batch", {"payments": [ORDER, order]}) == 400
+            )
         item = ORDER | {"idempotencyKey": key}
-        assert session.ask(good, "POST", "/payments/batch", {"payments": [item]}) == 400
-        assert session.ask(good, "POST", "/accounts", ACCOUNT | {"name": f"of {key}"}) == 400
+        assert recorded.ask(good, "POST", "/payments/batch", {"payments": [item]}) == 400
+        assert recorded.ask(good, "POST", "/accounts", ACCOUNT | {"name": f"of {key}"}) == 400
         for header in (key, f'"{key}"', f"order-{key}"):
-            assert session.ask(good, "POST", "/payments", ORDER, Idempotency_Key=header) == 400
+            assert recorded.ask(good, "POST", "/payments", ORDER, Idempotency_Key=header) == 400
         basic = "Basic " + base64.b64encode(f"{key}:".encode()).decode()
         for headers in (
             *({"X_Request_Id": key}, {"User_Agent": key}, {"Referer": key}, {"Origin": key}),
@@ -184,12 +188,12 @@ def _use_badly(session: Session) -> None:
             *({"Authorization": word} for word in (key, f"Token {key}", f"Bearer {key}x", basic)),
             *({"Authorization": f"Bearer {key}, {key}"}, {"Authorization": f"Bearer '{key}'"}),
         ):
-            session.ask(good, "POST", "/payments", ORDER, **headers)
-        _say_badly(session, key.encode())
+            recorded.ask(good, "POST", "/payments", ORDER, **headers)
+        _send_malformed_requests(recorded, key.encode())
 
 
-def _say_badly(session: Session, key: bytes) -> None:
-    """What gunicorn cannot read, with the key in it."""
+def _send_malformed_requests(recorded: RecordedSystem, key: bytes) -> None:
+    """Send requests that gunicorn cannot parse, with the key in them."""
     health = b"GET /api/v1/health HTTP/1.1"
     for raw in (
         *(head(b"GET /" + key), head(b"GET /" + key + b" HTTP/9"), head(key), key + b"\n" * 3),
@@ -205,12 +209,12 @@ def _say_badly(session: Session, key: bytes) -> None:
         head(b"GET /" + key * 200 + b" HTTP/1.1"),
         head(PAYMENTS, b"Authorization: Bearer " + key, LENGTH) + BODY[:-5],
     ):
-        session.say(raw)
+        recorded.send_raw(raw)
 
 
-def _without_its_database(session: Session, meanwhile: Callable[[], None]) -> None:
-    """For a moment nobody is let in, and whoever was is thrown out."""
-    url = session.system.environ["DATABASE_URL"]
+def _with_database_closed(recorded: RecordedSystem, action: Callable[[], None]) -> None:
+    """Run `action` while the database accepts no connections and has closed the existing ones."""
+    url = recorded.system.environ["DATABASE_URL"]
     name = conninfo.conninfo_to_dict(url)["dbname"]
     outside = conninfo.make_conninfo(url, dbname="postgres")
     with psycopg.connect(outside, autocommit=True) as connection:
@@ -219,45 +223,49 @@ def _without_its_database(session: Session, meanwhile: Callable[[], None]) -> No
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
             )
-            meanwhile()
+            action()
         finally:
             connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
 
 
-def _fail(session: Session) -> None:
-    statuses = [session.ask(key, "POST", "/payments", ORDER) for key in session.keys.values()]
-    assert session.ask("nobody", "POST", "/merchants/login", LOGIN) == 503
-    assert session.ask(session.keys["token"], "GET", "/merchants/dashboard") == 503
+def _use_without_database(recorded: RecordedSystem) -> None:
+    statuses = [recorded.ask(key, "POST", "/payments", ORDER) for key in recorded.secrets.values()]
+    assert recorded.ask("no-key", "POST", "/merchants/login", LOGIN) == 503
+    assert recorded.ask(recorded.secrets["token"], "GET", "/merchants/dashboard") == 503
     assert 503 in statuses
-    assert session.command("keys", "create", "--name", "while down").returncode == 1
+    assert recorded.command("keys", "create", "--name", "while down").returncode == 1
 
 
-def test_no_key_is_anywhere_but_where_it_was_made(session: Session) -> None:
-    _use_well(session)
-    _use_badly(session)
-    _use_as_a_merchant(session)
-    _without_its_database(session, lambda: _fail(session))
-    good = session.keys["seeded"]
-    assert session.command("keys", "list", "--json").returncode == 0
-    assert session.command("keys", "create", "--name", good).returncode == 1
-    assert session.command("keys", "revoke", good).returncode == 2
-    eventually(lambda: session.ask(good, "POST", "/payments", ORDER) == 202, 10, "it recovers")
-    words = session.system.words()
-    assert all(said in words for said in ('"level":"debug"', "unreadable_request", '"status":503'))
-    assert session.leaks() == []
+def test_secrets_appear_only_in_the_response_that_creates_them(recorded: RecordedSystem) -> None:
+    _use_keys_correctly(recorded)
+    _misplace_keys(recorded)
+    _use_merchant_routes(recorded)
+    _with_database_closed(recorded, lambda: _use_without_database(recorded))
+    good = recorded.secrets["seeded"]
+    assert recorded.command("keys", "list", "--json").returncode == 0
+    assert recorded.command("keys", "create", "--name", good).returncode == 1
+    assert recorded.command("keys", "revoke", good).returncode == 2
+    eventually(
+        lambda: recorded.ask(good, "POST", "/payments", ORDER) == 202, 60, "the API recovers"
+    )
+    words = recorded.system.words()
+    assert all(
+        event in words for event in ('"level":"debug"', "unreadable_request", '"status":503')
+    )
+    assert recorded.find_leaks() == []
 
 
-@pytest.mark.parametrize("disguise", ["{}", "x{}x"])
-def test_a_key_that_were_there_would_be_found(session: Session, disguise: str) -> None:
-    """The same search, over the same places, with a key in each."""
-    planted = disguise.format(session.keys["second"])
-    session.answers.append(("planted answer", planted.encode()))
-    with session.system.log.open("a") as log:
+@pytest.mark.parametrize("template", ["{}", "x{}x"])
+def test_planted_key_is_found_in_every_place(recorded: RecordedSystem, template: str) -> None:
+    """The same search finds a key that is planted in each place, plain or in base64."""
+    planted = template.format(recorded.secrets["second"])
+    recorded.responses.append(("planted response", planted.encode()))
+    with recorded.system.log.open("a") as log:
         log.write(json.dumps({"event": base64.b64encode(planted.encode()).decode()}) + "\n")
-    with psycopg.connect(session.system.environ["DATABASE_URL"]) as connection:
+    with psycopg.connect(recorded.system.environ["DATABASE_URL"]) as connection:
         connection.execute("UPDATE merchants SET name = %s", [planted])
-    with Redis.from_url(session.bell.url) as redis:
+    with Redis.from_url(recorded.valkey.url) as redis:
         redis.hset("planted", "field", planted)
-    leaks = session.leaks()
-    for place in ("planted answer", "system.log", '"public"."merchants"', "valkey b'planted'"):
+    leaks = recorded.find_leaks()
+    for place in ("planted response", "system.log", '"public"."merchants"', "valkey b'planted'"):
         assert place in leaks

@@ -27,11 +27,13 @@ LIVE = b"GET /api/v1/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def patient(system: System, bell: list[EmbeddedValkey], scratch: Path) -> Iterator[System]:
+def patient(system: System, valkeys: list[EmbeddedValkey], scratch: Path) -> Iterator[System]:
     """An API of one process, whose patience is short."""
     database = system.environ["DATABASE_URL"]
     timeout = str(REQUEST_SECONDS)
-    environ = environment(database, bell[0].url, REQUEST_TIMEOUT_SECONDS=timeout, WEB_WORKERS="1")
+    environ = environment(
+        database, valkeys[0].url, REQUEST_TIMEOUT_SECONDS=timeout, WEB_WORKERS="1"
+    )
     patient = System(environ, scratch / "patient.log")
     yield patient
     patient.stop()
@@ -133,14 +135,16 @@ def test_one_who_waits_for_the_database_keeps_nobody_waiting(
         assert waiting.result(10).status == 200
 
 
-def test_a_frozen_valkey_hardly_delays_a_payment(api: Client, bell: list[EmbeddedValkey]) -> None:
+def test_a_frozen_valkey_hardly_delays_a_payment(
+    api: Client, valkeys: list[EmbeddedValkey]
+) -> None:
     usual = sorted(api.pay().seconds for _ in range(9))[4]
-    bell[0].process.send_signal(signal.SIGSTOP)
+    valkeys[0].process.send_signal(signal.SIGSTOP)
     try:
         with ThreadPoolExecutor(8) as threads:
             replies = list(threads.map(lambda _: api.pay(), range(16)))
     finally:
-        bell[0].process.send_signal(signal.SIGCONT)
+        valkeys[0].process.send_signal(signal.SIGCONT)
     assert {reply.status for reply in replies} == {202}
     assert sorted(reply.seconds for reply in replies)[8] < usual + 0.5
 

@@ -14,7 +14,7 @@ from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.domain.payments import InsertedPayment, Lookup, Payment, PaymentInsert
 from atomic_core.ports.payment_store import PaymentStore
 
-MAX_BATCH: Final = 64
+MAX_BATCH_SIZE: Final = 64
 """Calls served by one. More gain little and make all wait for the work of all."""
 
 Ask = TypeVar("Ask")
@@ -87,7 +87,7 @@ class MicroBatcher(Generic[Ask, Tell]):
 
     def _lead(self, first: _PendingCall[Ask, Tell]) -> None:
         with self._lock:
-            others = self._waiting[: MAX_BATCH - 1]
+            others = self._waiting[: MAX_BATCH_SIZE - 1]
             del self._waiting[: len(others)]
         group = [first, *others]
         try:

@@ -17,7 +17,7 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-class SystemIds:
+class SystemIdGenerator:
     def new_id(self) -> UUID:
         """A version 7 UUID (RFC 9562, method 3): 48 bits of milliseconds, 12 bits of their
         fraction, so that ids made one after the other sort that way, and 62 random bits."""

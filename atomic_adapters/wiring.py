@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from atomic_adapters.memory import MemoryStore
-from atomic_adapters.memory.services import AlwaysUp, MemoryJobQueue, MemoryRateLimiter
+from atomic_adapters.memory.services import AlwaysUpDependency, MemoryJobQueue, MemoryRateLimiter
 from atomic_adapters.memory.worker_liveness import MemoryWorkerLiveness
 from atomic_adapters.micro_batching import BatchedPaymentStore
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
@@ -11,27 +11,27 @@ from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.worker_liveness import PostgresWorkerLiveness
 from atomic_adapters.redis.background_notifier import BackgroundNotifier
-from atomic_adapters.redis.connections import Breaker, RedisDependency, request_redis
+from atomic_adapters.redis.connections import CircuitBreaker, RedisDependency, create_request_client
 from atomic_adapters.redis.rate_limiter import RedisRateLimiter
 from atomic_adapters.redis.rq_job_queue import RqJobQueue
-from atomic_adapters.security.api_key_cache import RecentApiKeys
+from atomic_adapters.security.api_key_cache import LruApiKeyCache
 from atomic_adapters.security.api_key_usage import BackgroundApiKeyUsage, DirectApiKeyUsage
-from atomic_adapters.security.argon2_password_hasher import LIGHT, Argon2PasswordHasher
+from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, Argon2PasswordHasher
 from atomic_adapters.settings import Settings
-from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIds
+from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
 from atomic_core.application import Application, Options, Ports
 from atomic_core.domain.payments import HOLD_FOR
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.clock import Clock
 
 
-def production(settings: Settings) -> Application:
+def build_application(settings: Settings) -> Application:
     """The application on PostgreSQL and Redis. Connects at first use, so make it anywhere but
     use it only after the last fork."""
-    return production_over(production_ports(settings), settings)
+    return build_application_on(build_ports(settings), settings)
 
 
-def production_over(ports: Ports, settings: Settings) -> Application:
+def build_application_on(ports: Ports, settings: Settings) -> Application:
     """The same over ports that may have been wrapped, as tests of faults do."""
     return Application(
         ports,
@@ -44,18 +44,18 @@ def production_over(ports: Ports, settings: Settings) -> Application:
     )
 
 
-def production_ports(settings: Settings) -> Ports:
+def build_ports(settings: Settings) -> Ports:
     connections = Connections(settings)
     store = PostgresStore(connections)
-    redis, breaker = request_redis(settings), Breaker()
+    redis, breaker = create_request_client(settings), CircuitBreaker()
     return Ports(
         begin=store.begin,
         worker_liveness=PostgresWorkerLiveness(connections),
         payment_store=BatchedPaymentStore(store),
         clock=SystemClock(),
-        ids=SystemIds(),
+        ids=SystemIdGenerator(),
         hasher=Sha256Hasher(),
-        api_key_cache=RecentApiKeys(),
+        api_key_cache=LruApiKeyCache(),
         api_key_usage=BackgroundApiKeyUsage(store.begin),
         passwords=Argon2PasswordHasher(),
         queue=BackgroundNotifier(RqJobQueue(redis, breaker)),
@@ -83,14 +83,14 @@ def in_memory(
         worker_liveness=MemoryWorkerLiveness(store.tables),
         payment_store=store,
         clock=clock,
-        ids=SystemIds(),
+        ids=SystemIdGenerator(),
         hasher=Sha256Hasher(),
-        api_key_cache=RecentApiKeys(),
+        api_key_cache=LruApiKeyCache(),
         api_key_usage=DirectApiKeyUsage(store.begin),
-        passwords=Argon2PasswordHasher(LIGHT),
+        passwords=Argon2PasswordHasher(MINIMAL_PARAMETERS),
         queue=MemoryJobQueue(),
         rate_limiter=MemoryRateLimiter(clock),
         network=network or SandboxCardNetwork(),
-        dependencies=[AlwaysUp("postgres"), AlwaysUp("redis", vital=False)],
+        dependencies=[AlwaysUpDependency("postgres"), AlwaysUpDependency("redis", vital=False)],
     )
     return Application(ports, Options(batch_size, lease, hold_for))

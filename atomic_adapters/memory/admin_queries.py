@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from atomic_adapters.memory.tables import PaymentRow, RefundRow, Session
+from atomic_adapters.memory.tables import PaymentRow, RefundRow, MemorySession
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.admin_queries import AdminPayment, AdminRefund, Progress
 from atomic_core.domain.merchants import Merchant
@@ -13,7 +13,7 @@ from atomic_core.domain.payments import Payment, Status
 
 @dataclass(frozen=True, slots=True)
 class MemoryAdminQueries:
-    session: Session
+    session: MemorySession
 
     def merchants(self, limit: int) -> Sequence[Merchant]:
         found = self.session.tables.merchants.rows.values()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from atomic_adapters.memory.tables import Session
+from atomic_adapters.memory.tables import MemorySession
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.dashboard import (
     LAST_PAYMENTS,
@@ -22,7 +22,7 @@ from atomic_core.domain.payments import Payment
 
 @dataclass(frozen=True, slots=True)
 class MemoryDashboardRepository:
-    session: Session
+    session: MemorySession
 
     def show(self, merchant_id: UUID) -> Dashboard | None:
         tables = self.session.tables

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from atomic_adapters.memory.tables import Session
+from atomic_adapters.memory.tables import MemorySession
 from atomic_core.domain.events import PaymentEvent, Recorded
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryEventRepository:
-    session: Session
+    session: MemorySession
 
     def add(self, events: Sequence[PaymentEvent]) -> None:
         tables = self.session.tables

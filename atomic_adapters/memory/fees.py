@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from atomic_adapters.memory.tables import Session
+from atomic_adapters.memory.tables import MemorySession
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.fees import FeeSchedule, FeeTerms
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryFeeRepository:
-    session: Session
+    session: MemorySession
 
     def set(self, merchant_id: UUID, currency: str, terms: FeeTerms) -> FeeSchedule:
         tables = self.session.tables

@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
-from atomic_adapters.memory.tables import IdempotencyRow, Session, Tables
+from atomic_adapters.memory.tables import IdempotencyRow, MemorySession, Tables
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageUnavailable
 from atomic_core.domain.idempotency import (
     IdempotencyRecord,
@@ -18,7 +18,7 @@ from atomic_core.domain.idempotency import (
 
 @dataclass(frozen=True, slots=True)
 class MemoryIdempotencyRepository:
-    session: Session
+    session: MemorySession
 
     def claim(self, request: IdempotentRequest) -> StoredResponse | None:
         try:
@@ -26,7 +26,7 @@ class MemoryIdempotencyRepository:
         except StorageUnavailable as busy:
             raise IdempotencyKeyInUse from busy
         # Nothing to write yet: until this unit of work ends, nobody else can claim the key.
-        row = live_row(tables, request)
+        row = find_unexpired_row(tables, request)
         return row.record.replay_for(request) if row else None
 
     def kept(self, merchant_id: UUID, keys: Sequence[str]) -> Mapping[str, IdempotencyRecord]:
@@ -39,7 +39,7 @@ class MemoryIdempotencyRepository:
         return KeptKey(key, row.record, row.expires_at) if row else None
 
     def complete(self, request: IdempotentRequest, response: StoredResponse) -> None:
-        keep(self.session.tables, request, response)
+        store_response(self.session.tables, request, response)
 
     def purge(self, limit: int) -> int:
         tables = self.session.tables
@@ -50,7 +50,7 @@ class MemoryIdempotencyRepository:
         return min(len(expired), limit)
 
 
-def live_row(tables: Tables, request: IdempotentRequest) -> IdempotencyRow | None:
+def find_unexpired_row(tables: Tables, request: IdempotentRequest) -> IdempotencyRow | None:
     """The row of the request's key, unless it has expired."""
     return _live(tables, request.merchant_id, request.key)
 
@@ -60,7 +60,9 @@ def _live(tables: Tables, merchant_id: UUID, key: str) -> IdempotencyRow | None:
     return row if row and row.expires_at > tables.clock.now() else None
 
 
-def keep(tables: Tables, request: IdempotentRequest, response: StoredResponse) -> datetime:
+def store_response(
+    tables: Tables, request: IdempotentRequest, response: StoredResponse
+) -> datetime:
     """Keep a request's answer; return the moment that stands in its record."""
     now = tables.clock.now()
     record = IdempotencyRecord(

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from atomic_adapters.memory.ledger_verification import check_books
-from atomic_adapters.memory.tables import HoldRow, Session
+from atomic_adapters.memory.ledger_verification import verify_ledger
+from atomic_adapters.memory.tables import HoldRow, MemorySession
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.ledger import Entry, Hold, Posted, PostedTransaction
@@ -15,7 +15,7 @@ from atomic_core.domain.ledger_verification import LedgerReport
 
 @dataclass(frozen=True, slots=True)
 class MemoryAccountRepository:
-    session: Session
+    session: MemorySession
 
     def open(self, id: UUID, merchant_id: UUID, name: str, currency: str) -> Account:
         tables = self.session.tables
@@ -57,7 +57,7 @@ class MemoryAccountRepository:
 
 @dataclass(frozen=True, slots=True)
 class MemoryLedgerRepository:
-    session: Session
+    session: MemorySession
 
     def record(self, posted: Posted) -> None:
         self._check_balanced(posted)
@@ -85,7 +85,7 @@ class MemoryLedgerRepository:
         return sorted(found, key=lambda entry: (entry.amount, entry.account_id))
 
     def check(self) -> LedgerReport:
-        return check_books(self.session.tables)
+        return verify_ledger(self.session.tables)
 
     def _check_balanced(self, posted: Posted) -> None:
         sums = Counter[UUID]()

@@ -16,7 +16,7 @@ from atomic_core.domain.refunds import Refund
 Chains = dict[UUID, list[Entry]]
 
 
-def check_books(tables: Tables) -> LedgerReport:
+def verify_ledger(tables: Tables) -> LedgerReport:
     chains: Chains = defaultdict(list)
     for _, entry in sorted(tables.entries.rows.items()):
         chains[entry.account_id].append(entry)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
-from atomic_adapters.memory.tables import Session
+from atomic_adapters.memory.tables import MemorySession
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.lists import (
     AccountFilter,
@@ -23,7 +23,7 @@ Row = TypeVar("Row", Payment, Refund, Account)
 
 @dataclass(frozen=True, slots=True)
 class MemoryListQueries:
-    session: Session
+    session: MemorySession
 
     def payments(
         self, merchant_id: UUID, wanted: PaymentFilter, after: Position | None, limit: int

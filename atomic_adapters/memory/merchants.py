@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from atomic_adapters.memory.tables import Session
+from atomic_adapters.memory.tables import MemorySession
 from atomic_core.domain.errors import NotFound, StorageRefused
 from atomic_core.domain.merchants import ALL_SCOPES, MAX_LIVE_KEYS, ApiKey, Merchant
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryMerchantRepository:
-    session: Session
+    session: MemorySession
 
     def add(self, id: UUID, name: str) -> Merchant:
         tables = self.session.tables

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from atomic_adapters.memory.idempotency import keep, live_row
+from atomic_adapters.memory.idempotency import store_response, find_unexpired_row
 from atomic_adapters.memory.ledger import MemoryAccountRepository
 from atomic_adapters.memory.merchants import MemoryMerchantRepository
-from atomic_adapters.memory.tables import PaymentRow, Session, Tables
+from atomic_adapters.memory.tables import PaymentRow, MemorySession, Tables
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.payments import (
@@ -26,7 +26,7 @@ from atomic_core.domain.settlement import Claim, Settlement
 
 @dataclass(frozen=True, slots=True)
 class MemoryPaymentRepository:
-    session: Session
+    session: MemorySession
 
     def accept(
         self,
@@ -50,8 +50,8 @@ class MemoryPaymentRepository:
             raise StorageRefused("payments_pkey")
         if acceptance.record is None:
             now = tables.clock.now()
-        elif live_row(tables, acceptance.record[0]) is None:
-            now = keep(tables, *acceptance.record)
+        elif find_unexpired_row(tables, acceptance.record[0]) is None:
+            now = store_response(tables, *acceptance.record)
         else:
             return None
         accepted = InsertedPayment(account_id, now)
@@ -138,7 +138,7 @@ class MemoryPaymentRepository:
             row = tables.payments.rows[settlement.payment_id]
             if not row.payment.status.open:
                 raise StorageRefused("a settled payment is final")
-            check_holds_nothing(tables, settlement)
+            check_no_live_hold(tables, settlement)
             held = settlement.status is Status.AUTHORIZED
             payment = replace(
                 row.payment,
@@ -205,7 +205,7 @@ class MemoryPaymentRepository:
         return agreed.terms if agreed else FeeTerms()
 
 
-def check_holds_nothing(tables: Tables, settlement: Settlement) -> None:
+def check_no_live_hold(tables: Tables, settlement: Settlement) -> None:
     """What ends with its money on hold: nobody would come again to let go of it."""
     hold = tables.holds.rows.get((settlement.payment_id, settlement.refund_id))
     if settlement.status.settled and hold and hold.live:

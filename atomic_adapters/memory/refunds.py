@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
-from atomic_adapters.memory.payments import check_holds_nothing
-from atomic_adapters.memory.tables import RefundRow, Session
+from atomic_adapters.memory.payments import check_no_live_hold
+from atomic_adapters.memory.tables import RefundRow, MemorySession
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Payment, Status, Step
@@ -16,7 +16,7 @@ from atomic_core.domain.settlement import Claim, Settlement
 
 @dataclass(frozen=True, slots=True)
 class MemoryRefundRepository:
-    session: Session
+    session: MemorySession
 
     def add(self, id: UUID, payment: Payment, amount: int, order: NewRefund) -> Refund:
         tables = self.session.tables
@@ -114,7 +114,7 @@ class MemoryRefundRepository:
             row = tables.refunds.rows[settlement.id]
             if not row.refund.status.open:
                 raise StorageRefused("a settled refund is final")
-            check_holds_nothing(tables, settlement)
+            check_no_live_hold(tables, settlement)
             refund = replace(
                 row.refund,
                 status=settlement.status,

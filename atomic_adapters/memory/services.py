@@ -18,13 +18,13 @@ MAX_WINDOWS: Final = 10_000
 class MemoryJobQueue:
     """Remembers which bells are ringing; nobody comes. Call `settle_payments` yourself."""
 
-    ringing: set[Job] = field(default_factory=set)
+    notified_jobs: set[Job] = field(default_factory=set)
 
     def notify(self, job: Job) -> None:
-        self.ringing.add(job)
+        self.notified_jobs.add(job)
 
     def clear(self, job: Job) -> None:
-        self.ringing.discard(job)
+        self.notified_jobs.discard(job)
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class MemoryRateLimiter:
 
 
 @dataclass(frozen=True, slots=True)
-class AlwaysUp:
+class AlwaysUpDependency:
     name: str
     vital: bool = True
 

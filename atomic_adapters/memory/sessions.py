@@ -6,16 +6,15 @@ from datetime import timedelta
 from itertools import islice
 from uuid import UUID
 
-from atomic_adapters.memory.tables import AuditEventRow, Session, SessionRow
+from atomic_adapters.memory.tables import AuditEventRow, MemorySession, SessionRow
 from atomic_core.domain.audit_log import AuditEvent, Place, Recorded
-from atomic_core.domain.credentials import Credentials
-from atomic_core.domain.credentials import Session as Login
+from atomic_core.domain.credentials import Credentials, Session
 from atomic_core.domain.errors import StorageRefused
 
 
 @dataclass(frozen=True, slots=True)
 class MemorySessionRepository:
-    session: Session
+    session: MemorySession
 
     def add_credentials(self, credentials: Credentials) -> bool:
         tables = self.session.tables
@@ -37,16 +36,16 @@ class MemorySessionRepository:
                 tables.credentials.put(email, replace(kept, password_hash=new))
                 return
 
-    def add_session(self, id: UUID, merchant_id: UUID, hash: bytes, lifetime: timedelta) -> Login:
+    def add_session(self, id: UUID, merchant_id: UUID, hash: bytes, lifetime: timedelta) -> Session:
         tables = self.session.tables
         if merchant_id not in tables.merchants.rows or hash in tables.sessions.rows:
             raise StorageRefused("sessions_merchant_id_fkey, sessions_hash_once")
         now = tables.clock.now()
-        session = Login(id, merchant_id, now, now + lifetime)
+        session = Session(id, merchant_id, now, now + lifetime)
         tables.sessions.put(hash, SessionRow(session, revoked=False))
         return session
 
-    def live_session(self, hash: bytes) -> Login | None:
+    def live_session(self, hash: bytes) -> Session | None:
         tables = self.session.tables
         row = tables.sessions.rows.get(hash)
         if row is None or row.revoked or row.session.expires_at <= tables.clock.now():
@@ -73,7 +72,7 @@ class MemorySessionRepository:
 
 @dataclass(frozen=True, slots=True)
 class MemoryAuditLogRepository:
-    session: Session
+    session: MemorySession
 
     def add(self, deed: AuditEvent) -> None:
         tables = self.session.tables

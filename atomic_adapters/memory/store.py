@@ -16,7 +16,7 @@ from atomic_adapters.memory.merchants import MemoryMerchantRepository
 from atomic_adapters.memory.payments import MemoryPaymentRepository
 from atomic_adapters.memory.refunds import MemoryRefundRepository
 from atomic_adapters.memory.sessions import MemoryAuditLogRepository, MemorySessionRepository
-from atomic_adapters.memory.tables import Session, Tables
+from atomic_adapters.memory.tables import MemorySession, Tables
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.payments import InsertedPayment, Lookup, Payment, PaymentInsert
 from atomic_core.ports.clock import Clock
@@ -25,7 +25,7 @@ LOCK_TIMEOUT: Final = timedelta(seconds=3)
 
 
 class MemoryUnitOfWork:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: MemorySession) -> None:
         self._session = session
         self.merchants = MemoryMerchantRepository(session)
         self.accounts = MemoryAccountRepository(session)
@@ -69,7 +69,7 @@ class MemoryStore:
 
     @contextmanager
     def begin(self) -> Iterator[MemoryUnitOfWork]:
-        session = Session(self.tables)
+        session = MemorySession(self.tables)
         try:
             yield MemoryUnitOfWork(session)
         finally:

@@ -9,8 +9,7 @@ from uuid import UUID
 
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.audit_log import AuditEvent
-from atomic_core.domain.credentials import Credentials
-from atomic_core.domain.credentials import Session as Login
+from atomic_core.domain.credentials import Credentials, Session
 from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.domain.events import Recorded
 from atomic_core.domain.fees import FeeSchedule
@@ -90,7 +89,7 @@ class IdempotencyRow:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    session: Login
+    session: Session
     revoked: bool
 
 
@@ -127,7 +126,7 @@ class Tables:
         self.idempotency: Table[tuple[UUID, str], IdempotencyRow] = Table(self.journal)
 
 
-class Session:
+class MemorySession:
     """One unit of work's hold on the tables, taken at its first use of them."""
 
     def __init__(self, tables: Tables) -> None:

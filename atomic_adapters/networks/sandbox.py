@@ -8,7 +8,7 @@ from atomic_core.domain.settlement import Claim, NetworkResponse, Verdict
 _APPROVED: Final = NetworkResponse(Verdict.APPROVED)
 _FAULT: Final = NetworkResponse(Verdict.FAULT)
 
-SANDBOX_ANSWERS: Final[Mapping[str, NetworkResponse]] = {
+AUTHORIZATION_RESPONSES: Final[Mapping[str, NetworkResponse]] = {
     "tok_chargeDeclined": NetworkResponse(Verdict.DECLINED, "card_declined"),
     "tok_chargeDeclinedInsufficientFunds": NetworkResponse(Verdict.DECLINED, "insufficient_funds"),
     "tok_chargeDeclinedExpiredCard": NetworkResponse(Verdict.DECLINED, "expired_card"),
@@ -17,19 +17,19 @@ SANDBOX_ANSWERS: Final[Mapping[str, NetworkResponse]] = {
 }
 """Any other token is approved."""
 
-CAPTURE_ANSWERS: Final[Mapping[str, NetworkResponse]] = {
+CAPTURE_RESPONSES: Final[Mapping[str, NetworkResponse]] = {
     "tok_captureDeclined": NetworkResponse(Verdict.DECLINED, "capture_declined"),
     "tok_captureProcessingError": _FAULT,
 }
 """These can be held, and not captured."""
 
-REFUND_ANSWERS: Final[Mapping[str, NetworkResponse]] = {
+REFUND_RESPONSES: Final[Mapping[str, NetworkResponse]] = {
     "tok_refundDeclined": NetworkResponse(Verdict.DECLINED, "refund_declined"),
     "tok_refundProcessingError": _FAULT,
 }
 """These can be charged, and not refunded."""
 
-SLOW: Final = "tok_slow"
+UNDECIDED_TOKEN: Final = "tok_slow"
 """Decided only when asked again, up to three times, whatever is asked."""
 
 _ASKED_AGAIN: Final = 3
@@ -37,23 +37,23 @@ _ASKED_AGAIN: Final = 3
 
 class SandboxCardNetwork:
     def authorize(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
-        return _answers(claims, SANDBOX_ANSWERS)
+        return _answers(claims, AUTHORIZATION_RESPONSES)
 
     def capture(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
-        return _answers(claims, CAPTURE_ANSWERS)
+        return _answers(claims, CAPTURE_RESPONSES)
 
     def void(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
         return _answers(claims, {})
 
     def refund(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
-        return _answers(claims, REFUND_ANSWERS)
+        return _answers(claims, REFUND_RESPONSES)
 
 
 def _answers(
     claims: Sequence[Claim], answers: Mapping[str, NetworkResponse]
 ) -> Sequence[NetworkResponse]:
     return [
-        answers.get(claim.source, _APPROVED) if claim.source != SLOW else _slowly(claim)
+        answers.get(claim.source, _APPROVED) if claim.source != UNDECIDED_TOKEN else _slowly(claim)
         for claim in claims
     ]
 

@@ -5,58 +5,62 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from atomic_adapters.postgres.payments import payment_of
-from atomic_adapters.postgres.refunds import refund_of
-from atomic_adapters.postgres.session import Session
-from atomic_adapters.postgres.statements import statements
+from atomic_adapters.postgres.payments import build_payment
+from atomic_adapters.postgres.refunds import build_refund
+from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.admin_queries import AdminPayment, AdminRefund, Progress
 from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.payments import Payment, Status
 
-_SQL: Final = statements("admin_queries")
+_SQL: Final = load_statements("admin_queries")
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresAdminQueries:
-    session: Session
+    session: DatabaseSession
 
     def merchants(self, limit: int) -> Sequence[Merchant]:
-        return self.session.all_of(Merchant, _SQL["all_merchants"], limit=limit)
+        return self.session.fetch_all_as(Merchant, _SQL["list_all_merchants"], limit=limit)
 
     def accounts(self, limit: int, currency: str | None = None) -> Sequence[Account]:
-        return self.session.all_of(Account, _SQL["all_accounts"], currency=currency, limit=limit)
+        return self.session.fetch_all_as(
+            Account, _SQL["list_all_accounts"], currency=currency, limit=limit
+        )
 
     def house(self) -> Sequence[Account]:
-        return self.session.all_of(Account, _SQL["house_accounts"])
+        return self.session.fetch_all_as(Account, _SQL["list_system_accounts"])
 
     def account(self, account_id: UUID) -> Account | None:
-        return self.session.first_of(Account, _SQL["any_account"], id=account_id)
+        return self.session.fetch_optional_as(Account, _SQL["get_account"], id=account_id)
 
     def payments(self, limit: int, status: Status | None = None) -> Sequence[Payment]:
-        rows = self.session.rows(
-            _SQL["all_payments"],
+        rows = self.session.fetch_all(
+            _SQL["list_all_payments"],
             only=status,
             phase=_phase(status) if status else None,
             limit=limit,
         )
-        return [payment_of(row) for row in rows]
+        return [build_payment(row) for row in rows]
 
     def payment(self, payment_id: UUID) -> AdminPayment | None:
-        row = self.session.row(_SQL["any_payment"], id=payment_id)
-        return AdminPayment(payment_of(row[3:]), Progress(*row[:3])) if row else None
+        row = self.session.fetch_optional(_SQL["get_payment"], id=payment_id)
+        return AdminPayment(build_payment(row[3:]), Progress(*row[:3])) if row else None
 
     def refund(self, refund_id: UUID) -> AdminRefund | None:
-        row = self.session.row(_SQL["any_refund"], id=refund_id)
+        row = self.session.fetch_optional(_SQL["get_refund"], id=refund_id)
         return _overseen_refund(row) if row else None
 
     def refunds(self, payment_id: UUID, limit: int) -> Sequence[AdminRefund]:
-        rows = self.session.rows(_SQL["any_refunds_of_payment"], payment_id=payment_id, limit=limit)
+        rows = self.session.fetch_all(
+            _SQL["list_refunds_of_payment"], payment_id=payment_id, limit=limit
+        )
         return [_overseen_refund(row) for row in rows]
 
 
 def _overseen_refund(row: Sequence[Any]) -> AdminRefund:
-    return AdminRefund(refund_of(row[3:]), Progress(*row[:3]))
+    return AdminRefund(build_refund(row[3:]), Progress(*row[:3]))
 
 
 def _phase(status: Status) -> str:

@@ -1,10 +1,10 @@
--- name: all_merchants
+-- name: list_all_merchants
 SELECT id, name, created_at
   FROM merchants
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s
 
--- name: all_accounts
+-- name: list_all_accounts
 SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,
        type, pending_in, pending_out
   FROM accounts
@@ -13,20 +13,20 @@ SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head,
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s
 
--- name: house_accounts
+-- name: list_system_accounts
 SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,
        type, pending_in, pending_out
   FROM accounts
  WHERE merchant_id IS NULL
  ORDER BY currency COLLATE "C", type COLLATE "C"
 
--- name: any_account
+-- name: get_account
 SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,
        type, pending_in, pending_out
   FROM accounts
  WHERE id = %(id)s
 
--- name: all_payments
+-- name: list_all_payments
 -- The phase says less than the status, but indexes know it: open ones and holds are few.
 SELECT id, merchant_id, account_id, amount, currency, source, description, status,
        idempotency_key, webhook_url, failure_reason, created_at, updated_at, capture, step,
@@ -38,7 +38,7 @@ SELECT id, merchant_id, account_id, amount, currency, source, description, statu
  ORDER BY id DESC
  LIMIT %(limit)s
 
--- name: any_payment
+-- name: get_payment
 SELECT faults, due_at, leased_until, id, merchant_id, account_id, amount, currency, source,
        description, status, idempotency_key, webhook_url, failure_reason, created_at, updated_at,
        capture, step, metadata, request_id, claimed_at, attempt, expires_at, capture_amount,
@@ -46,14 +46,14 @@ SELECT faults, due_at, leased_until, id, merchant_id, account_id, amount, curren
   FROM payments
  WHERE id = %(id)s
 
--- name: any_refund
+-- name: get_refund
 SELECT faults, due_at, leased_until, id, payment_id, merchant_id, account_id, amount, currency,
        reason, metadata, status, failure_reason, idempotency_key, created_at, updated_at,
        request_id, claimed_at, attempt
   FROM refunds
  WHERE id = %(id)s
 
--- name: any_refunds_of_payment
+-- name: list_refunds_of_payment
 SELECT faults, due_at, leased_until, id, payment_id, merchant_id, account_id, amount, currency,
        reason, metadata, status, failure_reason, idempotency_key, created_at, updated_at,
        request_id, claimed_at, attempt

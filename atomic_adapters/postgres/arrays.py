@@ -94,10 +94,10 @@ def _bigint(value: int) -> bytes:
     return _BIGINT.pack(8, value)
 
 
-uuids = _column("uuid", _uuid)
-texts = _column("text", _text)
-byteas = _column("bytea", _sized)
-smallints = _column("int2", _smallint)
-integers = _column("int4", _integer)
-bigints = _column("int8", _bigint)
-intervals = _column("interval", _interval)
+uuid_array = _column("uuid", _uuid)
+text_array = _column("text", _text)
+bytea_array = _column("bytea", _sized)
+smallint_array = _column("int2", _smallint)
+integer_array = _column("int4", _integer)
+bigint_array = _column("int8", _bigint)
+interval_array = _column("interval", _interval)

@@ -7,20 +7,20 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from atomic_adapters.postgres.session import Session
-from atomic_adapters.postgres.statements import statements
+from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.audit_log import AuditEvent, Place, Recorded
 
-_SQL: Final = statements("audit_log")
+_SQL: Final = load_statements("audit_log")
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresAuditLogRepository:
-    session: Session
+    session: DatabaseSession
 
     def add(self, deed: AuditEvent) -> None:
         self.session.execute(
-            _SQL["add_deed"],
+            _SQL["insert_audit_event"],
             id=deed.id,
             merchant_id=deed.merchant_id,
             event=deed.event.value,
@@ -33,9 +33,9 @@ class PostgresAuditLogRepository:
         )
 
     def page(self, merchant_id: UUID, before: Place | None, limit: int) -> Sequence[Recorded]:
-        return self.session.all_of(
+        return self.session.fetch_all_as(
             Recorded,
-            _SQL["page_of_deeds"],
+            _SQL["list_audit_events"],
             merchant_id=merchant_id,
             before_at=before and before.at,
             before_id=before and before.id,

@@ -1,10 +1,10 @@
--- name: add_deed
+-- name: insert_audit_event
 INSERT INTO audit_log (id, merchant_id, event, actor, actor_id, address, request_id, email_hash,
                        details)
 VALUES (%(id)s, %(merchant_id)s, %(event)s, %(actor)s, %(actor_id)s, %(address)s, %(request_id)s,
         %(email_hash)s, %(details)s)
 
--- name: page_of_deeds
+-- name: list_audit_events
 -- Before a place: one that is after all others stands for none.
 SELECT id, event, actor, actor_id, address, request_id, details, at
   FROM audit_log

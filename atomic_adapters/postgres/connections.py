@@ -27,7 +27,7 @@ of statements, shorter than a client's patience."""
 CONNECT_TIMEOUT_SECONDS: Final = 2
 """libpq's minimum. A host that does not answer a SYN in that time is down."""
 
-RECONNECT_SECONDS: Final = 0.5
+RECONNECT_TIMEOUT_SECONDS: Final = 0.5
 """How long the pool retries by itself with growing pauses. Short, so that the next request tries
 at once and a restarted server is found again within the second."""
 
@@ -56,7 +56,7 @@ _CONNECT: Final[dict[str, Any]] = {
     **_VANISHED_HOST,
 }
 
-HANGUP_SECONDS: Final = 0.1
+CLIENT_CHECK_SECONDS: Final = 0.1
 """How often PostgreSQL looks, during a statement, whether its client still lives. Else the
 backend of a killed settler would wait on for a lock, and hold its own, until the lock time-out."""
 
@@ -79,7 +79,7 @@ class Connections:
             "statement": _milliseconds(settings.statement_timeout.total_seconds()),
             "lock": _milliseconds(settings.lock_timeout.total_seconds()),
             "idle": _milliseconds(IDLE_IN_TRANSACTION_SECONDS),
-            "hangup": _milliseconds(HANGUP_SECONDS),
+            "hangup": _milliseconds(CLIENT_CHECK_SECONDS),
         }
         self._url = settings.database_url
         self._pool: ConnectionPool[Connection[TupleRow]] = ConnectionPool(
@@ -93,8 +93,8 @@ class Connections:
             min_size=1,
             max_size=settings.database_pool,
             timeout=POOL_WAIT_SECONDS,
-            reconnect_timeout=RECONNECT_SECONDS,
-            reconnect_failed=self._nobody_answers,
+            reconnect_timeout=RECONNECT_TIMEOUT_SECONDS,
+            reconnect_failed=self._start_cool_down,
             configure=self._configure,
             name="atomic",
             open=False,
@@ -123,13 +123,13 @@ class Connections:
     @contextmanager
     def autocommit(self) -> Iterator[Connection[TupleRow]]:
         """A connection on which every statement is a transaction of its own."""
-        connection = self._connection(listen)
+        connection = self._connection(check_connected)
         try:
             yield connection
         finally:
             self._pool.putconn(connection)
 
-    def dedicated(self, application_name: str) -> Connection[TupleRow]:
+    def connect_outside_pool(self, application_name: str) -> Connection[TupleRow]:
         """A connection outside the pool, for the caller to keep and to close. Raises psycopg's
         own errors."""
         connection = psycopg.connect(self._url, **_CONNECT, application_name=application_name)
@@ -174,17 +174,17 @@ class Connections:
                     return connection
         raise StorageUnavailable
 
-    def _nobody_answers(self, _pool: ConnectionPool[Any]) -> None:
+    def _start_cool_down(self, _pool: ConnectionPool[Any]) -> None:
         """Told by the pool when it gave up connecting: requests are refused at once for a
         moment, and then wait a short time only, instead of queueing for what is not there."""
         self._resting_until = time.monotonic() + COOL_DOWN_SECONDS
-        self._patience = RECONNECT_SECONDS
+        self._patience = RECONNECT_TIMEOUT_SECONDS
 
     def _configure(self, connection: Connection[Any]) -> None:
         connection.execute(_SET_UP, self._timeouts)
 
 
-def listen(connection: Connection[Any]) -> None:
+def check_connected(connection: Connection[Any]) -> None:
     """Raise OperationalError if the server has hung up: what it said last may be read first, the
     end of the stream is noticed by the second look. No round trip."""
     connection.pgconn.consume_input()

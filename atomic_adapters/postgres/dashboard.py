@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from atomic_adapters.postgres.lists import PostgresListQueries, phases_of
-from atomic_adapters.postgres.session import Session
-from atomic_adapters.postgres.statements import statements
+from atomic_adapters.postgres.lists import PostgresListQueries, get_phases
+from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.dashboard import (
     LAST_PAYMENTS,
@@ -19,33 +19,36 @@ from atomic_core.domain.dashboard import (
 )
 from atomic_core.domain.lists import PaymentFilter
 
-_SQL: Final = statements("dashboard")
-_SNAPSHOT: Final = statements("ledger_verification")["one_snapshot"]
+_SQL: Final = load_statements("dashboard")
+_SNAPSHOT: Final = load_statements("ledger_verification")["use_one_snapshot"]
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresDashboardRepository:
-    session: Session
+    session: DatabaseSession
 
     def show(self, merchant_id: UUID) -> Dashboard | None:
         self.session.execute(_SNAPSHOT)
-        profile = self.session.row(_SQL["profile"], merchant_id=merchant_id)
+        profile = self.session.fetch_optional(_SQL["get_profile"], merchant_id=merchant_id)
         if profile is None:
             return None
         id, name, created_at, email, at = profile
         lists, everything = PostgresListQueries(self.session), PaymentFilter()
         # One more than may be counted: it tells whether there are more.
-        totals = self.session.rows(
-            _SQL["totals"],
+        totals = self.session.fetch_all(
+            _SQL["sum_payments"],
             merchant_id=merchant_id,
-            phases=phases_of(everything),
+            phases=get_phases(everything),
             days=TOTAL_DAYS,
             limit=MAX_COUNTED + 1,
         )
         return Dashboard(
             profile=Profile(id, name, email, created_at),
-            accounts=self.session.all_of(
-                Account, _SQL["accounts_of_merchant"], merchant_id=merchant_id, limit=MAX_ACCOUNTS
+            accounts=self.session.fetch_all_as(
+                Account,
+                _SQL["get_accounts_of_merchant"],
+                merchant_id=merchant_id,
+                limit=MAX_ACCOUNTS,
             ),
             payments=lists.payments(merchant_id, everything, None, LAST_PAYMENTS),
             today=[

@@ -1,10 +1,10 @@
--- name: profile
+-- name: get_profile
 SELECT merchants.id, merchants.name, merchants.created_at, credentials.email, now() AS at
   FROM merchants
   JOIN credentials ON credentials.merchant_id = merchants.id
  WHERE merchants.id = %(merchant_id)s
 
--- name: accounts_of_merchant
+-- name: get_accounts_of_merchant
 SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,
        type, pending_in, pending_out
   FROM accounts
@@ -12,7 +12,7 @@ SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head,
  ORDER BY created_at, id
  LIMIT %(limit)s
 
--- name: totals
+-- name: sum_payments
 -- Of the newest `limit` payments since the first of the days; of all of them, how many there were.
 -- By probes, as list_payments.
 WITH RECURSIVE held (currency) AS (

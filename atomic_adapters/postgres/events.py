@@ -5,23 +5,23 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from atomic_adapters.postgres.session import Session
-from atomic_adapters.postgres.statements import statements
+from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.events import Event, PaymentEvent, Recorded
 from atomic_core.domain.payments import Status
 
-_SQL: Final = statements("events")
+_SQL: Final = load_statements("events")
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresEventRepository:
-    session: Session
+    session: DatabaseSession
 
     def add(self, events: Sequence[PaymentEvent]) -> None:
         if not events:
             return
         self.session.execute(
-            _SQL["add_events"],
+            _SQL["insert_payment_events"],
             payment_ids=[event.payment_id for event in events],
             refund_ids=[event.refund_id for event in events],
             events=[event.event.value for event in events],
@@ -33,7 +33,9 @@ class PostgresEventRepository:
         )
 
     def of_payment(self, payment_id: UUID, limit: int) -> Sequence[Recorded]:
-        rows = self.session.rows(_SQL["events_of_payment"], payment_id=payment_id, limit=limit)
+        rows = self.session.fetch_all(
+            _SQL["get_events_of_payment"], payment_id=payment_id, limit=limit
+        )
         return [
             Recorded(PaymentEvent(id, Event(event), Status(status), *told), at)
             for id, event, status, *told, at in rows

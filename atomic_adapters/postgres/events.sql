@@ -1,4 +1,4 @@
--- name: add_events
+-- name: insert_payment_events
 -- When the statement began: the payment is held by then, and nothing that was waited for comes
 -- later. The transaction's beginning may have been before it.
 INSERT INTO payment_events (payment_id, refund_id, event, status, at, attempt, amount, reason,
@@ -10,7 +10,7 @@ SELECT payment_id, refund_id, event, status, statement_timestamp(), attempt, amo
               %(reasons)b::text[], %(request_ids)b::text[])
        AS new (payment_id, refund_id, event, status, attempt, amount, reason, request_id)
 
--- name: events_of_payment
+-- name: get_events_of_payment
 SELECT payment_id, event, status, refund_id, attempt, amount, reason, request_id, at
   FROM payment_events
  WHERE payment_id = %(payment_id)s

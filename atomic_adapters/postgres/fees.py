@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from atomic_adapters.postgres.session import Session
-from atomic_adapters.postgres.statements import statements
+from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.fees import FeeSchedule, FeeTerms
 
-_SQL: Final = statements("fees")
+_SQL: Final = load_statements("fees")
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresFeeRepository:
-    session: Session
+    session: DatabaseSession
 
     def set(self, merchant_id: UUID, currency: str, terms: FeeTerms) -> FeeSchedule:
-        row = self.session.one(
-            _SQL["set_fees"],
+        row = self.session.fetch_one(
+            _SQL["upsert_fee_schedule"],
             merchant_id=merchant_id,
             currency=currency,
             basis_points=terms.basis_points,
@@ -27,7 +27,7 @@ class PostgresFeeRepository:
         return _schedule(row)
 
     def of_merchant(self, merchant_id: UUID) -> Sequence[FeeSchedule]:
-        rows = self.session.rows(_SQL["fees_of_merchant"], merchant_id=merchant_id)
+        rows = self.session.fetch_all(_SQL["get_fee_schedules"], merchant_id=merchant_id)
         return [_schedule(row) for row in rows]
 
 

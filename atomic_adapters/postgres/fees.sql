@@ -1,11 +1,11 @@
--- name: set_fees
+-- name: upsert_fee_schedule
 INSERT INTO fee_schedules AS agreed (merchant_id, currency, basis_points, fixed)
 VALUES (%(merchant_id)s, %(currency)s, %(basis_points)s, %(fixed)s)
     ON CONFLICT (merchant_id, currency) DO UPDATE
    SET basis_points = excluded.basis_points, fixed = excluded.fixed, updated_at = now()
 RETURNING merchant_id, currency, basis_points, fixed, updated_at
 
--- name: fees_of_merchant
+-- name: get_fee_schedules
 SELECT merchant_id, currency, basis_points, fixed, updated_at
   FROM fee_schedules
  WHERE merchant_id = %(merchant_id)s

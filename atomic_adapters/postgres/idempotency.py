@@ -8,8 +8,8 @@ from uuid import UUID
 
 from psycopg import errors
 
-from atomic_adapters.postgres.session import Session
-from atomic_adapters.postgres.statements import statements
+from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageRefused, StorageUnavailable
 from atomic_core.domain.idempotency import (
     IdempotencyRecord,
@@ -18,12 +18,12 @@ from atomic_core.domain.idempotency import (
     StoredResponse,
 )
 
-_SQL: Final = statements("idempotency")
+_SQL: Final = load_statements("idempotency")
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresIdempotencyRepository:
-    session: Session
+    session: DatabaseSession
 
     def claim(self, request: IdempotentRequest) -> StoredResponse | None:
         if self._take(request):
@@ -35,11 +35,11 @@ class PostgresIdempotencyRepository:
         return record.replay_for(request)
 
     def kept(self, merchant_id: UUID, keys: Sequence[str]) -> Mapping[str, IdempotencyRecord]:
-        rows = self.session.rows(_SQL["kept_answers"], merchant_id=merchant_id, keys=list(keys))
+        rows = self.session.fetch_all(_SQL["get_records"], merchant_id=merchant_id, keys=list(keys))
         return {key: _record(row) for key, *row in rows}
 
     def look_up(self, merchant_id: UUID, key: str) -> KeptKey | None:
-        row = self.session.row(_SQL["look_up_key"], merchant_id=merchant_id, key=key)
+        row = self.session.fetch_optional(_SQL["find_key"], merchant_id=merchant_id, key=key)
         if row is None:
             return None
         *record, expires_at = row
@@ -47,7 +47,7 @@ class PostgresIdempotencyRepository:
 
     def complete(self, request: IdempotentRequest, response: StoredResponse) -> None:
         kept = self.session.execute(
-            _SQL["keep_answer"],
+            _SQL["store_response"],
             merchant_id=request.merchant_id,
             key=request.key,
             status=response.status,
@@ -62,7 +62,7 @@ class PostgresIdempotencyRepository:
 
     def _take(self, request: IdempotentRequest) -> bool:
         with waiting_for_keys():
-            row = self.session.row(
+            row = self.session.fetch_optional(
                 _SQL["claim_key"],
                 merchant_id=request.merchant_id,
                 key=request.key,

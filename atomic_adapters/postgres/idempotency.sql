@@ -11,14 +11,14 @@ VALUES (%(merchant_id)s, %(key)s, %(method)s, %(path)s, %(fingerprint)s,
  WHERE kept.expires_at <= now()
 RETURNING true
 
--- name: kept_answers
+-- name: get_records
 SELECT key, method, path, fingerprint, response_status, response_body, response_location,
        created_at
   FROM idempotency_keys
  WHERE merchant_id = %(merchant_id)s
    AND key = ANY(%(keys)b)
 
--- name: look_up_key
+-- name: find_key
 SELECT method, path, fingerprint, response_status, response_body, response_location, created_at,
        expires_at
   FROM idempotency_keys
@@ -26,7 +26,7 @@ SELECT method, path, fingerprint, response_status, response_body, response_locat
    AND key = %(key)s
    AND expires_at > now()
 
--- name: keep_answer
+-- name: store_response
 UPDATE idempotency_keys
    SET response_status = %(status)s, response_body = %(body)s, response_location = %(location)s
  WHERE merchant_id = %(merchant_id)s

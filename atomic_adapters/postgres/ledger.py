@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from atomic_adapters.postgres.arrays import bigints, byteas, texts, uuids
-from atomic_adapters.postgres.ledger_verification import check_books
-from atomic_adapters.postgres.session import Session
-from atomic_adapters.postgres.statements import statements
+from atomic_adapters.postgres.arrays import bigint_array, bytea_array, text_array, uuid_array
+from atomic_adapters.postgres.ledger_verification import verify_ledger
+from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.accounts import Account, chain_start
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.ledger import (
@@ -22,18 +22,18 @@ from atomic_core.domain.ledger import (
 )
 from atomic_core.domain.ledger_verification import LedgerReport
 
-_SQL: Final = statements("ledger")
+_SQL: Final = load_statements("ledger")
 _NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """PostgreSQL says when an account was opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresAccountRepository:
-    session: Session
+    session: DatabaseSession
 
     def open(self, id: UUID, merchant_id: UUID, name: str, currency: str) -> Account:
         self.open_system_accounts(currency)
-        return self.session.one_of(
+        return self.session.fetch_one_as(
             Account,
             _SQL["open_account"],
             id=id,
@@ -56,26 +56,30 @@ class PostgresAccountRepository:
         )
 
     def get(self, merchant_id: UUID, account_id: UUID) -> Account | None:
-        return self.session.first_of(
+        return self.session.fetch_optional_as(
             Account, _SQL["get_account"], id=account_id, merchant_id=merchant_id
         )
 
     def credited(self, merchant_id: UUID, currency: str) -> UUID | None:
-        row = self.session.row(_SQL["credited_account"], merchant_id=merchant_id, currency=currency)
+        row = self.session.fetch_optional(
+            _SQL["find_credited_account"], merchant_id=merchant_id, currency=currency
+        )
         return row[0] if row else None
 
     def lock(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
-        accounts = self.session.all_of(Account, _SQL["lock_accounts"], ids=list(ids))
+        accounts = self.session.fetch_all_as(Account, _SQL["lock_accounts"], ids=list(ids))
         return {account.id: account for account in accounts}
 
     def lock_free(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
-        accounts = self.session.all_of(Account, _SQL["lock_free_accounts"], ids=list(ids))
+        accounts = self.session.fetch_all_as(
+            Account, _SQL["lock_available_accounts"], ids=list(ids)
+        )
         return {account.id: account for account in accounts}
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresLedgerRepository:
-    session: Session
+    session: DatabaseSession
 
     def record(self, posted: Posted) -> None:
         if posted.released:
@@ -88,16 +92,16 @@ class PostgresLedgerRepository:
             self._place(posted.placed)
 
     def check(self) -> LedgerReport:
-        return check_books(self.session)
+        return verify_ledger(self.session)
 
     def _update_accounts(self, posted: Posted) -> None:
         accounts = posted.accounts
         updated = self.session.execute(
             _SQL["update_accounts"],
-            ids=uuids(account.id for account in accounts),
-            balances=bigints(account.balance for account in accounts),
-            sequences=bigints(account.sequence for account in accounts),
-            heads=byteas(account.head for account in accounts),
+            ids=uuid_array(account.id for account in accounts),
+            balances=bigint_array(account.balance for account in accounts),
+            sequences=bigint_array(account.sequence for account in accounts),
+            heads=bytea_array(account.head for account in accounts),
         )
         if updated != len(accounts):
             raise StorageRefused(f"{updated} of {len(accounts)} accounts could be updated")
@@ -105,29 +109,31 @@ class PostgresLedgerRepository:
     def _add_transactions(self, posted: Posted) -> None:
         transactions = posted.transactions
         self.session.execute(
-            _SQL["add_transactions"],
-            ids=uuids(transaction.id for transaction in transactions),
-            payment_ids=uuids(transaction.payment_id for transaction in transactions),
-            kinds=texts(transaction.kind for transaction in transactions),
-            refund_ids=uuids(transaction.refund_id for transaction in transactions),
+            _SQL["insert_transactions"],
+            ids=uuid_array(transaction.id for transaction in transactions),
+            payment_ids=uuid_array(transaction.payment_id for transaction in transactions),
+            kinds=text_array(transaction.kind for transaction in transactions),
+            refund_ids=uuid_array(transaction.refund_id for transaction in transactions),
             posted_at=transactions[0].posted_at,
         )
 
     def _add_entries(self, posted: Posted) -> None:
         entries = posted.entries
         self.session.execute(
-            _SQL["add_entries"],
-            transaction_ids=uuids(entry.transaction_id for entry in entries),
-            account_ids=uuids(entry.account_id for entry in entries),
-            sequences=bigints(entry.sequence for entry in entries),
-            amounts=bigints(entry.amount for entry in entries),
-            balances_after=bigints(entry.balance_after for entry in entries),
-            hashes=byteas(entry.hash for entry in entries),
+            _SQL["insert_entries"],
+            transaction_ids=uuid_array(entry.transaction_id for entry in entries),
+            account_ids=uuid_array(entry.account_id for entry in entries),
+            sequences=bigint_array(entry.sequence for entry in entries),
+            amounts=bigint_array(entry.amount for entry in entries),
+            balances_after=bigint_array(entry.balance_after for entry in entries),
+            hashes=bytea_array(entry.hash for entry in entries),
         )
 
     def of_payment(self, payment_id: UUID) -> Sequence[PostedTransaction]:
         found: dict[UUID, tuple[LedgerTransaction, list[Entry]]] = {}
-        for row in self.session.rows(_SQL["transactions_of_payment"], payment_id=payment_id):
+        for row in self.session.fetch_all(
+            _SQL["get_transactions_of_payment"], payment_id=payment_id
+        ):
             id, payment_id, kind, posted_at, refund_id, *entry = row
             transaction = LedgerTransaction(id, payment_id, Kind(kind), posted_at, refund_id)
             _, entries = found.setdefault(id, (transaction, []))
@@ -137,19 +143,19 @@ class PostgresLedgerRepository:
     def _release(self, holds: Sequence[Hold]) -> None:
         released = self.session.execute(
             _SQL["release_holds"],
-            payment_ids=uuids(hold.payment_id for hold in holds),
-            refund_ids=uuids(hold.refund_id for hold in holds),
-            amounts=bigints(hold.amount for hold in holds),
+            payment_ids=uuid_array(hold.payment_id for hold in holds),
+            refund_ids=uuid_array(hold.refund_id for hold in holds),
+            amounts=bigint_array(hold.amount for hold in holds),
         )
         if released != len(holds):
             raise StorageRefused(f"{released} of {len(holds)} holds could be let go of")
 
     def _place(self, holds: Sequence[Hold]) -> None:
         self.session.execute(
-            _SQL["place_holds"],
-            payment_ids=uuids(hold.payment_id for hold in holds),
-            refund_ids=uuids(hold.refund_id for hold in holds),
-            debits=uuids(hold.debit_account_id for hold in holds),
-            credits=uuids(hold.credit_account_id for hold in holds),
-            amounts=bigints(hold.amount for hold in holds),
+            _SQL["insert_holds"],
+            payment_ids=uuid_array(hold.payment_id for hold in holds),
+            refund_ids=uuid_array(hold.refund_id for hold in holds),
+            debits=uuid_array(hold.debit_account_id for hold in holds),
+            credits=uuid_array(hold.credit_account_id for hold in holds),
+            amounts=bigint_array(hold.amount for hold in holds),
         )

@@ -21,7 +21,7 @@ SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head,
  WHERE id = %(id)s
    AND merchant_id = %(merchant_id)s
 
--- name: credited_account
+-- name: find_credited_account
 SELECT id
   FROM accounts
  WHERE merchant_id = %(merchant_id)s
@@ -39,7 +39,7 @@ SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head,
  ORDER BY id
    FOR NO KEY UPDATE
 
--- name: lock_free_accounts
+-- name: lock_available_accounts
 SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,
        type, pending_in, pending_out
   FROM accounts
@@ -55,13 +55,13 @@ UPDATE accounts
               %(heads)b::bytea[]) AS tip (id, balance, sequence, head)
  WHERE accounts.id = tip.id
 
--- name: add_transactions
+-- name: insert_transactions
 INSERT INTO ledger_transactions (id, payment_id, kind, refund_id, posted_at)
 SELECT new.id, new.payment_id, new.kind, new.refund_id, %(posted_at)s
   FROM unnest(%(ids)b::uuid[], %(payment_ids)b::uuid[], %(kinds)b::text[],
               %(refund_ids)b::uuid[]) AS new (id, payment_id, kind, refund_id)
 
--- name: add_entries
+-- name: insert_entries
 INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
 SELECT new.account_id, new.sequence, new.transaction_id, new.amount, new.balance_after, new.hash
   FROM unnest(%(account_ids)b::uuid[], %(sequences)b::bigint[], %(transaction_ids)b::uuid[],
@@ -84,14 +84,14 @@ UPDATE holds
              FROM unnest(%(payment_ids)b::uuid[], %(refund_ids)b::uuid[], %(amounts)b::bigint[])
                   AS gone (payment_id, refund_id, amount)))
 
--- name: place_holds
+-- name: insert_holds
 INSERT INTO holds (payment_id, refund_id, debit_account_id, credit_account_id, amount, placed_at)
 SELECT payment_id, refund_id, debit_account_id, credit_account_id, amount, clock_timestamp()
   FROM unnest(%(payment_ids)b::uuid[], %(refund_ids)b::uuid[], %(debits)b::uuid[],
               %(credits)b::uuid[], %(amounts)b::bigint[])
        AS new (payment_id, refund_id, debit_account_id, credit_account_id, amount)
 
--- name: transactions_of_payment
+-- name: get_transactions_of_payment
 SELECT t.id, t.payment_id, t.kind, t.posted_at, t.refund_id, e.transaction_id, e.account_id,
        e.sequence, e.amount, e.balance_after, e.hash
   FROM ledger_transactions t

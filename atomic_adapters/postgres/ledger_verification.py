@@ -2,18 +2,20 @@
 
 from typing import Final
 
-from atomic_adapters.postgres.session import Session
-from atomic_adapters.postgres.statements import statements
+from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.ledger_verification import MAX_FINDINGS, Check, Finding, LedgerReport
 
-_SQL: Final = statements("ledger_verification")
+_SQL: Final = load_statements("ledger_verification")
 
 
-def check_books(session: Session) -> LedgerReport:
+def verify_ledger(session: DatabaseSession) -> LedgerReport:
     """Must be the first thing in its transaction, which becomes one READ ONLY snapshot."""
-    session.execute(_SQL["one_snapshot"])
-    session.execute(_SQL["patience"])
-    accounts, transactions, entries, payments, refunds, holds = session.one(_SQL["counts"])
+    session.execute(_SQL["use_one_snapshot"])
+    session.execute(_SQL["raise_statement_timeout"])
+    accounts, transactions, entries, payments, refunds, holds = session.fetch_one(
+        _SQL["count_rows"]
+    )
     return LedgerReport(
         accounts=accounts,
         transactions=transactions,
@@ -24,6 +26,6 @@ def check_books(session: Session) -> LedgerReport:
         findings=[
             Finding(check, subject, problem)
             for check in Check
-            for subject, problem in session.rows(_SQL[check.value], most=MAX_FINDINGS)
+            for subject, problem in session.fetch_all(_SQL[check.value], most=MAX_FINDINGS)
         ],
     )

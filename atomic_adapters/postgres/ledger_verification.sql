@@ -1,12 +1,12 @@
--- name: one_snapshot
+-- name: use_one_snapshot
 -- Every statement after this one sees the books of the same moment.
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY
 
--- name: patience
+-- name: raise_statement_timeout
 -- Reading all entries may take long; it holds no lock that anybody waits for.
 SELECT set_config('statement_timeout', '3600s', true)
 
--- name: counts
+-- name: count_rows
 SELECT (SELECT count(*) FROM accounts),
        (SELECT count(*) FROM ledger_transactions),
        (SELECT count(*) FROM entries),

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from atomic_adapters.postgres.payments import payment_of
-from atomic_adapters.postgres.refunds import refund_of
-from atomic_adapters.postgres.session import Session
-from atomic_adapters.postgres.statements import statements
+from atomic_adapters.postgres.payments import build_payment
+from atomic_adapters.postgres.refunds import build_refund
+from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.lists import (
     AccountFilter,
@@ -23,11 +23,11 @@ from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import Payment, Status
 from atomic_core.domain.refunds import Refund
 
-_SQL: Final = statements("lists")
-_PAYMENT_SQL: Final = statements("payment_lists")
-_REFUND_SQL: Final = statements("refund_lists")
+_SQL: Final = load_statements("lists")
+_PAYMENT_SQL: Final = load_statements("payment_lists")
+_REFUND_SQL: Final = load_statements("refund_lists")
 
-FEW: Final = 2_000
+MAX_SORTED_ROWS: Final = 2_000
 """So many rows are read and sorted in a few milliseconds. A range of amounts that more fall into is
 common: walking by age, a page of it is soon full."""
 
@@ -48,27 +48,27 @@ _PAYMENTS: Final = _Ways(
     _PAYMENT_SQL["list_payments"],
     _PAYMENT_SQL["count_payments_by_amount"],
     _PAYMENT_SQL["list_payments_by_amount"],
-    _PAYMENT_SQL["rarest_payment_pair"],
+    _PAYMENT_SQL["find_rarest_payment_pair"],
     _PAYMENT_SQL["list_payments_by_metadata"],
 )
 _REFUNDS: Final = _Ways(
     _REFUND_SQL["list_refunds"],
     _REFUND_SQL["count_refunds_by_amount"],
     _REFUND_SQL["list_refunds_by_amount"],
-    _REFUND_SQL["rarest_refund_pair"],
+    _REFUND_SQL["find_rarest_refund_pair"],
     _REFUND_SQL["list_refunds_by_metadata"],
 )
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresListQueries:
-    session: Session
+    session: DatabaseSession
 
     def payments(
         self, merchant_id: UUID, wanted: PaymentFilter, after: Position | None, limit: int
     ) -> Sequence[Payment]:
         asked = _asked_of_work(merchant_id, wanted, after, limit)
-        return [payment_of(row) for row in self._work(_PAYMENTS, wanted, asked)]
+        return [build_payment(row) for row in self._work(_PAYMENTS, wanted, asked)]
 
     def refunds(
         self, merchant_id: UUID, wanted: RefundFilter, after: Position | None, limit: int
@@ -77,27 +77,27 @@ class PostgresListQueries:
         if wanted.payment_id is None:
             rows = self._work(_REFUNDS, wanted, asked)
         else:
-            rows = self.session.rows(
+            rows = self.session.fetch_all(
                 _REFUND_SQL["list_refunds_of_payment"],
                 **asked,
                 payment_id=wanted.payment_id,
                 metadata=json.dumps(dict(wanted.metadata)),
             )
-        return [refund_of(row) for row in rows]
+        return [build_refund(row) for row in rows]
 
     def accounts(
         self, merchant_id: UUID, wanted: AccountFilter, after: Position | None, limit: int
     ) -> Sequence[Account]:
         asked = _asked(merchant_id, wanted, after, limit)
         if wanted.currency is None:
-            return self.session.all_of(Account, _SQL["list_accounts"], **asked)
+            return self.session.fetch_all_as(Account, _SQL["list_accounts"], **asked)
         of_currency = _SQL["list_accounts_of_currency"]
-        return self.session.all_of(Account, of_currency, **asked, currency=wanted.currency)
+        return self.session.fetch_all_as(Account, of_currency, **asked, currency=wanted.currency)
 
     def entries(
         self, account_id: UUID, wanted: CreatedFilter, after: int | None, limit: int
     ) -> Sequence[BookedEntry]:
-        rows = self.session.rows(
+        rows = self.session.fetch_all(
             _SQL["list_entries"],
             account_id=account_id,
             created_from=wanted.created_from,
@@ -114,32 +114,32 @@ class PostgresListQueries:
             key, value = self._pair(ways, wanted, asked["merchant_id"])
             metadata = json.dumps(dict(wanted.metadata))
             tagged = {**asked, "key": key, "value": value, "metadata": metadata}
-            return self.session.rows(ways.by_metadata, **tagged)
+            return self.session.fetch_all(ways.by_metadata, **tagged)
         if self._has_few(ways, wanted, asked["merchant_id"]):
-            return self.session.rows(ways.by_amount, **asked)
-        return self.session.rows(ways.by_age, **asked, phases=phases_of(wanted))
+            return self.session.fetch_all(ways.by_amount, **asked)
+        return self.session.fetch_all(ways.by_age, **asked, phases=get_phases(wanted))
 
     def _has_few(self, ways: _Ways, wanted: PaymentFilter, merchant_id: UUID) -> bool:
         if (wanted.amount_min, wanted.amount_max) == (1, MAX_AMOUNT):
             return False
-        [count] = self.session.one(
+        [count] = self.session.fetch_one(
             ways.count_by_amount,
             merchant_id=merchant_id,
             amount_min=wanted.amount_min,
             amount_max=wanted.amount_max,
-            few=FEW,
+            few=MAX_SORTED_ROWS,
         )
-        return count < FEW
+        return count < MAX_SORTED_ROWS
 
     def _pair(self, ways: _Ways, wanted: PaymentFilter, merchant_id: UUID) -> Sequence[str]:
         if len(wanted.metadata) == 1:
             return wanted.metadata[0]
-        return self.session.one(
+        return self.session.fetch_one(
             ways.rarest_pair,
             merchant_id=merchant_id,
             keys=[key for key, _ in wanted.metadata],
             values=[value for _, value in wanted.metadata],
-            few=FEW,
+            few=MAX_SORTED_ROWS,
         )
 
 
@@ -167,6 +167,6 @@ def _asked_of_work(
     }
 
 
-def phases_of(wanted: PaymentFilter) -> list[str]:
+def get_phases(wanted: PaymentFilter) -> list[str]:
     """As the column `phase` has it: what is open is one phase, for a claim changes no index."""
     return sorted({"OPEN" if status.open else status.value for status in wanted.statuses or Status})

@@ -6,26 +6,26 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from atomic_adapters.postgres.session import Session
-from atomic_adapters.postgres.statements import statements
+from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.errors import NotFound
 from atomic_core.domain.merchants import ALL_SCOPES, MAX_LIVE_KEYS, ApiKey, Merchant, in_order
 
-_SQL: Final = statements("merchants")
+_SQL: Final = load_statements("merchants")
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresMerchantRepository:
-    session: Session
+    session: DatabaseSession
 
     def add(self, id: UUID, name: str) -> Merchant:
-        return self.session.one_of(Merchant, _SQL["add_merchant"], id=id, name=name)
+        return self.session.fetch_one_as(Merchant, _SQL["insert_merchant"], id=id, name=name)
 
     def get(self, merchant_id: UUID) -> Merchant | None:
-        return self.session.first_of(Merchant, _SQL["get_merchant"], id=merchant_id)
+        return self.session.fetch_optional_as(Merchant, _SQL["get_merchant"], id=merchant_id)
 
     def lock(self, merchant_id: UUID) -> None:
-        if self.session.row(_SQL["lock_merchant"], id=merchant_id) is None:
+        if self.session.fetch_optional(_SQL["lock_merchant"], id=merchant_id) is None:
             raise NotFound("There is no such merchant.")
 
     def add_key(
@@ -39,7 +39,7 @@ class PostgresMerchantRepository:
         expires_at: datetime | None = None,
     ) -> ApiKey | None:
         return self._key(
-            _SQL["add_key"],
+            _SQL["insert_key"],
             id=id,
             merchant_id=merchant_id,
             name=name,
@@ -50,21 +50,21 @@ class PostgresMerchantRepository:
         )
 
     def active_key(self, hash: bytes) -> ApiKey | None:
-        return self._key(_SQL["active_key"], hash=hash)
+        return self._key(_SQL["find_active_key"], hash=hash)
 
     def is_active(self, key_id: UUID) -> bool:
-        return self.session.row(_SQL["is_active"], id=key_id) is not None
+        return self.session.fetch_optional(_SQL["is_key_active"], id=key_id) is not None
 
     def key(self, key_id: UUID, merchant_id: UUID | None = None) -> ApiKey | None:
         return self._key(_SQL["get_key"], id=key_id, merchant_id=merchant_id)
 
     def keys(self, merchant_id: UUID, limit: int = MAX_LIVE_KEYS) -> Sequence[ApiKey]:
-        statement = _SQL["keys_of_merchant"]
-        rows = self.session.rows(statement, merchant_id=merchant_id, limit=limit)
+        statement = _SQL["get_keys_of_merchant"]
+        rows = self.session.fetch_all(statement, merchant_id=merchant_id, limit=limit)
         return [_key(row) for row in rows]
 
     def count_active_keys(self, merchant_id: UUID) -> int:
-        return self.session.one(_SQL["count_active_keys"], merchant_id=merchant_id)[0]
+        return self.session.fetch_one(_SQL["count_active_keys"], merchant_id=merchant_id)[0]
 
     def revoke_key(self, key_id: UUID) -> ApiKey | None:
         return self._key(_SQL["revoke_key"], id=key_id)
@@ -76,7 +76,7 @@ class PostgresMerchantRepository:
         self.session.execute(_SQL["record_api_key_usage"], ids=list(key_ids))
 
     def _key(self, statement: bytes, **parameters: object) -> ApiKey | None:
-        row = self.session.row(statement, **parameters)
+        row = self.session.fetch_optional(statement, **parameters)
         return None if row is None else _key(row)
 
 

@@ -1,4 +1,4 @@
--- name: add_merchant
+-- name: insert_merchant
 INSERT INTO merchants (id, name)
 VALUES (%(id)s, %(name)s)
 RETURNING id, name, created_at
@@ -15,14 +15,14 @@ SELECT id
  WHERE id = %(id)s
    FOR NO KEY UPDATE
 
--- name: add_key
+-- name: insert_key
 INSERT INTO api_keys (id, merchant_id, name, prefix, hash, scopes, expires_at)
 VALUES (%(id)s, %(merchant_id)s, %(name)s, %(prefix)s, %(hash)s, %(scopes)s, %(expires_at)s)
     ON CONFLICT ON CONSTRAINT api_keys_hash_once DO NOTHING
 RETURNING id, merchant_id, name, prefix, hash, scopes, created_at, expires_at, last_used_at,
           revoked_at, revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AS active
 
--- name: active_key
+-- name: find_active_key
 SELECT id, merchant_id, name, prefix, hash, scopes, created_at, expires_at, last_used_at,
        revoked_at, true AS active
   FROM api_keys
@@ -30,7 +30,7 @@ SELECT id, merchant_id, name, prefix, hash, scopes, created_at, expires_at, last
    AND revoked_at IS NULL
    AND (expires_at IS NULL OR expires_at > now())
 
--- name: is_active
+-- name: is_key_active
 SELECT true
   FROM api_keys
  WHERE id = %(id)s
@@ -44,7 +44,7 @@ SELECT id, merchant_id, name, prefix, hash, scopes, created_at, expires_at, last
  WHERE id = %(id)s
    AND (%(merchant_id)s::uuid IS NULL OR merchant_id = %(merchant_id)s::uuid)
 
--- name: keys_of_merchant
+-- name: get_keys_of_merchant
 -- Active ones and others apart, so that neither can push the others out.
 SELECT id, merchant_id, name, prefix, hash, scopes, created_at, expires_at, last_used_at,
        revoked_at, active

@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-FOLDER: Final = Path(__file__).parent.parent.parent / "migrations"
+MIGRATIONS_FOLDER: Final = Path(__file__).parent.parent.parent / "migrations"
 
 _ROLLBACK: Final = ".rollback"
 
@@ -12,5 +12,5 @@ _ROLLBACK: Final = ".rollback"
 @cache
 def migration_ids() -> list[str]:
     """The ids of all migrations that this code comes with, in order."""
-    stems = (path.stem for path in FOLDER.glob("*.sql"))
+    stems = (path.stem for path in MIGRATIONS_FOLDER.glob("*.sql"))
     return sorted(stem for stem in stems if not stem.endswith(_ROLLBACK))

@@ -14,7 +14,7 @@ from yoyo.connections import DatabaseURI
 from yoyo.migrations import Migration
 
 from atomic_adapters.postgres.connections import CONNECT_TIMEOUT_SECONDS, map_errors
-from atomic_adapters.postgres.migration_files import FOLDER
+from atomic_adapters.postgres.migration_files import MIGRATIONS_FOLDER
 from atomic_core.domain.errors import Conflict
 
 _LOCK: Final = b"SELECT pg_advisory_lock(7041989231504112)"
@@ -34,7 +34,7 @@ class Migrator:
     Every method may raise StorageUnavailable.
     """
 
-    def __init__(self, database_url: str, folder: Path = FOLDER) -> None:
+    def __init__(self, database_url: str, folder: Path = MIGRATIONS_FOLDER) -> None:
         self._url = database_url
         self._folder = folder
 

@@ -80,7 +80,7 @@ SELECT id, merchant_id, account_id, amount, currency, source, description, statu
             LIMIT %(limit)s))
  ORDER BY created_at DESC, id DESC
 
--- name: rarest_payment_pair
+-- name: find_rarest_payment_pair
 -- Which of several pairs to go by. Counts no further than `few`.
 SELECT pair.key, pair.value
   FROM unnest(%(keys)b::text[], %(values)b::text[]) AS pair (key, value)

@@ -1,4 +1,4 @@
--- name: accept_payments
+-- name: insert_payments
 -- What is not returned was not recorded. The order in which keys are taken is everybody's, so
 -- that nobody waits in a circle; waiting ends after `patience`, or the session's own lock_timeout.
 WITH patience AS MATERIALIZED (
@@ -114,7 +114,7 @@ SELECT claimed.id, attempt, faults, account_id, amount, claimed.currency, source
                          AND fee_schedules.currency = claimed.currency
  ORDER BY was_due_at, claimed.id
 
--- name: hold_claims
+-- name: lock_claimed_payments
 -- Only what is still ours; in id order, like every lock.
 SELECT payments.id
   FROM payments
@@ -178,7 +178,7 @@ UPDATE payments
  WHERE payments.id = ended.id
 RETURNING payments.id
 
--- name: hasten_payment
+-- name: make_payment_due
 -- As if its lease had ended. The attempt stays: whoever has it may still finish it, until somebody
 -- else has claimed it.
 UPDATE payments

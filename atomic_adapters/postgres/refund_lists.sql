@@ -69,7 +69,7 @@ SELECT id, payment_id, merchant_id, account_id, amount, currency, reason, metada
             LIMIT %(limit)s))
  ORDER BY created_at DESC, id DESC
 
--- name: rarest_refund_pair
+-- name: find_rarest_refund_pair
 SELECT pair.key, pair.value
   FROM unnest(%(keys)b::text[], %(values)b::text[]) AS pair (key, value)
  CROSS JOIN LATERAL (

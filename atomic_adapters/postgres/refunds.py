@@ -6,26 +6,32 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from atomic_adapters.postgres.arrays import integers, intervals, smallints, texts, uuids
-from atomic_adapters.postgres.payments import as_json
-from atomic_adapters.postgres.session import Session
-from atomic_adapters.postgres.statements import statements
+from atomic_adapters.postgres.arrays import (
+    integer_array,
+    interval_array,
+    smallint_array,
+    text_array,
+    uuid_array,
+)
+from atomic_adapters.postgres.payments import encode_metadata
+from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Payment, Status, Step
 from atomic_core.domain.refunds import NewRefund, Refund
 from atomic_core.domain.settlement import Claim, Settlement
 
-_SQL: Final = statements("refunds")
+_SQL: Final = load_statements("refunds")
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresRefundRepository:
-    session: Session
+    session: DatabaseSession
 
     def add(self, id: UUID, payment: Payment, amount: int, order: NewRefund) -> Refund:
-        row = self.session.one(
-            _SQL["add_refund"],
+        row = self.session.fetch_one(
+            _SQL["insert_refund"],
             id=id,
             payment_id=payment.id,
             merchant_id=payment.merchant_id,
@@ -33,24 +39,26 @@ class PostgresRefundRepository:
             currency=payment.money.currency,
             amount=amount,
             reason=order.reason,
-            metadata=as_json(order.metadata),
+            metadata=encode_metadata(order.metadata),
             idempotency_key=order.idempotency_key,
             request_id=order.request_id,
         )
-        return refund_of(row)
+        return build_refund(row)
 
     def get(self, merchant_id: UUID, refund_id: UUID) -> Refund | None:
-        row = self.session.row(_SQL["get_refund"], id=refund_id, merchant_id=merchant_id)
-        return refund_of(row) if row else None
+        row = self.session.fetch_optional(_SQL["get_refund"], id=refund_id, merchant_id=merchant_id)
+        return build_refund(row) if row else None
 
     def of_payment(self, payment_id: UUID, limit: int) -> Sequence[Refund]:
-        rows = self.session.rows(_SQL["refunds_of_payment"], payment_id=payment_id, limit=limit)
-        return [refund_of(row) for row in rows]
+        rows = self.session.fetch_all(
+            _SQL["get_refunds_of_payment"], payment_id=payment_id, limit=limit
+        )
+        return [build_refund(row) for row in rows]
 
     def claim(
         self, limit: int, lease: timedelta, overdue_by: timedelta, worker_id: int | None = None
     ) -> Sequence[Claim]:
-        rows = self.session.rows(
+        rows = self.session.fetch_all(
             _SQL["claim_refunds"],
             limit=limit,
             lease=lease,
@@ -63,18 +71,18 @@ class PostgresRefundRepository:
         ]
 
     def hold(self, claims: Sequence[Claim]) -> frozenset[UUID]:
-        self.session.rows(
-            _SQL["hold_refunded_payments"], ids=list({claim.payment_id for claim in claims})
+        self.session.fetch_all(
+            _SQL["lock_refunded_payments"], ids=list({claim.payment_id for claim in claims})
         )
-        rows = self.session.rows(
-            _SQL["hold_refunds"],
-            ids=uuids(claim.id for claim in claims),
-            attempts=integers(claim.attempt for claim in claims),
+        rows = self.session.fetch_all(
+            _SQL["lock_claimed_refunds"],
+            ids=uuid_array(claim.id for claim in claims),
+            attempts=integer_array(claim.attempt for claim in claims),
         )
         return frozenset(id for (id,) in rows)
 
     def promised(self, ids: Iterable[UUID]) -> frozenset[UUID]:
-        rows = self.session.rows(_SQL["promised_refunds"], ids=list(ids))
+        rows = self.session.fetch_all(_SQL["find_reserved_refunds"], ids=list(ids))
         return frozenset(id for (id,) in rows)
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
@@ -82,20 +90,20 @@ class PostgresRefundRepository:
             return
         settled = self.session.execute(
             _SQL["settle_refunds"],
-            ids=uuids(settlement.id for settlement in settlements),
-            statuses=texts(settlement.status for settlement in settlements),
-            failure_reasons=texts(settlement.failure_reason for settlement in settlements),
-            faults=smallints(settlement.faults for settlement in settlements),
-            retries_after=intervals(settlement.retry_after for settlement in settlements),
+            ids=uuid_array(settlement.id for settlement in settlements),
+            statuses=text_array(settlement.status for settlement in settlements),
+            failure_reasons=text_array(settlement.failure_reason for settlement in settlements),
+            faults=smallint_array(settlement.faults for settlement in settlements),
+            retries_after=interval_array(settlement.retry_after for settlement in settlements),
         )
         if settled != len(settlements):
             raise StorageRefused(f"{settled} of {len(settlements)} refunds could be settled")
 
     def hasten(self, refund_id: UUID) -> bool:
-        return self.session.execute(_SQL["hasten_refund"], id=refund_id) == 1
+        return self.session.execute(_SQL["make_refund_due"], id=refund_id) == 1
 
 
-def refund_of(row: Sequence[Any]) -> Refund:
+def build_refund(row: Sequence[Any]) -> Refund:
     id, payment_id, merchant_id, account_id, amount, currency, reason, metadata, status, *rest = row
     money = Money(amount, currency)
     return Refund(

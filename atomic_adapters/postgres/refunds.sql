@@ -1,4 +1,4 @@
--- name: add_refund
+-- name: insert_refund
 -- The time is the statement's: after the payment's success, which we may have waited for.
 INSERT INTO refunds (id, payment_id, merchant_id, account_id, currency, amount, reason, metadata,
                      idempotency_key, request_id, due_at, created_at, updated_at)
@@ -15,7 +15,7 @@ SELECT id, payment_id, merchant_id, account_id, amount, currency, reason, metada
  WHERE id = %(id)s
    AND merchant_id = %(merchant_id)s
 
--- name: refunds_of_payment
+-- name: get_refunds_of_payment
 SELECT id, payment_id, merchant_id, account_id, amount, currency, reason, metadata, status,
        failure_reason, idempotency_key, created_at, updated_at, request_id, claimed_at, attempt
   FROM refunds
@@ -61,7 +61,7 @@ SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.account_id, 
   JOIN payments ON payments.id = claimed.payment_id
  ORDER BY was_due_at, claimed.id
 
--- name: hold_refunded_payments
+-- name: lock_refunded_payments
 -- Their sums change with their refunds: before these, and in id order like every lock.
 SELECT id
   FROM payments
@@ -69,7 +69,7 @@ SELECT id
  ORDER BY id
    FOR NO KEY UPDATE
 
--- name: hold_refunds
+-- name: lock_claimed_refunds
 SELECT refunds.id
   FROM refunds
   JOIN unnest(%(ids)b::uuid[], %(attempts)b::integer[]) AS claim (id, attempt)
@@ -79,7 +79,7 @@ SELECT refunds.id
  ORDER BY refunds.id
    FOR NO KEY UPDATE OF refunds
 
--- name: promised_refunds
+-- name: find_reserved_refunds
 -- Not together with the locking: what a statement has to wait for, it does not see.
 SELECT id
   FROM refunds
@@ -100,7 +100,7 @@ UPDATE refunds
        AS settled (id, status, failure_reason, faults, retry_after)
  WHERE refunds.id = settled.id
 
--- name: hasten_refund
+-- name: make_refund_due
 -- As hasten_payment.
 UPDATE refunds
    SET due_at = least(due_at, now()), leased_until = NULL, claimed_by = NULL

@@ -1,4 +1,4 @@
--- name: add_credentials
+-- name: insert_credentials
 -- Waits for a concurrent use of the same email to commit or roll back.
 INSERT INTO credentials (merchant_id, email, password_hash, account_id)
 VALUES (%(merchant_id)s, %(email)s, %(password_hash)s, %(account_id)s)
@@ -15,12 +15,12 @@ UPDATE credentials
  WHERE merchant_id = %(merchant_id)s
    AND password_hash = %(old)s
 
--- name: add_session
+-- name: insert_session
 INSERT INTO sessions (id, merchant_id, hash, expires_at)
 VALUES (%(id)s, %(merchant_id)s, %(hash)s, now() + %(lifetime)s::interval)
 RETURNING id, merchant_id, created_at, expires_at
 
--- name: live_session
+-- name: find_live_session
 SELECT id, merchant_id, created_at, expires_at
   FROM sessions
  WHERE hash = %(hash)s

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-FOLDER: Final = Path(__file__).parent
+SQL_FOLDER: Final = Path(__file__).parent
 _NAME: Final = re.compile(r"^-- name: *(\w+) *$", re.MULTILINE)
 
 
-def statements(stem: str) -> Mapping[str, bytes]:
+def load_statements(stem: str) -> Mapping[str, bytes]:
     """The statements of `<stem>.sql` by name; as bytes, so that nothing can be added to them
     by string building without the type checker's notice."""
-    _, *parts = _NAME.split((FOLDER / f"{stem}.sql").read_text(encoding="utf-8"))
+    _, *parts = _NAME.split((SQL_FOLDER / f"{stem}.sql").read_text(encoding="utf-8"))
     names, bodies = parts[::2], parts[1::2]
     if len(set(names)) != len(names):
         raise ValueError(f"{stem}.sql names a statement twice")

@@ -18,19 +18,19 @@ from atomic_adapters.postgres.merchants import PostgresMerchantRepository
 from atomic_adapters.postgres.migration_files import migration_ids
 from atomic_adapters.postgres.payments import PostgresPaymentRepository
 from atomic_adapters.postgres.refunds import PostgresRefundRepository
-from atomic_adapters.postgres.session import Session
+from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.sessions import PostgresSessionRepository
-from atomic_adapters.postgres.statements import statements
+from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageRefused, StorageUnavailable
 from atomic_core.domain.payments import InsertedPayment, Lookup, Payment, PaymentInsert
 
-_SQL: Final = statements("unit_of_work")
+_SQL: Final = load_statements("unit_of_work")
 
 
 class PostgresUnitOfWork:
     """READ COMMITTED, with explicit row locks where order matters."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: DatabaseSession) -> None:
         self._session = session
         self.merchants = PostgresMerchantRepository(session)
         self.accounts = PostgresAccountRepository(session)
@@ -47,7 +47,7 @@ class PostgresUnitOfWork:
         self.dashboard = PostgresDashboardRepository(session)
 
     def now(self) -> datetime:
-        return self._session.one(_SQL["now"])[0]
+        return self._session.fetch_one(_SQL["read_clock"])[0]
 
     def commit(self) -> None:
         self._session.commit()
@@ -71,12 +71,12 @@ class PostgresStore:
     @contextmanager
     def begin(self) -> Iterator[PostgresUnitOfWork]:
         with self._connections.transaction() as connection:
-            yield PostgresUnitOfWork(Session(connection))
+            yield PostgresUnitOfWork(DatabaseSession(connection))
 
     def accept(self, acceptances: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
         try:
             with self._connections.autocommit() as connection:
-                payments = PostgresPaymentRepository(Session(connection))
+                payments = PostgresPaymentRepository(DatabaseSession(connection))
                 return payments.accept(acceptances, PAYMENT_STORE_LOCK_TIMEOUT)
         except (IdempotencyKeyInUse, StorageRefused):
             # One spoils it for all: nothing was recorded, and each shall be told its own.
@@ -84,13 +84,15 @@ class PostgresStore:
 
     def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
         with self._connections.autocommit() as connection:
-            return PostgresPaymentRepository(Session(connection)).find(lookups)
+            return PostgresPaymentRepository(DatabaseSession(connection)).find(lookups)
 
     def is_up(self) -> bool:
         """Whether it answers, takes writes and has every migration that this code knows."""
         try:
             with self._connections.transaction() as connection:
-                return Session(connection).one(_SQL["is_ready"], ids=migration_ids())[0]
+                return DatabaseSession(connection).fetch_one(_SQL["is_ready"], ids=migration_ids())[
+                    0
+                ]
         except StorageUnavailable:
             return False
 

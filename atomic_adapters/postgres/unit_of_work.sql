@@ -1,4 +1,4 @@
--- name: now
+-- name: read_clock
 -- The moment it is asked, not the transaction's beginning.
 SELECT clock_timestamp()
 

@@ -7,10 +7,10 @@ from typing import Any, Final
 import psycopg
 from psycopg import Connection
 
-from atomic_adapters.postgres.connections import COOL_DOWN_SECONDS, Connections, listen
-from atomic_adapters.postgres.statements import statements
+from atomic_adapters.postgres.connections import COOL_DOWN_SECONDS, Connections, check_connected
+from atomic_adapters.postgres.statements import load_statements
 
-_SQL: Final = statements("worker_liveness")
+_SQL: Final = load_statements("worker_liveness")
 
 
 class PostgresWorkerLiveness:
@@ -45,15 +45,15 @@ class PostgresWorkerLiveness:
         if self._session is None:
             return False
         try:
-            listen(self._session)
+            check_connected(self._session)
         except psycopg.OperationalError:
             self._leave()
         return self._session is not None
 
     def _enter(self) -> None:
         try:
-            self._session = self._connections.dedicated("atomic presence")
-            row = self._session.execute(_SQL["enter"]).fetchone()
+            self._session = self._connections.connect_outside_pool("atomic presence")
+            row = self._session.execute(_SQL["register_worker"]).fetchone()
         except psycopg.Error:
             # Whatever it is, claiming meets it too, and says so.
             self._leave()

@@ -1,4 +1,4 @@
--- name: enter
+-- name: register_worker
 -- The lock is the session's, and ends with it. A number that is still taken, after two thousand
 -- million others, is not ours.
 SELECT number, pg_try_advisory_lock('claimants'::regclass::integer, number),

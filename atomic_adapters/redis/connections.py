@@ -15,7 +15,7 @@ COOL_DOWN_SECONDS: Final = 1.0
 time-out a second and not every request one."""
 
 
-def request_redis(settings: Settings) -> Redis:
+def create_request_client(settings: Settings) -> Redis:
     """A client for the request path: no retries, since redis-py's own take up to a minute."""
     timeout = settings.redis_timeout.total_seconds()
     return Redis.from_url(
@@ -27,7 +27,7 @@ def request_redis(settings: Settings) -> Redis:
 
 
 @dataclass(slots=True)
-class Breaker:
+class CircuitBreaker:
     """Remembers that Redis just failed. Shared by everything in a process that asks it."""
 
     _resting_until: float = 0.0

@@ -9,14 +9,14 @@ from typing import Final
 from redis import Redis, RedisError
 
 from atomic_adapters.micro_batching import MicroBatcher
-from atomic_adapters.redis.connections import Breaker
+from atomic_adapters.redis.connections import CircuitBreaker
 from atomic_core.ports.rate_limiter import RateLimit, RateLimiterUnavailable, RateState
 
 _SCRIPT: Final = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
 
 
 class RedisRateLimiter:
-    def __init__(self, redis: Redis, breaker: Breaker) -> None:
+    def __init__(self, redis: Redis, breaker: CircuitBreaker) -> None:
         # EVALSHA, and EVAL again when a restarted Redis has forgotten the script.
         self._script = redis.register_script(_SCRIPT)
         self._breaker = breaker

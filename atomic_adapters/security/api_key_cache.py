@@ -12,7 +12,7 @@ MAX_KEYS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class RecentApiKeys:
+class LruApiKeyCache:
     """The most recently met. By hash: a raw key is kept nowhere."""
 
     limit: int = MAX_KEYS

@@ -12,14 +12,14 @@ import structlog
 from atomic_core.domain.errors import AtomicError
 from atomic_core.ports.unit_of_work import Begin
 
-NOTE_SECONDS: Final = 60.0
+WRITE_INTERVAL_SECONDS: Final = 60.0
 """Between two writes for one key of one process. Whoever asks when a key was last used thinks in
 days."""
 
-GATHER_SECONDS: Final = 1.0
+BATCH_WINDOW_SECONDS: Final = 1.0
 """Those used within this time share a statement."""
 
-MAX_NOTED: Final = 10_000
+MAX_RECENT_KEYS: Final = 10_000
 """Keys remembered as noted already. One beyond it is written more often, which is no harm."""
 
 _log = structlog.get_logger(__name__)
@@ -28,7 +28,7 @@ _log = structlog.get_logger(__name__)
 class BackgroundApiKeyUsage:
     """A `ApiKeyUsage` port that writes in a thread of its own."""
 
-    def __init__(self, begin: Begin, pause: float = GATHER_SECONDS) -> None:
+    def __init__(self, begin: Begin, pause: float = BATCH_WINDOW_SECONDS) -> None:
         self._begin = begin
         self._pause = pause
         self._noted: OrderedDict[UUID, float] = OrderedDict()
@@ -39,12 +39,12 @@ class BackgroundApiKeyUsage:
     def note(self, key_id: UUID) -> None:
         now = time.monotonic()
         # Without the lock: the usual answer is that there is nothing to do.
-        if now < self._noted.get(key_id, float("-inf")) + NOTE_SECONDS:
+        if now < self._noted.get(key_id, float("-inf")) + WRITE_INTERVAL_SECONDS:
             return
         with self._called:
             self._noted[key_id] = now
             self._noted.move_to_end(key_id)
-            if len(self._noted) > MAX_NOTED:
+            if len(self._noted) > MAX_RECENT_KEYS:
                 self._noted.popitem(last=False)
             self._fresh.add(key_id)
             if self._writer is None or not self._writer.is_alive():

@@ -15,7 +15,7 @@ from atomic_core.domain.errors import HasherBusy
 
 T = TypeVar("T")
 
-AT_ONCE: Final = 2
+MAX_CONCURRENT_HASHES: Final = 2
 """In one process: each takes 64 MiB, and several cores for about a tenth of a second, which
 payments have to share."""
 
@@ -33,7 +33,7 @@ class Parameters(NamedTuple):
 RFC_9106: Final = Parameters(3, 65_536, 4)
 """Its second recommended option, for where 2 GiB a hash are too much."""
 
-LIGHT: Final = Parameters(1, 8, 1)
+MINIMAL_PARAMETERS: Final = Parameters(1, 8, 1)
 """For what ends with the process: tests, and applications in memory."""
 
 
@@ -42,11 +42,11 @@ class _Room:
     """A number of places, to be had within a time."""
 
     places: threading.BoundedSemaphore
-    patience: float
+    wait_timeout: float
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        if not self.places.acquire(timeout=self.patience):
+        if not self.places.acquire(timeout=self.wait_timeout):
             raise HasherBusy
         try:
             yield
@@ -60,7 +60,7 @@ class Argon2PasswordHasher:
     def __init__(
         self,
         parameters: Parameters = RFC_9106,
-        at_once: int = AT_ONCE,
+        at_once: int = MAX_CONCURRENT_HASHES,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._hasher = PasswordHasher(

@@ -13,7 +13,7 @@ Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class DatabaseSession:
     connection: Connection[TupleRow]
 
     def execute(self, statement: bytes, **parameters: object) -> int:
@@ -28,36 +28,38 @@ class Session:
         if done != "COMMIT":
             raise StorageRefused(f"COMMIT was answered with {done}")
 
-    def rows(self, statement: bytes, **parameters: object) -> list[tuple[Any, ...]]:
+    def fetch_all(self, statement: bytes, **parameters: object) -> list[tuple[Any, ...]]:
         """All rows of a statement. Binary, so that PostgreSQL need not print numbers."""
         with map_errors():
             return self.connection.execute(statement, parameters, binary=True).fetchall()
 
-    def one(self, statement: bytes, **parameters: object) -> tuple[Any, ...]:
+    def fetch_one(self, statement: bytes, **parameters: object) -> tuple[Any, ...]:
         """The row of a statement that always has one."""
-        row = self.row(statement, **parameters)
+        row = self.fetch_optional(statement, **parameters)
         if row is None:
             raise StorageRefused("a statement gave no row")
         return row
 
-    def row(self, statement: bytes, **parameters: object) -> tuple[Any, ...] | None:
+    def fetch_optional(self, statement: bytes, **parameters: object) -> tuple[Any, ...] | None:
         """The first row of a statement, or None."""
         with map_errors():
             return self.connection.execute(statement, parameters, binary=True).fetchone()
 
-    def all_of(self, kind: type[Row], statement: bytes, **parameters: object) -> list[Row]:
+    def fetch_all_as(self, kind: type[Row], statement: bytes, **parameters: object) -> list[Row]:
         """All rows of a statement whose columns are named like the fields of `kind`."""
         with map_errors(), self.connection.cursor(row_factory=class_row(kind)) as cursor:
             return cursor.execute(statement, parameters, binary=True).fetchall()
 
-    def first_of(self, kind: type[Row], statement: bytes, **parameters: object) -> Row | None:
+    def fetch_optional_as(
+        self, kind: type[Row], statement: bytes, **parameters: object
+    ) -> Row | None:
         """The first row of such a statement, or None."""
-        rows = self.all_of(kind, statement, **parameters)
+        rows = self.fetch_all_as(kind, statement, **parameters)
         return rows[0] if rows else None
 
-    def one_of(self, kind: type[Row], statement: bytes, **parameters: object) -> Row:
+    def fetch_one_as(self, kind: type[Row], statement: bytes, **parameters: object) -> Row:
         """The row of such a statement that always has one."""
-        row = self.first_of(kind, statement, **parameters)
+        row = self.fetch_optional_as(kind, statement, **parameters)
         if row is None:
             raise StorageRefused("a statement gave no row")
         return row

@@ -1,8 +1,7 @@
-"""Serving together those who ask at the same moment.
+"""Micro-batching: concurrent calls share one call of a slow function.
 
-While one call to a slow place is under way, those who come meanwhile wait for each other, and
-the next call serves them all: under load a round trip and a commit are shared by many, and
-nobody waits when nobody else is there.
+While a batch executes, new calls queue; the next batch serves all of them. Under load many calls
+share a round trip and a commit; a call that finds no other executes at once.
 """
 
 import threading
@@ -15,109 +14,110 @@ from atomic_core.domain.payments import InsertedPayment, Lookup, Payment, Paymen
 from atomic_core.ports.payment_store import PaymentStore
 
 MAX_BATCH_SIZE: Final = 64
-"""Calls served by one. More gain little and make all wait for the work of all."""
+"""Calls in one batch. A larger batch saves little and delays every call in it."""
 
-Ask = TypeVar("Ask")
-Tell = TypeVar("Tell")
+Call = TypeVar("Call")
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True, eq=False)
-class _PendingCall(Generic[Ask, Tell]):
-    """One caller in the queue."""
-
-    ask: Ask
-    called: threading.Lock = field(default_factory=threading.Lock)
-    leads: bool = False
-    """Whether it is this caller's turn to serve all who wait, itself first."""
-    tell: Tell | None = None
+class _PendingCall(Generic[Call, Result]):
+    call: Call
+    wake_up: threading.Lock = field(default_factory=threading.Lock)
+    """Held until the call has a result, or must execute the next batch."""
+    is_leader: bool = False
+    """Whether this call's thread executes the next batch, its own call first."""
+    result: Result | None = None
     error: Exception | None = None
 
     def __post_init__(self) -> None:
-        self.called.acquire()
+        self.wake_up.acquire()
 
 
-class MicroBatcher(Generic[Ask, Tell]):
-    """A function of many asks, called by one at a time with all that wait.
+class MicroBatcher(Generic[Call, Result]):
+    """Runs `execute` for one batch of concurrent calls at a time.
 
-    `serve` returns as many tells as it is given asks, in order; what it raises is raised to each
-    of the callers it served. One of them runs it, so nothing runs in the background and a
-    process may be forked before the first use. Should that one be cut off meanwhile, the others
-    get `abandoned`.
+    `execute` returns one result per call, in order; an error it raises is raised to every caller
+    of the batch. A caller's own thread executes the batch: there is no background thread, so the
+    process may fork before the first call. If that thread is interrupted (by a time-out, for
+    example), the other callers of its batch get an `interrupted` error.
     """
 
     def __init__(
-        self, serve: Callable[[Sequence[Ask]], Sequence[Tell]], abandoned: type[Exception]
+        self,
+        execute: Callable[[Sequence[Call]], Sequence[Result]],
+        interrupted: type[Exception],
     ) -> None:
-        self._serve = serve
-        self._abandoned = abandoned
+        self._execute = execute
+        self._interrupted = interrupted
         self._lock = threading.Lock()
-        self._waiting: list[_PendingCall[Ask, Tell]] = []
-        self._busy = False
+        self._queue: list[_PendingCall[Call, Result]] = []
+        self._is_busy = False
 
-    def __call__(self, ask: Ask) -> Tell:
-        place = self._place(ask)
+    def __call__(self, call: Call) -> Result:
+        pending = self._create_pending_call(call)
         with self._lock:
-            place.leads = not self._busy
-            self._busy = True
-            if not place.leads:
-                self._waiting.append(place)
-        if not place.leads:
-            self._wait(place)
-        if place.leads:
-            self._lead(place)
-        if place.error is not None:
-            raise place.error
-        return place.tell  # type: ignore[return-value]
+            pending.is_leader = not self._is_busy
+            self._is_busy = True
+            if not pending.is_leader:
+                self._queue.append(pending)
+        if not pending.is_leader:
+            self._wait(pending)
+        if pending.is_leader:
+            self._execute_batch(pending)
+        if pending.error is not None:
+            raise pending.error
+        return pending.result  # type: ignore[return-value]
 
-    def _place(self, ask: Ask) -> _PendingCall[Ask, Tell]:
-        return _PendingCall(ask)
+    def _create_pending_call(self, call: Call) -> _PendingCall[Call, Result]:
+        return _PendingCall(call)
 
-    def _wait(self, place: _PendingCall[Ask, Tell]) -> None:
+    def _wait(self, pending: _PendingCall[Call, Result]) -> None:
         try:
-            place.called.acquire()
+            pending.wake_up.acquire()
         except BaseException:
-            # Cut off while waiting (a time-out thrown into a greenlet). A turn must be passed
-            # on, or all who come after would wait for ever.
+            # Interrupted while waiting (a time-out raised in a greenlet). If this call was to
+            # execute the next batch, another must, or the queue would stall.
             with self._lock:
-                if place in self._waiting:
-                    self._waiting.remove(place)
-            if place.leads:
-                self._pass_on()
+                if pending in self._queue:
+                    self._queue.remove(pending)
+            if pending.is_leader:
+                self._start_next_batch()
             raise
 
-    def _lead(self, first: _PendingCall[Ask, Tell]) -> None:
+    def _execute_batch(self, leader: _PendingCall[Call, Result]) -> None:
         with self._lock:
-            others = self._waiting[: MAX_BATCH_SIZE - 1]
-            del self._waiting[: len(others)]
-        group = [first, *others]
+            others = self._queue[: MAX_BATCH_SIZE - 1]
+            del self._queue[: len(others)]
+        batch = [leader, *others]
         try:
-            tells = self._serve([place.ask for place in group])
-            for place, tell in zip(group, tells, strict=True):
-                place.tell = tell
+            results = self._execute([pending.call for pending in batch])
+            for pending, result in zip(batch, results, strict=True):
+                pending.result = result
         except Exception as error:  # noqa: BLE001  each caller raises it
-            for place in group:
-                place.error = error
+            for pending in batch:
+                pending.error = error
         except BaseException:
-            for place in others:
-                place.error = self._abandoned()
+            for pending in others:
+                pending.error = self._interrupted()
             raise
         finally:
-            self._pass_on()
-            for place in others:
-                place.called.release()
+            self._start_next_batch()
+            for pending in others:
+                pending.wake_up.release()
 
-    def _pass_on(self) -> None:
+    def _start_next_batch(self) -> None:
         with self._lock:
-            if not self._waiting:
-                self._busy = False
+            if not self._queue:
+                self._is_busy = False
                 return
-            following = self._waiting.pop(0)
-            following.leads = True
-        following.called.release()
+            leader = self._queue.pop(0)
+            leader.is_leader = True
+        leader.wake_up.release()
 
 
 class BatchedPaymentStore:
-    """A desk whose callers are served together."""
+    """A `PaymentStore` port whose concurrent calls are micro-batched."""
 
     def __init__(self, payment_store: PaymentStore) -> None:
         self._accept = MicroBatcher[PaymentInsert, InsertedPayment | None](
@@ -125,8 +125,8 @@ class BatchedPaymentStore:
         )
         self._find = MicroBatcher[Lookup, Payment | None](payment_store.find, StorageUnavailable)
 
-    def accept(self, acceptances: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
-        return [self._accept(acceptance) for acceptance in acceptances]
+    def accept(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
+        return [self._accept(insert) for insert in inserts]
 
     def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
         return [self._find(lookup) for lookup in lookups]

@@ -1,4 +1,4 @@
-"""What the operating system gives: time, identity, randomness, hashing."""
+"""Clock, identifiers, secrets and key hashing from the standard library."""
 
 import hashlib
 import secrets
@@ -19,8 +19,8 @@ class SystemClock:
 
 class SystemIdGenerator:
     def new_id(self) -> UUID:
-        """A version 7 UUID (RFC 9562, method 3): 48 bits of milliseconds, 12 bits of their
-        fraction, so that ids made one after the other sort that way, and 62 random bits."""
+        """A version 7 UUID (RFC 9562, method 3): 48 bits of milliseconds, 12 bits of fractions of a
+        millisecond, so that successive ids sort in order, and 62 random bits."""
         milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
         fraction = (nanoseconds << 12) // 1_000_000
         random = secrets.randbits(62)
@@ -31,8 +31,8 @@ class SystemIdGenerator:
 
 
 class Sha256Hasher:
-    """Plain SHA-256 is right for keys of 192 random bits: there is nothing to guess, so a slow
-    hash would only slow every request. Passwords would need another."""
+    """Plain SHA-256: keys have 192 random bits and cannot be guessed, so a slow hash would protect
+    nothing and delay every request. Not for passwords."""
 
     def hash(self, raw_key: str) -> bytes:
         return hashlib.sha256(raw_key.encode("utf-8", "surrogatepass")).digest()
@@ -40,7 +40,7 @@ class Sha256Hasher:
 
 @dataclass(slots=True)
 class ManualClock:
-    """A clock that moves when told to. For tests."""
+    """A clock that tests set."""
 
     time: datetime
 

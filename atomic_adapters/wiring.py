@@ -1,4 +1,4 @@
-"""The composition root: the only place that knows every adapter."""
+"""The composition root: the only module that imports every adapter."""
 
 from datetime import timedelta
 
@@ -26,13 +26,13 @@ from atomic_core.ports.clock import Clock
 
 
 def build_application(settings: Settings) -> Application:
-    """The application on PostgreSQL and Redis. Connects at first use, so make it anywhere but
-    use it only after the last fork."""
+    """The application on PostgreSQL and Redis. Connects at first use: build it anywhere, but use it
+    only after the last fork."""
     return build_application_on(build_ports(settings), settings)
 
 
 def build_application_on(ports: Ports, settings: Settings) -> Application:
-    """The same over ports that may have been wrapped, as tests of faults do."""
+    """The same on ports that the caller may have wrapped, as fault tests do."""
     return Application(
         ports,
         Options(
@@ -72,9 +72,9 @@ def in_memory(
     lease: timedelta = timedelta(seconds=2),
     hold_for: timedelta = HOLD_FOR,
 ) -> Application:
-    """The whole application in this process's memory: for tests of your own rules.
+    """The whole application in this process's memory, for tests.
 
-    Nothing settles by itself: call `application.settlement.settle()`.
+    Nothing settles in the background: call `application.settlement.settle()`.
     """
     clock = clock or SystemClock()
     store = MemoryStore(clock)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from atomic_adapters.memory.tables import PaymentRow, RefundRow, MemorySession
+from atomic_adapters.memory.tables import MemorySession, PaymentRow, RefundRow
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.admin_queries import AdminPayment, AdminRefund, Progress
 from atomic_core.domain.merchants import Merchant

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from atomic_adapters.memory.idempotency import store_response, find_unexpired_row
+from atomic_adapters.memory.idempotency import find_unexpired_row, store_response
 from atomic_adapters.memory.ledger import MemoryAccountRepository
 from atomic_adapters.memory.merchants import MemoryMerchantRepository
-from atomic_adapters.memory.tables import PaymentRow, MemorySession, Tables
+from atomic_adapters.memory.tables import MemorySession, PaymentRow, Tables
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.payments import (
@@ -30,33 +30,33 @@ class MemoryPaymentRepository:
 
     def accept(
         self,
-        acceptances: Sequence[PaymentInsert],
+        inserts: Sequence[PaymentInsert],
         patience: timedelta | None = None,  # noqa: ARG002  no two calls are under way at once
     ) -> Sequence[InsertedPayment | None]:
-        return [self._accept(acceptance) for acceptance in acceptances]
+        return [self._accept(insert) for insert in inserts]
 
     def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
         return [self._find(lookup) for lookup in lookups]
 
-    def _accept(self, acceptance: PaymentInsert) -> InsertedPayment | None:
+    def _accept(self, insert: PaymentInsert) -> InsertedPayment | None:
         tables = self.session.tables
-        order = acceptance.order
+        order = insert.order
         account_id = MemoryAccountRepository(self.session).credited(
             order.merchant_id, order.money.currency
         )
-        if account_id is None or not self._allows(acceptance.key_id):
+        if account_id is None or not self._allows(insert.key_id):
             return None
-        if acceptance.payment_id in tables.payments.rows:
+        if insert.payment_id in tables.payments.rows:
             raise StorageRefused("payments_pkey")
-        if acceptance.record is None:
+        if insert.record is None:
             now = tables.clock.now()
-        elif find_unexpired_row(tables, acceptance.record[0]) is None:
-            now = store_response(tables, *acceptance.record)
+        elif find_unexpired_row(tables, insert.record[0]) is None:
+            now = store_response(tables, *insert.record)
         else:
             return None
         accepted = InsertedPayment(account_id, now)
-        row = PaymentRow(acceptance.recorded(accepted), attempt=0, faults=0, due_at=now)
-        tables.payments.put(acceptance.payment_id, row)
+        row = PaymentRow(insert.recorded(accepted), attempt=0, faults=0, due_at=now)
+        tables.payments.put(insert.payment_id, row)
         return accepted
 
     def _find(self, lookup: Lookup) -> Payment | None:

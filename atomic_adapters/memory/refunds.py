@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from atomic_adapters.memory.payments import check_no_live_hold
-from atomic_adapters.memory.tables import RefundRow, MemorySession
+from atomic_adapters.memory.tables import MemorySession, RefundRow
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Payment, Status, Step

@@ -54,13 +54,13 @@ class MemoryStore:
     def __init__(self, clock: Clock, lock_timeout: timedelta = LOCK_TIMEOUT) -> None:
         self.tables = Tables(clock, lock_timeout)
 
-    def accept(self, acceptances: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
+    def accept(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
         try:
             with self.begin() as work:
-                accepted = work.payments.accept(acceptances)
+                accepted = work.payments.accept(inserts)
                 work.commit()
         except StorageRefused:
-            return [None] * len(acceptances)
+            return [None] * len(inserts)
         return accepted
 
     def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:

@@ -1,4 +1,5 @@
-"""A card network that decides by token, like the industry's test tokens. No money moves."""
+"""A test card network: the response depends on the payment's token, as with other gateways' test
+tokens. No money moves."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -15,49 +16,52 @@ AUTHORIZATION_RESPONSES: Final[Mapping[str, NetworkResponse]] = {
     "tok_chargeDeclinedIncorrectCvc": NetworkResponse(Verdict.DECLINED, "incorrect_cvc"),
     "tok_chargeDeclinedProcessingError": _FAULT,
 }
-"""Any other token is approved."""
+"""By token, for charges and authorizations. Any other token is approved."""
 
 CAPTURE_RESPONSES: Final[Mapping[str, NetworkResponse]] = {
     "tok_captureDeclined": NetworkResponse(Verdict.DECLINED, "capture_declined"),
     "tok_captureProcessingError": _FAULT,
 }
-"""These can be held, and not captured."""
+"""By token, for captures. The authorizations of these tokens are approved."""
 
 REFUND_RESPONSES: Final[Mapping[str, NetworkResponse]] = {
     "tok_refundDeclined": NetworkResponse(Verdict.DECLINED, "refund_declined"),
     "tok_refundProcessingError": _FAULT,
 }
-"""These can be charged, and not refunded."""
+"""By token, for refunds. The charges of these tokens are approved."""
 
-UNDECIDED_TOKEN: Final = "tok_slow"
-"""Decided only when asked again, up to three times, whatever is asked."""
+UNDECIDED_SOURCE: Final = "tok_slow"
+"""UNDECIDED until the third attempt at the latest, for every request."""
 
-_ASKED_AGAIN: Final = 3
+_DECIDING_ATTEMPT: Final = 3
+"""Every third attempt is approved."""
 
 
 class SandboxCardNetwork:
     def authorize(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
-        return _answers(claims, AUTHORIZATION_RESPONSES)
+        return _respond(claims, AUTHORIZATION_RESPONSES)
 
     def capture(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
-        return _answers(claims, CAPTURE_RESPONSES)
+        return _respond(claims, CAPTURE_RESPONSES)
 
     def void(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
-        return _answers(claims, {})
+        return _respond(claims, {})
 
     def refund(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
-        return _answers(claims, REFUND_RESPONSES)
+        return _respond(claims, REFUND_RESPONSES)
 
 
-def _answers(
-    claims: Sequence[Claim], answers: Mapping[str, NetworkResponse]
+def _respond(
+    claims: Sequence[Claim], responses: Mapping[str, NetworkResponse]
 ) -> Sequence[NetworkResponse]:
     return [
-        answers.get(claim.source, _APPROVED) if claim.source != UNDECIDED_TOKEN else _slowly(claim)
+        responses.get(claim.source, _APPROVED)
+        if claim.source != UNDECIDED_SOURCE
+        else _respond_undecided(claim)
         for claim in claims
     ]
 
 
-def _slowly(claim: Claim) -> NetworkResponse:
-    # The attempt is all that tells how often it was asked; it only ever grows.
-    return NetworkResponse(Verdict.UNDECIDED) if claim.attempt % _ASKED_AGAIN else _APPROVED
+def _respond_undecided(claim: Claim) -> NetworkResponse:
+    # The attempt number stands in for a count of requests: it grows with every one.
+    return NetworkResponse(Verdict.UNDECIDED) if claim.attempt % _DECIDING_ATTEMPT else _APPROVED

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.payments import build_payment
 from atomic_adapters.postgres.refunds import build_refund
-from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.admin_queries import AdminPayment, AdminRefund, Progress

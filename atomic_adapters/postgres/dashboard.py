@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from atomic_adapters.postgres.lists import PostgresListQueries, get_phases
 from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.lists import PostgresListQueries, get_phases
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.dashboard import (

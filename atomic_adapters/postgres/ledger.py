@@ -7,8 +7,8 @@ from typing import Final
 from uuid import UUID
 
 from atomic_adapters.postgres.arrays import bigint_array, bytea_array, text_array, uuid_array
-from atomic_adapters.postgres.ledger_verification import verify_ledger
 from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.ledger_verification import verify_ledger
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.accounts import Account, chain_start
 from atomic_core.domain.errors import StorageRefused

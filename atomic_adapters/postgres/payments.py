@@ -16,8 +16,8 @@ from atomic_adapters.postgres.arrays import (
     text_array,
     uuid_array,
 )
-from atomic_adapters.postgres.idempotency import waiting_for_keys
 from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.idempotency import waiting_for_keys
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.money import Money
@@ -43,17 +43,17 @@ class PostgresPaymentRepository:
     session: DatabaseSession
 
     def accept(
-        self, acceptances: Sequence[PaymentInsert], patience: timedelta | None = None
+        self, inserts: Sequence[PaymentInsert], patience: timedelta | None = None
     ) -> Sequence[InsertedPayment | None]:
-        asked = _without_repeats(acceptances)
-        orders = [acceptance.order for acceptance in asked]
-        records = [_record(acceptance) for acceptance in asked]
+        asked = _without_repeats(inserts)
+        orders = [insert.order for insert in asked]
+        records = [_record(insert) for insert in asked]
         with waiting_for_keys():
             rows = self.session.fetch_all(
                 _SQL["insert_payments"],
                 patience=f"{patience // _MILLISECOND}ms" if patience else None,
-                ids=uuid_array(acceptance.payment_id for acceptance in asked),
-                key_ids=uuid_array(acceptance.key_id for acceptance in asked),
+                ids=uuid_array(insert.payment_id for insert in asked),
+                key_ids=uuid_array(insert.key_id for insert in asked),
                 merchant_ids=uuid_array(order.merchant_id for order in orders),
                 amounts=bigint_array(order.money.amount for order in orders),
                 currencies=text_array(order.money.currency for order in orders),
@@ -74,7 +74,7 @@ class PostgresPaymentRepository:
                 locations=text_array(record.location for record in records),
             )
         accepted = {id: InsertedPayment(account_id, at) for id, account_id, at in rows}
-        return [accepted.get(acceptance.payment_id) for acceptance in acceptances]
+        return [accepted.get(insert.payment_id) for insert in inserts]
 
     def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
         rows = self.session.fetch_all(
@@ -158,10 +158,10 @@ class _Record(NamedTuple):
 _NO_RECORD: Final = _Record()
 
 
-def _record(acceptance: PaymentInsert) -> _Record:
-    if acceptance.record is None:
+def _record(insert: PaymentInsert) -> _Record:
+    if insert.record is None:
         return _NO_RECORD
-    request, answer = acceptance.record
+    request, answer = insert.record
     return _Record(
         request.key,
         request.method,
@@ -174,13 +174,13 @@ def _record(acceptance: PaymentInsert) -> _Record:
     )
 
 
-def _without_repeats(acceptances: Sequence[PaymentInsert]) -> Sequence[PaymentInsert]:
+def _without_repeats(inserts: Sequence[PaymentInsert]) -> Sequence[PaymentInsert]:
     """The first of those that share an Idempotency-Key: one statement cannot take a key twice."""
     asked: dict[object, PaymentInsert] = {}
-    for acceptance in acceptances:
-        request = acceptance.record and acceptance.record[0]
-        key = (request.merchant_id, request.key) if request else acceptance.payment_id
-        asked.setdefault(key, acceptance)
+    for insert in inserts:
+        request = insert.record and insert.record[0]
+        key = (request.merchant_id, request.key) if request else insert.payment_id
+        asked.setdefault(key, insert)
     return list(asked.values())
 
 

@@ -13,8 +13,8 @@ from atomic_adapters.postgres.arrays import (
     text_array,
     uuid_array,
 )
-from atomic_adapters.postgres.payments import encode_metadata
 from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.payments import encode_metadata
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.money import Money

@@ -9,6 +9,7 @@ from atomic_adapters.postgres.admin_queries import PostgresAdminQueries
 from atomic_adapters.postgres.audit_log import PostgresAuditLogRepository
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.dashboard import PostgresDashboardRepository
+from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.events import PostgresEventRepository
 from atomic_adapters.postgres.fees import PostgresFeeRepository
 from atomic_adapters.postgres.idempotency import PostgresIdempotencyRepository
@@ -18,7 +19,6 @@ from atomic_adapters.postgres.merchants import PostgresMerchantRepository
 from atomic_adapters.postgres.migration_files import migration_ids
 from atomic_adapters.postgres.payments import PostgresPaymentRepository
 from atomic_adapters.postgres.refunds import PostgresRefundRepository
-from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.sessions import PostgresSessionRepository
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageRefused, StorageUnavailable
@@ -73,14 +73,14 @@ class PostgresStore:
         with self._connections.transaction() as connection:
             yield PostgresUnitOfWork(DatabaseSession(connection))
 
-    def accept(self, acceptances: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
+    def accept(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
         try:
             with self._connections.autocommit() as connection:
                 payments = PostgresPaymentRepository(DatabaseSession(connection))
-                return payments.accept(acceptances, PAYMENT_STORE_LOCK_TIMEOUT)
+                return payments.accept(inserts, PAYMENT_STORE_LOCK_TIMEOUT)
         except (IdempotencyKeyInUse, StorageRefused):
             # One spoils it for all: nothing was recorded, and each shall be told its own.
-            return [None] * len(acceptances)
+            return [None] * len(inserts)
 
     def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
         with self._connections.autocommit() as connection:

@@ -1,1 +1,1 @@
-"""Adapters that talk to Redis or Valkey: rate limiter, wake-ups of the worker, health."""
+"""Redis or Valkey adapters: rate limiter, worker wake-ups, health check."""

@@ -1,4 +1,4 @@
-"""A bell that nobody has to wait for."""
+"""A job queue that callers do not wait for."""
 
 import threading
 import time
@@ -6,42 +6,42 @@ from typing import Final
 
 from atomic_core.ports.job_queue import Job, JobQueue
 
-PAUSE_SECONDS: Final = 0.005
-"""Between two rings of a process: under load one ring announces what many have brought, and
-that a payment is announced this much later is nothing beside what it waits in line."""
+MIN_INTERVAL_SECONDS: Final = 0.005
+"""Between two notifications by one process. Under load one notification announces the work of many
+requests; 5 ms are short beside the time a payment waits to be settled."""
 
 
 class BackgroundNotifier:
-    """Rings a bell in a thread of its own; rings that come while it is ringing become one more.
+    """A `JobQueue` port that notifies from a background thread.
 
-    A request has no interest in the answer, and many at once need one ring between them. What
-    a dying process has not rung yet, the sweeper finds.
+    Requests do not need the outcome of a notification, and concurrent requests share one. A
+    notification that is lost with the process delays the work until the sweeper finds it.
     """
 
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
-        self._wanted: set[Job] = set()
-        self._called = threading.Condition()
-        self._ringer: threading.Thread | None = None
+        self._pending: set[Job] = set()
+        self._condition = threading.Condition()
+        self._thread: threading.Thread | None = None
 
     def notify(self, job: Job) -> None:
-        with self._called:
-            self._wanted.add(job)
-            if self._ringer is None or not self._ringer.is_alive():
-                # Now, not when we were made: a thread does not survive a fork.
-                self._ringer = threading.Thread(target=self._run, name="bell", daemon=True)
-                self._ringer.start()
-            self._called.notify()
+        with self._condition:
+            self._pending.add(job)
+            if self._thread is None or not self._thread.is_alive():
+                # Started here, not in __init__: threads do not survive a fork.
+                self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
+                self._thread.start()
+            self._condition.notify()
 
     def clear(self, job: Job) -> None:
         self._queue.clear(job)
 
     def _run(self) -> None:
         while True:
-            with self._called:
-                self._called.wait_for(lambda: self._wanted)
-                wanted, self._wanted = self._wanted, set()
-            # Only now: whoever was heard before has committed, so the job will see their work.
-            for job in wanted:
+            with self._condition:
+                self._condition.wait_for(lambda: self._pending)
+                pending, self._pending = self._pending, set()
+            # Callers notify after their commit, so the job sees the work of all of them.
+            for job in pending:
                 self._queue.notify(job)
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(MIN_INTERVAL_SECONDS)

@@ -1,9 +1,9 @@
--- Count requests, one after the other. ARGV: of each request the number of its windows, and of
--- each window quota, length in milliseconds and cost; KEYS: the windows. A request is counted
--- against its windows in order, up to the first that is exceeded. Returns used and milliseconds
--- left of each window, in order, with -1 and -1 for those not counted. A window opens with its
--- first request.
-local counted = {}
+-- Counts requests against fixed windows. A window opens with its first request.
+-- KEYS: one key per window. ARGV, for each request: its number of windows, then quota, length in
+-- milliseconds and cost of each window. A request is counted against its windows in order, up to
+-- the first that it exceeds. Returns used and remaining milliseconds of each window, in the order
+-- of KEYS; -1 and -1 for a window that was not counted.
+local counts = {}
 local window, argument = 0, 1
 while ARGV[argument] do
     local windows, exceeded = tonumber(ARGV[argument]), false
@@ -14,21 +14,22 @@ while ARGV[argument] do
         local quota, length = tonumber(ARGV[argument]), tonumber(ARGV[argument + 1])
         local cost = tonumber(ARGV[argument + 2])
         argument = argument + 3
-        local used, left = -1, -1
+        local used, remaining = -1, -1
         if not exceeded then
-            left = redis.call('PTTL', key)
-            if left > 0 then
+            remaining = redis.call('PTTL', key)
+            if remaining > 0 then
                 used = redis.call('INCRBY', key, cost)
             else
-                -- Not there, without an end, or in its last millisecond: Redis keeps a key for
-                -- all of that one, and who waited as told would be early in it.
+                -- The key does not exist, has no expiry, or is in its last millisecond. Redis
+                -- keeps a key through that whole millisecond, so a client that waited exactly as
+                -- long as it was told would still be counted in the old window.
                 redis.call('SET', key, cost, 'PX', length)
-                used, left = cost, length
+                used, remaining = cost, length
             end
             exceeded = used > quota
         end
-        counted[2 * window - 1] = used
-        counted[2 * window] = left
+        counts[2 * window - 1] = used
+        counts[2 * window] = remaining
     end
 end
-return counted
+return counts

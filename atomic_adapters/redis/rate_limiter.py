@@ -1,5 +1,5 @@
-"""Fixed windows counted in Redis: one round trip, whatever the number of limits, shared by those
-who are counted at the same moment."""
+"""Fixed-window rate limits in Redis: one round trip for all limits of a request, shared by
+concurrent requests."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -17,13 +17,13 @@ _SCRIPT: Final = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
 
 class RedisRateLimiter:
     def __init__(self, redis: Redis, breaker: CircuitBreaker) -> None:
-        # EVALSHA, and EVAL again when a restarted Redis has forgotten the script.
+        # redis-py sends EVALSHA, and loads the script again if Redis has lost it in a restart.
         self._script = redis.register_script(_SCRIPT)
         self._breaker = breaker
-        self._count = MicroBatcher(self._count_all, RateLimiterUnavailable)
+        self._count_batched = MicroBatcher(self._count_all, RateLimiterUnavailable)
 
     def count(self, limits: Sequence[RateLimit]) -> Sequence[RateState]:
-        return self._count(limits) if limits else []
+        return self._count_batched(limits) if limits else []
 
     def _count_all(self, requests: Sequence[Sequence[RateLimit]]) -> list[list[RateState]]:
         if self._breaker.is_open:
@@ -36,21 +36,24 @@ class RedisRateLimiter:
                 keys.append(f"atomic:limit:{limit.name}:{limit.subject}")
                 arguments += (limit.quota, limit.window * 1000, limit.cost)
         try:
-            counted = iter(self._script(keys=keys, args=arguments))
+            values = iter(self._script(keys=keys, args=arguments))
         except RedisError as error:
             self._breaker.trip()
             raise RateLimiterUnavailable(str(error)) from error
-        # Two by two, as they were asked.
-        pairs = zip(counted, counted, strict=True)
-        return [_states(limits, list(islice(pairs, len(limits)))) for limits in requests]
+        # The script returns (used, remaining_ms) for each limit, in the order of the keys.
+        counts = zip(values, values, strict=True)
+        return [_build_states(limits, list(islice(counts, len(limits)))) for limits in requests]
 
 
-def _states(limits: Sequence[RateLimit], counts: Sequence[tuple[int, int]]) -> list[RateState]:
+def _build_states(
+    limits: Sequence[RateLimit], counts: Sequence[tuple[int, int]]
+) -> list[RateState]:
+    """Leaves out limits that were not counted (`used` is -1)."""
     pairs = zip(limits, counts, strict=True)
-    return [_state(limit, used, left) for limit, (used, left) in pairs if used >= 0]
+    return [_build_state(limit, used, left_ms) for limit, (used, left_ms) in pairs if used >= 0]
 
 
-def _state(limit: RateLimit, used: int, left_ms: int) -> RateState:
-    # Rounded up and at least 1, so that a client that waits as it is told is never early.
-    reset = max(1, -(-left_ms // 1000))
+def _build_state(limit: RateLimit, used: int, remaining_ms: int) -> RateState:
+    # Rounded up and at least 1: a client that waits `reset` seconds is never early.
+    reset = max(1, -(-remaining_ms // 1000))
     return RateState(limit, max(0, limit.quota - used), reset, used > limit.quota)

@@ -1,4 +1,8 @@
-"""The bell, on RQ. It says that there is work, never which; the work is in PostgreSQL."""
+"""Wake-ups for the worker, on RQ.
+
+A wake-up carries no payload: due work is read from PostgreSQL, so a lost or duplicate wake-up is
+harmless.
+"""
 
 from collections.abc import Mapping
 from typing import Final
@@ -16,14 +20,16 @@ QUEUE_NAME: Final = "atomic"
 JOB_PATHS: Final[Mapping[Job, str]] = {Job.SETTLE: "atomic_worker.jobs.settle"}
 
 JOB_TIMEOUT_SECONDS: Final = 180
-"""MAX_BATCHES batches take a tenth of this; the statements in them have time-outs of their own."""
+"""When RQ kills a settlement job. A full job (MAX_BATCHES batches) takes a tenth of this, and each
+of its statements has its own time-out."""
 
 WAKEUP_TTL_MS: Final = 2_000
-"""How long a ring stands for those after it. If the job it enqueued is lost (a flush, a killed
-worker), this is how long the bell is dumb; the sweeper does not need it."""
+"""How long one enqueued job stands for later notifications, unless the worker clears it earlier. If
+that job is lost (a flushed Redis, a killed worker), no job is enqueued for this long; the sweeper
+settles meanwhile."""
 
 FAILURE_TTL_SECONDS: Final = 3_600
-"""A failed job says nothing that the log does not; RQ would keep it for a year."""
+"""An hour: the log holds everything a failed job does. RQ would keep it for a year."""
 
 _log = structlog.get_logger(__name__)
 
@@ -38,7 +44,7 @@ class RqJobQueue:
         if self._breaker.is_open:
             return
         try:
-            if self._redis.set(_bell(job), 1, nx=True, px=WAKEUP_TTL_MS):
+            if self._redis.set(_wakeup_key(job), 1, nx=True, px=WAKEUP_TTL_MS):
                 self._queue.enqueue_call(
                     JOB_PATHS[job],
                     timeout=JOB_TIMEOUT_SECONDS,
@@ -48,21 +54,21 @@ class RqJobQueue:
                 )
         except RedisError as error:
             self._breaker.trip()
-            _log.warning("bell not rung", job=job.value, error=str(error))
+            _log.warning("wake-up failed", job=job.value, error=str(error))
 
     def clear(self, job: Job) -> None:
         try:
-            self._redis.delete(_bell(job))
+            self._redis.delete(_wakeup_key(job))
         except RedisError as error:
-            # It falls silent by itself after WAKEUP_TTL_MS.
-            _log.warning("bell not reset", job=job.value, error=str(error))
+            # The key expires after WAKEUP_TTL_MS.
+            _log.warning("wake-up not cleared", job=job.value, error=str(error))
 
 
 def get_wakeup_queue(redis: Redis) -> Queue:
-    """The queue that both sides use. Jobs are JSON: with RQ's own pickle, whoever can write to
-    Redis could run any code in the worker."""
+    """The RQ queue of web processes and workers. Jobs are JSON: with RQ's default, pickle, write
+    access to Redis would allow running any code in the worker."""
     return Queue(QUEUE_NAME, connection=redis, serializer=JSONSerializer)
 
 
-def _bell(job: Job) -> str:
-    return f"atomic:bell:{job.value}"
+def _wakeup_key(job: Job) -> str:
+    return f"atomic:wakeup:{job.value}"

@@ -1,4 +1,4 @@
-"""Whose keys a process has met."""
+"""An LRU cache of API keys, one per process."""
 
 import threading
 from collections import OrderedDict
@@ -8,12 +8,12 @@ from typing import Final
 from atomic_core.domain.merchants import Caller
 
 MAX_KEYS: Final = 10_000
-"""About 3 MB a process. A key beyond it costs its next request one look-up."""
+"""About 3 MB per process. The next request with an evicted key costs one look-up."""
 
 
 @dataclass(frozen=True, slots=True)
 class LruApiKeyCache:
-    """The most recently met. By hash: a raw key is kept nowhere."""
+    """An `ApiKeyCache` port. Keyed by hash: no raw key is stored anywhere."""
 
     limit: int = MAX_KEYS
     _callers: OrderedDict[bytes, Caller] = field(default_factory=OrderedDict)

@@ -1,4 +1,4 @@
-"""When API keys were last used: told to the store now and then, by nobody who has to wait."""
+"""Records when API keys were last used, outside the request path."""
 
 import threading
 import time
@@ -13,67 +13,67 @@ from atomic_core.domain.errors import AtomicError
 from atomic_core.ports.unit_of_work import Begin
 
 WRITE_INTERVAL_SECONDS: Final = 60.0
-"""Between two writes for one key of one process. Whoever asks when a key was last used thinks in
-days."""
+"""Between two writes for one key by one process. `last_used_at` is read in terms of days: a minute
+is exact enough."""
 
 BATCH_WINDOW_SECONDS: Final = 1.0
-"""Those used within this time share a statement."""
+"""Keys used within one second share a statement."""
 
 MAX_RECENT_KEYS: Final = 10_000
-"""Keys remembered as noted already. One beyond it is written more often, which is no harm."""
+"""Recently written keys to remember. An evicted key is only written more often than needed."""
 
 _log = structlog.get_logger(__name__)
 
 
 class BackgroundApiKeyUsage:
-    """A `ApiKeyUsage` port that writes in a thread of its own."""
+    """An `ApiKeyUsage` port that writes from a background thread."""
 
     def __init__(self, begin: Begin, pause: float = BATCH_WINDOW_SECONDS) -> None:
         self._begin = begin
         self._pause = pause
-        self._noted: OrderedDict[UUID, float] = OrderedDict()
-        self._fresh: set[UUID] = set()
-        self._called = threading.Condition()
-        self._writer: threading.Thread | None = None
+        self._last_writes: OrderedDict[UUID, float] = OrderedDict()
+        self._pending: set[UUID] = set()
+        self._condition = threading.Condition()
+        self._thread: threading.Thread | None = None
 
     def note(self, key_id: UUID) -> None:
         now = time.monotonic()
-        # Without the lock: the usual answer is that there is nothing to do.
-        if now < self._noted.get(key_id, float("-inf")) + WRITE_INTERVAL_SECONDS:
+        # Without the lock: for most uses there is nothing to do.
+        if now < self._last_writes.get(key_id, float("-inf")) + WRITE_INTERVAL_SECONDS:
             return
-        with self._called:
-            self._noted[key_id] = now
-            self._noted.move_to_end(key_id)
-            if len(self._noted) > MAX_RECENT_KEYS:
-                self._noted.popitem(last=False)
-            self._fresh.add(key_id)
-            if self._writer is None or not self._writer.is_alive():
-                # Now, not when we were made: a thread does not survive a fork.
-                self._writer = threading.Thread(target=self._run, name="key-uses", daemon=True)
-                self._writer.start()
-            self._called.notify()
+        with self._condition:
+            self._last_writes[key_id] = now
+            self._last_writes.move_to_end(key_id)
+            if len(self._last_writes) > MAX_RECENT_KEYS:
+                self._last_writes.popitem(last=False)
+            self._pending.add(key_id)
+            if self._thread is None or not self._thread.is_alive():
+                # Started here, not in __init__: threads do not survive a fork.
+                self._thread = threading.Thread(target=self._run, name="api-key-usage", daemon=True)
+                self._thread.start()
+            self._condition.notify()
 
     def _run(self) -> None:
         while True:
-            with self._called:
-                self._called.wait_for(lambda: self._fresh)
+            with self._condition:
+                self._condition.wait_for(lambda: self._pending)
             time.sleep(self._pause)
-            with self._called:
-                fresh, self._fresh = self._fresh, set()
-            self._write(fresh)
+            with self._condition:
+                key_ids, self._pending = self._pending, set()
+            self._write(key_ids)
 
-    def _write(self, fresh: set[UUID]) -> None:
+    def _write(self, key_ids: set[UUID]) -> None:
         try:
             with self._begin() as work:
-                work.merchants.record_api_key_usage(sorted(fresh))
+                work.merchants.record_api_key_usage(sorted(key_ids))
                 work.commit()
         except AtomicError as error:
-            # No harm: the next use is a minute away at most.
-            _log.debug("key uses not noted", problem=error.message)
+            # Tolerable: a key in use is written again within a minute.
+            _log.debug("API key usage not recorded", problem=error.message)
 
 
 class DirectApiKeyUsage:
-    """A `ApiKeyUsage` port that writes at once, each time: for stores in memory."""
+    """An `ApiKeyUsage` port that writes every use at once: for stores in memory."""
 
     def __init__(self, begin: Begin) -> None:
         self._begin = begin

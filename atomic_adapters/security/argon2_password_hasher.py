@@ -1,11 +1,9 @@
-"""Passwords hashed with argon2id, few at a time and beside everything else."""
+"""Argon2id password hashing, limited to a few hashes at a time and kept off the event loop."""
 
 import base64
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeVar
 
 from argon2 import PasswordHasher
@@ -16,12 +14,12 @@ from atomic_core.domain.errors import HasherBusy
 T = TypeVar("T")
 
 MAX_CONCURRENT_HASHES: Final = 2
-"""In one process: each takes 64 MiB, and several cores for about a tenth of a second, which
-payments have to share."""
+"""Per process. A hash takes 64 MiB and several cores for about a tenth of a second; payments need
+the same cores."""
 
-PATIENCE_SECONDS: Final = 2.0
-"""How long one waits for their turn, behind some forty others. Who is told to come again then
-loses nothing; who waited longer would only lengthen the queue."""
+WAIT_TIMEOUT_SECONDS: Final = 2.0
+"""How long a caller waits for a free slot: as long as about forty earlier hashes take. Longer waits
+would only lengthen the queue; the caller gets HasherBusy and can retry."""
 
 
 class Parameters(NamedTuple):
@@ -31,78 +29,69 @@ class Parameters(NamedTuple):
 
 
 RFC_9106: Final = Parameters(3, 65_536, 4)
-"""Its second recommended option, for where 2 GiB a hash are too much."""
+"""RFC 9106's second recommended option, for servers on which 2 GiB per hash are too much."""
 
 MINIMAL_PARAMETERS: Final = Parameters(1, 8, 1)
-"""For what ends with the process: tests, and applications in memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Room:
-    """A number of places, to be had within a time."""
-
-    places: threading.BoundedSemaphore
-    wait_timeout: float
-
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        if not self.places.acquire(timeout=self.wait_timeout):
-            raise HasherBusy
-        try:
-            yield
-        finally:
-            self.places.release()
+"""The cheapest that argon2 accepts. For passwords that end with the process: tests and in-memory
+applications."""
 
 
 class Argon2PasswordHasher:
-    """A `PasswordHasher` port. To be made where it is used, after fork and monkey-patching."""
+    """A `PasswordHasher` port. Create it in the process that uses it, after fork and gevent's
+    monkey-patching."""
 
     def __init__(
         self,
         parameters: Parameters = RFC_9106,
-        at_once: int = MAX_CONCURRENT_HASHES,
-        patience: float = PATIENCE_SECONDS,
+        max_concurrent: int = MAX_CONCURRENT_HASHES,
+        wait_timeout: float = WAIT_TIMEOUT_SECONDS,
     ) -> None:
         self._hasher = PasswordHasher(
             time_cost=parameters.passes,
             memory_cost=parameters.memory_kib,
             parallelism=parameters.lanes,
         )
-        self._room = _Room(threading.BoundedSemaphore(at_once), patience)
-        self.decoy = _hash_of_nothing(parameters)
+        self._slots = threading.BoundedSemaphore(max_concurrent)
+        self._wait_timeout = wait_timeout
+        self.decoy = _build_decoy(parameters)
 
     def hash(self, password: str) -> str:
-        return self._work(self._hasher.hash, password)
+        return self._run(self._hasher.hash, password)
 
     def verify(self, encoded: str, password: str) -> bool:
         try:
-            return self._work(self._hasher.verify, encoded, password)
+            return self._run(self._hasher.verify, encoded, password)
         except VerifyMismatchError:
             return False
 
     def is_outdated(self, encoded: str) -> bool:
         return self._hasher.check_needs_rehash(encoded)
 
-    def _work(self, function: Callable[..., T], *arguments: object) -> T:
-        with self._room.place():
-            return _aside(function, *arguments)
+    def _run(self, function: Callable[..., T], *arguments: object) -> T:
+        if not self._slots.acquire(timeout=self._wait_timeout):
+            raise HasherBusy
+        try:
+            return _call_in_native_thread(function, *arguments)
+        finally:
+            self._slots.release()
 
 
-def _aside(function: Callable[..., T], *arguments: Any) -> T:
-    """Call it where it keeps nobody waiting. argon2 lets go of Python's lock, so a thread does; but
-    where threads are greenlets, they all stand still with the one that computes. Then a real one
-    has to be borrowed from gevent."""
+def _call_in_native_thread(function: Callable[..., T], *arguments: Any) -> T:
+    """Call `function` without blocking other requests. argon2 releases the GIL, so in a thread a
+    plain call does; with gevent, where a computing greenlet blocks all others, the call runs in
+    gevent's pool of native threads."""
     monkey = sys.modules.get("gevent.monkey")
     if monkey is None or not monkey.is_module_patched("threading"):
         return function(*arguments)
-    # Imported here: to operators, who have no greenlets, it is a tenth of a second.
+    # Imported here: the CLI does not use gevent, and importing it takes a tenth of a second.
     import gevent
 
     return gevent.get_hub().threadpool.apply(function, arguments)
 
 
-def _hash_of_nothing(parameters: Parameters) -> str:
-    """Well formed, at the full price to verify, and no password's: its hash is all zeros."""
+def _build_decoy(parameters: Parameters) -> str:
+    """A well-formed hash that no password matches (its digest is all zeros) and that costs as much
+    to verify as a real one."""
     salt, hash = (base64.b64encode(bytes(size)).decode().rstrip("=") for size in (16, 32))
     costs = f"m={parameters.memory_kib},t={parameters.passes},p={parameters.lanes}"
     return f"$argon2id$v=19${costs}${salt}${hash}"

@@ -11,9 +11,9 @@ import pytest
 from redis import Redis
 
 from atomic_adapters.memory.services import MemoryJobQueue, MemoryRateLimiter
-from atomic_adapters.redis.connections import Breaker
+from atomic_adapters.redis.connections import CircuitBreaker
 from atomic_adapters.redis.rate_limiter import RedisRateLimiter
-from atomic_adapters.redis.rq_job_queue import RqJobQueue, wakeup_queue
+from atomic_adapters.redis.rq_job_queue import RqJobQueue, get_wakeup_queue
 from atomic_adapters.system import SystemClock
 from atomic_core.ports.job_queue import Job, JobQueue
 from atomic_core.ports.rate_limiter import RateLimit, RateLimiter, RateState
@@ -34,7 +34,7 @@ def fake() -> Iterator[Redis]:
 def limiter(request: pytest.FixtureRequest) -> RateLimiter:
     if request.param == "memory":
         return MemoryRateLimiter(SystemClock())
-    return RedisRateLimiter(request.getfixturevalue(request.param), Breaker())
+    return RedisRateLimiter(request.getfixturevalue(request.param), CircuitBreaker())
 
 
 def spend(limiter: RateLimiter, *limits: RateLimit) -> RateState:
@@ -119,11 +119,11 @@ def bell_redis(request: pytest.FixtureRequest) -> Redis:
 
 @pytest.fixture
 def bell(bell_redis: Redis) -> JobQueue:
-    return RqJobQueue(bell_redis, Breaker())
+    return RqJobQueue(bell_redis, CircuitBreaker())
 
 
 def rings(redis: Redis) -> int:
-    return wakeup_queue(redis).count
+    return get_wakeup_queue(redis).count
 
 
 def test_rings_are_coalesced_until_somebody_answers(bell: JobQueue, bell_redis: Redis) -> None:
@@ -137,21 +137,21 @@ def test_rings_are_coalesced_until_somebody_answers(bell: JobQueue, bell_redis: 
 
 def test_a_lost_ring_silences_the_bell_for_a_moment_only(bell: JobQueue, bell_redis: Redis) -> None:
     bell.notify(Job.SETTLE)
-    left = bell_redis.pttl("atomic:bell:settle")
+    left = bell_redis.pttl("atomic:wakeup:settle")
     assert isinstance(left, int)
     assert 0 < left <= 2_000
 
 
 def test_an_enqueued_job_names_work_not_payments(bell: JobQueue, bell_redis: Redis) -> None:
     bell.notify(Job.SETTLE)
-    (job,) = wakeup_queue(bell_redis).jobs
+    (job,) = get_wakeup_queue(bell_redis).jobs
     assert (job.func_name, list(job.args), job.kwargs) == ("atomic_worker.jobs.settle", [], {})
 
 
 def test_a_job_is_data_and_not_code(bell: JobQueue, bell_redis: Redis) -> None:
     """A pickle runs what it likes when it is read."""
     bell.notify(Job.SETTLE)
-    (id,) = wakeup_queue(bell_redis).job_ids
+    (id,) = get_wakeup_queue(bell_redis).job_ids
     stored = bell_redis.hget(f"rq:job:{id}", "data")
     assert isinstance(stored, bytes)
     assert json.loads(zlib.decompress(stored))[0] == "atomic_worker.jobs.settle"
@@ -161,6 +161,6 @@ def test_the_bell_in_memory_rings_until_it_is_answered() -> None:
     bell = MemoryJobQueue()
     bell.notify(Job.SETTLE)
     bell.notify(Job.SETTLE)
-    assert bell.ringing == {Job.SETTLE}
+    assert bell.notified_jobs == {Job.SETTLE}
     bell.clear(Job.SETTLE)
-    assert bell.ringing == set()
+    assert bell.notified_jobs == set()

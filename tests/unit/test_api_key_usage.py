@@ -52,7 +52,7 @@ def test_a_key_in_constant_use_is_told_once(monkeypatch) -> None:
     uses.note(other)
     assert store.arrived.acquire(timeout=5)
     assert store.told == [[key], [other]]
-    monkeypatch.setattr(api_key_usage, "NOTE_SECONDS", 0.0)
+    monkeypatch.setattr(api_key_usage, "WRITE_INTERVAL_SECONDS", 0.0)
     uses.note(key)
     assert store.arrived.acquire(timeout=5)
     assert store.told[-1] == [key]
@@ -71,8 +71,8 @@ def test_a_store_that_is_away_harms_nobody() -> None:
 
 
 def test_it_remembers_a_bounded_number(monkeypatch) -> None:
-    monkeypatch.setattr(api_key_usage, "MAX_NOTED", 10)
+    monkeypatch.setattr(api_key_usage, "MAX_RECENT_KEYS", 10)
     uses = uses_over(Store())
     for _ in range(100):
         uses.note(IDS.new_id())
-    assert len(uses._noted) == 10
+    assert len(uses._last_writes) == 10

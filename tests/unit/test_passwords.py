@@ -8,8 +8,8 @@ import pytest
 from argon2.exceptions import InvalidHashError
 
 from atomic_adapters.security.argon2_password_hasher import (
-    AT_ONCE,
-    LIGHT,
+    MAX_CONCURRENT_HASHES,
+    MINIMAL_PARAMETERS,
     RFC_9106,
     Argon2PasswordHasher,
 )
@@ -39,7 +39,7 @@ class Slow:
 
 
 def test_what_was_hashed_verifies_and_nothing_else_does() -> None:
-    passwords = Argon2PasswordHasher(LIGHT)
+    passwords = Argon2PasswordHasher(MINIMAL_PARAMETERS)
     encoded = passwords.hash("correct horse")
     assert encoded.startswith("$argon2id$")
     assert encoded != passwords.hash("correct horse"), "salted"
@@ -60,25 +60,25 @@ def test_the_decoy_costs_what_a_hash_costs_and_is_nobodys() -> None:
 
 
 def test_other_parameters_are_outdated() -> None:
-    old = Argon2PasswordHasher(LIGHT).hash("correct horse")
-    newer = Argon2PasswordHasher(LIGHT._replace(passes=2))
+    old = Argon2PasswordHasher(MINIMAL_PARAMETERS).hash("correct horse")
+    newer = Argon2PasswordHasher(MINIMAL_PARAMETERS._replace(passes=2))
     assert newer.is_outdated(old)
     assert newer.verify(old, "correct horse")
     assert not newer.is_outdated(newer.hash("correct horse"))
 
 
 def test_fifty_at_once_are_worked_off_few_at_a_time() -> None:
-    passwords, slow = Argon2PasswordHasher(LIGHT, patience=10), Slow()
+    passwords, slow = Argon2PasswordHasher(MINIMAL_PARAMETERS, wait_timeout=10), Slow()
     passwords._hasher = slow  # type: ignore[assignment]
     opener = threading.Thread(target=lambda: (slow.begun.acquire(), slow.end.set()))
     opener.start()
     assert at_once([lambda: passwords.hash("x")] * 50) == ["x"] * 50
     opener.join()
-    assert 1 <= slow.most <= AT_ONCE
+    assert 1 <= slow.most <= MAX_CONCURRENT_HASHES
 
 
 def test_who_would_wait_too_long_is_told_to_come_again() -> None:
-    passwords, slow = Argon2PasswordHasher(LIGHT, at_once=1, patience=0.01), Slow()
+    passwords, slow = Argon2PasswordHasher(MINIMAL_PARAMETERS, max_concurrent=1, wait_timeout=0.01), Slow()
     passwords._hasher = slow  # type: ignore[assignment]
     first = threading.Thread(target=passwords.hash, args=("x",))
     first.start()
@@ -91,7 +91,7 @@ def test_who_would_wait_too_long_is_told_to_come_again() -> None:
 
 
 def test_a_failure_gives_its_place_back() -> None:
-    passwords = Argon2PasswordHasher(LIGHT, at_once=1, patience=0.01)
+    passwords = Argon2PasswordHasher(MINIMAL_PARAMETERS, max_concurrent=1, wait_timeout=0.01)
     for _ in range(3):
         with pytest.raises(InvalidHashError):
             passwords.verify("nonsense", "correct horse")

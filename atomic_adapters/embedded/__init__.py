@@ -1,8 +1,8 @@
-"""Real PostgreSQL and Valkey from wheels (`atomic[embedded]`), for development and tests.
+"""PostgreSQL and Valkey servers from wheels (`atomic[embedded]`), for development and tests.
 
 The wheels' own server managers are not used: they keep global state, fixed time-outs and exit
-hooks, open up whole directory trees, and create a system user. Here the servers are plain
-children of this process, on Unix sockets only.
+hooks, change permissions of whole directory trees, and create a system user. Here the servers are
+plain children of this process, on Unix sockets only.
 """
 
 from atomic_adapters.embedded.postgres import EmbeddedPostgres

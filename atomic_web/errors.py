@@ -31,65 +31,65 @@ RETRY_AFTER_SECONDS: Final[Mapping[str, int]] = {
     "not_ready": 1,
     "service_unavailable": 1,
 }
-"""rate_limited is not here: how long to wait is in its window."""
+"""Not rate_limited, whose wait depends on its window."""
 
 
 class MalformedRequest(AtomicError):
-    """The request could not be understood."""
+    """The request is malformed; see the message."""
 
     code = "malformed_request"
 
 
-class UnknownMethod(AtomicError):
-    """This address does not answer to that method."""
+class MethodNotSupported(AtomicError):
+    """This URL does not support the method; the Allow header lists those it supports."""
 
     code = "method_not_allowed"
 
 
 class RequestTimeout(AtomicError):
-    """The request did not arrive in time."""
+    """The request did not arrive completely in time; send it again."""
 
     code = "request_timeout"
     retryable = True
 
 
 class PayloadTooLarge(AtomicError):
-    """The body is larger than this API accepts."""
+    """The body exceeds the size limit of this endpoint."""
 
     code = "payload_too_large"
 
 
 class UriTooLong(AtomicError):
-    """The address is longer than this API accepts."""
+    """The URL exceeds the length limit."""
 
     code = "uri_too_long"
 
 
 class HeadersTooLarge(AtomicError):
-    """The headers are more, or longer, than this API accepts."""
+    """The headers exceed the limits on their number or size."""
 
     code = "headers_too_large"
 
 
 class UnsupportedMediaType(AtomicError):
-    """Send the body as application/json in UTF-8, not compressed."""
+    """Send the body uncompressed, as application/json in UTF-8."""
 
     code = "unsupported_media_type"
 
 
 class ServiceUnavailable(AtomicError):
-    """The service cannot take this request right now; nothing has changed."""
+    """The service cannot process the request now and has changed nothing; send it again."""
 
     code = "service_unavailable"
     retryable = True
 
 
 class NotReady(AtomicError):
-    """Something this service cannot work without is down."""
+    """A dependency that the service requires is down; see details."""
 
     code = "not_ready"
     retryable = True
 
 
 class InternalError(AtomicError):
-    """Something went wrong on our side."""
+    """An unexpected error; report the request id to the operator."""

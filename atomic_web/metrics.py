@@ -1,4 +1,4 @@
-"""What is counted about requests. Served by gunicorn's master (see gunicorn_conf.py)."""
+"""Prometheus metrics of requests. Served by gunicorn's master (see server/gunicorn_conf.py)."""
 
 from functools import cache
 from typing import Final
@@ -21,26 +21,26 @@ RATE_LIMITER_UNAVAILABLE: Final = Counter(
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def observe(route: str, method: str, status: int, seconds: float) -> None:
-    """`route` is the rule that matched, never the path: labels that callers choose would fill
-    the memory. For the same reason a method nobody has heard of is OTHER."""
-    known = method if method in _METHODS else "OTHER"
-    _answered(route, known, status).inc()
-    _duration(route, known).observe(seconds)
+def observe_request(route: str, method: str, status: int, seconds: float) -> None:
+    """`route` is the URL rule that matched, never the path, and an unknown method is OTHER: labels
+    that callers choose would create time series without bound."""
+    method_label = method if method in _METHODS else "OTHER"
+    _get_request_counter(route, method_label, status).inc()
+    _get_duration_histogram(route, method_label).observe(seconds)
 
 
 def observe_unreadable(status: int) -> None:
-    """Of what was refused before it was a request."""
-    _answered("unreadable", "OTHER", status).inc()
+    """Count a request that was refused before it reached the application."""
+    _get_request_counter("unreadable", "OTHER", status).inc()
 
 
-# To find a metric by its labels takes longer than to count in it. As many as there are labels,
-# of which callers can make none.
+# Cached because finding a metric by its labels takes longer than incrementing it. The caches are
+# bounded: callers cannot create labels.
 @cache
-def _answered(route: str, method: str, status: int) -> Counter:
+def _get_request_counter(route: str, method: str, status: int) -> Counter:
     return REQUESTS.labels(route, method, str(status))
 
 
 @cache
-def _duration(route: str, method: str) -> Histogram:
+def _get_duration_histogram(route: str, method: str) -> Histogram:
     return DURATION.labels(route, method)

@@ -1,7 +1,8 @@
-"""The frame around Flask: where a visit begins and ends, and what every answer carries.
+"""The WSGI middleware around Flask: it creates the request context, adds the headers that every
+response carries, and logs the request.
 
-At WSGI's own level and not in Flask's hooks, so that nothing Flask answers by itself slips past,
-and a dozen headers cost one list instead of a search each.
+It works at WSGI level and not in Flask's hooks, so it covers the responses that Flask generates
+itself as well, and appends a dozen headers to one list instead of searching for each.
 """
 
 from collections.abc import Iterable
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from atomic_web.access.rate_limiting import limit_headers
-from atomic_web.context import CURRENT_CONTEXT, AppContext, RequestContext
+from atomic_adapters.settings import Settings
+from atomic_core.application import Application
+from atomic_web.access.rate_limiting import build_rate_limit_headers
+from atomic_web.context import CURRENT_CONTEXT, RequestContext
 from atomic_web.http.request_id import REQUEST_ID, request_id_of
 from atomic_web.http.security_headers import headers_for_all
 from atomic_web.request_log import log_request
@@ -23,34 +26,37 @@ UNMATCHED: Final = "unmatched"
 
 
 class RequestContextMiddleware:
-    """Calls the application with a visit at hand."""
+    """Calls the WSGI application with a request context."""
 
-    def __init__(self, inside: "WSGIApplication", app_context: AppContext) -> None:
-        self._inside = inside
-        self._door = app_context
-        self._headers = headers_for_all(app_context.settings)
+    def __init__(
+        self, wsgi_app: "WSGIApplication", application: Application, settings: Settings
+    ) -> None:
+        self._wsgi_app = wsgi_app
+        self._application = application
+        self._settings = settings
+        self._security_headers = headers_for_all(settings)
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        request_context = RequestContext(self._door, request_id_of(environ))
+        context = RequestContext(self._application, self._settings, request_id_of(environ))
 
-        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            # Flask is still inside its request, and the answer is complete but for these.
-            headers.append((REQUEST_ID, request_context.request_id))
-            headers += limit_headers(request_context.rates)
-            headers += request_context.standing or self._headers
+        def add_headers(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            # Flask's request context is still active here, and the response is complete.
+            headers.append((REQUEST_ID, context.request_id))
+            headers += build_rate_limit_headers(context.rate_limit_states)
+            headers += context.security_headers or self._security_headers
             rule = request.url_rule
             route = rule.rule if rule else UNMATCHED
-            log_request(request_context, environ["REQUEST_METHOD"], route, int(status[:3]))
+            log_request(context, environ["REQUEST_METHOD"], route, int(status[:3]))
             return start_response(status, headers, *rest)
 
-        context = CURRENT_CONTEXT.set(request_context)
-        bind_contextvars(request_id=request_context.request_id)
+        token = CURRENT_CONTEXT.set(context)
+        bind_contextvars(request_id=context.request_id)
         try:
-            return self._inside(environ, start)
+            return self._wsgi_app(environ, add_headers)
         finally:
-            # Connections keep their context from one request to the next: what was bound here
-            # must not colour the next one's lines.
+            # The requests of one connection share a context: log fields bound for this request
+            # must not appear in the next one's lines.
             clear_contextvars()
-            CURRENT_CONTEXT.reset(context)
+            CURRENT_CONTEXT.reset(token)

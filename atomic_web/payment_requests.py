@@ -1,4 +1,4 @@
-"""Payments as they are asked for and as they are answered, alone or many at once."""
+"""Payment requests: parsed and rendered the same way alone and in a batch."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -11,44 +11,47 @@ from atomic_core.domain.idempotency import STORE_TIME, StoredResponse
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Capture, InsertedPayment, NewPayment, PaymentInsert
 from atomic_web.context import BASE_PATH, request_context
-from atomic_web.http.responses import envelope
+from atomic_web.http.responses import render_envelope
 from atomic_web.schemas.payments import NewPaymentSchema, PaymentSchema
 
 PATH: Final = f"{BASE_PATH}/payments"
 
-_asked: Final = NewPaymentSchema()
-_shown: Final = PaymentSchema()
+_request_schema: Final = NewPaymentSchema()
+_response_schema: Final = PaymentSchema()
 
-_NOT_SHOWN: Final = UUID(int=0)
-_NOT_KNOWN: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_UNUSED_ACCOUNT_ID: Final = UUID(int=0)
+_UNUSED_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STORE_TIME: Final = orjson.Fragment(b'"' + STORE_TIME + b'"')
-"""Taken over as it is; in a text, a NUL would be escaped."""
+"""A fragment, because orjson would escape the NUL of a string."""
 
 
 def parse_payment_request(content: dict[str, Any], key: str | None) -> NewPayment:
-    """A payment as it is asked for. Raises ValidationFailed, Forbidden."""
-    asked = _asked.read(content)
+    """Raises ValidationFailed, and Forbidden for another merchant's id."""
+    values = _request_schema.parse(content)
     context = request_context()
-    caller = context.merchant_id
-    if "merchant_id" in asked and asked["merchant_id"] != str(caller):
-        raise Forbidden("merchantId must be the merchant this API key belongs to.")
+    merchant_id = context.merchant_id
+    if "merchant_id" in values and values["merchant_id"] != str(merchant_id):
+        raise Forbidden("merchantId must be the merchant of this API key.")
     return NewPayment(
-        merchant_id=caller,
-        money=Money(asked["amount"], asked["currency"]),
-        source=asked["source"],
-        description=asked["description"],
-        webhook_url=asked["webhook_url"],
+        merchant_id=merchant_id,
+        money=Money(values["amount"], values["currency"]),
+        source=values["source"],
+        description=values["description"],
+        webhook_url=values["webhook_url"],
         idempotency_key=key,
-        capture=Capture(asked["capture"]),
-        metadata=asked["metadata"],
+        capture=Capture(values["capture"]),
+        metadata=values["metadata"],
         request_id=context.request_id,
     )
 
 
-def accepted(payment_id: UUID, order: NewPayment, moment: datetime | None) -> StoredResponse:
-    """The answer to an accepted payment (see `RenderPayment`)."""
-    recorded = InsertedPayment(_NOT_SHOWN, moment or _NOT_KNOWN)
-    shown = _shown.dump(PaymentInsert(payment_id, order).recorded(recorded))
-    if moment is None:
-        shown["createdAt"] = shown["updatedAt"] = _STORE_TIME
-    return StoredResponse(202, envelope(shown), f"{PATH}/{payment_id}")
+def render_accepted_payment(
+    payment_id: UUID, new_payment: NewPayment, created_at: datetime | None
+) -> StoredResponse:
+    """The response to an accepted payment (see `RenderPayment`). Without `created_at`, its times
+    are placeholders for the store's time."""
+    inserted = InsertedPayment(_UNUSED_ACCOUNT_ID, created_at or _UNUSED_TIME)
+    data = _response_schema.dump(PaymentInsert(payment_id, new_payment).recorded(inserted))
+    if created_at is None:
+        data["createdAt"] = data["updatedAt"] = _STORE_TIME
+    return StoredResponse(202, render_envelope(data), f"{PATH}/{payment_id}")

@@ -10,18 +10,18 @@ from atomic_web.context import RequestContext
 log = structlog.get_logger(__name__)
 
 
-def log_request(request_context: RequestContext, method: str, route: str, status: int) -> None:
-    """request_id and merchant_id are bound already and stand on every line of the visit."""
-    seconds = time.perf_counter() - request_context.started
-    metrics.observe(route, method, status, seconds)
-    facts: dict[str, object] = {
+def log_request(context: RequestContext, method: str, route: str, status: int) -> None:
+    """request_id and merchant_id are bound to every log line of the request already."""
+    seconds = time.perf_counter() - context.started_at
+    metrics.observe_request(route, method, status, seconds)
+    fields: dict[str, object] = {
         "method": method,
         "route": route,
         "status": status,
         "duration_ms": round(seconds * 1_000, 3),
     }
-    if request_context.payment_id is not None:
-        facts["payment_id"] = str(request_context.payment_id)
-    if request_context.payments is not None:
-        facts["payments"] = request_context.payments
-    log.info("request", **facts)
+    if context.payment_id is not None:
+        fields["payment_id"] = str(context.payment_id)
+    if context.payment_count is not None:
+        fields["payments"] = context.payment_count
+    log.info("request", **fields)

@@ -1,16 +1,15 @@
-"""Who asks, for the audit log."""
+"""The origin of the current request, for the audit log."""
 
 from flask import request
 
 from atomic_core.domain.audit_log import ActorType, Origin
 from atomic_web.context import request_context
-from atomic_web.http.client_address import read_address
+from atomic_web.http.client_address import parse_ip_address
 
 
-def origin() -> Origin:
-    """Of the request at hand."""
+def build_audit_origin() -> Origin:
     context = request_context()
-    address = read_address(request.remote_addr or "")
+    address = parse_ip_address(request.remote_addr or "")
     session = context.session
     return Origin(
         actor=ActorType.SESSION if session else ActorType.ANONYMOUS,

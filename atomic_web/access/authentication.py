@@ -1,5 +1,5 @@
-"""Who may come in. Every route says so itself: with `@public`, with `@authenticated`, for those who
-show an API key that is good for it, or with `@logged_in`, for those who show a session token."""
+"""Authentication. Every view declares its access policy with one decorator: `@public`,
+`@requires_api_key` or `@requires_session`."""
 
 import re
 from collections.abc import Callable
@@ -13,138 +13,161 @@ from werkzeug.exceptions import HTTPException
 from atomic_core.domain.errors import AtomicError, Forbidden, StorageUnavailable, Unauthorized
 from atomic_core.domain.merchants import Scope
 from atomic_core.use_cases.sessions import NO_SESSION
-from atomic_web.context import app_context, request_context
+from atomic_web.context import request_context
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """What a route asks of its callers."""
+class AccessPolicy:
+    """Which credential a route requires, and which rate limits apply to it."""
 
-    authenticated: bool
-    """Whether it asks for anything: an API key, or else a session token."""
-    limited: bool = True
-    """Whether the global limit per client address counts it."""
-    limit: str | None = None
-    """The name of a further limit, counted per merchant, or per client address on a public route
-    (see Settings.rate_limits)."""
-    counts: bool = False
-    """Whether its view calls count_request itself, knowing of more to count against."""
+    is_public: bool
+    """Requires neither an API key nor a session token."""
+    is_session_required: bool = False
+    """Requires a session token instead of an API key."""
     scope: Scope | None = None
-    """What an API key must be good for."""
-    session: bool = False
-    """Whether it asks for a session token, and no API key will do."""
-    confirms: bool = False
-    """Whether the route's use case makes sure itself that the key is still active, in the
-    transaction that does the work. Until then the caller may be known from memory only."""
+    """The scope that the API key must have."""
+    is_confirmed_by_use_case: bool = False
+    """The use case itself checks, in its transaction, that the API key is still active. Until then
+    the key may be known from a cache only."""
+    has_global_limit: bool = True
+    """Counts against the `global` limit per client address."""
+    rate_limit: str | None = None
+    """The name of a further limit (see Settings.rate_limits). Counted per merchant, or per client
+    address on a public route."""
+    is_counted_by_view: bool = False
+    """The view calls count_request itself, because it knows of more limits."""
 
 
-UNMATCHED: Final = Access(authenticated=False)
-"""For addresses that lead nowhere: no key is asked for, but searching them is limited."""
+UNROUTED: Final = AccessPolicy(is_public=True)
+"""For URLs that match no route: no credential is required, but the requests are rate limited."""
 
-_declared: dict[Callable[..., Any], Access] = {}
+_policies_by_view: dict[Callable[..., Any], AccessPolicy] = {}
 
-# RFC 6750's b64token; the scheme's name is case-insensitive (RFC 9110, 11.1). Whatever does
-# not look like a key is refused without asking the store.
+# RFC 6750's b64token; the scheme's name is case-insensitive (RFC 9110, 11.1). Anything that
+# cannot be a credential is refused without a look-up.
 _BEARER: Final = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]{1,256}=*)")
-_MAX_HEADER: Final = 512
+_MAX_HEADER_LENGTH: Final = 512
 
 
 def public(
-    *, limited: bool = True, limit: str | None = None, counts: bool = False
+    *,
+    has_global_limit: bool = True,
+    rate_limit: str | None = None,
+    is_counted_by_view: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Declare a route that anyone may call."""
-    return _declare(Access(authenticated=False, limited=limited, limit=limit, counts=counts))
+    """Declare that a route requires no credential."""
+    return _declare(
+        AccessPolicy(
+            is_public=True,
+            has_global_limit=has_global_limit,
+            rate_limit=rate_limit,
+            is_counted_by_view=is_counted_by_view,
+        )
+    )
 
 
-def logged_in(limit: str | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Declare a route that asks for a session token."""
-    return _declare(Access(authenticated=True, limit=limit, session=True))
-
-
-def authenticated(
-    *, scope: str, limit: str | None = None, confirms: bool = False
+def requires_session(
+    rate_limit: str | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Declare a route that asks for an API key with this scope, with a limit of its own if one is
-    named.
+    """Declare that a route requires a session token."""
+    return _declare(AccessPolicy(is_public=False, is_session_required=True, rate_limit=rate_limit))
 
-    With `confirms` its view must act through a use case that confirms the caller. Should it
-    refuse a request before that, the caller is confirmed here: whoever shows a revoked key is
-    told so, and nothing else.
+
+def requires_api_key(
+    *, scope: str, rate_limit: str | None = None, is_confirmed_by_use_case: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Declare that a route requires an API key with this scope.
+
+    With `is_confirmed_by_use_case` the view must call a use case that confirms the caller. If the
+    view fails before that, the caller is confirmed here, so that a revoked key always gets 401.
     """
-    access = Access(authenticated=True, limit=limit, confirms=confirms, scope=Scope(scope))
-    declare = _declare(access)
-    if not confirms:
+    declare = _declare(
+        AccessPolicy(
+            is_public=False,
+            scope=Scope(scope),
+            rate_limit=rate_limit,
+            is_confirmed_by_use_case=is_confirmed_by_use_case,
+        )
+    )
+    if not is_confirmed_by_use_case:
         return declare
-    return lambda view: declare(_confirming(view))
+    return lambda view: declare(_confirm_caller_on_error(view))
 
 
-def access_of(view: Callable[..., Any]) -> Access | None:
-    """What the view declared; None if it declared nothing."""
-    return _declared.get(view)
+def get_access_policy(view: Callable[..., Any]) -> AccessPolicy | None:
+    """None if the view declares none."""
+    return _policies_by_view.get(view)
 
 
-def access_of_request() -> Access:
-    """Raises LookupError for a route that declared nothing: closed until it says otherwise."""
+def get_current_policy() -> AccessPolicy:
+    """The policy of the current request's route. Raises LookupError if its view declares none: a
+    route is closed until it declares a policy."""
     endpoint = request.endpoint
     if endpoint is None:
-        return UNMATCHED
-    access = access_of(current_app.view_functions[endpoint])
-    if access is None:
-        raise LookupError(f"{endpoint} does not say who may call it")
-    return access
+        return UNROUTED
+    policy = get_access_policy(current_app.view_functions[endpoint])
+    if policy is None:
+        raise LookupError(f"{endpoint} declares no access policy")
+    return policy
 
 
-def authenticate(access: Access) -> None:
-    """Note in the visit whose key or token was shown. Raises Unauthorized, in the same words
-    whatever is wrong; Forbidden if the key is not good for this route."""
+def authenticate(policy: AccessPolicy) -> None:
+    """Set the caller or the session of the request context.
+
+    Raises Unauthorized, with the same message whatever is wrong, and Forbidden if the API key lacks
+    the scope.
+    """
     context = request_context()
-    shown = _shown()
-    if access.session:
-        if shown is None:
+    credential = _read_bearer_credential()
+    if policy.is_session_required:
+        if credential is None:
             raise Unauthorized(NO_SESSION)
-        context.session = context.app_context.application.sessions.authenticate(shown)
+        context.session = context.application.sessions.authenticate(credential)
         return
-    if shown is None:
+    if credential is None:
         raise Unauthorized
-    application = context.app_context.application
-    caller = application.api_keys.recognize(shown)
-    allowed = access.scope in caller.scopes
-    # Also before a refusal, which a key that is revoked must not be told.
-    if not access.confirms or not allowed:
-        application.api_keys.confirm(caller)
+    api_keys = context.application.api_keys
+    caller = api_keys.recognize(credential)
+    has_scope = policy.scope in caller.scopes
+    # A missing scope is reported to active keys only, so the key is confirmed first.
+    if not policy.is_confirmed_by_use_case or not has_scope:
+        api_keys.confirm(caller)
     context.caller = caller
-    if not allowed:
-        needed = f"This API key lacks the scope {access.scope}."
-        raise Forbidden(needed, details={"scope": [f"Must include {access.scope}."]})
+    if not has_scope:
+        raise Forbidden(
+            f"This API key lacks the scope {policy.scope}.",
+            details={"scope": [f"Must include {policy.scope}."]},
+        )
 
 
-def _shown() -> str | None:
-    """What stands in the Authorization header, if it can be a key or a token at all."""
+def _read_bearer_credential() -> str | None:
+    """None if the Authorization header cannot hold an API key or a session token."""
     header = request.headers.get("Authorization", "")
-    match = _BEARER.fullmatch(header) if len(header) <= _MAX_HEADER else None
+    match = _BEARER.fullmatch(header) if len(header) <= _MAX_HEADER_LENGTH else None
     return match[1] if match else None
 
 
-def _confirming(view: Callable[P, R]) -> Callable[P, R]:
+def _confirm_caller_on_error(view: Callable[P, R]) -> Callable[P, R]:
     @wraps(view)
-    def confirmed(*args: P.args, **kwargs: P.kwargs) -> R:
+    def call_view(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return view(*args, **kwargs)
         except StorageUnavailable:
             raise
         except (AtomicError, HTTPException):
-            app_context().application.api_keys.confirm(request_context().known_caller)
+            context = request_context()
+            context.application.api_keys.confirm(context.authenticated_caller)
             raise
 
-    return confirmed
+    return call_view
 
 
-def _declare(access: Access) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    def mark(view: Callable[P, R]) -> Callable[P, R]:
-        _declared[view] = access
+def _declare(policy: AccessPolicy) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    def register(view: Callable[P, R]) -> Callable[P, R]:
+        _policies_by_view[view] = policy
         return view
 
-    return mark
+    return register

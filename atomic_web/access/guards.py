@@ -1,33 +1,34 @@
-"""Before any view: who is it, and have they asked too often?"""
+"""What runs before every view: authentication, then rate limiting."""
 
 import structlog
 from flask import request
 
 from atomic_core.domain.errors import AtomicError
-from atomic_web.access.authentication import access_of_request, authenticate
+from atomic_web.access.authentication import authenticate, get_current_policy
 from atomic_web.access.rate_limiting import count_request
 from atomic_web.context import request_context
 
 
 def authenticate_and_rate_limit() -> None:
-    """Authenticate, then count against all limits in one round trip, then refuse if need be.
+    """Authenticate, count the request against all its limits in one round trip, then refuse it if
+    either fails.
 
-    Authentication comes first because some limits are the merchant's. A request it refuses is
-    counted all the same, so that guessing keys runs into the global limit.
+    Authentication comes first because some limits are per merchant. A request that fails
+    authentication is counted as well, so guessing keys runs into the global limit.
     """
     if request.method == "OPTIONS":
-        return  # a browser's preflight: it carries no key, and Flask answers it by itself
-    access = access_of_request()
-    refusal: AtomicError | None = None
-    if access.authenticated:
+        return  # a browser's preflight carries no credential; Flask answers it
+    policy = get_current_policy()
+    authentication_error: AtomicError | None = None
+    if not policy.is_public:
         try:
-            authenticate(access)
+            authenticate(policy)
         except AtomicError as error:
-            refusal = error
+            authentication_error = error
     context = request_context()
     if context.caller or context.session:
         structlog.contextvars.bind_contextvars(merchant_id=str(context.merchant_id))
-    if not access.counts:
-        count_request(access)
-    if refusal:
-        raise refusal
+    if not policy.is_counted_by_view:
+        count_request(policy)
+    if authentication_error:
+        raise authentication_error

@@ -1,4 +1,4 @@
-"""Limits on how often one may ask, told in the words of draft-ietf-httpapi-ratelimit-headers."""
+"""Rate limits, reported in the headers of draft-ietf-httpapi-ratelimit-headers."""
 
 import ipaddress
 import threading
@@ -13,137 +13,141 @@ from flask import request
 from atomic_core.domain.errors import RateLimited
 from atomic_core.ports.rate_limiter import RateLimit, RateLimiterUnavailable, RateState
 from atomic_web import metrics
-from atomic_web.access.authentication import Access
-from atomic_web.context import app_context, request_context
+from atomic_web.access.authentication import AccessPolicy
+from atomic_web.context import request_context
 from atomic_web.errors import ServiceUnavailable
-from atomic_web.http.client_address import read_address
+from atomic_web.http.client_address import parse_ip_address
 
-GLOBAL: Final = "global"
+GLOBAL_LIMIT: Final = "global"
 
-LOG_EVERY_SECONDS: Final = 1.0
-"""A limiter that is down must not fill the log: the metric counts every time."""
+LOG_INTERVAL_SECONDS: Final = 1.0
+"""While the rate limiter is down, one log line per interval; the metric counts every request."""
 
 NO_ADDRESS: Final = "local"
-"""The subject of callers on a Unix socket: they have no address, and share one window."""
+"""The subject of clients on a Unix socket. They have no address and share one window."""
 
-UNREADABLE: Final = "unreadable"
-"""The subject of callers whom a proxy describes in words of its own: one window for all of them,
-since a new one for each spelling would be none."""
+UNREADABLE_ADDRESS: Final = "unreadable"
+"""The subject of clients whose proxy sends something other than an IP address. They share one
+window, since a client could otherwise get a new window with every spelling."""
 
-MAX_ADDRESSES: Final = 4_096
-"""Of this many callers it is remembered whom their address stands for."""
+MAX_CACHED_SUBJECTS: Final = 4_096
 
 log = structlog.get_logger(__name__)
 
 
-class _Seldom:
-    """True at most once per LOG_EVERY_SECONDS."""
+class _LogThrottle:
+    """Allows one log line per LOG_INTERVAL_SECONDS."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._next = 0.0
+        self._next_at = 0.0
 
-    def __call__(self) -> bool:
+    def should_log(self) -> bool:
         now = time.monotonic()
         with self._lock:
-            if now < self._next:
+            if now < self._next_at:
                 return False
-            self._next = now + LOG_EVERY_SECONDS
+            self._next_at = now + LOG_INTERVAL_SECONDS
             return True
 
 
-_time_to_log = _Seldom()
+_log_throttle = _LogThrottle()
 
 
-def count_request(access: Access, further: Sequence[tuple[str, str]] = ()) -> None:
-    """Count this request against all its limits at once; `further` are names and subjects of more.
+def count_request(policy: AccessPolicy, more_limits: Sequence[tuple[str, str]] = ()) -> None:
+    """Count this request against all its limits at once; `more_limits` are pairs of a limit's name
+    and its subject.
 
-    Raises RateLimited. When counting is impossible the request passes, unless the settings say
-    to refuse: then ServiceUnavailable. A route that asks for no key passes even so, but for one
-    with a limit of its own.
+    Raises RateLimited. If the rate limiter is unavailable, the request passes, unless the settings
+    say otherwise: then ServiceUnavailable. Public routes without a limit of their own always pass.
     """
-    refusable = access.authenticated or access.limit is not None
-    _count(_limits(access, further), refusable=refusable)
+    can_refuse = not policy.is_public or policy.rate_limit is not None
+    _count(_collect_limits(policy, more_limits), can_refuse=can_refuse)
 
 
-def count_against(name: str, cost: int) -> None:
-    """Count this request against one more limit per merchant, as `cost` requests. Raises as
-    count_request."""
+def count_against_limit(name: str, cost: int) -> None:
+    """Count this request as `cost` requests against one more limit per merchant. Raises what
+    count_request raises."""
     context = request_context()
-    window = context.app_context.settings.rate_limits[name]
+    window = context.settings.rate_limits[name]
     if window is not None:
         subject = str(context.merchant_id)
-        _count([RateLimit(name, window.quota, window.seconds, subject, cost)], refusable=True)
+        _count([RateLimit(name, window.quota, window.seconds, subject, cost)], can_refuse=True)
 
 
-def _count(limits: Sequence[RateLimit], *, refusable: bool) -> None:
+def _count(limits: Sequence[RateLimit], *, can_refuse: bool) -> None:
     if not limits:
         return
+    context = request_context()
     try:
-        states = app_context().application.rate_limiter.count(limits)
+        states = context.application.rate_limiter.count(limits)
     except RateLimiterUnavailable as error:
         metrics.RATE_LIMITER_UNAVAILABLE.inc()
-        if _time_to_log():
+        if _log_throttle.should_log():
             log.warning("rate_limiter_unavailable", reason=str(error))
-        if refusable and not app_context().settings.rate_limit_passes_on_failure:
+        if can_refuse and not context.settings.rate_limit_passes_on_failure:
             raise ServiceUnavailable from error
         return
-    context = request_context()
-    context.rates = [*context.rates, *states]
+    context.rate_limit_states = [*context.rate_limit_states, *states]
     if any(state.exceeded for state in states):
         raise RateLimited
 
 
-def limit_headers(rates: Sequence[RateState]) -> list[tuple[str, str]]:
-    """How the windows stand that this request was counted in."""
-    if not rates:
+def build_rate_limit_headers(states: Sequence[RateState]) -> list[tuple[str, str]]:
+    if not states:
         return []
-    return [("RateLimit-Policy", _policies(rates)), ("RateLimit", _remainders(rates))]
+    return [
+        ("RateLimit-Policy", _format_policies(states)),
+        ("RateLimit", _format_remainders(states)),
+    ]
 
 
-@lru_cache(maxsize=MAX_ADDRESSES)
-def client_subject(address: str | None) -> str:
-    """Whom an address stands for.
+@lru_cache(maxsize=MAX_CACHED_SUBJECTS)
+def get_client_subject(address: str | None) -> str:
+    """The subject that a client address is counted under.
 
-    An IPv6 customer is given at least a /64, so that is what counts: single addresses would
-    give everybody 2^64 windows. An IPv4 address is the same whichever way it is written.
+    IPv6 addresses are counted by /64, the smallest network that providers assign to a customer:
+    single addresses would give every client 2^64 windows. All spellings of an IPv4 address are one
+    subject.
     """
     if not address:
         return NO_ADDRESS
-    ip = read_address(address)
+    ip = parse_ip_address(address)
     if ip is None:
-        return UNREADABLE
+        return UNREADABLE_ADDRESS
     if isinstance(ip, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((int(ip) >> 64 << 64, 64)))
     return str(ip)
 
 
-def _limits(access: Access, further: Sequence[tuple[str, str]]) -> list[RateLimit]:
-    subjects: list[tuple[str, str]] = []
-    client = client_subject(request.remote_addr)
-    if access.limited:
-        subjects.append((GLOBAL, client))
+def _collect_limits(
+    policy: AccessPolicy, more_limits: Sequence[tuple[str, str]]
+) -> list[RateLimit]:
+    names_and_subjects: list[tuple[str, str]] = []
+    client = get_client_subject(request.remote_addr)
+    if policy.has_global_limit:
+        names_and_subjects.append((GLOBAL_LIMIT, client))
     context = request_context()
-    if access.limit and not access.authenticated:
-        subjects.append((access.limit, client))
-    elif access.limit and (context.caller or context.session):
-        subjects.append((access.limit, str(context.merchant_id)))
-    subjects += further
-    windows = app_context().settings.rate_limits
+    if policy.rate_limit and policy.is_public:
+        names_and_subjects.append((policy.rate_limit, client))
+    elif policy.rate_limit and (context.caller or context.session):
+        names_and_subjects.append((policy.rate_limit, str(context.merchant_id)))
+    names_and_subjects += more_limits
+    windows = context.settings.rate_limits
     limits: list[RateLimit] = []
-    for name, subject in subjects:
+    for name, subject in names_and_subjects:
         window = windows[name]
         if window is not None:
             limits.append(RateLimit(name, window.quota, window.seconds, subject))
     return limits
 
 
-def _policies(states: Sequence[RateState]) -> str:
+def _format_policies(states: Sequence[RateState]) -> str:
     limits = (state.limit for state in states)
     return ", ".join(f'"{limit.name}";q={limit.quota};w={limit.window}' for limit in limits)
 
 
-def _remainders(states: Sequence[RateState]) -> str:
+def _format_remainders(states: Sequence[RateState]) -> str:
     return ", ".join(
         f'"{state.limit.name}";r={state.remaining};t={state.reset}' for state in states
     )

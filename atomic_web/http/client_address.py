@@ -1,19 +1,19 @@
-"""Clients' addresses, as connections and proxies tell them."""
+"""IP addresses of clients, as connections and proxies report them."""
 
 import ipaddress
 import re
 from typing import Final
 
-# Some proxies add the port, which is another one for each connection.
+# Some proxies append the port, which differs for each connection.
 _WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
 
 
-def read_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address; None if it is none. An IPv4 address is the same whichever way it is written, and
-    an IPv6 one without its zone, which is any text and means nothing here."""
-    port = _WITH_PORT.fullmatch(text)
+def parse_ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """None if the text is no IP address. An IPv4-mapped address becomes the IPv4 address, and an
+    IPv6 zone is dropped: it is arbitrary text that only the sender's machine understands."""
+    match = _WITH_PORT.fullmatch(text)
     try:
-        ip = ipaddress.ip_address(port[1] or port[2] if port else text)
+        ip = ipaddress.ip_address(match[1] or match[2] if match else text)
     except ValueError:
         return None
     if isinstance(ip, ipaddress.IPv6Address):

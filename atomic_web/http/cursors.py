@@ -1,9 +1,9 @@
-"""Where the next page of a list begins, in a form that is nobody's business but ours.
+"""Opaque cursors: the position in a list after which the next page begins.
 
-Binary in base64url: version, checksum, position. The checksum is over the position and over the
-list it is of, whose merchant and filters included: a cursor that was changed, or shown to another
-list, is refused. It is no secret and need not be: whatever a cursor says, each list is restricted
-to its caller's merchant.
+Format: base64url of version, checksum and position. The checksum covers the position and the
+identity of the list (its name, merchant and filters), so a cursor that was changed or that belongs
+to another list is refused. Cursors are no secret: whatever a cursor says, each list is restricted
+to the authenticated merchant.
 """
 
 import hashlib
@@ -21,67 +21,66 @@ from atomic_core.domain.ledger import microseconds
 from atomic_core.domain.lists import Position
 
 MAX_LENGTH: Final = 64
-"""Characters, with room for versions to come."""
+"""Characters. Leaves room for future versions."""
 
 _VERSION: Final = b"\1"
-_CHECKSUM: Final = 8
-"""Bytes: enough that no accident passes."""
+_CHECKSUM_BYTES: Final = 8
 
-_PLACE: Final = struct.Struct(">q16s")
+_POSITION: Final = struct.Struct(">q16s")
 _SEQUENCE: Final = struct.Struct(">q")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Cursors:
-    """The cursors of one list, as one merchant asks for it. `of` is all that makes it this list:
-    its name, ids, filters."""
+class CursorCodec:
+    """Encodes and decodes the cursors of one list of one merchant."""
 
     merchant_id: UUID
-    of: tuple[Any, ...]
+    list_identity: tuple[Any, ...]
+    """The list's name, parent id and filters."""
 
-    def at(self, position: Position) -> str:
-        return self._seal(_PLACE.pack(microseconds(position.created_at), position.id.bytes))
+    def encode_position(self, position: Position) -> str:
+        return self._encode(_POSITION.pack(microseconds(position.created_at), position.id.bytes))
 
-    def at_sequence(self, sequence: int) -> str:
-        return self._seal(_SEQUENCE.pack(sequence))
+    def encode_sequence(self, sequence: int) -> str:
+        return self._encode(_SEQUENCE.pack(sequence))
 
-    def position(self, cursor: str | None) -> Position | None:
-        """None for none. Raises ValidationFailed."""
+    def decode_position(self, cursor: str | None) -> Position | None:
+        """Raises ValidationFailed."""
         if cursor is None:
             return None
-        micros, id = _PLACE.unpack(self._open(cursor, _PLACE.size))
+        micros, id = _POSITION.unpack(self._decode(cursor, _POSITION.size))
         try:
             return Position(_EPOCH + timedelta(microseconds=micros), UUID(bytes=id))
         except OverflowError as error:
-            raise _refused() from error
+            raise _invalid_cursor() from error
 
-    def sequence(self, cursor: str | None) -> int | None:
-        """None for none. Raises ValidationFailed."""
+    def decode_sequence(self, cursor: str | None) -> int | None:
+        """Raises ValidationFailed."""
         if cursor is None:
             return None
-        return _SEQUENCE.unpack(self._open(cursor, _SEQUENCE.size))[0]
+        return _SEQUENCE.unpack(self._decode(cursor, _SEQUENCE.size))[0]
 
-    def _seal(self, place: bytes) -> str:
-        sealed = _VERSION + self._checksum(place) + place
-        return urlsafe_b64encode(sealed).rstrip(b"=").decode()
+    def _encode(self, position: bytes) -> str:
+        raw = _VERSION + self._checksum(position) + position
+        return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
-    def _open(self, cursor: str, size: int) -> bytes:
+    def _decode(self, cursor: str, size: int) -> bytes:
         try:
-            sealed = b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+            raw = b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         except ValueError as error:
-            raise _refused() from error
-        place = sealed[len(_VERSION) + _CHECKSUM :]
-        # Made again and compared whole, so that each cursor has one spelling.
-        if len(place) != size or self._seal(place) != cursor:
-            raise _refused()
-        return place
+            raise _invalid_cursor() from error
+        position = raw[len(_VERSION) + _CHECKSUM_BYTES :]
+        # Encoded again and compared as a whole, so that each cursor has one spelling only.
+        if len(position) != size or self._encode(position) != cursor:
+            raise _invalid_cursor()
+        return position
 
-    def _checksum(self, place: bytes) -> bytes:
-        told = orjson.dumps([self.merchant_id, *self.of], default=sorted)
-        return hashlib.sha256(told + place).digest()[:_CHECKSUM]
+    def _checksum(self, position: bytes) -> bytes:
+        identity = orjson.dumps([self.merchant_id, *self.list_identity], default=sorted)
+        return hashlib.sha256(identity + position).digest()[:_CHECKSUM_BYTES]
 
 
-def _refused() -> ValidationFailed:
-    told = "Is none of this list with these filters. Ask for the first page again."
-    return ValidationFailed(details={"cursor": [told]})
+def _invalid_cursor() -> ValidationFailed:
+    message = "cursor does not belong to this list and these filters. Request the first page again."
+    return ValidationFailed(details={"cursor": [message]})

@@ -1,34 +1,33 @@
-"""Ids as they appear on the wire."""
+"""Ids in URLs."""
 
+from typing import Final
 from uuid import UUID
 
-from flask import request
 from werkzeug.routing import BaseConverter
 
 from atomic_core.domain.errors import ValidationFailed
 
+INVALID_UUID: Final = "Must be a UUID in lower case with hyphens."
 
-class Segment(BaseConverter):
-    """What may stand where an id belongs: anything but the names of addresses beside the ids. To
-    ask those with a method they do not know would else be a bad id, and they would claim to
-    answer it."""
+
+class IdConverter(BaseConverter):
+    """One path segment, except names that are routes of their own. Otherwise GET /payments/batch
+    would match /payments/<id> and fail with an invalid id instead of 405."""
 
     regex = "(?!batch$)[^/]+"
     part_isolating = True
 
 
-class Whole(BaseConverter):
-    """All that is left of the path, slashes too."""
+class RestOfPathConverter(BaseConverter):
+    """The rest of the path, slashes included."""
 
     regex = "(?s:.+)"
     part_isolating = False
 
 
-def canonical_uuid(text: str) -> UUID | None:
-    """The UUID if it is in its one canonical spelling: lower case, with hyphens, nothing else.
-
-    One id, one spelling: otherwise the same thing could be asked for under several names.
-    """
+def parse_canonical_uuid(text: str) -> UUID | None:
+    """None unless the UUID is in canonical form, lower case with hyphens, so that a resource has
+    one URL only."""
     try:
         id = UUID(text)
     except ValueError:
@@ -36,16 +35,9 @@ def canonical_uuid(text: str) -> UUID | None:
     return id if str(id) == text else None
 
 
-def path_id(text: str) -> UUID:
-    """An id from the path. Raises ValidationFailed."""
-    id = canonical_uuid(text)
+def parse_path_id(text: str) -> UUID:
+    """Raises ValidationFailed."""
+    id = parse_canonical_uuid(text)
     if id is None:
-        raise ValidationFailed(details={"id": ["Must be a UUID in lower case with hyphens."]})
+        raise ValidationFailed(details={"id": [INVALID_UUID]})
     return id
-
-
-def refuse_query() -> None:
-    """For an endpoint that takes no query parameters. Raises ValidationFailed if there are any,
-    rather than let a caller believe that one had an effect."""
-    if request.query_string and request.args:
-        raise ValidationFailed(details={"query": ["This endpoint takes no query parameters."]})

@@ -1,4 +1,4 @@
-"""Query parameters: those that an endpoint names, each in its one spelling, or nothing."""
+"""Query parameters: each endpoint declares its own, and everything else is refused."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -11,114 +11,132 @@ from flask import request
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.merchants import holds_a_key
 
-MAX_FAULTS: Final = 20
-MAX_NAME: Final = 64
-"""Faults are told under the caller's own names: how many and how long, we decide."""
+MAX_REPORTED_ERRORS: Final = 20
+MAX_REPORTED_NAME: Final = 64
+"""Errors are keyed by names that the caller chose, so their number and length are bounded."""
 
-_ENCODED: Final = re.compile(rb"(?:[^%]|%[0-9A-Fa-f]{2})*")
+_PERCENT_ENCODED: Final = re.compile(rb"(?:[^%]|%[0-9A-Fa-f]{2})*")
 
 
-class Fault(ValueError):
-    """What is wrong with a value, in words for the caller."""
+class InvalidParameter(ValueError):
+    """The message tells the caller what to change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """A query parameter: read by our door, told by its document."""
+    """A query parameter, as `parse_query` parses it and the OpenAPI document describes it."""
 
     name: str
     attribute: str
-    """Under which name `read_query` returns it."""
-    read: Callable[[str], Any]
-    """Raises Fault."""
+    """The key of its value in the result of `parse_query`."""
+    parse: Callable[[str], Any]
+    """Raises InvalidParameter."""
     schema: Mapping[str, Any]
     description: str
     example: Any
     component: str = ""
-    """Its name in the document, where it is not the parameter's own."""
-    repeatable: bool = False
-    """It may be given several times; its value is the set of all."""
+    """Its name in the OpenAPI components, if it differs from `name`."""
+    is_repeatable: bool = False
+    """It may be given several times; its value is the set of all values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pairs(Parameter):
-    """A family of parameters, `NAME.KEY=value`. The key is all that stands behind the first dot,
-    further dots included. Its value is the sorted pairs; `read` reads a pair's value."""
+class MapParameter(Parameter):
+    """A family of parameters, `NAME.KEY=value`. The key is everything after the first dot. The
+    value is the sorted pairs; `parse` parses the value of one pair."""
 
-    read_key: Callable[[str], str]
-    most: int
+    parse_key: Callable[[str], str]
+    max_pairs: int
 
     @property
     def prefix(self) -> str:
         return f"{self.name}."
 
 
-def read_query(parameters: Sequence[Parameter]) -> dict[str, Any]:
-    """The values of those parameters that were given. Raises ValidationFailed with every fault,
-    each under its parameter's name."""
-    reader = _Reader(parameters)
-    for name, value in _pairs(request.query_string):
-        reader.take(name, value)
-    return reader.values()
+def parse_query(parameters: Sequence[Parameter]) -> dict[str, Any]:
+    """The values of the given parameters by attribute. Raises ValidationFailed with all errors by
+    parameter name."""
+    parser = _QueryParser(parameters)
+    for name, value in _split_query(request.query_string):
+        parser.add(name, value)
+    return parser.get_values()
 
 
-class _Reader:
+def refuse_query_parameters() -> None:
+    """For endpoints without query parameters. Raises ValidationFailed if there are any, so that no
+    caller assumes that one has an effect."""
+    if request.query_string and request.args:
+        raise ValidationFailed(details={"query": ["This endpoint takes no query parameters."]})
+
+
+class _QueryParser:
     def __init__(self, parameters: Sequence[Parameter]) -> None:
-        self._plain = {each.name: each for each in parameters if not isinstance(each, Pairs)}
-        self._families = [each for each in parameters if isinstance(each, Pairs)]
+        self._parameters = {
+            parameter.name: parameter
+            for parameter in parameters
+            if not isinstance(parameter, MapParameter)
+        }
+        self._map_parameters = [
+            parameter for parameter in parameters if isinstance(parameter, MapParameter)
+        ]
         self._values: dict[str, Any] = {}
         self._sets: dict[str, set[Any]] = {}
-        self._pairs: dict[str, dict[str, str]] = {}
-        self._faults: dict[str, list[str]] = {}
+        self._maps: dict[str, dict[str, str]] = {}
+        self._errors: dict[str, list[str]] = {}
 
-    def take(self, name: str, value: bytes) -> None:
+    def add(self, name: str, value: bytes) -> None:
         try:
-            self._take(name, _text(value))
-        except Fault as fault:
-            if len(self._faults) < MAX_FAULTS:
-                self._faults.setdefault(name[:MAX_NAME], []).append(str(fault))
+            self._add(name, _decode(value))
+        except InvalidParameter as error:
+            if len(self._errors) < MAX_REPORTED_ERRORS:
+                self._errors.setdefault(name[:MAX_REPORTED_NAME], []).append(str(error))
 
-    def values(self) -> dict[str, Any]:
-        if self._faults:
-            raise ValidationFailed(details=self._faults)
+    def get_values(self) -> dict[str, Any]:
+        if self._errors:
+            raise ValidationFailed(details=self._errors)
         sets = {name: frozenset(values) for name, values in self._sets.items()}
-        pairs = {name: tuple(sorted(told.items())) for name, told in self._pairs.items()}
-        return {**self._values, **sets, **pairs}
+        maps = {name: tuple(sorted(pairs.items())) for name, pairs in self._maps.items()}
+        return {**self._values, **sets, **maps}
 
-    def _take(self, name: str, text: str) -> None:
-        parameter = self._plain.get(name)
+    def _add(self, name: str, text: str) -> None:
+        parameter = self._parameters.get(name)
         if parameter is None:
-            self._take_pair(name, text)
-        elif parameter.repeatable:
-            self._sets.setdefault(parameter.attribute, set()).add(parameter.read(text))
+            self._add_pair(name, text)
+        elif parameter.is_repeatable:
+            self._sets.setdefault(parameter.attribute, set()).add(parameter.parse(text))
         elif parameter.attribute in self._values:
-            raise Fault("Is given more than once.")
+            raise InvalidParameter("Must be given once only.")
         else:
-            # Taken even if it turns out faulty: a second one is one too many all the same.
+            # Set before parsing, so that a repetition is reported even if this value is invalid.
             self._values[parameter.attribute] = None
-            self._values[parameter.attribute] = parameter.read(text)
+            self._values[parameter.attribute] = parameter.parse(text)
 
-    def _take_pair(self, name: str, text: str) -> None:
-        family = next((each for each in self._families if name.startswith(each.prefix)), None)
-        if family is None:
-            raise Fault("Unknown parameter.")
-        told = self._pairs.setdefault(family.attribute, {})
-        key = family.read_key(name.removeprefix(family.prefix))
-        if key in told:
-            raise Fault("Is given more than once.")
-        if len(told) >= family.most:
-            raise Fault(f"There may be {family.most} of these at most.")
-        told[key] = family.read(text)
+    def _add_pair(self, name: str, text: str) -> None:
+        parameter = next(
+            (candidate for candidate in self._map_parameters if name.startswith(candidate.prefix)),
+            None,
+        )
+        if parameter is None:
+            raise InvalidParameter("Unknown parameter.")
+        pairs = self._maps.setdefault(parameter.attribute, {})
+        key = parameter.parse_key(name.removeprefix(parameter.prefix))
+        if key in pairs:
+            raise InvalidParameter("Must be given once only.")
+        if len(pairs) >= parameter.max_pairs:
+            raise InvalidParameter(
+                f"At most {parameter.max_pairs} {parameter.prefix}* parameters are allowed."
+            )
+        pairs[key] = parameter.parse(text)
 
 
-def _pairs(query: bytes) -> Sequence[tuple[str, bytes]]:
-    """Names, decoded, and values, as they came. Raises ValidationFailed for what cannot be read
-    and for API keys, which would be told back under their own name."""
+def _split_query(query: bytes) -> Sequence[tuple[str, bytes]]:
+    """Decoded names with their raw values, in order. Raises ValidationFailed for a name that cannot
+    be decoded, and for API keys, which the error details would echo as names."""
     decoded = unquote_to_bytes(query.replace(b"+", b" ")).decode("utf-8", "replace")
     if holds_a_key(decoded):
         raise ValidationFailed(
-            "The query holds an API key. A key belongs in the Authorization header and nowhere"
-            " else."
+            "The query contains an API key or a session token. Send it in the Authorization header"
+            " only."
         )
     pairs: list[tuple[str, bytes]] = []
     for part in query.split(b"&"):
@@ -126,19 +144,19 @@ def _pairs(query: bytes) -> Sequence[tuple[str, bytes]]:
         if not part:
             continue
         try:
-            pairs.append((_text(name), value))
-        except Fault as fault:
-            raise ValidationFailed(details={"query": [f"A name: {fault}"]}) from fault
+            pairs.append((_decode(name), value))
+        except InvalidParameter as error:
+            raise ValidationFailed(details={"query": [f"A parameter name: {error}"]}) from error
     return pairs
 
 
-def _text(raw: bytes) -> str:
-    if not _ENCODED.fullmatch(raw):
-        raise Fault("Must be percent-encoded.")
+def _decode(raw: bytes) -> str:
+    if not _PERCENT_ENCODED.fullmatch(raw):
+        raise InvalidParameter("Must be percent-encoded.")
     try:
         text = unquote_to_bytes(raw.replace(b"+", b" ")).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Fault("Must be UTF-8, percent-encoded.") from error
+        raise InvalidParameter("Must be percent-encoded UTF-8.") from error
     if "\0" in text:
-        raise Fault("Must not hold U+0000.")
+        raise InvalidParameter("Must not contain U+0000.")
     return text

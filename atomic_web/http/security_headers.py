@@ -1,4 +1,4 @@
-"""Headers that tell browsers to do nothing with our answers, and CORS for those who may."""
+"""Security headers for browsers, and CORS for configured origins."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from atomic_adapters.settings import Settings
 Headers = Sequence[tuple[str, str]]
 
 HEADERS: Final[Headers] = (
-    # Answers hold money matters: no cache between us and the caller may keep them.
+    # Responses are confidential: no cache may store them.
     ("Cache-Control", "no-store"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
@@ -21,7 +21,7 @@ HEADERS: Final[Headers] = (
     ("X-Frame-Options", "DENY"),
 )
 HSTS: Final = "max-age=31536000; includeSubDomains"
-"""Only in production: a developer's localhost must stay reachable over plain HTTP."""
+"""Only in production: in development, localhost must stay reachable over plain HTTP."""
 
 ALLOWED_REQUEST_HEADERS: Final = (
     "Authorization",
@@ -42,7 +42,7 @@ PREFLIGHT_SECONDS: Final = 600
 
 
 def headers_for_all(settings: Settings) -> Headers:
-    """What every answer carries, whatever it is."""
+    """The headers of every response, errors included."""
     headers: list[tuple[str, str]] = [*HEADERS]
     if settings.is_production:
         headers.append(("Strict-Transport-Security", HSTS))
@@ -51,25 +51,25 @@ def headers_for_all(settings: Settings) -> Headers:
     return tuple(headers)
 
 
-def allow_origins(app: Flask, settings: Settings) -> None:
-    """Without a configured origin no CORS header is ever sent. Cookies are never involved."""
+def configure_cors(app: Flask, settings: Settings) -> None:
+    """Without configured origins no CORS header is sent. The API uses no cookies."""
     if not settings.cors_origins:
         return
-    anyone = "*" in settings.cors_origins
-    # Spelt as anchored expressions: flask-cors takes a plain origin with a bracket (IPv6) or
-    # a star in it for an expression of its own.
-    exactly = [
+    is_any_origin_allowed = "*" in settings.cors_origins
+    # Anchored expressions, because flask-cors would interpret a bracket (IPv6) or a star in a
+    # plain origin as a regular expression.
+    origin_patterns = [
         re.compile(re.escape(origin) + r"\Z", re.IGNORECASE) for origin in settings.cors_origins
     ]
     CORS(
         app,
-        origins="*" if anyone else exactly,
-        send_wildcard=anyone,
+        origins="*" if is_any_origin_allowed else origin_patterns,
+        send_wildcard=is_any_origin_allowed,
         methods=["DELETE", "GET", "HEAD", "OPTIONS", "POST"],
         allow_headers=list(ALLOWED_REQUEST_HEADERS),
         expose_headers=list(EXPOSED_RESPONSE_HEADERS),
         max_age=PREFLIGHT_SECONDS,
         always_send=False,
-        vary_header=False,  # said above on every answer, the refused ones too
+        vary_header=False,  # headers_for_all adds it to every response
         intercept_exceptions=False,
     )

@@ -1,2 +1,2 @@
-"""What this API promises, as an OpenAPI 3.1 document: put together from the routes, from what each
-view says of itself with `@documented`, and from the schemas that read and show."""
+"""The OpenAPI 3.1 document, built from the routes, the schemas, and what each view declares with
+`@describe_operation`."""

@@ -1,4 +1,4 @@
-"""Every way to be refused, one component per status (two where the headers differ)."""
+"""Every error response: one component per status, or two if their headers differ."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,16 +19,16 @@ from atomic_web import errors
 from atomic_web.errors import RETRY_AFTER_SECONDS, STATUS
 from atomic_web.openapi.examples import META
 
-COUNTED: Final = ("RateLimit-Policy", "RateLimit")
-"""On what is refused once the request has been counted, and was counted at all."""
+RATE_LIMIT_HEADERS: Final = ("RateLimit-Policy", "RateLimit")
+"""On every response to a request that was counted against a limit."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ErrorResponse:
     name: str
     errors: tuple[AtomicError, ...]
-    """One for each code."""
-    headers: tuple[str, ...] = COUNTED
+    """One example per error code."""
+    headers: tuple[str, ...] = RATE_LIMIT_HEADERS
 
     @property
     def codes(self) -> list[str]:
@@ -39,57 +39,64 @@ class Refusal:
         (status,) = {STATUS.get(error.code, 500) for error in self.errors}
         return status
 
-    def as_response(self) -> dict[str, Any]:
-        """As OpenAPI's Response Object, but for the headers that all answers carry."""
-        own = list(self.headers)
-        waits = [code in RETRY_AFTER_SECONDS for code in self.codes]
-        if self.status == 429 or any(waits):
-            own.append("Retry-After" if self.status == 429 or all(waits) else "Retry-After?")
-        narrowed = {"properties": {"code": {"enum": self.codes}}}
+    def build_response(self) -> dict[str, Any]:
+        """The Response Object, with a list of header names instead of its headers."""
+        header_names = list(self.headers)
+        have_retry_after = [code in RETRY_AFTER_SECONDS for code in self.codes]
+        if self.status == 429 or all(have_retry_after):
+            header_names.append("Retry-After")
+        elif any(have_retry_after):
+            header_names.append("Retry-After?")
         return {
-            "description": " ".join(_words(error) for error in self.errors),
-            "headers": own,
+            "description": " ".join(_describe(error) for error in self.errors),
+            "headers": header_names,
             "content": {
                 "application/json": {
                     "schema": {
-                        "allOf": [{"$ref": "#/components/schemas/Refusal"}],
-                        "properties": {"error": narrowed},
+                        "allOf": [{"$ref": "#/components/schemas/ErrorEnvelope"}],
+                        "properties": {"error": {"properties": {"code": {"enum": self.codes}}}},
                     },
-                    "examples": {error.code: {"value": _example(error)} for error in self.errors},
+                    "examples": {
+                        error.code: {"value": _build_example(error)} for error in self.errors
+                    },
                 }
             },
         }
 
 
-def _words(error: AtomicError) -> str:
+def _describe(error: AtomicError) -> str:
     return f"`{error.code}`: {(type(error).__doc__ or '').strip()}"
 
 
-def _example(error: AtomicError) -> dict[str, Any]:
-    told: dict[str, Any] = {"code": error.code, "message": error.message}
+def _build_example(error: AtomicError) -> dict[str, Any]:
+    body: dict[str, Any] = {"code": error.code, "message": error.message}
     if error.details:
-        told["details"] = {name: list(faults) for name, faults in error.details.items()}
-    return {"success": False, "error": told, "meta": META}
+        body["details"] = {name: list(messages) for name, messages in error.details.items()}
+    return {"success": False, "error": body, "meta": META}
 
 
-BAD_REQUEST: Final = Refusal(
+BAD_REQUEST: Final = ErrorResponse(
     "BadRequest",
     (
-        errors.MalformedRequest("The body is not JSON."),
-        ValidationFailed(details={"source": ["Must be tok_ and 1 to 60 of A-Z, a-z, 0-9 and _."]}),
+        errors.MalformedRequest("The body must be JSON."),
+        ValidationFailed(
+            details={"source": ["Must be tok_ followed by 1 to 60 of A-Z, a-z, 0-9 and _."]}
+        ),
     ),
 )
-UNAUTHORIZED: Final = Refusal("Unauthorized", (Unauthorized(),), (*COUNTED, "WWW-Authenticate"))
-FORBIDDEN: Final = Refusal("Forbidden", (Forbidden(),))
-NOT_FOUND: Final = Refusal("NotFound", (NotFound(),))
-METHOD_NOT_ALLOWED: Final = Refusal(
-    "MethodNotAllowed", (errors.UnknownMethod(),), (*COUNTED, "Allow")
+UNAUTHORIZED: Final = ErrorResponse(
+    "Unauthorized", (Unauthorized(),), (*RATE_LIMIT_HEADERS, "WWW-Authenticate")
 )
-URI_TOO_LONG: Final = Refusal("UriTooLong", (errors.UriTooLong(),), ())
-HEADERS_TOO_LARGE: Final = Refusal("HeadersTooLarge", (errors.HeadersTooLarge(),), ())
-REQUEST_TIMEOUT: Final = Refusal("RequestTimeout", (errors.RequestTimeout(),), ())
-CONFLICT: Final = Refusal("Conflict", (IdempotencyKeyInUse(),))
-STATE_CONFLICT: Final = Refusal(
+FORBIDDEN: Final = ErrorResponse("Forbidden", (Forbidden(),))
+NOT_FOUND: Final = ErrorResponse("NotFound", (NotFound(),))
+METHOD_NOT_ALLOWED: Final = ErrorResponse(
+    "MethodNotAllowed", (errors.MethodNotSupported(),), (*RATE_LIMIT_HEADERS, "Allow")
+)
+URI_TOO_LONG: Final = ErrorResponse("UriTooLong", (errors.UriTooLong(),), ())
+HEADERS_TOO_LARGE: Final = ErrorResponse("HeadersTooLarge", (errors.HeadersTooLarge(),), ())
+REQUEST_TIMEOUT: Final = ErrorResponse("RequestTimeout", (errors.RequestTimeout(),), ())
+CONFLICT: Final = ErrorResponse("Conflict", (IdempotencyKeyInUse(),))
+STATE_CONFLICT: Final = ErrorResponse(
     "StateConflict",
     (
         Conflict(
@@ -99,30 +106,35 @@ STATE_CONFLICT: Final = Refusal(
         IdempotencyKeyInUse(),
     ),
 )
-PAYLOAD_TOO_LARGE: Final = Refusal("PayloadTooLarge", (errors.PayloadTooLarge(),))
-UNSUPPORTED_MEDIA_TYPE: Final = Refusal("UnsupportedMediaType", (errors.UnsupportedMediaType(),))
-KEY_REUSED: Final = Refusal("IdempotencyKeyReused", (IdempotencyKeyReused(),))
-TOO_MANY: Final = Refusal("TooManyRequests", (RateLimited(),))
-BUG: Final = Refusal("InternalError", (errors.InternalError(),))
-UNAVAILABLE: Final = Refusal("ServiceUnavailable", (StorageUnavailable(),))
-NOT_READY: Final = Refusal("NotReady", (errors.NotReady(details={"postgres": ["down"]}),), ())
+PAYLOAD_TOO_LARGE: Final = ErrorResponse("PayloadTooLarge", (errors.PayloadTooLarge(),))
+UNSUPPORTED_MEDIA_TYPE: Final = ErrorResponse(
+    "UnsupportedMediaType", (errors.UnsupportedMediaType(),)
+)
+KEY_REUSED: Final = ErrorResponse("IdempotencyKeyReused", (IdempotencyKeyReused(),))
+TOO_MANY_REQUESTS: Final = ErrorResponse("TooManyRequests", (RateLimited(),))
+INTERNAL_ERROR: Final = ErrorResponse("InternalError", (errors.InternalError(),))
+SERVICE_UNAVAILABLE: Final = ErrorResponse("ServiceUnavailable", (StorageUnavailable(),))
+NOT_READY: Final = ErrorResponse("NotReady", (errors.NotReady(details={"postgres": ["down"]}),), ())
 
-ANYWHERE: Final = (BAD_REQUEST, REQUEST_TIMEOUT, URI_TOO_LONG, HEADERS_TOO_LARGE, BUG)
-"""A request may be unreadable, late, too long, or meet a bug wherever it goes."""
+COMMON: Final = (BAD_REQUEST, REQUEST_TIMEOUT, URI_TOO_LONG, HEADERS_TOO_LARGE, INTERNAL_ERROR)
+"""Possible on every route."""
 
-UNROUTED: Final = (NOT_FOUND, METHOD_NOT_ALLOWED)
-"""What addresses and methods answer that this document does not name."""
-
-REFUSALS: Final = (
-    *(BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, METHOD_NOT_ALLOWED, REQUEST_TIMEOUT),
-    *(
-        CONFLICT,
-        STATE_CONFLICT,
-        PAYLOAD_TOO_LARGE,
-        UNSUPPORTED_MEDIA_TYPE,
-        KEY_REUSED,
-        TOO_MANY,
-        BUG,
-    ),
-    *(UNAVAILABLE, NOT_READY, URI_TOO_LONG, HEADERS_TOO_LARGE),
+ALL: Final = (
+    BAD_REQUEST,
+    UNAUTHORIZED,
+    FORBIDDEN,
+    NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    REQUEST_TIMEOUT,
+    CONFLICT,
+    STATE_CONFLICT,
+    PAYLOAD_TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    KEY_REUSED,
+    TOO_MANY_REQUESTS,
+    INTERNAL_ERROR,
+    SERVICE_UNAVAILABLE,
+    NOT_READY,
+    URI_TOO_LONG,
+    HEADERS_TOO_LARGE,
 )

@@ -1,4 +1,4 @@
-"""Things to show. Domain objects, so that the schemas that answer callers dump them here too."""
+"""Examples. They are domain objects, which the response schemas serialize as in real responses."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ META: Final = {
 
 CURSOR: Final = "AZiVz1Jb1mGSAAZGX8xN0QGSZGWZcACAAAAAAAAAAAE"
 
-_MOMENT: Final = datetime(2026, 11, 22, 15, 30, 13, 153_000, tzinfo=UTC)
+_TIME: Final = datetime(2026, 11, 22, 15, 30, 13, 153_000, tzinfo=UTC)
 _MERCHANT: Final = UUID("0199c0de-0000-7000-8000-00000000000a")
 
 ACCOUNT: Final = Account(
@@ -38,7 +38,7 @@ ACCOUNT: Final = Account(
     balance=0,
     sequence=0,
     head=bytes(32),
-    created_at=_MOMENT,
+    created_at=_TIME,
 )
 
 PENDING: Final = Payment(
@@ -52,8 +52,8 @@ PENDING: Final = Payment(
     idempotency_key="4f0a9e52-7a55-4d0c-b6a5-0c7d6cf6f6a1",
     webhook_url=None,
     failure_reason=None,
-    created_at=_MOMENT,
-    updated_at=_MOMENT,
+    created_at=_TIME,
+    updated_at=_TIME,
 )
 SUCCESS: Final = replace(PENDING, status=Status.SUCCESS)
 AUTHORIZED: Final = replace(
@@ -61,7 +61,7 @@ AUTHORIZED: Final = replace(
     capture=Capture.MANUAL,
     step=Step.AUTHORIZE,
     status=Status.AUTHORIZED,
-    expires_at=_MOMENT + timedelta(days=7),
+    expires_at=_TIME + timedelta(days=7),
 )
 CAPTURING: Final = replace(
     AUTHORIZED, status=Status.PROCESSING, step=Step.CAPTURE, capture_amount=3_000
@@ -85,26 +85,26 @@ REFUND: Final = Refund(
     merchant_id=_MERCHANT,
     account_id=ACCOUNT.id,
     money=Money(2_500, "USD"),
-    reason="one of two came back",
+    reason="One of two items was returned",
     metadata={},
     status=Status.PENDING,
     failure_reason=None,
     idempotency_key=None,
-    created_at=_MOMENT,
-    updated_at=_MOMENT,
+    created_at=_TIME,
+    updated_at=_TIME,
 )
 REFUNDED: Final = replace(REFUND, status=Status.SUCCESS)
 
 _TRANSACTION: Final = UUID("0199c0de-0000-7000-8000-000000000004")
 _POSTED: Final = PostedTransaction(
-    LedgerTransaction(_TRANSACTION, PENDING.id, Kind.PAYMENT, _MOMENT),
+    LedgerTransaction(_TRANSACTION, PENDING.id, Kind.PAYMENT, _TIME),
     [
         Entry(_TRANSACTION, world_account_id("USD"), 1, -5_000, -5_000, bytes(32)),
         Entry(_TRANSACTION, ACCOUNT.id, 1, 5_000, 5_000, bytes(32)),
     ],
 )
 TIMELINE: Final = timeline_of(
-    replace(SUCCESS, claimed_at=_MOMENT, attempt=1, request_id=META["requestId"]), [], [], [_POSTED]
+    replace(SUCCESS, claimed_at=_TIME, attempt=1, request_id=META["requestId"]), [], [], [_POSTED]
 )
 
 ENTRY: Final = BookedEntry(
@@ -116,7 +116,7 @@ ENTRY: Final = BookedEntry(
     kind=Kind.PAYMENT,
     amount=5_000,
     balance_after=5_000,
-    posted_at=_MOMENT,
+    posted_at=_TIME,
 )
 
 KEPT_KEY: Final = KeptKey(
@@ -130,9 +130,9 @@ KEPT_KEY: Final = KeptKey(
             b'{"success":true,"data":{"status":"PROCESSING"},"meta":{}}',
             f"/api/v1/payments/{PENDING.id}",
         ),
-        created_at=_MOMENT,
+        created_at=_TIME,
     ),
-    expires_at=_MOMENT + timedelta(days=1),
+    expires_at=_TIME + timedelta(days=1),
 )
 
 NEW_PAYMENT: Final = {
@@ -154,41 +154,41 @@ CREDENTIALS: Final = Credentials(_MERCHANT, "owner@shop.example", "", ACCOUNT.id
 _SESSION: Final = Session(
     id=UUID("0199c0de-0000-7000-8000-000000000003"),
     merchant_id=_MERCHANT,
-    created_at=_MOMENT,
-    expires_at=_MOMENT + timedelta(hours=12),
+    created_at=_TIME,
+    expires_at=_TIME + timedelta(hours=12),
 )
-# The same digit all through, which no secret is.
+# All zeros, so that secret scanners do not report it.
 LOGGED_IN: Final = LoggedIn(_SESSION, TOKEN_PREFIX + "0" * 48, CREDENTIALS)
 
 DASHBOARD: Final = Dashboard(
-    profile=Profile(_MERCHANT, "Shop", CREDENTIALS.email, _MOMENT),
+    profile=Profile(_MERCHANT, "Shop", CREDENTIALS.email, _TIME),
     accounts=[replace(ACCOUNT, balance=5_000)],
     payments=[SUCCESS],
     today=[Total("SUCCESS", "USD", 1, 5_000)],
     last_30_days=[Total("SUCCESS", "USD", 1, 5_000)],
     whole=True,
-    at=_MOMENT,
+    at=_TIME,
 )
 
 NEW_API_KEY: Final = {
-    "name": "till",
+    "name": "Point of sale",
     "scopes": ["payments:write", "payments:read"],
     "expiresAt": "2027-01-31T12:00:00Z",
 }
 API_KEY: Final = ApiKey(
     id=UUID("0199c0de-0000-7000-8000-000000000004"),
     merchant_id=_MERCHANT,
-    name="till",
+    name="Point of sale",
     prefix=KEY_PREFIX + "0000",
     hash=bytes(32),
     scopes=frozenset({"payments:write", "payments:read"}),
-    created_at=_MOMENT,
+    created_at=_TIME,
     expires_at=datetime(2027, 1, 31, 12, tzinfo=UTC),
     last_used_at=None,
     revoked_at=None,
     active=True,
 )
-REVOKED_KEY: Final = replace(API_KEY, revoked_at=_MOMENT, active=False)
+REVOKED_KEY: Final = replace(API_KEY, revoked_at=_TIME, active=False)
 ISSUED_KEY: Final = IssuedKey(API_KEY, KEY_PREFIX + "0" * 48)
 
 RECORDED: Final = Recorded(
@@ -198,6 +198,6 @@ RECORDED: Final = Recorded(
     actor_id=_SESSION.id,
     address="192.0.2.1",
     request_id=META["requestId"],
-    details={"keyId": str(API_KEY.id), "name": "till"},
-    at=_MOMENT,
+    details={"keyId": str(API_KEY.id), "name": "Point of sale"},
+    at=_TIME,
 )

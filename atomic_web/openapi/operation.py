@@ -1,4 +1,4 @@
-"""What a view says of itself. All else is seen from its route, its access and its schemas."""
+"""What a view declares about its operation. Its route, access policy and schemas tell the rest."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,66 +8,65 @@ from marshmallow import Schema
 
 from atomic_web.http.query import Parameter
 from atomic_web.http.security_headers import Headers
-from atomic_web.openapi.error_responses import Refusal
+from atomic_web.openapi.error_responses import ErrorResponse
 
 V = TypeVar("V", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Success:
-    """A success."""
+    """A successful response."""
 
     status: int
     description: str
     data: Schema | None = None
-    """What is in the envelope's `data`; None if there is no envelope."""
-    media: Mapping[str, Any] | None = None
-    """The body, where there is one without an envelope, as a Media Type Object."""
-    under: str | None = None
-    """The one member of `data` that holds it, where it is wrapped once more."""
+    """The schema of the envelope's `data`; None if there is no envelope."""
+    media_type: Mapping[str, Any] | None = None
+    """The Media Type Object of a body without an envelope."""
+    wrapper: str | None = None
+    """The only member of `data`, if the object is nested in one."""
     examples: Mapping[str, Any] = field(default_factory=dict)
-    """Values of `data`, by a name for each."""
+    """Objects for `data`, by the name of the example."""
     headers: Sequence[str] = ()
-    """Beyond those that every answer of the route carries."""
-    standing: Headers = ()
-    """Instead of those of the same name that all answers carry."""
+    """Besides the headers of every response of the route."""
+    constant_headers: Headers = ()
+    """Replace the headers of the same name that every response carries."""
     links: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What a view does, in words, and what of it cannot be seen otherwise."""
-
     id: str
     summary: str
     description: str = ""
     body: Schema | None = None
-    body_required: bool = True
-    requests: Mapping[str, Any] = field(default_factory=dict)
-    """Examples of the body, by a name for each."""
+    is_body_required: bool = True
+    body_examples: Mapping[str, Any] = field(default_factory=dict)
+    """By the name of the example."""
     parameters: Sequence[str] = ()
-    """Names in parameters.PARAMETERS, beyond those that every route takes."""
+    """Names in headers.PARAMETERS, besides those of every route."""
     query: Sequence[Parameter] = ()
     path: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What stands in its path and is no id, by name, as Parameter Objects."""
-    answers: Sequence[Success]
-    refusals: Sequence[Refusal] = ()
-    """Beyond those that its access and body imply."""
+    """Parameter Objects of path parameters that are no ids, by name."""
+    responses: Sequence[Success]
+    error_responses: Sequence[ErrorResponse] = ()
+    """Besides those that the access policy and the body imply."""
 
 
-_documented: Final[dict[Callable[..., Any], Operation]] = {}
+_operations_by_view: Final[dict[Callable[..., Any], Operation]] = {}
 
 
-def documented(operation: Operation) -> Callable[[V], V]:
-    """Say what a view does. Directly under its route, or the route will not find it."""
+def describe_operation(operation: Operation) -> Callable[[V], V]:
+    """Declare a view's operation. Must be the first decorator below the route, so that it marks the
+    function that the route registers."""
 
-    def mark(view: V) -> V:
-        _documented[view] = operation
+    def register(view: V) -> V:
+        _operations_by_view[view] = operation
         return view
 
-    return mark
+    return register
 
 
-def operation_of(view: Callable[..., Any]) -> Operation | None:
-    """What the view said; None if it said nothing."""
-    return _documented.get(view)
+def get_operation(view: Callable[..., Any]) -> Operation | None:
+    """None if the view declares none."""
+    return _operations_by_view.get(view)

@@ -1,1 +1,1 @@
-"""What may come in, and what goes out, one file per aggregate."""
+"""Schemas of request and response bodies, one file per aggregate."""

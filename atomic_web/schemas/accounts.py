@@ -1,4 +1,4 @@
-"""Accounts on the wire (api.md)."""
+"""Request and response bodies of accounts."""
 
 from typing import Final
 
@@ -6,7 +6,13 @@ from marshmallow import fields, validate
 
 from atomic_core.domain.accounts import AccountType, Side
 from atomic_core.domain.money import MAX_AMOUNT
-from atomic_web.schemas.fields import CODE, RequestSchema, ResponseSchema, Timestamp, check_currency
+from atomic_web.schemas.fields import (
+    CURRENCY_CODE,
+    RequestSchema,
+    ResponseSchema,
+    Timestamp,
+    check_currency,
+)
 
 MAX_NAME: Final = 200
 
@@ -18,46 +24,46 @@ class NewAccountSchema(RequestSchema):
     currency = fields.String(required=True, validate=check_currency)
 
 
-class PendingSchema(ResponseSchema):
-    """What is pending in an account, in minor units of its currency."""
+class PendingAmountsSchema(ResponseSchema):
+    """Pending amounts, in minor units of the account's currency."""
 
     incoming = fields.Integer(
         data_key="in",
         validate=validate.Range(0, MAX_AMOUNT),
-        metadata={"description": "Authorized, and neither captured nor let go yet."},
+        metadata={"description": "Authorized, and neither captured nor canceled yet."},
     )
     outgoing = fields.Integer(
         data_key="out",
         validate=validate.Range(0, MAX_AMOUNT),
-        metadata={"description": "Refunds on their way to the card network."},
+        metadata={"description": "Refunds that are not settled yet."},
     )
 
 
 class AccountSchema(ResponseSchema):
-    """An account, on its way out. Amounts are in minor units of its currency."""
+    """An account. Amounts are in minor units of its currency."""
 
     id = fields.UUID()
     merchant_id = fields.UUID(data_key="merchantId")
     name = fields.String(validate=validate.Length(1, MAX_NAME))
-    currency = fields.String(validate=CODE)
+    currency = fields.String(validate=CURRENCY_CODE)
     type = fields.String(
         validate=validate.OneOf([type.value for type in AccountType]),
-        metadata={"description": "A merchant's account is a liability: what is in it is owed."},
+        metadata={"description": "A merchant's account is a liability: Atomic owes its balance."},
     )
     normal_side = fields.String(
         data_key="normalSide",
         validate=validate.OneOf([side.value for side in Side]),
-        metadata={"description": "The side that makes it grow."},
+        metadata={"description": "The side of the entries that increase the balance."},
     )
     balance = fields.Integer(
         validate=validate.Range(0, MAX_AMOUNT),
-        metadata={"description": "Posted: what came in less what went out."},
+        metadata={"description": "The posted balance: credits less debits."},
     )
-    pending = fields.Nested(PendingSchema())
+    pending = fields.Nested(PendingAmountsSchema())
     available = fields.Integer(
         validate=validate.Range(0, MAX_AMOUNT),
         metadata={
-            "description": "`balance` less `pending.out`. What is yet to come in does not count."
+            "description": "`balance` less `pending.out`. Pending incoming amounts do not count."
         },
     )
     allow_negative = fields.Boolean(data_key="allowNegative")

@@ -1,4 +1,4 @@
-"""API keys on the wire."""
+"""Request and response bodies of API keys."""
 
 import re
 from collections.abc import Sequence
@@ -15,44 +15,44 @@ from atomic_core.domain.merchants import (
     Scope,
     check_key_name,
 )
-from atomic_web.schemas.descriptions import described
+from atomic_web.schemas.descriptions import describe_validator
 from atomic_web.schemas.fields import RequestSchema, ResponseSchema, Timestamp
 
 OVERLAP_SECONDS: Final = int(MAX_OVERLAP.total_seconds())
 
-_MOMENT: Final = re.compile(
+_UTC_TIME: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z"
 )
-_EXPECTED: Final = "Must be a moment in UTC such as 2027-01-31T12:00:00Z."
+_INVALID_TIME: Final = "Must be an RFC 3339 time in UTC, such as 2027-01-31T12:00:00Z."
 
 
-def read_moment(text: str) -> datetime:
-    """RFC 3339 in UTC, to the microsecond. Raises ValueError."""
-    if not _MOMENT.fullmatch(text):
+def parse_utc_time(text: str) -> datetime:
+    """RFC 3339 in UTC, with at most microseconds. Raises ValueError."""
+    if not _UTC_TIME.fullmatch(text):
         raise ValueError
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-@described({"format": "date-time", "pattern": f"^{_MOMENT.pattern}$"})
-def check_moment(text: str) -> None:
+@describe_validator({"format": "date-time", "pattern": f"^{_UTC_TIME.pattern}$"})
+def check_utc_time(text: str) -> None:
     try:
-        read_moment(text)
+        parse_utc_time(text)
     except ValueError as error:
-        raise ValidationError(_EXPECTED) from error
+        raise ValidationError(_INVALID_TIME) from error
 
 
-@described({"minLength": 1, "maxLength": MAX_KEY_NAME})
+@describe_validator({"minLength": 1, "maxLength": MAX_KEY_NAME})
 def check_name(name: str) -> None:
     try:
         check_key_name(name)
-    except ValidationFailed as refused:
-        raise ValidationError(list((refused.details or {})["name"])) from refused
+    except ValidationFailed as error:
+        raise ValidationError(list((error.details or {})["name"])) from error
 
 
-@described({"minItems": 1, "maxItems": len(Scope), "uniqueItems": True})
+@describe_validator({"minItems": 1, "maxItems": len(Scope), "uniqueItems": True})
 def check_scopes(scopes: Sequence[str]) -> None:
     if not 1 <= len(scopes) == len(set(scopes)):
-        raise ValidationError(f"Must be 1 to {len(Scope)} scopes, each once.")
+        raise ValidationError(f"Must be 1 to {len(Scope)} different scopes.")
 
 
 _SCOPE: Final = validate.OneOf([scope.value for scope in Scope])
@@ -65,16 +65,16 @@ class NewApiKeySchema(RequestSchema):
     scopes = fields.List(
         fields.String(validate=_SCOPE),
         validate=check_scopes,
-        metadata={"description": "What it may do; everything if left out."},
+        metadata={"description": "What the key permits. Default: all scopes."},
     )
     expires_at = fields.String(
         data_key="expiresAt",
-        validate=check_moment,
-        metadata={"description": "When it ends by itself; never if left out."},
+        validate=check_utc_time,
+        metadata={"description": "When the key expires. Default: never."},
     )
 
 
-class RotationSchema(RequestSchema):
+class ApiKeyRotationSchema(RequestSchema):
     """The body of POST /merchants/api-keys/{id}/rotate."""
 
     overlap_seconds = fields.Integer(
@@ -82,28 +82,32 @@ class RotationSchema(RequestSchema):
         strict=True,
         load_default=0,
         validate=validate.Range(0, OVERLAP_SECONDS),
-        metadata={"description": "How long the old key may still be used."},
+        metadata={"description": "How long the old key remains valid."},
     )
 
 
 class ApiKeySchema(ResponseSchema):
-    """An API key, on its way out."""
+    """An API key, without its secret."""
 
     id = fields.UUID()
-    prefix = fields.String(metadata={"description": "Its first characters, to tell it by."})
+    prefix = fields.String(
+        metadata={"description": "The first characters of the key, to recognize it by."}
+    )
     name = fields.String()
     scopes = fields.List(fields.String(validate=_SCOPE), attribute="listed_scopes")
     created_at = Timestamp(data_key="createdAt")
     expires_at = Timestamp(data_key="expiresAt", allow_none=True)
     last_used_at = Timestamp(
-        data_key="lastUsedAt", allow_none=True, metadata={"description": "To about a minute."}
+        data_key="lastUsedAt",
+        allow_none=True,
+        metadata={"description": "Accurate to about a minute."},
     )
     revoked_at = Timestamp(data_key="revokedAt", allow_none=True)
     active = fields.Boolean()
 
 
-class IssuedKeySchema(ResponseSchema):
-    """An API key at the only moment it is told."""
+class IssuedApiKeySchema(ResponseSchema):
+    """A new API key, in the only response that contains its secret."""
 
     id = fields.UUID(attribute="key.id")
     raw_key = fields.String(
@@ -111,7 +115,7 @@ class IssuedKeySchema(ResponseSchema):
         data_key="rawKey",
         allow_none=True,
         validate=validate.Regexp(f"^{KEY_PREFIX}[0-9a-f]{{48}}$"),
-        metadata={"description": "Told once; null in a repeat with the same Idempotency-Key."},
+        metadata={"description": "The secret. null in a replay with the same Idempotency-Key."},
     )
     prefix = fields.String(attribute="key.prefix")
     name = fields.String(attribute="key.name")

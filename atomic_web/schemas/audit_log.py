@@ -1,4 +1,4 @@
-"""The audit log on the wire."""
+"""Response bodies of the audit log."""
 
 from marshmallow import fields, validate
 
@@ -9,16 +9,16 @@ from atomic_web.schemas.lists import PageSchema
 
 
 class AuditEntrySchema(ResponseSchema):
-    """A use of authority, on its way out."""
+    """One event of the audit log."""
 
     id = fields.UUID()
     event = fields.String(validate=validate.OneOf([event.value for event in Event]))
-    actor = fields.String(validate=validate.OneOf([kind.value for kind in ActorType]))
+    actor = fields.String(validate=validate.OneOf([type.value for type in ActorType]))
     actor_id = fields.UUID(
-        data_key="actorId", allow_none=True, metadata={"description": "Of the session."}
+        data_key="actorId", allow_none=True, metadata={"description": "The id of the session."}
     )
     address = fields.String(
-        allow_none=True, metadata={"description": "The client's; null where there is none."}
+        allow_none=True, metadata={"description": "The client's IP address; null if it has none."}
     )
     request_id = fields.String(data_key="requestId", allow_none=True)
     details = fields.Dict(keys=fields.String(), values=fields.String())
@@ -26,6 +26,6 @@ class AuditEntrySchema(ResponseSchema):
 
 
 class AuditPageSchema(PageSchema):
-    """A page of the log, newest first."""
+    """A page of the audit log, newest first."""
 
     items = fields.List(fields.Nested(AuditEntrySchema()), validate=validate.Length(0, MAX_LIMIT))

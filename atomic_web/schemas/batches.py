@@ -1,52 +1,55 @@
-"""Batches of payments on the wire (api.md)."""
+"""Request and response bodies of payment batches."""
 
 from typing import Final
 
 from marshmallow import ValidationError, fields, validate
 
-from atomic_web.access.idempotency import VISIBLE, is_key
-from atomic_web.schemas.descriptions import described
+from atomic_web.access.idempotency import KEY_PATTERN, is_valid_key
+from atomic_web.schemas.descriptions import describe_validator
 from atomic_web.schemas.fields import RequestSchema, ResponseSchema
 from atomic_web.schemas.payments import NewPaymentSchema, PaymentSchema
 
 MAX_ITEMS: Final = 1_000
-"""One commit's worth: its locks are held, and its callers wait, for about a tenth of a second."""
+"""Payments per batch. One commit takes about 0.1 s, for which locks are held."""
 
-KEY_FAULT: Final = "Must be 1 to 255 visible ASCII characters."
+INVALID_KEY: Final = "Must be 1 to 255 visible ASCII characters."
 
 
-@described({"pattern": f"^{VISIBLE.pattern}$"})
+@describe_validator({"pattern": f"^{KEY_PATTERN.pattern}$"})
 def check_key(key: str) -> None:
-    if not is_key(key):
-        raise ValidationError(KEY_FAULT)
+    if not is_valid_key(key):
+        raise ValidationError(INVALID_KEY)
 
 
-class BatchItemSchema(NewPaymentSchema):
-    """A payment among others, with a key of its own if it likes."""
+class PaymentBatchItemSchema(NewPaymentSchema):
+    """A payment of a batch, with an optional Idempotency-Key of its own."""
 
     idempotency_key = fields.String(
         data_key="idempotencyKey",
         validate=check_key,
         metadata={
-            "description": "As in the header of a single POST, but bare; no two may be the same."
+            "description": "As in the Idempotency-Key header of a single payment, but without"
+            " quotes. Must be unique in the batch."
         },
     )
 
 
-class BatchSchema(RequestSchema):
-    """The body of POST /payments/batch. Its view judges item by item instead, to name each fault
-    by its place; a test holds it to the same verdicts."""
+class PaymentBatchSchema(RequestSchema):
+    """The body of POST /payments/batch. For the OpenAPI document only: the view validates item by
+    item, to report errors by the item's index. A test checks that both accept the same bodies."""
 
     payments = fields.List(
-        fields.Nested(BatchItemSchema()), required=True, validate=validate.Length(1, MAX_ITEMS)
+        fields.Nested(PaymentBatchItemSchema()),
+        required=True,
+        validate=validate.Length(1, MAX_ITEMS),
     )
 
 
-class BatchAnswerSchema(ResponseSchema):
-    """All payments of a batch in order, on their way out."""
+class PaymentBatchResultSchema(ResponseSchema):
+    """The payments of a batch, in the order of the request."""
 
     payments = fields.List(fields.Nested(PaymentSchema()), validate=validate.Length(1, MAX_ITEMS))
     replayed = fields.List(
         fields.Integer(validate=validate.Range(0, MAX_ITEMS - 1)),
-        metadata={"description": "The places of those that had been made before."},
+        metadata={"description": "The indexes of the payments that an earlier request created."},
     )

@@ -1,5 +1,5 @@
-"""What a validator asks for, in the words of JSON Schema: said where it is checked, read by
-atomic_web/openapi. marshmallow's own validators need none of this; apispec knows them."""
+"""JSON Schema of the validators. Each validator of our own declares its rule beside its code, and
+atomic_web/openapi reads it. marshmallow's own validators need none: apispec knows them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
@@ -8,39 +8,38 @@ from atomic_adapters.settings import Settings
 
 JsonSchema = Mapping[str, Any]
 Validator = Callable[[Any], None]
-Told = Callable[[Settings], JsonSchema]
+JsonSchemaFactory = Callable[[Settings], JsonSchema]
 
 V = TypeVar("V", bound=Validator)
 
 UUID_PATTERN: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-UUID: Final[JsonSchema] = {"type": "string", "format": "uuid", "pattern": UUID_PATTERN}
-"""One id, one spelling (see ids.py)."""
+UUID_SCHEMA: Final[JsonSchema] = {"type": "string", "format": "uuid", "pattern": UUID_PATTERN}
+"""The canonical form only (see http/ids.py)."""
 
-MOMENT: Final[JsonSchema] = {
+TIMESTAMP_SCHEMA: Final[JsonSchema] = {
     "type": "string",
     "format": "date-time",
     "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
 }
 
-STORABLE: Final[JsonSchema] = {"pattern": r"^[^\x00]*$"}
-"""All text that comes in (see body.py). Lone surrogates are no text to JSON Schema either."""
+TEXT_SCHEMA: Final[JsonSchema] = {"pattern": r"^[^\x00]*$"}
+"""Any text in a request (see http/body.py). JSON Schema excludes lone surrogates already."""
 
-_described: dict[Callable[..., Any], Told] = {}
+_schema_factories: dict[Callable[..., Any], JsonSchemaFactory] = {}
 
 
-def described(told: JsonSchema | Told) -> Callable[[V], V]:
-    """Say what the validator asks for; by the settings, if it depends on them."""
+def describe_validator(schema: JsonSchema | JsonSchemaFactory) -> Callable[[V], V]:
+    """Declare the JSON Schema of a validator, or a function of the settings that builds it."""
+    factory: JsonSchemaFactory = schema if callable(schema) else lambda _settings: schema
 
-    tell: Told = told if callable(told) else lambda _settings: told
-
-    def mark(validator: V) -> V:
-        _described[validator] = tell
+    def register(validator: V) -> V:
+        _schema_factories[validator] = factory
         return validator
 
-    return mark
+    return register
 
 
-def description_of(validator: Callable[..., Any], settings: Settings) -> JsonSchema | None:
-    """None if it was never described."""
-    told = _described.get(validator)
-    return None if told is None else told(settings)
+def get_json_schema(validator: Callable[..., Any], settings: Settings) -> JsonSchema | None:
+    """None if the validator declares none."""
+    factory = _schema_factories.get(validator)
+    return None if factory is None else factory(settings)

@@ -1,4 +1,4 @@
-"""Fields and manners that all schemas share."""
+"""The base classes of all schemas, and fields and validators that they share."""
 
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
@@ -7,21 +7,21 @@ from typing import Any, ClassVar, Final, NamedTuple, cast
 from marshmallow import RAISE, Schema, ValidationError, fields, missing, validate
 
 from atomic_core.domain.errors import ValidationFailed
+from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.timestamps import format_rfc3339
-from atomic_web.context import app_context
-from atomic_web.http.ids import canonical_uuid
-from atomic_web.schemas.descriptions import UUID, described
+from atomic_web.context import request_context
+from atomic_web.http.ids import INVALID_UUID, parse_canonical_uuid
+from atomic_web.http.query import MAX_REPORTED_ERRORS, MAX_REPORTED_NAME
+from atomic_web.schemas.descriptions import UUID_SCHEMA, describe_validator
 
-MAX_FAULTS: Final = 20
-MAX_NAME: Final = 64
-"""Faults are told under the caller's own field names: how many and how long, we decide."""
+MAX_LISTED_CURRENCIES: Final = 10
+"""An error message that lists more is too long to read; the OpenAPI document lists them all."""
 
-MAX_CURRENCIES_TOLD: Final = 10
-"""A fault that lists more is no longer read; the OpenAPI document has them all."""
+INVALID_AMOUNT: Final = f"amount must be an integer number of minor units from 1 to {MAX_AMOUNT}."
 
 
 class RequestSchema(Schema):
-    """A request body. Unknown fields are refused: a typo must not go unnoticed."""
+    """A request body. Unknown fields are refused, so that a typo does not pass unnoticed."""
 
     class Meta:
         unknown = RAISE
@@ -32,20 +32,20 @@ class RequestSchema(Schema):
             (field.data_key or name, field.attribute or name, field)
             for name, field in self.load_fields.items()
         ]
-        self._known = {key for key, _, _ in self._inputs}
+        self._input_keys = {key for key, _, _ in self._inputs}
 
-    def read(self, content: dict[str, Any]) -> dict[str, Any]:
-        """The validated values by attribute name. Raises ValidationFailed with all faults."""
+    def parse(self, content: dict[str, Any]) -> dict[str, Any]:
+        """The validated values by attribute name. Raises ValidationFailed with all errors."""
         try:
-            return self._each(content)
+            return self._load_fast(content)
         except ValidationError as error:
-            raise ValidationFailed(details=_details(error)) from error
+            raise ValidationFailed(details=_build_details(error)) from error
 
-    def _each(self, content: dict[str, Any]) -> dict[str, Any]:
-        """What `load` gives, asking each field itself: half of `load` is bookkeeping for faults.
-        At the first one it is asked, and tells them all. Raises ValidationError."""
+    def _load_fast(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Like `load`, half of whose time is bookkeeping for errors: call each field directly, and
+        fall back to `load` at the first error to collect them all. Raises ValidationError."""
         values: dict[str, Any] = {}
-        if content.keys() <= self._known:
+        if content.keys() <= self._input_keys:
             try:
                 for key, attribute, field in self._inputs:
                     value = field.deserialize(content.get(key, missing), key, content)
@@ -58,47 +58,47 @@ class RequestSchema(Schema):
         return cast("dict[str, Any]", self.load(content))
 
 
-def _details(error: ValidationError) -> dict[str, list[str]]:
-    told: dict[str, list[str]] = {}
-    for name, faults in _flat(error.normalized_messages()):
-        told[name[:MAX_NAME]] = [str(fault) for fault in faults]
-        if len(told) == MAX_FAULTS:
+def _build_details(error: ValidationError) -> dict[str, list[str]]:
+    details: dict[str, list[str]] = {}
+    for name, messages in _flatten(error.normalized_messages()):
+        details[name[:MAX_REPORTED_NAME]] = [str(message) for message in messages]
+        if len(details) == MAX_REPORTED_ERRORS:
             break
-    return told
+    return details
 
 
-def _flat(faults: dict[Any, Any], before: str = "") -> Iterator[tuple[str, list[Any]]]:
-    """Faults within lists and members, by their place: `scopes.0`."""
-    for name, told in faults.items():
-        if isinstance(told, dict):
-            yield from _flat(told, f"{before}{name}.")
+def _flatten(messages: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, list[Any]]]:
+    """Errors in lists and members by their path, such as `scopes.0`."""
+    for name, nested in messages.items():
+        if isinstance(nested, dict):
+            yield from _flatten(nested, f"{prefix}{name}.")
         else:
-            yield f"{before}{name}", told
+            yield f"{prefix}{name}", nested
 
 
-@described(lambda settings: {"enum": sorted(settings.currencies)})
+@describe_validator(lambda settings: {"enum": sorted(settings.currencies)})
 def check_currency(code: str) -> None:
-    """By membership, not by pattern: `USD` and a line end is not USD."""
-    currencies = app_context().settings.currencies
-    if code not in currencies:
-        few = len(currencies) <= MAX_CURRENCIES_TOLD
-        listed = f"one of {', '.join(sorted(currencies))}"
-        told = listed if few else "an ISO 4217 code of a currency that is accepted here"
-        raise ValidationError(f"Must be {told}.")
+    """By membership, not by a pattern, whose `$` would accept a trailing line end."""
+    currencies = request_context().settings.currencies
+    if code in currencies:
+        return
+    if len(currencies) <= MAX_LISTED_CURRENCIES:
+        raise ValidationError(f"Must be one of {', '.join(sorted(currencies))}.")
+    raise ValidationError("Must be the ISO 4217 code of an enabled currency.")
 
 
-@described(UUID)
+@describe_validator(UUID_SCHEMA)
 def check_uuid(text: str) -> None:
-    if canonical_uuid(text) is None:
-        raise ValidationError("Must be a UUID in lower case with hyphens.")
+    if parse_canonical_uuid(text) is None:
+        raise ValidationError(INVALID_UUID)
 
 
-CODE: Final = validate.Regexp("^[A-Z]{3}$")
-"""A currency on its way out: what is configured today need not hold for what was made before."""
+CURRENCY_CODE: Final = validate.Regexp("^[A-Z]{3}$")
+"""For responses: existing objects may have a currency that is no longer enabled."""
 
 
 class Timestamp(fields.DateTime):
-    """A moment on its way out: RFC 3339, UTC, exactly milliseconds."""
+    """A time in a response: RFC 3339 in UTC, with exactly three decimals."""
 
     # Declared as marshmallow declares it.
     SERIALIZATION_FUNCS: dict[str, Callable[[Any], str | float]] = {  # noqa: RUF012
@@ -109,11 +109,11 @@ class Timestamp(fields.DateTime):
 
 class _Output(NamedTuple):
     key: str
-    get: Callable[[Any], Any]
-    show: Callable[[Any], Any] | None
+    get_value: Callable[[Any], Any]
+    serialize: Callable[[Any], Any] | None
 
 
-_SHOW: Final[dict[type[fields.Field[Any]], Callable[[Any], Any] | None]] = {
+_SERIALIZERS: Final[dict[type[fields.Field[Any]], Callable[[Any], Any] | None]] = {
     fields.Boolean: None,
     fields.Dict: None,
     fields.Integer: None,
@@ -123,25 +123,25 @@ _SHOW: Final[dict[type[fields.Field[Any]], Callable[[Any], Any] | None]] = {
     fields.UUID: str,
     Timestamp: format_rfc3339,
 }
-"""How a value of the core's becomes one of JSON's; None where it is one. What the core holds is
-of the right type already: marshmallow's own conversions look again."""
+"""How a domain value becomes a JSON value; None if it is one already. Domain values have the right
+type, so marshmallow's conversions, which check it again, are skipped."""
 
 
-def _shown(field: fields.Field[Any]) -> Callable[[Any], Any] | None:
+def _get_serializer(field: fields.Field[Any]) -> Callable[[Any], Any] | None:
     if isinstance(field, fields.Nested):
         return field.schema.dump
     if isinstance(field, fields.List) and isinstance(field.inner, fields.Nested):
         dump = field.inner.schema.dump
-        return lambda values: [each if isinstance(each, dict) else dump(each) for each in values]
-    return _SHOW[type(field)]
+        return lambda items: [item if isinstance(item, dict) else dump(item) for item in items]
+    return _SERIALIZERS[type(field)]
 
 
 class ResponseSchema(Schema):
-    """A domain object on its way out. Its fields are read once, when it is made: an answer then
-    costs a look at each attribute and nothing else."""
+    """A response body. Its fields are read once, at construction, so that serializing an object
+    costs one attribute look-up per field."""
 
     optional: ClassVar[frozenset[str]] = frozenset()
-    """Names, as they are shown, of what is not always there."""
+    """Keys that may be absent from the response."""
 
     def __init__(self, *, many: bool = False) -> None:
         super().__init__(many=many)
@@ -149,17 +149,17 @@ class ResponseSchema(Schema):
             _Output(
                 field.data_key or name,
                 attrgetter(field.attribute or name),
-                _shown(field),
+                _get_serializer(field),
             )
             for name, field in self.dump_fields.items()
         ]
 
     def dump(self, obj: Any, *, many: bool | None = None) -> Any:
-        """The same as any Schema's."""
+        """As in marshmallow's Schema."""
         if self.many if many is None else many:
-            return [self.dump(each, many=False) for each in obj]
-        shown: dict[str, Any] = {}
-        for key, get, show in self._outputs:
-            value = get(obj)
-            shown[key] = value if show is None or value is None else show(value)
-        return shown
+            return [self.dump(item, many=False) for item in obj]
+        data: dict[str, Any] = {}
+        for key, get_value, serialize in self._outputs:
+            value = get_value(obj)
+            data[key] = value if serialize is None or value is None else serialize(value)
+        return data

@@ -1,4 +1,5 @@
-"""The query parameters of lists: what they ask for, how they are written, what they mean."""
+"""The query parameters of lists. To add a filter, declare it here and add it to the query of its
+list at the end; its `attribute` is the field of the filter in atomic_core/domain/lists.py."""
 
 import re
 from collections.abc import Mapping
@@ -9,173 +10,174 @@ from atomic_core.domain.lists import DEFAULT_LIMIT, MAX_LIMIT
 from atomic_core.domain.money import EXPONENTS, MAX_AMOUNT
 from atomic_core.domain.payments import Status
 from atomic_web.http.cursors import MAX_LENGTH
-from atomic_web.http.ids import canonical_uuid
-from atomic_web.http.query import Fault, Pairs, Parameter
-from atomic_web.schemas.descriptions import UUID
+from atomic_web.http.ids import INVALID_UUID, parse_canonical_uuid
+from atomic_web.http.query import InvalidParameter, MapParameter, Parameter
+from atomic_web.schemas.descriptions import UUID_SCHEMA
 
 MAX_PAIRS: Final = 5
-"""Each further pair is looked for on every payment that has the first."""
+"""Each pair after the first is checked on every payment that has the first."""
 
 MAX_KEY: Final = 40
 MAX_VALUE: Final = 500
 
-_WHOLE: Final = re.compile(r"[1-9][0-9]{0,15}")
+_POSITIVE_INTEGER: Final = re.compile(r"[1-9][0-9]{0,15}")
 _CURSOR: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_LENGTH}}}")
 
-# RFC 3339 in capitals, to the microsecond at most: what PostgreSQL keeps.
-_MOMENT: Final = re.compile(
+# RFC 3339 in upper case, with at most microseconds, which is PostgreSQL's resolution.
+_RFC3339: Final = re.compile(
     r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
     r"(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
-_MOMENT_FAULT: Final = (
-    "Must be a time as RFC 3339 has it, such as 2026-11-22T15:30:13.153Z. Write the + of an offset"
-    " as %2B."
+_INVALID_TIME: Final = (
+    "Must be an RFC 3339 time, such as 2026-11-22T15:30:13.153Z. Encode the + of an offset as %2B."
 )
 
 
-def _read_limit(text: str) -> int:
-    if not _WHOLE.fullmatch(text) or int(text) > MAX_LIMIT:
-        raise Fault(f"Must be a whole number from 1 to {MAX_LIMIT}.")
+def _parse_limit(text: str) -> int:
+    if not _POSITIVE_INTEGER.fullmatch(text) or int(text) > MAX_LIMIT:
+        raise InvalidParameter(f"Must be an integer from 1 to {MAX_LIMIT}.")
     return int(text)
 
 
-def _read_cursor(text: str) -> str:
+def _parse_cursor(text: str) -> str:
     if not _CURSOR.fullmatch(text):
-        raise Fault("Must be the nextCursor of another page.")
+        raise InvalidParameter("Must be the nextCursor of the previous page.")
     return text
 
 
-def _read_amount(text: str) -> int:
-    if not _WHOLE.fullmatch(text) or int(text) > MAX_AMOUNT:
-        raise Fault(f"Must be a whole number from 1 to {MAX_AMOUNT}.")
+def _parse_amount(text: str) -> int:
+    if not _POSITIVE_INTEGER.fullmatch(text) or int(text) > MAX_AMOUNT:
+        raise InvalidParameter(f"Must be an integer number of minor units from 1 to {MAX_AMOUNT}.")
     return int(text)
 
 
-def _read_currency(text: str) -> str:
-    # Any there is: what was made before need not be of those configured today.
+def _parse_currency(text: str) -> str:
+    # Any currency: existing payments may have one that is no longer enabled.
     if text not in EXPONENTS:
-        raise Fault("Must be an ISO 4217 currency code.")
+        raise InvalidParameter("Must be an ISO 4217 currency code.")
     return text
 
 
-def _read_moment(text: str) -> datetime:
-    if not _MOMENT.fullmatch(text):
-        raise Fault(_MOMENT_FAULT)
+def _parse_time(text: str) -> datetime:
+    if not _RFC3339.fullmatch(text):
+        raise InvalidParameter(_INVALID_TIME)
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise Fault(_MOMENT_FAULT) from error
+        raise InvalidParameter(_INVALID_TIME) from error
 
 
-def _read_status(text: str, known: frozenset[Status]) -> Status:
-    if text not in known:
-        raise Fault(f"Must be one of {', '.join(sorted(known))}.")
+def _parse_status(text: str, statuses: frozenset[Status]) -> Status:
+    if text not in statuses:
+        raise InvalidParameter(f"Must be one of {', '.join(sorted(statuses))}.")
     return Status(text)
 
 
-def _read_id(text: str) -> Any:
-    id = canonical_uuid(text)
+def _parse_uuid(text: str) -> Any:
+    id = parse_canonical_uuid(text)
     if id is None:
-        raise Fault("Must be a UUID in lower case with hyphens.")
+        raise InvalidParameter(INVALID_UUID)
     return id
 
 
-def _read_key(text: str) -> str:
+def _parse_metadata_key(text: str) -> str:
     if not 1 <= len(text) <= MAX_KEY:
-        raise Fault(f"A metadata key has 1 to {MAX_KEY} characters.")
+        raise InvalidParameter(f"A metadata key must have 1 to {MAX_KEY} characters.")
     return text
 
 
-def _read_value(text: str) -> str:
+def _parse_metadata_value(text: str) -> str:
     if len(text) > MAX_VALUE:
-        raise Fault(f"A metadata value has {MAX_VALUE} characters at most.")
+        raise InvalidParameter(f"A metadata value must have at most {MAX_VALUE} characters.")
     return text
 
 
-def _amount(name: str, attribute: str, description: str) -> Parameter:
+def _build_amount_filter(name: str, attribute: str, description: str) -> Parameter:
     return Parameter(
         name=name,
         attribute=attribute,
-        read=_read_amount,
+        parse=_parse_amount,
         schema={"type": "integer", "minimum": 1, "maximum": MAX_AMOUNT},
         description=description,
         example=5_000,
     )
 
 
-def _moment(name: str, attribute: str, description: str) -> Parameter:
+def _build_time_filter(name: str, attribute: str, description: str) -> Parameter:
     return Parameter(
         name=name,
         attribute=attribute,
-        read=_read_moment,
-        schema={"type": "string", "format": "date-time", "pattern": f"^{_MOMENT.pattern}$"},
-        description=f"{description} RFC 3339 with an offset; a `+` is written `%2B`.",
+        parse=_parse_time,
+        schema={"type": "string", "format": "date-time", "pattern": f"^{_RFC3339.pattern}$"},
+        description=f"{description} RFC 3339 with an offset; encode `+` as `%2B`.",
         example="2026-11-22T15:30:13.153Z",
     )
 
 
-def _status(component: str, known: frozenset[Status]) -> Parameter:
+def _build_status_filter(component: str, statuses: frozenset[Status]) -> Parameter:
     return Parameter(
         name="status",
         attribute="statuses",
-        read=lambda text: _read_status(text, known),
-        schema={"type": "array", "items": {"enum": sorted(known)}},
-        description="Given more than once: one of them.",
+        parse=lambda text: _parse_status(text, statuses),
+        schema={"type": "array", "items": {"enum": sorted(statuses)}},
+        description="May be repeated, to match any of several.",
         example=["SUCCESS"],
         component=component,
-        repeatable=True,
+        is_repeatable=True,
     )
 
 
 LIMIT: Final = Parameter(
     name="limit",
     attribute="limit",
-    read=_read_limit,
+    parse=_parse_limit,
     schema={"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-    description="Items on a page.",
+    description="The maximum number of items on a page.",
     example=DEFAULT_LIMIT,
 )
 CURSOR: Final = Parameter(
     name="cursor",
     attribute="cursor",
-    read=_read_cursor,
+    parse=_parse_cursor,
     schema={"type": "string", "pattern": f"^{_CURSOR.pattern}$"},
-    description="The `nextCursor` of the page before, as it came. It goes with the list and the "
-    "filters it was given for; `limit` may change.",
+    description="The `nextCursor` of the previous page. Valid for the same list and filters only; "
+    "`limit` may change.",
     example="AZiVz1Jb1mGSAAZGX8xN0QGSZGWZcACAAAAAAAAAAAE",
 )
 CURRENCY: Final = Parameter(
     name="currency",
     attribute="currency",
-    read=_read_currency,
+    parse=_parse_currency,
     schema={"enum": sorted(EXPONENTS)},
     description="ISO 4217.",
     example="USD",
 )
-CREATED_FROM: Final = _moment("createdFrom", "created_from", "Made at this moment or later.")
-CREATED_TO: Final = _moment("createdTo", "created_to", "Made before this moment.")
-AMOUNT_MIN: Final = _amount("amountMin", "amount_min", "In minor units.")
-AMOUNT_MAX: Final = _amount("amountMax", "amount_max", "In minor units; included.")
-PAYMENT_STATUS: Final = _status("paymentStatus", frozenset(Status))
-REFUND_STATUS: Final = _status(
+CREATED_FROM: Final = _build_time_filter(
+    "createdFrom", "created_from", "Created at this time or later."
+)
+CREATED_TO: Final = _build_time_filter("createdTo", "created_to", "Created before this time.")
+AMOUNT_MIN: Final = _build_amount_filter("amountMin", "amount_min", "In minor units, inclusive.")
+AMOUNT_MAX: Final = _build_amount_filter("amountMax", "amount_max", "In minor units, inclusive.")
+PAYMENT_STATUS: Final = _build_status_filter("paymentStatus", frozenset(Status))
+REFUND_STATUS: Final = _build_status_filter(
     "refundStatus",
     frozenset({Status.PENDING, Status.PROCESSING, Status.SUCCESS, Status.FAILED}),
 )
 PAYMENT_ID: Final = Parameter(
     name="paymentId",
     attribute="payment_id",
-    read=_read_id,
-    schema=dict(UUID),
-    description="Of this payment.",
+    parse=_parse_uuid,
+    schema=dict(UUID_SCHEMA),
+    description="The payment that is refunded.",
     example="0199c0de-0000-7000-8000-000000000001",
 )
-METADATA: Final = Pairs(
+METADATA: Final = MapParameter(
     name="metadata",
     attribute="metadata",
-    read=_read_value,
-    read_key=_read_key,
-    most=MAX_PAIRS,
+    parse=_parse_metadata_value,
+    parse_key=_parse_metadata_key,
+    max_pairs=MAX_PAIRS,
     schema={
         "type": "object",
         "patternProperties": {
@@ -188,36 +190,44 @@ METADATA: Final = Pairs(
         "additionalProperties": False,
         "maxProperties": MAX_PAIRS,
     },
-    description="`metadata.KEY=value`: has this pair, exactly. The key is all that stands behind "
-    "the first dot, so `metadata.a.b=c` asks for the key `a.b`. Of several pairs, all.",
+    description="`metadata.KEY=value`: has exactly this pair. The key is everything after the "
+    "first dot, so `metadata.a.b=c` filters by the key `a.b`. All pairs must match.",
     example={"metadata.order": "4711"},
 )
 
 EXPANDABLE: Final = ("refunds", "entries")
 
 
-def _read_expand(text: str) -> frozenset[str]:
+def _parse_expand(text: str) -> frozenset[str]:
     names = text.split(",")
     if len(set(names)) != len(names) or not set(names) <= set(EXPANDABLE):
-        raise Fault(f"Must be of {', '.join(EXPANDABLE)}, each once, with a comma between.")
+        raise InvalidParameter(
+            f"Must be a comma-separated list of {' and '.join(EXPANDABLE)}, each once at most."
+        )
     return frozenset(names)
 
 
 EXPAND: Final = Parameter(
     name="expand",
     attribute="expand",
-    read=_read_expand,
+    parse=_parse_expand,
     schema={"enum": ["refunds", "entries", "refunds,entries", "entries,refunds"]},
-    description="What to show with it.",
+    description="Related objects to include.",
     example="refunds,entries",
 )
 
-PAGE: Final = (LIMIT, CURSOR)
-CREATED: Final = (CREATED_FROM, CREATED_TO)
-AMOUNTS: Final = (AMOUNT_MIN, AMOUNT_MAX)
+PAGE_QUERY: Final = (LIMIT, CURSOR)
+_CREATED: Final = (CREATED_FROM, CREATED_TO)
+_AMOUNT: Final = (AMOUNT_MIN, AMOUNT_MAX)
+
+PAYMENT_QUERY: Final = (*PAGE_QUERY, PAYMENT_STATUS, CURRENCY, *_CREATED, *_AMOUNT, METADATA)
+PAYMENT_REFUND_QUERY: Final = (*PAGE_QUERY, REFUND_STATUS, CURRENCY, *_CREATED, *_AMOUNT, METADATA)
+REFUND_QUERY: Final = (*PAYMENT_REFUND_QUERY, PAYMENT_ID)
+ACCOUNT_QUERY: Final = (*PAGE_QUERY, CURRENCY, *_CREATED)
+ENTRY_QUERY: Final = (*PAGE_QUERY, *_CREATED)
 
 
-def parted(asked: Mapping[str, Any]) -> tuple[int, str | None, dict[str, Any]]:
-    """Limit, cursor, and the filters, by the names that the core has for them."""
-    filters = {name: value for name, value in asked.items() if name not in ("limit", "cursor")}
-    return asked.get("limit", DEFAULT_LIMIT), asked.get("cursor"), filters
+def split_page_parameters(values: Mapping[str, Any]) -> tuple[int, str | None, dict[str, Any]]:
+    """The limit, the cursor, and the filters by their names in the domain."""
+    filters = {name: value for name, value in values.items() if name not in ("limit", "cursor")}
+    return values.get("limit", DEFAULT_LIMIT), values.get("cursor"), filters

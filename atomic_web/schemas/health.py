@@ -1,20 +1,20 @@
-"""How this service is, on the wire (api.md)."""
+"""Response bodies of the health endpoints."""
 
 from marshmallow import fields, validate
 
 from atomic_web.schemas.fields import ResponseSchema
 
 
-class HealthySchema(ResponseSchema):
+class HealthSchema(ResponseSchema):
     status = fields.String(validate=validate.Equal("healthy"))
 
 
-class LiveSchema(ResponseSchema):
+class LivenessSchema(ResponseSchema):
     status = fields.String(validate=validate.Equal("live"))
 
 
-class ReadySchema(ResponseSchema):
-    """`degraded` if something is down that this service can do without."""
+class ReadinessSchema(ResponseSchema):
+    """`degraded` if an optional dependency is down."""
 
     status = fields.String(validate=validate.OneOf(["ready", "degraded"]))
     checks = fields.Dict(

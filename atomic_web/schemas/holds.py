@@ -1,4 +1,4 @@
-"""What is asked to become of a hold, on the wire."""
+"""Request bodies of captures and cancellations."""
 
 from typing import Final
 
@@ -6,32 +6,32 @@ from marshmallow import fields, validate
 
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import REQUESTED
-from atomic_web.schemas.fields import RequestSchema
+from atomic_web.schemas.fields import INVALID_AMOUNT, RequestSchema
 
 REASONS: Final = ("abandoned", "duplicate", "fraudulent", "requested_by_customer", REQUESTED)
 
-AMOUNT: Final = f"Must be a whole number from 1 to {MAX_AMOUNT}."
 
-
-def some_of_it(description: str) -> fields.Integer:
-    """An amount that may be left out: all of it, then."""
+def build_optional_amount_field(description: str) -> fields.Integer:
+    """An amount in minor units; None, for the full amount, if it is absent."""
     return fields.Integer(
         strict=True,
         load_default=None,
         allow_none=False,
-        validate=validate.Range(1, MAX_AMOUNT, error=AMOUNT),
-        error_messages={"invalid": AMOUNT, "too_large": AMOUNT},
+        validate=validate.Range(1, MAX_AMOUNT, error=INVALID_AMOUNT),
+        error_messages={"invalid": INVALID_AMOUNT, "too_large": INVALID_AMOUNT},
         metadata={"description": description},
     )
 
 
-class CaptureSchema(RequestSchema):
+class PaymentCaptureSchema(RequestSchema):
     """The body of POST /payments/{id}/capture."""
 
-    amount = some_of_it("In minor units; all that is held if left out. The rest is let go.")
+    amount = build_optional_amount_field(
+        "In minor units. Default: the whole hold. The rest of the hold is released."
+    )
 
 
-class CancelSchema(RequestSchema):
+class PaymentCancellationSchema(RequestSchema):
     """The body of POST /payments/{id}/cancel."""
 
     reason = fields.String(load_default=REQUESTED, validate=validate.OneOf(REASONS))

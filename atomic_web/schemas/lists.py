@@ -1,4 +1,4 @@
-"""Pages of lists, and what is shown in them only."""
+"""Response bodies of lists."""
 
 from typing import Any, ClassVar
 
@@ -15,14 +15,15 @@ from atomic_web.schemas.refunds import RefundSchema
 
 
 class EntrySchema(ResponseSchema):
-    """One line of an account's books, on its way out. Amounts are in minor units."""
+    """A ledger entry of an account. Amounts are in minor units."""
 
     account_id = fields.UUID(data_key="accountId")
     sequence = fields.Integer(
-        validate=validate.Range(1), metadata={"description": "1, 2, 3 … without a gap."}
+        validate=validate.Range(1), metadata={"description": "1, 2, 3 … without gaps, per account."}
     )
     transaction_id = fields.UUID(
-        data_key="transactionId", metadata={"description": "Of the ledger, whose legs sum to 0."}
+        data_key="transactionId",
+        metadata={"description": "The ledger transaction. Its entries sum to 0."},
     )
     payment_id = fields.UUID(data_key="paymentId")
     refund_id = fields.UUID(data_key="refundId", allow_none=True)
@@ -35,67 +36,69 @@ class EntrySchema(ResponseSchema):
     posted_at = Timestamp(data_key="postedAt")
 
 
-def _items(of: ResponseSchema) -> fields.List:
+def _build_items_field(item_schema: ResponseSchema) -> fields.List:
     return fields.List(
-        fields.Nested(of),
+        fields.Nested(item_schema),
         validate=validate.Length(0, MAX_LIMIT),
         metadata={"description": "Newest first."},
     )
 
 
 class PageSchema(ResponseSchema):
-    """A page; its items are shown already."""
+    """A page of a list."""
 
     items = fields.List(fields.Raw())
     next_cursor = fields.String(
         data_key="nextCursor",
         allow_none=True,
-        metadata={"description": "Send it as `cursor` for the page behind this; null: none is."},
+        metadata={"description": "The `cursor` of the next page; null on the last page."},
     )
 
 
 class PaymentPageSchema(PageSchema):
-    items = _items(PaymentSchema())
+    items = _build_items_field(PaymentSchema())
 
 
 class RefundPageSchema(PageSchema):
-    items = _items(RefundSchema())
+    items = _build_items_field(RefundSchema())
 
 
 class AccountPageSchema(PageSchema):
-    items = _items(AccountSchema())
+    items = _build_items_field(AccountSchema())
 
 
 class EntryPageSchema(PageSchema):
-    items = _items(EntrySchema())
+    items = _build_items_field(EntrySchema())
 
 
-_refund = RefundSchema()
-_entry = EntrySchema()
+_refund_schema = RefundSchema()
+_entry_schema = EntrySchema()
 
 
 class ExpandedPaymentSchema(PaymentSchema):
-    """A payment with what `expand` asked for."""
+    """A payment with the related objects that `expand` names."""
 
     optional: ClassVar[frozenset[str]] = frozenset({"refunds", "entries"})
 
     refunds = fields.List(
         fields.Nested(RefundSchema()),
-        metadata={"description": "With `expand=refunds`; newest first."},
+        metadata={"description": "With `expand=refunds`: its refunds, newest first."},
     )
     entries = fields.List(
         fields.Nested(EntrySchema()),
-        metadata={"description": "With `expand=entries`: those in your account, oldest first."},
+        metadata={
+            "description": "With `expand=entries`: entries in the merchant's account, oldest first."
+        },
     )
 
     def __init__(self) -> None:
         super().__init__()
-        self._outputs = [each for each in self._outputs if each.key not in self.optional]
+        self._outputs = [output for output in self._outputs if output.key not in self.optional]
 
     def dump(self, obj: ExpandedPayment, *, many: bool | None = None) -> Any:
-        shown = super().dump(obj.payment, many=many)
+        data = super().dump(obj.payment, many=many)
         if obj.refunds is not None:
-            shown["refunds"] = [_refund.dump(refund) for refund in obj.refunds]
+            data["refunds"] = [_refund_schema.dump(refund) for refund in obj.refunds]
         if obj.entries is not None:
-            shown["entries"] = [_entry.dump(entry) for entry in obj.entries]
-        return shown
+            data["entries"] = [_entry_schema.dump(entry) for entry in obj.entries]
+        return data

@@ -1,4 +1,4 @@
-"""Merchants, their sessions and their dashboard on the wire."""
+"""Request and response bodies of merchants, sessions and the dashboard."""
 
 from collections.abc import Callable
 from typing import Final
@@ -19,50 +19,50 @@ from atomic_core.domain.merchants import TOKEN_PREFIX
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import Status
 from atomic_web.schemas.accounts import AccountSchema
-from atomic_web.schemas.descriptions import described
-from atomic_web.schemas.fields import CODE, RequestSchema, ResponseSchema, Timestamp
+from atomic_web.schemas.descriptions import describe_validator
+from atomic_web.schemas.fields import CURRENCY_CODE, RequestSchema, ResponseSchema, Timestamp
 from atomic_web.schemas.payments import PaymentSchema
 
 MAX_NAME: Final = 100
-"""Characters of a merchant's name."""
+"""Characters."""
 
 
-@described(
+@describe_validator(
     {
         "format": "email",
         "maxLength": MAX_EMAIL,
         "pattern": f"^{EMAIL_PATTERN}$",
-        "description": "ASCII, at most 64 characters before the @. In any case: it is kept "
-        "in lower case, and one address has one merchant.",
+        "description": "ASCII, with at most 64 characters before the @. Stored in lower case; "
+        "unique per merchant.",
     }
 )
 def check_email(text: str) -> None:
-    _judge(text, normal_email, "email")
+    _validate_by_normalizing(text, normal_email, "email")
 
 
-@described(
+@describe_validator(
     {
         "format": "password",
         "minLength": MIN_PASSWORD,
         "maxLength": MAX_PASSWORD,
-        "description": "Any characters, counted and compared in Unicode's normal form C.",
+        "description": "Any characters, counted and compared in Unicode normalization form C.",
     }
 )
 def check_password(text: str) -> None:
-    _judge(text, normal_password, "password")
+    _validate_by_normalizing(text, normal_password, "password")
 
 
-@described({"minLength": 1, "maxLength": MAX_NAME})
+@describe_validator({"minLength": 1, "maxLength": MAX_NAME})
 def check_name(text: str) -> None:
     if not 1 <= len(text) <= MAX_NAME or not text.isprintable() or not text.strip():
         raise ValidationError(f"Must be 1 to {MAX_NAME} printable characters.")
 
 
-def _judge(text: str, judge: Callable[[str], str], name: str) -> None:
+def _validate_by_normalizing(text: str, normalize: Callable[[str], str], name: str) -> None:
     try:
-        judge(text)
-    except ValidationFailed as refused:
-        raise ValidationError(list((refused.details or {})[name])) from refused
+        normalize(text)
+    except ValidationFailed as error:
+        raise ValidationError(list((error.details or {})[name])) from error
 
 
 class LoginSchema(RequestSchema):
@@ -76,83 +76,82 @@ class RegistrationSchema(LoginSchema):
     """The body of POST /merchants/register."""
 
     name = fields.String(
-        validate=check_name, metadata={"description": "Of the shop; the email if left out."}
+        validate=check_name, metadata={"description": "The name of the shop. Default: the email."}
     )
 
 
-class RegisteredSchema(ResponseSchema):
-    """A merchant by its credentials, on its way out."""
+class RegisteredMerchantSchema(ResponseSchema):
+    """A registered merchant."""
 
     id = fields.UUID(attribute="merchant_id")
     email = fields.String()
     account_id = fields.UUID(
-        data_key="accountId", metadata={"description": "The account that was opened with it."}
+        data_key="accountId",
+        metadata={"description": "The account that was opened at registration."},
     )
 
 
-class LoggedInSchema(ResponseSchema):
-    """A session at the only moment its token is told."""
+class NewSessionSchema(ResponseSchema):
+    """A new session, in the only response that contains its token."""
 
     token = fields.String(
         allow_none=True,
         validate=validate.Regexp(f"^{TOKEN_PREFIX}[0-9a-f]{{48}}$"),
-        metadata={"description": "Told once; null in a repeat with the same Idempotency-Key."},
+        metadata={"description": "The secret. null in a replay with the same Idempotency-Key."},
     )
     expires_at = Timestamp(attribute="session.expires_at", data_key="expiresAt")
-    merchant = fields.Nested(RegisteredSchema(), attribute="credentials")
+    merchant = fields.Nested(RegisteredMerchantSchema(), attribute="credentials")
 
 
-class LoggedOutSchema(ResponseSchema):
+class EndedSessionSchema(ResponseSchema):
     revoked = fields.Boolean(validate=validate.Equal(comparable=True))
 
 
-class ProfileSchema(ResponseSchema):
-    """A merchant, on its way out."""
-
+class MerchantProfileSchema(ResponseSchema):
     id = fields.UUID()
     name = fields.String()
     email = fields.String()
     created_at = Timestamp(data_key="createdAt")
 
 
-class TotalSchema(ResponseSchema):
-    """Payments of one status and currency together."""
+class PaymentTotalSchema(ResponseSchema):
+    """The number and sum of payments of one status and currency."""
 
     status = fields.String(validate=validate.OneOf([status.value for status in Status]))
-    currency = fields.String(validate=CODE)
+    currency = fields.String(validate=CURRENCY_CODE)
     count = fields.Integer(validate=validate.Range(1))
     amount = fields.Integer(
         validate=validate.Range(1, MAX_AMOUNT),
-        metadata={"description": f"In minor units; {MAX_AMOUNT} if it is more."},
+        metadata={"description": f"In minor units, capped at {MAX_AMOUNT}."},
     )
 
 
 class DashboardSchema(ResponseSchema):
-    """What a merchant sees first, all of one moment."""
+    """The merchant's dashboard, from one consistent snapshot."""
 
-    merchant = fields.Nested(ProfileSchema(), attribute="profile")
+    merchant = fields.Nested(MerchantProfileSchema(), attribute="profile")
     accounts = fields.List(
         fields.Nested(AccountSchema()),
         validate=validate.Length(0, MAX_ACCOUNTS),
-        metadata={"description": "The oldest."},
+        metadata={"description": f"The oldest {MAX_ACCOUNTS} accounts."},
     )
     payments = fields.List(
         fields.Nested(PaymentSchema()),
         validate=validate.Length(0, LAST_PAYMENTS),
-        metadata={"description": "The last ones, newest first."},
+        metadata={"description": "The latest payments, newest first."},
     )
     today = fields.List(
-        fields.Nested(TotalSchema()),
-        metadata={"description": "Payments since midnight UTC, by status and currency."},
+        fields.Nested(PaymentTotalSchema()),
+        metadata={"description": "Payments created since midnight UTC, by status and currency."},
     )
     last_30_days = fields.List(
-        fields.Nested(TotalSchema()),
+        fields.Nested(PaymentTotalSchema()),
         data_key="last30Days",
-        metadata={"description": "Payments of today and the 29 days before it."},
+        metadata={"description": "Payments created today and in the 29 days before."},
     )
     totals_complete = fields.Boolean(
         attribute="whole",
         data_key="totalsComplete",
-        metadata={"description": f"False if only the newest {MAX_COUNTED} were counted."},
+        metadata={"description": f"false if only the newest {MAX_COUNTED} payments were counted."},
     )
     at = Timestamp()

@@ -1,24 +1,23 @@
-"""Metadata on the wire: what a caller notes on a thing, and finds it again by."""
+"""Metadata: key-value pairs that callers attach to payments and refunds, and filter lists by."""
 
 from typing import Any, Final
 
 from marshmallow import ValidationError, fields
 
-from atomic_web.schemas.descriptions import described
+from atomic_web.schemas.descriptions import describe_validator
 
 MAX_PAIRS: Final = 50
 MAX_KEY: Final = 40
 MAX_VALUE: Final = 500
-"""What the field's gateways allow (Stripe's own numbers): enough to link to any system of the
-caller's, too little to be one."""
+"""Stripe's limits: enough to link a payment to other systems, too little to store their data."""
 
-_FAULT: Final = (
-    f"Must be up to {MAX_PAIRS} pairs of texts: names of 1 to {MAX_KEY} characters, values of up to"
-    f" {MAX_VALUE}."
+_INVALID_METADATA: Final = (
+    f"Must be an object of at most {MAX_PAIRS} strings, with keys of 1 to {MAX_KEY} and values of"
+    f" at most {MAX_VALUE} characters."
 )
 
 
-@described(
+@describe_validator(
     {
         "type": "object",
         "maxProperties": MAX_PAIRS,
@@ -31,22 +30,25 @@ _FAULT: Final = (
     }
 )
 def check_metadata(pairs: dict[str, Any]) -> None:
-    fits = len(pairs) <= MAX_PAIRS and all(
-        1 <= len(name) <= MAX_KEY and type(value) is str and len(value) <= MAX_VALUE
-        for name, value in pairs.items()
+    is_valid = len(pairs) <= MAX_PAIRS and all(
+        1 <= len(key) <= MAX_KEY and type(value) is str and len(value) <= MAX_VALUE
+        for key, value in pairs.items()
     )
-    if not fits:
-        raise ValidationError(_FAULT)
+    if not is_valid:
+        raise ValidationError(_INVALID_METADATA)
 
 
-def metadata_asked() -> fields.Dict:
+def build_metadata_input() -> fields.Dict:
     return fields.Dict(
         load_default=dict,
         validate=check_metadata,
-        error_messages={"invalid": _FAULT},
-        metadata={"description": "Kept, shown again, and found by. No secrets, no card numbers."},
+        error_messages={"invalid": _INVALID_METADATA},
+        metadata={
+            "description": "Stored, returned, and usable as a list filter. Must hold neither"
+            " secrets nor card numbers."
+        },
     )
 
 
-def metadata_shown() -> fields.Dict:
+def build_metadata_output() -> fields.Dict:
     return fields.Dict(validate=check_metadata)

@@ -1,4 +1,4 @@
-"""Payments on the wire (api.md)."""
+"""Request and response bodies of payments."""
 
 import re
 from typing import Any, Final
@@ -9,48 +9,47 @@ from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import Capture, Status
 from atomic_core.domain.webhook_urls import MAX_URL_LENGTH, check_webhook_url
-from atomic_web.context import app_context
-from atomic_web.schemas.descriptions import described
+from atomic_web.context import request_context
+from atomic_web.schemas.descriptions import describe_validator
 from atomic_web.schemas.fields import (
-    CODE,
+    CURRENCY_CODE,
+    INVALID_AMOUNT,
     RequestSchema,
     ResponseSchema,
     Timestamp,
     check_currency,
     check_uuid,
 )
-from atomic_web.schemas.metadata import metadata_asked, metadata_shown
+from atomic_web.schemas.metadata import build_metadata_input, build_metadata_output
 
-DESCRIPTION: Final = "API Payment"
+DEFAULT_DESCRIPTION: Final = "API Payment"
 MAX_DESCRIPTION: Final = 500
 SOURCE: Final = re.compile(r"tok_[A-Za-z0-9_]{1,60}")
 
-_USUAL: Final = {"amount", "currency", "source", "description"}
-
-_AMOUNT: Final = f"Must be a whole number from 1 to {MAX_AMOUNT}."
+_COMMON_FIELDS: Final = {"amount", "currency", "source", "description"}
 
 
-@described({"pattern": f"^{SOURCE.pattern}$"})
+@describe_validator({"pattern": f"^{SOURCE.pattern}$"})
 def _check_source(source: str) -> None:
     if not SOURCE.fullmatch(source):
-        raise ValidationError("Must be tok_ and 1 to 60 of A-Z, a-z, 0-9 and _.")
+        raise ValidationError("Must be tok_ followed by 1 to 60 of A-Z, a-z, 0-9 and _.")
 
 
-@described(
+@describe_validator(
     {
         "format": "uri",
         "maxLength": MAX_URL_LENGTH,
         "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[\x21\x22\x24-\x2e\x30-\x3e\x41-\x5b\x5d-\x7e]+"
         r"(?:[/?#][\x21-\x5b\x5d-\x7e]*)?$",
-        "description": "Public http or https, without a user name; loopback, private and other "
-        "special addresses and names are refused.",
+        "description": "A public http or https URL without user information. Loopback, private and "
+        "other special addresses and host names are refused.",
     }
 )
 def _check_webhook(url: str) -> None:
     try:
         check_webhook_url(url)
-    except ValidationFailed as refused:
-        raise ValidationError(list((refused.details or {}).get("webhookUrl", ()))) from refused
+    except ValidationFailed as error:
+        raise ValidationError(list((error.details or {}).get("webhookUrl", ()))) from error
 
 
 class NewPaymentSchema(RequestSchema):
@@ -59,19 +58,19 @@ class NewPaymentSchema(RequestSchema):
     amount = fields.Integer(
         strict=True,
         required=True,
-        validate=validate.Range(1, MAX_AMOUNT, error=_AMOUNT),
-        error_messages={"invalid": _AMOUNT, "too_large": _AMOUNT},
-        metadata={"description": "In minor units; written without fraction or exponent."},
+        validate=validate.Range(1, MAX_AMOUNT, error=INVALID_AMOUNT),
+        error_messages={"invalid": INVALID_AMOUNT, "too_large": INVALID_AMOUNT},
+        metadata={"description": "In minor units; without a fraction or an exponent."},
     )
     currency = fields.String(required=True, validate=check_currency)
     source = fields.String(required=True, validate=_check_source)
     merchant_id = fields.String(
         data_key="merchantId",
         validate=check_uuid,
-        metadata={"description": "Your own; another one is 403."},
+        metadata={"description": "The merchant of the API key; any other id is 403."},
     )
     description = fields.String(
-        load_default=DESCRIPTION, validate=validate.Length(1, MAX_DESCRIPTION)
+        load_default=DEFAULT_DESCRIPTION, validate=validate.Length(1, MAX_DESCRIPTION)
     )
     webhook_url = fields.String(
         data_key="webhookUrl", load_default=None, allow_none=False, validate=_check_webhook
@@ -79,34 +78,33 @@ class NewPaymentSchema(RequestSchema):
     capture = fields.String(
         load_default=Capture.AUTOMATIC.value,
         validate=validate.OneOf([capture.value for capture in Capture]),
-        metadata={"description": "`manual`: hold the money, and capture or cancel later."},
+        metadata={"description": "`manual` places a hold, to be captured or canceled later."},
     )
-    metadata = metadata_asked()
+    metadata = build_metadata_input()
 
-    def read(self, content: dict[str, Any]) -> dict[str, Any]:
-        """The validated values by attribute name. Raises ValidationFailed with all faults."""
-        return _as_most_are(content) or super().read(content)
+    def parse(self, content: dict[str, Any]) -> dict[str, Any]:
+        return _parse_common_request(content) or super().parse(content)
 
 
-def _as_most_are(content: dict[str, Any]) -> dict[str, Any] | None:
-    """The values of a request without faults, merchantId and webhookUrl; None for any other,
-    which the fields then judge. They would say the same of this one (a property test holds us
-    to it), but take longer than all the rest of reading a payment."""
-    if not content.keys() <= _USUAL:
+def _parse_common_request(content: dict[str, Any]) -> dict[str, Any] | None:
+    """The values of a valid request that has the common fields only; None for any other request,
+    which the schema's fields then validate. A shortcut with the same result (a property test
+    compares them): the fields take longer than all other parsing of a payment."""
+    if not content.keys() <= _COMMON_FIELDS:
         return None
     amount, currency, source = (content.get(name) for name in ("amount", "currency", "source"))
-    description = content.get("description", DESCRIPTION)
-    fits = (
+    description = content.get("description", DEFAULT_DESCRIPTION)
+    is_valid = (
         type(amount) is int
         and 1 <= amount <= MAX_AMOUNT
         and type(currency) is str
-        and currency in app_context().settings.currencies
+        and currency in request_context().settings.currencies
         and type(source) is str
         and SOURCE.fullmatch(source)
         and type(description) is str
         and 1 <= len(description) <= MAX_DESCRIPTION
     )
-    if not fits:
+    if not is_valid:
         return None
     return {
         "amount": amount,
@@ -120,12 +118,10 @@ def _as_most_are(content: dict[str, Any]) -> dict[str, Any] | None:
 
 
 class PaymentSchema(ResponseSchema):
-    """A payment, on its way out."""
-
     id = fields.UUID()
     merchant_id = fields.UUID(data_key="merchantId")
     amount = fields.Integer(attribute="money.amount", validate=validate.Range(1, MAX_AMOUNT))
-    currency = fields.String(attribute="money.currency", validate=CODE)
+    currency = fields.String(attribute="money.currency", validate=CURRENCY_CODE)
     source = fields.String(validate=_check_source)
     description = fields.String(validate=validate.Length(1, MAX_DESCRIPTION))
     status = fields.String(validate=validate.OneOf([status.value for status in Status]))
@@ -134,14 +130,14 @@ class PaymentSchema(ResponseSchema):
     failure_reason = fields.String(
         data_key="failureReason",
         allow_none=True,
-        metadata={"description": "Why it is FAILED, such as `card_declined`."},
+        metadata={"description": "Why the payment is FAILED, for example `card_declined`."},
     )
     cancellation_reason = fields.String(
         data_key="cancellationReason",
         allow_none=True,
         metadata={
-            "description": "Why it is CANCELED: what was said with it, or `expired`. Told"
-            " as soon as it is decided."
+            "description": "Why the payment is or will be CANCELED: the reason of the cancellation,"
+            " or `expired`."
         },
     )
     capture = fields.String(validate=validate.OneOf([capture.value for capture in Capture]))
@@ -153,13 +149,15 @@ class PaymentSchema(ResponseSchema):
     )
     fee = fields.Integer(
         validate=validate.Range(0, MAX_AMOUNT),
-        metadata={"description": "What of the captured amount was not credited to the merchant."},
+        metadata={
+            "description": "The part of the captured amount that is not credited to the merchant."
+        },
     )
     expires_at = Timestamp(
         data_key="expiresAt",
         allow_none=True,
-        metadata={"description": "The end of its hold, once it was AUTHORIZED."},
+        metadata={"description": "When the hold expires; null if there was none."},
     )
-    metadata = metadata_shown()
+    metadata = build_metadata_output()
     created_at = Timestamp(data_key="createdAt")
     updated_at = Timestamp(data_key="updatedAt")

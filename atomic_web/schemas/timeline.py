@@ -1,4 +1,4 @@
-"""The story of a payment, on the wire."""
+"""Response bodies of the payment timeline."""
 
 from marshmallow import fields, validate
 
@@ -11,14 +11,14 @@ from atomic_web.schemas.payments import PaymentSchema
 
 
 class TimelineEntrySchema(ResponseSchema):
-    """One leg: credits are positive, debits negative, in minor units. Without its place among the
-    account's entries: World's would tell how many payments the house has."""
+    """One entry in minor units; credits are positive, debits negative. Without its sequence number,
+    because that of the World account would reveal the number of all merchants' payments."""
 
     account_id = fields.UUID(data_key="accountId")
     amount = fields.Integer()
 
 
-class PostedSchema(ResponseSchema):
+class LedgerTransactionSchema(ResponseSchema):
     """A ledger transaction. Its entries sum to zero."""
 
     id = fields.UUID()
@@ -27,8 +27,8 @@ class PostedSchema(ResponseSchema):
     entries = fields.List(fields.Nested(TimelineEntrySchema()))
 
 
-class ToldSchema(ResponseSchema):
-    """One thing that happened."""
+class TimelineEventSchema(ResponseSchema):
+    """One event of a payment or of one of its refunds."""
 
     at = Timestamp()
     event = fields.String(
@@ -37,7 +37,7 @@ class ToldSchema(ResponseSchema):
     status = fields.String(
         attribute="event.status",
         validate=validate.OneOf([status.value for status in Status]),
-        metadata={"description": "After it: the payment's, or the refund's if it is one's."},
+        metadata={"description": "The status after the event, of the refund if `refundId` is set."},
     )
     amount = fields.Integer(
         attribute="event.amount", allow_none=True, validate=validate.Range(1, MAX_AMOUNT)
@@ -46,27 +46,27 @@ class ToldSchema(ResponseSchema):
     attempt = fields.Integer(
         attribute="event.attempt",
         allow_none=True,
-        metadata={"description": "How often it had been taken up by then."},
+        metadata={"description": "The settlement attempt, counted from 1."},
     )
     refund_id = fields.UUID(attribute="event.refund_id", data_key="refundId", allow_none=True)
     request_id = fields.String(
         attribute="event.request_id",
         data_key="requestId",
         allow_none=True,
-        metadata={"description": "The X-Request-Id of the request that asked for it."},
+        metadata={"description": "The X-Request-Id of the request that caused it."},
     )
     transaction = fields.Nested(
-        PostedSchema(),
+        LedgerTransactionSchema(),
         attribute="posted",
         allow_none=True,
-        metadata={"description": "What it did to the books."},
+        metadata={"description": "The ledger transaction that it posted."},
     )
 
 
 class TimelineSchema(ResponseSchema):
     payment = fields.Nested(PaymentSchema())
     events = fields.List(
-        fields.Nested(ToldSchema()),
+        fields.Nested(TimelineEventSchema()),
         attribute="told",
-        metadata={"description": "In the order of their times."},
+        metadata={"description": "Oldest first."},
     )

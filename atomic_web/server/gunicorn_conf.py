@@ -1,12 +1,13 @@
 """gunicorn's settings: `gunicorn -c atomic_web/server/gunicorn_conf.py`.
 
-Also where metrics come out: every worker counts into files of one directory, and the master
-adds them up on a port of its own, so that no caller of the API can read them.
+Also serves the metrics: every worker writes its counts to files in one directory, and the master
+serves their sums on a port of its own, which callers of the API cannot reach.
 """
 
 import gc
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,85 +19,86 @@ from atomic_adapters.settings import Settings
 
 _settings = Settings.load()
 
-_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
-# Requests leave few cycles behind: exceptions with their tracebacks above all.
-_COLLECT = (50_000, 20, 50)
+_METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+_OWN_METRICS_PREFIX = f"atomic-metrics-{os.getpid()}-"
 
-_OURS = f"atomic-metrics-{os.getpid()}-"
+# Requests create few reference cycles, mostly exceptions with their tracebacks. Collecting as
+# often as Python does by default took about a tenth of a worker's time.
+_GC_THRESHOLDS = (50_000, 20, 50)
 
-if _settings.metrics_port is not None and not os.environ.get(_DIRECTORY):
-    # prometheus_client decides when it is imported, in the workers, whether it counts for one
-    # process or for several.
-    os.environ[_DIRECTORY] = tempfile.mkdtemp(prefix=_OURS)
+if _settings.metrics_port is not None and not os.environ.get(_METRICS_DIRECTORY):
+    # prometheus_client reads this when it is imported, in the workers, and then shares its counts
+    # between processes.
+    os.environ[_METRICS_DIRECTORY] = tempfile.mkdtemp(prefix=_OWN_METRICS_PREFIX)
 
 wsgi_app = "atomic_web.wsgi:app"
 
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 bind = f"{_host}:{_settings.port}"
 
-# Greenlets, because requests wait most of their time: one costs less than a thread to switch to
-# (a third more requests answered), and a slow client holds a few kilobytes instead of a thread.
-# The worker patches the standard library after the fork, before it loads the application; so
-# nothing that holds on to sockets or locks may be imported here.
+# Greenlets, because requests spend most of their time waiting: switching to one costs less than to
+# a thread (a third more requests per second), and a slow client holds a few kilobytes instead of a
+# thread. The worker patches the standard library after the fork and before it loads the
+# application, so this module must not import anything that keeps sockets or locks.
 worker_class = "atomic_web.server.gunicorn_worker.Worker"
 workers = _settings.web_workers
 
-# Each worker listens for itself. With one shared socket all kept-alive connections can land on
-# one worker: 2,400 requests/s instead of 6,600.
+# Each worker has a listening socket of its own. With a shared one, all kept-alive connections can
+# end up on one worker: 2,400 requests/s instead of 6,600.
 reuse_port = True
 
-# Loaded after the fork: connections do not survive one.
+# The application is loaded after the fork, because connections do not survive one.
 preload_app = False
 
-# A worker whose main loop has not moved for this long is killed. Requests end far sooner: the
-# statement time-out sees to that, as long as PostgreSQL runs at all. A server that is frozen,
-# not gone, holds its callers until it moves again.
+# A worker whose main loop makes no progress for this long is killed. Requests end sooner by the
+# statement time-out, unless PostgreSQL is frozen: then they wait until it continues.
 timeout = 30
 
-# How long requests in flight may still take after SIGTERM.
-graceful_timeout = max(1, int(_settings.shutdown_grace.total_seconds()))
+# From SIGTERM until remaining requests are aborted: the drain time, then the grace time.
+_drain_seconds = _settings.drain.total_seconds()
+graceful_timeout = max(1, int(_drain_seconds + _settings.shutdown_grace.total_seconds()))
 
-# Idle connections are kept this long. A proxy in front
-# must give its idle connections up earlier, or it writes into one that is being closed.
+# Idle connections are kept this long. A proxy in front must close its idle connections earlier,
+# or it sends a request on one that is being closed.
 keepalive = 15
 
-# Per worker; beyond it connections wait in the backlog.
+# Per worker; further connections wait in the kernel's queue.
 worker_connections = _settings.web_connections
 
-# Our longest honest request line has 60 bytes, and no header of ours more than 300: these only
-# leave room for what proxies add. More is answered 414 or 431 before any of our code runs.
+# The longest request line of the API has 60 bytes and its longest header 300; the rest is for what
+# proxies add. Longer ones are answered 414 or 431 before the application runs.
 limit_request_line = 4_094
 limit_request_fields = 100
 limit_request_field_size = 8_190
 
-# gunicorn's own parser, also where its C parser happens to be installed: that one takes folded
-# headers and bare line feeds, which others on the way read differently.
+# gunicorn's Python parser, also where its C parser is installed: the C parser accepts folded
+# headers and bare line feeds, which proxies may read differently (request smuggling).
 http_parser = "python"
 
-# The peer is believed about nothing: not the scheme, and not SCRIPT_NAME or PATH_INFO headers.
-# Where proxies are trusted, TRUSTED_PROXIES counts them and the application reads the address.
+# No header of the peer sets the scheme, SCRIPT_NAME or PATH_INFO. With TRUSTED_PROXIES the
+# application reads the client's address from X-Forwarded-For, and nothing else.
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
 
-# The heartbeat file in memory: on a disk that stalls, healthy workers would look dead.
+# The heartbeat file is in memory: on a disk that stalls, healthy workers would be killed.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 
 
 class _QuietLogger(Logger):
-    """One line per request is written by the application, which knows what may be written."""
+    """Writes no access log: the application logs each request, without secrets."""
 
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
-        """Nothing. With accesslog alone switched off, a configuration by dictionary such as ours
-        makes gunicorn put every line together all the same."""
+        """Do nothing. With `accesslog = None` alone, gunicorn still formats every line when it is
+        configured by logconfig_dict."""
 
 
 accesslog = None
 logger_class = _QuietLogger
 
-# A socket for gunicorn's own remote control, which nobody here uses.
+# gunicorn's remote control socket is not used.
 control_socket_disable = True
 
-# gunicorn's words go the way of all others, through the root logger set up in on_starting.
+# gunicorn logs through the root logger, which on_starting configures.
 logconfig_dict: dict[str, Any] = {
     "root": {"level": "INFO", "handlers": []},
     "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
@@ -107,12 +109,32 @@ logconfig_dict: dict[str, Any] = {
 
 def on_starting(server: Any) -> None:  # noqa: ARG001
     configure_logging(_settings)
+    _keep_sigterm_pending_in_new_workers()
+
+
+def _keep_sigterm_pending_in_new_workers() -> None:
+    """Block SIGTERM around each fork of the master; a worker unblocks it in post_worker_init.
+
+    Between the fork and its own signal handlers a worker has the master's, which would only
+    queue the signal in a copy of the master's queue: the worker would miss it, and the master
+    would wait for the whole graceful_timeout.
+    """
+    master = os.getpid()
+
+    def change_mask(how: int) -> None:
+        if os.getpid() == master:
+            signal.pthread_sigmask(how, {signal.SIGTERM})
+
+    os.register_at_fork(
+        before=lambda: change_mask(signal.SIG_BLOCK),
+        after_in_parent=lambda: change_mask(signal.SIG_UNBLOCK),
+    )
 
 
 def when_ready(server: Any) -> None:
     if _settings.metrics_port is None:
         return
-    # Imported here, after the variable is set; the workers import it for themselves.
+    # Imported here, after the variable is set. Each worker imports it by itself.
     from prometheus_client import CollectorRegistry, start_http_server
     from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -122,10 +144,11 @@ def when_ready(server: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    worker.request_seconds = _settings.request_timeout.total_seconds()
+    worker.request_timeout_seconds = _settings.request_timeout.total_seconds()
+    worker.drain_seconds = _drain_seconds
     metrics = getattr(server, "metrics", None)
     if metrics is not None:
-        # The master's port is the master's: a worker that outlives it must not hold it.
+        # A worker that outlives its master must not keep the metrics port open.
         metrics.socket.close()
 
 
@@ -134,21 +157,23 @@ def post_worker_init(worker: Any) -> None:
     from atomic_web.http.security_headers import headers_for_all
 
     worker.headers = headers_for_all(_settings)
-    # What is loaded now stays; what a request makes is dropped by reference counts. Looking for
-    # cycles as often as Python does by default took about a tenth of a worker's time.
+    # What is loaded now is never garbage, so the collector need not look at it again.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_COLLECT)
+    gc.set_threshold(*_GC_THRESHOLDS)
+    # The worker's own handlers are installed now: a pending SIGTERM stops it before its first
+    # request.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001
-    if os.environ.get(_DIRECTORY):
+    if os.environ.get(_METRICS_DIRECTORY):
         from prometheus_client.multiprocess import mark_process_dead
 
         mark_process_dead(worker.pid)
 
 
 def on_exit(server: Any) -> None:  # noqa: ARG001
-    directory = Path(os.environ.get(_DIRECTORY, ""))
-    if directory.name.startswith(_OURS):
+    directory = Path(os.environ.get(_METRICS_DIRECTORY, ""))
+    if directory.name.startswith(_OWN_METRICS_PREFIX):
         shutil.rmtree(directory, ignore_errors=True)

@@ -1,9 +1,11 @@
-"""gunicorn's gevent worker, with bounds: on how long a request may take to arrive, on how long
-its answer may take to be taken, and on how long a stopping process waits for idle connections.
-When all connections are taken, the one that has kept it waiting the longest makes room.
+"""gunicorn's gevent worker with a connection loop of our own.
 
-HTTP/1 only, and no PROXY protocol: what gunicorn's own loop does beyond that is left out.
-Imported by the master too, so nothing here may import what must wait for monkey-patching.
+It bounds how long a request may take to arrive and a response to be read, evicts the connection
+that has waited longest when all places are taken, and stops without resetting a connection.
+docs/http-server.md has the reasons, the figures and what this relies on.
+
+HTTP/1 only, and no PROXY protocol. gunicorn's master imports this before the workers patch the
+standard library.
 """
 
 import os
@@ -23,37 +25,41 @@ from gunicorn.http.errors import InvalidHeader, NoMoreData
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
 
-from atomic_web.http.raw_headers import RAW_HEADERS
-from atomic_web.server.request_reader import ConnectionEvicted, Reader, Waiting
+from atomic_web.http.server_environ import IS_STOPPING, RAW_HEADERS
+from atomic_web.server.connection_eviction import (
+    ConnectionEvicted,
+    ConnectionEvictor,
+    WorkerStopping,
+)
+from atomic_web.server.listening import ignore_new_connections
+from atomic_web.server.request_reader import RequestReader
 
 HEARTBEAT_SECONDS: Final = 1.0
 
 READ_BYTES: Final = 8_192
 
-LAST_CALL_SECONDS: Final = 0.2
-"""How long a stopping worker still listens on an idle connection: a request may be under way."""
+HANDSHAKE_SECONDS: Final = 0.2
+"""How long a stopping worker still accepts after it ignores new connection attempts, so that
+handshakes under way can finish: a round trip across an ocean."""
 
-FAREWELL_SECONDS: Final = 0.2
-"""How long it then lets the client see that it is over, before it closes for good: what arrives
-after that is answered with a reset."""
+LAST_REQUEST_SECONDS: Final = 0.2
+"""How long a stopping worker waits for a request on an idle connection: one may be under way."""
 
-GRACE_SECONDS: Final = 0.1
-"""Nobody has to make room sooner: the first bytes come a moment after the connection."""
+CLOSE_SECONDS: Final = 0.2
+"""How long it then waits, its own side closed, for the client to close: what arrives after that
+is answered with a reset."""
 
-DRAINED_BYTES: Final = 65_536
-"""Of a body that the application did not want this much is read, to keep the connection."""
-
-
-class WorkerStopping(Exception):
-    """Thrown into whoever waits on an idle connection when the worker stops."""
+DISCARDED_BODY_BYTES: Final = 65_536
+"""A request body that the application did not read is read up to this size, to keep the
+connection."""
 
 
 class Response(wsgi.Response):
-    """Head and body in one write; gunicorn's own makes two, and two packets."""
+    """Writes head and body in one packet; gunicorn's own takes two."""
 
     def write(self, arg: bytes) -> None:
-        whole = not self.headers_sent and self.response_length == len(arg)
-        if not whole or self.req.method == "HEAD":
+        is_whole_body = not self.headers_sent and self.response_length == len(arg)
+        if not is_whole_body or self.req.method == "HEAD":
             super().write(arg)
             return
         head = self.default_headers()
@@ -63,32 +69,34 @@ class Response(wsgi.Response):
         self.sock.sendall("".join([*head, "\r\n"]).encode("latin-1") + arg)
 
     def should_close(self) -> bool:
-        # After a body that could not be read nobody knows where the next request would begin.
+        # After a body that could not be read, the start of the next request is unknown.
         body: Any = self.req.body
         return body.failed or super().should_close()
 
 
 class Worker(GeventWorker):
-    request_seconds = 15.0
-    """How long a request may take to arrive, and its answer to be taken. See gunicorn_conf.py."""
+    request_timeout_seconds = 15.0
+    """How long a request may take to arrive, and a response to be read. Set in gunicorn_conf.py."""
+    drain_seconds = 0.0
+    """How long a stopping worker still accepts connections while its readiness probe fails, so
+    that a load balancer can react. Set in gunicorn_conf.py."""
     headers: Sequence[tuple[str, str]] = ()
-    """What every answer carries that the application does not give. See gunicorn_conf.py."""
+    """Headers of every response. Set in gunicorn_conf.py."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self._idle: Waiting = {}
-        self._reading: Waiting = {}
-        self._look_again: Any = None
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._evictor = ConnectionEvictor(self._is_full)
+        self._is_listening = True
 
     def run(self) -> None:
         self._connections = Pool(self.worker_connections)
-        servers = [self._listen_on(socket) for socket in self.sockets]
+        servers = [self._start_server(socket) for socket in self.sockets]
         while self.alive:
             self.notify()
             self._await_signal()
         self._stop(servers)
 
-    def _listen_on(self, socket: Any) -> StreamServer:
+    def _start_server(self, socket: Any) -> StreamServer:
         socket.setblocking(1)
         handle = partial(self.handle, socket.getsockname())
         server = StreamServer(socket, handle=handle, spawn=self._connections)
@@ -96,132 +104,115 @@ class Worker(GeventWorker):
         return server
 
     def _await_signal(self) -> None:
-        """gunicorn's signal handlers leave a byte in this pipe."""
+        """gunicorn's signal handlers write a byte into this pipe."""
         with suppress(TimeoutError):
             wait_read(self.PIPE[0], HEARTBEAT_SECONDS)
         with suppress(BlockingIOError):
             os.read(self.PIPE[0], READ_BYTES)
 
     def _stop(self, servers: list[StreamServer]) -> None:
-        """Take the connections that are made already, end the idle ones, see the rest through."""
+        """Readiness fails first (see `_respond`); then stop listening without resetting a
+        connection, close idle connections, and finish the requests in progress."""
+        self._sleep(self.drain_seconds)
+        if any([ignore_new_connections(server.socket) for server in servers]):
+            self._sleep(HANDSHAKE_SECONDS)
+        grace_seconds = self.cfg.graceful_timeout - self.drain_seconds
+        deadline = time.monotonic() + grace_seconds
         for server in servers:
-            server.stop_accepting()
-            while not server.full() and (accepted := server.do_read()):
-                server.do_handle(*accepted)
+            self._accept_queued_connections(server, deadline)
             server.close()
-        gevent.get_hub().loop.run_callback(self._call_last)
-        until = time.monotonic() + self.cfg.graceful_timeout
+        self._is_listening = False
+        self._evictor.stop_idle()
         while len(self._connections):
-            left = until - time.monotonic()
-            if left <= 0:
+            seconds_left = deadline - time.monotonic()
+            if seconds_left <= 0:
                 self.log.warning("Worker graceful timeout (pid:%s)", self.pid)
                 return
             self.notify()
-            self._connections.join(timeout=min(left, HEARTBEAT_SECONDS))
+            self._connections.join(timeout=min(seconds_left, HEARTBEAT_SECONDS))
 
-    def _call_last(self) -> None:
-        # In the hub, as wake-ups from input are: who is found idle here has not begun to read.
-        for waiting in list(self._idle):
-            waiting.throw(WorkerStopping)
+    def _sleep(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (seconds_left := end - time.monotonic()) > 0:
+            self.notify()
+            gevent.sleep(min(seconds_left, HEARTBEAT_SECONDS))
+
+    def _accept_queued_connections(self, server: StreamServer, deadline: float) -> None:
+        """Accept until the kernel's queue is empty, waiting for free places until `deadline`."""
+        server.stop_accepting()
+        while time.monotonic() < deadline:
+            if self._is_full():
+                self.notify()
+                self._evictor.make_room()
+                self._connections.wait_available(timeout=HEARTBEAT_SECONDS)
+            elif accepted := server.do_read():
+                server.do_handle(*accepted)
+            else:
+                return
 
     def _is_full(self) -> bool:
         return len(self._connections.greenlets) >= self.worker_connections
 
-    def _leave_room(self) -> None:
-        """Keep a place for whoever comes next, as long as anybody waits for a client."""
-        if self._is_full():
-            gevent.get_hub().loop.run_callback(self._make_room)
-
-    def _make_room(self) -> None:
-        # In the hub, as above: nobody is interrupted who has begun to work.
-        waiting = self._idle | self._reading
-        if not waiting or not self._is_full():
-            return
-        longest = min(waiting, key=waiting.__getitem__)
-        left = waiting[longest] + GRACE_SECONDS - time.monotonic()
-        if left <= 0:
-            longest.throw(ConnectionEvicted)
-        elif self._look_again is None:
-            self._look_again = gevent.get_hub().loop.timer(left)
-            self._look_again.start(self._make_room_now)
-
-    def _make_room_now(self) -> None:
-        self._look_again.close()
-        self._look_again = None
-        self._make_room()
-
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
-        """One connection, from its first request to its last."""
+        """Serve one connection, from its first request to its last."""
         try:
             if not self._serve(listener, client, addr):
                 self._close_gracefully(client)
         except (NoMoreData, OSError):
-            pass  # The client has left, or has not taken its answer.
-        except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection only
+            pass  # The client has closed the connection, or has not read its response in time.
+        except Exception as error:  # noqa: BLE001 - any error ends this connection only
             self.handle_error(None, client, addr, error)
             self._close_gracefully(client)
         finally:
             util.close(client)
 
     def _close_gracefully(self, client: Any) -> None:
-        """Give the client time to read its answer, for a reset could overtake it."""
-        lingering = gevent.getcurrent()
-        # Who has had an answer is the first to make room.
-        self._reading[lingering] = 0.0
-        self._leave_room()
-        try:
+        """Let the client read its response first: a reset could overtake it."""
+        with suppress(ConnectionEvicted), self._evictor.waiting_to_close():
             util.close_graceful(client)
-        except ConnectionEvicted:
-            pass
-        finally:
-            del self._reading[lingering]
 
     def _serve(self, listener: Any, client: Any, addr: Any) -> bool:
-        """Whether everything that was sent has been read."""
-        reader = Reader(client, self.request_seconds, self._reading)
-        # The types known of gunicorn are an older one's.
+        """Serve requests until the connection ends. Returns False if unread bytes are left."""
+        reader = RequestReader(client, self.request_timeout_seconds, self._evictor)
+        # The type stubs describe an older gunicorn.
         parser: Any = RequestParser(self.cfg, cast("Any", reader), addr)
-        while begun := parser.unreader.take_buffered() or self._first_bytes(client):
-            reader.begin()
-            parser.unreader.unread(begun)
-            response = self._answer(listener, next(parser), client, addr)
-            if not self._finish(parser, reader):
+        while first_bytes := parser.unreader.take_buffered() or self._receive_first_bytes(client):
+            reader.start_request()
+            parser.unreader.unread(first_bytes)
+            response = self._respond(listener, next(parser), client, addr)
+            if not self._discard_rest_of_body(parser, reader):
                 return False
             if response.should_close():
                 break
         return True
 
-    def _finish(self, parser: Any, reader: Reader) -> bool:
-        """Read past a body that the application did not want; whether its end was found."""
+    def _discard_rest_of_body(self, parser: Any, reader: RequestReader) -> bool:
+        """Read past a body that the application did not read; whether its end was found."""
         try:
-            return parser.finish_body(reader.deadline, DRAINED_BYTES)
+            return parser.finish_body(reader.deadline, DISCARDED_BODY_BYTES)
         except Exception:  # noqa: BLE001
-            # The request has had its answer: a second one would pass for that to the next.
+            # The response has been sent. A second one would be taken for the next request's.
             return False
 
-    def _first_bytes(self, client: Any) -> bytes:
-        """Of the next request; nothing if there will be none."""
-        if self.alive:
-            waiting = gevent.getcurrent()
-            self._idle[waiting] = time.monotonic()
-            self._leave_room()
+    def _receive_first_bytes(self, client: Any) -> bytes:
+        """The first bytes of the next request; empty if the connection is to be closed."""
+        if self._is_listening:
             client.settimeout(self.cfg.keepalive)
             try:
-                return client.recv(READ_BYTES)
+                with self._evictor.waiting_idle():
+                    return client.recv(READ_BYTES)
             except (TimeoutError, ConnectionEvicted):
                 return b""
             except WorkerStopping:
                 pass
-            finally:
-                del self._idle[waiting]
-        client.settimeout(LAST_CALL_SECONDS)
+        client.settimeout(LAST_REQUEST_SECONDS)
         try:
             return client.recv(READ_BYTES)
         except TimeoutError:
-            util.close_graceful(client, FAREWELL_SECONDS)
+            util.close_graceful(client, CLOSE_SECONDS)
             return b""
 
-    def _answer(self, listener: Any, request: Any, client: Any, addr: Any) -> Response:
+    def _respond(self, listener: Any, request: Any, client: Any, addr: Any) -> Response:
         create: Any = wsgi.create
         response, environ = create(
             request, client, addr, listener, self.cfg, response_class=Response
@@ -231,23 +222,24 @@ class Worker(GeventWorker):
         environ["wsgi.multithread"] = True
         environ[RAW_HEADERS] = request.headers
         if not self.alive:
+            environ[IS_STOPPING] = True
             response.force_close()
-        content: Any = self.wsgi(environ, response.start_response)
+        body: Any = self.wsgi(environ, response.start_response)
         try:
-            client.settimeout(self.request_seconds)
-            for part in content:
+            client.settimeout(self.request_timeout_seconds)
+            for part in body:
                 response.write(part)
             response.close()
         finally:
-            if hasattr(content, "close"):
-                content.close()
+            if hasattr(body, "close"):
+                body.close()
         return response
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ARG002
-        """Refuse what could not be read. gunicorn's own is HTML, and quotes what it read in its
-        log, a key perhaps."""
-        from atomic_web.server.malformed_requests import refusal
+        """Send the error envelope. gunicorn's own response is HTML, and its log quotes the
+        request, which may hold an API key."""
+        from atomic_web.server.malformed_requests import render_error_response
 
         address = addr[0] if isinstance(addr, tuple) else None
         with suppress(OSError):
-            client.sendall(refusal(exc, address, self.headers))
+            client.sendall(render_error_response(exc, address, self.headers))

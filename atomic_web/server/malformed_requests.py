@@ -1,7 +1,7 @@
-"""What could not be read as a request: refused in the words of every other refusal.
+"""Responses to requests that gunicorn cannot parse, in the same envelope as every other error.
 
-gunicorn finds the fault before there is anything for Flask to answer. What it says of it quotes
-the client, who may have put a key there: neither the log nor the answer repeats it.
+gunicorn fails before Flask sees a request. Its error messages quote the request, which may hold an
+API key, so neither the response nor the log repeats them.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import orjson
 import structlog
 from gunicorn.http.errors import (
     ConfigurationProblem,
-    # The types known of gunicorn are an older one's.
+    # The type stubs describe an older gunicorn.
     InvalidResponseHeader,  # pyright: ignore[reportAttributeAccessIssue]
     InvalidResponseHeaderName,  # pyright: ignore[reportAttributeAccessIssue]
     LimitRequestHeaders,
@@ -34,28 +34,30 @@ from atomic_web.errors import (
 from atomic_web.http.request_id import REQUEST_ID, request_id_of
 from atomic_web.http.responses import JSON
 
-_OUR_OWN_FAULT: Final = (ConfigurationProblem, InvalidResponseHeader, InvalidResponseHeaderName)
+_SERVER_ERRORS: Final = (ConfigurationProblem, InvalidResponseHeader, InvalidResponseHeaderName)
+"""Parse errors of gunicorn's that the application or its configuration causes, not the client."""
 
 log = structlog.get_logger(__name__)
 
 
-def refusal(error: BaseException, address: str | None, headers: Sequence[tuple[str, str]]) -> bytes:
-    """A complete HTTP message, for whom there is no request to visit with. `headers` are those
-    of every answer. The connection must be closed after it: what follows on it is anybody's
-    guess."""
-    ours = in_our_words(error)
-    status = HTTPStatus(STATUS[ours.code])
+def render_error_response(
+    error: BaseException, address: str | None, headers: Sequence[tuple[str, str]]
+) -> bytes:
+    """A complete HTTP response, with `headers` added. The connection must be closed after it:
+    where the next request begins is unknown."""
+    domain_error = to_domain_error(error)
+    status = HTTPStatus(STATUS[domain_error.code])
     request_id = request_id_of({})
     metrics.observe_unreadable(status)
     facts = {"request_id": request_id, "address": address, "status": int(status)}
     if status >= 500:
         log.error("unexpected_error", **facts, exc_info=error)
     else:
-        log.info("unreadable_request", **facts, fault=type(error).__name__)
-    return _message(status, ours, request_id, headers)
+        log.info("malformed_request", **facts, error=type(error).__name__)
+    return _render_message(status, domain_error, request_id, headers)
 
 
-def in_our_words(error: BaseException) -> AtomicError:
+def to_domain_error(error: BaseException) -> AtomicError:
     match error:
         case AtomicError() if STATUS.get(error.code, 500) < 500:
             return error
@@ -63,14 +65,14 @@ def in_our_words(error: BaseException) -> AtomicError:
             return UriTooLong()
         case LimitRequestHeaders():
             return HeadersTooLarge()
-        case ParseException() if not isinstance(error, _OUR_OWN_FAULT):
-            # Also a transfer coding or an expectation that nobody has heard of, for which HTTP
-            # has 501 and 417: what a client got wrong is never told as a fault of ours.
+        case ParseException() if not isinstance(error, _SERVER_ERRORS):
+            # Also an unknown transfer coding or expectation, for which HTTP has 501 and 417: a
+            # client's mistake is never a 5xx here.
             return MalformedRequest("The request is not well-formed HTTP.")
     return InternalError()
 
 
-def _message(
+def _render_message(
     status: HTTPStatus, error: AtomicError, request_id: str, headers: Sequence[tuple[str, str]]
 ) -> bytes:
     body = orjson.dumps(
@@ -80,12 +82,12 @@ def _message(
             "meta": {"timestamp": format_rfc3339(datetime.now(UTC)), "requestId": request_id},
         }
     )
-    told = [
+    all_headers = [
         ("Connection", "close"),
         ("Content-Type", JSON),
         ("Content-Length", str(len(body))),
         (REQUEST_ID, request_id),
         *headers,
     ]
-    head = "".join(f"{name}: {value}\r\n" for name, value in told)
+    head = "".join(f"{name}: {value}\r\n" for name, value in all_headers)
     return f"HTTP/1.1 {status} {status.phrase}\r\n{head}\r\n".encode("ascii") + body

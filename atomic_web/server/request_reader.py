@@ -1,47 +1,37 @@
-"""How our worker reads from a client: by a deadline, and for as long as nobody needs the place.
+"""Reading a request from a client: the whole request must arrive by one deadline.
 
-Imported by gunicorn's master too, so nothing here may import what must wait for monkey-patching.
+gunicorn's master imports this before the workers patch the standard library.
 """
 
 import time
 from typing import Any
 
-import gevent
+from atomic_web.server.connection_eviction import ConnectionEvicted, ConnectionEvictor
 
 
-class ConnectionEvicted(Exception):
-    """Thrown into whoever has kept us waiting the longest when all connections are taken."""
+class RequestReader:
+    """The socket that gunicorn's parser reads. The deadline is absolute, so that a client that
+    sends a byte now and then does not extend it."""
 
-
-Waiting = dict[Any, float]
-"""Who waits for a client, and since when."""
-
-
-class Reader:
-    """A socket as the parser reads it: each request has to arrive by its deadline, in whole, so
-    that a byte now and then buys no time."""
-
-    def __init__(self, client: Any, seconds: float, waiting: Waiting) -> None:
+    def __init__(self, client: Any, timeout_seconds: float, evictor: ConnectionEvictor) -> None:
         self.deadline = 0.0
+        """In monotonic seconds."""
         self._client = client
-        self._seconds = seconds
-        self._waiting = waiting
+        self._timeout_seconds = timeout_seconds
+        self._evictor = evictor
 
-    def begin(self) -> None:
-        """The time of a request runs from its first byte."""
-        self.deadline = time.monotonic() + self._seconds
+    def start_request(self) -> None:
+        """Set the deadline; called when the first byte of a request has arrived."""
+        self.deadline = time.monotonic() + self._timeout_seconds
 
     def recv(self, size: int) -> bytes:
-        """Raises RequestTimeout."""
-        # Nothing but a note: the system is not asked until there is nothing to read.
+        """Raises RequestTimeout past the deadline, or when the connection is evicted."""
+        # settimeout() makes no system call.
         self._client.settimeout(max(0.001, self.deadline - time.monotonic()))
-        reading = gevent.getcurrent()
-        self._waiting[reading] = self.deadline - self._seconds
         try:
-            return self._client.recv(size)
+            with self._evictor.reading_since(self.deadline - self._timeout_seconds):
+                return self._client.recv(size)
         except (TimeoutError, ConnectionEvicted):
             from atomic_web.errors import RequestTimeout
 
             raise RequestTimeout from None
-        finally:
-            del self._waiting[reading]

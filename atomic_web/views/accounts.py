@@ -8,77 +8,85 @@ from atomic_core.domain.accounts import Account
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import Scope
 from atomic_core.use_cases.ledger import NewAccount
-from atomic_web.access.authentication import authenticated
-from atomic_web.access.idempotency import HEADER, perform, read_key
-from atomic_web.context import app_context, request_context
-from atomic_web.http.body import read_object
-from atomic_web.http.ids import path_id, refuse_query
-from atomic_web.http.responses import envelope, ok
+from atomic_web.access.authentication import requires_api_key
+from atomic_web.access.idempotency import (
+    IDEMPOTENCY_KEY,
+    execute_idempotently,
+    read_idempotency_key,
+)
+from atomic_web.context import request_context
+from atomic_web.http.body import read_json_object
+from atomic_web.http.ids import parse_path_id
+from atomic_web.http.query import refuse_query_parameters
+from atomic_web.http.responses import ok_response, render_envelope
 from atomic_web.openapi import examples
 from atomic_web.openapi.error_responses import NOT_FOUND
-from atomic_web.openapi.headers import linked
-from atomic_web.openapi.operation import Operation, Success, documented
+from atomic_web.openapi.headers import build_link
+from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.schemas.accounts import AccountSchema, NewAccountSchema
 
 views = Blueprint("accounts", __name__, url_prefix="/accounts")
 
-_asked: Final = NewAccountSchema()
-_shown: Final = AccountSchema()
+_request_schema: Final = NewAccountSchema()
+_response_schema: Final = AccountSchema()
 
 CREATE: Final = Operation(
     id="openAccount",
     summary="Open an account",
-    body=_asked,
-    requests={"account": examples.NEW_ACCOUNT},
-    parameters=(HEADER,),
-    answers=(
+    body=_request_schema,
+    body_examples={"account": examples.NEW_ACCOUNT},
+    parameters=(IDEMPOTENCY_KEY,),
+    responses=(
         Success(
             status=201,
-            description="The account is open, with a balance of 0.",
-            data=_shown,
+            description="The opened account, with a balance of 0.",
+            data=_response_schema,
             examples={"opened": examples.ACCOUNT},
             headers=("Location",),
-            links={"account": linked("getAccount", "/data/id")},
+            links={"account": build_link("getAccount", "/data/id")},
         ),
     ),
 )
 SHOW: Final = Operation(
     id="getAccount",
-    summary="An account and its balance",
-    answers=(
+    summary="Get an account with its balance",
+    responses=(
         Success(
             status=200,
             description="The account.",
-            data=_shown,
+            data=_response_schema,
             examples={"account": examples.ACCOUNT},
         ),
     ),
-    refusals=(NOT_FOUND,),
+    error_responses=(NOT_FOUND,),
 )
 
 
 @views.post("")
-@documented(CREATE)
-@authenticated(scope=Scope.ACCOUNTS_WRITE, limit="accounts")
+@describe_operation(CREATE)
+@requires_api_key(scope=Scope.ACCOUNTS_WRITE, rate_limit="accounts")
 def create() -> Response:
-    content = read_object()
-    refuse_query()
-    asked = _asked.read(content)
-    key = read_key()
-    order = NewAccount(request_context().merchant_id, asked["name"], asked["currency"])
-    return perform(key, app_context().application.accounts.open, order, _opened, content)
+    content = read_json_object()
+    refuse_query_parameters()
+    values = _request_schema.parse(content)
+    key = read_idempotency_key()
+    context = request_context()
+    new_account = NewAccount(context.merchant_id, values["name"], values["currency"])
+    open_account = context.application.accounts.open
+    return execute_idempotently(key, open_account, new_account, _render_opened_account, content)
 
 
 @views.get("/<id>")
-@documented(SHOW)
-@authenticated(scope=Scope.ACCOUNTS_READ)
+@describe_operation(SHOW)
+@requires_api_key(scope=Scope.ACCOUNTS_READ)
 def show(id: str) -> Response:
-    account_id = path_id(id)
-    refuse_query()
-    account = app_context().application.accounts.get(request_context().merchant_id, account_id)
-    return ok(_shown.dump(account))
+    account_id = parse_path_id(id)
+    refuse_query_parameters()
+    context = request_context()
+    account = context.application.accounts.get(context.merchant_id, account_id)
+    return ok_response(_response_schema.dump(account))
 
 
-def _opened(account: Account) -> StoredResponse:
+def _render_opened_account(account: Account) -> StoredResponse:
     location = url_for("accounts.show", id=account.id)
-    return StoredResponse(201, envelope(_shown.dump(account)), location)
+    return StoredResponse(201, render_envelope(_response_schema.dump(account)), location)

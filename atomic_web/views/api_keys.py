@@ -1,4 +1,4 @@
-"""/merchants/api-keys: a merchant's own keys, by its session."""
+"""/merchants/api-keys: a merchant manages its API keys with a session."""
 
 from datetime import timedelta
 from typing import Final
@@ -8,153 +8,166 @@ from flask import Blueprint, Response
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import ALL_SCOPES, MAX_LIVE_KEYS, IssuedKey
 from atomic_core.use_cases.api_keys import NewKey, Rotation
-from atomic_web.access.audit_origin import origin
-from atomic_web.access.authentication import logged_in
-from atomic_web.access.idempotency import HEADER, perform, read_key, redact
-from atomic_web.context import app_context, request_context
-from atomic_web.http.body import read_object, read_object_if_any
-from atomic_web.http.ids import path_id, refuse_query
-from atomic_web.http.responses import envelope, ok
+from atomic_web.access.audit_origin import build_audit_origin
+from atomic_web.access.authentication import requires_session
+from atomic_web.access.idempotency import (
+    IDEMPOTENCY_KEY,
+    execute_idempotently,
+    read_idempotency_key,
+    redact,
+)
+from atomic_web.context import request_context
+from atomic_web.http.body import read_json_object, read_optional_json_object
+from atomic_web.http.ids import parse_path_id
+from atomic_web.http.query import refuse_query_parameters
+from atomic_web.http.responses import ok_response, render_envelope
 from atomic_web.openapi import examples
 from atomic_web.openapi.error_responses import NOT_FOUND, STATE_CONFLICT
-from atomic_web.openapi.headers import linked
-from atomic_web.openapi.operation import Operation, Success, documented
+from atomic_web.openapi.headers import build_link
+from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.schemas.api_keys import (
+    ApiKeyRotationSchema,
     ApiKeySchema,
-    IssuedKeySchema,
+    IssuedApiKeySchema,
     NewApiKeySchema,
-    RotationSchema,
-    read_moment,
+    parse_utc_time,
 )
 
 views = Blueprint("api_keys", __name__, url_prefix="/merchants/api-keys")
 
 RAW_KEY: Final = "rawKey"
 
-_asked: Final = NewApiKeySchema()
-_rotation: Final = RotationSchema()
-_issued: Final = IssuedKeySchema()
-_shown: Final = ApiKeySchema()
-_listed: Final = ApiKeySchema(many=True)
+_request_schema: Final = NewApiKeySchema()
+_rotation_schema: Final = ApiKeyRotationSchema()
+_issued_key_schema: Final = IssuedApiKeySchema()
+_response_schema: Final = ApiKeySchema()
+_list_schema: Final = ApiKeySchema(many=True)
 
 CREATE: Final = Operation(
     id="createApiKey",
-    summary="Make an API key",
-    description=f"Up to {MAX_LIVE_KEYS} active ones.",
-    body=_asked,
-    requests={"till": examples.NEW_API_KEY, "everything": {"name": "till"}},
-    parameters=(HEADER,),
-    answers=(
+    summary="Create an API key",
+    description=f"A merchant has at most {MAX_LIVE_KEYS} active keys.",
+    body=_request_schema,
+    body_examples={"scoped": examples.NEW_API_KEY, "unrestricted": {"name": "Point of sale"}},
+    parameters=(IDEMPOTENCY_KEY,),
+    responses=(
         Success(
             status=201,
-            description="The key, this once.",
-            data=_issued,
-            examples={"till": examples.ISSUED_KEY},
-            links={"rotate": linked("rotateApiKey", "/data/id")},
+            description="The key. No other response contains it.",
+            data=_issued_key_schema,
+            examples={"created": examples.ISSUED_KEY},
+            links={"rotate": build_link("rotateApiKey", "/data/id")},
         ),
     ),
-    refusals=(STATE_CONFLICT,),
+    error_responses=(STATE_CONFLICT,),
 )
 LIST: Final = Operation(
     id="listApiKeys",
-    summary="All active keys and the last that were, oldest first",
+    summary="List the active and the latest inactive API keys, oldest first",
     description=f"Up to {MAX_LIVE_KEYS} of each.",
-    answers=(
+    responses=(
         Success(
             status=200,
             description="The keys.",
-            data=_listed,
+            data=_list_schema,
             examples={"one": [examples.API_KEY]},
         ),
     ),
 )
 REVOKE: Final = Operation(
     id="revokeApiKey",
-    summary="End a key",
-    description="At once and for good. Safe to repeat.",
-    answers=(
+    summary="Revoke an API key",
+    description="Takes effect at once and cannot be undone. Safe to repeat.",
+    responses=(
         Success(
             status=200,
-            description="It opens nothing any more.",
-            data=_shown,
+            description="The revoked key.",
+            data=_response_schema,
             examples={"revoked": examples.REVOKED_KEY},
         ),
     ),
-    refusals=(NOT_FOUND,),
+    error_responses=(NOT_FOUND,),
 )
 ROTATE: Final = Operation(
     id="rotateApiKey",
-    summary="Replace a key",
-    description="The new one has the name, the scopes and the end of the old one, which ends "
+    summary="Replace an API key",
+    description="The new key has the name, the scopes and the expiry of the old one, which expires "
     "after the overlap.",
-    body=_rotation,
-    body_required=False,
-    requests={"an hour": {"overlapSeconds": 3_600}, "at once": {}},
-    parameters=(HEADER,),
-    answers=(
+    body=_rotation_schema,
+    is_body_required=False,
+    body_examples={"one-hour-overlap": {"overlapSeconds": 3_600}, "no-overlap": {}},
+    parameters=(IDEMPOTENCY_KEY,),
+    responses=(
         Success(
             status=201,
-            description="The new key, this once.",
-            data=_issued,
-            examples={"till": examples.ISSUED_KEY},
+            description="The new key. No other response contains it.",
+            data=_issued_key_schema,
+            examples={"created": examples.ISSUED_KEY},
         ),
     ),
-    refusals=(NOT_FOUND, STATE_CONFLICT),
+    error_responses=(NOT_FOUND, STATE_CONFLICT),
 )
 
 
 @views.post("")
-@documented(CREATE)
-@logged_in()
+@describe_operation(CREATE)
+@requires_session()
 def create() -> Response:
-    content = read_object()
-    refuse_query()
-    asked = _asked.read(content)
-    key = read_key()
-    end = asked.get("expires_at")
-    order = NewKey(
-        merchant_id=request_context().merchant_id,
-        name=asked["name"],
-        scopes=frozenset(asked.get("scopes", ALL_SCOPES)),
-        expires_at=read_moment(end) if end else None,
-        origin=origin(),
+    content = read_json_object()
+    refuse_query_parameters()
+    values = _request_schema.parse(content)
+    key = read_idempotency_key()
+    expires_at = values.get("expires_at")
+    context = request_context()
+    new_key = NewKey(
+        merchant_id=context.merchant_id,
+        name=values["name"],
+        scopes=frozenset(values.get("scopes", ALL_SCOPES)),
+        expires_at=parse_utc_time(expires_at) if expires_at else None,
+        origin=build_audit_origin(),
     )
-    keep = redact(RAW_KEY)
-    return perform(key, app_context().application.api_keys.create, order, _told, content, keep)
+    create_key = context.application.api_keys.create
+    return execute_idempotently(
+        key, create_key, new_key, _render_issued_key, content, redact(RAW_KEY)
+    )
 
 
 @views.get("")
-@documented(LIST)
-@logged_in()
+@describe_operation(LIST)
+@requires_session()
 def list_() -> Response:
-    refuse_query()
-    return ok(_listed.dump(app_context().application.api_keys.list(request_context().merchant_id)))
+    refuse_query_parameters()
+    context = request_context()
+    api_keys = context.application.api_keys.list(context.merchant_id)
+    return ok_response(_list_schema.dump(api_keys))
 
 
 @views.delete("/<id>")
-@documented(REVOKE)
-@logged_in()
+@describe_operation(REVOKE)
+@requires_session()
 def revoke(id: str) -> Response:
-    key_id = path_id(id)
-    refuse_query()
-    revoked = app_context().application.api_keys.revoke(
-        key_id, request_context().merchant_id, origin()
-    )
-    return ok(_shown.dump(revoked))
+    key_id = parse_path_id(id)
+    refuse_query_parameters()
+    context = request_context()
+    api_key = context.application.api_keys.revoke(key_id, context.merchant_id, build_audit_origin())
+    return ok_response(_response_schema.dump(api_key))
 
 
 @views.post("/<id>/rotate")
-@documented(ROTATE)
-@logged_in()
+@describe_operation(ROTATE)
+@requires_session()
 def rotate(id: str) -> Response:
-    key_id, content = path_id(id), read_object_if_any()
-    refuse_query()
-    overlap = timedelta(seconds=_rotation.read(content)["overlap_seconds"])
-    key = read_key()
-    order = Rotation(request_context().merchant_id, key_id, overlap, origin())
-    keep = redact(RAW_KEY)
-    return perform(key, app_context().application.api_keys.rotate, order, _told, content, keep)
+    key_id, content = parse_path_id(id), read_optional_json_object()
+    refuse_query_parameters()
+    overlap = timedelta(seconds=_rotation_schema.parse(content)["overlap_seconds"])
+    key = read_idempotency_key()
+    context = request_context()
+    rotation = Rotation(context.merchant_id, key_id, overlap, build_audit_origin())
+    rotate_key = context.application.api_keys.rotate
+    return execute_idempotently(
+        key, rotate_key, rotation, _render_issued_key, content, redact(RAW_KEY)
+    )
 
 
-def _told(issued: IssuedKey) -> StoredResponse:
-    return StoredResponse(201, envelope(_issued.dump(issued)))
+def _render_issued_key(issued_key: IssuedKey) -> StoredResponse:
+    return StoredResponse(201, render_envelope(_issued_key_schema.dump(issued_key)))

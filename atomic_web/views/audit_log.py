@@ -1,4 +1,4 @@
-"""GET /merchants/audit-log: every use of a merchant's authority."""
+"""GET /merchants/audit-log: registrations, logins and changes of API keys."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -7,19 +7,19 @@ from flask import Blueprint, Response
 
 from atomic_core.domain.audit_log import Place, Recorded
 from atomic_core.domain.lists import Position
-from atomic_web.access.authentication import logged_in
+from atomic_web.access.authentication import requires_session
 from atomic_web.context import request_context
-from atomic_web.http.cursors import Cursors
-from atomic_web.http.query import read_query
-from atomic_web.http.responses import ok
+from atomic_web.http.cursors import CursorCodec
+from atomic_web.http.query import parse_query
+from atomic_web.http.responses import ok_response
 from atomic_web.openapi import examples
-from atomic_web.openapi.operation import Operation, Success, documented
+from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.schemas.audit_log import AuditPageSchema
-from atomic_web.schemas.filters import PAGE, parted
+from atomic_web.schemas.filters import PAGE_QUERY, split_page_parameters
 
 views = Blueprint("audit_log", __name__, url_prefix="/merchants/audit-log")
 
-_page: Final = AuditPageSchema()
+_page_schema: Final = AuditPageSchema()
 
 
 class _Page(NamedTuple):
@@ -29,14 +29,14 @@ class _Page(NamedTuple):
 
 LIST: Final = Operation(
     id="listAuditLog",
-    summary="Who did what in this merchant's name, newest first",
-    description="Nothing in it can be changed or removed, by nobody.",
-    query=PAGE,
-    answers=(
+    summary="List the merchant's audit log, newest first",
+    description="The audit log is append-only.",
+    query=PAGE_QUERY,
+    responses=(
         Success(
             status=200,
-            description="A page of it.",
-            data=_page,
+            description="A page of the audit log.",
+            data=_page_schema,
             examples={
                 "last": _Page([examples.RECORDED], None),
                 "first": _Page([examples.RECORDED], examples.CURSOR),
@@ -47,13 +47,15 @@ LIST: Final = Operation(
 
 
 @views.get("")
-@documented(LIST)
-@logged_in()
+@describe_operation(LIST)
+@requires_session()
 def show() -> Response:
-    limit, cursor, _ = parted(read_query(PAGE))
+    limit, cursor, _ = split_page_parameters(parse_query(PAGE_QUERY))
     context = request_context()
-    cursors = Cursors(context.merchant_id, ("audit log",))
-    after = cursors.position(cursor)
-    log = context.app_context.application.merchants.list_audit_events
-    rows, rest = log(context.merchant_id, Place(*after) if after else None, limit)
-    return ok(_page.dump(_Page(rows, rest and cursors.at(Position(*rest)))))
+    codec = CursorCodec(context.merchant_id, ("audit log",))
+    after = codec.decode_position(cursor)
+    events, next_place = context.application.merchants.list_audit_events(
+        context.merchant_id, Place(*after) if after else None, limit
+    )
+    next_cursor = codec.encode_position(Position(*next_place)) if next_place else None
+    return ok_response(_page_schema.dump(_Page(events, next_cursor)))

@@ -1,4 +1,4 @@
-"""Is it there, is it alive, can it work? For people, supervisors and load balancers."""
+"""GET /health, /health/live and /health/ready, for supervisors and load balancers."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -6,85 +6,94 @@ from typing import Final, NamedTuple
 from flask import Blueprint, Response
 
 from atomic_web.access.authentication import public
-from atomic_web.context import app_context
+from atomic_web.context import request_context
 from atomic_web.errors import NotReady
-from atomic_web.http.responses import ok
+from atomic_web.http.responses import ok_response
 from atomic_web.openapi.error_responses import NOT_READY
-from atomic_web.openapi.operation import Operation, Success, documented
-from atomic_web.schemas.health import HealthySchema, LiveSchema, ReadySchema
+from atomic_web.openapi.operation import Operation, Success, describe_operation
+from atomic_web.schemas.health import HealthSchema, LivenessSchema, ReadinessSchema
 
 views = Blueprint("health", __name__, url_prefix="/health")
 
-_healthy: Final = HealthySchema()
-_live: Final = LiveSchema()
-_ready: Final = ReadySchema()
+_health_schema: Final = HealthSchema()
+_liveness_schema: Final = LivenessSchema()
+_readiness_schema: Final = ReadinessSchema()
 
 
-class _State(NamedTuple):
+class _Health(NamedTuple):
     status: str
     checks: Mapping[str, str] | None = None
 
 
 HEALTHY: Final = Operation(
     id="getHealth",
-    summary="Is it there?",
-    answers=(
+    summary="Check that the API answers",
+    responses=(
         Success(
             status=200,
-            description="It is.",
-            data=_healthy,
-            examples={"healthy": _State("healthy")},
+            description="The API answers.",
+            data=_health_schema,
+            examples={"healthy": _Health("healthy")},
         ),
     ),
 )
 LIVE: Final = Operation(
     id="getLiveness",
-    summary="Does this process answer? A restart is the cure when not",
-    answers=(
-        Success(status=200, description="It does.", data=_live, examples={"live": _State("live")}),
+    summary="Liveness probe: restart the process if it fails",
+    responses=(
+        Success(
+            status=200,
+            description="The process answers.",
+            data=_liveness_schema,
+            examples={"live": _Health("live")},
+        ),
     ),
 )
 READY: Final = Operation(
     id="getReadiness",
-    summary="Should requests be sent here?",
-    answers=(
+    summary="Readiness probe: send no requests if it fails",
+    responses=(
         Success(
             status=200,
-            description="They may; `degraded` if something is down that this can do without.",
-            data=_ready,
+            description="Ready to serve; `degraded` if an optional dependency is down.",
+            data=_readiness_schema,
             examples={
-                "ready": _State("ready", {"postgres": "up", "redis": "up"}),
-                "degraded": _State("degraded", {"postgres": "up", "redis": "down"}),
+                "ready": _Health("ready", {"postgres": "up", "redis": "up"}),
+                "degraded": _Health("degraded", {"postgres": "up", "redis": "down"}),
             },
         ),
     ),
-    refusals=(NOT_READY,),
+    error_responses=(NOT_READY,),
 )
 
 
 @views.get("")
-@documented(HEALTHY)
+@describe_operation(HEALTHY)
 @public()
 def healthy() -> Response:
-    return ok(_healthy.dump(_State("healthy")))
+    return ok_response(_health_schema.dump(_Health("healthy")))
 
 
-# Supervisors ask often and all from one address: limits would make them see failures.
+# Not rate limited: supervisors probe often and from one address.
 @views.get("/live")
-@documented(LIVE)
-@public(limited=False)
+@describe_operation(LIVE)
+@public(has_global_limit=False)
 def live() -> Response:
-    """This process answers. Depends on nothing, so a restart is the cure when it fails."""
-    return ok(_live.dump(_State("live")))
+    """Checks no dependency, because a restart would not repair one."""
+    return ok_response(_liveness_schema.dump(_Health("live")))
 
 
 @views.get("/ready")
-@documented(READY)
-@public(limited=False)
+@describe_operation(READY)
+@public(has_global_limit=False)
 def ready() -> Response:
-    """Whether requests should be sent here. Raises NotReady, naming what is down."""
-    health = app_context().application.maintenance.check_health()
+    """Raises NotReady, with the dependencies that are down."""
+    health = request_context().application.maintenance.check_health()
     if not health.ready:
-        raise NotReady(details={name: ["down"] for name, up in health.checks.items() if not up})
-    checks = {name: "up" if up else "down" for name, up in health.checks.items()}
-    return ok(_ready.dump(_State("degraded" if health.degraded else "ready", checks)))
+        raise NotReady(
+            details={name: ["down"] for name, is_up in health.checks.items() if not is_up}
+        )
+    checks = {name: "up" if is_up else "down" for name, is_up in health.checks.items()}
+    return ok_response(
+        _readiness_schema.dump(_Health("degraded" if health.degraded else "ready", checks))
+    )

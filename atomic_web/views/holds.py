@@ -1,4 +1,4 @@
-"""POST /payments/{id}/capture and /cancel: what becomes of a hold. The first to ask decides."""
+"""POST /payments/{id}/capture and /cancel: capture or release a hold."""
 
 from typing import Final
 
@@ -8,94 +8,107 @@ from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import Scope
 from atomic_core.domain.payments import Payment
 from atomic_core.use_cases.holds import Cancellation, NewCapture
-from atomic_web.access.authentication import authenticated
-from atomic_web.access.idempotency import HEADER, perform, read_key
+from atomic_web.access.authentication import requires_api_key
+from atomic_web.access.idempotency import (
+    IDEMPOTENCY_KEY,
+    execute_idempotently,
+    read_idempotency_key,
+)
 from atomic_web.context import request_context
-from atomic_web.http.body import read_object_if_any
-from atomic_web.http.ids import path_id, refuse_query
-from atomic_web.http.responses import envelope
+from atomic_web.http.body import read_optional_json_object
+from atomic_web.http.ids import parse_path_id
+from atomic_web.http.query import refuse_query_parameters
+from atomic_web.http.responses import render_envelope
 from atomic_web.openapi import examples
 from atomic_web.openapi.error_responses import NOT_FOUND, STATE_CONFLICT
-from atomic_web.openapi.headers import linked
-from atomic_web.openapi.operation import Operation, Success, documented
+from atomic_web.openapi.headers import build_link
+from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.payment_requests import PATH
-from atomic_web.schemas.holds import CancelSchema, CaptureSchema
+from atomic_web.schemas.holds import PaymentCancellationSchema, PaymentCaptureSchema
 from atomic_web.schemas.payments import PaymentSchema
 
 views = Blueprint("holds", __name__, url_prefix="/payments/<id>")
 
-_capture_asked: Final = CaptureSchema()
-_cancel_asked: Final = CancelSchema()
-_shown: Final = PaymentSchema()
+_capture_schema: Final = PaymentCaptureSchema()
+_cancellation_schema: Final = PaymentCancellationSchema()
+_response_schema: Final = PaymentSchema()
 
 CAPTURE: Final = Operation(
     id="capturePayment",
-    summary="Take what is held",
-    description="All of it or a part; the rest is let go. More than is held is 409. Of capture, "
-    "cancel and expiry the first decides; the others get 409 with the state that is.",
-    body=_capture_asked,
-    body_required=False,
-    requests={"all": {}, "part": {"amount": 3_000}},
-    parameters=(HEADER,),
-    answers=(
+    summary="Capture a hold",
+    description="Captures the whole hold or a part; the rest is released. An amount above the hold "
+    "is 409. The first capture, cancellation or expiry wins; later requests get 409 with the "
+    "current status.",
+    body=_capture_schema,
+    is_body_required=False,
+    body_examples={"full": {}, "partial": {"amount": 3_000}},
+    parameters=(IDEMPOTENCY_KEY,),
+    responses=(
         Success(
             status=202,
-            description="It is decided, and will be settled: SUCCESS, or FAILED.",
-            data=_shown,
+            description="The capture is accepted and will be settled: SUCCESS or FAILED.",
+            data=_response_schema,
             examples={"capturing": examples.CAPTURING},
             headers=("Location",),
-            links={"payment": linked("getPayment", "/data/id")},
+            links={"payment": build_link("getPayment", "/data/id")},
         ),
     ),
-    refusals=(NOT_FOUND, STATE_CONFLICT),
+    error_responses=(NOT_FOUND, STATE_CONFLICT),
 )
 CANCEL: Final = Operation(
     id="cancelPayment",
-    summary="Let go of what is held",
-    description="A void: nothing is taken. The first to decide decides, as for a capture.",
-    body=_cancel_asked,
-    body_required=False,
-    requests={"plain": {}, "reason": {"reason": "requested_by_customer"}},
-    parameters=(HEADER,),
-    answers=(
+    summary="Cancel a hold",
+    description="Voids the authorization. The first capture, cancellation or expiry wins, as for a "
+    "capture.",
+    body=_cancellation_schema,
+    is_body_required=False,
+    body_examples={"default": {}, "reason": {"reason": "requested_by_customer"}},
+    parameters=(IDEMPOTENCY_KEY,),
+    responses=(
         Success(
             status=202,
-            description="It is decided, and will be settled: CANCELED.",
-            data=_shown,
+            description="The cancellation is accepted and will be settled: CANCELED.",
+            data=_response_schema,
             examples={"canceling": examples.CANCELING},
             headers=("Location",),
-            links={"payment": linked("getPayment", "/data/id")},
+            links={"payment": build_link("getPayment", "/data/id")},
         ),
     ),
-    refusals=(NOT_FOUND, STATE_CONFLICT),
+    error_responses=(NOT_FOUND, STATE_CONFLICT),
 )
 
 
 @views.post("/capture")
-@documented(CAPTURE)
-@authenticated(scope=Scope.PAYMENTS_WRITE)
+@describe_operation(CAPTURE)
+@requires_api_key(scope=Scope.PAYMENTS_WRITE)
 def capture(id: str) -> Response:
-    payment_id, content = path_id(id), read_object_if_any()
-    refuse_query()
-    asked, context = _capture_asked.read(content), request_context()
+    payment_id, content = parse_path_id(id), read_optional_json_object()
+    refuse_query_parameters()
+    values, context = _capture_schema.parse(content), request_context()
     context.payment_id = payment_id
-    order = NewCapture(context.merchant_id, payment_id, asked["amount"], context.request_id)
-    command = context.app_context.application.payments.capture
-    return perform(read_key(), command, order, _decided, content)
+    new_capture = NewCapture(context.merchant_id, payment_id, values["amount"], context.request_id)
+    capture_payment = context.application.payments.capture
+    key = read_idempotency_key()
+    return execute_idempotently(key, capture_payment, new_capture, _render_payment, content)
 
 
 @views.post("/cancel")
-@documented(CANCEL)
-@authenticated(scope=Scope.PAYMENTS_WRITE)
+@describe_operation(CANCEL)
+@requires_api_key(scope=Scope.PAYMENTS_WRITE)
 def cancel(id: str) -> Response:
-    payment_id, content = path_id(id), read_object_if_any()
-    refuse_query()
-    asked, context = _cancel_asked.read(content), request_context()
+    payment_id, content = parse_path_id(id), read_optional_json_object()
+    refuse_query_parameters()
+    values, context = _cancellation_schema.parse(content), request_context()
     context.payment_id = payment_id
-    order = Cancellation(context.merchant_id, payment_id, asked["reason"], context.request_id)
-    command = context.app_context.application.payments.cancel
-    return perform(read_key(), command, order, _decided, content)
+    cancellation = Cancellation(
+        context.merchant_id, payment_id, values["reason"], context.request_id
+    )
+    cancel_payment = context.application.payments.cancel
+    key = read_idempotency_key()
+    return execute_idempotently(key, cancel_payment, cancellation, _render_payment, content)
 
 
-def _decided(payment: Payment) -> StoredResponse:
-    return StoredResponse(202, envelope(_shown.dump(payment)), f"{PATH}/{payment.id}")
+def _render_payment(payment: Payment) -> StoredResponse:
+    return StoredResponse(
+        202, render_envelope(_response_schema.dump(payment)), f"{PATH}/{payment.id}"
+    )

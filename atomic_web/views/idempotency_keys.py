@@ -1,4 +1,4 @@
-"""GET /idempotency-keys/{key}: what became of a request."""
+"""GET /idempotency-keys/{key}: the request and response of an Idempotency-Key."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,23 +10,25 @@ from flask import Blueprint, Response
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.idempotency import KeptKey
 from atomic_core.domain.merchants import Scope, holds_a_key
-from atomic_web.access.authentication import authenticated
-from atomic_web.access.idempotency import VISIBLE, is_key
-from atomic_web.context import BASE_PATH, app_context, request_context
-from atomic_web.http.ids import refuse_query
-from atomic_web.http.responses import ok
+from atomic_web.access.authentication import requires_api_key
+from atomic_web.access.idempotency import KEY_PATTERN, is_valid_key
+from atomic_web.context import BASE_PATH, request_context
+from atomic_web.http.query import refuse_query_parameters
+from atomic_web.http.responses import ok_response
 from atomic_web.openapi import examples
 from atomic_web.openapi.error_responses import NOT_FOUND
-from atomic_web.openapi.operation import Operation, Success, documented
-from atomic_web.schemas.batches import KEY_FAULT
+from atomic_web.openapi.operation import Operation, Success, describe_operation
+from atomic_web.schemas.batches import INVALID_KEY
 from atomic_web.schemas.descriptions import UUID_PATTERN
-from atomic_web.schemas.idempotency import KeptKeySchema
+from atomic_web.schemas.idempotency import IdempotencyKeySchema
 
 views = Blueprint("idempotency_keys", __name__, url_prefix="/idempotency-keys")
 
-_shown: Final = KeptKeySchema()
+_response_schema: Final = IdempotencyKeySchema()
 
-_RESOURCE: Final = re.compile(rf"{BASE_PATH}/(?P<type>[a-z-]+)/(?P<id>{UUID_PATTERN.strip('^$')})")
+_RESOURCE_PATH: Final = re.compile(
+    rf"{BASE_PATH}/(?P<type>[a-z-]+)/(?P<id>{UUID_PATTERN.strip('^$')})"
+)
 
 
 class _Resource(NamedTuple):
@@ -35,91 +37,94 @@ class _Resource(NamedTuple):
     path: str
 
 
-class _Answered(NamedTuple):
+class _Response(NamedTuple):
     status: int
     body: Any
 
 
-class _Told(NamedTuple):
+class _IdempotencyKey(NamedTuple):
     key: str
     method: str
     path: str
     fingerprint: str
     status: str
-    response: _Answered
+    response: _Response
     resources: Sequence[Any]
     created_at: Any
     expires_at: Any
 
 
-def _told(kept: KeptKey) -> _Told:
+def _describe_key(kept: KeptKey) -> _IdempotencyKey:
     record = kept.record
     response = record.response.at(record.created_at)
-    # No answer that holds a secret is kept; should one ever be, it is not shown a second time.
-    secret = holds_a_key(response.body.decode("utf-8", "replace"))
-    body = None if secret else orjson.loads(response.body)
-    return _Told(
+    # Secrets are redacted before a response is stored; this is the second line of defence.
+    has_secret = holds_a_key(response.body.decode("utf-8", "replace"))
+    body = None if has_secret else orjson.loads(response.body)
+    resources = _find_resources(record.path, response.location, body)
+    return _IdempotencyKey(
         key=kept.key,
         method=record.method,
         path=record.path,
         fingerprint=record.fingerprint.hex(),
         status="completed",
-        response=_Answered(response.status, body),
-        resources=[each._asdict() for each in _resources(record.path, response.location, body)],
+        response=_Response(response.status, body),
+        resources=[resource._asdict() for resource in resources],
         created_at=record.created_at,
         expires_at=kept.expires_at,
     )
 
 
-def _resources(path: str, location: str | None, body: Any) -> Iterator[_Resource]:
-    """Where the answer says that something was made, or else what is in it."""
-    if location is not None and (named := _RESOURCE.fullmatch(location)):
-        yield _Resource(named["type"], named["id"], location)
+def _find_resources(path: str, location: str | None, body: Any) -> Iterator[_Resource]:
+    """The resource at the Location, or else those in the body."""
+    if location is not None and (match := _RESOURCE_PATH.fullmatch(location)):
+        yield _Resource(match["type"], match["id"], location)
         return
     data = body.get("data") if isinstance(body, dict) else None
     if not isinstance(data, dict):
         return
-    many = data.get("payments")
-    for one in many if isinstance(many, list) else [data]:
-        made = f"{BASE_PATH}/{path.removeprefix(BASE_PATH).split('/')[1]}/{one.get('id')}"
-        if named := _RESOURCE.fullmatch(made):
-            yield _Resource(named["type"], named["id"], made)
+    payments = data.get("payments")
+    collection = path.removeprefix(BASE_PATH).split("/")[1]
+    for item in payments if isinstance(payments, list) else [data]:
+        resource_path = f"{BASE_PATH}/{collection}/{item.get('id')}"
+        if match := _RESOURCE_PATH.fullmatch(resource_path):
+            yield _Resource(match["type"], match["id"], resource_path)
 
 
 SHOW: Final = Operation(
     id="getIdempotencyKey",
-    summary="What became of a request",
-    description="By its Idempotency-Key, from its first answer until it expires: which request it "
-    "was, what it was answered, what came of it. A request that was refused left its key unused: "
-    "404. Percent-encode what a path cannot hold; a `.` or `..` that is the whole key, too.",
+    summary="Look up a request by its Idempotency-Key",
+    description="The request, its response, and the resources it created or changed, from the "
+    "first response until the key expires. 404 if the request failed, because its key is then "
+    "unused. Percent-encode characters that a path cannot contain, and a key that is `.` or `..`.",
     path={
         "key": {
             "name": "key",
             "in": "path",
             "required": True,
-            "description": "Bare, without the quotes a header may need.",
-            "schema": {"type": "string", "pattern": f"^{VISIBLE.pattern}$"},
+            "description": "The key without the quotes of the header.",
+            "schema": {"type": "string", "pattern": f"^{KEY_PATTERN.pattern}$"},
             "example": "4f0a9e52-7a55-4d0c-b6a5-0c7d6cf6f6a1",
         }
     },
-    answers=(
+    responses=(
         Success(
             status=200,
-            description="The request and its answer.",
-            data=_shown,
-            examples={"payment": _told(examples.KEPT_KEY)},
+            description="The request and its response.",
+            data=_response_schema,
+            examples={"payment": _describe_key(examples.KEPT_KEY)},
         ),
     ),
-    refusals=(NOT_FOUND,),
+    error_responses=(NOT_FOUND,),
 )
 
 
 @views.get("/<whole:key>")
-@documented(SHOW)
-@authenticated(scope=Scope.PAYMENTS_READ)
+@describe_operation(SHOW)
+@requires_api_key(scope=Scope.PAYMENTS_READ)
 def show(key: str) -> Response:
-    if not is_key(key) or holds_a_key(key):
-        raise ValidationFailed(details={"key": [KEY_FAULT]})
-    refuse_query()
-    kept = app_context().application.idempotency.look_up_key(request_context().merchant_id, key)
-    return ok(_shown.dump(_told(kept)))
+    if not is_valid_key(key) or holds_a_key(key):
+        raise ValidationFailed(details={"key": [INVALID_KEY]})
+    refuse_query_parameters()
+    context = request_context()
+    kept = context.application.idempotency.look_up_key(context.merchant_id, key)
+    return ok_response(_response_schema.dump(_describe_key(kept)))

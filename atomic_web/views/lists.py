@@ -1,6 +1,6 @@
-"""GET /payments, /refunds, /accounts and an account's entries, a page at a time."""
+"""The lists: GET /payments, /refunds, /accounts, a payment's refunds and an account's entries."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from flask import Blueprint, Response
@@ -12,29 +12,26 @@ from atomic_core.domain.lists import (
     PaymentFilter,
     Position,
     RefundFilter,
-    T,
 )
 from atomic_core.domain.merchants import Scope
-from atomic_web.access.authentication import authenticated
+from atomic_web.access.authentication import requires_api_key
 from atomic_web.context import request_context
-from atomic_web.http.cursors import Cursors
-from atomic_web.http.ids import path_id
-from atomic_web.http.query import Parameter, read_query
-from atomic_web.http.responses import ok
+from atomic_web.http.cursors import CursorCodec
+from atomic_web.http.ids import parse_path_id
+from atomic_web.http.query import Parameter, parse_query
+from atomic_web.http.responses import ok_response
 from atomic_web.openapi import examples
-from atomic_web.openapi.error_responses import NOT_FOUND, Refusal
-from atomic_web.openapi.operation import Operation, Success, documented
+from atomic_web.openapi.error_responses import NOT_FOUND, ErrorResponse
+from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.schemas.accounts import AccountSchema
+from atomic_web.schemas.fields import ResponseSchema
 from atomic_web.schemas.filters import (
-    AMOUNTS,
-    CREATED,
-    CURRENCY,
-    METADATA,
-    PAGE,
-    PAYMENT_ID,
-    PAYMENT_STATUS,
-    REFUND_STATUS,
-    parted,
+    ACCOUNT_QUERY,
+    ENTRY_QUERY,
+    PAYMENT_QUERY,
+    PAYMENT_REFUND_QUERY,
+    REFUND_QUERY,
+    split_page_parameters,
 )
 from atomic_web.schemas.lists import (
     AccountPageSchema,
@@ -49,163 +46,167 @@ from atomic_web.schemas.refunds import RefundSchema
 
 views = Blueprint("lists", __name__)
 
-_payment: Final = PaymentSchema()
-_refund: Final = RefundSchema()
-_account: Final = AccountSchema()
-_entry: Final = EntrySchema()
+_payment_schema: Final = PaymentSchema()
+_refund_schema: Final = RefundSchema()
+_account_schema: Final = AccountSchema()
+_entry_schema: Final = EntrySchema()
+
+_payment_page_schema: Final = PaymentPageSchema()
+_refund_page_schema: Final = RefundPageSchema()
+_account_page_schema: Final = AccountPageSchema()
+_entry_page_schema: Final = EntryPageSchema()
 
 
-class _Shown(NamedTuple):
+class _RenderedPage(NamedTuple):
     items: Sequence[Any]
     next_cursor: str | None
 
 
-def _list(
+def _build_list_operation(
     id: str,
     summary: str,
     query: Sequence[Parameter],
-    page: PageSchema,
-    item: Any,
-    refusals: Sequence[Refusal] = (),
+    page_schema: PageSchema,
+    example: Any,
+    error_responses: Sequence[ErrorResponse] = (),
 ) -> Operation:
     return Operation(
         id=id,
         summary=summary,
-        description="Newest first; `nextCursor` leads on. What is added meanwhile stands before "
-        "the first page: nothing is shown twice or left out. All filters must hold.",
+        description="Newest first. `nextCursor` leads to the next page. Items created meanwhile "
+        "come before the first page, so no item is returned twice or skipped. An item must match "
+        "all filters.",
         query=query,
-        answers=(
+        responses=(
             Success(
                 status=200,
                 description="A page.",
-                data=page,
+                data=page_schema,
                 examples={
-                    "first": _Shown([item], examples.CURSOR),
-                    "none": _Shown([], None),
+                    "first": _RenderedPage([example], examples.CURSOR),
+                    "empty": _RenderedPage([], None),
                 },
             ),
         ),
-        refusals=refusals,
+        error_responses=error_responses,
     )
 
 
-_PAYMENT_QUERY: Final = (*PAGE, PAYMENT_STATUS, CURRENCY, *CREATED, *AMOUNTS, METADATA)
-_REFUND_QUERY: Final = (*PAGE, REFUND_STATUS, CURRENCY, *CREATED, *AMOUNTS, METADATA)
-
-_payment_page: Final = PaymentPageSchema()
-_refund_page: Final = RefundPageSchema()
-_account_page: Final = AccountPageSchema()
-_entry_page: Final = EntryPageSchema()
-
-PAYMENTS: Final = _list(
+PAYMENTS: Final = _build_list_operation(
     "listPayments",
-    "Your payments",
-    _PAYMENT_QUERY,
-    _payment_page,
-    _payment.dump(examples.SUCCESS),
+    "List payments",
+    PAYMENT_QUERY,
+    _payment_page_schema,
+    _payment_schema.dump(examples.SUCCESS),
 )
-REFUNDS: Final = _list(
+REFUNDS: Final = _build_list_operation(
     "listRefunds",
-    "Your refunds",
-    (*_REFUND_QUERY, PAYMENT_ID),
-    _refund_page,
-    _refund.dump(examples.REFUNDED),
+    "List refunds",
+    REFUND_QUERY,
+    _refund_page_schema,
+    _refund_schema.dump(examples.REFUNDED),
 )
-REFUNDS_OF_PAYMENT: Final = _list(
+REFUNDS_OF_PAYMENT: Final = _build_list_operation(
     "listRefundsOfPayment",
-    "A payment's refunds",
-    _REFUND_QUERY,
-    _refund_page,
-    _refund.dump(examples.REFUNDED),
+    "List the refunds of a payment",
+    PAYMENT_REFUND_QUERY,
+    _refund_page_schema,
+    _refund_schema.dump(examples.REFUNDED),
     (NOT_FOUND,),
 )
-ACCOUNTS: Final = _list(
+ACCOUNTS: Final = _build_list_operation(
     "listAccounts",
-    "Your accounts",
-    (*PAGE, CURRENCY, *CREATED),
-    _account_page,
-    _account.dump(examples.ACCOUNT),
+    "List accounts",
+    ACCOUNT_QUERY,
+    _account_page_schema,
+    _account_schema.dump(examples.ACCOUNT),
 )
-ENTRIES: Final = _list(
+ENTRIES: Final = _build_list_operation(
     "listEntriesOfAccount",
-    "An account's entries",
-    (*PAGE, *CREATED),
-    _entry_page,
-    _entry.dump(examples.ENTRY),
+    "List the ledger entries of an account",
+    ENTRY_QUERY,
+    _entry_page_schema,
+    _entry_schema.dump(examples.ENTRY),
     (NOT_FOUND,),
 )
 
 
 @views.get("/payments")
-@documented(PAYMENTS)
-@authenticated(scope=Scope.PAYMENTS_READ)
+@describe_operation(PAYMENTS)
+@requires_api_key(scope=Scope.PAYMENTS_READ)
 def payments() -> Response:
-    limit, cursor, filters = parted(read_query(_PAYMENT_QUERY))
-    wanted, context = PaymentFilter(**filters), request_context()
-    cursors = Cursors(context.merchant_id, ("payments", wanted))
-    list_payments = context.app_context.application.payments.list
-    page = list_payments(context.merchant_id, wanted, cursors.position(cursor), limit)
-    return _told(page, _payment_page, _payment, lambda last: cursors.at(_place(last)))
+    limit, cursor, filters = split_page_parameters(parse_query(PAYMENT_QUERY))
+    payment_filter, context = PaymentFilter(**filters), request_context()
+    codec = CursorCodec(context.merchant_id, ("payments", payment_filter))
+    page = context.application.payments.list(
+        context.merchant_id, payment_filter, codec.decode_position(cursor), limit
+    )
+    return _render_page(page, _payment_page_schema, _payment_schema, codec)
 
 
 @views.get("/refunds")
-@documented(REFUNDS)
-@authenticated(scope=Scope.PAYMENTS_READ)
+@describe_operation(REFUNDS)
+@requires_api_key(scope=Scope.PAYMENTS_READ)
 def refunds() -> Response:
-    limit, cursor, filters = parted(read_query(REFUNDS.query))
-    wanted, context = RefundFilter(**filters), request_context()
-    cursors = Cursors(context.merchant_id, ("refunds", wanted))
-    list_refunds = context.app_context.application.refunds.list
-    page = list_refunds(context.merchant_id, wanted, cursors.position(cursor), limit)
-    return _told(page, _refund_page, _refund, lambda last: cursors.at(_place(last)))
+    limit, cursor, filters = split_page_parameters(parse_query(REFUND_QUERY))
+    refund_filter, context = RefundFilter(**filters), request_context()
+    codec = CursorCodec(context.merchant_id, ("refunds", refund_filter))
+    page = context.application.refunds.list(
+        context.merchant_id, refund_filter, codec.decode_position(cursor), limit
+    )
+    return _render_page(page, _refund_page_schema, _refund_schema, codec)
 
 
 @views.get("/payments/<id>/refunds")
-@documented(REFUNDS_OF_PAYMENT)
-@authenticated(scope=Scope.PAYMENTS_READ)
+@describe_operation(REFUNDS_OF_PAYMENT)
+@requires_api_key(scope=Scope.PAYMENTS_READ)
 def refunds_of_payment(id: str) -> Response:
-    payment_id, context = path_id(id), request_context()
+    payment_id, context = parse_path_id(id), request_context()
     context.payment_id = payment_id
-    limit, cursor, filters = parted(read_query(_REFUND_QUERY))
-    wanted = RefundFilter(payment_id=payment_id, **filters)
-    cursors = Cursors(context.merchant_id, ("refunds of payment", wanted))
-    of_payment = context.app_context.application.refunds.list.of_payment
-    page = of_payment(context.merchant_id, wanted, cursors.position(cursor), limit)
-    return _told(page, _refund_page, _refund, lambda last: cursors.at(_place(last)))
+    limit, cursor, filters = split_page_parameters(parse_query(PAYMENT_REFUND_QUERY))
+    refund_filter = RefundFilter(payment_id=payment_id, **filters)
+    codec = CursorCodec(context.merchant_id, ("refunds of payment", refund_filter))
+    page = context.application.refunds.list.of_payment(
+        context.merchant_id, refund_filter, codec.decode_position(cursor), limit
+    )
+    return _render_page(page, _refund_page_schema, _refund_schema, codec)
 
 
 @views.get("/accounts")
-@documented(ACCOUNTS)
-@authenticated(scope=Scope.ACCOUNTS_READ)
+@describe_operation(ACCOUNTS)
+@requires_api_key(scope=Scope.ACCOUNTS_READ)
 def accounts() -> Response:
-    limit, cursor, filters = parted(read_query(ACCOUNTS.query))
-    wanted, context = AccountFilter(**filters), request_context()
-    cursors = Cursors(context.merchant_id, ("accounts", wanted))
-    list_accounts = context.app_context.application.accounts.list
-    page = list_accounts(context.merchant_id, wanted, cursors.position(cursor), limit)
-    return _told(page, _account_page, _account, lambda last: cursors.at(_place(last)))
+    limit, cursor, filters = split_page_parameters(parse_query(ACCOUNT_QUERY))
+    account_filter, context = AccountFilter(**filters), request_context()
+    codec = CursorCodec(context.merchant_id, ("accounts", account_filter))
+    page = context.application.accounts.list(
+        context.merchant_id, account_filter, codec.decode_position(cursor), limit
+    )
+    return _render_page(page, _account_page_schema, _account_schema, codec)
 
 
 @views.get("/accounts/<id>/entries")
-@documented(ENTRIES)
-@authenticated(scope=Scope.ACCOUNTS_READ)
+@describe_operation(ENTRIES)
+@requires_api_key(scope=Scope.ACCOUNTS_READ)
 def entries(id: str) -> Response:
-    account_id, context = path_id(id), request_context()
-    limit, cursor, filters = parted(read_query(ENTRIES.query))
-    wanted = CreatedFilter(**filters)
-    cursors = Cursors(context.merchant_id, ("entries", account_id, wanted))
-    after, list_entries = (
-        cursors.sequence(cursor),
-        context.app_context.application.accounts.list_entries,
+    account_id, context = parse_path_id(id), request_context()
+    limit, cursor, filters = split_page_parameters(parse_query(ENTRY_QUERY))
+    entry_filter = CreatedFilter(**filters)
+    codec = CursorCodec(context.merchant_id, ("entries", account_id, entry_filter))
+    page = context.application.accounts.list_entries(
+        context.merchant_id, account_id, entry_filter, codec.decode_sequence(cursor), limit
     )
-    page = list_entries(context.merchant_id, account_id, wanted, after, limit)
-    return _told(page, _entry_page, _entry, lambda last: cursors.at_sequence(last.sequence))
+    next_cursor = codec.encode_sequence(page.items[-1].sequence) if page.more else None
+    items = [_entry_schema.dump(entry) for entry in page.items]
+    return ok_response(_entry_page_schema.dump(_RenderedPage(items, next_cursor)))
 
 
-def _place(last: Any) -> Position:
-    return Position(last.created_at, last.id)
-
-
-def _told(page: Page[T], pages: PageSchema, item: Any, cursor_at: Callable[[T], str]) -> Response:
-    items = [item.dump(each) for each in page.items]
-    return ok(pages.dump(_Shown(items, cursor_at(page.items[-1]) if page.more else None)))
+def _render_page(
+    page: Page[Any], page_schema: PageSchema, item_schema: ResponseSchema, codec: CursorCodec
+) -> Response:
+    next_cursor = None
+    if page.more:
+        last = page.items[-1]
+        next_cursor = codec.encode_position(Position(last.created_at, last.id))
+    items = [item_schema.dump(item) for item in page.items]
+    return ok_response(page_schema.dump(_RenderedPage(items, next_cursor)))

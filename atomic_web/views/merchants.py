@@ -15,30 +15,34 @@ from atomic_core.domain.credentials import (
 from atomic_core.domain.errors import AtomicError
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.use_cases.sessions import Attempt, Leaving, LoggedIn, Registration
-from atomic_web.access.audit_origin import origin
-from atomic_web.access.authentication import access_of_request, logged_in, public
+from atomic_web.access.audit_origin import build_audit_origin
+from atomic_web.access.authentication import get_current_policy, public, requires_session
 from atomic_web.access.idempotency import (
-    HEADER,
-    idempotent_request,
-    perform,
-    read_key,
+    IDEMPOTENCY_KEY,
+    execute_idempotently,
+    read_idempotency_key,
+    read_idempotent_request,
     redact,
     to_response,
 )
 from atomic_web.access.rate_limiting import count_request
-from atomic_web.context import app_context, request_context
-from atomic_web.http.body import read_object
-from atomic_web.http.ids import refuse_query
-from atomic_web.http.responses import envelope, ok
+from atomic_web.context import request_context
+from atomic_web.http.body import read_json_object
+from atomic_web.http.query import refuse_query_parameters
+from atomic_web.http.responses import ok_response, render_envelope
 from atomic_web.openapi import examples
-from atomic_web.openapi.error_responses import STATE_CONFLICT, UNAUTHORIZED, UNAVAILABLE
-from atomic_web.openapi.operation import Operation, Success, documented
+from atomic_web.openapi.error_responses import (
+    SERVICE_UNAVAILABLE,
+    STATE_CONFLICT,
+    UNAUTHORIZED,
+)
+from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.schemas.merchants import (
     DashboardSchema,
-    LoggedInSchema,
-    LoggedOutSchema,
+    EndedSessionSchema,
     LoginSchema,
-    RegisteredSchema,
+    NewSessionSchema,
+    RegisteredMerchantSchema,
     RegistrationSchema,
 )
 
@@ -47,76 +51,76 @@ views = Blueprint("merchants", __name__, url_prefix="/merchants")
 PASSWORD: Final = "password"  # noqa: S105  a field's name
 TOKEN: Final = "token"  # noqa: S105  a field's name
 
-_registration: Final = RegistrationSchema()
-_login: Final = LoginSchema()
-_registered: Final = RegisteredSchema()
-_logged_in: Final = LoggedInSchema()
-_logged_out: Final = LoggedOutSchema()
-_dashboard: Final = DashboardSchema()
+_registration_schema: Final = RegistrationSchema()
+_login_schema: Final = LoginSchema()
+_registered_merchant_schema: Final = RegisteredMerchantSchema()
+_new_session_schema: Final = NewSessionSchema()
+_ended_session_schema: Final = EndedSessionSchema()
+_dashboard_schema: Final = DashboardSchema()
 
 
-class _LoggedOut(NamedTuple):
+class _EndedSession(NamedTuple):
     revoked: bool = True
 
 
 REGISTER: Final = Operation(
     id="registerMerchant",
-    summary="Become a merchant, with an account",
-    description="409 tells that the email is taken: without a mail to confirm it, a registration "
-    "cannot hide that. A repeat with the same Idempotency-Key must have the same password.",
-    body=_registration,
-    requests={"shop": examples.REGISTRATION},
-    parameters=(HEADER,),
-    answers=(
+    summary="Register a merchant",
+    description="409 if the email is registered already: without a confirmation mail, registration "
+    "cannot hide that. A replay with the same Idempotency-Key must have the same password.",
+    body=_registration_schema,
+    body_examples={"shop": examples.REGISTRATION},
+    parameters=(IDEMPOTENCY_KEY,),
+    responses=(
         Success(
             status=201,
-            description="The merchant, and the account that payments in its currency credit.",
-            data=_registered,
+            description="The merchant, with an account in the default currency.",
+            data=_registered_merchant_schema,
             examples={"registered": examples.CREDENTIALS},
         ),
     ),
-    refusals=(STATE_CONFLICT, UNAVAILABLE),
+    error_responses=(STATE_CONFLICT, SERVICE_UNAVAILABLE),
 )
 LOG_IN: Final = Operation(
     id="logIn",
-    summary="Open a session",
-    description="A wrong password and an unknown email are the same answer, at the same cost. "
-    "Counted per address and per email.",
-    body=_login,
-    requests={"login": examples.LOGIN},
-    parameters=(HEADER,),
-    answers=(
+    summary="Log in",
+    description="A wrong password and an unknown email get the same response, after the same work. "
+    "Rate limited per client address and per email.",
+    body=_login_schema,
+    body_examples={"login": examples.LOGIN},
+    parameters=(IDEMPOTENCY_KEY,),
+    responses=(
         Success(
             status=200,
-            description="The session's token, this once.",
-            data=_logged_in,
+            description="The session with its token. No other response contains the token.",
+            data=_new_session_schema,
             examples={"opened": examples.LOGGED_IN},
         ),
     ),
-    refusals=(UNAUTHORIZED, UNAVAILABLE),
+    error_responses=(UNAUTHORIZED, SERVICE_UNAVAILABLE),
 )
 LOG_OUT: Final = Operation(
     id="logOut",
-    summary="End this session",
-    description="At once and for good; a repeat is 401. Takes no body.",
-    parameters=(HEADER,),
-    answers=(
+    summary="Log out",
+    description="Revokes the session at once; a repeated request gets 401. Takes no body.",
+    parameters=(IDEMPOTENCY_KEY,),
+    responses=(
         Success(
             status=200,
-            description="Its token opens nothing any more.",
-            data=_logged_out,
-            examples={"ended": _LoggedOut()},
+            description="The session is revoked.",
+            data=_ended_session_schema,
+            examples={"ended": _EndedSession()},
         ),
     ),
 )
 DASHBOARD: Final = Operation(
     id="getDashboard",
-    summary="Profile, balances, last payments, and totals, all of one moment",
-    answers=(
+    summary="Get the dashboard",
+    responses=(
         Success(
             status=200,
-            description="The dashboard.",
-            data=_dashboard,
+            description="Profile, balances, latest payments and totals, from one snapshot.",
+            data=_dashboard_schema,
             examples={"shop": examples.DASHBOARD},
         ),
     ),
@@ -124,93 +128,95 @@ DASHBOARD: Final = Operation(
 
 
 @views.post("/register")
-@documented(REGISTER)
-@public(limit="register")
+@describe_operation(REGISTER)
+@public(rate_limit="register")
 def register() -> Response:
-    content = read_object()
-    refuse_query()
-    asked = _registration.read(content)
-    key = read_key()
-    email = normal_email(asked["email"])
+    content = read_json_object()
+    refuse_query_parameters()
+    values = _registration_schema.parse(content)
+    key = read_idempotency_key()
+    email = normal_email(values["email"])
+    context = request_context()
     registration = Registration(
         email=email,
-        password=normal_password(asked["password"]),
-        name=asked.get("name", email),
-        currency=app_context().settings.default_currency,
-        origin=origin(),
+        password=normal_password(values["password"]),
+        name=values.get("name", email),
+        currency=context.settings.default_currency,
+        origin=build_audit_origin(),
     )
-    request = idempotent_request(key, _keepable(content), registration_scope(email))
+    request = read_idempotent_request(key, _remove_password(content), registration_scope(email))
 
-    def render_registration(added: Credentials) -> StoredResponse:
-        return StoredResponse(201, envelope(_registered.dump(added)))
+    def render_merchant(credentials: Credentials) -> StoredResponse:
+        data = _registered_merchant_schema.dump(credentials)
+        return StoredResponse(201, render_envelope(data))
 
     return to_response(
-        app_context().application.merchants.register(registration, request, render_registration)
+        context.application.merchants.register(registration, request, render_merchant)
     )
 
 
 @views.post("/login")
-@documented(LOG_IN)
-@public(limit="login_address", counts=True)
+@describe_operation(LOG_IN)
+@public(rate_limit="login_address", is_counted_by_view=True)
 def log_in() -> Response:
-    """Counted once it is known against which email: all limits in one round trip."""
-    access = access_of_request()
+    """Counts the request itself, when the email is known: all limits in one round trip."""
+    policy = get_current_policy()
     try:
-        attempt, request = _read_attempt()
+        attempt, request = _parse_attempt()
     except (AtomicError, HTTPException):
-        count_request(access)
+        count_request(policy)
         raise
-    # Not the email itself: what counts requests need not know whose they are.
+    # The hash, because the rate limiter does not need the email itself.
     subject = hashlib.sha256(attempt.email.encode()).hexdigest()
-    count_request(access, [("login_email", subject)])
+    count_request(policy, [("login_email", subject)])
 
-    def render_login(entered: LoggedIn) -> StoredResponse:
-        return StoredResponse(200, envelope(_logged_in.dump(entered)))
+    def render_session(logged_in: LoggedIn) -> StoredResponse:
+        return StoredResponse(200, render_envelope(_new_session_schema.dump(logged_in)))
 
-    return to_response(
-        app_context().application.sessions.log_in(attempt, request, render_login, redact(TOKEN))
-    )
+    log_in_merchant = request_context().application.sessions.log_in
+    return to_response(log_in_merchant(attempt, request, render_session, redact(TOKEN)))
 
 
 @views.post("/logout")
-@documented(LOG_OUT)
-@logged_in()
+@describe_operation(LOG_OUT)
+@requires_session()
 def log_out() -> Response:
-    refuse_query()
-    key = read_key()
-    session = request_context().known_session
-    leaving = Leaving(session.id, session.merchant_id, origin())
-    return perform(key, app_context().application.sessions.log_out, leaving, _left, {})
+    refuse_query_parameters()
+    key = read_idempotency_key()
+    context = request_context()
+    session = context.authenticated_session
+    logout = Leaving(session.id, session.merchant_id, build_audit_origin())
+    end_session = context.application.sessions.log_out
+    return execute_idempotently(key, end_session, logout, _render_ended_session, {})
 
 
 @views.get("/dashboard")
-@documented(DASHBOARD)
-@logged_in()
+@describe_operation(DASHBOARD)
+@requires_session()
 def dashboard() -> Response:
-    refuse_query()
-    return ok(
-        _dashboard.dump(
-            app_context().application.merchants.get_dashboard(request_context().merchant_id)
-        )
+    refuse_query_parameters()
+    context = request_context()
+    merchant_dashboard = context.application.merchants.get_dashboard(context.merchant_id)
+    return ok_response(_dashboard_schema.dump(merchant_dashboard))
+
+
+def _parse_attempt() -> tuple[Attempt, IdempotentRequest | None]:
+    content = read_json_object()
+    refuse_query_parameters()
+    values = _login_schema.parse(content)
+    key = read_idempotency_key()
+    email = normal_email(values["email"])
+    attempt = Attempt(email, normal_password(values["password"]), build_audit_origin())
+    # The key belongs to the email until the password is verified, then to the merchant.
+    return attempt, read_idempotent_request(
+        key, _remove_password(content), registration_scope(email)
     )
 
 
-def _read_attempt() -> tuple[Attempt, IdempotentRequest | None]:
-    content = read_object()
-    refuse_query()
-    asked = _login.read(content)
-    key = read_key()
-    email = normal_email(asked["email"])
-    attempt = Attempt(email, normal_password(asked["password"]), origin())
-    # Whose the key is shows when the password has proved right; until then, it is the email's.
-    return attempt, idempotent_request(key, _keepable(content), registration_scope(email))
-
-
-def _keepable(content: dict[str, Any]) -> dict[str, Any]:
-    """What of a request may leave a fingerprint. From that of a password it could be guessed, at
-    the speed of SHA-256."""
+def _remove_password(content: dict[str, Any]) -> dict[str, Any]:
+    """The content to fingerprint: a password could be guessed from its SHA-256 at high speed."""
     return {name: value for name, value in content.items() if name != PASSWORD}
 
 
-def _left(_nothing: None) -> StoredResponse:
-    return StoredResponse(200, envelope(_logged_out.dump(_LoggedOut())))
+def _render_ended_session(_: None) -> StoredResponse:
+    return StoredResponse(200, render_envelope(_ended_session_schema.dump(_EndedSession())))

@@ -1,4 +1,4 @@
-"""GET /openapi.json: this API, in the words of OpenAPI."""
+"""GET /openapi.json: the OpenAPI document of this API."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,38 +9,38 @@ from flask import Blueprint, Flask, Response, current_app, request
 
 from atomic_adapters.settings import Settings
 from atomic_web.access.authentication import public
-from atomic_web.context import app_context, request_context
-from atomic_web.http.ids import refuse_query
+from atomic_web.context import request_context
+from atomic_web.http.query import refuse_query_parameters
 from atomic_web.http.responses import json_response
 from atomic_web.http.security_headers import headers_for_all
 from atomic_web.openapi.document import build
-from atomic_web.openapi.operation import Operation, Success, documented
+from atomic_web.openapi.operation import Operation, Success, describe_operation
 
 views = Blueprint("openapi", __name__, url_prefix="/openapi.json")
 
 CACHE_CONTROL: Final = ("Cache-Control", "public, max-age=300")
-"""It holds nothing of anybody's, and changes with a release."""
+"""The document is public, and changes with a release only."""
 
-_KEPT: Final = "atomic_openapi"
+_EXTENSION: Final = "atomic_openapi"
 
 
 @dataclass(frozen=True, slots=True)
 class _Document:
     body: bytes
     etag: str
-    standing: tuple[tuple[str, str], ...]
-    """The headers that every answer carries, but cacheable."""
+    security_headers: tuple[tuple[str, str], ...]
+    """The headers of every response, except that this one is cacheable."""
 
 
 SHOW: Final = Operation(
     id="getOpenApi",
-    summary="This document",
+    summary="Get the OpenAPI document",
     parameters=("If-None-Match",),
-    answers=(
+    responses=(
         Success(
             status=200,
-            description="OpenAPI 3.1.",
-            media={
+            description="The OpenAPI 3.1 document.",
+            media_type={
                 "schema": {
                     "type": "object",
                     "required": ["openapi", "info", "paths"],
@@ -50,25 +50,26 @@ SHOW: Final = Operation(
                 "examples": {"abridged": {"value": {"openapi": "3.1.0", "info": {}, "paths": {}}}},
             },
             headers=("ETag",),
-            standing=(CACHE_CONTROL,),
+            constant_headers=(CACHE_CONTROL,),
         ),
         Success(
             status=304,
-            description="The copy at hand still holds.",
+            description="The cached copy is current.",
             headers=("ETag",),
-            standing=(CACHE_CONTROL,),
+            constant_headers=(CACHE_CONTROL,),
         ),
     ),
 )
 
 
 @views.get("")
-@documented(SHOW)
+@describe_operation(SHOW)
 @public()
 def show() -> Response:
-    refuse_query()
-    document = _document(current_app, app_context().settings)
-    request_context().standing = document.standing
+    refuse_query_parameters()
+    context = request_context()
+    document = _get_document(current_app, context.settings)
+    context.security_headers = document.security_headers
     if request.if_none_match.contains_weak(document.etag):
         response = current_app.response_class(status=304)
     else:
@@ -77,13 +78,14 @@ def show() -> Response:
     return response
 
 
-def _document(app: Flask, settings: Settings) -> _Document:
-    """Built when it is first asked for: most processes never are."""
-    kept = app.extensions.get(_KEPT)
-    if kept is None:
+def _get_document(app: Flask, settings: Settings) -> _Document:
+    """Built at the first request, because most processes never serve one."""
+    document = app.extensions.get(_EXTENSION)
+    if document is None:
         body = orjson.dumps(build(app, settings))
         name, _ = CACHE_CONTROL
         others = [header for header in headers_for_all(settings) if header[0] != name]
         etag = hashlib.sha256(body).hexdigest()[:32]
-        kept = app.extensions[_KEPT] = _Document(body, etag, (CACHE_CONTROL, *others))
-    return kept
+        document = _Document(body, etag, (CACHE_CONTROL, *others))
+        app.extensions[_EXTENSION] = document
+    return document

@@ -6,60 +6,66 @@ from flask import Blueprint, Response
 
 from atomic_core.domain.merchants import Scope
 from atomic_core.use_cases.lists import ExpandedPayment
-from atomic_web.access.authentication import authenticated
-from atomic_web.access.idempotency import HEADER, idempotent_request, read_key, to_response
+from atomic_web.access.authentication import requires_api_key
+from atomic_web.access.idempotency import (
+    IDEMPOTENCY_KEY,
+    read_idempotency_key,
+    read_idempotent_request,
+    to_response,
+)
 from atomic_web.context import request_context
-from atomic_web.http.body import read_object
-from atomic_web.http.ids import path_id, refuse_query
-from atomic_web.http.query import read_query
-from atomic_web.http.responses import ok
+from atomic_web.http.body import read_json_object
+from atomic_web.http.ids import parse_path_id
+from atomic_web.http.query import parse_query, refuse_query_parameters
+from atomic_web.http.responses import ok_response
 from atomic_web.openapi import examples
 from atomic_web.openapi.error_responses import NOT_FOUND
-from atomic_web.openapi.headers import linked
-from atomic_web.openapi.operation import Operation, Success, documented
-from atomic_web.payment_requests import accepted, parse_payment_request
+from atomic_web.openapi.headers import build_link
+from atomic_web.openapi.operation import Operation, Success, describe_operation
+from atomic_web.payment_requests import parse_payment_request, render_accepted_payment
 from atomic_web.schemas.filters import EXPAND
 from atomic_web.schemas.lists import ExpandedPaymentSchema
 from atomic_web.schemas.payments import NewPaymentSchema, PaymentSchema
 
 views = Blueprint("payments", __name__, url_prefix="/payments")
 
-_shown: Final = PaymentSchema()
-_expanded: Final = ExpandedPaymentSchema()
+_response_schema: Final = PaymentSchema()
+_expanded_schema: Final = ExpandedPaymentSchema()
 
 CREATE: Final = Operation(
     id="createPayment",
-    summary="Take a payment",
-    description="It is settled soon after the answer: PENDING, PROCESSING, then SUCCESS or FAILED; "
-    "with `capture: manual` AUTHORIZED or FAILED, and then it waits to be captured or canceled.",
+    summary="Create a payment",
+    description="The payment is settled shortly after the response: PENDING, PROCESSING, then "
+    "SUCCESS or FAILED. With `capture: manual` it becomes AUTHORIZED or FAILED; an authorized "
+    "payment waits to be captured or canceled.",
     body=NewPaymentSchema(),
-    requests={
-        "succeeds": examples.NEW_PAYMENT,
-        "holds": {**examples.NEW_PAYMENT, "capture": "manual"},
-        "fails": {**examples.NEW_PAYMENT, "source": "tok_chargeDeclined"},
+    body_examples={
+        "charge": examples.NEW_PAYMENT,
+        "hold": {**examples.NEW_PAYMENT, "capture": "manual"},
+        "declined": {**examples.NEW_PAYMENT, "source": "tok_chargeDeclined"},
     },
-    parameters=(HEADER,),
-    answers=(
+    parameters=(IDEMPOTENCY_KEY,),
+    responses=(
         Success(
             status=202,
-            description="The payment is recorded and will be settled.",
-            data=_shown,
+            description="The payment is accepted and will be settled.",
+            data=_response_schema,
             examples={"pending": examples.PENDING},
             headers=("Location",),
-            links={"payment": linked("getPayment", "/data/id")},
+            links={"payment": build_link("getPayment", "/data/id")},
         ),
     ),
 )
 SHOW: Final = Operation(
     id="getPayment",
-    summary="A payment as it stands",
+    summary="Get a payment",
     query=(EXPAND,),
-    answers=(
+    responses=(
         Success(
             status=200,
             description="The payment.",
-            data=_expanded,
-            under="payment",
+            data=_expanded_schema,
+            wrapper="payment",
             examples={
                 "pending": ExpandedPayment(examples.PENDING),
                 "authorized": ExpandedPayment(examples.AUTHORIZED),
@@ -71,21 +77,23 @@ SHOW: Final = Operation(
             },
         ),
     ),
-    refusals=(NOT_FOUND,),
+    error_responses=(NOT_FOUND,),
 )
 
 
 @views.post("")
-@documented(CREATE)
-@authenticated(scope=Scope.PAYMENTS_WRITE, limit="payments", confirms=True)
+@describe_operation(CREATE)
+@requires_api_key(scope=Scope.PAYMENTS_WRITE, rate_limit="payments", is_confirmed_by_use_case=True)
 def create() -> Response:
-    """Take a payment; 202, for it is settled later."""
-    content = read_object()
-    refuse_query()
-    order = parse_payment_request(content, read_key())
+    content = read_json_object()
+    refuse_query_parameters()
+    new_payment = parse_payment_request(content, read_idempotency_key())
     context = request_context()
-    answer = context.app_context.application.payments.create(
-        context.known_caller, order, idempotent_request(order.idempotency_key, content), accepted
+    answer = context.application.payments.create(
+        context.authenticated_caller,
+        new_payment,
+        read_idempotent_request(new_payment.idempotency_key, content),
+        render_accepted_payment,
     )
     response = to_response(answer)
     context.payment_id = response.headers["Location"].rsplit("/", 1)[1]
@@ -93,18 +101,19 @@ def create() -> Response:
 
 
 @views.get("/<id>")
-@documented(SHOW)
-@authenticated(scope=Scope.PAYMENTS_READ, confirms=True)
+@describe_operation(SHOW)
+@requires_api_key(scope=Scope.PAYMENTS_READ, is_confirmed_by_use_case=True)
 def show(id: str) -> Response:
-    payment_id = path_id(id)
-    expand = read_query(SHOW.query).get("expand", frozenset())
+    payment_id = parse_path_id(id)
+    related = parse_query(SHOW.query).get("expand", frozenset())
     context = request_context()
     context.payment_id = payment_id
-    application, caller = context.app_context.application, context.known_caller
-    if not expand:
-        return ok({"payment": _shown.dump(application.payments.get.for_caller(caller, payment_id))})
+    application, caller = context.application, context.authenticated_caller
+    if not related:
+        payment = application.payments.get.for_caller(caller, payment_id)
+        return ok_response({"payment": _response_schema.dump(payment)})
     application.api_keys.confirm(caller)
-    expanded = application.payments.expand(
-        caller.merchant_id, payment_id, refunds="refunds" in expand, entries="entries" in expand
+    expanded_payment = application.payments.expand(
+        caller.merchant_id, payment_id, refunds="refunds" in related, entries="entries" in related
     )
-    return ok({"payment": _expanded.dump(expanded)})
+    return ok_response({"payment": _expanded_schema.dump(expanded_payment)})

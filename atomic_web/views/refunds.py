@@ -1,4 +1,4 @@
-"""POST /payments/{id}/refunds and GET /refunds/{id}: money given back."""
+"""POST /payments/{id}/refunds and GET /refunds/{id}."""
 
 from typing import Final
 
@@ -7,93 +7,104 @@ from flask import Blueprint, Response
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import Scope
 from atomic_core.domain.refunds import NewRefund, Refund
-from atomic_web.access.authentication import authenticated
-from atomic_web.access.idempotency import HEADER, perform, read_key
-from atomic_web.context import BASE_PATH, app_context, request_context
-from atomic_web.http.body import read_object_if_any
-from atomic_web.http.ids import path_id, refuse_query
-from atomic_web.http.responses import envelope, ok
+from atomic_web.access.authentication import requires_api_key
+from atomic_web.access.idempotency import (
+    IDEMPOTENCY_KEY,
+    execute_idempotently,
+    read_idempotency_key,
+)
+from atomic_web.context import BASE_PATH, request_context
+from atomic_web.http.body import read_optional_json_object
+from atomic_web.http.ids import parse_path_id
+from atomic_web.http.query import refuse_query_parameters
+from atomic_web.http.responses import ok_response, render_envelope
 from atomic_web.openapi import examples
 from atomic_web.openapi.error_responses import NOT_FOUND, STATE_CONFLICT
-from atomic_web.openapi.headers import linked
-from atomic_web.openapi.operation import Operation, Success, documented
+from atomic_web.openapi.headers import build_link
+from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.schemas.refunds import NewRefundSchema, RefundSchema
 
 views = Blueprint("refunds", __name__)
 
 PATH: Final = f"{BASE_PATH}/refunds"
 
-_asked: Final = NewRefundSchema()
-_shown: Final = RefundSchema()
+_request_schema: Final = NewRefundSchema()
+_response_schema: Final = RefundSchema()
 
 CREATE: Final = Operation(
     id="createRefund",
-    summary="Give back a payment, or a part of it",
-    description="Any number of parts, never more than was captured: refunds under way count, "
-    "those that failed do not. It is settled soon after the answer: PENDING, PROCESSING, then "
-    "SUCCESS, or FAILED with `insufficient_balance` if what is available in the account does not "
-    "suffice. Fees are not given back.",
-    body=_asked,
-    body_required=False,
-    requests={"all": {}, "part": {"amount": 2_500, "reason": "one of two came back"}},
-    parameters=(HEADER,),
-    answers=(
+    summary="Refund a payment or a part of it",
+    description="A payment can be refunded in any number of parts, up to the captured amount; "
+    "unsettled refunds count, failed ones do not. A refund is settled shortly after the response: "
+    "PENDING, PROCESSING, then SUCCESS, or FAILED with `insufficient_balance` if the account's "
+    "available balance is too low. Fees are not refunded.",
+    body=_request_schema,
+    is_body_required=False,
+    body_examples={
+        "full": {},
+        "partial": {"amount": 2_500, "reason": "One of two items was returned"},
+    },
+    parameters=(IDEMPOTENCY_KEY,),
+    responses=(
         Success(
             status=202,
-            description="The refund is recorded and will be settled.",
-            data=_shown,
+            description="The refund is accepted and will be settled.",
+            data=_response_schema,
             examples={"pending": examples.REFUND},
             headers=("Location",),
-            links={"refund": linked("getRefund", "/data/id")},
+            links={"refund": build_link("getRefund", "/data/id")},
         ),
     ),
-    refusals=(NOT_FOUND, STATE_CONFLICT),
+    error_responses=(NOT_FOUND, STATE_CONFLICT),
 )
 SHOW: Final = Operation(
     id="getRefund",
-    summary="A refund as it stands",
-    answers=(
+    summary="Get a refund",
+    responses=(
         Success(
             status=200,
             description="The refund.",
-            data=_shown,
+            data=_response_schema,
             examples={"success": examples.REFUNDED},
         ),
     ),
-    refusals=(NOT_FOUND,),
+    error_responses=(NOT_FOUND,),
 )
 
 
 @views.post("/payments/<id>/refunds")
-@documented(CREATE)
-@authenticated(scope=Scope.REFUNDS_WRITE)
+@describe_operation(CREATE)
+@requires_api_key(scope=Scope.REFUNDS_WRITE)
 def create(id: str) -> Response:
-    """Give money back; 202, for it is settled later."""
-    payment_id, content = path_id(id), read_object_if_any()
-    refuse_query()
-    asked, key, context = _asked.read(content), read_key(), request_context()
+    payment_id, content = parse_path_id(id), read_optional_json_object()
+    refuse_query_parameters()
+    values, key, context = _request_schema.parse(content), read_idempotency_key(), request_context()
     context.payment_id = payment_id
-    order = NewRefund(
+    new_refund = NewRefund(
         merchant_id=context.merchant_id,
         payment_id=payment_id,
-        amount=asked["amount"],
-        reason=asked["reason"],
-        metadata=asked["metadata"],
+        amount=values["amount"],
+        reason=values["reason"],
+        metadata=values["metadata"],
         idempotency_key=key,
         request_id=context.request_id,
     )
-    return perform(key, app_context().application.refunds.create, order, _created, content)
+    create_refund = context.application.refunds.create
+    return execute_idempotently(key, create_refund, new_refund, _render_accepted_refund, content)
 
 
 @views.get("/refunds/<id>")
-@documented(SHOW)
-@authenticated(scope=Scope.PAYMENTS_READ)
+@describe_operation(SHOW)
+@requires_api_key(scope=Scope.PAYMENTS_READ)
 def show(id: str) -> Response:
-    refund_id = path_id(id)
-    refuse_query()
-    refund = app_context().application.refunds.get(request_context().merchant_id, refund_id)
-    return ok(_shown.dump(refund))
+    refund_id = parse_path_id(id)
+    refuse_query_parameters()
+    context = request_context()
+    refund = context.application.refunds.get(context.merchant_id, refund_id)
+    return ok_response(_response_schema.dump(refund))
 
 
-def _created(refund: Refund) -> StoredResponse:
-    return StoredResponse(202, envelope(_shown.dump(refund)), f"{PATH}/{refund.id}")
+def _render_accepted_refund(refund: Refund) -> StoredResponse:
+    return StoredResponse(
+        202, render_envelope(_response_schema.dump(refund)), f"{PATH}/{refund.id}"
+    )

@@ -1,4 +1,4 @@
-"""The core needs nothing but Python."""
+"""The core imports nothing but Python's standard library."""
 
 import ast
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import atomic_core
 
 
-def test_the_core_imports_the_standard_library_and_itself_only() -> None:
+def test_core_imports_only_the_standard_library_and_itself() -> None:
     allowed = sys.stdlib_module_names | {"atomic_core"}
     sources = sorted(Path(atomic_core.__path__[0]).rglob("*.py"))
     assert sources
@@ -19,5 +19,5 @@ def test_the_core_imports_the_standard_library_and_itself_only() -> None:
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0, source
                 names = [node.module or ""]
-            strangers = {name for name in names if name.split(".")[0] not in allowed}
-            assert not strangers, source
+            foreign = {name for name in names if name.split(".")[0] not in allowed}
+            assert not foreign, source

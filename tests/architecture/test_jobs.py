@@ -1,4 +1,4 @@
-"""Every job that can be enqueued can be found by the worker."""
+"""Every job in the queue resolves to a function of the worker."""
 
 import inspect
 
@@ -12,6 +12,6 @@ def test_every_job_has_a_path() -> None:
     assert set(JOB_PATHS) == set(Job)
 
 
-def test_every_path_resolves_to_something_that_can_be_called_as_it_is() -> None:
+def test_every_path_resolves_to_a_function_without_required_arguments() -> None:
     for path in JOB_PATHS.values():
         inspect.signature(import_attribute(path)).bind()

@@ -1,4 +1,4 @@
-"""Every route says who may call it and what limits it."""
+"""Every route declares its access policy."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from flask import Flask
 from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import in_memory
 from atomic_core.domain.merchants import Scope
-from atomic_web.access.authentication import Access, access_of, authenticated
+from atomic_web.access.authentication import AccessPolicy, get_access_policy, requires_api_key
 from atomic_web.app import create_app
 
 SETTINGS = Settings.from_environ({"ATOMIC_ENV": "test", "DATABASE_URL": "postgresql:///unused"})
@@ -25,72 +25,76 @@ SCOPES = {
     ("/api/v1/accounts", "POST"): Scope.ACCOUNTS_WRITE,
     ("/api/v1/accounts/<id>", "GET"): Scope.ACCOUNTS_READ,
 }
-UNLIMITED = {"/api/v1/health/live", "/api/v1/health/ready"}
+NOT_RATE_LIMITED = {"/api/v1/health/live", "/api/v1/health/ready"}
 
 
-def declarations(app: Flask) -> Iterator[tuple[str, Access | None]]:
+def iterate_policies(app: Flask) -> Iterator[tuple[str, AccessPolicy | None]]:
     for rule in app.url_map.iter_rules():
-        yield rule.rule, access_of(app.view_functions[rule.endpoint])
+        yield rule.rule, get_access_policy(app.view_functions[rule.endpoint])
 
 
-def undeclared(app: Flask) -> list[str]:
-    return [rule for rule, access in declarations(app) if access is None]
+def find_routes_without_policy(app: Flask) -> list[str]:
+    return [rule for rule, policy in iterate_policies(app) if policy is None]
 
 
-def test_every_route_declares_its_access() -> None:
-    assert undeclared(APP) == []
+def test_every_route_declares_an_access_policy() -> None:
+    assert find_routes_without_policy(APP) == []
 
 
-def test_a_route_that_declares_nothing_would_be_found() -> None:
+def test_a_route_without_an_access_policy_is_found() -> None:
     app = create_app(in_memory(), SETTINGS)
-    app.add_url_rule("/api/v1/backdoor", "backdoor", lambda: "in")
-    assert undeclared(app) == ["/api/v1/backdoor"]
+    app.add_url_rule("/api/v1/undeclared", "undeclared", lambda: "in")
+    assert find_routes_without_policy(app) == ["/api/v1/undeclared"]
 
 
-def test_whoever_is_asked_for_a_key_is_asked_for_a_scope_and_all_others_for_none() -> None:
-    for rule, access in declarations(APP):
-        assert access
-        wants_a_key = access.authenticated and not access.session
-        assert (access.scope is not None) == wants_a_key, rule
+def test_routes_with_an_api_key_and_only_those_require_a_scope() -> None:
+    for rule, policy in iterate_policies(APP):
+        assert policy
+        is_api_key_required = not policy.is_public and not policy.is_session_required
+        assert (policy.scope is not None) == is_api_key_required, rule
 
 
-def test_a_scope_that_does_not_exist_cannot_be_asked_for() -> None:
+def test_requires_api_key_refuses_an_unknown_or_missing_scope() -> None:
     with pytest.raises(ValueError, match="payments:all"):
-        authenticated(scope="payments:all")
+        requires_api_key(scope="payments:all")
     with pytest.raises(TypeError, match="scope"):
-        authenticated()  # type: ignore[call-arg]
+        requires_api_key()  # type: ignore[call-arg]
 
 
-def test_sessions_and_nothing_else_manage_merchants() -> None:
-    for rule, access in declarations(APP):
-        assert access
-        is_theirs = rule.startswith("/api/v1/merchants/") and rule not in PUBLIC
-        assert access.session == is_theirs, rule
+def test_merchant_routes_and_only_those_require_a_session() -> None:
+    for rule, policy in iterate_policies(APP):
+        assert policy
+        is_merchant_route = rule.startswith("/api/v1/merchants/") and rule not in PUBLIC
+        assert policy.is_session_required == is_merchant_route, rule
 
 
-def test_each_route_asks_for_the_scope_that_was_promised() -> None:
-    asked = {
-        (rule.rule, method): access.scope
+def test_each_route_requires_its_documented_scope() -> None:
+    scopes = {
+        (rule.rule, method): policy.scope
         for rule in APP.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if (access := access_of(APP.view_functions[rule.endpoint])) and access.scope
+        if (policy := get_access_policy(APP.view_functions[rule.endpoint])) and policy.scope
     }
-    assert asked.items() >= SCOPES.items()
-    for (rule, method), scope in asked.items():
+    assert scopes.items() >= SCOPES.items()
+    for (rule, method), scope in scopes.items():
         assert (scope.endswith(":read")) == (method == "GET"), rule
 
 
-def test_only_health_is_public_and_only_probes_are_unlimited() -> None:
-    declared = {rule: access for rule, access in declarations(APP) if access}
-    assert {rule for rule, access in declared.items() if not access.authenticated} == PUBLIC
-    assert {rule for rule, access in declared.items() if not access.limited} == UNLIMITED
+def test_only_the_listed_routes_are_public_and_only_probes_have_no_global_limit() -> None:
+    policies = {rule: policy for rule, policy in iterate_policies(APP) if policy}
+    assert {rule for rule, policy in policies.items() if policy.is_public} == PUBLIC
+    assert {
+        rule for rule, policy in policies.items() if not policy.has_global_limit
+    } == NOT_RATE_LIMITED
 
 
-@pytest.mark.parametrize(("rule", "access"), list(declarations(APP)))
-def test_a_limit_that_is_named_can_be_configured(rule: str, access: Access | None) -> None:
-    assert access
-    assert access.limit is None or access.limit in SETTINGS.rate_limits
+@pytest.mark.parametrize(("rule", "policy"), list(iterate_policies(APP)))
+def test_every_rate_limit_of_a_route_is_configurable(
+    rule: str, policy: AccessPolicy | None
+) -> None:
+    assert policy
+    assert policy.rate_limit is None or policy.rate_limit in SETTINGS.rate_limits
 
 
 def test_every_route_is_under_the_base_path() -> None:
-    assert [rule for rule, _ in declarations(APP) if not rule.startswith("/api/v1/")] == []
+    assert [rule for rule, _ in iterate_policies(APP) if not rule.startswith("/api/v1/")] == []

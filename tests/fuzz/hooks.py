@@ -6,7 +6,7 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies as st
 
-from atomic_web.access.idempotency import VISIBLE
+from atomic_web.access.idempotency import KEY_PATTERN
 
 _HOST = st.from_regex(r"[a-z][a-z0-9]{0,20}\.(?:example|com|dev)", fullmatch=True)
 _REST = st.from_regex(r"(?:/[a-z0-9-]{0,10}){0,3}(?:\?[a-z]{1,5}=[a-z0-9]{0,5})?", fullmatch=True)
@@ -32,7 +32,7 @@ def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
     hardly ever public. Without it the format above decides, and all else about the URL is still
     tried; that the pattern holds is tested in tests/unit/test_webhook_urls.py."""
     schemas = raw_schema["components"]["schemas"]
-    for name in ("NewPayment", "BatchItem"):
+    for name in ("NewPayment", "PaymentBatchItem"):
         del schemas[name]["properties"]["webhookUrl"]["pattern"]
     _tell_of_merchants(schemas)
     _forget_cursors(raw_schema)
@@ -89,7 +89,7 @@ def filter_case(context: Any, case: Any) -> bool:
     there is none of, such as an entry's `refundId`; nor for a key of what its pattern excludes,
     which is made up now and then all the same."""
     in_path = case.path_parameters or {}
-    if None in in_path.values() or not VISIBLE.fullmatch(str(in_path.get("key", "-"))):
+    if None in in_path.values() or not KEY_PATTERN.fullmatch(str(in_path.get("key", "-"))):
         return False
     return not (case.operation.label == "POST /payments/batch" and _repeats_a_key(case))
 

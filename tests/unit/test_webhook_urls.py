@@ -7,7 +7,7 @@ import pytest
 from atomic_adapters.settings import Settings
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.webhook_urls import MAX_URL_LENGTH, check_webhook_url
-from atomic_web.schemas.descriptions import description_of
+from atomic_web.schemas.descriptions import get_json_schema
 from atomic_web.schemas.payments import NewPaymentSchema
 
 PUBLIC = [
@@ -283,6 +283,6 @@ def test_the_documented_pattern_tells_what_it_can(url: str) -> None:
 def documented_pattern() -> str:
     settings = Settings.from_environ({"DATABASE_URL": "postgresql:///unused"})
     (check,) = NewPaymentSchema().fields["webhook_url"].validators
-    told = description_of(check, settings)
+    told = get_json_schema(check, settings)
     assert told
     return told["pattern"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from atomic_core.domain.merchants import ALL_SCOPES, MAX_LIVE_KEYS, Scope
-from atomic_web.access.authentication import access_of
+from atomic_web.access.authentication import get_access_policy
 from web.web_client import API_KEYS, ORDER, PAYMENTS, Caller, Member, Web, error_code
 
 UNKNOWN = "01999999-0000-7000-8000-000000000000"
@@ -134,7 +134,7 @@ def routes(web: Web) -> list[tuple[str, str, str]]:
         (method, rule.rule.replace("<id>", UNKNOWN), access.scope)
         for rule in web.app.url_map.iter_rules()
         for method in sorted((rule.methods or set()) - {"OPTIONS"})
-        if (access := access_of(web.app.view_functions[rule.endpoint])) and access.scope
+        if (access := get_access_policy(web.app.view_functions[rule.endpoint])) and access.scope
     ]
 
 

@@ -5,8 +5,8 @@ from typing import BinaryIO, cast
 import pytest
 from structlog.testing import capture_logs
 
-from atomic_adapters.security.api_key_cache import RecentApiKeys
-from atomic_web.access.authentication import access_of
+from atomic_adapters.security.api_key_cache import LruApiKeyCache
+from atomic_web.access.authentication import get_access_policy
 from web.web_client import (
     ACCOUNT,
     ACCOUNTS,
@@ -77,7 +77,7 @@ def test_a_thousand_wrong_keys_run_into_the_limit_at_one_look_up_each(
     assert statuses == [401] * 100 + [429] * 900
     assert lookups == keys
     # What is not known is not remembered: wrong keys fill no memory.
-    assert not cast(RecentApiKeys, recognize.known)._callers
+    assert not cast(LruApiKeyCache, recognize.known)._callers
     # And whoever calls from elsewhere has a window of their own.
     elsewhere = door.client.post(
         PAYMENTS,
@@ -101,8 +101,8 @@ def test_another_merchants_id_is_as_unknown_as_nobodys(
     rules = [rule for rule in web.app.url_map.iter_rules() if rule.arguments]
     assert len(rules) >= 2
     for rule in rules:
-        access = access_of(web.app.view_functions[rule.endpoint])
-        caller = member if access and access.session else merchant
+        policy = get_access_policy(web.app.view_functions[rule.endpoint])
+        caller = member if policy and policy.is_session_required else merchant
         for method in (rule.methods or set()) - {"OPTIONS"}:
             answers = [
                 caller.client.open(

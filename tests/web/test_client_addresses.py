@@ -2,7 +2,7 @@
 
 import pytest
 
-from atomic_web.access.rate_limiting import client_subject
+from atomic_web.access.rate_limiting import get_client_subject
 from web.web_client import Web
 
 
@@ -67,4 +67,4 @@ def test_no_forwarded_nonsense_is_a_5xx(web: Web, forwarded: str) -> None:
     ],
 )
 def test_an_address_stands_for_a_customer(address: str | None, subject: str) -> None:
-    assert client_subject(address) == subject
+    assert get_client_subject(address) == subject

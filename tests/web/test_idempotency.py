@@ -11,7 +11,7 @@ from atomic_adapters.memory import MemoryStore
 from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.domain.payments import InsertedPayment, Lookup, Payment, PaymentInsert
 from atomic_core.use_cases.idempotency import PerformOnce
-from atomic_web.access.idempotency import fingerprint
+from atomic_web.access.idempotency import fingerprint_request
 from web.web_client import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
 
 
@@ -82,8 +82,8 @@ def test_a_fingerprint_covers_method_path_and_content() -> None:
         ("POST", "/a", {"b": "1"}),
         ("POST", "/a", {"b": 1, "c": None}),
     ]
-    assert len({fingerprint(*request) for request in requests}) == len(requests)
-    assert all(len(fingerprint(*request)) == 32 for request in requests)
+    assert len({fingerprint_request(*request) for request in requests}) == len(requests)
+    assert all(len(fingerprint_request(*request)) == 32 for request in requests)
 
 
 def test_another_merchants_keys_are_its_own(web: Web, merchant: Caller, stranger: Caller) -> None:
@@ -176,8 +176,8 @@ def test_twenty_at_once_are_one_payment(web: Web, merchant: Caller) -> None:
 class Unusual:
     """A desk that sends everybody the long way."""
 
-    def accept(self, acceptances: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
-        return [None] * len(acceptances)
+    def accept(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
+        return [None] * len(inserts)
 
     def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
         return [None] * len(lookups)

@@ -6,14 +6,14 @@ from structlog.testing import capture_logs
 
 from atomic_core.domain.errors import AtomicError
 from atomic_web.errors import RequestTimeout
-from atomic_web.server.malformed_requests import refusal
+from atomic_web.server.malformed_requests import render_error_response
 from raw_http import Answer, answers_in
 
 SECRET = "sk_test_" + "7" * 48
 
 
 def refused(error: BaseException) -> Answer:
-    (answer,) = answers_in(refusal(error, "192.0.2.1", [("X-Frame-Options", "DENY")]))
+    (answer,) = answers_in(render_error_response(error, "192.0.2.1", [("X-Frame-Options", "DENY")]))
     return answer
 
 
@@ -44,7 +44,7 @@ def test_a_fault_of_the_clients_is_refused_and_not_repeated(
     assert answer.header("X-Frame-Options") == "DENY"
     assert logs == [
         {
-            "event": "unreadable_request",
+            "event": "malformed_request",
             "log_level": "info",
             "request_id": answer.header("X-Request-Id"),
             "address": "192.0.2.1",

@@ -8,10 +8,10 @@ from typing import Any, cast
 import pytest
 
 from atomic_adapters.memory import MemoryStore
-from atomic_adapters.security.argon2_password_hasher import LIGHT, Argon2PasswordHasher
+from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, Argon2PasswordHasher
 from atomic_core.domain.errors import HasherBusy
 from atomic_core.ports.password_hasher import PasswordHasher
-from atomic_web.access.idempotency import fingerprint
+from atomic_web.access.idempotency import fingerprint_request
 from web.web_client import (
     ACCOUNTS,
     API_KEYS,
@@ -231,7 +231,7 @@ BAD_PASSWORDS = [
 
 @pytest.mark.parametrize("password", BAD_PASSWORDS)
 def test_a_bad_password_is_refused_before_it_is_hashed(web: Web, password: object) -> None:
-    counting = Counting(Argon2PasswordHasher(LIGHT))
+    counting = Counting(Argon2PasswordHasher(MINIMAL_PARAMETERS))
     door = hashing_with(web, counting)
     for path in (REGISTER, LOGIN):
         answer = door.client.post(path, json=BOTH | {"password": password})
@@ -283,7 +283,7 @@ def test_unknown_members_are_refused(web: Web, member: str) -> None:
 
 
 def test_wrong_password_and_unknown_email_are_one_answer_at_one_cost(web: Web) -> None:
-    counting = Counting(Argon2PasswordHasher(LIGHT))
+    counting = Counting(Argon2PasswordHasher(MINIMAL_PARAMETERS))
     door = hashing_with(web, counting)
     register(door)
     counting.hashed = 0
@@ -327,7 +327,7 @@ def test_a_full_hasher_is_a_503_that_may_be_repeated(web: Web) -> None:
 def test_a_password_is_hashed_anew_when_the_price_has_risen(web: Web) -> None:
     register(web)
     [before] = [kept.password_hash for kept in tables(web).credentials.rows.values()]
-    dearer = Counting(Argon2PasswordHasher(LIGHT._replace(passes=2)))
+    dearer = Counting(Argon2PasswordHasher(MINIMAL_PARAMETERS._replace(passes=2)))
     door = hashing_with(web, dearer)
     assert log_in(door, password="wrong password").status_code == 401
     assert dearer.hashed == 0
@@ -493,8 +493,8 @@ def test_a_password_leaves_no_fingerprint(web: Web) -> None:
     log_in(web, key="l")
     kept = [row.record.fingerprint for row in tables(web).idempotency.rows.values()]
     assert kept == [
-        fingerprint("POST", REGISTER, {"email": EMAIL, "name": "Shop"}),
-        fingerprint("POST", LOGIN, {"email": EMAIL}),
+        fingerprint_request("POST", REGISTER, {"email": EMAIL, "name": "Shop"}),
+        fingerprint_request("POST", LOGIN, {"email": EMAIL}),
     ]
 
 

@@ -132,7 +132,7 @@ def test_what_is_asked_is_told_exactly(contract: Contract) -> None:
     assert payment["source"]["pattern"] == "^tok_[A-Za-z0-9_]{1,60}$"
     assert payment["description"].items() >= {"minLength": 1, "maxLength": 500}.items()
     assert schemas["NewPayment"]["required"] == ["amount", "currency", "source"]
-    for name in ("NewPayment", "NewAccount", "Batch", "BatchItem"):
+    for name in ("NewPayment", "NewAccount", "PaymentBatch", "PaymentBatchItem"):
         assert schemas[name]["additionalProperties"] is False
 
 

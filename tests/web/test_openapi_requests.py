@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from atomic_web.context import BASE_PATH, CURRENT_CONTEXT, AppContext, RequestContext
-from atomic_web.schemas.batches import BatchSchema
+from atomic_web.context import BASE_PATH, CURRENT_CONTEXT, RequestContext
+from atomic_web.schemas.batches import PaymentBatchSchema
 from atomic_web.schemas.fields import RequestSchema
 from web.conformance import Contract, pointer
 from web.web_client import ACCOUNT, BATCH, ORDER, Caller, Web
@@ -38,7 +38,7 @@ def variants(good: dict[str, Any], own: str) -> Iterator[dict[str, Any]]:
 
 
 def loads(web: Web, schema: RequestSchema, body: dict[str, Any]) -> bool:
-    context = CURRENT_CONTEXT.set(RequestContext(AppContext(web.application, web.settings), "r-1"))
+    context = CURRENT_CONTEXT.set(RequestContext(web.application, web.settings, "r-1"))
     try:
         return not schema.validate(body)
     finally:
@@ -60,7 +60,7 @@ def test_the_document_and_the_door_judge_alike(
         assert (merchant.post(BASE_PATH + path, body).status_code != 400) == promised, body
         # NUL is refused before any schema is asked.
         if batched and "\x00" not in str(content.get("description")):
-            assert loads(web, BatchSchema(), body) == promised, body
+            assert loads(web, PaymentBatchSchema(), body) == promised, body
         verdicts[promised] += 1
     assert min(verdicts.values()) > 5, "else this proves nothing"
 
@@ -68,5 +68,5 @@ def test_the_document_and_the_door_judge_alike(
 @pytest.mark.parametrize("payments", [[], None, 5, {}, [ORDER] * 1_001, [5], [ORDER, None]])
 def test_a_list_is_judged_alike_too(merchant: Caller, contract: Contract, payments: Any) -> None:
     body = {"payments": payments}
-    assert not contract.validator(pointer("components", "schemas", "Batch")).is_valid(body)
+    assert not contract.validator(pointer("components", "schemas", "PaymentBatch")).is_valid(body)
     assert merchant.post(BATCH, body).status_code == 400

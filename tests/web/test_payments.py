@@ -34,7 +34,7 @@ def test_an_order_is_accepted_and_shown_in_full(web: Web, merchant: Caller) -> N
 
 
 def test_the_bell_rings_for_an_accepted_order_only(web: Web, merchant: Caller) -> None:
-    rung = web.application.queue.ringing  # type: ignore[attr-defined]
+    rung = web.application.queue.notified_jobs  # type: ignore[attr-defined]
     merchant.pay(amount=0)
     assert rung == set()
     merchant.pay()
@@ -120,7 +120,7 @@ def test_a_currency_of_any_exponent_can_be_charged(web: Web) -> None:
 def test_an_unknown_currency_is_told_briefly(web: Web) -> None:
     refused = web.merchant().pay(currency="XXX")
     [told] = refused.get_json()["error"]["details"]["currency"]
-    assert told == "Must be an ISO 4217 code of a currency that is accepted here."
+    assert told == "Must be the ISO 4217 code of an enabled currency."
 
 
 def test_an_order_for_another_merchant_is_forbidden(

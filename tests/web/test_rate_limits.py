@@ -171,7 +171,7 @@ def test_limits_that_are_off_are_neither_counted_nor_told(web: Web, merchant: Ca
 
 @pytest.fixture
 def fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_limiting, "_time_to_log", rate_limiting._Seldom())
+    monkeypatch.setattr(rate_limiting, "_log_throttle", rate_limiting._LogThrottle())
 
 
 def unavailable_total() -> float:

@@ -15,10 +15,10 @@ from atomic_core.domain.accounts import Account
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Payment, Status
-from atomic_web.context import CURRENT_CONTEXT, AppContext, RequestContext
+from atomic_web.context import CURRENT_CONTEXT, RequestContext
 from atomic_web.schemas.accounts import AccountSchema, NewAccountSchema
 from atomic_web.schemas.fields import RequestSchema, ResponseSchema
-from atomic_web.schemas.payments import NewPaymentSchema, PaymentSchema, _as_most_are
+from atomic_web.schemas.payments import NewPaymentSchema, PaymentSchema, _parse_common_request
 from web.web_client import settings
 
 MOMENT = datetime(2026, 11, 22, 15, 30, 13, 153_999, tzinfo=UTC)
@@ -96,7 +96,7 @@ def requests(schema: RequestSchema) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("schema", [NewPaymentSchema(), NewAccountSchema()])
 def test_a_request_is_read_as_marshmallow_loads_it(schema: RequestSchema) -> None:
-    context = CURRENT_CONTEXT.set(RequestContext(AppContext(in_memory(), settings()), "r-1"))
+    context = CURRENT_CONTEXT.set(RequestContext(in_memory(), settings(), "r-1"))
     try:
         outcomes = {read_alike(schema, content) for content in requests(schema)}
     finally:
@@ -111,10 +111,10 @@ def read_alike(schema: RequestSchema, content: dict[str, Any]) -> bool:
     except ValidationError as error:
         messages = error.normalized_messages()
     else:
-        assert schema.read(content) == theirs
+        assert schema.parse(content) == theirs
         return True
     with pytest.raises(ValidationFailed) as refused:
-        schema.read(content)
+        schema.parse(content)
     assert refused.value.details == messages
     return False
 
@@ -129,13 +129,13 @@ USUAL = {
 
 
 def test_the_short_way_through_validation_agrees_with_the_fields() -> None:
-    context = CURRENT_CONTEXT.set(RequestContext(AppContext(in_memory(), settings()), "r-1"))
+    context = CURRENT_CONTEXT.set(RequestContext(in_memory(), settings(), "r-1"))
     taken = 0
     try:
         for values in product(*USUAL.values()):
             told = zip(USUAL, values, strict=True)
             content = {key: value for key, value in told if value is not LEFT_OUT}
-            short = _as_most_are(content)
+            short = _parse_common_request(content)
             if short is not None:
                 assert short == NewPaymentSchema().load(content)
                 taken += 1

@@ -53,6 +53,8 @@ class Settings:
     """Maximum number per process."""
     request_timeout: timedelta
     """For receiving a request, and for sending its response."""
+    drain: timedelta
+    """How long a stopping API still accepts connections while its readiness probe fails."""
     shutdown_grace: timedelta
     metrics_port: int | None
     settle_batch: int
@@ -149,6 +151,8 @@ class Settings:
             # Each may buffer a body: up to 64 MB per process at the default BODY_LIMIT_BYTES.
             web_connections=reader.read_integer("WEB_CONNECTIONS", 1_000, 1, 100_000),
             request_timeout=reader.read_seconds("REQUEST_TIMEOUT_SECONDS", 15, 0.1, 3_600),
+            # 0: only a load balancer that polls /health/ready needs time to react.
+            drain=reader.read_seconds("DRAIN_SECONDS", 0, 0, 300),
             # Less than the 10 s that container runtimes wait between SIGTERM and SIGKILL.
             shutdown_grace=reader.read_seconds("SHUTDOWN_GRACE_SECONDS", 8, 1, 300),
             metrics_port=reader.read_optional_port("METRICS_PORT"),

@@ -22,7 +22,7 @@ class PostgresProcess(PostgresWorkerLiveness):
 
     def close(self) -> None:
         """Returns when PostgreSQL has noticed."""
-        number = self._number
+        number = self._worker_id
         super().close()
         with psycopg.connect(self.url) as connection:
             connection.execute(

@@ -129,7 +129,7 @@ class EmbeddedPostgres:
         return self.url(name)
 
     def stop(self, timeout: float = 5) -> None:
-        """Disconnect all clients and shut down; after `timeout` seconds each, shut down immediately,
+        """Disconnect all clients and shut down; after `timeout` seconds each, do so immediately,
         then kill. Idempotent."""
         stop_child(self.process, (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL), timeout)
         self._lock.close()

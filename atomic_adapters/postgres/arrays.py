@@ -1,9 +1,9 @@
-"""Columns on their way to PostgreSQL as binary arrays, for `unnest`.
+"""Encodes columns as binary PostgreSQL arrays, for `unnest`.
 
-psycopg looks at each element of a list to find out what the list is: for a statement of many
-columns and few rows that costs more than the statement, and for a batch of thousands twice as much
-as this. Here the statement's author says it. A column keeps its type when all of it is NULL, so
-that each statement is prepared once.
+psycopg inspects every element of a list to find its type. For a statement with many columns and few
+rows that takes longer than the statement itself; for a batch of thousands, twice as long as this
+encoding. Here the caller names the type. A column keeps its type even if all its values are NULL,
+so each statement is prepared once.
 """
 
 import struct
@@ -18,8 +18,8 @@ from psycopg.pq import Format
 
 T = TypeVar("T")
 
-# array_recv in PostgreSQL's source: dimensions, whether there are NULLs, the elements' type; then
-# length and lower bound of the one dimension; then each element behind its length.
+# The format of array_recv in PostgreSQL's source: number of dimensions, NULL flag, element type;
+# length and lower bound of the only dimension; then each element, prefixed by its length.
 _HEADER: Final = struct.Struct("!iIIii")
 _EMPTY: Final = struct.Struct("!iII")
 _NULL: Final = b"\xff\xff\xff\xff"
@@ -29,14 +29,16 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Column(bytes):
-    """A dumped array. Its subclasses tell psycopg of which type."""
+    """An encoded array. A subclass per type selects psycopg's dumper."""
 
     __slots__ = ()
 
 
-def _column(name: str, element: Callable[[T], bytes]) -> Callable[[Iterable[T | None]], Column]:
-    """The function that dumps a column of PostgreSQL's type `name`; `element` gives an element
-    behind its length."""
+def _create_encoder(
+    name: str, encode: Callable[[T], bytes]
+) -> Callable[[Iterable[T | None]], Column]:
+    """The function that encodes a column of PostgreSQL's type `name`. `encode` returns one element
+    with its length prefix."""
     info = postgres.types[name]
     kind = type(f"{name.title()}Column", (Column,), {"__slots__": ()})
 
@@ -49,21 +51,21 @@ def _column(name: str, element: Callable[[T], bytes]) -> Callable[[Iterable[T | 
 
     postgres.adapters.register_dumper(kind, ColumnDumper)
 
-    def column(values: Iterable[T | None]) -> Column:
-        parts = [_NULL if value is None else element(value) for value in values]
+    def encode_column(values: Iterable[T | None]) -> Column:
+        parts = [_NULL if value is None else encode(value) for value in values]
         if not parts:
             return kind(_EMPTY.pack(0, 0, info.oid))
-        # That there might be NULLs is always true enough.
+        # The NULL flag may be set although there is none.
         return kind(_HEADER.pack(1, 1, info.oid, len(parts), 1) + b"".join(parts))
 
-    return column
+    return encode_column
 
 
-def _sized(data: bytes) -> bytes:
+def _encode_bytes(data: bytes) -> bytes:
     return _LENGTH.pack(len(data)) + data
 
 
-def _interval(value: timedelta) -> bytes:
+def _encode_interval(value: timedelta) -> bytes:
     return _INTERVAL.pack(16, value // _MICROSECOND, 0, 0)
 
 
@@ -73,31 +75,31 @@ _INTEGER: Final = struct.Struct("!ii")
 _BIGINT: Final = struct.Struct("!iq")
 
 
-def _uuid(value: UUID) -> bytes:
-    # What value.bytes is, without the call of a property.
+def _encode_uuid(value: UUID) -> bytes:
+    # Equals value.bytes, without the cost of its property call.
     return _UUID_LENGTH + value.int.to_bytes(16, "big")
 
 
-def _text(value: str) -> bytes:
-    return _sized(value.encode())
+def _encode_text(value: str) -> bytes:
+    return _encode_bytes(value.encode())
 
 
-def _smallint(value: int) -> bytes:
+def _encode_smallint(value: int) -> bytes:
     return _SMALLINT.pack(2, value)
 
 
-def _integer(value: int) -> bytes:
+def _encode_integer(value: int) -> bytes:
     return _INTEGER.pack(4, value)
 
 
-def _bigint(value: int) -> bytes:
+def _encode_bigint(value: int) -> bytes:
     return _BIGINT.pack(8, value)
 
 
-uuid_array = _column("uuid", _uuid)
-text_array = _column("text", _text)
-bytea_array = _column("bytea", _sized)
-smallint_array = _column("int2", _smallint)
-integer_array = _column("int4", _integer)
-bigint_array = _column("int8", _bigint)
-interval_array = _column("interval", _interval)
+uuid_array = _create_encoder("uuid", _encode_uuid)
+text_array = _create_encoder("text", _encode_text)
+bytea_array = _create_encoder("bytea", _encode_bytes)
+smallint_array = _create_encoder("int2", _encode_smallint)
+integer_array = _create_encoder("int4", _encode_integer)
+bigint_array = _create_encoder("int8", _encode_bigint)
+interval_array = _create_encoder("interval", _encode_interval)

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, and its errors in the core's words."""
+"""PostgreSQL connections, and the mapping of PostgreSQL errors to the core's."""
 
 import atexit
 import threading
@@ -21,65 +21,65 @@ from atomic_core.domain.errors import (
 )
 
 POOL_WAIT_SECONDS: Final = 2.0
-"""How long a request waits for a connection before it is told 503: longer than any honest queue
-of statements, shorter than a client's patience."""
+"""How long a caller waits for a connection before StorageUnavailable (503): longer than the pool's
+queue takes under load, shorter than HTTP clients' usual time-outs."""
 
 CONNECT_TIMEOUT_SECONDS: Final = 2
-"""libpq's minimum. A host that does not answer a SYN in that time is down."""
+"""libpq's minimum. A host that takes longer to accept a connection is down."""
 
 RECONNECT_TIMEOUT_SECONDS: Final = 0.5
-"""How long the pool retries by itself with growing pauses. Short, so that the next request tries
-at once and a restarted server is found again within the second."""
+"""How long the pool retries with growing delays before it gives up. Short: the next caller starts a
+new attempt, so a restarted server is found within a second."""
 
 COOL_DOWN_SECONDS: Final = 0.5
-"""How long nobody is asked after connecting failed: a database that is down costs each process
-one attempt per moment, not every request its patience."""
+"""How long callers fail at once after the pool gave up connecting: while the database is down, each
+process makes two attempts per second instead of delaying every request."""
 
-_VANISHED_HOST: Final = {
+_TCP_OPTIONS: Final = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-"""A host that vanished without a word is noticed after about ten seconds, in which a statement
-would have run into its own time-out. Without effect on Unix sockets."""
+"""A host that disappeared without closing its connections is detected after about 10 s, the default
+statement time-out (keepalives in seconds, tcp_user_timeout in ms). No effect on Unix sockets."""
 
 IDLE_IN_TRANSACTION_SECONDS: Final = 5
-"""No unit of work waits for anything but the database, and thinks for a tenth of a second at
-most. A process that is frozen in the middle of one holds its locks, above all the World
-account's, no longer than this."""
+"""A unit of work waits for nothing but the database and computes for at most 0.1 s. If its process
+freezes, its locks (the World account's above all) are released after this time."""
 
 _CONNECT: Final[dict[str, Any]] = {
-    # We say BEGIN ourselves: it doubles as the check that the connection lives.
+    # BEGIN is sent explicitly: it doubles as the check of a pooled connection.
     "autocommit": True,
     "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-    **_VANISHED_HOST,
+    **_TCP_OPTIONS,
 }
 
 CLIENT_CHECK_SECONDS: Final = 0.1
-"""How often PostgreSQL looks, during a statement, whether its client still lives. Else the
-backend of a killed settler would wait on for a lock, and hold its own, until the lock time-out."""
+"""How often PostgreSQL checks during a statement that the client is still connected. Without the
+check, the backend of a killed worker keeps waiting for a lock, and keeps its own locks, until the
+lock time-out."""
 
-_SET_UP: Final = b"""
+_CONFIGURE_SESSION: Final = b"""
 SELECT set_config('statement_timeout', %(statement)s, false),
        set_config('lock_timeout', %(lock)s, false),
        set_config('idle_in_transaction_session_timeout', %(idle)s, false),
-       set_config('client_connection_check_interval', %(hangup)s, false),
+       set_config('client_connection_check_interval', %(client_check)s, false),
        set_config('TimeZone', 'UTC', false),
        set_config('plan_cache_mode', 'force_generic_plan', false)
 """
 
 
 class Connections:
-    """A pool that opens at first use, in the process that uses it: one opened before a fork
-    would hand the same sockets to every child."""
+    """A connection pool that opens at first use: one opened before a fork would share its sockets
+    among the children."""
 
     def __init__(self, settings: Settings) -> None:
         self._timeouts = {
-            "statement": _milliseconds(settings.statement_timeout.total_seconds()),
-            "lock": _milliseconds(settings.lock_timeout.total_seconds()),
-            "idle": _milliseconds(IDLE_IN_TRANSACTION_SECONDS),
-            "hangup": _milliseconds(CLIENT_CHECK_SECONDS),
+            "statement": _format_milliseconds(settings.statement_timeout.total_seconds()),
+            "lock": _format_milliseconds(settings.lock_timeout.total_seconds()),
+            "idle": _format_milliseconds(IDLE_IN_TRANSACTION_SECONDS),
+            "client_check": _format_milliseconds(CLIENT_CHECK_SECONDS),
         }
         self._url = settings.database_url
         self._pool: ConnectionPool[Connection[TupleRow]] = ConnectionPool(
@@ -87,7 +87,7 @@ class Connections:
             kwargs={
                 **_CONNECT,
                 "application_name": "atomic",
-                # Every statement comes from a file and returns: worth preparing at once.
+                # Prepare at first use: the statements are a fixed set that repeats.
                 "prepare_threshold": 1,
             },
             min_size=1,
@@ -99,17 +99,16 @@ class Connections:
             name="atomic",
             open=False,
         )
-        self._size = settings.database_pool
-        self._opening = threading.Lock()
-        self._opened = False
-        self._resting_until = 0.0
-        self._patience = POOL_WAIT_SECONDS
+        self._pool_size = settings.database_pool
+        self._open_lock = threading.Lock()
+        self._is_open = False
+        self._cool_down_until = 0.0
+        self._wait_timeout = POOL_WAIT_SECONDS
 
     @contextmanager
     def transaction(self) -> Iterator[Connection[TupleRow]]:
-        """A connection in a transaction, which is rolled back at the end unless committed."""
-        # BEGIN shows too that the connection lives.
-        connection = self._connection(lambda connection: connection.execute(b"BEGIN"))
+        """A connection inside a transaction, rolled back at the end unless it was committed."""
+        connection = self._get_checked_connection(lambda connection: connection.execute(b"BEGIN"))
         try:
             yield connection
         finally:
@@ -122,16 +121,15 @@ class Connections:
 
     @contextmanager
     def autocommit(self) -> Iterator[Connection[TupleRow]]:
-        """A connection on which every statement is a transaction of its own."""
-        connection = self._connection(check_connected)
+        """A connection on which each statement is its own transaction."""
+        connection = self._get_checked_connection(check_connected)
         try:
             yield connection
         finally:
             self._pool.putconn(connection)
 
     def connect_outside_pool(self, application_name: str) -> Connection[TupleRow]:
-        """A connection outside the pool, for the caller to keep and to close. Raises psycopg's
-        own errors."""
+        """A connection that the caller keeps and closes. Raises psycopg's errors."""
         connection = psycopg.connect(self._url, **_CONNECT, application_name=application_name)
         try:
             self._configure(connection)
@@ -144,49 +142,52 @@ class Connections:
         atexit.unregister(self._pool.close)
         self._pool.close()
 
-    def _connection(self, greet: Callable[[Connection[TupleRow]], object]) -> Connection[TupleRow]:
-        """A connection that could be greeted."""
-        if not self._opened:
-            with self._opening:
-                if not self._opened:
+    def _get_checked_connection(
+        self, check: Callable[[Connection[TupleRow]], object]
+    ) -> Connection[TupleRow]:
+        """A pooled connection for which `check` did not raise OperationalError. Raises
+        StorageUnavailable."""
+        if not self._is_open:
+            with self._open_lock:
+                if not self._is_open:
                     self._pool.open()
-                    # Left to the interpreter's end, the pool waits there for its threads, which
-                    # from Python 3.13 on no longer move: five seconds for each.
+                    # At interpreter shutdown the pool would wait 5 s for each of its threads, which
+                    # no longer run then (Python 3.13).
                     atexit.register(self._pool.close)
-                    self._opened = True
-        if time.monotonic() < self._resting_until:
+                    self._is_open = True
+        if time.monotonic() < self._cool_down_until:
             raise StorageUnavailable
         with map_errors():
-            # After a server restart every pooled connection may be dead: throw them away one
-            # by one until one answers or the pool has no more.
-            for _ in range(self._size):
-                connection = self._pool.getconn(self._patience)
+            # After a server restart every pooled connection may be broken: discard one after the
+            # other until one works or the pool has no more.
+            for _ in range(self._pool_size):
+                connection = self._pool.getconn(self._wait_timeout)
                 try:
-                    greet(connection)
+                    check(connection)
                 except psycopg.OperationalError:
                     self._pool.putconn(connection)
                 except BaseException:
-                    # A job's time-out may strike anywhere; the pool must not lose a place.
+                    # A job's time-out may be raised anywhere; return the connection to the pool.
                     self._pool.putconn(connection)
                     raise
                 else:
-                    self._patience = POOL_WAIT_SECONDS
+                    self._wait_timeout = POOL_WAIT_SECONDS
                     return connection
         raise StorageUnavailable
 
     def _start_cool_down(self, _pool: ConnectionPool[Any]) -> None:
-        """Told by the pool when it gave up connecting: requests are refused at once for a
-        moment, and then wait a short time only, instead of queueing for what is not there."""
-        self._resting_until = time.monotonic() + COOL_DOWN_SECONDS
-        self._patience = RECONNECT_TIMEOUT_SECONDS
+        """Called by the pool when it gives up connecting. Callers fail during the cool-down,
+        and afterwards wait only briefly, until a connection works again."""
+        self._cool_down_until = time.monotonic() + COOL_DOWN_SECONDS
+        self._wait_timeout = RECONNECT_TIMEOUT_SECONDS
 
     def _configure(self, connection: Connection[Any]) -> None:
-        connection.execute(_SET_UP, self._timeouts)
+        connection.execute(_CONFIGURE_SESSION, self._timeouts)
 
 
 def check_connected(connection: Connection[Any]) -> None:
-    """Raise OperationalError if the server has hung up: what it said last may be read first, the
-    end of the stream is noticed by the second look. No round trip."""
+    """Raise OperationalError if the server has closed the connection. No round trip. The first call
+    may read the server's last message; the second then detects the end of the stream."""
     connection.pgconn.consume_input()
     connection.pgconn.consume_input()
 
@@ -198,8 +199,8 @@ _IN_TRANSACTION: Final = (
 
 
 # OperationalError covers lost connections, full disks, too many clients, deadlocks and most
-# time-outs; InterfaceError a connection that was closed under us. The others are InternalError
-# to psycopg: a session that idled or took too long, a database that is read-only.
+# time-outs; InterfaceError a connection that was closed while in use. psycopg classes the others
+# as InternalError: idle or long transactions that were ended, and a read-only database.
 _TRANSIENT_ERRORS: Final = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -211,7 +212,7 @@ _TRANSIENT_ERRORS: Final = (
 
 @contextmanager
 def map_errors() -> Iterator[None]:
-    """Raise PostgreSQL's errors as the core's. The original stays as the cause, for the log."""
+    """Raise PostgreSQL errors as the core's errors, with the original as the cause, for the log."""
     try:
         yield
     except psycopg.Error as error:
@@ -224,8 +225,8 @@ def to_domain_error(error: psycopg.Error) -> AtomicError:
     if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
         return SchemaOutdated()
     reason = error.diag.constraint_name or error.diag.message_primary or str(error)
-    return StorageRefused(f"The database refused: {reason}")
+    return StorageRefused(f"The database refused the statement: {reason}")
 
 
-def _milliseconds(seconds: float) -> str:
+def _format_milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f}ms"

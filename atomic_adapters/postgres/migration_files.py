@@ -1,4 +1,4 @@
-"""Where the migrations are, and which there are."""
+"""The migrations that this version of the code includes."""
 
 from functools import cache
 from pathlib import Path
@@ -10,7 +10,7 @@ _ROLLBACK: Final = ".rollback"
 
 
 @cache
-def migration_ids() -> list[str]:
-    """The ids of all migrations that this code comes with, in order."""
+def get_migration_ids() -> list[str]:
+    """The ids of all migrations, in order."""
     stems = (path.stem for path in MIGRATIONS_FOLDER.glob("*.sql"))
     return sorted(stem for stem in stems if not stem.endswith(_ROLLBACK))

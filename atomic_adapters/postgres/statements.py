@@ -1,4 +1,4 @@
-"""SQL from files: `-- name:` begins a statement, the comments after it say what it is for."""
+"""Loads SQL statements from files. `-- name:` begins a statement; comments after it explain it."""
 
 import re
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ _NAME: Final = re.compile(r"^-- name: *(\w+) *$", re.MULTILINE)
 
 
 def load_statements(stem: str) -> Mapping[str, bytes]:
-    """The statements of `<stem>.sql` by name; as bytes, so that nothing can be added to them
-    by string building without the type checker's notice."""
+    """The statements of `<stem>.sql` by name. As bytes: the type checker then reports any string
+    that is concatenated to them."""
     _, *parts = _NAME.split((SQL_FOLDER / f"{stem}.sql").read_text(encoding="utf-8"))
     names, bodies = parts[::2], parts[1::2]
     if len(set(names)) != len(names):

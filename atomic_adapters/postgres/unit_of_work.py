@@ -1,4 +1,4 @@
-"""One transaction, and the repositories inside it."""
+"""The unit of work: one transaction, and the repositories inside it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from atomic_adapters.postgres.idempotency import PostgresIdempotencyRepository
 from atomic_adapters.postgres.ledger import PostgresAccountRepository, PostgresLedgerRepository
 from atomic_adapters.postgres.lists import PostgresListQueries
 from atomic_adapters.postgres.merchants import PostgresMerchantRepository
-from atomic_adapters.postgres.migration_files import migration_ids
+from atomic_adapters.postgres.migration_files import get_migration_ids
 from atomic_adapters.postgres.payments import PostgresPaymentRepository
 from atomic_adapters.postgres.refunds import PostgresRefundRepository
 from atomic_adapters.postgres.sessions import PostgresSessionRepository
@@ -28,7 +28,7 @@ _SQL: Final = load_statements("unit_of_work")
 
 
 class PostgresUnitOfWork:
-    """READ COMMITTED, with explicit row locks where order matters."""
+    """A `UnitOfWork` port: READ COMMITTED, with explicit row locks where order matters."""
 
     def __init__(self, session: DatabaseSession) -> None:
         self._session = session
@@ -54,13 +54,13 @@ class PostgresUnitOfWork:
 
 
 PAYMENT_STORE_LOCK_TIMEOUT: Final = timedelta(milliseconds=100)
-"""How long those who are served together wait for somebody else's use of one's key: all of them
-wait, and a first use takes a few milliseconds. Whose key it is waits on alone."""
+"""How long a batch waits for a concurrent use of one of its Idempotency-Keys, which usually takes a
+few milliseconds. The whole batch waits; afterwards its payments are inserted one by one, each with
+the full lock time-out."""
 
 
 class PostgresStore:
-    """Everything stored in one database. `begin` is a `Begin` port; the store is also a `Desk`
-    and a `Dependency`."""
+    """A `PaymentStore` and a `Dependency` port; `begin` is a `Begin` port."""
 
     name = "postgres"
     vital = True
@@ -79,7 +79,7 @@ class PostgresStore:
                 payments = PostgresPaymentRepository(DatabaseSession(connection))
                 return payments.accept(inserts, PAYMENT_STORE_LOCK_TIMEOUT)
         except (IdempotencyKeyInUse, StorageRefused):
-            # One spoils it for all: nothing was recorded, and each shall be told its own.
+            # Nothing was inserted. Callers retry alone and get the error of their own payment.
             return [None] * len(inserts)
 
     def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
@@ -87,12 +87,12 @@ class PostgresStore:
             return PostgresPaymentRepository(DatabaseSession(connection)).find(lookups)
 
     def is_up(self) -> bool:
-        """Whether it answers, takes writes and has every migration that this code knows."""
+        """Whether PostgreSQL responds, accepts writes and has all migrations of this code."""
         try:
             with self._connections.transaction() as connection:
-                return DatabaseSession(connection).fetch_one(_SQL["is_ready"], ids=migration_ids())[
-                    0
-                ]
+                return DatabaseSession(connection).fetch_one(
+                    _SQL["is_ready"], ids=get_migration_ids()
+                )[0]
         except StorageUnavailable:
             return False
 

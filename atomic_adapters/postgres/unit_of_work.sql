@@ -1,5 +1,5 @@
 -- name: read_clock
--- The moment it is asked, not the transaction's beginning.
+-- The current time; now() would be the start of the transaction.
 SELECT clock_timestamp()
 
 -- name: is_ready

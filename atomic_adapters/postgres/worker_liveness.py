@@ -1,4 +1,4 @@
-"""Presence in PostgreSQL: a lock that lasts as long as the session that took it."""
+"""Worker liveness in PostgreSQL: an advisory lock that lasts as long as the worker's session."""
 
 import threading
 import time
@@ -14,59 +14,59 @@ _SQL: Final = load_statements("worker_liveness")
 
 
 class PostgresWorkerLiveness:
-    """A session of its own, outside the pool: it is always idle, so its backend notices at once
-    that a killed process has hung up, whatever the others are doing. A `Presence`.
+    """A `WorkerLiveness` port that holds its own connection outside the pool. The connection is
+    always idle, so PostgreSQL ends its session, and the lock, as soon as the process is killed.
 
-    Connects at first use, and again, under a new number, when the session was cut.
+    Connects at first use. After a lost connection it connects again and gets a new worker id.
     """
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._entering = threading.Lock()
-        self._session: Connection[Any] | None = None
-        self._number: int | None = None
-        self._resting_until = 0.0
+        self._lock = threading.Lock()
+        self._connection: Connection[Any] | None = None
+        self._worker_id: int | None = None
+        self._cool_down_until = 0.0
 
     def worker_id(self) -> int | None:
-        # Two lanes of a process are one worker_id.
-        with self._entering:
-            if not self._is_connected() and time.monotonic() >= self._resting_until:
-                self._enter()
-            return self._number
+        # Concurrent settlement threads of a process share one worker id.
+        with self._lock:
+            if not self._is_connected() and time.monotonic() >= self._cool_down_until:
+                self._register()
+            return self._worker_id
 
     def leave(self) -> None:
-        with self._entering:
-            self._leave()
+        with self._lock:
+            self._disconnect()
 
     def close(self) -> None:
         self.leave()
 
     def _is_connected(self) -> bool:
-        if self._session is None:
+        if self._connection is None:
             return False
         try:
-            check_connected(self._session)
+            check_connected(self._connection)
         except psycopg.OperationalError:
-            self._leave()
-        return self._session is not None
+            self._disconnect()
+        return self._connection is not None
 
-    def _enter(self) -> None:
+    def _register(self) -> None:
         try:
-            self._session = self._connections.connect_outside_pool("atomic presence")
-            row = self._session.execute(_SQL["register_worker"]).fetchone()
+            self._connection = self._connections.connect_outside_pool("atomic worker liveness")
+            row = self._connection.execute(_SQL["register_worker"]).fetchone()
         except psycopg.Error:
-            # Whatever it is, claiming meets it too, and says so.
-            self._leave()
-            self._resting_until = time.monotonic() + COOL_DOWN_SECONDS
+            # The claim that follows meets the same problem and raises the error.
+            self._disconnect()
+            self._cool_down_until = time.monotonic() + COOL_DOWN_SECONDS
         except BaseException:
-            # A job's time-out may strike anywhere.
-            self._leave()
+            # A job's time-out may be raised anywhere.
+            self._disconnect()
             raise
         else:
             if row and row[1]:
-                self._number = row[0]
+                self._worker_id = row[0]
 
-    def _leave(self) -> None:
-        session, self._session, self._number = self._session, None, None
-        if session is not None:
-            session.close()
+    def _disconnect(self) -> None:
+        connection, self._connection, self._worker_id = self._connection, None, None
+        if connection is not None:
+            connection.close()

@@ -1,7 +1,7 @@
 -- name: register_worker
--- The lock is the session's, and ends with it. A number that is still taken, after two thousand
--- million others, is not ours.
-SELECT number, pg_try_advisory_lock('claimants'::regclass::integer, number),
-       -- It says nothing, for as long as the process lives.
+-- The lock lasts as long as the session. The sequence cycles after two thousand million ids, so an
+-- id may still be in use; its lock is then not granted.
+SELECT worker_id, pg_try_advisory_lock('claimants'::regclass::integer, worker_id),
+       -- The session idles for as long as the process runs.
        set_config('idle_session_timeout', '0', false)
-  FROM (SELECT nextval('claimants')::integer AS number) AS given
+  FROM (SELECT nextval('claimants')::integer AS worker_id) AS new

@@ -10,23 +10,23 @@ import pytest
 
 from atomic_adapters.postgres.arrays import (
     Column,
-    bigints,
-    byteas,
-    integers,
-    intervals,
-    smallints,
-    texts,
-    uuids,
+    bigint_array,
+    bytea_array,
+    integer_array,
+    interval_array,
+    smallint_array,
+    text_array,
+    uuid_array,
 )
 
 CASES: list[tuple[Callable[..., Column], str, Sequence[object]]] = [
-    (uuids, "uuid", [UUID(int=0), UUID(int=2**128 - 1), None]),
-    (texts, "text", ["", "né “x”\n", "{,\"'\\}", "NULL", None]),
-    (byteas, "bytea", [b"", b"\0\xff", bytes(1_000), None]),
-    (smallints, "smallint", [-(2**15), 0, 2**15 - 1, None]),
-    (integers, "integer", [-(2**31), 0, 2**31 - 1, None]),
-    (bigints, "bigint", [-(2**63), 0, 2**63 - 1, None]),
-    (intervals, "interval", [timedelta(0), timedelta(days=1), timedelta(microseconds=-1), None]),
+    (uuid_array, "uuid", [UUID(int=0), UUID(int=2**128 - 1), None]),
+    (text_array, "text", ["", "né “x”\n", "{,\"'\\}", "NULL", None]),
+    (bytea_array, "bytea", [b"", b"\0\xff", bytes(1_000), None]),
+    (smallint_array, "smallint", [-(2**15), 0, 2**15 - 1, None]),
+    (integer_array, "integer", [-(2**31), 0, 2**31 - 1, None]),
+    (bigint_array, "bigint", [-(2**63), 0, 2**63 - 1, None]),
+    (interval_array, "interval", [timedelta(0), timedelta(days=1), timedelta(microseconds=-1), None]),
 ]
 
 

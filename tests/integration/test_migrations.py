@@ -14,13 +14,13 @@ import pytest
 from atomic_adapters.embedded import EmbeddedPostgres
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
-from atomic_adapters.postgres.migration_files import FOLDER, migration_ids
+from atomic_adapters.postgres.migration_files import MIGRATIONS_FOLDER, get_migration_ids
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.settings import Settings
 from atomic_core.domain.errors import Conflict, StorageRefused, StorageUnavailable
 from support import HOUR, NOW, add_merchant, application_over, at_once, order
 
-EVERYTHING = migration_ids()
+EVERYTHING = get_migration_ids()
 
 
 def since(first: str) -> list[str]:
@@ -63,7 +63,7 @@ def test_each_rollback_gives_the_schema_before_its_migration(
     url = own_database()
     before = [schema(postgres, url)]
     for id in EVERYTHING:
-        for path in FOLDER.glob(f"{id}.*sql"):
+        for path in MIGRATIONS_FOLDER.glob(f"{id}.*sql"):
             shutil.copy(path, tmp_path)
         assert list(Migrator(url, tmp_path).up()) == [id]
         before.append(schema(postgres, url))
@@ -77,7 +77,7 @@ def test_claimants_come_without_a_rewrite_of_the_payments(
 ) -> None:
     url = own_database()
     for id in [id for id in EVERYTHING if id <= "0007.claimants"]:
-        for path in FOLDER.glob(f"{id}.*sql"):
+        for path in MIGRATIONS_FOLDER.glob(f"{id}.*sql"):
             shutil.copy(path, tmp_path)
     migrator = Migrator(url, tmp_path)
     migrator.up()
@@ -223,10 +223,10 @@ def test_an_unreachable_database_is_said_plainly() -> None:
 
 def test_released_migrations_are_never_edited() -> None:
     """yoyo remembers a migration's name, not its content: an edit would go unnoticed."""
-    recorded = (FOLDER / "SHA256SUMS").read_text().splitlines()
+    recorded = (MIGRATIONS_FOLDER / "SHA256SUMS").read_text().splitlines()
     actual = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}"
-        for path in sorted(FOLDER.glob("*.sql"))
+        for path in sorted(MIGRATIONS_FOLDER.glob("*.sql"))
     ]
     assert actual == recorded, (
         "never edit a released migration; record a new one:"
@@ -236,4 +236,4 @@ def test_released_migrations_are_never_edited() -> None:
 
 def test_every_migration_has_its_rollback() -> None:
     for id in EVERYTHING:
-        assert (FOLDER / f"{id}.rollback.sql").is_file()
+        assert (MIGRATIONS_FOLDER / f"{id}.rollback.sql").is_file()

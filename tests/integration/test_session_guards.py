@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from atomic_adapters.postgres.migration_files import FOLDER, migration_ids
+from atomic_adapters.postgres.migration_files import MIGRATIONS_FOLDER, get_migration_ids
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_core.domain.audit_log import OPERATOR
 from atomic_core.domain.errors import StorageRefused
@@ -126,8 +126,8 @@ def test_noting_a_use_writes_no_index(rows: dict[str, object], database_url: str
 
 
 def migrator_to(url: str, folder: Path, last: str) -> Migrator:
-    for id in [id for id in migration_ids() if id <= last]:
-        for path in FOLDER.glob(f"{id}.*sql"):
+    for id in [id for id in get_migration_ids() if id <= last]:
+        for path in MIGRATIONS_FOLDER.glob(f"{id}.*sql"):
             shutil.copy(path, folder)
     return Migrator(url, folder)
 

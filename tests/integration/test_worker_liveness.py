@@ -28,7 +28,7 @@ from datetime import timedelta
 from threading import Event
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
 from atomic_adapters.settings import Settings
-from atomic_adapters.wiring import production
+from atomic_adapters.wiring import build_application
 
 class Network(SandboxCardNetwork):
     def authorize(self, claims):
@@ -37,7 +37,7 @@ class Network(SandboxCardNetwork):
             Event().wait()
         return super().authorize(claims)
 
-settle = production(Settings.from_environ({"DATABASE_URL": sys.argv[1]})).settlement.settle
+settle = build_application(Settings.from_environ({"DATABASE_URL": sys.argv[1]})).settlement.settle
 replace(settle, network=Network(), lease=timedelta(hours=1))()
 """
 
@@ -138,7 +138,7 @@ def test_a_session_that_was_cut_is_replaced_under_a_new_number(
 ) -> None:
     us, others = postgres_store.appear(), postgres_store.appear()
     before = us.worker_id()
-    cut(database_url, "atomic presence")
+    cut(database_url, "atomic worker liveness")
     after = us.worker_id()
     assert None not in {before, after}
     assert before != after

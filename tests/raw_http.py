@@ -1,4 +1,4 @@
-"""HTTP as no client library would send it, and what comes back of it."""
+"""HTTP requests as raw bytes, and a parser for the responses."""
 
 import json
 import socket
@@ -15,13 +15,13 @@ BODILESS = (100, 204, 304)
 
 
 @dataclass(frozen=True)
-class Answer:
+class RawResponse:
     status: int
     headers: Sequence[tuple[str, str]]
     body: bytes
 
     def header(self, name: str) -> str:
-        """The one header of that name."""
+        """The value of the header, which must not be repeated."""
         (value,) = (text for given, text in self.headers if given.lower() == name.lower())
         return value
 
@@ -35,58 +35,58 @@ class Answer:
 
     @property
     def code(self) -> str:
-        """The code of a complete, well-formed refusal."""
+        """The code of an error envelope that is complete and well formed."""
         assert self.header("Content-Type") == "application/json"
-        told = self.json
-        assert set(told) == {"success", "error", "meta"}
-        assert told["success"] is False
-        assert {"code", "message"} <= set(told["error"]) <= {"code", "message", "details"}
-        assert set(told["meta"]) == {"timestamp", "requestId"}
-        assert told["meta"]["requestId"] == self.header("X-Request-Id")
-        return told["error"]["code"]
+        envelope = self.json
+        assert set(envelope) == {"success", "error", "meta"}
+        assert envelope["success"] is False
+        assert {"code", "message"} <= set(envelope["error"]) <= {"code", "message", "details"}
+        assert set(envelope["meta"]) == {"timestamp", "requestId"}
+        assert envelope["meta"]["requestId"] == self.header("X-Request-Id")
+        return envelope["error"]["code"]
 
 
 def head(line: bytes, *headers: bytes, keep: bool = False) -> bytes:
-    known = [b"Host: localhost"] if keep else [b"Host: localhost", b"Connection: close"]
-    return b"\r\n".join([line, *known, *headers]) + b"\r\n\r\n"
+    common = [b"Host: localhost"] if keep else [b"Host: localhost", b"Connection: close"]
+    return b"\r\n".join([line, *common, *headers]) + b"\r\n\r\n"
 
 
 def chunk(data: bytes) -> bytes:
     return b"%x\r\n" % len(data) + data + b"\r\n"
 
 
-def answers_in(raw: bytes) -> list[Answer]:
-    """All of them; fails if anything is left over."""
-    found: list[Answer] = []
+def parse_responses(raw: bytes) -> list[RawResponse]:
+    """All responses; fails if the bytes do not end with one."""
+    responses: list[RawResponse] = []
     while raw:
         top, end, raw = raw.partition(b"\r\n\r\n")
         assert end, top
         line, *lines = top.decode("latin-1").split("\r\n")
         version, status, _ = line.split(" ", 2)
         assert version in ("HTTP/1.1", "HTTP/1.0"), line
-        headers = [(name, value) for name, _, value in (each.partition(": ") for each in lines)]
-        answer = Answer(int(status), headers, b"")
-        length = 0 if answer.status in BODILESS else int(answer.header("Content-Length"))
+        headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+        response = RawResponse(int(status), headers, b"")
+        length = 0 if response.status in BODILESS else int(response.header("Content-Length"))
         assert len(raw) >= length, "cut off"
-        found.append(Answer(answer.status, headers, raw[:length]))
+        responses.append(RawResponse(response.status, headers, raw[:length]))
         raw = raw[length:]
-    return found
+    return responses
 
 
-def received(connection: socket.socket) -> bytes:
-    """Everything until the other side closes."""
+def receive_all(connection: socket.socket) -> bytes:
+    """Everything until the peer closes the connection."""
     parts: list[bytes] = []
     try:
         while data := connection.recv(65_536):
             parts.append(data)
     except ConnectionResetError:
-        pass  # it answered and closed before it had read everything
+        pass  # The server responded and closed before it had read the whole request.
     return b"".join(parts)
 
 
 @dataclass(frozen=True)
 class Wire:
-    """One server, spoken to byte by byte."""
+    """A server on this machine that is sent raw bytes."""
 
     port: int
 
@@ -94,20 +94,19 @@ class Wire:
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
     def exchange(self, raw: bytes, *, half_close: bool = True) -> bytes:
-        """What comes back until the server closes. With `half_close` it sees that nothing more
-        will come."""
+        """Send the bytes, receive until the server closes. `half_close` ends our sending side."""
         with self.connect() as connection:
             try:
                 connection.sendall(raw)
                 if half_close:
                     connection.shutdown(socket.SHUT_WR)
             except OSError:
-                pass  # as above
-            return received(connection)
+                pass  # The server closed before it had read everything.
+            return receive_all(connection)
 
-    def send(self, raw: bytes, *, half_close: bool = True) -> list[Answer]:
-        return answers_in(self.exchange(raw, half_close=half_close))
+    def send(self, raw: bytes, *, half_close: bool = True) -> list[RawResponse]:
+        return parse_responses(self.exchange(raw, half_close=half_close))
 
-    def one(self, raw: bytes, *, half_close: bool = True) -> Answer:
-        (answer,) = self.send(raw, half_close=half_close)
-        return answer
+    def send_one(self, raw: bytes, *, half_close: bool = True) -> RawResponse:
+        (response,) = self.send(raw, half_close=half_close)
+        return response

@@ -1,4 +1,4 @@
-"""A real Atomic under attack, and the count of what it took."""
+"""A real system that receives hostile requests, and the payments that it accepted."""
 
 import json
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import psutil
 import psycopg
 
 from processes import System
-from raw_http import Answer, Wire, head
+from raw_http import RawResponse, Wire, head
 
 SECURITY: Final = {
     "Cache-Control",
@@ -27,11 +27,11 @@ SMUGGLED: Final = b'{"amount":666,"currency":"USD","source":"tok_visa"}'
 
 
 @dataclass
-class Siege:
+class AttackedSystem:
     system: System
     key: str
-    taken: set[str] = field(default_factory=set)
-    """The payments that somebody was told of: there must be these and no others."""
+    accepted_payment_ids: set[str] = field(default_factory=set)
+    """Ids of every 202 response: these payments must exist, and no others."""
 
     def __post_init__(self) -> None:
         self._database = psycopg.connect(self.system.environ["DATABASE_URL"], autocommit=True)
@@ -43,66 +43,66 @@ class Siege:
         return Wire(int(self.system.environ["PORT"]))
 
     @property
-    def known(self) -> tuple[bytes, bytes]:
+    def credentials(self) -> tuple[bytes, bytes]:
         return (b"Authorization: Bearer " + self.key.encode(), b"Content-Type: application/json")
 
     def post(self, path: bytes, body: bytes, *headers: bytes) -> bytes:
         length = b"Content-Length: %d" % len(body)
         line = b"POST /api/v1/" + path + b" HTTP/1.1"
-        return head(line, *self.known, length, *headers) + body
+        return head(line, *self.credentials, length, *headers) + body
 
     def payment(self, *headers: bytes, body: bytes = b"", keep: bool = False) -> bytes:
-        return head(PAYMENTS, *self.known, *headers, keep=keep) + body
+        return head(PAYMENTS, *self.credentials, *headers, keep=keep) + body
 
     @property
-    def smuggled(self) -> bytes:
-        """A payment that nobody may make: it stands where no request begins."""
+    def smuggled_payment(self) -> bytes:
+        """A payment request to hide inside another request; executing it is a fault."""
         length = b"Content-Length: %d" % len(SMUGGLED)
         return self.payment(length, body=SMUGGLED)
 
-    def send(self, raw: bytes, *, half_close: bool = True) -> list[Answer]:
-        """All answers but 100 (Continue)."""
-        return self.counted(self.wire.send(raw, half_close=half_close))
+    def send(self, raw: bytes, *, half_close: bool = True) -> list[RawResponse]:
+        """All responses except 100 (Continue)."""
+        return self.check_responses(self.wire.send(raw, half_close=half_close))
 
-    def one(self, raw: bytes, *, half_close: bool = True) -> Answer:
-        (answer,) = self.send(raw, half_close=half_close)
-        return answer
+    def send_one(self, raw: bytes, *, half_close: bool = True) -> RawResponse:
+        (response,) = self.send(raw, half_close=half_close)
+        return response
 
-    def counted(self, answers: list[Answer]) -> list[Answer]:
-        """Looked at as every answer has to be."""
-        final = [answer for answer in answers if answer.status >= 200]
-        for answer in final:
-            assert answer.status < 500
-            assert answer.names >= SECURITY
-            assert len(answer.names) == len(answer.headers), "a header twice"
-            if answer.status >= 400 and answer.body:
-                assert answer.code
-            if answer.status == 202:
-                self.taken.add(answer.json["data"]["id"])
+    def check_responses(self, responses: list[RawResponse]) -> list[RawResponse]:
+        """Check what must hold for every response, and note accepted payments."""
+        final = [response for response in responses if response.status >= 200]
+        for response in final:
+            assert response.status < 500
+            assert response.names >= SECURITY
+            assert len(response.names) == len(response.headers), "a header is repeated"
+            if response.status >= 400 and response.body:
+                assert response.code
+            if response.status == 202:
+                self.accepted_payment_ids.add(response.json["data"]["id"])
         return final
 
-    def has_taken_nothing_else(self) -> bool:
-        total, smuggled = self._payments()
-        return total == self._before + len(self.taken) and not smuggled
+    def has_only_accepted_payments(self) -> bool:
+        total, smuggled_payment = self._payments()
+        return total == self._before + len(self.accepted_payment_ids) and not smuggled_payment
 
     def is_settled(self) -> bool:
         open = "SELECT count(*) FROM payments WHERE status NOT IN ('SUCCESS', 'FAILED')"
         return self.system.number(open) == 0
 
-    def stands(self) -> bool:
-        """Nothing broke within: no process was lost, no bug was met."""
+    def is_intact(self) -> bool:
+        """Whether no API process has died and no error was logged."""
         words = self.system.words()
         for line in words.splitlines():
             assert json.loads(line)["event"] != "forged", line
-        broken = ("Traceback", "unexpected_error", '"level":"error"')
-        assert not any(word in words for word in broken), words[-3000:]
+        error_signs = ("Traceback", "unexpected_error", '"level":"error"')
+        assert not any(word in words for word in error_signs), words[-3000:]
         return self._pids() == self._workers
 
     def close(self) -> None:
         self._database.close()
 
     def _payments(self) -> tuple[int, int]:
-        """How many there are, and how many of those that nobody may make."""
+        """How many payments exist, and how many of them were smuggled."""
         row = self._database.execute(
             "SELECT count(*), count(*) FILTER (WHERE amount = 666) FROM payments"
         ).fetchone()
@@ -114,7 +114,7 @@ class Siege:
         return {child.pid for child in api.children(recursive=True)}
 
 
-def refused(answer: Answer, status: int, code: str) -> None:
-    """Refused, and nothing more will be read from that connection."""
-    assert (answer.status, answer.code) == (status, code)
-    assert answer.header("Connection") == "close"
+def assert_refused(response: RawResponse, status: int, code: str) -> None:
+    """The response has this error, and the connection is closed."""
+    assert (response.status, response.code) == (status, code)
+    assert response.header("Connection") == "close"

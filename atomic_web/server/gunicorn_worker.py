@@ -114,7 +114,8 @@ class Worker(GeventWorker):
         """Readiness fails first (see `_respond`); then stop listening without resetting a
         connection, close idle connections, and finish the requests in progress."""
         self._sleep(self.drain_seconds)
-        if any([ignore_new_connections(server.socket) for server in servers]):
+        are_ignored = [ignore_new_connections(server.socket) for server in servers]
+        if any(are_ignored):
             self._sleep(HANDSHAKE_SECONDS)
         grace_seconds = self.cfg.graceful_timeout - self.drain_seconds
         deadline = time.monotonic() + grace_seconds

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from atomic_web.access.authentication import public
 from atomic_web.context import request_context
 from atomic_web.errors import NotReady
 from atomic_web.http.responses import ok_response
+from atomic_web.http.server_environ import is_stopping
 from atomic_web.openapi.error_responses import NOT_READY
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.schemas.health import HealthSchema, LivenessSchema, ReadinessSchema
@@ -87,7 +88,9 @@ def live() -> Response:
 @describe_operation(READY)
 @public(has_global_limit=False)
 def ready() -> Response:
-    """Raises NotReady, with the dependencies that are down."""
+    """Raises NotReady, with the dependencies that are down, or because the process is stopping."""
+    if is_stopping(request.environ):
+        raise NotReady(details={"api": ["stopping"]})
     health = request_context().application.maintenance.check_health()
     if not health.ready:
         raise NotReady(

@@ -9,7 +9,7 @@ import pytest
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from processes import LEASE_SECONDS, Client, System, environment, eventually
-from slow_clients import Siege
+from slow_clients import AttackedSystem
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def client(system: System, account: dict[str, str]) -> Client:
 
 
 @pytest.fixture(scope="module")
-def siege(system: System, account: dict[str, str]) -> Iterator[Siege]:
-    siege = Siege(system, account["apiKey"])
-    yield siege
-    siege.close()
+def attacked(system: System, account: dict[str, str]) -> Iterator[AttackedSystem]:
+    attacked = AttackedSystem(system, account["apiKey"])
+    yield attacked
+    attacked.close()

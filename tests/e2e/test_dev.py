@@ -174,11 +174,11 @@ def test_configured_servers_replace_the_embedded_ones(
 def test_unreachable_database_is_reported_in_one_line(scratch: Path) -> None:
     dev = Dev(scratch / "unreachable")
     dev.folder.mkdir()
-    refused = dev.command(
+    assert_refused = dev.command(
         "dev", DATABASE_URL="postgresql://127.0.0.1:1/atomic", REDIS_URL="redis://127.0.0.1:1"
     )
-    assert refused.returncode == 1
-    assert refused.stderr.startswith("Error: The database cannot be reached")
+    assert assert_refused.returncode == 1
+    assert assert_refused.stderr.startswith("Error: The database cannot be reached")
     assert not (dev.folder / ".atomic/dev.env").exists()
 
 
@@ -226,9 +226,9 @@ def test_port_in_use_is_reported_before_anything_starts(scratch: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        refused = elsewhere.command("dev", PORT=str(port))
-    assert refused.returncode == 1
-    assert f"Port {port} on 127.0.0.1 cannot be used" in refused.stderr
+        assert_refused = elsewhere.command("dev", PORT=str(port))
+    assert assert_refused.returncode == 1
+    assert f"Port {port} on 127.0.0.1 cannot be used" in assert_refused.stderr
     assert not (elsewhere.folder / ".atomic/postgres").exists()
 
 

@@ -1,5 +1,5 @@
-"""abuse.md: lengths, chunks and what they carry beside the body, and bodies, byte by byte against
-the real system. None is a 5xx; they leave exactly the payments that were answered 202."""
+"""Content-Length, chunked bodies and hostile texts, sent as raw bytes to the real system. No
+response is a 5xx, and the only payments created are those that were answered 202."""
 
 import json
 from collections.abc import Iterator
@@ -8,15 +8,15 @@ import pytest
 
 from processes import eventually
 from raw_http import BODY, CHUNKED, LAST, LENGTH, chunk, head
-from slow_clients import Siege, refused
+from slow_clients import AttackedSystem, assert_refused
 
 WHOLE = chunk(BODY) + LAST
 
 
 @pytest.fixture(autouse=True)
-def _nothing_comes_of_it(siege: Siege) -> Iterator[None]:
+def _no_other_payment_is_created(attacked: AttackedSystem) -> Iterator[None]:
     yield
-    assert siege.has_taken_nothing_else()
+    assert attacked.has_only_accepted_payments()
 
 
 @pytest.mark.parametrize(
@@ -26,16 +26,18 @@ def _nothing_comes_of_it(siege: Siege) -> Iterator[None]:
         *(b"\xb2", b"\xef\xbc\x95", b"9" * 5_000, b'"49"', b"49;", b"\x0b49", b"NaN"),
     ],
 )
-def test_a_length_that_is_none(siege: Siege, length: bytes) -> None:
-    refused(
-        siege.one(siege.payment(b"Content-Length: " + length, body=BODY)), 400, "malformed_request"
+def test_invalid_content_length_is_400(attacked: AttackedSystem, length: bytes) -> None:
+    assert_refused(
+        attacked.send_one(attacked.payment(b"Content-Length: " + length, body=BODY)),
+        400,
+        "malformed_request",
     )
 
 
-def test_a_huge_length_is_too_large_before_anything_arrives(siege: Siege) -> None:
+def test_huge_content_length_is_413_before_the_body_arrives(attacked: AttackedSystem) -> None:
     for digits in (5, 19, 20, 4_000):
         length = b"Content-Length: " + b"9" * digits
-        assert siege.one(siege.payment(length, body=BODY)).code == "payload_too_large"
+        assert attacked.send_one(attacked.payment(length, body=BODY)).code == "payload_too_large"
 
 
 @pytest.mark.parametrize(
@@ -69,21 +71,24 @@ def test_a_huge_length_is_too_large_before_anything_arrives(siege: Siege) -> Non
     ],
 )
 @pytest.mark.parametrize("half_close", [True, False])
-def test_a_framing_that_two_could_read_differently(
-    siege: Siege, framing: list[bytes], half_close: bool
+def test_ambiguous_framing_is_400(
+    attacked: AttackedSystem, framing: list[bytes], half_close: bool
 ) -> None:
-    answer = siege.one(siege.payment(*framing, body=WHOLE), half_close=half_close)
-    refused(answer, 400, "malformed_request")
+    response = attacked.send_one(attacked.payment(*framing, body=WHOLE), half_close=half_close)
+    assert_refused(response, 400, "malformed_request")
 
 
-def test_chunks_in_http_1_0(siege: Siege) -> None:
-    raw = siege.payment(CHUNKED, body=WHOLE).replace(b"HTTP/1.1", b"HTTP/1.0")
-    refused(siege.one(raw), 400, "malformed_request")
+def test_chunked_body_in_http_1_0_is_400(attacked: AttackedSystem) -> None:
+    raw = attacked.payment(CHUNKED, body=WHOLE).replace(b"HTTP/1.1", b"HTTP/1.0")
+    assert_refused(attacked.send_one(raw), 400, "malformed_request")
 
 
 @pytest.mark.parametrize("coding", [b"Chunked", b"\tCHUNKED "])
-def test_chunks_are_taken(siege: Siege, coding: bytes) -> None:
-    assert siege.one(siege.payment(b"Transfer-Encoding: " + coding, body=WHOLE)).status == 202
+def test_chunked_coding_is_case_insensitive(attacked: AttackedSystem, coding: bytes) -> None:
+    assert (
+        attacked.send_one(attacked.payment(b"Transfer-Encoding: " + coding, body=WHOLE)).status
+        == 202
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,8 +129,10 @@ def test_chunks_are_taken(siege: Siege, coding: bytes) -> None:
         b"",
     ],
 )
-def test_a_broken_chunk(siege: Siege, body: bytes) -> None:
-    refused(siege.one(siege.payment(CHUNKED, body=body)), 400, "malformed_request")
+def test_malformed_chunk_is_400(attacked: AttackedSystem, body: bytes) -> None:
+    assert_refused(
+        attacked.send_one(attacked.payment(CHUNKED, body=body)), 400, "malformed_request"
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,11 +145,11 @@ def test_a_broken_chunk(siege: Siege, body: bytes) -> None:
         b"".join(chunk(bytes([byte])) for byte in BODY) + LAST,
     ],
 )
-def test_what_chunks_may_carry_beside_the_body_changes_nothing(siege: Siege, body: bytes) -> None:
-    answer = siege.one(siege.payment(CHUNKED, body=body))
-    assert answer.status == 202
-    assert answer.json["data"]["idempotencyKey"] is None
-    assert answer.header("X-Request-Id") != "trailing"
+def test_chunk_extensions_and_trailers_are_ignored(attacked: AttackedSystem, body: bytes) -> None:
+    response = attacked.send_one(attacked.payment(CHUNKED, body=body))
+    assert response.status == 202
+    assert response.json["data"]["idempotencyKey"] is None
+    assert response.header("X-Request-Id") != "trailing"
 
 
 TEXTS = [
@@ -169,10 +176,12 @@ BODIES = {
 
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("path", list(BODIES))
-def test_a_body_that_cannot_be_kept(siege: Siege, path: bytes, text: bytes) -> None:
+def test_text_that_cannot_be_stored_is_400(
+    attacked: AttackedSystem, path: bytes, text: bytes
+) -> None:
     body = BODIES[path] % text
     for sent in (body, body.decode("latin-1").encode("utf-16")):
-        assert siege.one(siege.post(path, sent)).status == 400
+        assert attacked.send_one(attacked.post(path, sent)).status == 400
 
 
 @pytest.mark.parametrize(
@@ -194,17 +203,19 @@ def test_a_body_that_cannot_be_kept(siege: Siege, path: bytes, text: bytes) -> N
         ),
     ],
 )
-def test_any_other_text_is_kept_as_it_came(siege: Siege, text: str) -> None:
+def test_other_text_is_stored_unchanged(attacked: AttackedSystem, text: str) -> None:
     quoted = json.dumps(text)[1:-1].encode()
     for raw in (quoted, json.dumps(text, ensure_ascii=False)[1:-1].encode()):
-        taken = siege.one(siege.post(b"payments", BODIES[b"payments"] % raw)).json["data"]
-        line = b"GET /api/v1/payments/" + taken["id"].encode() + b" HTTP/1.1"
-        read = siege.one(head(line, *siege.known)).json["data"]["payment"]
-        assert (taken["description"], read["description"]) == (text, text)
+        created = attacked.send_one(attacked.post(b"payments", BODIES[b"payments"] % raw)).json[
+            "data"
+        ]
+        line = b"GET /api/v1/payments/" + created["id"].encode() + b" HTTP/1.1"
+        read = attacked.send_one(head(line, *attacked.credentials)).json["data"]["payment"]
+        assert (created["description"], read["description"]) == (text, text)
 
 
-def test_the_books_are_clean_and_nothing_broke(siege: Siege) -> None:
-    eventually(siege.is_settled, 5, "all is settled")
-    assert len(siege.taken) >= 8
-    assert siege.system.books_are_clean()
-    assert siege.stands()
+def test_ledger_verifies_and_no_process_failed(attacked: AttackedSystem) -> None:
+    eventually(attacked.is_settled, 60, "all payments are settled")
+    assert len(attacked.accepted_payment_ids) >= 8
+    assert attacked.system.books_are_clean()
+    assert attacked.is_intact()

@@ -31,7 +31,7 @@ def test_the_system_keeps_to_its_document(
 
 
 def test_a_broken_promise_is_found(system: System, account: dict[str, str], scratch: Path) -> None:
-    """With a key that is nobody's, what should succeed does not."""
+    """With an unknown key, requests that the document says succeed are answered 401."""
     arguments = ("--phases", "examples", "--include-name", "POST /payments")
     done = run(system, account["apiKey"] + "x", *arguments, scratch=scratch)
     assert not done.passed

@@ -1,5 +1,5 @@
-"""abuse.md, as far as HTTP itself goes, byte by byte against the real system. None is a 5xx, and
-all together they leave exactly the payments that were answered 202."""
+"""Malformed HTTP, sent as raw bytes to the real system. No response is a 5xx, and the only payments
+created are those that were answered 202."""
 
 import json
 import random
@@ -9,7 +9,7 @@ import pytest
 
 from processes import eventually
 from raw_http import BODY, CHUNKED, LAST, LENGTH, chunk, head
-from slow_clients import PAYMENTS, Siege, refused
+from slow_clients import PAYMENTS, AttackedSystem, assert_refused
 
 LIVE = b"GET /api/v1/health/live HTTP/1.1"
 RANDOM = random.Random(22)
@@ -17,9 +17,9 @@ GARBAGE = [bytes(RANDOM.randrange(256) for _ in range(300)) + b"\r\n\r\n" for _ 
 
 
 @pytest.fixture(autouse=True)
-def _nothing_comes_of_it(siege: Siege) -> Iterator[None]:
+def _no_other_payment_is_created(attacked: AttackedSystem) -> Iterator[None]:
     yield
-    assert siege.has_taken_nothing_else()
+    assert attacked.has_only_accepted_payments()
 
 
 @pytest.mark.parametrize(
@@ -39,18 +39,20 @@ def _nothing_comes_of_it(siege: Siege) -> Iterator[None]:
         *(b"Host: other", b"Content-Type: text/plain", b"Expect: 200-ok"),
     ],
 )
-def test_a_header_that_is_none(siege: Siege, header: bytes) -> None:
-    refused(siege.one(siege.payment(LENGTH, header, body=BODY)), 400, "malformed_request")
+def test_malformed_header_is_400(attacked: AttackedSystem, header: bytes) -> None:
+    assert_refused(
+        attacked.send_one(attacked.payment(LENGTH, header, body=BODY)), 400, "malformed_request"
+    )
 
 
-def test_who_names_no_host(siege: Siege) -> None:
-    raw = siege.payment(LENGTH, body=BODY).replace(b"Host: localhost\r\n", b"")
-    refused(siege.one(raw), 400, "malformed_request")
-    assert siege.one(raw.replace(b"HTTP/1.1", b"HTTP/1.0")).status == 202
+def test_missing_host_is_400_in_http_1_1(attacked: AttackedSystem) -> None:
+    raw = attacked.payment(LENGTH, body=BODY).replace(b"Host: localhost\r\n", b"")
+    assert_refused(attacked.send_one(raw), 400, "malformed_request")
+    assert attacked.send_one(raw.replace(b"HTTP/1.1", b"HTTP/1.0")).status == 202
 
 
-def test_lines_that_end_in_a_bare_line_feed(siege: Siege) -> None:
-    good = siege.payment(LENGTH)
+def test_bare_line_feed_is_400(attacked: AttackedSystem) -> None:
+    good = attacked.payment(LENGTH)
     for raw in (
         good.replace(b"\r\n", b"\n"),
         good.replace(b"HTTP/1.1\r\n", b"HTTP/1.1\n"),
@@ -58,7 +60,7 @@ def test_lines_that_end_in_a_bare_line_feed(siege: Siege) -> None:
         good.replace(b"\r\n\r\n", b"\r\n\n"),
         b"\n" + good,
     ):
-        refused(siege.one(raw + BODY), 400, "malformed_request")
+        assert_refused(attacked.send_one(raw + BODY), 400, "malformed_request")
 
 
 @pytest.mark.parametrize(
@@ -73,8 +75,8 @@ def test_lines_that_end_in_a_bare_line_feed(siege: Siege) -> None:
         *(b"HTTP/1.1 200 OK", b"X" * 21 + b" / HTTP/1.1"),
     ],
 )
-def test_a_request_line_that_is_none(siege: Siege, line: bytes) -> None:
-    refused(siege.one(head(line)), 400, "malformed_request")
+def test_malformed_request_line_is_400(attacked: AttackedSystem, line: bytes) -> None:
+    assert_refused(attacked.send_one(head(line)), 400, "malformed_request")
 
 
 @pytest.mark.parametrize(
@@ -88,11 +90,11 @@ def test_a_request_line_that_is_none(siege: Siege, line: bytes) -> None:
         *GARBAGE,
     ],
 )
-def test_what_is_not_http_at_all(siege: Siege, raw: bytes) -> None:
-    answers = siege.send(raw)
-    assert len(answers) == 1
-    refused(answers[0], answers[0].status, answers[0].code)
-    assert answers[0].status in (400, 414)
+def test_other_protocols_are_refused(attacked: AttackedSystem, raw: bytes) -> None:
+    responses = attacked.send(raw)
+    assert len(responses) == 1
+    assert_refused(responses[0], responses[0].status, responses[0].code)
+    assert responses[0].status in (400, 414)
 
 
 @pytest.mark.parametrize(
@@ -106,18 +108,20 @@ def test_what_is_not_http_at_all(siege: Siege, raw: bytes) -> None:
         (b"G" * 60_000, 414, "uri_too_long"),
     ],
 )
-def test_what_is_too_much(siege: Siege, raw: bytes, status: int, code: str) -> None:
-    refused(siege.one(raw), status, code)
-    refused(siege.one(raw, half_close=False), status, code)
+def test_oversized_head_is_refused(
+    attacked: AttackedSystem, raw: bytes, status: int, code: str
+) -> None:
+    assert_refused(attacked.send_one(raw), status, code)
+    assert_refused(attacked.send_one(raw, half_close=False), status, code)
 
 
-def test_a_body_over_the_limit(siege: Siege) -> None:
+def test_body_over_the_limit_is_413(attacked: AttackedSystem) -> None:
     large = b" " * 70_000
     for raw in (
-        siege.payment(b"Content-Length: 70000", body=large),
-        siege.payment(CHUNKED, body=chunk(large) + LAST),
+        attacked.payment(b"Content-Length: 70000", body=large),
+        attacked.payment(CHUNKED, body=chunk(large) + LAST),
     ):
-        refused(siege.one(raw), 413, "payload_too_large")
+        assert_refused(attacked.send_one(raw), 413, "payload_too_large")
 
 
 @pytest.mark.parametrize(
@@ -129,27 +133,31 @@ def test_a_body_over_the_limit(siege: Siege) -> None:
     ],
 )
 @pytest.mark.parametrize("path", [b"payments", b"payments/batch", b"accounts"])
-def test_a_key_that_is_none_or_two(siege: Siege, path: bytes, headers: list[bytes]) -> None:
+def test_invalid_or_repeated_idempotency_key_is_400(
+    attacked: AttackedSystem, path: bytes, headers: list[bytes]
+) -> None:
     body = {
         b"payments": BODY,
         b"payments/batch": b'{"payments":[' + BODY + b"]}",
         b"accounts": b'{"name":"Sales","currency":"USD"}',
     }[path]
     keys = [b"Idempotency-Key: " + header for header in headers]
-    answer = siege.one(siege.post(path, body, *keys))
-    assert (answer.status, answer.code) == (400, "validation_failed")
-    assert list(answer.json["error"]["details"]) == ["Idempotency-Key"]
+    response = attacked.send_one(attacked.post(path, body, *keys))
+    assert (response.status, response.code) == (400, "validation_failed")
+    assert list(response.json["error"]["details"]) == ["Idempotency-Key"]
 
 
 @pytest.mark.parametrize("key", [b"a\x00b", b"a\x01b", b"a\x7f"])
-def test_a_key_with_control_characters_is_no_header(siege: Siege, key: bytes) -> None:
-    raw = siege.payment(LENGTH, b"Idempotency-Key: " + key, body=BODY)
-    refused(siege.one(raw), 400, "malformed_request")
+def test_idempotency_key_with_control_characters_is_400(
+    attacked: AttackedSystem, key: bytes
+) -> None:
+    raw = attacked.payment(LENGTH, b"Idempotency-Key: " + key, body=BODY)
+    assert_refused(attacked.send_one(raw), 400, "malformed_request")
 
 
-def test_one_quoted_key_may_hold_a_comma(siege: Siege) -> None:
-    raw = siege.payment(LENGTH, b'idempotency-key:\t"a,b" ', b"Idempotency_Key: c", body=BODY)
-    assert siege.one(raw).json["data"]["idempotencyKey"] == "a,b"
+def test_quoted_idempotency_key_may_contain_a_comma(attacked: AttackedSystem) -> None:
+    raw = attacked.payment(LENGTH, b'idempotency-key:\t"a,b" ', b"Idempotency_Key: c", body=BODY)
+    assert attacked.send_one(raw).json["data"]["idempotencyKey"] == "a,b"
 
 
 @pytest.mark.parametrize(
@@ -170,39 +178,41 @@ def test_one_quoted_key_may_hold_a_comma(siege: Siege) -> None:
         (b"TRACE /api/v1/health HTTP/1.1", 405),
     ],
 )
-def test_a_target_of_another_form(siege: Siege, line: bytes, status: int) -> None:
-    answer = siege.one(head(line, *siege.known))
-    assert answer.status == status
-    assert "X-Injected" not in answer.names
+def test_unusual_request_targets(attacked: AttackedSystem, line: bytes, status: int) -> None:
+    response = attacked.send_one(head(line, *attacked.credentials))
+    assert response.status == status
+    assert "X-Injected" not in response.names
 
 
-def test_an_absolute_target_makes_no_absolute_location(siege: Siege) -> None:
+def test_absolute_target_gives_a_relative_location(attacked: AttackedSystem) -> None:
     line = PAYMENTS.replace(b" /", b" http://evil.example/")
-    answer = siege.one(head(line, *siege.known, LENGTH) + BODY)
-    assert answer.status == 202
-    assert answer.header("Location").startswith("/api/v1/payments/")
+    response = attacked.send_one(head(line, *attacked.credentials, LENGTH) + BODY)
+    assert response.status == 202
+    assert response.header("Location").startswith("/api/v1/payments/")
 
 
 @pytest.mark.parametrize(
     "id", ['{"event":"forged"}', '","event":"forged', "\\n{}", "\\u000a{}", "%0a{}", "'$(id)`id`"]
 )
-def test_no_request_id_forges_a_line_of_the_log(siege: Siege, id: str) -> None:
-    answer = siege.one(head(LIVE, b"X-Request-Id: " + id.encode()))
-    assert answer.header("X-Request-Id") == id
-    lines = [json.loads(line) for line in siege.system.words().splitlines()]
+def test_request_id_cannot_forge_a_log_line(attacked: AttackedSystem, id: str) -> None:
+    response = attacked.send_one(head(LIVE, b"X-Request-Id: " + id.encode()))
+    assert response.header("X-Request-Id") == id
+    lines = [json.loads(line) for line in attacked.system.words().splitlines()]
     assert [line["event"] for line in lines if line.get("request_id") == id] == ["request"]
 
 
-def test_every_wrong_key_is_refused_alike(siege: Siege) -> None:
+def test_every_wrong_key_gets_the_same_401(attacked: AttackedSystem) -> None:
     wrong = (b"Authorization: Bearer sk_test_%048d" % number for number in range(249))
     raw = b"".join(head(PAYMENTS, key, LENGTH, keep=True) + BODY for key in wrong)
-    answers = siege.send(raw + head(PAYMENTS, LENGTH) + BODY)
-    assert [(answer.status, answer.code) for answer in answers] == [(401, "unauthorized")] * 250
-    assert {answer.header("WWW-Authenticate") for answer in answers} == {"Bearer"}
+    responses = attacked.send(raw + head(PAYMENTS, LENGTH) + BODY)
+    assert [(response.status, response.code) for response in responses] == [
+        (401, "unauthorized")
+    ] * 250
+    assert {response.header("WWW-Authenticate") for response in responses} == {"Bearer"}
 
 
-def test_the_books_are_clean_and_nothing_broke(siege: Siege) -> None:
-    eventually(siege.is_settled, 5, "all is settled")
-    assert len(siege.taken) >= 2
-    assert siege.system.books_are_clean()
-    assert siege.stands()
+def test_ledger_verifies_and_no_process_failed(attacked: AttackedSystem) -> None:
+    eventually(attacked.is_settled, 60, "all payments are settled")
+    assert len(attacked.accepted_payment_ids) >= 2
+    assert attacked.system.books_are_clean()
+    assert attacked.is_intact()

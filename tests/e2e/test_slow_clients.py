@@ -1,14 +1,15 @@
-"""Clients that dawdle keep nobody waiting, and a stopping API leaves nobody unanswered."""
+"""Slow clients do not delay others, and a stopping API answers every request it has received."""
 
 import http.client
 import json
+import select
 import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -16,129 +17,147 @@ import psycopg
 import pytest
 
 from atomic_adapters.embedded import EmbeddedValkey
-from processes import PAUSE, Client, System, environment, eventually, free_port
+from processes import Client, System, environment, eventually, free_port
 
 REQUEST_SECONDS = 2.0
-SLOW = 100
-"""Clients of each kind, a multiple of what threads there would be."""
+SLOW_CLIENTS = 100
+"""Of each kind: many times the threads of a threaded server."""
+
+GUARD_SECONDS = 60
+"""How long a condition is awaited before the test fails; no promise about speed."""
 
 BODY = b'{"amount":1,"currency":"USD","source":"tok_visa"}'
+LAST = b"GET /api/v1/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 LIVE = b"GET /api/v1/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def patient(system: System, valkeys: list[EmbeddedValkey], scratch: Path) -> Iterator[System]:
-    """An API of one process, whose patience is short."""
+def impatient_system(
+    system: System, valkeys: list[EmbeddedValkey], scratch: Path
+) -> Iterator[System]:
+    """An API of one process with a short REQUEST_TIMEOUT_SECONDS."""
     database = system.environ["DATABASE_URL"]
     timeout = str(REQUEST_SECONDS)
     environ = environment(
         database, valkeys[0].url, REQUEST_TIMEOUT_SECONDS=timeout, WEB_WORKERS="1"
     )
-    patient = System(environ, scratch / "patient.log")
-    yield patient
-    patient.stop()
+    impatient = System(environ, scratch / "impatient.log")
+    yield impatient
+    impatient.stop()
 
 
 @pytest.fixture
-def api(patient: System, account: dict[str, str]) -> Client:
-    if "api" not in patient.running or patient.running["api"].poll() is not None:
-        patient.environ["PORT"] = str(free_port())
-        patient.start("api")
-    return Client(patient.base_url, account["apiKey"])
+def api(impatient_system: System, account: dict[str, str]) -> Client:
+    if "api" not in impatient_system.running or impatient_system.running["api"].poll() is not None:
+        impatient_system.environ["PORT"] = str(free_port())
+        impatient_system.start("api")
+    return Client(impatient_system.base_url, account["apiKey"])
 
 
 def connect(system: System) -> socket.socket:
     return socket.create_connection(("127.0.0.1", int(system.environ["PORT"])), timeout=20)
 
 
-def received(connection: socket.socket) -> bytes:
+def receive_all(connection: socket.socket) -> bytes:
     """Everything until the other side closes."""
     parts = iter(lambda: connection.recv(65_536), b"")
     return b"".join(parts)
 
 
-def asked(connection: socket.socket, request: bytes = LIVE) -> bytes:
-    """One answer of a connection that is kept."""
-    connection.sendall(request)
-    answer = connection.recv(65_536)
-    assert answer.startswith(b"HTTP/1.1 200"), answer
-    return answer
+def check_live(connection: socket.socket) -> None:
+    """Send a liveness request and receive its response; the connection stays open."""
+    connection.sendall(LIVE)
+    response = connection.recv(65_536)
+    assert response.startswith(b"HTTP/1.1 200"), response
 
 
-def test_slow_clients_are_cut_off_and_keep_nobody_waiting(patient: System, api: Client) -> None:
+def test_slow_clients_are_cut_off_and_do_not_delay_others(
+    impatient_system: System, api: Client
+) -> None:
     head = b"POST /api/v1/payments HTTP/1.1\r\nHost: x\r\n"
     key = f"Authorization: Bearer {api.key}\r\nContent-Type: application/json\r\n".encode()
-    whole_head = head + key + b"Content-Length: 1000\r\n\r\n"
+    whole_head = head + key + b"Content-Length: 60000\r\n\r\n"
     with ExitStack() as stack:
-        clients = [stack.enter_context(connect(patient)) for _ in range(2 * SLOW)]
-        begun = time.monotonic()
-        for client, start in zip(
-            clients, [head + b"X: "] * SLOW + [whole_head] * SLOW, strict=True
-        ):
+        starts = [head + b"X: "] * SLOW_CLIENTS + [whole_head] * SLOW_CLIENTS
+        clients = [stack.enter_context(connect(impatient_system)) for _ in starts]
+        for client, start in zip(clients, starts, strict=True):
             client.sendall(start)
-        waits: list[float] = []
-        while time.monotonic() - begun < REQUEST_SECONDS * 1.3:
-            # A byte now and then buys no time.
+        # More clients wait than a threaded server has threads, and this one is served.
+        assert api.pay().status == 202
+        # The deadline is absolute: a byte now and then does not extend it.
+        deadline = time.monotonic() + GUARD_SECONDS
+        while not _are_all_readable(clients):
+            assert time.monotonic() < deadline, "some slow clients are not cut off"
             for client in clients:
-                client.sendall(b"1")
-            waits += [api.pay().seconds for _ in range(3)]
-        assert len(waits) >= 3
-        assert sorted(waits)[len(waits) // 2] < 0.5
-        answers = [received(client) for client in clients]
-        assert time.monotonic() - begun < REQUEST_SECONDS * 1.3 + 1.5
-    for answer in answers:
-        head, _, body = answer.partition(b"\r\n\r\n")
+                with suppress(OSError):
+                    client.sendall(b"1")
+            assert api.pay().status == 202
+        responses = [receive_all(client) for client in clients]
+    for response in responses:
+        head, _, body = response.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 408 ")
         assert b"\r\nConnection: close" in head
         assert b"\r\nX-Content-Type-Options: nosniff" in head
-        told = json.loads(body)
-        assert told["error"]["code"] == "request_timeout"
-        assert f"\r\nX-Request-Id: {told['meta']['requestId']}".encode() in head
+        envelope = json.loads(body)
+        assert envelope["error"]["code"] == "request_timeout"
+        assert f"\r\nX-Request-Id: {envelope['meta']['requestId']}".encode() in head
     assert api.pay().status == 202
 
 
-def test_a_client_that_does_not_take_its_answers_is_cut_off(patient: System, api: Client) -> None:
+def _are_all_readable(clients: list[socket.socket]) -> bool:
+    """Whether each has a response to read, or has been closed."""
+    return len(select.select(clients, [], [], 0.1)[0]) == len(clients)
+
+
+def test_client_that_does_not_read_its_responses_is_cut_off(
+    impatient_system: System, api: Client
+) -> None:
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
-        client.connect(("127.0.0.1", int(patient.environ["PORT"])))
+        client.connect(("127.0.0.1", int(impatient_system.environ["PORT"])))
         client.settimeout(0.2)
         with pytest.raises(TimeoutError):
-            while True:  # until nobody reads this any more
+            while True:  # until the API stops reading, because its responses are not read
                 client.sendall(LIVE * 100)
-        # Not before it has worked through what the buffers between us hold.
-        eventually(lambda: not _connections(patient), REQUEST_SECONDS + 10, "it is cut off")
+        # Only after the API has answered the requests that the socket buffers hold.
+        eventually(
+            lambda: not _connections(impatient_system), GUARD_SECONDS, "the client is cut off"
+        )
     assert api.pay().status == 202
 
 
 def _connections(system: System) -> list[object]:
-    """Those that the API holds with clients."""
+    """Connections of the API process with clients."""
     port = int(system.environ["PORT"])
     (worker,) = psutil.Process(system.running["api"].pid).children()
-    found = worker.net_connections("tcp")
-    return [each for each in found if each.laddr.port == port and each.status == "ESTABLISHED"]
+    return [
+        connection
+        for connection in worker.net_connections("tcp")
+        if connection.laddr.port == port and connection.status == "ESTABLISHED"
+    ]
 
 
-def test_one_who_waits_for_the_database_keeps_nobody_waiting(
-    patient: System, api: Client, account: dict[str, str]
+def test_request_that_waits_for_a_lock_does_not_delay_others(
+    impatient_system: System, api: Client, account: dict[str, str]
 ) -> None:
     id = api.pay().data["id"]
     with (
-        psycopg.connect(patient.environ["DATABASE_URL"]) as blocker,
+        psycopg.connect(impatient_system.environ["DATABASE_URL"]) as blocker,
         ThreadPoolExecutor(1) as threads,
     ):
         blocker.execute("LOCK TABLE accounts")
         waiting = threads.submit(api.ask, "GET", f"/accounts/{account['accountId']}")
         for _ in range(5):
-            assert api.ask("GET", f"/payments/{id}").seconds < 0.5
+            assert api.ask("GET", f"/payments/{id}").status == 200
         assert not waiting.done()
         blocker.rollback()
-        assert waiting.result(10).status == 200
+        assert waiting.result(GUARD_SECONDS).status == 200
 
 
-def test_a_frozen_valkey_hardly_delays_a_payment(
+def test_payments_are_accepted_while_valkey_is_frozen(
     api: Client, valkeys: list[EmbeddedValkey]
 ) -> None:
-    usual = sorted(api.pay().seconds for _ in range(9))[4]
+    api.pay()
     valkeys[0].process.send_signal(signal.SIGSTOP)
     try:
         with ThreadPoolExecutor(8) as threads:
@@ -146,47 +165,119 @@ def test_a_frozen_valkey_hardly_delays_a_payment(
     finally:
         valkeys[0].process.send_signal(signal.SIGCONT)
     assert {reply.status for reply in replies} == {202}
-    assert sorted(reply.seconds for reply in replies)[8] < usual + 0.5
 
 
-def test_idle_connections_do_not_hold_up_a_stop(patient: System, api: Client) -> None:
+def test_idle_connections_are_closed_on_stop(impatient_system: System, api: Client) -> None:
     with ExitStack() as stack:
-        idle = [stack.enter_context(connect(patient)) for _ in range(20)]
+        idle = [stack.enter_context(connect(impatient_system)) for _ in range(20)]
         for connection in idle[:10]:
-            asked(connection)
-        begun = time.monotonic()
-        patient.running["api"].send_signal(signal.SIGTERM)
-        assert patient.running["api"].wait(10) == 0
-        assert time.monotonic() - begun < 2
-        assert {received(connection) for connection in idle} == {b""}, "closed, not reset"
+            check_live(connection)
+        impatient_system.running["api"].send_signal(signal.SIGTERM)
+        assert impatient_system.running["api"].wait(GUARD_SECONDS) == 0
+        assert {receive_all(connection) for connection in idle} == {b""}, "closed, not reset"
+    assert "graceful timeout" not in impatient_system.words(), "the stop waited for them"
 
 
-def test_what_has_arrived_when_the_stop_begins_is_answered(patient: System, api: Client) -> None:
-    (worker,) = psutil.Process(patient.running["api"].pid).children()
-    with connect(patient) as kept, connect(patient) as fresh, ExitStack() as stack:
-        asked(kept)
-        asked(fresh)
-        # Held still, it finds all of this at the same moment.
+def test_queued_connections_are_answered_on_stop(impatient_system: System, api: Client) -> None:
+    (worker,) = psutil.Process(impatient_system.running["api"].pid).children()
+    with (
+        connect(impatient_system) as kept,
+        connect(impatient_system) as fresh,
+        ExitStack() as stack,
+    ):
+        check_live(kept)
+        check_live(fresh)
+        # While the worker is suspended, the kernel queues what arrives.
         worker.suspend()
         kept.sendall(LIVE)
-        queued = [stack.enter_context(connect(patient)) for _ in range(10)]
+        fresh.sendall(LIVE)
+        queued = [stack.enter_context(connect(impatient_system)) for _ in range(10)]
         for connection in queued:
             connection.sendall(LIVE)
-        patient.running["api"].send_signal(signal.SIGTERM)
-        PAUSE.wait(0.2)
+        # To the worker itself: the signal is pending before it continues.
+        worker.send_signal(signal.SIGTERM)
+        impatient_system.running["api"].send_signal(signal.SIGTERM)
         worker.resume()
-        # And this a moment later.
-        PAUSE.wait(0.05)
-        fresh.sendall(LIVE)
         for connection in (kept, fresh, *queued):
-            answer = received(connection)
-            assert answer.startswith(b"HTTP/1.1 200"), answer
-            assert b"\r\nConnection: close" in answer
-    assert patient.running["api"].wait(10) == 0
+            response = receive_all(connection)
+            assert response.startswith(b"HTTP/1.1 200"), response
+            assert b"\r\nConnection: close" in response
+    assert impatient_system.running["api"].wait(GUARD_SECONDS) == 0
+
+
+def test_connections_of_a_stopping_worker_are_answered_or_refused_and_never_reset(
+    impatient_system: System, api: Client
+) -> None:
+    """New connections all through the stop, each with one request."""
+    api.pay()
+    outcomes: list[str] = []
+    stopped = threading.Event()
+
+    def connect_until_stopped() -> None:
+        while not stopped.is_set():
+            try:
+                connection = connect(impatient_system)
+            except ConnectionRefusedError:
+                outcomes.append("refused")
+                return
+            with connection:
+                try:
+                    connection.sendall(LAST)
+                    outcomes.append("answered" if receive_all(connection) else "closed")
+                except ConnectionError as error:
+                    outcomes.append(type(error).__name__)
+
+    with ThreadPoolExecutor(8) as threads:
+        running = [threads.submit(connect_until_stopped) for _ in range(8)]
+        eventually(lambda: len(outcomes) > 50, GUARD_SECONDS, "the clients are connecting")
+        impatient_system.running["api"].send_signal(signal.SIGTERM)
+        assert impatient_system.running["api"].wait(GUARD_SECONDS) == 0
+        for future in running:
+            future.result(GUARD_SECONDS)
+        stopped.set()
+    assert set(outcomes) == {"answered", "refused"}
+
+
+def test_readiness_fails_while_a_stopping_api_drains(
+    impatient_system: System, account: dict[str, str]
+) -> None:
+    environ = {**impatient_system.environ, "PORT": str(free_port()), "DRAIN_SECONDS": "300"}
+    draining = System(environ, impatient_system.log.with_name("draining.log"))
+    client = Client(draining.base_url, account["apiKey"])
+    try:
+        draining.start("api")
+        assert client.ask("GET", "/health/ready").status == 200
+        draining.running["api"].send_signal(signal.SIGTERM)
+        eventually(
+            lambda: client.ask("GET", "/health/ready").status == 503, GUARD_SECONDS, "not ready"
+        )
+        assert client.ask("GET", "/health/ready").code == "not_ready"
+        assert client.pay().status == 202
+    finally:
+        # The master's second signal is a quick shutdown.
+        draining.running["api"].send_signal(signal.SIGQUIT)
+        draining.running["api"].wait(GUARD_SECONDS)
+
+
+def test_sigterm_before_the_worker_has_started_stops_it(
+    impatient_system: System, account: dict[str, str]
+) -> None:
+    """A worker that misses the signal would be waited for until SHUTDOWN_GRACE_SECONDS ends."""
+    environ = {**impatient_system.environ, "PORT": str(free_port())}
+    starting = System(environ, impatient_system.log.with_name("starting.log"))
+    starting.spawn("api")
+    try:
+        eventually(lambda: "Booting worker" in starting.words(), GUARD_SECONDS, "a worker forks")
+        starting.running["api"].send_signal(signal.SIGTERM)
+        assert starting.running["api"].wait(GUARD_SECONDS) == 0
+    finally:
+        starting.stop()
+    assert "SIGKILL" not in starting.words()
+    assert starting.words().count("Worker exiting") == 1
 
 
 class Caller(threading.Thread):
-    """Asks again and again on one connection, until it is told to go or is not let in."""
+    """Sends requests on one connection until the API closes it or refuses it."""
 
     def __init__(self, client: Client) -> None:
         super().__init__()
@@ -195,17 +286,17 @@ class Caller(threading.Thread):
         self.unanswered: list[Exception] = []
 
     def run(self) -> None:
-        sent = {"Authorization": f"Bearer {self.client.key}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {self.client.key}", "Content-Type": "application/json"}
         connection = http.client.HTTPConnection(self.client.base_url.removeprefix("http://"))
         try:
             connection.connect()
             while True:
-                connection.request("POST", "/api/v1/payments", BODY, sent)
-                answer = connection.getresponse()
-                answer.read()
-                assert answer.status == 202
+                connection.request("POST", "/api/v1/payments", BODY, headers)
+                response = connection.getresponse()
+                response.read()
+                assert response.status == 202
                 self.answered += 1
-                if answer.will_close:
+                if response.will_close:
                     return
         except (OSError, http.client.HTTPException) as error:
             self.unanswered.append(error)
@@ -213,21 +304,23 @@ class Caller(threading.Thread):
             connection.close()
 
 
-def test_a_stop_under_load_answers_everything_that_was_sent(patient: System, api: Client) -> None:
+def test_stop_under_load_answers_every_request(impatient_system: System, api: Client) -> None:
     callers = [Caller(api) for _ in range(16)]
     for caller in callers:
         caller.start()
-    eventually(lambda: all(caller.answered > 5 for caller in callers), 20, "they are at it")
-    begun = time.monotonic()
-    patient.running["api"].send_signal(signal.SIGTERM)
-    assert patient.running["api"].wait(10) == 0
-    assert time.monotonic() - begun < 2
+    eventually(
+        lambda: all(caller.answered > 5 for caller in callers), GUARD_SECONDS, "all callers send"
+    )
+    impatient_system.running["api"].send_signal(signal.SIGTERM)
+    assert impatient_system.running["api"].wait(GUARD_SECONDS) == 0
     for caller in callers:
-        caller.join(10)
+        caller.join(GUARD_SECONDS)
     assert [caller.unanswered for caller in callers] == [[]] * 16
 
 
-def test_nothing_was_patched_too_late(patient: System, api: Client) -> None:
+def test_standard_library_is_patched_before_it_is_used(
+    impatient_system: System, api: Client
+) -> None:
     api.pay()
-    assert "MonkeyPatchWarning" not in patient.words()
-    assert "Traceback" not in patient.words()
+    assert "MonkeyPatchWarning" not in impatient_system.words()
+    assert "Traceback" not in impatient_system.words()

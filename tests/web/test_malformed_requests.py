@@ -1,58 +1,60 @@
-"""What gunicorn could not read, and what is said of it. (Over sockets: tests/e2e.)"""
+"""Responses to requests that gunicorn cannot parse. (Over sockets: tests/e2e.)"""
 
 import pytest
-from gunicorn.http import errors as faults
+from gunicorn.http import errors as gunicorn_errors
 from structlog.testing import capture_logs
 
 from atomic_core.domain.errors import AtomicError
 from atomic_web.errors import RequestTimeout
 from atomic_web.server.malformed_requests import render_error_response
-from raw_http import Answer, answers_in
+from raw_http import RawResponse, parse_responses
 
 SECRET = "sk_test_" + "7" * 48
 
 
-def refused(error: BaseException) -> Answer:
-    (answer,) = answers_in(render_error_response(error, "192.0.2.1", [("X-Frame-Options", "DENY")]))
-    return answer
+def respond_to(error: BaseException) -> RawResponse:
+    (response,) = parse_responses(
+        render_error_response(error, "192.0.2.1", [("X-Frame-Options", "DENY")])
+    )
+    return response
 
 
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
-        (faults.InvalidRequestLine(SECRET), 400, "malformed_request"),
-        (faults.InvalidRequestMethod(SECRET), 400, "malformed_request"),
-        (faults.InvalidHTTPVersion(SECRET), 400, "malformed_request"),
-        (faults.InvalidHeader(SECRET), 400, "malformed_request"),
-        (faults.InvalidHeaderName(SECRET), 400, "malformed_request"),
-        (faults.ObsoleteFolding(SECRET), 400, "malformed_request"),
-        (faults.UnsupportedTransferCoding(SECRET), 400, "malformed_request"),
-        (faults.ExpectationFailed(SECRET), 400, "malformed_request"),
-        (faults.InvalidChunkSize(SECRET.encode()), 400, "malformed_request"),
+        (gunicorn_errors.InvalidRequestLine(SECRET), 400, "malformed_request"),
+        (gunicorn_errors.InvalidRequestMethod(SECRET), 400, "malformed_request"),
+        (gunicorn_errors.InvalidHTTPVersion(SECRET), 400, "malformed_request"),
+        (gunicorn_errors.InvalidHeader(SECRET), 400, "malformed_request"),
+        (gunicorn_errors.InvalidHeaderName(SECRET), 400, "malformed_request"),
+        (gunicorn_errors.ObsoleteFolding(SECRET), 400, "malformed_request"),
+        (gunicorn_errors.UnsupportedTransferCoding(SECRET), 400, "malformed_request"),
+        (gunicorn_errors.ExpectationFailed(SECRET), 400, "malformed_request"),
+        (gunicorn_errors.InvalidChunkSize(SECRET.encode()), 400, "malformed_request"),
         (RequestTimeout(), 408, "request_timeout"),
-        (faults.LimitRequestLine(5_000, 4_094), 414, "uri_too_long"),
-        (faults.LimitRequestHeaders(SECRET), 431, "headers_too_large"),
+        (gunicorn_errors.LimitRequestLine(5_000, 4_094), 414, "uri_too_long"),
+        (gunicorn_errors.LimitRequestHeaders(SECRET), 431, "headers_too_large"),
     ],
 )
-def test_a_fault_of_the_clients_is_refused_and_not_repeated(
+def test_client_error_is_answered_without_quoting_the_request(
     error: Exception, status: int, code: str
 ) -> None:
     with capture_logs() as logs:
-        answer = refused(error)
-    assert (answer.status, answer.code) == (status, code)
-    assert answer.header("Connection") == "close"
-    assert answer.header("X-Frame-Options") == "DENY"
+        response = respond_to(error)
+    assert (response.status, response.code) == (status, code)
+    assert response.header("Connection") == "close"
+    assert response.header("X-Frame-Options") == "DENY"
     assert logs == [
         {
             "event": "malformed_request",
             "log_level": "info",
-            "request_id": answer.header("X-Request-Id"),
+            "request_id": response.header("X-Request-Id"),
             "address": "192.0.2.1",
             "status": status,
-            "fault": type(error).__name__,
+            "error": type(error).__name__,
         }
     ]
-    assert SECRET.encode() not in answer.body
+    assert SECRET.encode() not in response.body
 
 
 @pytest.mark.parametrize(
@@ -60,14 +62,14 @@ def test_a_fault_of_the_clients_is_refused_and_not_repeated(
     [
         RuntimeError(SECRET),
         StopIteration(),
-        faults.ConfigurationProblem(SECRET),
-        getattr(faults, "InvalidResponseHeader")(SECRET),  # noqa: B009 - newer than its types
+        gunicorn_errors.ConfigurationProblem(SECRET),
+        getattr(gunicorn_errors, "InvalidResponseHeader")(SECRET),  # noqa: B009 - missing in its type stubs
         AtomicError(SECRET),
     ],
 )
-def test_a_fault_of_ours_is_told_to_the_log_alone(error: Exception) -> None:
+def test_server_error_is_described_in_the_log_only(error: Exception) -> None:
     with capture_logs() as logs:
-        answer = refused(error)
-    assert (answer.status, answer.code) == (500, "internal_error")
-    assert SECRET.encode() not in answer.body
+        response = respond_to(error)
+    assert (response.status, response.code) == (500, "internal_error")
+    assert SECRET.encode() not in response.body
     assert [line["exc_info"] for line in logs] == [error]

@@ -1,5 +1,5 @@
-"""Does an answer keep to the OpenAPI document? Stricter than the document: no member, header or
-status may be there that it does not name."""
+"""Checks responses against the OpenAPI document. Stricter than the document: it allows no member,
+header or status that is not documented."""
 
 import re
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ from atomic_web.openapi.document import build
 
 DOCUMENT = "urn:openapi"
 FRAMING = {"Content-Type", "Content-Length"}
-"""OpenAPI tells these by other means than headers."""
+"""OpenAPI does not describe these as headers."""
 
 _contracts: dict[Any, "Contract"] = {}
 
 
-def contract_of(app: Flask, settings: Any) -> "Contract":
-    """One for all doors that promise the same."""
+def get_contract(app: Flask, settings: Any) -> "Contract":
+    """Cached, because web apps with the same relevant settings have the same document."""
     key = (settings.currencies, settings.cors_origins != (), settings.is_production)
     if key not in _contracts:
         _contracts[key] = Contract(build(app, settings))
@@ -34,16 +34,17 @@ def pointer(*steps: str) -> str:
     return "#" + "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
 
 
-def closed(content: Any) -> Any:
-    """The document with every object shut that it leaves open to later additions."""
-    if isinstance(content, list):
-        return [closed(member) for member in content]
-    if not isinstance(content, dict):
-        return content
-    shut = {name: closed(member) for name, member in content.items()}
-    if shut.get("type") == "object" and "properties" in shut and "additionalProperties" not in shut:
-        shut["unevaluatedProperties"] = False
-    return shut
+def forbid_additions(schema: Any) -> Any:
+    """The schema without additional properties in any object."""
+    if isinstance(schema, list):
+        return [forbid_additions(member) for member in schema]
+    if not isinstance(schema, dict):
+        return schema
+    strict = {name: forbid_additions(member) for name, member in schema.items()}
+    is_open = "properties" in strict and "additionalProperties" not in strict
+    if strict.get("type") == "object" and is_open:
+        strict["unevaluatedProperties"] = False
+    return strict
 
 
 class Contract:
@@ -59,73 +60,79 @@ class Contract:
                     yield method.upper(), path, operation
 
     def operation(self, method: str, path: str) -> tuple[str, str] | None:
-        """Method and path template that a request meets, if both are documented. A path that is
-        named in full goes before one with a parameter."""
+        """The method and path template of a request, if they are documented. A literal path takes
+        precedence over one with a parameter."""
         for template, item in sorted(self.document["paths"].items(), key=lambda it: "{" in it[0]):
-            fixed = re.split(r"{\w+}", BASE_PATH + template)
-            # An Idempotency-Key may hold slashes.
-            hole = "(?s:.+)" if "{key}" in template else "[^/]+"
-            if re.fullmatch(hole.join(map(re.escape, fixed)), path):
+            literals = re.split(r"{\w+}", BASE_PATH + template)
+            # An Idempotency-Key may contain slashes.
+            parameter = "(?s:.+)" if "{key}" in template else "[^/]+"
+            if re.fullmatch(parameter.join(map(re.escape, literals)), path):
                 return (method, template) if method.lower() in item else None
         return None
 
     def check(self, method: str, path: str, response: TestResponse) -> tuple[str, str] | None:
-        """Raises AssertionError unless it conforms; return which operation answered."""
-        asked = self.operation(method, path)
-        if asked is None:
-            told, where = self._unrouted(response.status_code)
+        """Return the operation of the response. Raises AssertionError unless it conforms."""
+        operation = self.operation(method, path)
+        if operation is None:
+            documented, location = self._find_unrouted_response(response.status_code)
         else:
-            where = ("paths", asked[1], asked[0].lower(), "responses", str(response.status_code))
-            told, where = self._resolved(where)
-        self._check_headers(told, response)
-        if "content" not in told or method == "HEAD":
+            documented_method, template = operation
+            documented, location = self._resolve(
+                (
+                    *("paths", template, documented_method.lower()),
+                    *("responses", str(response.status_code)),
+                )
+            )
+        self._check_headers(documented, response)
+        if "content" not in documented or method == "HEAD":
             assert response.data == b"", "a body that is not documented"
         else:
-            media = str(response.mimetype)
-            assert media in told["content"], media
-            schema = pointer(*where, "content", media, "schema")
+            media_type = str(response.mimetype)
+            assert media_type in documented["content"], media_type
+            schema = pointer(*location, "content", media_type, "schema")
             self.validator(schema).validate(response.get_json())
-        return asked
+        return operation
 
-    def validator(self, pointed: str) -> Draft202012Validator:
-        if pointed not in self._validators:
-            schema = {"$ref": DOCUMENT + pointed}
-            self._validators[pointed] = Draft202012Validator(schema, registry=self._registry)
-        return self._validators[pointed]
+    def validator(self, schema_pointer: str) -> Draft202012Validator:
+        if schema_pointer not in self._validators:
+            self._validators[schema_pointer] = Draft202012Validator(
+                {"$ref": DOCUMENT + schema_pointer}, registry=self._registry
+            )
+        return self._validators[schema_pointer]
 
     @cached_property
     def _registry(self) -> Registry:
-        resource = Resource(closed(self.document), DRAFT202012)
+        resource = Resource(forbid_additions(self.document), DRAFT202012)
         return Registry().with_resource(DOCUMENT, resource)
 
-    def _check_headers(self, told: dict[str, Any], response: TestResponse) -> None:
-        promised = told.get("headers", {})
-        answered = dict(response.headers)
-        surplus = answered.keys() - FRAMING - promised.keys()
-        assert not surplus, f"headers that are not documented: {surplus}"
-        for name in promised:
-            header = self.document["components"]["headers"].get(name, {})
-            if "$ref" not in promised[name]:
-                header = promised[name]
-            if name not in answered:
+    def _check_headers(self, documented: dict[str, Any], response: TestResponse) -> None:
+        documented_headers = documented.get("headers", {})
+        headers = dict(response.headers)
+        undocumented = headers.keys() - FRAMING - documented_headers.keys()
+        assert not undocumented, f"headers that are not documented: {undocumented}"
+        for name, reference in documented_headers.items():
+            header = reference
+            if "$ref" in reference:
+                header = self.document["components"]["headers"].get(name, {})
+            if name not in headers:
                 assert not header["required"], f"{name} is missing"
                 continue
-            value: Any = answered[name]
+            value: Any = headers[name]
             if header["schema"]["type"] == "integer":
                 value = int(value)
             Draft202012Validator(header["schema"]).validate(value)
 
-    def _resolved(self, where: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:
-        told: Any = self.document
-        for step in where:
-            assert step in told, f"not documented: {where}"
-            told = told[step]
-        if "$ref" in told:
-            return self._resolved(tuple(told["$ref"].removeprefix("#/").split("/")))
-        return told, where
+    def _resolve(self, location: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        documented: Any = self.document
+        for step in location:
+            assert step in documented, f"not documented: {location}"
+            documented = documented[step]
+        if "$ref" in documented:
+            return self._resolve(tuple(documented["$ref"].removeprefix("#/").split("/")))
+        return documented, location
 
-    def _unrouted(self, status: int) -> tuple[dict[str, Any], tuple[str, ...]]:
+    def _find_unrouted_response(self, status: int) -> tuple[dict[str, Any], tuple[str, ...]]:
         names = {404: "NotFound", 405: "MethodNotAllowed", 429: "TooManyRequests"}
         names |= {400: "BadRequest", 500: "InternalError"}
-        assert status in names, f"an address that is not documented answered {status}"
-        return self._resolved(("components", "responses", names[status]))
+        assert status in names, f"a URL that is not documented answered {status}"
+        return self._resolve(("components", "responses", names[status]))

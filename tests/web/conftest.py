@@ -4,8 +4,8 @@ import pytest
 
 from atomic_adapters.system import ManualClock
 from atomic_adapters.wiring import in_memory
-from web.conformance import Contract, contract_of
-from web.web_client import NO_LIMITS, Caller, Member, Web, settings
+from web.conformance import Contract, get_contract
+from web.web_client import NO_LIMITS, MerchantClient, SessionClient, WebApp, settings
 
 
 @pytest.fixture
@@ -14,9 +14,9 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def web(clock: ManualClock) -> Web:
-    """A door with nearly no limits: the tests of limits configure their own."""
-    return Web(
+def web(clock: ManualClock) -> WebApp:
+    """Without most rate limits: the tests of rate limits configure their own."""
+    return WebApp(
         in_memory(clock),
         settings(**NO_LIMITS),
         clock,
@@ -24,20 +24,20 @@ def web(clock: ManualClock) -> Web:
 
 
 @pytest.fixture
-def merchant(web: Web) -> Caller:
-    return web.merchant()
+def merchant(web: WebApp) -> MerchantClient:
+    return web.create_merchant()
 
 
 @pytest.fixture
-def member(web: Web) -> Member:
-    return web.member()
+def session_client(web: WebApp) -> SessionClient:
+    return web.register_and_log_in()
 
 
 @pytest.fixture
-def stranger(web: Web) -> Caller:
-    return web.merchant("Stranger")
+def other_merchant(web: WebApp) -> MerchantClient:
+    return web.create_merchant("Other merchant")
 
 
 @pytest.fixture
-def contract(web: Web) -> Contract:
-    return contract_of(web.app, web.settings)
+def contract(web: WebApp) -> Contract:
+    return get_contract(web.app, web.settings)

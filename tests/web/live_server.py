@@ -1,4 +1,4 @@
-"""What tests/web/test_server.py lets gunicorn serve: a door over memory, with a known key."""
+"""The WSGI app that test_server.py starts in gunicorn: in memory, with a fixed API key."""
 
 import hashlib
 from typing import Final

@@ -1,12 +1,12 @@
 import pytest
 
-from web.web_client import ACCOUNT, ACCOUNTS, Caller, Web, error_code
+from web.web_client import ACCOUNT_BODY, ACCOUNTS, MerchantClient, WebApp, error_code
 
-NOBODYS = f"{ACCOUNTS}/01999999-0000-7000-8000-000000000000"
+UNKNOWN_ID = f"{ACCOUNTS}/01999999-0000-7000-8000-000000000000"
 
 
-def test_an_account_is_opened_at_zero(merchant: Caller) -> None:
-    response = merchant.post(ACCOUNTS, ACCOUNT)
+def test_new_account_has_balance_zero(merchant: MerchantClient) -> None:
+    response = merchant.post(ACCOUNTS, ACCOUNT_BODY)
     assert response.status_code == 201
     account = response.get_json()["data"]
     assert response.headers["Location"] == f"{ACCOUNTS}/{account['id']}"
@@ -26,8 +26,8 @@ def test_an_account_is_opened_at_zero(merchant: Caller) -> None:
     assert merchant.get(response.headers["Location"]).get_json()["data"] == account
 
 
-def test_the_balance_is_an_integer_in_minor_units(web: Web, merchant: Caller) -> None:
-    location = merchant.post(ACCOUNTS, ACCOUNT).headers["Location"]
+def test_balance_is_an_integer_in_minor_units(web: WebApp, merchant: MerchantClient) -> None:
+    location = merchant.post(ACCOUNTS, ACCOUNT_BODY).headers["Location"]
     merchant.pay(amount=150)
     merchant.pay(amount=2_000)
     web.application.settlement.settle()
@@ -36,20 +36,20 @@ def test_the_balance_is_an_integer_in_minor_units(web: Web, merchant: Caller) ->
     assert type(balance) is int
 
 
-def test_another_merchants_account_is_as_unknown_as_one_that_never_was(
-    merchant: Caller, stranger: Caller
+def test_another_merchants_account_returns_404_like_an_unknown_one(
+    merchant: MerchantClient, other_merchant: MerchantClient
 ) -> None:
-    location = merchant.post(ACCOUNTS, ACCOUNT).headers["Location"]
-    theirs, nobodys = stranger.get(location), stranger.get(NOBODYS)
-    assert theirs.status_code == nobodys.status_code == 404
-    assert error_code(theirs) == "not_found"
-    assert theirs.get_json()["error"] == nobodys.get_json()["error"]
+    location = merchant.post(ACCOUNTS, ACCOUNT_BODY).headers["Location"]
+    others_account, unknown = other_merchant.get(location), other_merchant.get(UNKNOWN_ID)
+    assert others_account.status_code == unknown.status_code == 404
+    assert error_code(others_account) == "not_found"
+    assert others_account.get_json()["error"] == unknown.get_json()["error"]
 
 
-def test_the_worlds_account_is_nobodys(web: Web, merchant: Caller) -> None:
+def test_world_account_returns_404(web: WebApp, merchant: MerchantClient) -> None:
     from atomic_core.domain.accounts import world_account_id
 
-    merchant.post(ACCOUNTS, ACCOUNT)
+    merchant.post(ACCOUNTS, ACCOUNT_BODY)
     assert merchant.get(f"{ACCOUNTS}/{world_account_id('USD')}").status_code == 404
 
 
@@ -59,25 +59,25 @@ def test_the_worlds_account_is_nobodys(web: Web, merchant: Caller) -> None:
         {},
         {"name": "Sales"},
         {"currency": "USD"},
-        ACCOUNT | {"name": ""},
-        ACCOUNT | {"name": "x" * 201},
-        ACCOUNT | {"name": 5},
-        ACCOUNT | {"name": None},
-        ACCOUNT | {"name": ["Sales"]},
-        ACCOUNT | {"name": "a\0b"},
-        ACCOUNT | {"name": "a\ud800b"},
-        ACCOUNT | {"currency": "usd"},
-        ACCOUNT | {"currency": "USD\n"},
-        ACCOUNT | {"currency": "XXX"},
-        ACCOUNT | {"currency": {"USD": 1}},
-        ACCOUNT | {"balance": 1_000_000},
-        ACCOUNT | {"allowNegative": True},
-        ACCOUNT | {"id": "01999999-0000-7000-8000-000000000000"},
-        ACCOUNT | {"merchantId": "01999999-0000-7000-8000-000000000000"},
+        ACCOUNT_BODY | {"name": ""},
+        ACCOUNT_BODY | {"name": "x" * 201},
+        ACCOUNT_BODY | {"name": 5},
+        ACCOUNT_BODY | {"name": None},
+        ACCOUNT_BODY | {"name": ["Sales"]},
+        ACCOUNT_BODY | {"name": "a\0b"},
+        ACCOUNT_BODY | {"name": "a\ud800b"},
+        ACCOUNT_BODY | {"currency": "usd"},
+        ACCOUNT_BODY | {"currency": "USD\n"},
+        ACCOUNT_BODY | {"currency": "XXX"},
+        ACCOUNT_BODY | {"currency": {"USD": 1}},
+        ACCOUNT_BODY | {"balance": 1_000_000},
+        ACCOUNT_BODY | {"allowNegative": True},
+        ACCOUNT_BODY | {"id": "01999999-0000-7000-8000-000000000000"},
+        ACCOUNT_BODY | {"merchantId": "01999999-0000-7000-8000-000000000000"},
     ],
 )
-def test_a_faulty_account_is_refused_and_none_is_opened(
-    web: Web, merchant: Caller, body: object
+def test_invalid_account_returns_400_and_opens_none(
+    web: WebApp, merchant: MerchantClient, body: object
 ) -> None:
     before = web.effects
     response = merchant.post(ACCOUNTS, body)
@@ -86,5 +86,5 @@ def test_a_faulty_account_is_refused_and_none_is_opened(
     assert web.effects == before
 
 
-def test_a_name_may_have_200_characters(merchant: Caller) -> None:
-    assert merchant.post(ACCOUNTS, ACCOUNT | {"name": "ü" * 200}).status_code == 201
+def test_account_name_of_200_characters_is_accepted(merchant: MerchantClient) -> None:
+    assert merchant.post(ACCOUNTS, ACCOUNT_BODY | {"name": "ü" * 200}).status_code == 201

@@ -8,18 +8,18 @@ from structlog.testing import capture_logs
 from atomic_adapters.security.api_key_cache import LruApiKeyCache
 from atomic_web.access.authentication import get_access_policy
 from web.web_client import (
-    ACCOUNT,
+    ACCOUNT_BODY,
     ACCOUNTS,
     BATCH,
-    ORDER,
+    PAYMENT_BODY,
     PAYMENTS,
-    Caller,
-    Member,
-    Web,
+    MerchantClient,
+    SessionClient,
+    WebApp,
     error_code,
 )
 
-NOBODYS = "01999999-0000-7000-8000-000000000000"
+UNKNOWN_ID = "01999999-0000-7000-8000-000000000000"
 
 
 class Torn:
@@ -39,8 +39,8 @@ class Torn:
 )
 @pytest.mark.parametrize("path", [PAYMENTS, BATCH, ACCOUNTS])
 @pytest.mark.parametrize("length", ["50", ""])
-def test_a_reset_in_the_midst_of_a_body_is_no_bug_of_ours(
-    web: Web, merchant: Caller, path: str, error: OSError, length: str
+def test_connection_reset_within_a_body_returns_400(
+    web: WebApp, merchant: MerchantClient, path: str, error: OSError, length: str
 ) -> None:
     with capture_logs() as logs:
         response = merchant.client.post(
@@ -58,8 +58,8 @@ def test_a_reset_in_the_midst_of_a_body_is_no_bug_of_ours(
     assert web.effects == (0, 0, 0)
 
 
-def test_a_thousand_wrong_keys_run_into_the_limit_at_one_look_up_each(
-    web: Web, merchant: Caller
+def test_wrong_keys_are_rate_limited_after_one_look_up_each(
+    web: WebApp, merchant: MerchantClient
 ) -> None:
     lookups: list[str] = []
     recognize = web.application.api_keys.recognize
@@ -68,47 +68,50 @@ def test_a_thousand_wrong_keys_run_into_the_limit_at_one_look_up_each(
         lookups.append(raw_key)
         return recognize(raw_key)
 
-    door = web.configured().with_use_cases({"api_keys.recognize": look_up})
+    configured_web = web.with_settings().with_use_cases({"api_keys.recognize": look_up})
     keys = [f"sk_test_{number:048}" for number in range(1_000)]
     statuses = [
-        door.client.post(PAYMENTS, headers={"Authorization": f"Bearer {key}"}).status_code
+        configured_web.client.post(PAYMENTS, headers={"Authorization": f"Bearer {key}"}).status_code
         for key in keys
     ]
     assert statuses == [401] * 100 + [429] * 900
     assert lookups == keys
     # What is not known is not remembered: wrong keys fill no memory.
     assert not cast(LruApiKeyCache, recognize.known)._callers
-    # And whoever calls from elsewhere has a window of their own.
-    elsewhere = door.client.post(
+    # A client at another address has its own window.
+    elsewhere = configured_web.client.post(
         PAYMENTS,
-        json=ORDER,
+        json=PAYMENT_BODY,
         headers=merchant.authorization,
         environ_overrides={"REMOTE_ADDR": "192.0.2.7"},
     )
     assert elsewhere.status_code == 202
 
 
-def test_another_merchants_id_is_as_unknown_as_nobodys(
-    web: Web, merchant: Caller, stranger: Caller, member: Member
+def test_another_merchants_id_returns_the_same_404_as_an_unknown_id(
+    web: WebApp,
+    merchant: MerchantClient,
+    other_merchant: MerchantClient,
+    session_client: SessionClient,
 ) -> None:
     """Wherever a path takes an id, also where it takes the id of something else."""
-    theirs = [
-        stranger.pay().get_json()["data"]["id"],
-        stranger.post(ACCOUNTS, ACCOUNT).get_json()["data"]["id"],
-        *(str(stranger.merchant_id), str(stranger.key_id)),
+    other_ids = [
+        other_merchant.pay().get_json()["data"]["id"],
+        other_merchant.post(ACCOUNTS, ACCOUNT_BODY).get_json()["data"]["id"],
+        *(str(other_merchant.merchant_id), str(other_merchant.key_id)),
     ]
     before = web.effects
     rules = [rule for rule in web.app.url_map.iter_rules() if rule.arguments]
     assert len(rules) >= 2
     for rule in rules:
         policy = get_access_policy(web.app.view_functions[rule.endpoint])
-        caller = member if policy and policy.is_session_required else merchant
+        caller = session_client if policy and policy.is_session_required else merchant
         for method in (rule.methods or set()) - {"OPTIONS"}:
             answers = [
                 caller.client.open(
                     rule.rule.replace("<id>", id), method=method, headers=caller.authorization
                 )
-                for id in (NOBODYS, *theirs)
+                for id in (UNKNOWN_ID, *other_ids)
             ]
             assert {answer.status_code for answer in answers} == {404}, (method, rule)
             if method != "HEAD":
@@ -128,11 +131,11 @@ ODD_HOSTS = [
 
 
 @pytest.mark.parametrize("url", ODD_HOSTS)
-def test_a_webhook_goes_nowhere_private_however_it_is_spelt(
-    web: Web, merchant: Caller, url: str
+def test_webhook_to_a_private_address_returns_400_in_every_spelling(
+    web: WebApp, merchant: MerchantClient, url: str
 ) -> None:
     alone = merchant.pay(webhookUrl=url)
-    among = merchant.pay_all(ORDER, ORDER | {"webhookUrl": url})
+    among = merchant.pay_batch(PAYMENT_BODY, PAYMENT_BODY | {"webhookUrl": url})
     assert list(alone.get_json()["error"]["details"]) == ["webhookUrl"]
     assert list(among.get_json()["error"]["details"]) == ["payments.1.webhookUrl"]
     assert web.effects == (0, 0, 0)
@@ -141,7 +144,7 @@ def test_a_webhook_goes_nowhere_private_however_it_is_spelt(
 @pytest.mark.parametrize(
     "url", ["HTTPS://Example.COM/Hook", "https://xn--bcher-kva.example:8443/", "http://8.8.8.8."]
 )
-def test_a_public_webhook_is_kept_as_it_came(merchant: Caller, url: str) -> None:
+def test_public_webhook_url_is_stored_unchanged(merchant: MerchantClient, url: str) -> None:
     assert merchant.pay(webhookUrl=url).get_json()["data"]["webhookUrl"] == url
 
 
@@ -158,8 +161,8 @@ WIDE = [
 
 @pytest.mark.parametrize("wide", WIDE)
 @pytest.mark.parametrize("shape", ["{}", '{{"payments":{}}}', '{{"payments":[{}]}}'])
-def test_a_body_of_very_many_values_is_not_looked_through(
-    web: Web, merchant: Caller, wide: str, shape: str
+def test_body_with_too_many_values_returns_400(
+    web: WebApp, merchant: MerchantClient, wide: str, shape: str
 ) -> None:
     response = merchant.post(BATCH, shape.format(wide).encode())
     assert response.status_code == 400
@@ -167,10 +170,12 @@ def test_a_body_of_very_many_values_is_not_looked_through(
     assert web.effects == (0, 0, 0)
 
 
-def test_a_whole_batch_is_not_too_many(merchant: Caller) -> None:
+def test_full_batch_is_within_the_value_limit(merchant: MerchantClient) -> None:
     full = {"merchantId": str(merchant.merchant_id), "webhookUrl": "https://example.com/ä"}
-    orders = [ORDER | full | {"description": "ä", "idempotencyKey": f"{n}"} for n in range(1_000)]
-    assert merchant.pay_all(*orders).status_code == 400  # the URL is not ASCII
+    orders = [
+        PAYMENT_BODY | full | {"description": "ä", "idempotencyKey": f"{n}"} for n in range(1_000)
+    ]
+    assert merchant.pay_batch(*orders).status_code == 400  # the URL is not ASCII
     for order in orders:
         order["webhookUrl"] = "https://example.com/"
-    assert merchant.pay_all(*orders).status_code == 202
+    assert merchant.pay_batch(*orders).status_code == 202

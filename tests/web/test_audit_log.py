@@ -2,18 +2,29 @@
 
 import pytest
 
-from web.web_client import API_KEYS, AUDIT_LOG, EMAIL, LOGIN, LOGOUT, PASSWORD, Member, Web
+from web.web_client import (
+    API_KEYS,
+    AUDIT_LOG,
+    EMAIL,
+    LOGIN,
+    LOGOUT,
+    PASSWORD,
+    SessionClient,
+    WebApp,
+)
 
 
-def test_each_use_of_authority_is_told(web: Web, member: Member) -> None:
-    made = member.new_key()
-    turned = member.post(f"{API_KEYS}/{made['id']}/rotate", {}, X_Request_Id="turn").get_json()
-    member.delete(f"{API_KEYS}/{turned['data']['id']}")
+def test_audit_log_records_every_event(web: WebApp, session_client: SessionClient) -> None:
+    made = session_client.create_key()
+    turned = session_client.post(
+        f"{API_KEYS}/{made['id']}/rotate", {}, X_Request_Id="turn"
+    ).get_json()
+    session_client.delete(f"{API_KEYS}/{turned['data']['id']}")
     web.client.post(LOGIN, json={"email": EMAIL, "password": "wrong password"})
-    web.application.api_keys.issue(member.merchant_id, "by an operator")
+    web.application.api_keys.issue(session_client.merchant_id, "by an operator")
     other = web.log_in()
     other.post(LOGOUT, {})
-    rows = member.get(AUDIT_LOG).get_json()["data"]["items"]
+    rows = session_client.get(AUDIT_LOG).get_json()["data"]["items"]
     assert [(row["event"], row["actor"]) for row in rows] == [
         ("logout", "session"),
         ("login", "session"),
@@ -31,57 +42,59 @@ def test_each_use_of_authority_is_told(web: Web, member: Member) -> None:
     assert (rows[5]["requestId"], rows[2]["requestId"]) == ("turn", None)
     assert rows[5]["details"]["oldKeyId"] == made["id"]
     assert rows[5]["details"]["keyId"] == turned["data"]["id"]
-    for secret in (PASSWORD, member.key, made["rawKey"], turned["data"]["rawKey"]):
+    for secret in (PASSWORD, session_client.key, made["rawKey"], turned["data"]["rawKey"]):
         assert secret not in str(rows)
 
 
-def test_what_was_refused_is_not_told_as_done(web: Web, member: Member) -> None:
-    before = member.events()
-    member.post(API_KEYS, {"name": ""})
-    member.delete(f"{API_KEYS}/01999999-0000-7000-8000-000000000000")
-    member.post(f"{API_KEYS}/01999999-0000-7000-8000-000000000000/rotate", {})
-    member.post(API_KEYS, {"name": "x", "expiresAt": "2020-01-01T00:00:00Z"})
-    assert member.events() == before
+def test_refused_requests_are_not_in_the_audit_log(
+    web: WebApp, session_client: SessionClient
+) -> None:
+    before = session_client.list_audit_events()
+    session_client.post(API_KEYS, {"name": ""})
+    session_client.delete(f"{API_KEYS}/01999999-0000-7000-8000-000000000000")
+    session_client.post(f"{API_KEYS}/01999999-0000-7000-8000-000000000000/rotate", {})
+    session_client.post(API_KEYS, {"name": "x", "expiresAt": "2020-01-01T00:00:00Z"})
+    assert session_client.list_audit_events() == before
 
 
-def test_it_is_its_merchants(web: Web, member: Member) -> None:
-    other = web.member("other@shop.example")
-    other.new_key()
-    assert member.events() == ["login", "merchant_registered"]
+def test_audit_log_contains_own_events_only(web: WebApp, session_client: SessionClient) -> None:
+    other = web.register_and_log_in("other@shop.example")
+    other.create_key()
+    assert session_client.list_audit_events() == ["login", "merchant_registered"]
     page = other.get(f"{AUDIT_LOG}?limit=1").get_json()["data"]
     assert page["nextCursor"]
-    assert member.get(f"{AUDIT_LOG}?cursor={page['nextCursor']}").status_code == 400
+    assert session_client.get(f"{AUDIT_LOG}?cursor={page['nextCursor']}").status_code == 400
 
 
-def member_rows(member: Member) -> list[dict[str, str]]:
-    return member.get(AUDIT_LOG).get_json()["data"]["items"]
+def member_rows(session_client: SessionClient) -> list[dict[str, str]]:
+    return session_client.get(AUDIT_LOG).get_json()["data"]["items"]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 7, 100])
-def test_page_by_page_each_row_is_shown_once_while_more_arrive(
-    web: Web, member: Member, limit: int
+def test_pages_contain_each_event_once_while_events_are_added(
+    web: WebApp, session_client: SessionClient, limit: int
 ) -> None:
     for _ in range(5):
-        member.new_key()
-    expected = [row["id"] for row in member_rows(member)]
+        session_client.create_key()
+    expected = [row["id"] for row in member_rows(session_client)]
     seen: list[str] = []
     path = f"{AUDIT_LOG}?limit={limit}"
     cursor = ""
     while True:
-        page = member.get(path + cursor).get_json()["data"]
+        page = session_client.get(path + cursor).get_json()["data"]
         assert len(page["items"]) <= limit
         seen += [row["id"] for row in page["items"]]
-        member.new_key()
+        session_client.create_key()
         if page["nextCursor"] is None:
             break
         cursor = f"&cursor={page['nextCursor']}"
     assert seen == expected
 
 
-def test_twenty_are_shown_unless_it_is_said(member: Member) -> None:
+def test_default_limit_is_twenty(session_client: SessionClient) -> None:
     for _ in range(20):
-        member.new_key()
-    page = member.get(AUDIT_LOG).get_json()["data"]
+        session_client.create_key()
+    page = session_client.get(AUDIT_LOG).get_json()["data"]
     assert len(page["items"]) == 20
     assert page["nextCursor"]
 
@@ -97,5 +110,5 @@ def test_twenty_are_shown_unless_it_is_said(member: Member) -> None:
         *("cursor=" + "A" * 32 + "%0a", "cursor=" + "A" * 31 + "=", "limit[]=5"),
     ],
 )
-def test_a_bad_query_is_refused(member: Member, query: str) -> None:
-    assert member.get(f"{AUDIT_LOG}?{query}").status_code == 400
+def test_invalid_query_returns_400(session_client: SessionClient, query: str) -> None:
+    assert session_client.get(f"{AUDIT_LOG}?{query}").status_code == 400

@@ -3,11 +3,11 @@
 import pytest
 
 from atomic_web.access.rate_limiting import get_client_subject
-from web.web_client import Web
+from web.web_client import WebApp
 
 
-def test_each_address_has_its_own_window(web: Web) -> None:
-    client = web.configured(RATE_LIMIT_GLOBAL="1/60").client
+def test_each_client_address_has_its_own_window(web: WebApp) -> None:
+    client = web.with_settings(RATE_LIMIT_GLOBAL="1/60").client
 
     def status(address: str) -> int:
         environ = {"REMOTE_ADDR": address}
@@ -18,10 +18,10 @@ def test_each_address_has_its_own_window(web: Web) -> None:
 
 
 @pytest.mark.parametrize(("proxies", "statuses"), [("0", [200, 429]), ("1", [200, 200])])
-def test_a_forwarded_address_counts_only_from_a_trusted_proxy(
-    web: Web, proxies: str, statuses: list[int]
+def test_forwarded_address_is_used_from_a_trusted_proxy_only(
+    web: WebApp, proxies: str, statuses: list[int]
 ) -> None:
-    client = web.configured(RATE_LIMIT_GLOBAL="1/60", TRUSTED_PROXIES=proxies).client
+    client = web.with_settings(RATE_LIMIT_GLOBAL="1/60", TRUSTED_PROXIES=proxies).client
     answers = [
         client.get("/api/v1/health", headers={"X-Forwarded-For": f"192.0.2.{number}"})
         for number in (1, 2)
@@ -29,8 +29,8 @@ def test_a_forwarded_address_counts_only_from_a_trusted_proxy(
     assert [answer.status_code for answer in answers] == statuses
 
 
-def test_what_a_client_puts_before_the_proxys_word_is_ignored(web: Web) -> None:
-    client = web.configured(RATE_LIMIT_GLOBAL="1/60", TRUSTED_PROXIES="1").client
+def test_forwarded_addresses_that_the_client_added_are_ignored(web: WebApp) -> None:
+    client = web.with_settings(RATE_LIMIT_GLOBAL="1/60", TRUSTED_PROXIES="1").client
     answers = [
         client.get("/api/v1/health", headers={"X-Forwarded-For": f"{spoofed}, 192.0.2.9"})
         for spoofed in ("192.0.2.1", "192.0.2.2")
@@ -41,8 +41,8 @@ def test_what_a_client_puts_before_the_proxys_word_is_ignored(web: Web) -> None:
 @pytest.mark.parametrize(
     "forwarded", ["", ",", ", ,", "unknown", "\x00", "é", "1.2.3.4:80", "x" * 8_000]
 )
-def test_no_forwarded_nonsense_is_a_5xx(web: Web, forwarded: str) -> None:
-    client = web.configured(TRUSTED_PROXIES="1").client
+def test_malformed_forwarded_header_causes_no_5xx(web: WebApp, forwarded: str) -> None:
+    client = web.with_settings(TRUSTED_PROXIES="1").client
     response = client.get("/api/v1/health", headers={"X-Forwarded-For": forwarded})
     assert response.status_code == 200
 
@@ -66,5 +66,7 @@ def test_no_forwarded_nonsense_is_a_5xx(web: Web, forwarded: str) -> None:
         ("x" * 100, "unreadable"),
     ],
 )
-def test_an_address_stands_for_a_customer(address: str | None, subject: str) -> None:
+def test_client_subject_is_the_ipv4_address_or_the_ipv6_network(
+    address: str | None, subject: str
+) -> None:
     assert get_client_subject(address) == subject

@@ -10,10 +10,10 @@ from atomic_core.domain.errors import AtomicError, StorageRefused, StorageUnavai
 from atomic_core.use_cases.idempotency import Answer
 from atomic_web import errors as web_errors
 from atomic_web.errors import STATUS
-from web.web_client import ORDER, PAYMENTS, Caller, Web, error_code
+from web.web_client import PAYMENT_BODY, PAYMENTS, MerchantClient, WebApp, error_code
 
 NETWORK_ONLY = {"processing_error"}
-"""Codes that never reach this door: the settler handles them."""
+"""Codes that never reach the API, because settlement handles them."""
 
 
 def failing(error: Exception):
@@ -28,9 +28,9 @@ def codes_of(module: object) -> set[str]:
     return {cls.code for cls in classes if issubclass(cls, AtomicError)}
 
 
-def test_every_code_has_its_status_and_no_status_is_left_over() -> None:
-    uttered = codes_of(core_errors) | codes_of(web_errors)
-    assert uttered - NETWORK_ONLY == set(STATUS)
+def test_every_error_code_has_a_status_and_every_status_a_code() -> None:
+    codes = codes_of(core_errors) | codes_of(web_errors)
+    assert codes - NETWORK_ONLY == set(STATUS)
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,10 @@ def test_every_code_has_its_status_and_no_status_is_left_over() -> None:
         AtomicError("secret detail"),
     ],
 )
-def test_a_bug_is_500_and_tells_nothing_but_the_log(
-    web: Web, merchant: Caller, error: Exception
+def test_unexpected_error_returns_500_and_is_described_in_the_log_only(
+    web: WebApp, merchant: MerchantClient, error: Exception
 ) -> None:
-    caller = web.with_use_cases({"payments.create": failing(error)}).seen_by(merchant)
+    caller = web.with_use_cases({"payments.create": failing(error)}).connect(merchant)
     with capture_logs() as logs:
         response = caller.pay()
 
@@ -55,31 +55,31 @@ def test_a_bug_is_500_and_tells_nothing_but_the_log(
     assert b"secret" not in response.data
     assert type(error).__name__.encode() not in response.data
     assert "details" not in response.get_json()["error"]
-    told = [line for line in logs if line["event"] == "unexpected_error"]
-    assert [line["exc_info"] for line in told] == [error]
+    lines = [line for line in logs if line["event"] == "unexpected_error"]
+    assert [line["exc_info"] for line in lines] == [error]
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
 @pytest.mark.parametrize("use_case", ["api_keys.recognize", "payments.create"])
-def test_an_unreachable_store_is_503_with_a_time_to_come_back(
-    web: Web, merchant: Caller, use_case: str
+def test_unavailable_storage_returns_503_with_retry_after(
+    web: WebApp, merchant: MerchantClient, use_case: str
 ) -> None:
-    door = web.configured().with_use_cases({use_case: failing(StorageUnavailable())})
-    response = door.seen_by(merchant).pay()
+    configured_web = web.with_settings().with_use_cases({use_case: failing(StorageUnavailable())})
+    response = configured_web.connect(merchant).pay()
     assert response.status_code == 503
     assert error_code(response) == "service_unavailable"
     assert response.headers["Retry-After"] == "1"
     assert "RateLimit" in response.headers
 
 
-def test_a_declared_route_is_needed_to_pass_the_gate(web: Web) -> None:
+def test_route_without_an_access_policy_returns_500(web: WebApp) -> None:
     web.app.add_url_rule("/undeclared", "undeclared", lambda: "in")
     response = web.client.get("/undeclared")
     assert response.status_code == 500
     assert error_code(response) == "internal_error"
 
 
-def test_a_request_is_one_line_without_secrets(web: Web, merchant: Caller) -> None:
+def test_request_logs_one_line_without_secrets(web: WebApp, merchant: MerchantClient) -> None:
     with capture_logs() as logs:
         response = merchant.pay(key="sesame")
 
@@ -89,10 +89,12 @@ def test_a_request_is_one_line_without_secrets(web: Web, merchant: Caller) -> No
     assert (line["method"], line["route"], line["status"]) == ("POST", PAYMENTS, 202)
     assert line["payment_id"] == response.get_json()["data"]["id"]
     assert 0 <= line["duration_ms"] < 5_000
-    assert not any(secret in str(line) for secret in (merchant.key, "sesame", ORDER["source"]))
+    assert not any(
+        secret in str(line) for secret in (merchant.key, "sesame", PAYMENT_BODY["source"])
+    )
 
 
-def test_a_replay_and_a_read_name_their_payment_too(merchant: Caller) -> None:
+def test_replay_and_read_log_their_payment_id(merchant: MerchantClient) -> None:
     id = merchant.pay(key="k").get_json()["data"]["id"]
     with capture_logs() as logs:
         merchant.pay(key="k")
@@ -101,8 +103,8 @@ def test_a_replay_and_a_read_name_their_payment_too(merchant: Caller) -> None:
     assert logs[1]["route"] == f"{PAYMENTS}/<id>"
 
 
-def test_what_is_bound_to_a_request_is_gone_after_it(
-    web: Web, merchant: Caller, monkeypatch: pytest.MonkeyPatch
+def test_log_context_is_cleared_after_the_request(
+    web: WebApp, merchant: MerchantClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[dict[str, object]] = []
     create = web.application.payments.create
@@ -111,14 +113,14 @@ def test_what_is_bound_to_a_request_is_gone_after_it(
         seen.append(dict(get_contextvars()))
         return create(*arguments)
 
-    web.with_use_cases({"payments.create": look}).seen_by(merchant).post(
-        PAYMENTS, ORDER, X_Request_Id="r-1"
+    web.with_use_cases({"payments.create": look}).connect(merchant).post(
+        PAYMENTS, PAYMENT_BODY, X_Request_Id="r-1"
     )
     assert seen == [{"request_id": "r-1", "merchant_id": str(merchant.merchant_id)}]
     assert get_contextvars() == {}
 
 
-def test_metrics_know_routes_not_paths(web: Web, merchant: Caller) -> None:
+def test_metric_labels_contain_routes_and_no_paths(web: WebApp, merchant: MerchantClient) -> None:
     merchant.get(f"{PAYMENTS}/needle-in-path")
     web.client.get("/needle-in-nowhere")
     web.client.open(PAYMENTS, method="NEEDLE")

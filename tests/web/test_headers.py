@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from werkzeug.test import TestResponse
 
-from web.web_client import ORDER, PAYMENTS, Caller, Web
+from web.web_client import PAYMENT_BODY, PAYMENTS, MerchantClient, WebApp
 
 SECURITY = {
     "Cache-Control": "no-store",
@@ -20,11 +20,11 @@ SECURITY = {
 SHOP = "https://shop.example"
 
 
-def answers(web: Web, merchant: Caller, **headers: str) -> list[TestResponse]:
+def answers(web: WebApp, merchant: MerchantClient, **headers: str) -> list[TestResponse]:
     """One of each kind: good, refused, unknown, method, unauthorized, preflight, health."""
     return [
         merchant.pay(),
-        merchant.post(PAYMENTS, ORDER, **headers),
+        merchant.post(PAYMENTS, PAYMENT_BODY, **headers),
         merchant.post(PAYMENTS, b"{", **headers),
         web.client.get("/nowhere", headers=headers),
         web.client.put(PAYMENTS, headers=headers),
@@ -34,7 +34,7 @@ def answers(web: Web, merchant: Caller, **headers: str) -> list[TestResponse]:
     ]
 
 
-def test_security_headers_are_on_every_answer(web: Web, merchant: Caller) -> None:
+def test_every_response_has_the_security_headers(web: WebApp, merchant: MerchantClient) -> None:
     for response in answers(web, merchant):
         assert SECURITY.items() <= dict(response.headers).items()
         assert response.mimetype == "application/json"
@@ -42,21 +42,21 @@ def test_security_headers_are_on_every_answer(web: Web, merchant: Caller) -> Non
         assert "Set-Cookie" not in response.headers
 
 
-def test_production_insists_on_https(web: Web, merchant: Caller) -> None:
-    door = web.configured(ATOMIC_ENV="production", RATE_LIMIT_PAYMENTS="off")
-    for response in answers(door, door.seen_by(merchant)):
+def test_production_sends_hsts(web: WebApp, merchant: MerchantClient) -> None:
+    configured_web = web.with_settings(ATOMIC_ENV="production", RATE_LIMIT_PAYMENTS="off")
+    for response in answers(configured_web, configured_web.connect(merchant)):
         assert response.headers["Strict-Transport-Security"].startswith("max-age=31536000")
 
 
 @pytest.mark.parametrize("given", ["a", "1" * 128, "trace-01:7f;span=9,x", "~!\"'<>&"])
-def test_the_callers_request_id_is_kept(web: Web, given: str) -> None:
+def test_valid_request_id_is_echoed(web: WebApp, given: str) -> None:
     response = web.client.get("/api/v1/health", headers={"X-Request-Id": given})
     assert response.headers["X-Request-Id"] == given
     assert response.get_json()["meta"]["requestId"] == given
 
 
 @pytest.mark.parametrize("given", [None, "", " ", "a b", "1" * 129, "é", "a\x00", "\x7f", "\t"])
-def test_any_other_request_id_is_replaced(web: Web, given: str | None) -> None:
+def test_invalid_request_id_is_replaced(web: WebApp, given: str | None) -> None:
     environ = {} if given is None else {"HTTP_X_REQUEST_ID": given}
     first, second = (
         web.client.get("/api/v1/health", environ_overrides=environ).headers["X-Request-Id"]
@@ -66,7 +66,9 @@ def test_any_other_request_id_is_replaced(web: Web, given: str | None) -> None:
     assert first != second
 
 
-def test_every_answer_has_a_request_id_and_a_time(web: Web, merchant: Caller) -> None:
+def test_every_response_has_a_request_id_and_a_timestamp(
+    web: WebApp, merchant: MerchantClient
+) -> None:
     for response in answers(web, merchant, X_Request_Id="r-1"):
         assert response.headers["X-Request-Id"]
         if response.data:
@@ -76,11 +78,11 @@ def test_every_answer_has_a_request_id_and_a_time(web: Web, merchant: Caller) ->
 
 
 @pytest.mark.parametrize("microsecond", [0, 1, 999, 1_000, 120_000, 999_999])
-def test_times_have_exactly_milliseconds(web: Web, microsecond: int) -> None:
+def test_timestamps_have_exactly_three_decimals(web: WebApp, microsecond: int) -> None:
     web.clock.time = web.clock.time.replace(microsecond=microsecond)
-    told = web.client.get("/api/v1/health").get_json()["meta"]["timestamp"]
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told)
-    assert datetime.fromisoformat(told).microsecond == microsecond // 1_000 * 1_000
+    timestamp = web.client.get("/api/v1/health").get_json()["meta"]["timestamp"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", timestamp)
+    assert datetime.fromisoformat(timestamp).microsecond == microsecond // 1_000 * 1_000
 
 
 def cors_headers(response: TestResponse) -> dict[str, str]:
@@ -91,14 +93,18 @@ def cors_headers(response: TestResponse) -> dict[str, str]:
     }
 
 
-def test_without_configured_origins_there_is_no_cors(web: Web, merchant: Caller) -> None:
+def test_no_cors_headers_without_configured_origins(web: WebApp, merchant: MerchantClient) -> None:
     for response in answers(web, merchant, Origin=SHOP):
         assert cors_headers(response) == {}
 
 
-def test_a_configured_origin_may_read_every_answer(web: Web, merchant: Caller) -> None:
-    door = web.configured(CORS_ORIGIN=f"{SHOP},https://other.example", RATE_LIMIT_PAYMENTS="off")
-    for response in answers(door, door.seen_by(merchant), Origin=SHOP)[1:]:
+def test_configured_origin_gets_cors_headers_on_every_response(
+    web: WebApp, merchant: MerchantClient
+) -> None:
+    configured_web = web.with_settings(
+        CORS_ORIGIN=f"{SHOP},https://other.example", RATE_LIMIT_PAYMENTS="off"
+    )
+    for response in answers(configured_web, configured_web.connect(merchant), Origin=SHOP)[1:]:
         assert response.headers.getlist("Access-Control-Allow-Origin") == [SHOP]
         assert response.headers["Vary"] == "Origin"
         assert "Access-Control-Allow-Credentials" not in response.headers
@@ -117,32 +123,34 @@ def test_a_configured_origin_may_read_every_answer(web: Web, merchant: Caller) -
         *(f"x{SHOP}", "https://ashop.example", f"{SHOP}/", f"{SHOP},{SHOP}"),
     ],
 )
-def test_no_other_origin_may(web: Web, merchant: Caller, origin: str) -> None:
-    door = web.configured(CORS_ORIGIN=SHOP, RATE_LIMIT_PAYMENTS="off")
-    for response in answers(door, door.seen_by(merchant), Origin=origin):
+def test_other_origins_get_no_cors_headers(
+    web: WebApp, merchant: MerchantClient, origin: str
+) -> None:
+    configured_web = web.with_settings(CORS_ORIGIN=SHOP, RATE_LIMIT_PAYMENTS="off")
+    for response in answers(configured_web, configured_web.connect(merchant), Origin=origin):
         assert cors_headers(response) == {"Vary": "Origin"}
 
 
 @pytest.mark.parametrize("origin", ["http://[::1]:8080", "http://localhost:5173"])
-def test_a_configured_origin_is_not_an_expression(web: Web, origin: str) -> None:
-    door = web.configured(CORS_ORIGIN=origin)
-    response = door.client.get("/api/v1/health", headers={"Origin": origin})
+def test_configured_origin_is_no_regular_expression(web: WebApp, origin: str) -> None:
+    configured_web = web.with_settings(CORS_ORIGIN=origin)
+    response = configured_web.client.get("/api/v1/health", headers={"Origin": origin})
     assert response.headers["Access-Control-Allow-Origin"] == origin
 
 
-def test_who_names_no_origin_is_told_of_none(web: Web) -> None:
-    door = web.configured(CORS_ORIGIN=f"{SHOP},https://other.example")
-    assert cors_headers(door.client.get("/api/v1/health")) == {"Vary": "Origin"}
+def test_request_without_origin_gets_no_cors_headers(web: WebApp) -> None:
+    configured_web = web.with_settings(CORS_ORIGIN=f"{SHOP},https://other.example")
+    assert cors_headers(configured_web.client.get("/api/v1/health")) == {"Vary": "Origin"}
 
 
-def test_a_star_means_anyone(web: Web) -> None:
-    door = web.configured(CORS_ORIGIN="*")
-    response = door.client.get("/api/v1/health", headers={"Origin": SHOP})
+def test_star_allows_any_origin(web: WebApp) -> None:
+    configured_web = web.with_settings(CORS_ORIGIN="*")
+    response = configured_web.client.get("/api/v1/health", headers={"Origin": SHOP})
     assert response.headers["Access-Control-Allow-Origin"] == "*"
 
 
-def test_a_preflight_is_answered_without_a_key(web: Web) -> None:
-    response = web.configured(CORS_ORIGIN=SHOP).client.options(
+def test_preflight_requires_no_api_key(web: WebApp) -> None:
+    response = web.with_settings(CORS_ORIGIN=SHOP).client.options(
         PAYMENTS,
         headers={
             "Origin": SHOP,

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import pytest
 
 from atomic_core.use_cases.maintenance import CheckHealth
-from web.web_client import Web, error_code
+from web.web_client import WebApp, error_code
 
 
 @dataclass
@@ -16,25 +16,25 @@ class Part:
         return self.up
 
 
-def with_parts(web: Web, postgres: bool, redis: bool) -> Web:
+def with_parts(web: WebApp, postgres: bool, redis: bool) -> WebApp:
     parts = [Part("postgres", vital=True, up=postgres), Part("redis", vital=False, up=redis)]
     return web.with_use_cases({"maintenance.check_health": CheckHealth(parts)})
 
 
-def test_health_says_healthy(web: Web) -> None:
+def test_health_returns_healthy(web: WebApp) -> None:
     response = web.client.get("/api/v1/health")
     assert response.status_code == 200
     assert response.get_json()["data"] == {"status": "healthy"}
 
 
-def test_being_alive_depends_on_nothing(web: Web) -> None:
+def test_liveness_depends_on_no_dependency(web: WebApp) -> None:
     response = with_parts(web, postgres=False, redis=False).client.get("/api/v1/health/live")
     assert response.status_code == 200
     assert response.get_json()["data"] == {"status": "live"}
 
 
 @pytest.mark.parametrize(("redis", "status"), [(True, "ready"), (False, "degraded")])
-def test_readiness_outlives_redis(web: Web, redis: bool, status: str) -> None:
+def test_readiness_is_degraded_without_redis(web: WebApp, redis: bool, status: str) -> None:
     response = with_parts(web, postgres=True, redis=redis).client.get("/api/v1/health/ready")
     assert response.status_code == 200
     checks = {"postgres": "up", "redis": "up" if redis else "down"}
@@ -42,8 +42,8 @@ def test_readiness_outlives_redis(web: Web, redis: bool, status: str) -> None:
 
 
 @pytest.mark.parametrize(("redis", "down"), [(True, ["postgres"]), (False, ["postgres", "redis"])])
-def test_without_postgres_it_is_not_ready_and_says_what_is_down(
-    web: Web, redis: bool, down: list[str]
+def test_readiness_returns_503_with_the_dependencies_that_are_down(
+    web: WebApp, redis: bool, down: list[str]
 ) -> None:
     response = with_parts(web, postgres=False, redis=redis).client.get("/api/v1/health/ready")
     assert response.status_code == 503

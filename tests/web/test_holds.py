@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from web.web_client import PAYMENTS, Caller, Web, error_code
+from web.web_client import PAYMENTS, MerchantClient, WebApp, error_code
 
 HOSTILE = [
     b"[]",
@@ -28,14 +28,14 @@ HOSTILE = [
 ]
 
 
-def held(web: Web, merchant: Caller, **changes: Any) -> str:
+def held(web: WebApp, merchant: MerchantClient, **changes: Any) -> str:
     """The path of an authorized payment of 1234."""
     path = merchant.pay(capture="manual", **changes).headers["Location"]
     web.application.settlement.settle()
     return path
 
 
-def payment_at(caller: Caller, path: str) -> dict[str, object]:
+def payment_at(caller: MerchantClient, path: str) -> dict[str, object]:
     return caller.get(path).get_json()["data"]["payment"]
 
 
@@ -46,7 +46,9 @@ def state_conflict(response: TestResponse) -> list[str]:
     return response.get_json()["error"]["details"]["status"]
 
 
-def test_a_hold_is_authorized_and_waits(web: Web, merchant: Caller) -> None:
+def test_manual_capture_payment_is_authorized_and_waits(
+    web: WebApp, merchant: MerchantClient
+) -> None:
     payment = payment_at(merchant, held(web, merchant))
     assert (payment["status"], payment["capture"]) == ("AUTHORIZED", "manual")
     assert payment["expiresAt"] == "2026-11-29T15:30:13.153Z"
@@ -55,7 +57,9 @@ def test_a_hold_is_authorized_and_waits(web: Web, merchant: Caller) -> None:
     assert payment_at(merchant, held(web, merchant))["status"] == "AUTHORIZED"
 
 
-def test_a_capture_takes_all_or_a_part(web: Web, merchant: Caller) -> None:
+def test_capture_of_the_full_or_a_partial_amount_succeeds(
+    web: WebApp, merchant: MerchantClient
+) -> None:
     for body, taken in (({}, 1234), ({"amount": 1000}, 1000)):
         path = held(web, merchant)
         response = merchant.post(f"{path}/capture", body)
@@ -67,7 +71,7 @@ def test_a_capture_takes_all_or_a_part(web: Web, merchant: Caller) -> None:
         assert (payment["status"], payment["amountCaptured"]) == ("SUCCESS", taken)
 
 
-def test_nothing_need_be_said_to_capture_or_cancel_all(web: Web, merchant: Caller) -> None:
+def test_capture_and_cancel_accept_an_empty_request(web: WebApp, merchant: MerchantClient) -> None:
     for verb, end in (("capture", "SUCCESS"), ("cancel", "CANCELED")):
         path = held(web, merchant)
         response = merchant.client.post(f"{path}/{verb}", headers=merchant.authorization)
@@ -76,7 +80,7 @@ def test_nothing_need_be_said_to_capture_or_cancel_all(web: Web, merchant: Calle
         assert payment_at(merchant, path)["status"] == end
 
 
-def test_a_cancellation_says_why(web: Web, merchant: Caller) -> None:
+def test_cancellation_stores_its_reason(web: WebApp, merchant: MerchantClient) -> None:
     path = held(web, merchant)
     response = merchant.post(f"{path}/cancel", {"reason": "fraudulent"})
     assert response.get_json()["data"]["cancellationReason"] == "fraudulent"
@@ -86,7 +90,9 @@ def test_a_cancellation_says_why(web: Web, merchant: Caller) -> None:
     assert payment["failureReason"] is None
 
 
-def test_whoever_comes_second_is_told_the_state(web: Web, merchant: Caller) -> None:
+def test_second_capture_or_cancellation_returns_409_with_the_status(
+    web: WebApp, merchant: MerchantClient
+) -> None:
     path = held(web, merchant)
     assert merchant.post(f"{path}/cancel", {}).status_code == 202
     assert state_conflict(merchant.post(f"{path}/capture", {})) == ["PROCESSING"]
@@ -95,14 +101,16 @@ def test_whoever_comes_second_is_told_the_state(web: Web, merchant: Caller) -> N
     assert state_conflict(merchant.post(f"{path}/cancel", {})) == ["CANCELED"]
 
 
-def test_what_is_not_held_is_not_captured(web: Web, merchant: Caller) -> None:
+def test_capture_of_an_unauthorized_payment_returns_409(
+    web: WebApp, merchant: MerchantClient
+) -> None:
     path = merchant.pay().headers["Location"]
     assert state_conflict(merchant.post(f"{path}/capture", {})) == ["PENDING"]
     web.application.settlement.settle()
     assert state_conflict(merchant.post(f"{path}/cancel", {})) == ["SUCCESS"]
 
 
-def test_no_more_than_is_held_is_captured(web: Web, merchant: Caller) -> None:
+def test_capture_above_hold_returns_409(web: WebApp, merchant: MerchantClient) -> None:
     path = held(web, merchant)
     response = merchant.post(f"{path}/capture", {"amount": 1235})
     assert response.status_code == 409
@@ -110,7 +118,7 @@ def test_no_more_than_is_held_is_captured(web: Web, merchant: Caller) -> None:
     assert merchant.post(f"{path}/capture", {"amount": 1234}).status_code == 202
 
 
-def test_a_key_makes_a_capture_safe_to_repeat(web: Web, merchant: Caller) -> None:
+def test_replayed_capture_returns_the_first_response(web: WebApp, merchant: MerchantClient) -> None:
     path = held(web, merchant)
     first, again = (
         merchant.post(f"{path}/capture", {"amount": 7}, Idempotency_Key="c-1") for _ in range(2)
@@ -125,7 +133,9 @@ def test_a_key_makes_a_capture_safe_to_repeat(web: Web, merchant: Caller) -> Non
 
 
 @pytest.mark.parametrize("verb", ["capture", "cancel"])
-def test_a_refusal_leaves_the_key_unused(web: Web, merchant: Caller, verb: str) -> None:
+def test_refused_capture_leaves_its_key_unused(
+    web: WebApp, merchant: MerchantClient, verb: str
+) -> None:
     path = merchant.pay(capture="manual").headers["Location"]
     assert merchant.post(f"{path}/{verb}", {}, Idempotency_Key="early").status_code == 409
     web.application.settlement.settle()
@@ -133,14 +143,14 @@ def test_a_refusal_leaves_the_key_unused(web: Web, merchant: Caller, verb: str) 
 
 
 @pytest.mark.parametrize("verb", ["capture", "cancel"])
-def test_another_merchants_hold_is_unknown(
-    web: Web, merchant: Caller, stranger: Caller, verb: str
+def test_another_merchants_hold_returns_404(
+    web: WebApp, merchant: MerchantClient, other_merchant: MerchantClient, verb: str
 ) -> None:
     path = held(web, merchant)
     before = web.effects
-    assert stranger.post(f"{path}/{verb}", {}).status_code == 404
-    nobodys = f"{PAYMENTS}/01999999-0000-7000-8000-000000000000/{verb}"
-    assert merchant.post(nobodys, {}).status_code == 404
+    assert other_merchant.post(f"{path}/{verb}", {}).status_code == 404
+    unknown = f"{PAYMENTS}/01999999-0000-7000-8000-000000000000/{verb}"
+    assert merchant.post(unknown, {}).status_code == 404
     assert merchant.post(f"{PAYMENTS}/not-an-id/{verb}", {}).status_code == 400
     assert web.effects == before
     assert payment_at(merchant, path)["status"] == "AUTHORIZED"
@@ -148,7 +158,9 @@ def test_another_merchants_hold_is_unknown(
 
 @pytest.mark.parametrize("body", HOSTILE)
 @pytest.mark.parametrize("verb", ["capture", "cancel"])
-def test_hostile_bodies_change_nothing(web: Web, merchant: Caller, verb: str, body: bytes) -> None:
+def test_invalid_capture_or_cancellation_bodies_return_400_without_effects(
+    web: WebApp, merchant: MerchantClient, verb: str, body: bytes
+) -> None:
     path = held(web, merchant)
     response = merchant.post(f"{path}/{verb}", body)
     assert response.status_code == 400
@@ -156,7 +168,7 @@ def test_hostile_bodies_change_nothing(web: Web, merchant: Caller, verb: str, bo
     assert payment_at(merchant, path)["status"] == "AUTHORIZED"
 
 
-def test_a_body_must_say_what_it_is(web: Web, merchant: Caller) -> None:
+def test_body_without_content_type_returns_415(web: WebApp, merchant: MerchantClient) -> None:
     path = held(web, merchant)
     for headers in ({"Content-Type": "text/plain"}, {"Content-Type": "application/json"}):
         response = merchant.client.post(f"{path}/capture", headers=merchant.authorization | headers)

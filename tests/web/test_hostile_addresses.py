@@ -2,7 +2,7 @@
 
 import pytest
 
-from web.web_client import ACCOUNTS, PAYMENTS, Caller, Web, error_code
+from web.web_client import ACCOUNTS, PAYMENTS, MerchantClient, WebApp, error_code
 
 UUID = "01999999-0000-7000-8000-00000000000a"
 
@@ -16,7 +16,9 @@ NOT_IDS = [
 
 @pytest.mark.parametrize("collection", [PAYMENTS, ACCOUNTS])
 @pytest.mark.parametrize("id", NOT_IDS)
-def test_only_canonical_ids_are_ids(merchant: Caller, collection: str, id: str) -> None:
+def test_id_in_another_than_the_canonical_form_returns_400(
+    merchant: MerchantClient, collection: str, id: str
+) -> None:
     response = merchant.get(f"{collection}/{id}")
     if id == UUID + "?":  # an empty query is none
         assert response.status_code == 404
@@ -26,7 +28,7 @@ def test_only_canonical_ids_are_ids(merchant: Caller, collection: str, id: str) 
     assert list(response.get_json()["error"]["details"]) == ["id"]
 
 
-def test_a_bad_id_is_told_to_nobody_without_a_key(web: Web) -> None:
+def test_invalid_id_without_a_key_returns_401(web: WebApp) -> None:
     assert web.client.get(f"{PAYMENTS}/me").status_code == 401
 
 
@@ -41,8 +43,8 @@ def test_a_bad_id_is_told_to_nobody_without_a_key(web: Web) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_an_unknown_address_is_not_found(
-    web: Web, merchant: Caller, method: str, path: str
+def test_unknown_url_returns_404(
+    web: WebApp, merchant: MerchantClient, method: str, path: str
 ) -> None:
     response = web.client.open(
         base_url="http://localhost", path=path, method=method, headers=merchant.authorization
@@ -65,8 +67,8 @@ def test_an_unknown_address_is_not_found(
         ("delete", ACCOUNTS, {"GET", "HEAD", "POST", "OPTIONS"}),
     ],
 )
-def test_another_method_is_refused_with_those_that_work(
-    web: Web, method: str, path: str, allowed: set[str]
+def test_unsupported_method_returns_405_with_allow(
+    web: WebApp, method: str, path: str, allowed: set[str]
 ) -> None:
     response = web.client.open(path, method=method)
     assert response.status_code == 405
@@ -75,7 +77,7 @@ def test_another_method_is_refused_with_those_that_work(
 
 
 @pytest.mark.parametrize("query", ["a=1", "a", "amount=5", "%00", "=", "a=%ff", "&a=", "page=1"])
-def test_a_query_is_refused_where_none_is_taken(web: Web, merchant: Caller, query: str) -> None:
+def test_unexpected_query_returns_400(web: WebApp, merchant: MerchantClient, query: str) -> None:
     for response in (
         merchant.get(f"{PAYMENTS}/{UUID}?{query}"),
         merchant.get(f"{ACCOUNTS}/{UUID}?{query}"),
@@ -88,14 +90,14 @@ def test_a_query_is_refused_where_none_is_taken(web: Web, merchant: Caller, quer
 
 
 @pytest.mark.parametrize("path", ["", "/live", "/ready"])
-def test_health_does_not_mind_a_query(web: Web, path: str) -> None:
+def test_health_ignores_the_query(web: WebApp, path: str) -> None:
     assert web.client.get(f"/api/v1/health{path}?probe=%00&t=1").status_code == 200
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "a b", "ex\x00", "[::", "é", "a" * 300, "x:y", ""]
 )
-def test_no_host_header_makes_a_difference_or_a_5xx(web: Web, merchant: Caller, host: str) -> None:
+def test_host_header_has_no_effect(web: WebApp, merchant: MerchantClient, host: str) -> None:
     headers = merchant.authorization | {"Content-Type": "application/json"}
     response = web.client.post(
         PAYMENTS,

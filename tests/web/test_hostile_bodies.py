@@ -5,12 +5,20 @@ import json
 
 import pytest
 
-from web.web_client import ACCOUNTS, BATCH, ORDER, PAYMENTS, Caller, Web, error_code
+from web.web_client import (
+    ACCOUNTS,
+    BATCH,
+    PAYMENT_BODY,
+    PAYMENTS,
+    MerchantClient,
+    WebApp,
+    error_code,
+)
 
 
 def with_raw(name: str, raw: str) -> bytes:
     """The good order with one member's value replaced by raw JSON text."""
-    members = {key: json.dumps(value) for key, value in ORDER.items()} | {name: raw}
+    members = {key: json.dumps(value) for key, value in PAYMENT_BODY.items()} | {name: raw}
     return ("{" + ",".join(f'"{key}":{value}' for key, value in members.items()) + "}").encode()
 
 
@@ -90,9 +98,9 @@ FAULTY_VALUES = [
     *((name, '"x"') for name in ("merchant_id", "webhook_url", "idempotencyKey", "\\ud800", "🍏")),
 ]
 
-NOT_OBJECTS = [b"null", b"[]", b'"x"', b"5", b"true", b"[{}]", json.dumps([ORDER]).encode()]
+NOT_OBJECTS = [b"null", b"[]", b'"x"', b"5", b"true", b"[{}]", json.dumps([PAYMENT_BODY]).encode()]
 
-GOOD = json.dumps(ORDER).encode()
+GOOD = json.dumps(PAYMENT_BODY).encode()
 
 NOT_JSON = [
     *(b"", b" ", b"{", b"}", b"{}{}", GOOD + b"x", GOOD + b"\0", b"\0" + GOOD, GOOD[:-1]),
@@ -114,44 +122,48 @@ REPEATS = [
 
 
 @pytest.mark.parametrize(("name", "raw"), FAULTY_VALUES)
-def test_a_faulty_value_is_refused(web: Web, merchant: Caller, name: str, raw: str) -> None:
+def test_invalid_value_returns_400(
+    web: WebApp, merchant: MerchantClient, name: str, raw: str
+) -> None:
     assert_refused(web, merchant, with_raw(name, raw), 400)
 
 
 @pytest.mark.parametrize("body", NOT_OBJECTS)
-def test_json_that_is_no_object_is_refused(web: Web, merchant: Caller, body: bytes) -> None:
+def test_json_that_is_no_object_returns_400(
+    web: WebApp, merchant: MerchantClient, body: bytes
+) -> None:
     assert assert_refused(web, merchant, body, 400) == "validation_failed"
 
 
 @pytest.mark.parametrize("body", NOT_JSON)
-def test_what_is_not_json_is_refused(web: Web, merchant: Caller, body: bytes) -> None:
+def test_malformed_json_returns_400(web: WebApp, merchant: MerchantClient, body: bytes) -> None:
     assert assert_refused(web, merchant, body, 400) == "malformed_request"
 
 
 @pytest.mark.parametrize("body", REPEATS)
-def test_a_repeated_member_is_refused(web: Web, merchant: Caller, body: bytes) -> None:
+def test_repeated_member_returns_400(web: WebApp, merchant: MerchantClient, body: bytes) -> None:
     assert assert_refused(web, merchant, body, 400) == "malformed_request"
 
 
 @pytest.mark.parametrize("raw", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "9" * 41])
-def test_a_number_that_json_does_not_have_is_malformed_anywhere(
-    web: Web, merchant: Caller, raw: str
+def test_number_that_is_no_json_returns_400_in_any_field(
+    web: WebApp, merchant: MerchantClient, raw: str
 ) -> None:
     assert assert_refused(web, merchant, with_raw("amount", raw), 400) == "malformed_request"
     assert merchant.post(PAYMENTS, with_raw("x", f"[{raw}]")).status_code == 400
 
 
-@pytest.mark.parametrize("missing", list(ORDER))
-def test_a_missing_member_is_named(web: Web, merchant: Caller, missing: str) -> None:
-    body = {name: value for name, value in ORDER.items() if name != missing}
+@pytest.mark.parametrize("missing", list(PAYMENT_BODY))
+def test_missing_field_is_named(web: WebApp, merchant: MerchantClient, missing: str) -> None:
+    body = {name: value for name, value in PAYMENT_BODY.items() if name != missing}
     response = merchant.post(PAYMENTS, body)
     assert error_code(response) == "validation_failed"
     assert list(response.get_json()["error"]["details"]) == [missing]
     assert web.effects == (0, 0, 0)
 
 
-def test_a_thousand_unknown_members_do_not_make_a_thousand_faults(merchant: Caller) -> None:
-    body = ORDER | {f"{number}" + "x" * 30: 1 for number in range(1_000)}
+def test_reported_errors_of_unknown_fields_are_limited(merchant: MerchantClient) -> None:
+    body = PAYMENT_BODY | {f"{number}" + "x" * 30: 1 for number in range(1_000)}
     response = merchant.post(PAYMENTS, body)
     assert response.status_code == 400
     assert len(response.data) < 4_000
@@ -166,8 +178,8 @@ def test_a_thousand_unknown_members_do_not_make_a_thousand_faults(merchant: Call
         *("application/merge-patch+json", ";", "application/json\x0b; x", "\xff", "a" * 8_000),
     ],
 )
-def test_another_media_type_is_unsupported(
-    web: Web, merchant: Caller, media_type: str | None
+def test_other_media_types_return_415(
+    web: WebApp, merchant: MerchantClient, media_type: str | None
 ) -> None:
     headers = merchant.authorization | ({} if media_type is None else {"Content-Type": media_type})
     response = merchant.client.post(PAYMENTS, data=GOOD, headers=headers)
@@ -177,23 +189,23 @@ def test_another_media_type_is_unsupported(
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "identity, gzip", "x"])
-def test_a_compressed_body_is_unsupported(web: Web, merchant: Caller, encoding: str) -> None:
+def test_compressed_body_returns_415(web: WebApp, merchant: MerchantClient, encoding: str) -> None:
     response = merchant.post(PAYMENTS, GOOD, Content_Encoding=encoding)
     assert response.status_code == 415
     assert web.effects == (0, 0, 0)
 
 
-def test_a_body_over_the_limit_is_too_large(web: Web, merchant: Caller) -> None:
+def test_body_over_the_limit_returns_413(web: WebApp, merchant: MerchantClient) -> None:
     padded = GOOD + b" " * web.settings.body_limit
     assert assert_refused(web, merchant, padded, 413) == "payload_too_large"
 
 
-def test_a_body_at_the_limit_is_taken(web: Web, merchant: Caller) -> None:
+def test_body_at_the_limit_is_accepted(web: WebApp, merchant: MerchantClient) -> None:
     padded = GOOD + b" " * (web.settings.body_limit - len(GOOD))
     assert merchant.post(PAYMENTS, padded).status_code == 202
 
 
-def test_a_body_over_the_limit_in_chunks_is_too_large(web: Web, merchant: Caller) -> None:
+def test_chunked_body_over_the_limit_returns_413(web: WebApp, merchant: MerchantClient) -> None:
     response = in_chunks(merchant, GOOD + b" " * web.settings.body_limit)
     assert response.status_code == 413
     assert error_code(response) == "payload_too_large"
@@ -201,14 +213,18 @@ def test_a_body_over_the_limit_in_chunks_is_too_large(web: Web, merchant: Caller
 
 
 @pytest.mark.parametrize("over", [0, 1])
-def test_a_body_in_chunks_is_taken_up_to_the_limit(web: Web, merchant: Caller, over: int) -> None:
+def test_chunked_body_at_the_limit_is_accepted(
+    web: WebApp, merchant: MerchantClient, over: int
+) -> None:
     assert in_chunks(merchant, GOOD).status_code == 202
     padding = b" " * (web.settings.body_limit - len(GOOD) + over)
     assert in_chunks(merchant, GOOD + padding).status_code == (413 if over else 202)
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "1e3", "9" * 30, " "])
-def test_a_nonsense_length_is_refused(web: Web, merchant: Caller, length: str) -> None:
+def test_invalid_content_length_returns_400(
+    web: WebApp, merchant: MerchantClient, length: str
+) -> None:
     response = merchant.client.post(
         PAYMENTS,
         headers=merchant.authorization | {"Content-Type": "application/json"},
@@ -219,7 +235,7 @@ def test_a_nonsense_length_is_refused(web: Web, merchant: Caller, length: str) -
     assert web.effects == (0, 0, 0)
 
 
-def test_a_body_that_ends_early_is_refused(web: Web, merchant: Caller) -> None:
+def test_incomplete_body_returns_400(web: WebApp, merchant: MerchantClient) -> None:
     response = merchant.client.post(
         PAYMENTS,
         headers=merchant.authorization | {"Content-Type": "application/json"},
@@ -230,7 +246,7 @@ def test_a_body_that_ends_early_is_refused(web: Web, merchant: Caller) -> None:
     assert web.effects == (0, 0, 0)
 
 
-def in_chunks(merchant: Caller, body: bytes):
+def in_chunks(merchant: MerchantClient, body: bytes):
     # What gunicorn hands on for Transfer-Encoding: chunked: no length, and an input that ends.
     return merchant.client.post(
         PAYMENTS,
@@ -244,17 +260,17 @@ def in_chunks(merchant: Caller, body: bytes):
     )
 
 
-def assert_refused(web: Web, merchant: Caller, body: bytes, status: int) -> str:
+def assert_refused(web: WebApp, merchant: MerchantClient, body: bytes, status: int) -> str:
     """Refused wherever a body is taken, and as one payment of a batch beside a good one, with a
     key in hand that stays unused."""
-    asked = [(PAYMENTS, body), (ACCOUNTS, body)]
+    requests = [(PAYMENTS, body), (ACCOUNTS, body)]
     if status == 400:
-        asked.append((BATCH, body))
+        requests.append((BATCH, body))
     # To the payments of a batch, a key is no unknown member.
     if status == 400 and b'"idempotencyKey"' not in body:
-        asked.append((BATCH, b'{"payments":[' + GOOD + b"," + body + b"]}"))
+        requests.append((BATCH, b'{"payments":[' + GOOD + b"," + body + b"]}"))
     code = ""
-    for path, sent in asked:
+    for path, sent in requests:
         response = merchant.post(path, sent, Idempotency_Key="hostile")
         assert response.status_code == status, response.data
         code = error_code(response)

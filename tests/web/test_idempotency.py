@@ -12,12 +12,20 @@ from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.domain.payments import InsertedPayment, Lookup, Payment, PaymentInsert
 from atomic_core.use_cases.idempotency import PerformOnce
 from atomic_web.access.idempotency import fingerprint_request
-from web.web_client import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
+from web.web_client import (
+    ACCOUNT_BODY,
+    ACCOUNTS,
+    PAYMENT_BODY,
+    PAYMENTS,
+    MerchantClient,
+    WebApp,
+    error_code,
+)
 
 
-@pytest.mark.parametrize(("path", "body"), [(PAYMENTS, ORDER), (ACCOUNTS, ACCOUNT)])
-def test_a_repeat_gets_the_first_answer_byte_for_byte(
-    web: Web, merchant: Caller, path: str, body: object
+@pytest.mark.parametrize(("path", "body"), [(PAYMENTS, PAYMENT_BODY), (ACCOUNTS, ACCOUNT_BODY)])
+def test_replay_returns_the_first_response_byte_for_byte(
+    web: WebApp, merchant: MerchantClient, path: str, body: object
 ) -> None:
     first = merchant.post(path, body, Idempotency_Key="k", X_Request_Id="one")
     web.clock.time += timedelta(minutes=5)
@@ -32,14 +40,18 @@ def test_a_repeat_gets_the_first_answer_byte_for_byte(
     assert web.effects == after_first
 
 
-def test_without_a_key_a_repeat_is_another_payment(web: Web, merchant: Caller) -> None:
+def test_repeat_without_a_key_creates_another_payment(
+    web: WebApp, merchant: MerchantClient
+) -> None:
     assert merchant.pay().headers["Location"] != merchant.pay().headers["Location"]
     assert web.effects[0] == 2
 
 
-def test_order_and_spacing_of_the_body_do_not_make_another_request(merchant: Caller) -> None:
-    first = merchant.post(PAYMENTS, ORDER, Idempotency_Key="k")
-    turned = dict(reversed(ORDER.items()))
+def test_member_order_and_white_space_do_not_change_the_request(
+    merchant: MerchantClient,
+) -> None:
+    first = merchant.post(PAYMENTS, PAYMENT_BODY, Idempotency_Key="k")
+    turned = dict(reversed(PAYMENT_BODY.items()))
     second = merchant.post(PAYMENTS, json.dumps(turned, indent=4).encode(), Idempotency_Key="k")
     assert second.data == first.data
 
@@ -54,8 +66,8 @@ def test_order_and_spacing_of_the_body_do_not_make_another_request(merchant: Cal
         {"webhookUrl": "https://example.com/"},
     ],
 )
-def test_the_same_key_with_another_body_is_refused(
-    web: Web, merchant: Caller, change: dict[str, object]
+def test_key_with_another_body_returns_422(
+    web: WebApp, merchant: MerchantClient, change: dict[str, object]
 ) -> None:
     merchant.pay(key="k")
     before = web.effects
@@ -65,16 +77,16 @@ def test_the_same_key_with_another_body_is_refused(
     assert web.effects == before
 
 
-def test_the_same_key_on_another_path_is_refused(web: Web, merchant: Caller) -> None:
+def test_key_on_another_path_returns_422(web: WebApp, merchant: MerchantClient) -> None:
     merchant.pay(key="k")
     before = web.effects
-    response = merchant.post(ACCOUNTS, ACCOUNT, Idempotency_Key="k")
+    response = merchant.post(ACCOUNTS, ACCOUNT_BODY, Idempotency_Key="k")
     assert response.status_code == 422
     assert error_code(response) == "idempotency_key_reused"
     assert web.effects == before
 
 
-def test_a_fingerprint_covers_method_path_and_content() -> None:
+def test_fingerprint_covers_method_path_and_content() -> None:
     requests = [
         ("POST", "/a", {"b": 1}),
         ("PUT", "/a", {"b": 1}),
@@ -86,18 +98,24 @@ def test_a_fingerprint_covers_method_path_and_content() -> None:
     assert all(len(fingerprint_request(*request)) == 32 for request in requests)
 
 
-def test_another_merchants_keys_are_its_own(web: Web, merchant: Caller, stranger: Caller) -> None:
-    mine, theirs = merchant.pay(key="k"), stranger.pay(key="k", amount=99)
-    assert mine.status_code == theirs.status_code == 202
-    assert "Idempotent-Replayed" not in theirs.headers
-    assert theirs.get_json()["data"]["merchantId"] == str(stranger.merchant_id)
+def test_idempotency_keys_are_scoped_to_the_merchant(
+    web: WebApp, merchant: MerchantClient, other_merchant: MerchantClient
+) -> None:
+    own_payment, others_payment = merchant.pay(key="k"), other_merchant.pay(key="k", amount=99)
+    assert own_payment.status_code == others_payment.status_code == 202
+    assert "Idempotent-Replayed" not in others_payment.headers
+    assert others_payment.get_json()["data"]["merchantId"] == str(other_merchant.merchant_id)
     assert web.effects[0] == 2
 
 
-def test_a_second_key_of_the_merchant_meets_the_same_record(web: Web, merchant: Caller) -> None:
+def test_api_keys_of_one_merchant_share_idempotency_keys(
+    web: WebApp, merchant: MerchantClient
+) -> None:
     other = web.application.api_keys.issue(merchant.merchant_id, "other").raw
     first = merchant.pay(key="k")
-    second = merchant.post(PAYMENTS, ORDER, Idempotency_Key="k", Authorization=f"Bearer {other}")
+    second = merchant.post(
+        PAYMENTS, PAYMENT_BODY, Idempotency_Key="k", Authorization=f"Bearer {other}"
+    )
     assert second.data == first.data
 
 
@@ -106,23 +124,33 @@ def test_a_second_key_of_the_merchant_meets_the_same_record(web: Web, merchant: 
     [
         (400, lambda caller, web: caller.pay(key="k", amount=0)),
         (400, lambda caller, web: caller.post(PAYMENTS, b"{", Idempotency_Key="k")),
-        (400, lambda caller, web: caller.post(f"{PAYMENTS}?a=1", ORDER, Idempotency_Key="k")),
+        (
+            400,
+            lambda caller, web: caller.post(f"{PAYMENTS}?a=1", PAYMENT_BODY, Idempotency_Key="k"),
+        ),
         (
             401,
             lambda caller, web: caller.post(
-                PAYMENTS, ORDER, Idempotency_Key="k", Authorization="x"
+                PAYMENTS, PAYMENT_BODY, Idempotency_Key="k", Authorization="x"
             ),
         ),
-        (403, lambda caller, web: caller.pay(key="k", merchantId=str(web.merchant().merchant_id))),
+        (
+            403,
+            lambda caller, web: caller.pay(
+                key="k", merchantId=str(web.create_merchant().merchant_id)
+            ),
+        ),
         (413, lambda caller, web: caller.post(PAYMENTS, b" " * 70_000, Idempotency_Key="k")),
         (
             415,
-            lambda caller, web: caller.post(PAYMENTS, ORDER, Idempotency_Key="k", Content_Type="x"),
+            lambda caller, web: caller.post(
+                PAYMENTS, PAYMENT_BODY, Idempotency_Key="k", Content_Type="x"
+            ),
         ),
     ],
 )
-def test_a_refused_request_leaves_its_key_unused(
-    web: Web, merchant: Caller, status: int, refuse
+def test_refused_request_leaves_its_key_unused(
+    web: WebApp, merchant: MerchantClient, status: int, refuse
 ) -> None:
     assert refuse(merchant, web).status_code == status
     response = merchant.pay(key="k")
@@ -130,9 +158,9 @@ def test_a_refused_request_leaves_its_key_unused(
     assert "Idempotent-Replayed" not in response.headers
 
 
-def test_a_rate_limited_request_leaves_its_key_unused(web: Web, merchant: Caller) -> None:
-    limited = web.configured(RATE_LIMIT_GLOBAL="off", RATE_LIMIT_PAYMENTS="1/60")
-    caller = limited.seen_by(merchant)
+def test_rate_limited_request_leaves_its_key_unused(web: WebApp, merchant: MerchantClient) -> None:
+    limited = web.with_settings(RATE_LIMIT_GLOBAL="off", RATE_LIMIT_PAYMENTS="1/60")
+    caller = limited.connect(merchant)
     assert caller.pay().status_code == 202
     assert caller.pay(key="k").status_code == 429
     web.clock.time += timedelta(seconds=60)
@@ -141,12 +169,12 @@ def test_a_rate_limited_request_leaves_its_key_unused(web: Web, merchant: Caller
     assert "Idempotent-Replayed" not in response.headers
 
 
-def test_a_faulty_repeat_is_faulty_not_replayed(merchant: Caller) -> None:
+def test_invalid_repeat_returns_400_and_no_replay(merchant: MerchantClient) -> None:
     assert merchant.pay(key="k").status_code == 202
     assert merchant.pay(key="k", amount=0).status_code == 400
 
 
-def test_a_key_is_new_again_after_its_retention(web: Web, merchant: Caller) -> None:
+def test_key_can_be_used_again_after_its_retention(web: WebApp, merchant: MerchantClient) -> None:
     first = merchant.pay(key="k")
     web.clock.time += web.settings.idempotency_retention
     second = merchant.pay(key="k", amount=2)
@@ -154,16 +182,18 @@ def test_a_key_is_new_again_after_its_retention(web: Web, merchant: Caller) -> N
     assert second.headers["Location"] != first.headers["Location"]
 
 
-def test_reading_takes_no_notice_of_keys(web: Web, merchant: Caller) -> None:
+def test_reads_ignore_idempotency_keys(web: WebApp, merchant: MerchantClient) -> None:
     location = merchant.pay().headers["Location"]
     before = web.effects
     assert merchant.get(location, Idempotency_Key="a,b").status_code == 200
     assert web.effects == before
 
 
-def test_twenty_at_once_are_one_payment(web: Web, merchant: Caller) -> None:
+def test_twenty_concurrent_requests_with_one_key_create_one_payment(
+    web: WebApp, merchant: MerchantClient
+) -> None:
     def pay(_number: int) -> tuple[int, bytes]:
-        response = web.seen_by(merchant).pay(key="k")
+        response = web.connect(merchant).pay(key="k")
         return response.status_code, response.data
 
     with ThreadPoolExecutor(8) as threads:
@@ -183,8 +213,8 @@ class Unusual:
         return [None] * len(lookups)
 
 
-def test_a_first_request_that_does_not_finish_makes_the_second_wait_and_leave(
-    web: Web, merchant: Caller
+def test_unfinished_first_request_makes_the_second_wait_and_return_409(
+    web: WebApp, merchant: MerchantClient
 ) -> None:
     store = MemoryStore(web.clock, lock_timeout=timedelta(milliseconds=10))
     create = replace(
@@ -192,24 +222,24 @@ def test_a_first_request_that_does_not_finish_makes_the_second_wait_and_leave(
         payment_store=Unusual(),
         perform_once=PerformOnce(store.begin),
     )
-    door = web.with_use_cases({"payments.create": create})
+    configured_web = web.with_use_cases({"payments.create": create})
     with store.begin() as first:
         first.now()
-        response = door.seen_by(merchant).pay(key="k")
+        response = configured_web.connect(merchant).pay(key="k")
     assert response.status_code == 409
     assert error_code(response) == "idempotency_key_in_use"
     assert re.fullmatch(r"[1-9]\d*", response.headers["Retry-After"])
     assert web.effects == (0, 0, 0)
 
 
-def test_a_store_that_cannot_be_reached_is_503_and_leaves_the_key_unused(
-    web: Web, merchant: Caller
+def test_unavailable_storage_returns_503_and_leaves_the_key_unused(
+    web: WebApp, merchant: MerchantClient
 ) -> None:
     def unreachable(*_arguments: object) -> None:
         raise StorageUnavailable
 
-    response = web.with_use_cases({"payments.create": unreachable}).seen_by(merchant).pay(key="k")
+    response = web.with_use_cases({"payments.create": unreachable}).connect(merchant).pay(key="k")
     assert response.status_code == 503
     assert error_code(response) == "service_unavailable"
     assert re.fullmatch(r"[1-9]\d*", response.headers["Retry-After"])
-    assert web.seen_by(merchant).pay(key="k").status_code == 202
+    assert web.connect(merchant).pay(key="k").status_code == 202

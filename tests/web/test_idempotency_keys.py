@@ -2,7 +2,15 @@
 
 import pytest
 
-from web.web_client import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
+from web.web_client import (
+    ACCOUNT_BODY,
+    ACCOUNTS,
+    PAYMENT_BODY,
+    PAYMENTS,
+    MerchantClient,
+    WebApp,
+    error_code,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,13 +28,13 @@ from web.web_client import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, erro
         ('"' + r"\\" * 255 + '"', "\\" * 255),
     ],
 )
-def test_a_key_may_be_bare_or_quoted(merchant: Caller, header: str, key: str) -> None:
+def test_key_may_be_bare_or_quoted(merchant: MerchantClient, header: str, key: str) -> None:
     response = merchant.pay(key=header)
     assert response.status_code == 202
     assert response.get_json()["data"]["idempotencyKey"] == key
 
 
-def test_bare_and_quoted_are_the_same_key(merchant: Caller) -> None:
+def test_bare_and_quoted_forms_are_the_same_key(merchant: MerchantClient) -> None:
     assert merchant.pay(key="k").data == merchant.pay(key='"k"').data
 
 
@@ -52,9 +60,9 @@ def test_bare_and_quoted_are_the_same_key(merchant: Caller) -> None:
         *("é", "\xff", '"é"', "k\x00", "\x01", "k\x7f", "ключ".encode().decode("latin-1"), "\x80"),
     ],
 )
-@pytest.mark.parametrize(("path", "body"), [(PAYMENTS, ORDER), (ACCOUNTS, ACCOUNT)])
-def test_what_is_no_key_is_refused(
-    web: Web, merchant: Caller, header: str, path: str, body: object
+@pytest.mark.parametrize(("path", "body"), [(PAYMENTS, PAYMENT_BODY), (ACCOUNTS, ACCOUNT_BODY)])
+def test_invalid_key_returns_400(
+    web: WebApp, merchant: MerchantClient, header: str, path: str, body: object
 ) -> None:
     response = merchant.client.post(
         path,
@@ -68,8 +76,8 @@ def test_what_is_no_key_is_refused(
     assert web.effects == (0, 0, 0)
 
 
-def test_two_keys_are_refused(web: Web, merchant: Caller) -> None:
+def test_two_keys_return_400(web: WebApp, merchant: MerchantClient) -> None:
     headers = [*merchant.authorization.items(), ("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
-    response = merchant.client.post(PAYMENTS, json=ORDER, headers=headers)
+    response = merchant.client.post(PAYMENTS, json=PAYMENT_BODY, headers=headers)
     assert response.status_code == 400
     assert web.effects == (0, 0, 0)

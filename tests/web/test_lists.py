@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pytest
 
 from atomic_web.schemas.filters import MAX_PAIRS
-from web.web_client import ACCOUNT, ACCOUNTS, PAYMENTS, Caller, Web, error_code
+from web.web_client import ACCOUNT_BODY, ACCOUNTS, PAYMENTS, MerchantClient, WebApp, error_code
 
 REFUNDS = "/api/v1/refunds"
 UNKNOWN = "01999999-0000-7000-8000-000000000000"
@@ -15,7 +15,7 @@ KEY = "sk_test_" + "0123456789abcdef" * 3
 
 
 @pytest.fixture
-def ids(web: Web, merchant: Caller) -> list[str]:
+def ids(web: WebApp, merchant: MerchantClient) -> list[str]:
     """Five payments, each a second after the one before; newest first."""
     made: list[str] = []
     for number in range(5):
@@ -29,7 +29,7 @@ def ids(web: Web, merchant: Caller) -> list[str]:
     return made
 
 
-def listed(caller: Caller, path: str, **query: Any) -> dict[str, Any]:
+def listed(caller: MerchantClient, path: str, **query: Any) -> dict[str, Any]:
     response = caller.get(f"{path}?{urlencode(query, doseq=True)}")
     assert response.status_code == 200, response.text
     return response.get_json()["data"]
@@ -39,7 +39,7 @@ def ids_of(page: dict[str, Any]) -> list[str]:
     return [item["id"] for item in page["items"]]
 
 
-def refused(caller: Caller, path: str, query: str) -> list[str]:
+def refused(caller: MerchantClient, path: str, query: str) -> list[str]:
     """The parameters at fault."""
     response = caller.get(f"{path}?{query}")
     assert response.status_code == 400, response.text
@@ -47,18 +47,20 @@ def refused(caller: Caller, path: str, query: str) -> list[str]:
     return list(response.get_json()["error"].get("details", ()))
 
 
-def test_payments_newest_first_a_page_at_a_time(merchant: Caller, ids: list[str]) -> None:
+def test_payments_are_listed_newest_first_in_pages(
+    merchant: MerchantClient, ids: list[str]
+) -> None:
     first = listed(merchant, PAYMENTS, limit=2)
     second = listed(merchant, PAYMENTS, limit=2, cursor=first["nextCursor"])
     third = listed(merchant, PAYMENTS, limit=2, cursor=second["nextCursor"])
     assert [ids_of(page) for page in (first, second, third)] == [ids[:2], ids[2:4], ids[4:]]
     assert third["nextCursor"] is None
     assert listed(merchant, PAYMENTS)["nextCursor"] is None
-    shown = merchant.get(f"{PAYMENTS}/{ids[0]}").get_json()["data"]["payment"]
-    assert first["items"][0] == shown
+    payment = merchant.get(f"{PAYMENTS}/{ids[0]}").get_json()["data"]["payment"]
+    assert first["items"][0] == payment
 
 
-def test_there_are_twenty_on_a_page_unless_asked_otherwise(merchant: Caller) -> None:
+def test_default_page_has_twenty_items(merchant: MerchantClient) -> None:
     for _ in range(21):
         merchant.pay()
     assert len(listed(merchant, PAYMENTS)["items"]) == 20
@@ -88,20 +90,20 @@ def test_there_are_twenty_on_a_page_unless_asked_otherwise(merchant: Caller) -> 
         ({"metadata.a.b": "c d&e", "status": "SUCCESS", "amountMax": 250}, [3]),
     ],
 )
-def test_all_filters_must_hold(
-    merchant: Caller, ids: list[str], query: dict[str, Any], places: list[int]
+def test_items_match_all_filters(
+    merchant: MerchantClient, ids: list[str], query: dict[str, Any], places: list[int]
 ) -> None:
     assert ids_of(listed(merchant, PAYMENTS, **query)) == [ids[place] for place in places]
 
 
-def test_refunds_of_all_payments_and_of_one(
-    web: Web, merchant: Caller, ids: list[str], stranger: Caller
+def test_refunds_are_listed_for_all_payments_and_for_one(
+    web: WebApp, merchant: MerchantClient, ids: list[str], other_merchant: MerchantClient
 ) -> None:
     made: list[str] = []
     for id in (ids[4], ids[4], ids[3]):
         web.clock.time += timedelta(seconds=1)
-        asked = {"amount": 10, "metadata": {"rma": id}}
-        response = merchant.post(f"{PAYMENTS}/{id}/refunds", asked)
+        refund_body = {"amount": 10, "metadata": {"rma": id}}
+        response = merchant.post(f"{PAYMENTS}/{id}/refunds", refund_body)
         made.insert(0, response.get_json()["data"]["id"])
     assert ids_of(listed(merchant, REFUNDS)) == made
     assert ids_of(listed(merchant, REFUNDS, paymentId=ids[4])) == made[1:]
@@ -111,14 +113,16 @@ def test_refunds_of_all_payments_and_of_one(
     page = listed(merchant, f"{PAYMENTS}/{ids[4]}/refunds", limit=1)
     rest = listed(merchant, f"{PAYMENTS}/{ids[4]}/refunds", cursor=page["nextCursor"])
     assert ids_of(page) + ids_of(rest) == made[1:]
-    assert listed(stranger, REFUNDS)["items"] == []
-    assert listed(stranger, REFUNDS, paymentId=ids[4])["items"] == []
-    assert stranger.get(f"{PAYMENTS}/{ids[4]}/refunds").status_code == 404
+    assert listed(other_merchant, REFUNDS)["items"] == []
+    assert listed(other_merchant, REFUNDS, paymentId=ids[4])["items"] == []
+    assert other_merchant.get(f"{PAYMENTS}/{ids[4]}/refunds").status_code == 404
 
 
-def test_accounts_and_their_entries(web: Web, merchant: Caller, ids: list[str]) -> None:
+def test_accounts_and_entries_are_listed(
+    web: WebApp, merchant: MerchantClient, ids: list[str]
+) -> None:
     web.clock.time += timedelta(seconds=1)
-    opened = merchant.post(ACCOUNTS, ACCOUNT | {"currency": "INR"}).get_json()["data"]
+    opened = merchant.post(ACCOUNTS, ACCOUNT_BODY | {"currency": "INR"}).get_json()["data"]
     accounts = listed(merchant, ACCOUNTS)
     assert [account["currency"] for account in accounts["items"]] == ["INR", "EUR", "USD"]
     assert accounts["items"][0] == opened
@@ -144,21 +148,27 @@ def test_accounts_and_their_entries(web: Web, merchant: Caller, ids: list[str]) 
     assert listed(merchant, f"{ACCOUNTS}/{account['id']}/entries", **before)["items"] == []
 
 
-def test_what_is_anothers_is_not_there(merchant: Caller, stranger: Caller, ids: list[str]) -> None:
+def test_lists_contain_own_objects_only(
+    merchant: MerchantClient, other_merchant: MerchantClient, ids: list[str]
+) -> None:
     [account, *_] = ids_of(listed(merchant, ACCOUNTS))
-    theirs = stranger.get(f"{ACCOUNTS}/{account}/entries")
-    nobodys = stranger.get(f"{ACCOUNTS}/{UNKNOWN}/entries")
-    assert theirs.status_code == nobodys.status_code == 404
-    assert theirs.get_json()["error"] == nobodys.get_json()["error"]
-    assert listed(stranger, PAYMENTS)["items"] == listed(stranger, ACCOUNTS)["items"] == []
-    assert listed(stranger, PAYMENTS, **{"metadata.order": "1"})["items"] == []
+    others_entries = other_merchant.get(f"{ACCOUNTS}/{account}/entries")
+    unknown = other_merchant.get(f"{ACCOUNTS}/{UNKNOWN}/entries")
+    assert others_entries.status_code == unknown.status_code == 404
+    assert others_entries.get_json()["error"] == unknown.get_json()["error"]
+    assert (
+        listed(other_merchant, PAYMENTS)["items"] == listed(other_merchant, ACCOUNTS)["items"] == []
+    )
+    assert listed(other_merchant, PAYMENTS, **{"metadata.order": "1"})["items"] == []
     cursor = listed(merchant, PAYMENTS, limit=1)["nextCursor"]
-    assert refused(stranger, PAYMENTS, f"cursor={cursor}") == ["cursor"]
-    assert stranger.get(f"{PAYMENTS}/{ids[0]}?expand=refunds,entries").status_code == 404
+    assert refused(other_merchant, PAYMENTS, f"cursor={cursor}") == ["cursor"]
+    assert other_merchant.get(f"{PAYMENTS}/{ids[0]}?expand=refunds,entries").status_code == 404
 
 
-def test_a_cursor_goes_with_its_list_and_filters_only(merchant: Caller, ids: list[str]) -> None:
-    merchant.post(ACCOUNTS, ACCOUNT)
+def test_cursor_of_another_list_or_filter_returns_400(
+    merchant: MerchantClient, ids: list[str]
+) -> None:
+    merchant.post(ACCOUNTS, ACCOUNT_BODY)
     cursor = listed(merchant, PAYMENTS, limit=1, currency="USD")["nextCursor"]
     of_accounts = listed(merchant, ACCOUNTS, limit=1)["nextCursor"]
     same = listed(merchant, PAYMENTS, limit=3, currency="USD", cursor=cursor)
@@ -181,7 +191,7 @@ def test_a_cursor_goes_with_its_list_and_filters_only(merchant: Caller, ids: lis
     assert ids_of(listed(merchant, PAYMENTS, cursor=cursor, **alike)) == ids[2:]
 
 
-def test_no_cursor_can_be_altered(merchant: Caller, ids: list[str]) -> None:
+def test_altered_cursor_returns_400(merchant: MerchantClient, ids: list[str]) -> None:
     assert ids
     cursor = listed(merchant, PAYMENTS, limit=1)["nextCursor"]
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -217,7 +227,7 @@ OF_WORK = [
 
 
 @pytest.mark.parametrize("query", FAULTY + OF_WORK)
-def test_a_faulty_parameter_is_refused_by_name(merchant: Caller, query: str) -> None:
+def test_invalid_parameter_is_named(merchant: MerchantClient, query: str) -> None:
     """The last one, which is the faulty one of those that are several."""
     paths = [PAYMENTS, REFUNDS] + ([] if query in OF_WORK else [ACCOUNTS])
     for path in paths:
@@ -226,16 +236,16 @@ def test_a_faulty_parameter_is_refused_by_name(merchant: Caller, query: str) -> 
 
 @pytest.mark.parametrize("query", ["x=1", "Limit=5", "limit%20=5", "page=1", "=", "%C3%A9=1"])
 @pytest.mark.parametrize("path", [PAYMENTS, REFUNDS, ACCOUNTS])
-def test_an_unknown_parameter_is_refused(merchant: Caller, path: str, query: str) -> None:
+def test_unknown_parameter_returns_400(merchant: MerchantClient, path: str, query: str) -> None:
     assert len(refused(merchant, path, query)) == 1
 
 
 @pytest.mark.parametrize("query", ["%00=1", "%ff=1", "%zz=1", "metadata.%00=1", "metadata.%ff=x"])
-def test_an_unreadable_name_is_refused(merchant: Caller, query: str) -> None:
+def test_undecodable_parameter_name_returns_400(merchant: MerchantClient, query: str) -> None:
     assert len(refused(merchant, PAYMENTS, query)) == 1
 
 
-def test_accounts_and_entries_have_fewer_filters(merchant: Caller, ids: list[str]) -> None:
+def test_filters_of_other_lists_return_400(merchant: MerchantClient, ids: list[str]) -> None:
     assert ids
     [account, *_] = ids_of(listed(merchant, ACCOUNTS))
     assert refused(merchant, ACCOUNTS, "status=SUCCESS") == ["status"]
@@ -245,41 +255,45 @@ def test_accounts_and_entries_have_fewer_filters(merchant: Caller, ids: list[str
     assert refused(merchant, f"{ACCOUNTS}/{account}/entries", "currency=USD") == ["currency"]
 
 
-def test_all_faults_are_told_at_once_but_not_any_number_of_them(merchant: Caller) -> None:
+def test_all_parameter_errors_are_reported_up_to_a_limit(merchant: MerchantClient) -> None:
     assert refused(merchant, PAYMENTS, "limit=0&x=1&status=y") == ["limit", "x", "status"]
     many = "&".join(f"x{number}=1" for number in range(500))
     assert len(refused(merchant, PAYMENTS, many)) == 20
     assert refused(merchant, PAYMENTS, "x" * 3_000) == ["x" * 64]
 
 
-def test_pairs_are_limited(merchant: Caller) -> None:
+def test_number_of_metadata_filters_is_limited(merchant: MerchantClient) -> None:
     pairs = "&".join(f"metadata.{number}=x" for number in range(MAX_PAIRS))
     assert merchant.get(f"{PAYMENTS}?{pairs}").status_code == 200
     assert refused(merchant, PAYMENTS, f"{pairs}&metadata.more=x") == ["metadata.more"]
 
 
-def test_the_longest_metadata_is_found(merchant: Caller) -> None:
+def test_longest_metadata_can_be_filtered_by(merchant: MerchantClient) -> None:
     key, value = "\U0001f34f" * 40, "\U0001f34e" * 100
     id = merchant.pay(metadata={key: value}).get_json()["data"]["id"]
     assert ids_of(listed(merchant, PAYMENTS, **{f"metadata.{key}": value})) == [id]
 
 
 @pytest.mark.parametrize("query", [f"x={KEY}", f"{KEY}=x", f"metadata.k={KEY}", f"cursor={KEY}"])
-def test_an_api_key_is_refused_and_not_repeated(merchant: Caller, query: str) -> None:
+def test_api_key_in_the_query_returns_400_and_is_not_echoed(
+    merchant: MerchantClient, query: str
+) -> None:
     for sent in (query, query.replace("sk_", "%73k_"), query.replace("_", "%5F")):
         response = merchant.get(f"{PAYMENTS}?{sent}")
         assert response.status_code == 400
         assert KEY[8:].encode() not in response.data
 
 
-def test_a_list_of_a_bad_or_unknown_id_is_400_or_404(merchant: Caller) -> None:
+def test_list_of_an_invalid_or_unknown_id_returns_400_or_404(merchant: MerchantClient) -> None:
     for path in (f"{PAYMENTS}/{{}}/refunds", f"{ACCOUNTS}/{{}}/entries"):
         assert merchant.get(path.format("me")).status_code == 400
         assert merchant.get(path.format(UNKNOWN.upper().replace("0", "A"))).status_code == 400
         assert merchant.get(path.format(UNKNOWN)).status_code == 404
 
 
-def test_a_payment_with_its_refunds_and_entries(web: Web, merchant: Caller, ids: list[str]) -> None:
+def test_expanded_payment_has_its_refunds_and_entries(
+    web: WebApp, merchant: MerchantClient, ids: list[str]
+) -> None:
     path = f"{PAYMENTS}/{ids[4]}"
     refund = merchant.post(f"{path}/refunds", {"amount": 30}).get_json()["data"]
     web.application.settlement.settle()
@@ -296,6 +310,6 @@ def test_a_payment_with_its_refunds_and_entries(web: Web, merchant: Caller, ids:
 @pytest.mark.parametrize(
     "expand", ["", "refunds,", ",", "all", "refunds,refunds", "Refunds", "refunds entries"]
 )
-def test_what_cannot_be_expanded_is_refused(merchant: Caller, ids: list[str], expand: str) -> None:
+def test_invalid_expand_returns_400(merchant: MerchantClient, ids: list[str], expand: str) -> None:
     query = urlencode({"expand": expand})
     assert refused(merchant, f"{PAYMENTS}/{ids[0]}", query) == ["expand"]

@@ -24,9 +24,9 @@ from web.web_client import (
     PASSWORD,
     PAYMENTS,
     REGISTER,
-    Caller,
-    Member,
-    Web,
+    MerchantClient,
+    SessionClient,
+    WebApp,
     error_code,
 )
 
@@ -71,7 +71,7 @@ class Busy:
         raise HasherBusy
 
 
-def hashing_with(web: Web, passwords: Any) -> Web:
+def hashing_with(web: WebApp, passwords: Any) -> WebApp:
     application = web.application
     return web.with_use_cases(
         {
@@ -81,49 +81,49 @@ def hashing_with(web: Web, passwords: Any) -> Web:
     )
 
 
-def tables(web: Web) -> Any:
+def tables(web: WebApp) -> Any:
     begin = web.application.payments.accept.begin
     return cast("MemoryStore", getattr(begin, "__self__")).tables  # noqa: B009
 
 
-def register(web: Web, **changes: object) -> Any:
+def register(web: WebApp, **changes: object) -> Any:
     key = changes.pop("key", None)
     headers = {"Idempotency-Key": str(key)} if key else {}
     body = {name: value for name, value in (BOTH | changes).items() if value is not None}
     return web.client.post(REGISTER, json=body, headers=headers)
 
 
-def log_in(web: Web, key: str | None = None, **changes: object) -> Any:
+def log_in(web: WebApp, key: str | None = None, **changes: object) -> Any:
     headers = {"Idempotency-Key": key} if key else {}
     return web.client.post(LOGIN, json=BOTH | changes, headers=headers)
 
 
-def test_who_registers_has_an_account_and_can_log_in(web: Web) -> None:
+def test_registered_merchant_has_an_account_and_can_log_in(web: WebApp) -> None:
     answer = register(web, name="Shop")
     assert answer.status_code == 201
     data = answer.get_json()["data"]
     assert set(data) == {"id", "email", "accountId"}
     entered = log_in(web)
     assert entered.status_code == 200
-    told = entered.get_json()["data"]
-    assert told["merchant"] == data
-    assert told["token"].startswith("st_")
-    assert len(told["token"]) == 3 + 48
-    member = Member(web.client, data["id"], data["id"], told["token"])
-    board = member.get(DASHBOARD).get_json()["data"]
+    session = entered.get_json()["data"]
+    assert session["merchant"] == data
+    assert session["token"].startswith("st_")
+    assert len(session["token"]) == 3 + 48
+    session_client = SessionClient(web.client, data["id"], data["id"], session["token"])
+    board = session_client.get(DASHBOARD).get_json()["data"]
     assert board["merchant"]["name"] == "Shop"
     [account] = board["accounts"]
     assert (account["id"], account["currency"], account["balance"]) == (data["accountId"], "USD", 0)
 
 
-def test_the_account_is_in_a_currency_that_is_taken(web: Web) -> None:
-    door = web.configured(**NO_LIMITS, CURRENCIES="JPY,EUR")
-    [account] = door.member().get(DASHBOARD).get_json()["data"]["accounts"]
+def test_first_account_has_the_default_currency(web: WebApp) -> None:
+    configured_web = web.with_settings(**NO_LIMITS, CURRENCIES="JPY,EUR")
+    [account] = configured_web.register_and_log_in().get(DASHBOARD).get_json()["data"]["accounts"]
     assert account["currency"] == "EUR"
 
 
 @pytest.mark.parametrize("email", [EMAIL, EMAIL.upper(), "Owner@Shop.Example"])
-def test_an_email_has_one_merchant_however_it_is_written(web: Web, email: str) -> None:
+def test_email_is_unique_in_every_case(web: WebApp, email: str) -> None:
     first = register(web).get_json()["data"]
     before = web.effects
     again = register(web, email=email, password="another password")
@@ -133,15 +133,17 @@ def test_an_email_has_one_merchant_however_it_is_written(web: Web, email: str) -
     assert entered["merchant"] == first
 
 
-def test_of_two_registrations_at_once_one_wins(web: Web) -> None:
+def test_only_one_of_two_concurrent_registrations_succeeds(web: WebApp) -> None:
     def register_once(number: int) -> int:
         return register(web, password=f"password number {number}").status_code
 
     with ThreadPoolExecutor(8) as threads:
         statuses = list(threads.map(register_once, range(8)))
     assert sorted(statuses) == [201] + [409] * 7
-    house = sum(account.merchant_id is None for account in tables(web).accounts.rows.values())
-    assert web.effects[1] - house == 1, "one account of a merchant"
+    system_accounts = sum(
+        account.merchant_id is None for account in tables(web).accounts.rows.values()
+    )
+    assert web.effects[1] - system_accounts == 1, "one account of a merchant"
     assert len(tables(web).merchants.rows) == 1
 
 
@@ -190,7 +192,7 @@ BAD_EMAILS = [
 
 
 @pytest.mark.parametrize("email", BAD_EMAILS)
-def test_what_is_no_email_is_refused(web: Web, email: object) -> None:
+def test_invalid_email_returns_400(web: WebApp, email: object) -> None:
     for path in (REGISTER, LOGIN):
         answer = web.client.post(path, json=BOTH | {"email": email})
         assert answer.status_code == 400, path
@@ -207,7 +209,7 @@ def test_what_is_no_email_is_refused(web: Web, email: object) -> None:
         "a" * 64 + "@" + ".".join(["b" * 61] * 3) + ".c0",
     ],
 )
-def test_what_is_an_email_is_taken(web: Web, email: str) -> None:
+def test_valid_email_is_accepted(web: WebApp, email: str) -> None:
     assert register(web, email=email).status_code == 201
     assert log_in(web, email=email).status_code == 200
 
@@ -230,11 +232,11 @@ BAD_PASSWORDS = [
 
 
 @pytest.mark.parametrize("password", BAD_PASSWORDS)
-def test_a_bad_password_is_refused_before_it_is_hashed(web: Web, password: object) -> None:
+def test_invalid_password_returns_400_without_hashing(web: WebApp, password: object) -> None:
     counting = Counting(Argon2PasswordHasher(MINIMAL_PARAMETERS))
-    door = hashing_with(web, counting)
+    configured_web = hashing_with(web, counting)
     for path in (REGISTER, LOGIN):
-        answer = door.client.post(path, json=BOTH | {"password": password})
+        answer = configured_web.client.post(path, json=BOTH | {"password": password})
         assert answer.status_code == 400, path
         assert list(answer.get_json()["error"].get("details", {"password": ""})) == ["password"]
         if isinstance(password, str) and password:
@@ -254,7 +256,7 @@ def test_a_bad_password_is_refused_before_it_is_hashed(web: Web, password: objec
         "😀" * 128,
     ],
 )
-def test_a_password_may_be_any_text(web: Web, password: str) -> None:
+def test_any_text_of_valid_length_is_a_password(web: WebApp, password: str) -> None:
     assert register(web, password=password).status_code == 201
     assert log_in(web, password=password).status_code == 200
     for other in (password[:-1] + "y", password + " ", password.upper() + "x"):
@@ -262,7 +264,7 @@ def test_a_password_may_be_any_text(web: Web, password: str) -> None:
             assert log_in(web, password=other).status_code == 401
 
 
-def test_a_password_is_the_same_however_a_keyboard_spells_it(web: Web) -> None:
+def test_password_is_compared_in_normal_form_c(web: WebApp) -> None:
     assert register(web, password="cafe\u0301 cafe\u0301").status_code == 201
     assert log_in(web, password="caf\u00e9 caf\u00e9").status_code == 200
     # The normal form C only: what merely looks alike is something else.
@@ -270,28 +272,28 @@ def test_a_password_is_the_same_however_a_keyboard_spells_it(web: Web) -> None:
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 101, "a\nb", "a\u202eb", None, 5])
-def test_a_name_must_be_printable(web: Web, name: object) -> None:
+def test_unprintable_name_returns_400(web: WebApp, name: object) -> None:
     assert web.client.post(REGISTER, json=BOTH | {"name": name}).status_code == 400
     assert web.effects == (0, 0, 0)
 
 
-@pytest.mark.parametrize("member", ["role", "id", "merchantId", "accountId", "Password", "scopes"])
-def test_unknown_members_are_refused(web: Web, member: str) -> None:
+@pytest.mark.parametrize("field", ["role", "id", "merchantId", "accountId", "Password", "scopes"])
+def test_unknown_fields_return_400(web: WebApp, field: str) -> None:
     for path in (REGISTER, LOGIN):
-        assert web.client.post(path, json=BOTH | {member: "x"}).status_code == 400
-        assert web.client.post(f"{path}?{member}=x", json=BOTH).status_code == 400
+        assert web.client.post(path, json=BOTH | {field: "x"}).status_code == 400
+        assert web.client.post(f"{path}?{field}=x", json=BOTH).status_code == 400
 
 
-def test_wrong_password_and_unknown_email_are_one_answer_at_one_cost(web: Web) -> None:
+def test_wrong_password_and_unknown_email_get_one_response_after_the_same_work(web: WebApp) -> None:
     counting = Counting(Argon2PasswordHasher(MINIMAL_PARAMETERS))
-    door = hashing_with(web, counting)
-    register(door)
+    configured_web = hashing_with(web, counting)
+    register(configured_web)
     counting.hashed = 0
     answers, costs = [], []
     for changes in ({"password": "wrong password"}, {"email": "nobody@shop.example"}):
         counting.verified.clear()
         rows = len(tables(web).audit_log.rows)
-        answer = log_in(door, **changes)
+        answer = log_in(configured_web, **changes)
         answers.append((answer.status_code, answer.get_json()["error"], set(answer.headers.keys())))
         parameters = [encoded.rsplit("$", 2)[0] for encoded in counting.verified]
         lengths = [len(encoded) for encoded in counting.verified]
@@ -303,46 +305,46 @@ def test_wrong_password_and_unknown_email_are_one_answer_at_one_cost(web: Web) -
     assert counting.hashed == 0
 
 
-def test_the_decoy_lets_nobody_in(web: Web) -> None:
+def test_decoy_password_does_not_log_in(web: WebApp) -> None:
     assert log_in(web, email="nobody@shop.example", password="").status_code == 400
     assert log_in(web, email="nobody@shop.example", password="\x20" * 8).status_code == 401
 
 
-def test_a_failed_login_of_nobody_keeps_no_email(web: Web) -> None:
+def test_failed_login_with_an_unknown_email_stores_its_hash_only(web: WebApp) -> None:
     log_in(web, email="nobody@shop.example")
     [row] = tables(web).audit_log.rows.values()
     assert (row.deed.merchant_id, len(row.deed.email_hash)) == (None, 32)
     assert "nobody" not in str(row)
 
 
-def test_a_full_hasher_is_a_503_that_may_be_repeated(web: Web) -> None:
+def test_busy_hasher_returns_503_with_retry_after(web: WebApp) -> None:
     register(web)
-    door = hashing_with(web, Busy())
-    for answer in (register(door, email="other@shop.example"), log_in(door)):
+    configured_web = hashing_with(web, Busy())
+    for answer in (register(configured_web, email="other@shop.example"), log_in(configured_web)):
         assert (answer.status_code, error_code(answer)) == (503, "service_unavailable")
         assert answer.headers["Retry-After"] == "1"
     assert log_in(web).status_code == 200
 
 
-def test_a_password_is_hashed_anew_when_the_price_has_risen(web: Web) -> None:
+def test_password_is_rehashed_when_the_parameters_change(web: WebApp) -> None:
     register(web)
     [before] = [kept.password_hash for kept in tables(web).credentials.rows.values()]
     dearer = Counting(Argon2PasswordHasher(MINIMAL_PARAMETERS._replace(passes=2)))
-    door = hashing_with(web, dearer)
-    assert log_in(door, password="wrong password").status_code == 401
+    configured_web = hashing_with(web, dearer)
+    assert log_in(configured_web, password="wrong password").status_code == 401
     assert dearer.hashed == 0
-    assert [log_in(door).status_code for _ in range(2)] == [200, 200]
+    assert [log_in(configured_web).status_code for _ in range(2)] == [200, 200]
     [after] = [kept.password_hash for kept in tables(web).credentials.rows.values()]
     assert (dearer.hashed, "t=2" in after, after != before) == (1, True, True)
     assert log_in(web).status_code == 200, "the old price still verifies"
-    assert "password_rehashed" in door.log_in().events()
+    assert "password_rehashed" in configured_web.log_in().list_audit_events()
 
 
-def test_a_token_ends_with_its_time_or_at_its_logout(web: Web, member: Member) -> None:
+def test_token_ends_at_its_expiry_or_logout(web: WebApp, session_client: SessionClient) -> None:
     other = web.log_in()
-    assert member.post(LOGOUT, {}).get_json()["data"] == {"revoked": True}
-    assert member.post(LOGOUT, {}).status_code == 401
-    assert member.get(DASHBOARD).status_code == 401
+    assert session_client.post(LOGOUT, {}).get_json()["data"] == {"revoked": True}
+    assert session_client.post(LOGOUT, {}).status_code == 401
+    assert session_client.get(DASHBOARD).status_code == 401
     assert other.get(DASHBOARD).status_code == 200
     web.clock.time += timedelta(hours=12) - timedelta(seconds=1)
     assert other.get(DASHBOARD).status_code == 200
@@ -352,34 +354,51 @@ def test_a_token_ends_with_its_time_or_at_its_logout(web: Web, member: Member) -
 
 
 @pytest.mark.parametrize(("method", "path"), SESSION_ROUTES)
-def test_only_a_session_opens_what_is_a_sessions(
-    web: Web, member: Member, merchant: Caller, method: str, path: str
+def test_session_routes_refuse_api_keys(
+    web: WebApp, session_client: SessionClient, merchant: MerchantClient, method: str, path: str
 ) -> None:
-    own_key = member.new_key()["rawKey"]
+    own_key = session_client.create_key()["rawKey"]
     gone = web.log_in()
     gone.post(LOGOUT, {})
-    wrong = [merchant.key, own_key, gone.key, "st_" + "0" * 48, member.key[:-1], member.key + "0"]
-    headers = [None, "", f"Basic {member.key}", f"Bearer {member.key},{member.key}", member.key]
-    headers += [f"Bearer {token}" for token in [*wrong, member.key.upper()]]
+    wrong = [
+        merchant.key,
+        own_key,
+        gone.key,
+        "st_" + "0" * 48,
+        session_client.key[:-1],
+        session_client.key + "0",
+    ]
+    headers = [
+        None,
+        "",
+        f"Basic {session_client.key}",
+        f"Bearer {session_client.key},{session_client.key}",
+        session_client.key,
+    ]
+    headers += [f"Bearer {token}" for token in [*wrong, session_client.key.upper()]]
     for header in headers:
         sent = {"Authorization": header} if header is not None else {}
         answer = web.client.open(path, method=method, json={"name": "x"}, headers=sent)
         assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
         message = answer.get_json()["error"]["message"]
         assert message == "A valid session token is required."
-    cookie = {"Cookie": f"token={member.key}"}
+    cookie = {"Cookie": f"token={session_client.key}"}
     assert web.client.open(path, method=method, headers=cookie).status_code == 401
 
 
-def test_a_session_token_is_no_api_key(web: Web, member: Member) -> None:
-    assert member.pay().status_code == 401
-    assert member.post(ACCOUNTS, {"name": "x", "currency": "USD"}).status_code == 401
-    assert member.get(f"{PAYMENTS}/01999999-0000-7000-8000-000000000000").status_code == 401
+def test_api_key_routes_refuse_session_tokens(web: WebApp, session_client: SessionClient) -> None:
+    assert session_client.pay().status_code == 401
+    assert session_client.post(ACCOUNTS, {"name": "x", "currency": "USD"}).status_code == 401
+    assert session_client.get(f"{PAYMENTS}/01999999-0000-7000-8000-000000000000").status_code == 401
     assert web.effects[0] == 0
 
 
-def test_the_dashboard_adds_up(web: Web, member: Member) -> None:
-    key = replace(web.merchant(), merchant_id=member.merchant_id, key=member.new_key()["rawKey"])
+def test_dashboard_totals_add_up(web: WebApp, session_client: SessionClient) -> None:
+    key = replace(
+        web.create_merchant(),
+        merchant_id=session_client.merchant_id,
+        key=session_client.create_key()["rawKey"],
+    )
     for days in (30, 29, 1):
         web.clock.time -= timedelta(days=days)
         assert key.pay(amount=days).status_code == 202
@@ -390,7 +409,7 @@ def test_the_dashboard_adds_up(web: Web, member: Member) -> None:
         web.clock.time += timedelta(seconds=1)
     assert key.pay(amount=7, currency="EUR").status_code == 202
     web.application.settlement.settle()
-    board = member.get(DASHBOARD).get_json()["data"]
+    board = session_client.get(DASHBOARD).get_json()["data"]
     assert board["today"] == [
         {"status": "FAILED", "currency": "USD", "count": 6, "amount": 600},
         {"status": "SUCCESS", "currency": "EUR", "count": 1, "amount": 7},
@@ -409,14 +428,14 @@ def test_the_dashboard_adds_up(web: Web, member: Member) -> None:
     }
 
 
-def test_a_dashboard_is_its_merchants(web: Web, member: Member) -> None:
-    other = web.member("other@shop.example")
-    caller = replace(web.merchant(), key=other.new_key()["rawKey"])
+def test_dashboard_contains_own_data_only(web: WebApp, session_client: SessionClient) -> None:
+    other = web.register_and_log_in("other@shop.example")
+    caller = replace(web.create_merchant(), key=other.create_key()["rawKey"])
     caller.pay()
-    mine, theirs = (each.get(DASHBOARD).get_json()["data"] for each in (member, other))
-    assert (mine["payments"], mine["today"]) == ([], [])
-    assert len(theirs["payments"]) == 1
-    assert mine["merchant"]["id"] != theirs["merchant"]["id"]
+    own, others = (each.get(DASHBOARD).get_json()["data"] for each in (session_client, other))
+    assert (own["payments"], own["today"]) == ([], [])
+    assert len(others["payments"]) == 1
+    assert own["merchant"]["id"] != others["merchant"]["id"]
 
 
 @pytest.mark.parametrize(
@@ -426,15 +445,15 @@ def test_a_dashboard_is_its_merchants(web: Web, member: Member) -> None:
         ({"RATE_LIMIT_LOGIN_ADDRESS": "3/60"}, "email", "login_address"),
     ],
 )
-def test_logins_are_limited_per_email_and_per_address(
-    web: Web, limits: dict[str, str], vary: str, refused: str
+def test_logins_are_rate_limited_per_email_and_per_address(
+    web: WebApp, limits: dict[str, str], vary: str, refused: str
 ) -> None:
-    door = web.configured(**NO_LIMITS | limits)
+    configured_web = web.with_settings(**NO_LIMITS | limits)
 
     def attempt(number: int) -> Any:
         email = f"owner{number}@shop.example" if vary == "email" else EMAIL.title()
         address = f"192.0.2.{number}" if vary == "address" else "192.0.2.1"
-        return door.client.post(
+        return configured_web.client.post(
             LOGIN, json=BOTH | {"email": email}, environ_overrides={"REMOTE_ADDR": address}
         )
 
@@ -445,19 +464,23 @@ def test_logins_are_limited_per_email_and_per_address(
     assert attempt(7).status_code != 429
 
 
-def test_what_is_no_login_is_counted_against_its_address(web: Web) -> None:
-    door = web.configured(**NO_LIMITS | {"RATE_LIMIT_LOGIN_ADDRESS": "2/60"})
-    answers = [door.client.post(LOGIN, json={}), door.client.post(LOGIN, data=b"x"), log_in(door)]
+def test_invalid_login_counts_against_its_address(web: WebApp) -> None:
+    configured_web = web.with_settings(**NO_LIMITS | {"RATE_LIMIT_LOGIN_ADDRESS": "2/60"})
+    answers = [
+        configured_web.client.post(LOGIN, json={}),
+        configured_web.client.post(LOGIN, data=b"x"),
+        log_in(configured_web),
+    ]
     assert [answer.status_code for answer in answers] == [400, 415, 429]
 
 
-def test_registrations_are_limited_per_address(web: Web) -> None:
-    door = web.configured(**NO_LIMITS | {"RATE_LIMIT_REGISTER": "2/60"})
-    statuses = [register(door, email=f"a{n}@shop.example").status_code for n in range(3)]
+def test_registrations_are_rate_limited_per_address(web: WebApp) -> None:
+    configured_web = web.with_settings(**NO_LIMITS | {"RATE_LIMIT_REGISTER": "2/60"})
+    statuses = [register(configured_web, email=f"a{n}@shop.example").status_code for n in range(3)]
     assert statuses == [201, 201, 429]
 
 
-def test_a_registration_is_repeated_with_its_key_and_its_password(web: Web) -> None:
+def test_registration_replay_requires_the_same_password(web: WebApp) -> None:
     first = register(web, key="k")
     again = register(web, key="k")
     assert (again.status_code, again.data) == (201, first.data)
@@ -467,27 +490,27 @@ def test_a_registration_is_repeated_with_its_key_and_its_password(web: Web) -> N
         assert (other.status_code, error_code(other)) == (422, "idempotency_key_reused")
     assert register(web, key="k2").status_code == 409
     assert register(web, key="k", email="other@shop.example").status_code == 201
-    [mine, theirs] = tables(web).idempotency.rows
-    assert mine[0] != theirs[0], "a key is its email's"
+    [own, others] = tables(web).idempotency.rows
+    assert own[0] != others[0], "a key is its email's"
 
 
-def test_a_repeated_login_is_told_no_token(web: Web, member: Member) -> None:
+def test_replayed_login_omits_the_token(web: WebApp, session_client: SessionClient) -> None:
     before = len(tables(web).sessions.rows)
     first, again = log_in(web, key="k"), log_in(web, key="k")
     assert first.get_json()["data"]["token"]
-    told = again.get_json()
-    assert told["data"].pop("token") is None
+    replayed = again.get_json()
+    assert replayed["data"].pop("token") is None
     expected = first.get_json()
     del expected["data"]["token"]
-    assert told == expected
+    assert replayed == expected
     assert again.headers["Idempotent-Replayed"] == "true"
     assert len(tables(web).sessions.rows) == before + 1
     assert log_in(web, key="k", password="wrong password").status_code == 401
     keys = list(tables(web).idempotency.rows)
-    assert keys == [(member.merchant_id, "k")], "it is the merchant's own"
+    assert keys == [(session_client.merchant_id, "k")], "it is the merchant's own"
 
 
-def test_a_password_leaves_no_fingerprint(web: Web) -> None:
+def test_password_is_not_part_of_the_fingerprint(web: WebApp) -> None:
     """It could be guessed by, at the speed of SHA-256."""
     register(web, key="r", name="Shop")
     log_in(web, key="l")
@@ -498,13 +521,15 @@ def test_a_password_leaves_no_fingerprint(web: Web) -> None:
     ]
 
 
-def test_no_secret_is_kept_where_answers_are(web: Web) -> None:
+def test_stored_responses_contain_no_secret(web: WebApp) -> None:
     register(web, key="r")
     answer = log_in(web, key="l").get_json()["data"]
-    member = Member(web.client, answer["merchant"]["id"], answer["merchant"]["id"], answer["token"])
-    made = member.post(API_KEYS, {"name": "till"}, Idempotency_Key="k").get_json()["data"]
+    session_client = SessionClient(
+        web.client, answer["merchant"]["id"], answer["merchant"]["id"], answer["token"]
+    )
+    made = session_client.post(API_KEYS, {"name": "till"}, Idempotency_Key="k").get_json()["data"]
     path = f"{API_KEYS}/{made['id']}/rotate"
-    rotated = member.post(path, {}, Idempotency_Key="o").get_json()["data"]
+    rotated = session_client.post(path, {}, Idempotency_Key="o").get_json()["data"]
     kept = str(tables(web).idempotency.rows)
     assert len(tables(web).idempotency.rows) == 4
     for secret in (PASSWORD, answer["token"], made["rawKey"], rotated["rawKey"]):

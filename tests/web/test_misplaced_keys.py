@@ -9,24 +9,33 @@ from structlog.testing import capture_logs
 
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.merchants import holds_a_key
-from web.web_client import ACCOUNT, ACCOUNTS, BATCH, ORDER, PAYMENTS, Caller, Web, error_code
+from web.web_client import (
+    ACCOUNT_BODY,
+    ACCOUNTS,
+    BATCH,
+    PAYMENT_BODY,
+    PAYMENTS,
+    MerchantClient,
+    WebApp,
+    error_code,
+)
 
 KEY = "sk_test_" + "0123456789abcdef" * 3
 
 
 @pytest.mark.parametrize("text", [KEY, f"key: {KEY}!", KEY[:-8], f"tok_{KEY}", KEY * 2])
-def test_what_holds_a_key(text: str) -> None:
+def test_text_with_a_key_is_detected(text: str) -> None:
     assert holds_a_key(text)
 
 
 @pytest.mark.parametrize("text", ["", "sk_test_", "task_done_1", KEY[8:], "sk_test_" + "x" * 48])
-def test_what_holds_none(text: str) -> None:
+def test_text_without_a_key_is_not_detected(text: str) -> None:
     assert not holds_a_key(text)
 
 
 def bodies(raw: str) -> list[tuple[str, str]]:
     """The same JSON text wherever a body takes one."""
-    order = json.dumps(ORDER)[:-1]
+    order = json.dumps(PAYMENT_BODY)[:-1]
     return [
         (PAYMENTS, f'{order}, "description": {raw}}}'),
         (PAYMENTS, f'{order}, {raw}: "x"}}'),
@@ -37,8 +46,8 @@ def bodies(raw: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("raw", [f'"{KEY}"', f'"my {KEY}"', f'"\\u0073{KEY[1:]}"'])
-def test_a_body_with_a_key_is_refused_and_not_repeated(
-    web: Web, merchant: Caller, raw: str
+def test_body_with_a_key_returns_400_and_is_not_echoed(
+    web: WebApp, merchant: MerchantClient, raw: str
 ) -> None:
     for path, body in bodies(raw):
         response = merchant.post(path, body.encode())
@@ -49,8 +58,14 @@ def test_a_body_with_a_key_is_refused_and_not_repeated(
 
 
 @pytest.mark.parametrize("header", [KEY, f'"{KEY}"', f"{KEY}-1", f'"a,{KEY}"'])
-def test_a_key_is_no_idempotency_key(web: Web, merchant: Caller, header: str) -> None:
-    for path, body in ((PAYMENTS, ORDER), (BATCH, {"payments": [ORDER]}), (ACCOUNTS, ACCOUNT)):
+def test_api_key_as_idempotency_key_returns_400(
+    web: WebApp, merchant: MerchantClient, header: str
+) -> None:
+    for path, body in (
+        (PAYMENTS, PAYMENT_BODY),
+        (BATCH, {"payments": [PAYMENT_BODY]}),
+        (ACCOUNTS, ACCOUNT_BODY),
+    ):
         response = merchant.post(path, body, Idempotency_Key=header)
         assert response.status_code == 400
         assert list(response.get_json()["error"]["details"]) == ["Idempotency-Key"]
@@ -58,7 +73,7 @@ def test_a_key_is_no_idempotency_key(web: Web, merchant: Caller, header: str) ->
     assert web.effects == (0, 0, 0)
 
 
-def test_a_key_is_no_request_id(web: Web) -> None:
+def test_api_key_as_request_id_is_replaced(web: WebApp) -> None:
     with capture_logs() as logs:
         response = web.client.get("/api/v1/health", headers={"X-Request-Id": f"r-{KEY}"})
     assert UUID(response.headers["X-Request-Id"])
@@ -66,6 +81,6 @@ def test_a_key_is_no_request_id(web: Web) -> None:
     assert KEY not in str(logs)
 
 
-def test_a_key_is_no_name_of_a_key(web: Web, merchant: Caller) -> None:
+def test_api_key_as_key_name_returns_400(web: WebApp, merchant: MerchantClient) -> None:
     with pytest.raises(ValidationFailed):
         web.application.api_keys.issue(merchant.merchant_id, f"was {KEY}")

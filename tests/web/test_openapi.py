@@ -1,5 +1,5 @@
-"""The OpenAPI document: whole, valid, and kept to. Every answer of every other test in this folder
-is held to it as well (see door.py)."""
+"""The OpenAPI document is complete and valid, and responses conform to it. ConformanceClient checks
+every response of the other tests in this folder as well."""
 
 import json
 import re
@@ -22,14 +22,14 @@ from atomic_web.errors import STATUS
 from atomic_web.openapi.document import build
 from atomic_web.openapi.schemas import Plugin
 from atomic_web.schemas.fields import RequestSchema
-from web.conformance import Contract, closed, pointer
-from web.web_client import BATCH, PAYMENTS, Caller, Web, settings
+from web.conformance import Contract, forbid_additions, pointer
+from web.web_client import BATCH, PAYMENTS, MerchantClient, WebApp, settings
 
 PATH = f"{BASE_PATH}/openapi.json"
 UNKNOWN = "01999999-0000-7000-8000-000000000000"
 
 
-def test_it_is_valid_openapi(web: Web) -> None:
+def test_document_is_valid_openapi(web: WebApp) -> None:
     document = web.client.get(PATH).get_json()
     assert document["openapi"] == "3.1.0"
     validate(document)
@@ -43,22 +43,22 @@ def test_it_is_valid_openapi(web: Web) -> None:
         {"CURRENCIES": "JPY", "RATE_LIMIT_GLOBAL": "off"},
     ],
 )
-def test_it_is_valid_however_configured(web: Web, variables: dict[str, str]) -> None:
-    validate(web.configured(**variables).client.get(PATH).get_json())
+def test_document_is_valid_with_any_settings(web: WebApp, variables: dict[str, str]) -> None:
+    validate(web.with_settings(**variables).client.get(PATH).get_json())
 
 
-def test_every_route_and_method_is_in_it_and_nothing_else(web: Web, contract: Contract) -> None:
+def test_document_contains_exactly_the_routes_and_methods(web: WebApp, contract: Contract) -> None:
     routed = {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in web.app.url_map.iter_rules()
         for method in rule.methods or ()
     }
-    told = {(method, BASE_PATH + path) for method, path, _ in contract.operations()}
-    assert told == routed
-    assert len(told) > 20, "else this proves nothing"
+    documented = {(method, BASE_PATH + path) for method, path, _ in contract.operations()}
+    assert documented == routed
+    assert len(documented) > 20, "the document must not be empty"
 
 
-def test_a_route_that_is_not_documented_stops_the_document() -> None:
+def test_route_without_an_operation_raises_lookup_error() -> None:
     @public()
     def view() -> str:
         return "in"
@@ -69,7 +69,7 @@ def test_a_route_that_is_not_documented_stops_the_document() -> None:
         build(app, settings())
 
 
-def test_a_rule_that_does_not_say_what_it_asks_for_stops_the_document() -> None:
+def test_validator_without_json_schema_raises_lookup_error() -> None:
     def silent(text: str) -> None: ...
 
     class SilentSchema(RequestSchema):
@@ -80,17 +80,17 @@ def test_a_rule_that_does_not_say_what_it_asks_for_stops_the_document() -> None:
         spec.components.schema("Silent", schema=SilentSchema)
 
 
-def test_every_code_is_told_by_its_status(contract: Contract) -> None:
-    told: dict[str, Any] = {}
+def test_every_error_code_is_documented_with_its_status(contract: Contract) -> None:
+    statuses: dict[str, Any] = {}
     for _, _, operation in contract.operations():
         for status, response in operation["responses"].items():
             if "$ref" in response:
                 name = response["$ref"].rsplit("/", 1)[1]
-                told |= dict.fromkeys(codes_of(contract, name), status)
+                statuses |= dict.fromkeys(codes_of(contract, name), status)
     for name in ("NotFound", "MethodNotAllowed"):
-        told |= dict.fromkeys(codes_of(contract, name), "")
-    assert told.keys() == STATUS.keys()
-    for code, status in told.items():
+        statuses |= dict.fromkeys(codes_of(contract, name), "")
+    assert statuses.keys() == STATUS.keys()
+    for code, status in statuses.items():
         assert not status or STATUS[code] == int(status)
 
 
@@ -108,7 +108,7 @@ def media_objects(content: Any, *steps: str) -> Iterator[tuple[str, dict[str, An
                 yield from media_objects(member, *steps, name)
 
 
-def test_every_example_keeps_to_its_schema_and_every_body_has_one(contract: Contract) -> None:
+def test_every_body_has_examples_that_match_its_schema(contract: Contract) -> None:
     seen = 0
     for schema, media in media_objects(contract.document):
         assert media["examples"], schema
@@ -118,13 +118,13 @@ def test_every_example_keeps_to_its_schema_and_every_body_has_one(contract: Cont
     assert seen > 25
 
 
-def test_headers_and_parameters_have_examples_that_fit(contract: Contract) -> None:
+def test_header_and_parameter_examples_match_their_schemas(contract: Contract) -> None:
     components = contract.document["components"]
-    for told in [*components["headers"].values(), *components["parameters"].values()]:
-        fits(told["example"], told["schema"])
+    for component in [*components["headers"].values(), *components["parameters"].values()]:
+        fits(component["example"], component["schema"])
 
 
-def test_what_is_asked_is_told_exactly(contract: Contract) -> None:
+def test_document_states_the_rules_of_request_fields(contract: Contract) -> None:
     schemas = contract.document["components"]["schemas"]
     payment = schemas["NewPayment"]["properties"]
     assert payment["amount"].items() >= {"minimum": 1, "maximum": 2**53 - 1}.items()
@@ -136,15 +136,15 @@ def test_what_is_asked_is_told_exactly(contract: Contract) -> None:
         assert schemas[name]["additionalProperties"] is False
 
 
-def test_the_currencies_are_those_configured(web: Web) -> None:
-    document = web.configured(CURRENCIES="JPY,KWD").client.get(PATH).get_json()
+def test_document_lists_the_configured_currencies(web: WebApp) -> None:
+    document = web.with_settings(CURRENCIES="JPY,KWD").client.get(PATH).get_json()
     assert document["components"]["schemas"]["NewAccount"]["properties"]["currency"]["enum"] == [
         "JPY",
         "KWD",
     ]
 
 
-def test_it_may_be_cached_and_is_not_sent_twice(web: Web) -> None:
+def test_document_is_cacheable_and_has_an_etag(web: WebApp) -> None:
     first = web.client.get(PATH)
     assert first.headers["Cache-Control"] == "public, max-age=300"
     assert first.headers.getlist("Cache-Control") == ["public, max-age=300"]
@@ -152,14 +152,14 @@ def test_it_may_be_cached_and_is_not_sent_twice(web: Web) -> None:
     assert (again.status_code, again.data) == (304, b"")
     assert again.headers["ETag"] == first.headers["ETag"]
     assert web.client.get(PATH, headers={"If-None-Match": '"other"'}).data == first.data
-    other = web.configured(CURRENCIES="JPY").client.get(PATH)
+    other = web.with_settings(CURRENCIES="JPY").client.get(PATH)
     assert other.headers["ETag"] != first.headers["ETag"]
     refused = web.client.get(f"{PATH}?x=1")
     assert (refused.status_code, refused.headers["Cache-Control"]) == (400, "no-store")
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda answer: answer.headers.add("X-Other", "1"), "X-Other"),
         (lambda answer: answer.headers.remove("Location"), "Location"),
@@ -171,13 +171,13 @@ def test_it_may_be_cached_and_is_not_sent_twice(web: Web) -> None:
         (lambda answer: answer.headers.set("Content-Type", "text/html"), "text/html"),
     ],
 )
-def test_an_answer_that_breaks_the_promise_is_found(
-    merchant: Caller, contract: Contract, change: Callable[[Any], None], said: str
+def test_contract_detects_a_nonconforming_response(
+    merchant: MerchantClient, contract: Contract, change: Callable[[Any], None], message: str
 ) -> None:
     answer = merchant.pay()
     contract.check("POST", PAYMENTS, answer)
     change(answer)
-    with pytest.raises(Exception, match=said):
+    with pytest.raises(Exception, match=message):
         contract.check("POST", PAYMENTS, answer)
 
 
@@ -187,15 +187,15 @@ def changed(answer: Any, **members: object) -> None:
     answer.set_data(json.dumps(body))
 
 
-def test_an_address_that_is_not_documented_may_only_be_refused(contract: Contract) -> None:
+def test_contract_accepts_only_errors_from_undocumented_urls(contract: Contract) -> None:
     assert contract.operation("GET", BATCH) is None
     assert contract.operation("POST", BATCH) == ("POST", "/payments/batch")
     assert contract.operation("GET", f"{PAYMENTS}/x") == ("GET", "/payments/{id}")
     with pytest.raises(AssertionError, match="200"):
-        contract._unrouted(200)
+        contract._find_unrouted_response(200)
 
 
-def test_answers_are_open_to_additions_but_not_in_tests(contract: Contract) -> None:
+def test_response_schemas_allow_additions_except_in_tests(contract: Contract) -> None:
     payment = contract.document["components"]["schemas"]["Payment"]
     assert "additionalProperties" not in payment
-    assert closed(payment)["unevaluatedProperties"] is False
+    assert forbid_additions(payment)["unevaluatedProperties"] is False

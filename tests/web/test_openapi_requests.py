@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of a request is what the door says of it."""
+"""The OpenAPI document and the API accept the same request bodies."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,10 +9,14 @@ from atomic_web.context import BASE_PATH, CURRENT_CONTEXT, RequestContext
 from atomic_web.schemas.batches import PaymentBatchSchema
 from atomic_web.schemas.fields import RequestSchema
 from web.conformance import Contract, pointer
-from web.web_client import ACCOUNT, BATCH, ORDER, Caller, Web
+from web.web_client import ACCOUNT_BODY, BATCH, PAYMENT_BODY, MerchantClient, WebApp
 
 UNKNOWN = "01999999-0000-7000-8000-000000000000"
-BODIES = {"/payments": ORDER, "/payments/batch": {"payments": [ORDER]}, "/accounts": ACCOUNT}
+BODIES = {
+    "/payments": PAYMENT_BODY,
+    "/payments/batch": {"payments": [PAYMENT_BODY]},
+    "/accounts": ACCOUNT_BODY,
+}
 
 
 LEFT_OUT = object()
@@ -30,14 +34,14 @@ TRIED: dict[str, list[Any]] = {
 
 
 def variants(good: dict[str, Any], own: str) -> Iterator[dict[str, Any]]:
-    """With one member after the other as anything that was thought of."""
+    """The good body with each member replaced by each value in TRIED."""
     for member, values in TRIED.items():
         for value in values:
-            told = {**good, member: own if value == "own" else value}
-            yield {name: said for name, said in told.items() if said is not LEFT_OUT}
+            body = {**good, member: own if value == "own" else value}
+            yield {name: value for name, value in body.items() if value is not LEFT_OUT}
 
 
-def loads(web: Web, schema: RequestSchema, body: dict[str, Any]) -> bool:
+def loads(web: WebApp, schema: RequestSchema, body: dict[str, Any]) -> bool:
     context = CURRENT_CONTEXT.set(RequestContext(web.application, web.settings, "r-1"))
     try:
         return not schema.validate(body)
@@ -46,27 +50,31 @@ def loads(web: Web, schema: RequestSchema, body: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("path", BODIES)
-def test_the_document_and_the_door_judge_alike(
-    web: Web, merchant: Caller, contract: Contract, path: str
+def test_document_and_api_accept_the_same_bodies(
+    web: WebApp, merchant: MerchantClient, contract: Contract, path: str
 ) -> None:
-    """And so does the schema of a batch, whose view judges by itself."""
+    """So does the batch schema, which the view does not use."""
     within = pointer("paths", path, "post", "requestBody", "content", "application/json", "schema")
     batched = path == "/payments/batch"
-    good = ORDER if batched else BODIES[path]
+    good = PAYMENT_BODY if batched else BODIES[path]
     verdicts = {True: 0, False: 0}
     for content in variants(good, str(merchant.merchant_id)):
         body = {"payments": [content]} if batched else content
-        promised = contract.validator(within).is_valid(body)
-        assert (merchant.post(BASE_PATH + path, body).status_code != 400) == promised, body
-        # NUL is refused before any schema is asked.
+        is_valid = contract.validator(within).is_valid(body)
+        assert (merchant.post(BASE_PATH + path, body).status_code != 400) == is_valid, body
+        # NUL is refused before any schema is used.
         if batched and "\x00" not in str(content.get("description")):
-            assert loads(web, PaymentBatchSchema(), body) == promised, body
-        verdicts[promised] += 1
-    assert min(verdicts.values()) > 5, "else this proves nothing"
+            assert loads(web, PaymentBatchSchema(), body) == is_valid, body
+        verdicts[is_valid] += 1
+    assert min(verdicts.values()) > 5, "the bodies must include valid and invalid ones"
 
 
-@pytest.mark.parametrize("payments", [[], None, 5, {}, [ORDER] * 1_001, [5], [ORDER, None]])
-def test_a_list_is_judged_alike_too(merchant: Caller, contract: Contract, payments: Any) -> None:
+@pytest.mark.parametrize(
+    "payments", [[], None, 5, {}, [PAYMENT_BODY] * 1_001, [5], [PAYMENT_BODY, None]]
+)
+def test_document_and_api_refuse_the_same_batches(
+    merchant: MerchantClient, contract: Contract, payments: Any
+) -> None:
     body = {"payments": payments}
     assert not contract.validator(pointer("components", "schemas", "PaymentBatch")).is_valid(body)
     assert merchant.post(BATCH, body).status_code == 400

@@ -1,5 +1,5 @@
-"""Every status that the OpenAPI document names is answered, and no other. That the answers conform,
-the client sees to (door.py)."""
+"""Every documented status of every operation occurs, and no other. ConformanceClient checks that
+the responses conform."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,14 +7,23 @@ from typing import Any
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageUnavailable
 from atomic_web.context import BASE_PATH
 from web.conformance import Contract
-from web.web_client import ACCOUNT, ACCOUNTS, API_KEYS, EMAIL, ORDER, PASSWORD, REGISTER, Web
+from web.web_client import (
+    ACCOUNT_BODY,
+    ACCOUNTS,
+    API_KEYS,
+    EMAIL,
+    PASSWORD,
+    PAYMENT_BODY,
+    REGISTER,
+    WebApp,
+)
 
 PATH = f"{BASE_PATH}/openapi.json"
 UNKNOWN = "01999999-0000-7000-8000-000000000000"
 
-UNREADABLE, UNREAD = "400", {"408", "414", "431"}
-"""What gunicorn's worker answers before there is a request to visit with: tests/web/
-test_unreadable.py and tests/e2e/test_slow_clients.py."""
+MALFORMED, UNREADABLE = "400", {"408", "414", "431"}
+"""Answered by the gunicorn worker before the application is called: see tests/web/
+test_malformed_requests.py and tests/e2e/test_slow_clients.py."""
 
 
 def failing(error: Exception) -> Callable[..., None]:
@@ -24,11 +33,11 @@ def failing(error: Exception) -> Callable[..., None]:
     return fail
 
 
-class Broken:
+class FailingRateLimiter:
     count = staticmethod(failing(RuntimeError("a bug")))
 
 
-class Unready:
+class NotReady:
     ready = False
     checks = {"postgres": False}  # noqa: RUF012
 
@@ -36,48 +45,48 @@ class Unready:
 LOGIN = {"email": EMAIL, "password": PASSWORD}
 KEYS, ROTATE, LOGOUT = "/merchants/api-keys", "/merchants/api-keys/{id}/rotate", "/merchants/logout"
 BODIES: dict[str, Any] = {
-    "/payments": ORDER,
-    "/payments/batch": {"payments": [ORDER]},
-    "/accounts": ACCOUNT,
+    "/payments": PAYMENT_BODY,
+    "/payments/batch": {"payments": [PAYMENT_BODY]},
+    "/accounts": ACCOUNT_BODY,
     "/merchants/register": {**LOGIN, "email": "new@shop.example"},
     "/merchants/login": LOGIN,
     KEYS: {"name": "till"},
 }
-"""Others may be empty."""
+"""Request bodies; those of other paths may be empty."""
 
 
-class Statuses:
-    """Which status each operation has answered; the client checks that each conforms."""
+class StatusCollector:
+    """Sends requests that provoke every status of every operation."""
 
-    def __init__(self, web: Web) -> None:
+    def __init__(self, web: WebApp) -> None:
         self.web = web
-        self.merchant = web.merchant()
-        self.member = web.member()
-        # Between them they lack every scope.
-        self.powerless = [
-            web.application.api_keys.issue(self.member.merchant_id, scope, frozenset({scope})).raw
+        self.merchant = web.create_merchant()
+        self.session_client = web.register_and_log_in()
+        # For every scope there is a key without it.
+        issue = web.application.api_keys.issue
+        self.limited_keys = [
+            issue(self.session_client.merchant_id, scope, frozenset({scope})).raw
             for scope in ("refunds:write", "accounts:read")
         ]
-        bug, down = failing(RuntimeError("a bug")), failing(StorageUnavailable())
-        self.without = web.with_use_cases(
+        bug, unavailable = failing(RuntimeError("a bug")), failing(StorageUnavailable())
+        self.unavailable_web = web.with_use_cases(
             {
-                "api_keys.recognize": down,
-                "maintenance.check_health": Unready,
-                "sessions.authenticate": down,
-                "merchants.register": down,
-                "sessions.log_in": down,
+                "api_keys.recognize": unavailable,
+                "maintenance.check_health": NotReady,
+                "sessions.authenticate": unavailable,
+                "merchants.register": unavailable,
+                "sessions.log_in": unavailable,
             }
         )
-        limits = web.configured()
-        self.broken = limits.with_use_cases(
+        self.broken_web = web.with_settings().with_use_cases(
             {
                 "api_keys.recognize": bug,
                 "maintenance.check_health": bug,
-                "rate_limiter": Broken(),
+                "rate_limiter": FailingRateLimiter(),
             }
         )
         in_use = failing(IdempotencyKeyInUse())
-        self.held = web.with_use_cases(
+        self.key_in_use_web = web.with_use_cases(
             {
                 "payments.create": in_use,
                 "idempotency.perform_once": in_use,
@@ -85,128 +94,134 @@ class Statuses:
                 "sessions.log_in": in_use,
             }
         )
-        self.limited = web.configured(RATE_LIMIT_GLOBAL="1/900")
-        self.limited.client.get(PATH)
-        self.seen: set[tuple[str, str, str]] = set()
+        self.rate_limited_web = web.with_settings(RATE_LIMIT_GLOBAL="1/900")
+        self.rate_limited_web.client.get(PATH)
+        self.statuses: set[tuple[str, str, str]] = set()
 
-    def ask(self, door: Web, method: str, path: str, asked: str = "", **sent: Any) -> None:
-        headers = self.authorization(path) | sent.pop("headers", {})
-        url = BASE_PATH + (asked or path.format(id=UNKNOWN, key=UNKNOWN))
-        response = door.client.open(url, method=method, headers=headers, **sent)
-        self.seen.add((method, path, str(response.status_code)))
+    def send(self, web: WebApp, method: str, template: str, path: str = "", **request: Any) -> None:
+        headers = self.get_authorization(template) | request.pop("headers", {})
+        url = BASE_PATH + (path or template.format(id=UNKNOWN, key=UNKNOWN))
+        response = web.client.open(url, method=method, headers=headers, **request)
+        self.statuses.add((method, template, str(response.status_code)))
 
-    def authorization(self, path: str) -> dict[str, str]:
-        if not path.startswith("/merchants/"):
+    def get_authorization(self, template: str) -> dict[str, str]:
+        if not template.startswith("/merchants/"):
             return self.merchant.authorization
-        # Each ends its own.
-        member = self.web.log_in() if path == LOGOUT else self.member
-        return member.authorization
+        # Each logout needs a session of its own.
+        return (self.web.log_in() if template == LOGOUT else self.session_client).authorization
 
-    def of_every_route(self, method: str, path: str) -> None:
-        sent: dict[str, Any] = {"json": BODIES.get(path, {})} if method == "POST" else {}
-        self.ask(self.web, method, path, **sent)
-        self.ask(self.web, method, path, path.format(id=UNKNOWN, key=UNKNOWN) + "?x=1", **sent)
-        self.ask(self.web, method, path, headers={"Authorization": "Bearer no"}, **sent)
-        for key in self.powerless if not path.startswith("/merchants/") else ():
-            powerless = {"Authorization": f"Bearer {key}"}
-            self.ask(self.web, method, path, headers=powerless, **sent)
-        self.ask(self.limited, method, path, **sent)
-        self.ask(self.without, method, path, **sent)
-        self.ask(self.broken, method, path, **sent)
+    def send_to_every_route(self, method: str, template: str) -> None:
+        request: dict[str, Any] = {"json": BODIES.get(template, {})} if method == "POST" else {}
+        path = template.format(id=UNKNOWN, key=UNKNOWN)
+        self.send(self.web, method, template, **request)
+        self.send(self.web, method, template, f"{path}?x=1", **request)
+        self.send(self.web, method, template, headers={"Authorization": "Bearer no"}, **request)
+        if not template.startswith("/merchants/"):
+            for key in self.limited_keys:
+                headers = {"Authorization": f"Bearer {key}"}
+                self.send(self.web, method, template, headers=headers, **request)
+        self.send(self.rate_limited_web, method, template, **request)
+        self.send(self.unavailable_web, method, template, **request)
+        self.send(self.broken_web, method, template, **request)
 
-    def of_posts(self, path: str) -> None:
-        body = BODIES.get(path, {})
-        order = {**ORDER, "merchantId": UNKNOWN}
-        foreign = {"/payments": order, "/payments/batch": {"payments": [order]}}
-        key = {"Idempotency-Key": path.replace("/", ".")}
-        self.ask(self.web, "POST", path, json=foreign.get(path, body))
-        self.ask(self.held, "POST", path, json=body, headers=key)
-        self.ask(self.web, "POST", path, data=b"{}", content_type="text/plain")
-        self.ask(self.web, "POST", path, data=b"x" * 2_200_000, content_type="application/json")
-        if path.startswith("/merchants/"):
-            self.of_merchants_posts(path, key)
+    def send_posts(self, template: str) -> None:
+        body = BODIES.get(template, {})
+        others_payment = {**PAYMENT_BODY, "merchantId": UNKNOWN}
+        forbidden = {
+            "/payments": others_payment,
+            "/payments/batch": {"payments": [others_payment]},
+        }
+        key = {"Idempotency-Key": template.replace("/", ".")}
+        too_large = b"x" * 2_200_000
+        self.send(self.web, "POST", template, json=forbidden.get(template, body))
+        self.send(self.key_in_use_web, "POST", template, json=body, headers=key)
+        self.send(self.web, "POST", template, data=b"{}", content_type="text/plain")
+        self.send(self.web, "POST", template, data=too_large, content_type="application/json")
+        if template.startswith("/merchants/"):
+            self.send_merchant_posts(template, key)
             return
-        used = BODIES["/accounts" if path == "/payments" else "/payments"]
-        asked = "/accounts" if path == "/payments" else "/payments"
-        self.merchant.post(BASE_PATH + asked, used, Idempotency_Key=key["Idempotency-Key"])
-        self.ask(self.web, "POST", path, json=body, headers=key)
+        first_path = "/accounts" if template == "/payments" else "/payments"
+        self.merchant.post(
+            BASE_PATH + first_path, BODIES[first_path], Idempotency_Key=key["Idempotency-Key"]
+        )
+        self.send(self.web, "POST", template, json=body, headers=key)
 
-    def of_lives(self) -> None:
-        """What becomes of payments that are held, and of one that succeeded."""
-        for verb, capture in (
+    def send_captures_cancellations_and_refunds(self) -> None:
+        for action, capture in (
             ("capture", "manual"),
             ("cancel", "manual"),
             ("refunds", "automatic"),
         ):
             payment = self.merchant.pay(capture=capture).headers["Location"]
             self.web.application.settlement.settle()
-            asked = f"{payment.removeprefix(BASE_PATH)}/{verb}"
-            self.ask(self.web, "POST", f"/payments/{{id}}/{verb}", asked, json={})
+            path = f"{payment.removeprefix(BASE_PATH)}/{action}"
+            self.send(self.web, "POST", f"/payments/{{id}}/{action}", path, json={})
 
-    def of_merchants_posts(self, path: str, key: dict[str, str]) -> None:
-        if path == "/merchants/register":
-            other = {**BODIES[path], "email": "other@shop.example"}
+    def send_merchant_posts(self, template: str, key: dict[str, str]) -> None:
+        if template == "/merchants/register":
+            other = {**BODIES[template], "email": "other@shop.example"}
             self.web.client.post(REGISTER, json=other, headers=key)
-            self.ask(self.web, "POST", path, json={**other, "name": "x"}, headers=key)
-        elif path == "/merchants/login":
+            self.send(self.web, "POST", template, json={**other, "name": "x"}, headers=key)
+        elif template == "/merchants/login":
             wrong = {**LOGIN, "password": "wrong horse"}
-            self.ask(self.web, "POST", path, json=wrong)
-        if path == ROTATE:
-            made = self.member.new_key()["id"]
-            self.ask(self.web, "POST", path, f"{KEYS}/{made}/rotate", json={})
-            made = self.member.new_key()["id"]
-            self.ask(self.web, "POST", path, f"{KEYS}/{made}/rotate", json={}, headers=key)
-        if path != "/merchants/register":
+            self.send(self.web, "POST", template, json=wrong)
+        if template == ROTATE:
+            for headers in ({}, key):
+                path = f"{KEYS}/{self.session_client.create_key()['id']}/rotate"
+                self.send(self.web, "POST", template, path, json={}, headers=headers)
+        if template != "/merchants/register":
             body = {"name": "another"}
-            self.member.post(API_KEYS, body, Idempotency_Key=key["Idempotency-Key"])
-            body = {"name": "x"} if path == KEYS else BODIES.get(path, {})
-            self.ask(self.web, "POST", path, json=body, headers=key)
+            self.session_client.post(API_KEYS, body, Idempotency_Key=key["Idempotency-Key"])
+            body = {"name": "x"} if template == KEYS else BODIES.get(template, {})
+            self.send(self.web, "POST", template, json=body, headers=key)
 
-    def of_deletes(self) -> None:
-        made = self.member.new_key()["id"]
-        self.ask(self.web, "DELETE", f"{KEYS}/{{id}}", f"{KEYS}/{made}")
+    def send_deletes(self) -> None:
+        key_id = self.session_client.create_key()["id"]
+        self.send(self.web, "DELETE", f"{KEYS}/{{id}}", f"{KEYS}/{key_id}")
 
-    def of_reads(self, method: str) -> None:
+    def send_reads(self, method: str) -> None:
         payment = self.merchant.pay().headers["Location"]
         self.web.application.settlement.settle()
         refund = self.merchant.post(f"{payment}/refunds", {}).headers["Location"]
-        timeline = f"{payment}/timeline".removeprefix(BASE_PATH)
-        self.ask(self.web, method, "/refunds/{id}", refund.removeprefix(BASE_PATH))
-        self.ask(self.web, method, "/payments/{id}/timeline", timeline)
-        account = self.merchant.post(ACCOUNTS, ACCOUNT).headers["Location"]
-        self.ask(self.web, method, "/payments/{id}", payment.removeprefix(BASE_PATH))
-        self.ask(self.web, method, "/accounts/{id}", account.removeprefix(BASE_PATH))
-        entries = f"{account}/entries".removeprefix(BASE_PATH)
-        self.ask(self.web, method, "/accounts/{id}/entries", entries)
-        refunds = f"{payment}/refunds".removeprefix(BASE_PATH)
-        self.ask(self.web, method, "/payments/{id}/refunds", refunds)
+        account = self.merchant.post(ACCOUNTS, ACCOUNT_BODY).headers["Location"]
+        for template, location in (
+            ("/payments/{id}", payment),
+            ("/payments/{id}/timeline", f"{payment}/timeline"),
+            ("/payments/{id}/refunds", f"{payment}/refunds"),
+            ("/refunds/{id}", refund),
+            ("/accounts/{id}", account),
+            ("/accounts/{id}/entries", f"{account}/entries"),
+        ):
+            self.send(self.web, method, template, location.removeprefix(BASE_PATH))
         self.merchant.pay("a/key?")
-        self.ask(self.web, method, "/idempotency-keys/{key}", "/idempotency-keys/a/key%3F")
+        self.send(self.web, method, "/idempotency-keys/{key}", "/idempotency-keys/a/key%3F")
         etag = self.web.client.get(PATH).headers["ETag"]
-        self.ask(self.web, method, "/openapi.json", headers={"If-None-Match": etag})
+        self.send(self.web, method, "/openapi.json", headers={"If-None-Match": etag})
 
 
-def not_here(method: str, path: str) -> set[str]:
-    """The statuses that this operation answers only where no application in memory gets to."""
+def get_unreachable_statuses(method: str, path: str) -> set[str]:
+    """The statuses of this operation that no application in memory can answer."""
     if method == "OPTIONS" or path == "/health/live":
-        return {UNREADABLE, *UNREAD, "500"}
-    return {UNREADABLE, *UNREAD} if path.startswith("/health") else UNREAD
+        return {MALFORMED, *UNREADABLE, "500"}
+    return {MALFORMED, *UNREADABLE} if path.startswith("/health") else UNREADABLE
 
 
-def test_every_documented_status_is_answered_and_no_other(web: Web, contract: Contract) -> None:
-    statuses = Statuses(web)
+def test_operations_answer_exactly_their_documented_statuses(
+    web: WebApp, contract: Contract
+) -> None:
+    collector = StatusCollector(web)
     for method, path, _ in contract.operations():
-        statuses.of_every_route(method, path)
+        collector.send_to_every_route(method, path)
         if method == "POST":
-            statuses.of_posts(path)
-    statuses.of_deletes()
-    statuses.of_lives()
+            collector.send_posts(path)
+    collector.send_deletes()
+    collector.send_captures_cancellations_and_refunds()
     for method in ("GET", "HEAD"):
-        statuses.of_reads(method)
+        collector.send_reads(method)
 
-    promised = {
+    documented = {
         (method, path, status)
         for method, path, operation in contract.operations()
-        for status in operation["responses"].keys() - not_here(method, path)
+        for status in operation["responses"].keys() - get_unreachable_statuses(method, path)
     }
-    assert statuses.seen == promised
+    assert collector.statuses == documented

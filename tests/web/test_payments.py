@@ -1,10 +1,10 @@
 import pytest
 
 from atomic_core.ports.job_queue import Job
-from web.web_client import ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
+from web.web_client import ACCOUNTS, PAYMENT_BODY, PAYMENTS, MerchantClient, WebApp, error_code
 
 
-def test_an_order_is_accepted_and_shown_in_full(web: Web, merchant: Caller) -> None:
+def test_payment_is_accepted_and_returned_in_full(web: WebApp, merchant: MerchantClient) -> None:
     response = merchant.pay()
 
     assert response.status_code == 202
@@ -33,7 +33,7 @@ def test_an_order_is_accepted_and_shown_in_full(web: Web, merchant: Caller) -> N
     }
 
 
-def test_the_bell_rings_for_an_accepted_order_only(web: Web, merchant: Caller) -> None:
+def test_only_an_accepted_payment_wakes_the_worker(web: WebApp, merchant: MerchantClient) -> None:
     rung = web.application.queue.notified_jobs  # type: ignore[attr-defined]
     merchant.pay(amount=0)
     assert rung == set()
@@ -41,7 +41,7 @@ def test_the_bell_rings_for_an_accepted_order_only(web: Web, merchant: Caller) -
     assert rung == {Job.SETTLE}
 
 
-def test_every_optional_field_is_kept(merchant: Caller) -> None:
+def test_every_optional_field_is_stored(merchant: MerchantClient) -> None:
     optional = {
         "merchantId": str(merchant.merchant_id),
         "description": "Zwölf Äpfel 🍏",
@@ -57,7 +57,7 @@ def test_every_optional_field_is_kept(merchant: Caller) -> None:
     }
 
 
-def test_a_payment_can_be_read_where_location_says(merchant: Caller) -> None:
+def test_location_leads_to_the_payment(merchant: MerchantClient) -> None:
     accepted = merchant.pay()
     response = merchant.get(accepted.headers["Location"])
     assert response.status_code == 200
@@ -71,8 +71,8 @@ def test_a_payment_can_be_read_where_location_says(merchant: Caller) -> None:
         ("tok_chargeDeclined", "FAILED", "card_declined"),
     ],
 )
-def test_a_settled_payment_shows_its_end(
-    web: Web, merchant: Caller, source: str, status: str, reason: str | None
+def test_settled_payment_has_its_final_status(
+    web: WebApp, merchant: MerchantClient, source: str, status: str, reason: str | None
 ) -> None:
     location = merchant.pay(source=source).headers["Location"]
     web.application.settlement.settle()
@@ -81,18 +81,18 @@ def test_a_settled_payment_shows_its_end(
 
 
 @pytest.mark.parametrize("amount", [1, 2**53 - 1])
-def test_the_least_and_the_greatest_amount_are_accepted(merchant: Caller, amount: int) -> None:
+def test_smallest_and_largest_amounts_are_accepted(merchant: MerchantClient, amount: int) -> None:
     response = merchant.pay(amount=amount)
     assert response.status_code == 202
     assert response.get_json()["data"]["amount"] == amount
 
 
 @pytest.mark.parametrize("length", [1, 500])
-def test_a_description_may_be_that_long(merchant: Caller, length: int) -> None:
+def test_longest_description_is_accepted(merchant: MerchantClient, length: int) -> None:
     assert merchant.pay(description="é" * length).status_code == 202
 
 
-def test_all_faults_are_told_at_once(web: Web, merchant: Caller) -> None:
+def test_all_errors_are_reported_at_once(web: WebApp, merchant: MerchantClient) -> None:
     response = merchant.post(PAYMENTS, {"amount": 0, "currency": "usd", "colour": "red"})
     assert response.status_code == 400
     assert error_code(response) == "validation_failed"
@@ -101,56 +101,56 @@ def test_all_faults_are_told_at_once(web: Web, merchant: Caller) -> None:
     assert all(isinstance(fault, str) for faults in details.values() for fault in faults)
 
 
-def test_only_configured_currencies_are_taken(web: Web) -> None:
-    merchant = web.configured(CURRENCIES="JPY").merchant()
+def test_only_configured_currencies_are_accepted(web: WebApp) -> None:
+    merchant = web.with_settings(CURRENCIES="JPY").create_merchant()
     assert merchant.pay(currency="JPY").status_code == 202
     refused = merchant.pay(currency="USD")
     assert refused.status_code == 400
     assert refused.get_json()["error"]["details"] == {"currency": ["Must be one of JPY."]}
 
 
-def test_a_currency_of_any_exponent_can_be_charged(web: Web) -> None:
-    merchant = web.merchant()
+def test_currencies_of_every_exponent_are_accepted(web: WebApp) -> None:
+    merchant = web.create_merchant()
     for currency in ("JPY", "KWD", "CLF"):
         opened = merchant.post(ACCOUNTS, {"name": currency, "currency": currency})
         assert opened.status_code == 201
         assert merchant.pay(currency=currency, amount=1).status_code == 202
 
 
-def test_an_unknown_currency_is_told_briefly(web: Web) -> None:
-    refused = web.merchant().pay(currency="XXX")
-    [told] = refused.get_json()["error"]["details"]["currency"]
-    assert told == "Must be the ISO 4217 code of an enabled currency."
+def test_unknown_currency_error_lists_no_long_enumeration(web: WebApp) -> None:
+    refused = web.create_merchant().pay(currency="XXX")
+    [message] = refused.get_json()["error"]["details"]["currency"]
+    assert message == "Must be the ISO 4217 code of an enabled currency."
 
 
-def test_an_order_for_another_merchant_is_forbidden(
-    web: Web, merchant: Caller, stranger: Caller
+def test_payment_for_another_merchant_returns_403(
+    web: WebApp, merchant: MerchantClient, other_merchant: MerchantClient
 ) -> None:
     before = web.effects
-    response = merchant.pay(merchantId=str(stranger.merchant_id))
+    response = merchant.pay(merchantId=str(other_merchant.merchant_id))
     assert response.status_code == 403
     assert error_code(response) == "forbidden"
     assert web.effects == before
 
 
-def test_a_faulty_order_for_another_merchant_is_faulty_first(
-    merchant: Caller, stranger: Caller
+def test_invalid_payment_for_another_merchant_returns_400(
+    merchant: MerchantClient, other_merchant: MerchantClient
 ) -> None:
-    assert merchant.pay(merchantId=str(stranger.merchant_id), amount=0).status_code == 400
+    assert merchant.pay(merchantId=str(other_merchant.merchant_id), amount=0).status_code == 400
 
 
-def test_another_merchants_payment_is_as_unknown_as_one_that_never_was(
-    merchant: Caller, stranger: Caller
+def test_another_merchants_payment_returns_404_like_an_unknown_one(
+    merchant: MerchantClient, other_merchant: MerchantClient
 ) -> None:
     location = merchant.pay().headers["Location"]
-    theirs = stranger.get(location)
-    nobodys = stranger.get(f"{PAYMENTS}/01999999-0000-7000-8000-000000000000")
-    assert theirs.status_code == nobodys.status_code == 404
-    assert error_code(theirs) == error_code(nobodys) == "not_found"
-    assert theirs.get_json()["error"] == nobodys.get_json()["error"]
+    others_payment = other_merchant.get(location)
+    unknown = other_merchant.get(f"{PAYMENTS}/01999999-0000-7000-8000-000000000000")
+    assert others_payment.status_code == unknown.status_code == 404
+    assert error_code(others_payment) == error_code(unknown) == "not_found"
+    assert others_payment.get_json()["error"] == unknown.get_json()["error"]
 
 
-def test_members_may_come_in_any_order_and_with_any_spacing(merchant: Caller) -> None:
+def test_member_order_and_white_space_are_free(merchant: MerchantClient) -> None:
     body = b' {\n"source" : "tok_\\u0061" , "currency":"EUR","amount":7}\r\n'
     response = merchant.post(PAYMENTS, body)
     assert response.status_code == 202
@@ -161,5 +161,7 @@ def test_members_may_come_in_any_order_and_with_any_spacing(merchant: Caller) ->
     "media_type",
     ["application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8"],
 )
-def test_json_in_utf_8_is_taken_however_it_is_announced(merchant: Caller, media_type: str) -> None:
-    assert merchant.post(PAYMENTS, ORDER, Content_Type=media_type).status_code == 202
+def test_every_spelling_of_json_in_utf_8_is_accepted(
+    merchant: MerchantClient, media_type: str
+) -> None:
+    assert merchant.post(PAYMENTS, PAYMENT_BODY, Content_Type=media_type).status_code == 202

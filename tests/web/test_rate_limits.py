@@ -10,7 +10,15 @@ from structlog.testing import capture_logs
 from atomic_adapters.memory.services import MemoryRateLimiter
 from atomic_core.ports.rate_limiter import RateLimit, RateLimiterUnavailable, RateState
 from atomic_web.access import rate_limiting
-from web.web_client import ACCOUNT, ACCOUNTS, ORDER, PAYMENTS, Caller, Web, error_code
+from web.web_client import (
+    ACCOUNT_BODY,
+    ACCOUNTS,
+    PAYMENT_BODY,
+    PAYMENTS,
+    MerchantClient,
+    WebApp,
+    error_code,
+)
 
 UNKNOWN = f"{PAYMENTS}/01999999-0000-7000-8000-000000000000"
 
@@ -43,8 +51,8 @@ def parsed(pattern: re.Pattern[str], header: str) -> dict[str, tuple[int, int]]:
     return {match[1]: (int(match[2]), int(match[3])) for match in matches if match}
 
 
-def test_every_limit_that_was_counted_is_told(web: Web) -> None:
-    merchant = web.configured().merchant()
+def test_response_reports_every_counted_limit(web: WebApp) -> None:
+    merchant = web.with_settings().create_merchant()
     web.clock.time += timedelta(seconds=1)
     merchant.pay()
     web.clock.time += timedelta(seconds=20)
@@ -61,21 +69,25 @@ def test_every_limit_that_was_counted_is_told(web: Web) -> None:
     assert "Retry-After" not in response.headers
 
 
-def test_a_route_without_a_limit_of_its_own_tells_the_global_one(web: Web) -> None:
-    response = web.configured().merchant().get(UNKNOWN)
+def test_route_without_its_own_limit_reports_the_global_limit(web: WebApp) -> None:
+    response = web.with_settings().create_merchant().get(UNKNOWN)
     assert response.headers["RateLimit-Policy"] == '"global";q=100;w=900'
     assert response.headers["RateLimit"] == '"global";r=99;t=900'
 
 
-def test_all_limits_of_a_request_are_one_round_trip(web: Web, merchant: Caller) -> None:
+def test_all_limits_of_a_request_are_counted_in_one_round_trip(
+    web: WebApp, merchant: MerchantClient
+) -> None:
     spy = Spy(MemoryRateLimiter(web.clock))
-    door = web.configured(RATE_LIMIT_ACCOUNTS="5/60").with_use_cases({"rate_limiter": spy})
-    caller = door.seen_by(merchant)
+    configured_web = web.with_settings(RATE_LIMIT_ACCOUNTS="5/60").with_use_cases(
+        {"rate_limiter": spy}
+    )
+    caller = configured_web.connect(merchant)
     caller.pay()
-    caller.post(ACCOUNTS, ACCOUNT)
+    caller.post(ACCOUNTS, ACCOUNT_BODY)
     caller.get(UNKNOWN)
-    door.client.post(PAYMENTS)
-    door.client.get("/nowhere")
+    configured_web.client.post(PAYMENTS)
+    configured_web.client.get("/nowhere")
     assert spy.calls == [
         ["global", "payments"],
         ["global", "accounts"],
@@ -85,8 +97,10 @@ def test_all_limits_of_a_request_are_one_round_trip(web: Web, merchant: Caller) 
     ]
 
 
-def test_over_the_limit_nothing_is_done_until_the_window_ends(web: Web) -> None:
-    merchant = web.configured(RATE_LIMIT_GLOBAL="off", RATE_LIMIT_PAYMENTS="2/60").merchant()
+def test_request_over_the_limit_returns_429_until_the_window_ends(web: WebApp) -> None:
+    merchant = web.with_settings(
+        RATE_LIMIT_GLOBAL="off", RATE_LIMIT_PAYMENTS="2/60"
+    ).create_merchant()
     assert [merchant.pay().status_code for _ in range(4)] == [202, 202, 429, 429]
     web.clock.time += timedelta(seconds=14.5)
     refused = merchant.pay()
@@ -100,30 +114,32 @@ def test_over_the_limit_nothing_is_done_until_the_window_ends(web: Web) -> None:
     assert merchant.pay().status_code == 202
 
 
-def test_a_limit_is_the_merchants_not_the_keys(web: Web, merchant: Caller) -> None:
-    door = web.configured(RATE_LIMIT_GLOBAL="off", RATE_LIMIT_PAYMENTS="1/60")
-    caller, other = door.seen_by(merchant), door.merchant("Other")
+def test_payments_limit_is_per_merchant_not_per_key(web: WebApp, merchant: MerchantClient) -> None:
+    configured_web = web.with_settings(RATE_LIMIT_GLOBAL="off", RATE_LIMIT_PAYMENTS="1/60")
+    caller, other = configured_web.connect(merchant), configured_web.create_merchant("Other")
     second_key = web.application.api_keys.issue(merchant.merchant_id, "second").raw
     assert caller.pay().status_code == 202
-    again = caller.post(PAYMENTS, ORDER, Authorization=f"Bearer {second_key}")
+    again = caller.post(PAYMENTS, PAYMENT_BODY, Authorization=f"Bearer {second_key}")
     assert again.status_code == 429
     assert other.pay().status_code == 202
 
 
-def test_reading_does_not_use_up_the_payments_limit(web: Web) -> None:
-    merchant = web.configured(RATE_LIMIT_GLOBAL="off", RATE_LIMIT_PAYMENTS="1/60").merchant()
+def test_reads_do_not_count_against_the_payments_limit(web: WebApp) -> None:
+    merchant = web.with_settings(
+        RATE_LIMIT_GLOBAL="off", RATE_LIMIT_PAYMENTS="1/60"
+    ).create_merchant()
     for _ in range(3):
         assert merchant.get(UNKNOWN).status_code == 404
     assert merchant.pay().status_code == 202
 
 
-def test_refused_requests_are_counted_too(web: Web) -> None:
-    door = web.configured(RATE_LIMIT_GLOBAL="5/60")
-    merchant = door.merchant()
+def test_refused_requests_count_against_the_limit(web: WebApp) -> None:
+    configured_web = web.with_settings(RATE_LIMIT_GLOBAL="5/60")
+    merchant = configured_web.create_merchant()
     answers = [
-        door.client.post(PAYMENTS),
-        door.client.get("/nowhere"),
-        door.client.delete(PAYMENTS),
+        configured_web.client.post(PAYMENTS),
+        configured_web.client.get("/nowhere"),
+        configured_web.client.delete(PAYMENTS),
         merchant.pay(amount=0),
         merchant.get(UNKNOWN),
     ]
@@ -136,8 +152,8 @@ def test_refused_requests_are_counted_too(web: Web) -> None:
     ("method", "path"),
     [("POST", PAYMENTS), ("GET", "/nowhere"), ("DELETE", PAYMENTS), ("GET", "/api/v1/health")],
 )
-def test_whatever_was_asked_over_the_global_limit_is_429(web: Web, method: str, path: str) -> None:
-    client = web.configured(RATE_LIMIT_GLOBAL="1/60").client
+def test_any_request_over_the_global_limit_returns_429(web: WebApp, method: str, path: str) -> None:
+    client = web.with_settings(RATE_LIMIT_GLOBAL="1/60").client
     client.get("/nowhere")
     response = client.open(path, method=method, headers={"Authorization": "Bearer wrong"})
     assert response.status_code == 429
@@ -153,8 +169,8 @@ def test_whatever_was_asked_over_the_global_limit_is_429(web: Web, method: str, 
         ("OPTIONS", PAYMENTS),
     ],
 )
-def test_probes_and_preflights_are_not_limited(web: Web, method: str, path: str) -> None:
-    client = web.configured(RATE_LIMIT_GLOBAL="1/60").client
+def test_probes_and_preflights_are_not_rate_limited(web: WebApp, method: str, path: str) -> None:
+    client = web.with_settings(RATE_LIMIT_GLOBAL="1/60").client
     for _ in range(3):
         response = client.open(path, method=method)
         assert response.status_code == 200
@@ -162,9 +178,11 @@ def test_probes_and_preflights_are_not_limited(web: Web, method: str, path: str)
         assert "RateLimit-Policy" not in response.headers
 
 
-def test_limits_that_are_off_are_neither_counted_nor_told(web: Web, merchant: Caller) -> None:
+def test_disabled_limits_are_neither_counted_nor_reported(
+    web: WebApp, merchant: MerchantClient
+) -> None:
     spy = Spy(MemoryRateLimiter(web.clock))
-    response = web.with_use_cases({"rate_limiter": spy}).seen_by(merchant).pay()
+    response = web.with_use_cases({"rate_limiter": spy}).connect(merchant).pay()
     assert spy.calls == []
     assert "RateLimit" not in response.headers
 
@@ -179,9 +197,11 @@ def unavailable_total() -> float:
 
 
 @pytest.mark.usefixtures("fresh_log")
-def test_a_limiter_that_is_down_lets_pass_and_says_so(web: Web, merchant: Caller) -> None:
+def test_unavailable_rate_limiter_lets_requests_pass_and_logs_once(
+    web: WebApp, merchant: MerchantClient
+) -> None:
     before = unavailable_total()
-    caller = web.configured().with_use_cases({"rate_limiter": Down()}).seen_by(merchant)
+    caller = web.with_settings().with_use_cases({"rate_limiter": Down()}).connect(merchant)
     with capture_logs() as logs:
         answers = [caller.pay() for _ in range(20)]
 
@@ -194,9 +214,13 @@ def test_a_limiter_that_is_down_lets_pass_and_says_so(web: Web, merchant: Caller
 
 
 @pytest.mark.usefixtures("fresh_log")
-def test_a_limiter_that_is_down_refuses_where_so_configured(web: Web, merchant: Caller) -> None:
-    door = web.configured(RATE_LIMIT_ON_FAILURE="refuse").with_use_cases({"rate_limiter": Down()})
-    for response in (door.seen_by(merchant).pay(), door.client.post(PAYMENTS)):
+def test_unavailable_rate_limiter_refuses_requests_if_configured(
+    web: WebApp, merchant: MerchantClient
+) -> None:
+    configured_web = web.with_settings(RATE_LIMIT_ON_FAILURE="refuse").with_use_cases(
+        {"rate_limiter": Down()}
+    )
+    for response in (configured_web.connect(merchant).pay(), configured_web.client.post(PAYMENTS)):
         assert response.status_code == 503
         assert error_code(response) == "service_unavailable"
         assert response.headers["Retry-After"] == "1"
@@ -204,6 +228,8 @@ def test_a_limiter_that_is_down_refuses_where_so_configured(web: Web, merchant: 
 
 
 @pytest.mark.parametrize("path", ["", "/live", "/ready"])
-def test_health_is_there_without_a_limiter(web: Web, path: str) -> None:
-    door = web.configured(RATE_LIMIT_ON_FAILURE="refuse").with_use_cases({"rate_limiter": Down()})
-    assert door.client.get(f"/api/v1/health{path}").status_code == 200
+def test_health_passes_without_a_rate_limiter(web: WebApp, path: str) -> None:
+    configured_web = web.with_settings(RATE_LIMIT_ON_FAILURE="refuse").with_use_cases(
+        {"rate_limiter": Down()}
+    )
+    assert configured_web.client.get(f"/api/v1/health{path}").status_code == 200

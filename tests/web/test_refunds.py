@@ -4,30 +4,30 @@ from typing import Any
 
 import pytest
 
-from web.web_client import PAYMENTS, Caller, Web, error_code
+from web.web_client import PAYMENTS, MerchantClient, WebApp, error_code
 
 REFUNDS = "/api/v1/refunds"
 
 
-def paid(web: Web, merchant: Caller, **changes: Any) -> str:
+def paid(web: WebApp, merchant: MerchantClient, **changes: Any) -> str:
     """The path of a payment of 1234 that succeeded."""
     path = merchant.pay(**changes).headers["Location"]
     web.application.settlement.settle()
     return path
 
 
-def amount_refunded(caller: Caller, path: str) -> int:
+def amount_refunded(caller: MerchantClient, path: str) -> int:
     return caller.get(path).get_json()["data"]["payment"]["amountRefunded"]
 
 
-def test_a_refund_is_accepted_settled_and_shown(web: Web, merchant: Caller) -> None:
+def test_refund_is_accepted_settled_and_returned(web: WebApp, merchant: MerchantClient) -> None:
     path = paid(web, merchant)
-    asked = {"amount": 1000, "reason": "came back", "metadata": {"rma": "7"}}
-    response = merchant.post(f"{path}/refunds", asked, Idempotency_Key="r-1")
+    refund_body = {"amount": 1000, "reason": "came back", "metadata": {"rma": "7"}}
+    response = merchant.post(f"{path}/refunds", refund_body, Idempotency_Key="r-1")
     assert response.status_code == 202
     refund = response.get_json()["data"]
     assert response.headers["Location"] == f"{REFUNDS}/{refund['id']}"
-    assert refund == asked | {
+    assert refund == refund_body | {
         "id": refund["id"],
         "paymentId": path.rsplit("/", 1)[1],
         "merchantId": str(merchant.merchant_id),
@@ -40,12 +40,12 @@ def test_a_refund_is_accepted_settled_and_shown(web: Web, merchant: Caller) -> N
     }
     assert amount_refunded(merchant, path) == 0
     web.application.settlement.settle()
-    shown = merchant.get(response.headers["Location"]).get_json()["data"]
-    assert shown == refund | {"status": "SUCCESS"}
+    settled = merchant.get(response.headers["Location"]).get_json()["data"]
+    assert settled == refund | {"status": "SUCCESS"}
     assert amount_refunded(merchant, path) == 1000
 
 
-def test_without_an_amount_all_that_is_left_is_given_back(web: Web, merchant: Caller) -> None:
+def test_refund_without_an_amount_refunds_the_rest(web: WebApp, merchant: MerchantClient) -> None:
     path = paid(web, merchant)
     merchant.post(f"{path}/refunds", {"amount": 234})
     response = merchant.client.post(f"{path}/refunds", headers=merchant.authorization)
@@ -59,7 +59,9 @@ def test_without_an_amount_all_that_is_left_is_given_back(web: Web, merchant: Ca
     }
 
 
-def test_refunds_under_way_count(web: Web, merchant: Caller) -> None:
+def test_unsettled_refunds_count_against_the_refundable_amount(
+    web: WebApp, merchant: MerchantClient
+) -> None:
     path = paid(web, merchant)
     assert merchant.post(f"{path}/refunds", {"amount": 1000}).status_code == 202
     response = merchant.post(f"{path}/refunds", {"amount": 235})
@@ -67,7 +69,7 @@ def test_refunds_under_way_count(web: Web, merchant: Caller) -> None:
     assert merchant.post(f"{path}/refunds", {"amount": 234}).status_code == 202
 
 
-def test_a_refund_that_failed_can_be_asked_for_again(web: Web, merchant: Caller) -> None:
+def test_failed_refund_can_be_requested_again(web: WebApp, merchant: MerchantClient) -> None:
     path = paid(web, merchant, source="tok_refundDeclined")
     location = merchant.post(f"{path}/refunds", {}).headers["Location"]
     web.application.settlement.settle()
@@ -76,7 +78,9 @@ def test_a_refund_that_failed_can_be_asked_for_again(web: Web, merchant: Caller)
     assert merchant.post(f"{path}/refunds", {}).status_code == 202
 
 
-def test_only_a_success_is_refunded(web: Web, merchant: Caller) -> None:
+def test_refund_of_an_unsuccessful_payment_returns_409(
+    web: WebApp, merchant: MerchantClient
+) -> None:
     pending = merchant.pay().headers["Location"]
     response = merchant.post(f"{pending}/refunds", {})
     assert response.status_code == 409
@@ -85,7 +89,7 @@ def test_only_a_success_is_refunded(web: Web, merchant: Caller) -> None:
     assert merchant.post(f"{failed}/refunds", {}).status_code == 409
 
 
-def test_what_the_balance_does_not_hold_is_not_given_back(web: Web, merchant: Caller) -> None:
+def test_refund_above_the_available_balance_fails(web: WebApp, merchant: MerchantClient) -> None:
     from atomic_core.domain.fees import FeeTerms
 
     web.application.fees.set(merchant.merchant_id, "USD", FeeTerms(basis_points=290, fixed=30))
@@ -101,7 +105,7 @@ def test_what_the_balance_does_not_hold_is_not_given_back(web: Web, merchant: Ca
     assert amount_refunded(merchant, path) == 1234 - 66
 
 
-def test_a_repeat_gives_the_first_answer_and_no_second_refund(web: Web, merchant: Caller) -> None:
+def test_replayed_refund_returns_the_first_response(web: WebApp, merchant: MerchantClient) -> None:
     path = paid(web, merchant)
     first, again = (
         merchant.post(f"{path}/refunds", {"amount": 7}, Idempotency_Key="r") for _ in range(2)
@@ -112,13 +116,13 @@ def test_a_repeat_gives_the_first_answer_and_no_second_refund(web: Web, merchant
     assert amount_refunded(merchant, path) == 7
 
 
-def test_another_merchants_payment_and_refund_are_unknown(
-    web: Web, merchant: Caller, stranger: Caller
+def test_another_merchants_payment_and_refund_return_404(
+    web: WebApp, merchant: MerchantClient, other_merchant: MerchantClient
 ) -> None:
     path = paid(web, merchant)
-    assert stranger.post(f"{path}/refunds", {}).status_code == 404
+    assert other_merchant.post(f"{path}/refunds", {}).status_code == 404
     location = merchant.post(f"{path}/refunds", {"amount": 1}).headers["Location"]
-    assert stranger.get(location).status_code == 404
+    assert other_merchant.get(location).status_code == 404
     assert merchant.get(f"{REFUNDS}/01999999-0000-7000-8000-000000000000").status_code == 404
     assert merchant.get(f"{REFUNDS}/{'9' * 3900}").status_code == 400
 
@@ -142,7 +146,9 @@ def test_another_merchants_payment_and_refund_are_unknown(
         b'{"paymentId": "x"}',
     ],
 )
-def test_hostile_bodies_give_nothing_back(web: Web, merchant: Caller, body: bytes) -> None:
+def test_invalid_refund_bodies_return_400_without_effects(
+    web: WebApp, merchant: MerchantClient, body: bytes
+) -> None:
     path = paid(web, merchant)
     assert merchant.post(f"{path}/refunds", body).status_code == 400
     web.application.settlement.settle()
@@ -160,12 +166,14 @@ def test_hostile_bodies_give_nothing_back(web: Web, merchant: Caller, body: byte
         ({"k": ""}, 202),
     ],
 )
-def test_metadata_has_its_bounds(web: Web, merchant: Caller, pairs: object, status: int) -> None:
+def test_metadata_is_bounded(
+    web: WebApp, merchant: MerchantClient, pairs: object, status: int
+) -> None:
     assert merchant.pay(metadata=pairs).status_code == status
     path = paid(web, merchant)
     assert merchant.post(f"{path}/refunds", {"metadata": pairs}).status_code == status
 
 
-def test_unknown_payments_are_not_refunded(merchant: Caller) -> None:
-    nobodys = f"{PAYMENTS}/01999999-0000-7000-8000-000000000000/refunds"
-    assert merchant.post(nobodys, {}).status_code == 404
+def test_refund_of_an_unknown_payment_returns_404(merchant: MerchantClient) -> None:
+    unknown = f"{PAYMENTS}/01999999-0000-7000-8000-000000000000/refunds"
+    assert merchant.post(unknown, {}).status_code == 404

@@ -47,7 +47,7 @@ ACCOUNT = Account(UUID(int=1), UUID(int=2), "Sales", "USD", False, 5, 1, bytes(3
 
 
 @pytest.mark.parametrize(
-    ("schema", "shown"),
+    ("schema", "obj"),
     [
         (PaymentSchema(), PAYMENT),
         (PaymentSchema(), FAILED),
@@ -55,12 +55,12 @@ ACCOUNT = Account(UUID(int=1), UUID(int=2), "Sales", "USD", False, 5, 1, bytes(3
         (AccountSchema(), replace(ACCOUNT, merchant_id=None, allow_negative=True)),
     ],
 )
-def test_an_answer_is_what_marshmallow_makes_of_it(schema: ResponseSchema, shown: Any) -> None:
-    theirs: Any = Schema.dump(schema, shown)
-    assert schema.dump(shown) == theirs
-    assert list(schema.dump(shown)) == list(theirs)
-    assert [type(value) for value in schema.dump(shown).values()] == [
-        type(value) for value in theirs.values()
+def test_dump_equals_marshmallows_dump(schema: ResponseSchema, obj: Any) -> None:
+    expected: Any = Schema.dump(schema, obj)
+    assert schema.dump(obj) == expected
+    assert list(schema.dump(obj)) == list(expected)
+    assert [type(value) for value in schema.dump(obj).values()] == [
+        type(value) for value in expected.values()
     ]
 
 
@@ -87,15 +87,15 @@ def requests(schema: RequestSchema) -> Iterator[dict[str, Any]]:
     yield good
     for name, other in product([*good, "other", "merchant_id"], [*good, "another"]):
         for value in WRONG:
-            spoilt = good | {name: value, other: value}
-            yield {key: told for key, told in spoilt.items() if told is not LEFT_OUT}
+            body = good | {name: value, other: value}
+            yield {key: value for key, value in body.items() if value is not LEFT_OUT}
             yield {
-                key: told for key, told in (good | {name: value}).items() if told is not LEFT_OUT
+                key: value for key, value in (good | {name: value}).items() if value is not LEFT_OUT
             }
 
 
 @pytest.mark.parametrize("schema", [NewPaymentSchema(), NewAccountSchema()])
-def test_a_request_is_read_as_marshmallow_loads_it(schema: RequestSchema) -> None:
+def test_parse_equals_marshmallows_load(schema: RequestSchema) -> None:
     context = CURRENT_CONTEXT.set(RequestContext(in_memory(), settings(), "r-1"))
     try:
         outcomes = {read_alike(schema, content) for content in requests(schema)}
@@ -107,15 +107,15 @@ def test_a_request_is_read_as_marshmallow_loads_it(schema: RequestSchema) -> Non
 def read_alike(schema: RequestSchema, content: dict[str, Any]) -> bool:
     """Whether it was accepted."""
     try:
-        theirs = schema.load(content)
+        expected = schema.load(content)
     except ValidationError as error:
         messages = error.normalized_messages()
     else:
-        assert schema.parse(content) == theirs
+        assert schema.parse(content) == expected
         return True
-    with pytest.raises(ValidationFailed) as refused:
+    with pytest.raises(ValidationFailed) as raised:
         schema.parse(content)
-    assert refused.value.details == messages
+    assert raised.value.details == messages
     return False
 
 
@@ -128,13 +128,13 @@ USUAL = {
 }
 
 
-def test_the_short_way_through_validation_agrees_with_the_fields() -> None:
+def test_shortcut_of_payment_parsing_equals_the_schema() -> None:
     context = CURRENT_CONTEXT.set(RequestContext(in_memory(), settings(), "r-1"))
     taken = 0
     try:
         for values in product(*USUAL.values()):
-            told = zip(USUAL, values, strict=True)
-            content = {key: value for key, value in told if value is not LEFT_OUT}
+            value = zip(USUAL, values, strict=True)
+            content = {key: value for key, value in value if value is not LEFT_OUT}
             short = _parse_common_request(content)
             if short is not None:
                 assert short == NewPaymentSchema().load(content)

@@ -1,11 +1,11 @@
 """GET /payments/{id}/timeline."""
 
-from web.web_client import Caller, Web
+from web.web_client import MerchantClient, WebApp
 
 Told = tuple[str, str, int | None, str | None]
 
 
-def story(caller: Caller, path: str) -> list[Told]:
+def story(caller: MerchantClient, path: str) -> list[Told]:
     response = caller.get(f"{path}/timeline")
     assert response.status_code == 200
     events = response.get_json()["data"]["events"]
@@ -13,7 +13,9 @@ def story(caller: Caller, path: str) -> list[Told]:
     return [(e["event"], e["status"], e["amount"], e["requestId"]) for e in events]
 
 
-def test_a_charge_is_told_from_its_row_and_its_entries(web: Web, merchant: Caller) -> None:
+def test_timeline_of_a_charge_is_derived_from_row_and_entries(
+    web: WebApp, merchant: MerchantClient
+) -> None:
     response = merchant.post(
         "/api/v1/payments",
         {"amount": 1234, "currency": "USD", "source": "tok_visa"},
@@ -32,22 +34,24 @@ def test_a_charge_is_told_from_its_row_and_its_entries(web: Web, merchant: Calle
     assert last["transaction"]["kind"] == "payment"
 
 
-def test_a_decline_says_why(web: Web, merchant: Caller) -> None:
+def test_timeline_of_a_decline_has_its_reason(web: WebApp, merchant: MerchantClient) -> None:
     path = merchant.pay(source="tok_chargeDeclined").headers["Location"]
     web.application.settlement.settle()
     *_, last = merchant.get(f"{path}/timeline").get_json()["data"]["events"]
     assert (last["event"], last["reason"], last["transaction"]) == ("failed", "card_declined", None)
 
 
-def test_a_hold_is_told_with_who_asked_and_what_was_posted(web: Web, merchant: Caller) -> None:
+def test_timeline_of_a_hold_has_requests_and_transactions(
+    web: WebApp, merchant: MerchantClient
+) -> None:
     path = merchant.pay(capture="manual").headers["Location"]
     web.application.settlement.settle()
     merchant.post(f"{path}/capture", {"amount": 1000}, X_Request_Id="capture-1")
     web.application.settlement.settle()
     refund = merchant.post(f"{path}/refunds", {"amount": 250}, X_Request_Id="refund-1")
     web.application.settlement.settle()
-    told = story(merchant, path)
-    assert [each for each in told if each[0] != "created"] == [
+    events = story(merchant, path)
+    assert [event for event in events if event[0] != "created"] == [
         ("processing", "PROCESSING", None, None),
         ("authorized", "AUTHORIZED", None, None),
         ("capture_requested", "PROCESSING", 1000, "capture-1"),
@@ -62,8 +66,10 @@ def test_a_hold_is_told_with_who_asked_and_what_was_posted(web: Web, merchant: C
     assert [entry["amount"] for entry in last["transaction"]["entries"]] == [-250, 250]
 
 
-def test_another_merchants_story_is_unknown(merchant: Caller, stranger: Caller) -> None:
+def test_another_merchants_timeline_returns_404(
+    merchant: MerchantClient, other_merchant: MerchantClient
+) -> None:
     path = merchant.pay().headers["Location"]
-    assert stranger.get(f"{path}/timeline").status_code == 404
+    assert other_merchant.get(f"{path}/timeline").status_code == 404
     assert merchant.get(f"{path}/timeline?all=1").status_code == 400
     assert merchant.get("/api/v1/payments/%00/timeline").status_code == 400

@@ -1,4 +1,4 @@
-"""A web door over an application in memory, and the callers who stand before it."""
+"""The web layer over an in-memory application, and clients that call it."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from atomic_adapters.system import ManualClock
 from atomic_core.application import Application
 from atomic_web.app import create_app
 from support import with_use_cases
-from web.conformance import contract_of
+from web.conformance import get_contract
 
 PAYMENTS = "/api/v1/payments"
 BATCH = "/api/v1/payments/batch"
@@ -28,8 +28,8 @@ DASHBOARD = "/api/v1/merchants/dashboard"
 API_KEYS = "/api/v1/merchants/api-keys"
 AUDIT_LOG = "/api/v1/merchants/audit-log"
 
-ORDER = {"amount": 1234, "currency": "USD", "source": "tok_visa"}
-ACCOUNT = {"name": "Sales", "currency": "USD"}
+PAYMENT_BODY = {"amount": 1234, "currency": "USD", "source": "tok_visa"}
+ACCOUNT_BODY = {"name": "Sales", "currency": "USD"}
 EMAIL = "owner@shop.example"
 PASSWORD = "correct horse battery staple"
 
@@ -39,8 +39,8 @@ NO_LIMITS = {
 }
 
 
-class Checked(FlaskClient):
-    """Holds every answer of every test to the OpenAPI document."""
+class ConformanceClient(FlaskClient):
+    """Checks every response of every test against the OpenAPI document."""
 
     def __init__(self, *args: Any, settings: Settings, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -48,14 +48,15 @@ class Checked(FlaskClient):
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         response = super().open(*args, **kwargs)
-        asked = response.request
-        contract_of(self.application, self.settings).check(asked.method, asked.path, response)
+        request = response.request
+        contract = get_contract(self.application, self.settings)
+        contract.check(request.method, request.path, response)
         return response
 
 
 @dataclass
-class Caller:
-    """A merchant with a key."""
+class MerchantClient:
+    """A merchant with an API key."""
 
     client: FlaskClient
     merchant_id: UUID
@@ -67,84 +68,84 @@ class Caller:
         return {"Authorization": f"Bearer {self.key}"}
 
     def get(self, path: str, **headers: str) -> TestResponse:
-        return self.client.get(path, headers=self.authorization | _dashed(headers))
+        return self.client.get(path, headers=self.authorization | _to_header_names(headers))
 
     def delete(self, path: str, **headers: str) -> TestResponse:
-        return self.client.delete(path, headers=self.authorization | _dashed(headers))
+        return self.client.delete(path, headers=self.authorization | _to_header_names(headers))
 
     def post(self, path: str, body: object, **headers: str) -> TestResponse:
-        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        sent = {"Content-Type": "application/json"} | self.authorization | _dashed(headers)
-        return self.client.post(path, data=raw, headers=sent)
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        all_headers = {"Content-Type": "application/json"} | self.authorization
+        return self.client.post(path, data=data, headers=all_headers | _to_header_names(headers))
 
     def pay(self, key: str | None = None, **changes: Any) -> TestResponse:
         headers = {} if key is None else {"Idempotency_Key": key}
-        return self.post(PAYMENTS, ORDER | changes, **headers)
+        return self.post(PAYMENTS, PAYMENT_BODY | changes, **headers)
 
-    def pay_all(self, *orders: object, **headers: str) -> TestResponse:
-        return self.post(BATCH, {"payments": orders}, **headers)
+    def pay_batch(self, *payments: object, **headers: str) -> TestResponse:
+        return self.post(BATCH, {"payments": payments}, **headers)
 
 
 @dataclass
-class Member(Caller):
-    """A merchant with a session; the key is its token, and the key's id nobody's."""
+class SessionClient(MerchantClient):
+    """A merchant with a session. `key` is its token, `key_id` is unused."""
 
     email: str = EMAIL
 
-    def new_key(self, name: str = "till", **asked: object) -> dict[str, Any]:
-        answer = self.post(API_KEYS, {"name": name, **asked})
-        assert answer.status_code == 201, answer.data
-        return answer.get_json()["data"]
+    def create_key(self, name: str = "till", **fields: object) -> dict[str, Any]:
+        response = self.post(API_KEYS, {"name": name, **fields})
+        assert response.status_code == 201, response.data
+        return response.get_json()["data"]
 
-    def events(self) -> list[str]:
+    def list_audit_events(self) -> list[str]:
         """Newest first."""
         rows = self.get(f"{AUDIT_LOG}?limit=100").get_json()["data"]["items"]
         return [row["event"] for row in rows]
 
 
 @dataclass
-class Web:
+class WebApp:
     application: Application
     settings: Settings
     clock: ManualClock
 
     def __post_init__(self) -> None:
         self.app = create_app(self.application, self.settings)
-        self.app.test_client_class = Checked
+        self.app.test_client_class = ConformanceClient
         self.client = self.app.test_client(settings=self.settings)
 
-    def configured(self, **variables: str) -> "Web":
-        """The same application behind a door with other settings."""
+    def with_settings(self, **variables: str) -> "WebApp":
+        """The same application with other web settings."""
         return replace(self, settings=settings(**variables))
 
-    def with_use_cases(self, replacements: Mapping[str, Any]) -> "Web":
+    def with_use_cases(self, replacements: Mapping[str, Any]) -> "WebApp":
         """The same web layer over an application with some use cases or ports replaced."""
         return replace(self, application=with_use_cases(self.application, replacements))
 
-    def merchant(self, name: str = "Merchant") -> Caller:
+    def create_merchant(self, name: str = "Merchant") -> MerchantClient:
         merchant = self.application.merchants.add(name)
         issued = self.application.api_keys.issue(merchant.id, "test")
-        return Caller(self.client, merchant.id, issued.key.id, issued.raw)
+        return MerchantClient(self.client, merchant.id, issued.key.id, issued.raw)
 
-    def member(self, email: str = EMAIL) -> Member:
-        """A merchant who has registered and logged in at this door."""
-        registered = self.client.post(REGISTER, json={"email": email, "password": PASSWORD})
-        assert registered.status_code == 201, registered.data
+    def register_and_log_in(self, email: str = EMAIL) -> SessionClient:
+        response = self.client.post(REGISTER, json={"email": email, "password": PASSWORD})
+        assert response.status_code == 201, response.data
         return self.log_in(email)
 
-    def log_in(self, email: str = EMAIL) -> Member:
-        answer = self.client.post(LOGIN, json={"email": email, "password": PASSWORD})
-        assert answer.status_code == 200, answer.data
-        data = answer.get_json()["data"]
-        return Member(self.client, UUID(data["merchant"]["id"]), UUID(int=0), data["token"], email)
+    def log_in(self, email: str = EMAIL) -> SessionClient:
+        response = self.client.post(LOGIN, json={"email": email, "password": PASSWORD})
+        assert response.status_code == 200, response.data
+        data = response.get_json()["data"]
+        merchant_id = UUID(data["merchant"]["id"])
+        return SessionClient(self.client, merchant_id, UUID(int=0), data["token"], email)
 
-    def seen_by(self, caller: Caller) -> Caller:
-        """The caller at this door."""
-        return replace(caller, client=self.client)
+    def connect(self, merchant: MerchantClient) -> MerchantClient:
+        """The same merchant as a client of this web app."""
+        return replace(merchant, client=self.client)
 
     @property
     def effects(self) -> tuple[int, int, int]:
-        """How many payments, accounts and kept keys there are: what a refusal must not add."""
+        """The numbers of payments, accounts and idempotency keys. A refused request adds none."""
         begin = self.application.payments.accept.begin
         store = cast(MemoryStore, getattr(begin, "__self__"))  # noqa: B009
         tables = store.tables
@@ -152,12 +153,12 @@ class Web:
 
 
 def settings(**variables: str) -> Settings:
-    known = {"ATOMIC_ENV": "test", "DATABASE_URL": "postgresql:///unused"}
-    return Settings.from_environ(known | variables)
+    required = {"ATOMIC_ENV": "test", "DATABASE_URL": "postgresql:///unused"}
+    return Settings.from_environ(required | variables)
 
 
 def error_code(response: TestResponse) -> str:
-    """The code of a complete, well-formed error answer."""
+    """The code of an error response, which must have the complete envelope."""
     body = response.get_json()
     assert response.mimetype == "application/json"
     assert body["success"] is False
@@ -168,5 +169,5 @@ def error_code(response: TestResponse) -> str:
     return body["error"]["code"]
 
 
-def _dashed(headers: dict[str, str]) -> dict[str, str]:
+def _to_header_names(headers: dict[str, str]) -> dict[str, str]:
     return {name.replace("_", "-"): value for name, value in headers.items()}

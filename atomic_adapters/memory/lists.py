@@ -26,39 +26,39 @@ class MemoryListQueries:
     session: MemorySession
 
     def payments(
-        self, merchant_id: UUID, wanted: PaymentFilter, after: Position | None, limit: int
+        self, merchant_id: UUID, filters: PaymentFilter, after: Position | None, limit: int
     ) -> Sequence[Payment]:
         mine = (
             row.payment
             for row in self.session.tables.payments.rows.values()
-            if row.payment.merchant_id == merchant_id and _fits(row.payment, wanted)
+            if row.payment.merchant_id == merchant_id and _fits(row.payment, filters)
         )
-        return _newest(mine, wanted, after, limit)
+        return _newest(mine, filters, after, limit)
 
     def refunds(
-        self, merchant_id: UUID, wanted: RefundFilter, after: Position | None, limit: int
+        self, merchant_id: UUID, filters: RefundFilter, after: Position | None, limit: int
     ) -> Sequence[Refund]:
         mine = (
             row.refund
             for row in self.session.tables.refunds.rows.values()
             if row.refund.merchant_id == merchant_id
-            and wanted.payment_id in (None, row.refund.payment_id)
-            and _fits(row.refund, wanted)
+            and filters.payment_id in (None, row.refund.payment_id)
+            and _fits(row.refund, filters)
         )
-        return _newest(mine, wanted, after, limit)
+        return _newest(mine, filters, after, limit)
 
     def accounts(
-        self, merchant_id: UUID, wanted: AccountFilter, after: Position | None, limit: int
+        self, merchant_id: UUID, filters: AccountFilter, after: Position | None, limit: int
     ) -> Sequence[Account]:
         mine = (
             account
             for account in self.session.tables.accounts.rows.values()
-            if account.merchant_id == merchant_id and wanted.currency in (None, account.currency)
+            if account.merchant_id == merchant_id and filters.currency in (None, account.currency)
         )
-        return _newest(mine, wanted, after, limit)
+        return _newest(mine, filters, after, limit)
 
     def entries(
-        self, account_id: UUID, wanted: CreatedFilter, after: int | None, limit: int
+        self, account_id: UUID, filters: CreatedFilter, after: int | None, limit: int
     ) -> Sequence[BookedEntry]:
         tables = self.session.tables
         found: list[BookedEntry] = []
@@ -67,7 +67,7 @@ class MemoryListQueries:
         for sequence in range(min(newest, newest if after is None else after - 1), 0, -1):
             entry = tables.entries.rows[account_id, sequence]
             posted = tables.transactions.rows[entry.transaction_id]
-            if wanted.spans(posted.posted_at):
+            if filters.spans(posted.posted_at):
                 found.append(
                     BookedEntry(
                         account_id=account_id,
@@ -84,20 +84,20 @@ class MemoryListQueries:
         return found[:limit]
 
 
-def _fits(row: Payment | Refund, wanted: PaymentFilter) -> bool:
+def _fits(row: Payment | Refund, filters: PaymentFilter) -> bool:
     return (
-        (not wanted.statuses or row.status in wanted.statuses)
-        and wanted.currency in (None, row.money.currency)
-        and wanted.amount_min <= row.money.amount <= wanted.amount_max
-        and all(row.metadata.get(key) == value for key, value in wanted.metadata)
+        (not filters.statuses or row.status in filters.statuses)
+        and filters.currency in (None, row.money.currency)
+        and filters.amount_min <= row.money.amount <= filters.amount_max
+        and all(row.metadata.get(key) == value for key, value in filters.metadata)
     )
 
 
 def _newest(
-    rows: Iterable[Row], wanted: CreatedFilter, after: Position | None, limit: int
+    rows: Iterable[Row], filters: CreatedFilter, after: Position | None, limit: int
 ) -> Sequence[Row]:
-    top = wanted.top(after)
-    found = [row for row in rows if row.created_at >= wanted.created_from and _place(row) < top]
+    top = filters.top(after)
+    found = [row for row in rows if row.created_at >= filters.created_from and _place(row) < top]
     return sorted(found, key=_place, reverse=True)[:limit]
 
 

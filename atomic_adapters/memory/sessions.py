@@ -84,8 +84,8 @@ class MemoryAuditLogRepository:
     def page(self, merchant_id: UUID, before: Place | None, limit: int) -> Sequence[Recorded]:
         rows = self.session.tables.audit_log.rows.values()
         mine = [_recorded(row) for row in rows if row.deed.merchant_id == merchant_id]
-        wanted = [row for row in mine if before is None or row.place < before]
-        return sorted(wanted, key=lambda row: row.place, reverse=True)[:limit]
+        filters = [row for row in mine if before is None or row.place < before]
+        return sorted(filters, key=lambda row: row.place, reverse=True)[:limit]
 
 
 def _recorded(row: AuditEventRow) -> Recorded:

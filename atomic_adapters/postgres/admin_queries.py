@@ -1,4 +1,4 @@
-"""Everybody's rows in PostgreSQL."""
+"""Rows of all merchants, for operators, in PostgreSQL."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,8 +38,8 @@ class PostgresAdminQueries:
     def payments(self, limit: int, status: Status | None = None) -> Sequence[Payment]:
         rows = self.session.fetch_all(
             _SQL["list_all_payments"],
-            only=status,
-            phase=_phase(status) if status else None,
+            payment_status=status,
+            phase=_get_phase(status) if status else None,
             limit=limit,
         )
         return [build_payment(row) for row in rows]
@@ -50,19 +50,19 @@ class PostgresAdminQueries:
 
     def refund(self, refund_id: UUID) -> AdminRefund | None:
         row = self.session.fetch_optional(_SQL["get_refund"], id=refund_id)
-        return _overseen_refund(row) if row else None
+        return _build_admin_refund(row) if row else None
 
     def refunds(self, payment_id: UUID, limit: int) -> Sequence[AdminRefund]:
         rows = self.session.fetch_all(
             _SQL["list_refunds_of_payment"], payment_id=payment_id, limit=limit
         )
-        return [_overseen_refund(row) for row in rows]
+        return [_build_admin_refund(row) for row in rows]
 
 
-def _overseen_refund(row: Sequence[Any]) -> AdminRefund:
+def _build_admin_refund(row: Sequence[Any]) -> AdminRefund:
     return AdminRefund(build_refund(row[3:]), Progress(*row[:3]))
 
 
-def _phase(status: Status) -> str:
-    """As the table generates it."""
+def _get_phase(status: Status) -> str:
+    """As in the generated column `phase`."""
     return "OPEN" if status.open else status.value

@@ -5,8 +5,8 @@ SELECT id, name, created_at
  LIMIT %(limit)s
 
 -- name: list_all_accounts
-SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,
-       type, pending_in, pending_out
+SELECT
+       -- include: account_columns
   FROM accounts
  WHERE merchant_id IS NOT NULL
    AND (%(currency)s::text IS NULL OR currency = %(currency)s::text)
@@ -14,49 +14,43 @@ SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head,
  LIMIT %(limit)s
 
 -- name: list_system_accounts
-SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,
-       type, pending_in, pending_out
+SELECT
+       -- include: account_columns
   FROM accounts
  WHERE merchant_id IS NULL
  ORDER BY currency COLLATE "C", type COLLATE "C"
 
 -- name: get_account
-SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,
-       type, pending_in, pending_out
+SELECT
+       -- include: account_columns
   FROM accounts
  WHERE id = %(id)s
 
 -- name: list_all_payments
--- The phase says less than the status, but indexes know it: open ones and holds are few.
-SELECT id, merchant_id, account_id, amount, currency, source, description, status,
-       idempotency_key, webhook_url, failure_reason, created_at, updated_at, capture, step,
-       metadata, request_id, claimed_at, attempt, expires_at, capture_amount,
-       cancellation_reason, fee_amount, refunds_reserved, amount_refunded
+-- `phase` is coarser than `status` but indexed: open and authorized payments are few.
+SELECT
+       -- include: payment_columns
   FROM payments
- WHERE (%(only)s::text IS NULL OR status = %(only)s::text)
+ WHERE (%(payment_status)s::text IS NULL OR status = %(payment_status)s::text)
    AND (%(phase)s::text IS NULL OR phase = %(phase)s::text)
  ORDER BY id DESC
  LIMIT %(limit)s
 
 -- name: get_payment
-SELECT faults, due_at, leased_until, id, merchant_id, account_id, amount, currency, source,
-       description, status, idempotency_key, webhook_url, failure_reason, created_at, updated_at,
-       capture, step, metadata, request_id, claimed_at, attempt, expires_at, capture_amount,
-       cancellation_reason, fee_amount, refunds_reserved, amount_refunded
+SELECT faults, due_at, leased_until,
+       -- include: payment_columns
   FROM payments
  WHERE id = %(id)s
 
 -- name: get_refund
-SELECT faults, due_at, leased_until, id, payment_id, merchant_id, account_id, amount, currency,
-       reason, metadata, status, failure_reason, idempotency_key, created_at, updated_at,
-       request_id, claimed_at, attempt
+SELECT faults, due_at, leased_until,
+       -- include: refund_columns
   FROM refunds
  WHERE id = %(id)s
 
 -- name: list_refunds_of_payment
-SELECT faults, due_at, leased_until, id, payment_id, merchant_id, account_id, amount, currency,
-       reason, metadata, status, failure_reason, idempotency_key, created_at, updated_at,
-       request_id, claimed_at, attempt
+SELECT faults, due_at, leased_until,
+       -- include: refund_columns
   FROM refunds
  WHERE payment_id = %(payment_id)s
  ORDER BY created_at DESC, id DESC

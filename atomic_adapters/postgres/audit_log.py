@@ -1,4 +1,4 @@
-"""The log of every use of authority in PostgreSQL."""
+"""The audit log in PostgreSQL."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ _SQL: Final = load_statements("audit_log")
 class PostgresAuditLogRepository:
     session: DatabaseSession
 
-    def add(self, deed: AuditEvent) -> None:
+    def add(self, event: AuditEvent) -> None:
         self.session.execute(
             _SQL["insert_audit_event"],
-            id=deed.id,
-            merchant_id=deed.merchant_id,
-            event=deed.event.value,
-            actor=deed.origin.actor.value,
-            actor_id=deed.origin.actor_id,
-            address=deed.origin.address,
-            request_id=deed.origin.request_id,
-            email_hash=deed.email_hash,
-            details=Jsonb(dict(deed.details)),
+            id=event.id,
+            merchant_id=event.merchant_id,
+            event=event.event.value,
+            actor=event.origin.actor.value,
+            actor_id=event.origin.actor_id,
+            address=event.origin.address,
+            request_id=event.origin.request_id,
+            email_hash=event.email_hash,
+            details=Jsonb(dict(event.details)),
         )
 
     def page(self, merchant_id: UUID, before: Place | None, limit: int) -> Sequence[Recorded]:

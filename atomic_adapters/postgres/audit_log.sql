@@ -5,7 +5,7 @@ VALUES (%(id)s, %(merchant_id)s, %(event)s, %(actor)s, %(actor_id)s, %(address)s
         %(email_hash)s, %(details)s)
 
 -- name: list_audit_events
--- Before a place: one that is after all others stands for none.
+-- Newest first, before a position; without one, before a position after all others.
 SELECT id, event, actor, actor_id, address, request_id, details, at
   FROM audit_log
  WHERE merchant_id = %(merchant_id)s

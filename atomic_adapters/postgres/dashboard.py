@@ -1,4 +1,4 @@
-"""Dashboards from PostgreSQL."""
+"""Dashboards in PostgreSQL."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -33,12 +33,12 @@ class PostgresDashboardRepository:
         if profile is None:
             return None
         id, name, created_at, email, at = profile
-        lists, everything = PostgresListQueries(self.session), PaymentFilter()
-        # One more than may be counted: it tells whether there are more.
+        lists, no_filter = PostgresListQueries(self.session), PaymentFilter()
+        # One more than the maximum: it shows whether the counts are complete.
         totals = self.session.fetch_all(
             _SQL["sum_payments"],
             merchant_id=merchant_id,
-            phases=get_phases(everything),
+            phases=get_phases(no_filter),
             days=TOTAL_DAYS,
             limit=MAX_COUNTED + 1,
         )
@@ -50,7 +50,7 @@ class PostgresDashboardRepository:
                 merchant_id=merchant_id,
                 limit=MAX_ACCOUNTS,
             ),
-            payments=lists.payments(merchant_id, everything, None, LAST_PAYMENTS),
+            payments=lists.payments(merchant_id, no_filter, None, LAST_PAYMENTS),
             today=[
                 Total(status, currency, today, amount)
                 for status, currency, today, _, amount, _ in totals

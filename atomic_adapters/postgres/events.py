@@ -1,4 +1,4 @@
-"""What happened to payments, in PostgreSQL."""
+"""Payment events in PostgreSQL."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +37,6 @@ class PostgresEventRepository:
             _SQL["get_events_of_payment"], payment_id=payment_id, limit=limit
         )
         return [
-            Recorded(PaymentEvent(id, Event(event), Status(status), *told), at)
-            for id, event, status, *told, at in rows
+            Recorded(PaymentEvent(id, Event(event), Status(status), *details), at)
+            for id, event, status, *details, at in rows
         ]

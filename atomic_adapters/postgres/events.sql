@@ -1,6 +1,6 @@
 -- name: insert_payment_events
--- When the statement began: the payment is held by then, and nothing that was waited for comes
--- later. The transaction's beginning may have been before it.
+-- statement_timestamp(), not now(): the payment is locked when the statement begins, so its events
+-- are in order of time; the transaction may have begun before the lock was granted.
 INSERT INTO payment_events (payment_id, refund_id, event, status, at, attempt, amount, reason,
                             request_id)
 SELECT payment_id, refund_id, event, status, statement_timestamp(), attempt, amount, reason,

@@ -24,13 +24,13 @@ class PostgresFeeRepository:
             basis_points=terms.basis_points,
             fixed=terms.fixed,
         )
-        return _schedule(row)
+        return _build_schedule(row)
 
     def of_merchant(self, merchant_id: UUID) -> Sequence[FeeSchedule]:
         rows = self.session.fetch_all(_SQL["get_fee_schedules"], merchant_id=merchant_id)
-        return [_schedule(row) for row in rows]
+        return [_build_schedule(row) for row in rows]
 
 
-def _schedule(row: Sequence[Any]) -> FeeSchedule:
+def _build_schedule(row: Sequence[Any]) -> FeeSchedule:
     merchant_id, currency, basis_points, fixed, updated_at = row
     return FeeSchedule(merchant_id, currency, FeeTerms(basis_points, fixed), updated_at)

@@ -1,5 +1,5 @@
 -- name: upsert_fee_schedule
-INSERT INTO fee_schedules AS agreed (merchant_id, currency, basis_points, fixed)
+INSERT INTO fee_schedules (merchant_id, currency, basis_points, fixed)
 VALUES (%(merchant_id)s, %(currency)s, %(basis_points)s, %(fixed)s)
     ON CONFLICT (merchant_id, currency) DO UPDATE
    SET basis_points = excluded.basis_points, fixed = excluded.fixed, updated_at = now()

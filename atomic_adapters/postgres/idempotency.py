@@ -26,27 +26,27 @@ class PostgresIdempotencyRepository:
     session: DatabaseSession
 
     def claim(self, request: IdempotentRequest) -> StoredResponse | None:
-        if self._take(request):
+        if self._insert_key(request):
             return None
         record = self.kept(request.merchant_id, [request.key]).get(request.key)
         if record is None:
-            # It expired and was purged between the two statements.
+            # The key expired and was purged between the two statements.
             raise IdempotencyKeyInUse
         return record.replay_for(request)
 
     def kept(self, merchant_id: UUID, keys: Sequence[str]) -> Mapping[str, IdempotencyRecord]:
         rows = self.session.fetch_all(_SQL["get_records"], merchant_id=merchant_id, keys=list(keys))
-        return {key: _record(row) for key, *row in rows}
+        return {key: _build_record(columns) for key, *columns in rows}
 
     def look_up(self, merchant_id: UUID, key: str) -> KeptKey | None:
         row = self.session.fetch_optional(_SQL["find_key"], merchant_id=merchant_id, key=key)
         if row is None:
             return None
-        *record, expires_at = row
-        return KeptKey(key, _record(record), expires_at)
+        *columns, expires_at = row
+        return KeptKey(key, _build_record(columns), expires_at)
 
     def complete(self, request: IdempotentRequest, response: StoredResponse) -> None:
-        kept = self.session.execute(
+        updated = self.session.execute(
             _SQL["store_response"],
             merchant_id=request.merchant_id,
             key=request.key,
@@ -54,14 +54,14 @@ class PostgresIdempotencyRepository:
             body=response.body,
             location=response.location,
         )
-        if kept != 1:
-            raise StorageRefused("the idempotency key to complete is not there")
+        if updated != 1:
+            raise StorageRefused("no row for the idempotency key to complete")
 
     def purge(self, limit: int) -> int:
         return self.session.execute(_SQL["purge_keys"], limit=limit)
 
-    def _take(self, request: IdempotentRequest) -> bool:
-        with waiting_for_keys():
+    def _insert_key(self, request: IdempotentRequest) -> bool:
+        with map_key_wait_timeout():
             row = self.session.fetch_optional(
                 _SQL["claim_key"],
                 merchant_id=request.merchant_id,
@@ -69,14 +69,14 @@ class PostgresIdempotencyRepository:
                 method=request.method,
                 path=request.path,
                 fingerprint=request.fingerprint,
-                keep_for=request.keep_for,
+                retention=request.keep_for,
             )
         return row is not None
 
 
 @contextmanager
-def waiting_for_keys() -> Iterator[None]:
-    """Around a statement that takes keys: a wait that lasted too long is IdempotencyKeyInUse."""
+def map_key_wait_timeout() -> Iterator[None]:
+    """Raise IdempotencyKeyInUse if a statement timed out waiting for a concurrent use of a key."""
     try:
         yield
     except StorageUnavailable as busy:
@@ -85,9 +85,9 @@ def waiting_for_keys() -> Iterator[None]:
         raise
 
 
-def _record(row: Sequence[Any]) -> IdempotencyRecord:
-    method, path, fingerprint, status, body, location, created_at = row
+def _build_record(columns: Sequence[Any]) -> IdempotencyRecord:
+    method, path, fingerprint, status, body, location, created_at = columns
     if status is None:
-        raise StorageRefused("an idempotency key was committed without its answer")
+        raise StorageRefused("an idempotency key was committed without its response")
     response = StoredResponse(status, body, location)
     return IdempotencyRecord(method, path, fingerprint, response, created_at)

@@ -1,14 +1,14 @@
 -- name: claim_key
--- Waits for a concurrent first use to commit or roll back. Takes over an expired key; returns
--- no row when the key is taken.
-INSERT INTO idempotency_keys AS kept (merchant_id, key, method, path, fingerprint, expires_at)
+-- Waits for a concurrent first use to commit or roll back. Replaces an expired key; returns no row
+-- if the key is in use.
+INSERT INTO idempotency_keys AS existing (merchant_id, key, method, path, fingerprint, expires_at)
 VALUES (%(merchant_id)s, %(key)s, %(method)s, %(path)s, %(fingerprint)s,
-        now() + %(keep_for)s::interval)
+        now() + %(retention)s::interval)
     ON CONFLICT (merchant_id, key) DO UPDATE
    SET method = excluded.method, path = excluded.path, fingerprint = excluded.fingerprint,
        response_status = NULL, response_body = NULL, response_location = NULL,
        created_at = excluded.created_at, expires_at = excluded.expires_at
- WHERE kept.expires_at <= now()
+ WHERE existing.expires_at <= now()
 RETURNING true
 
 -- name: get_records
@@ -33,7 +33,7 @@ UPDATE idempotency_keys
    AND key = %(key)s
 
 -- name: purge_keys
--- SKIP LOCKED: a key that is just being taken over is not waited for.
+-- SKIP LOCKED: do not wait for an expired key that is being claimed anew.
 DELETE FROM idempotency_keys
  USING (SELECT merchant_id, key
           FROM idempotency_keys

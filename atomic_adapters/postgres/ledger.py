@@ -1,4 +1,4 @@
-"""Accounts and the books in PostgreSQL."""
+"""Accounts and the ledger in PostgreSQL."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ from atomic_core.domain.ledger import (
 from atomic_core.domain.ledger_verification import LedgerReport
 
 _SQL: Final = load_statements("ledger")
-_NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""PostgreSQL says when an account was opened."""
+_UNUSED_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""A placeholder: PostgreSQL sets created_at of an account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +44,15 @@ class PostgresAccountRepository:
         )
 
     def open_system_accounts(self, currency: str) -> None:
-        house = [Account.world(currency, _NO_TIME), Account.fees(currency, _NO_TIME)]
+        accounts = [Account.world(currency, _UNUSED_TIME), Account.fees(currency, _UNUSED_TIME)]
         self.session.execute(
             _SQL["open_system_accounts"],
             currency=currency,
-            ids=[account.id for account in house],
-            names=[account.name for account in house],
-            types=[account.type.value for account in house],
-            allow_negative=[account.allow_negative for account in house],
-            heads=[account.head for account in house],
+            ids=[account.id for account in accounts],
+            names=[account.name for account in accounts],
+            types=[account.type.value for account in accounts],
+            allow_negative=[account.allow_negative for account in accounts],
+            heads=[account.head for account in accounts],
         )
 
     def get(self, merchant_id: UUID, account_id: UUID) -> Account | None:
@@ -83,13 +83,13 @@ class PostgresLedgerRepository:
 
     def record(self, posted: Posted) -> None:
         if posted.released:
-            self._release(posted.released)
+            self._release_holds(posted.released)
         if posted.transactions:
             self._update_accounts(posted)
-            self._add_transactions(posted)
-            self._add_entries(posted)
+            self._insert_transactions(posted)
+            self._insert_entries(posted)
         if posted.placed:
-            self._place(posted.placed)
+            self._insert_holds(posted.placed)
 
     def check(self) -> LedgerReport:
         return verify_ledger(self.session)
@@ -104,9 +104,9 @@ class PostgresLedgerRepository:
             heads=bytea_array(account.head for account in accounts),
         )
         if updated != len(accounts):
-            raise StorageRefused(f"{updated} of {len(accounts)} accounts could be updated")
+            raise StorageRefused(f"updated {updated} of {len(accounts)} accounts")
 
-    def _add_transactions(self, posted: Posted) -> None:
+    def _insert_transactions(self, posted: Posted) -> None:
         transactions = posted.transactions
         self.session.execute(
             _SQL["insert_transactions"],
@@ -117,7 +117,7 @@ class PostgresLedgerRepository:
             posted_at=transactions[0].posted_at,
         )
 
-    def _add_entries(self, posted: Posted) -> None:
+    def _insert_entries(self, posted: Posted) -> None:
         entries = posted.entries
         self.session.execute(
             _SQL["insert_entries"],
@@ -130,17 +130,17 @@ class PostgresLedgerRepository:
         )
 
     def of_payment(self, payment_id: UUID) -> Sequence[PostedTransaction]:
-        found: dict[UUID, tuple[LedgerTransaction, list[Entry]]] = {}
+        transactions: dict[UUID, tuple[LedgerTransaction, list[Entry]]] = {}
         for row in self.session.fetch_all(
             _SQL["get_transactions_of_payment"], payment_id=payment_id
         ):
             id, payment_id, kind, posted_at, refund_id, *entry = row
             transaction = LedgerTransaction(id, payment_id, Kind(kind), posted_at, refund_id)
-            _, entries = found.setdefault(id, (transaction, []))
+            _, entries = transactions.setdefault(id, (transaction, []))
             entries.append(Entry(*entry))
-        return [PostedTransaction(*each) for each in found.values()]
+        return [PostedTransaction(*pair) for pair in transactions.values()]
 
-    def _release(self, holds: Sequence[Hold]) -> None:
+    def _release_holds(self, holds: Sequence[Hold]) -> None:
         released = self.session.execute(
             _SQL["release_holds"],
             payment_ids=uuid_array(hold.payment_id for hold in holds),
@@ -148,14 +148,14 @@ class PostgresLedgerRepository:
             amounts=bigint_array(hold.amount for hold in holds),
         )
         if released != len(holds):
-            raise StorageRefused(f"{released} of {len(holds)} holds could be let go of")
+            raise StorageRefused(f"released {released} of {len(holds)} holds")
 
-    def _place(self, holds: Sequence[Hold]) -> None:
+    def _insert_holds(self, holds: Sequence[Hold]) -> None:
         self.session.execute(
             _SQL["insert_holds"],
             payment_ids=uuid_array(hold.payment_id for hold in holds),
             refund_ids=uuid_array(hold.refund_id for hold in holds),
-            debits=uuid_array(hold.debit_account_id for hold in holds),
-            credits=uuid_array(hold.credit_account_id for hold in holds),
+            debit_account_ids=uuid_array(hold.debit_account_id for hold in holds),
+            credit_account_ids=uuid_array(hold.credit_account_id for hold in holds),
             amounts=bigint_array(hold.amount for hold in holds),
         )

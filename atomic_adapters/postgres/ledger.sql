@@ -1,22 +1,22 @@
 -- name: open_account
 INSERT INTO accounts (id, merchant_id, name, currency, head)
 VALUES (%(id)s, %(merchant_id)s, %(name)s, %(currency)s, %(head)s)
-RETURNING id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,
-       type, pending_in, pending_out
+RETURNING
+       -- include: account_columns
 
 -- name: open_system_accounts
--- Two processes that open them at once mean the same rows; the second finds them there. No
--- conflict target: a row has two unique keys, and either may be the one that is met first.
+-- Concurrent processes insert the same rows; the second finds them. No conflict target: a row has
+-- two unique keys, and either may conflict first.
 INSERT INTO accounts (id, name, currency, type, allow_negative, head)
 SELECT id, name, %(currency)s, type, allow_negative, head
   FROM unnest(%(ids)b::uuid[], %(names)b::text[], %(types)b::text[], %(allow_negative)b::boolean[],
-              %(heads)b::bytea[]) AS house (id, name, type, allow_negative, head)
+              %(heads)b::bytea[]) AS new (id, name, type, allow_negative, head)
  ORDER BY id
     ON CONFLICT DO NOTHING
 
 -- name: get_account
-SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,
-       type, pending_in, pending_out
+SELECT
+       -- include: account_columns
   FROM accounts
  WHERE id = %(id)s
    AND merchant_id = %(merchant_id)s
@@ -30,30 +30,31 @@ SELECT id
  LIMIT 1
 
 -- name: lock_accounts
--- In id order: every transaction queues for the same rows the same way round.
--- NO KEY: a new payment's foreign-key check on an account need not wait.
-SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,
-       type, pending_in, pending_out
+-- In id order, so that transactions cannot deadlock. NO KEY: the foreign-key checks of new payments
+-- do not wait for this lock.
+SELECT
+       -- include: account_columns
   FROM accounts
  WHERE id = ANY(%(ids)b)
  ORDER BY id
    FOR NO KEY UPDATE
 
 -- name: lock_available_accounts
-SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at,
-       type, pending_in, pending_out
+-- Skips accounts that another transaction has locked.
+SELECT
+       -- include: account_columns
   FROM accounts
  WHERE id = ANY(%(ids)b)
  ORDER BY id
    FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: update_accounts
--- Before the entries, which must continue up to what the accounts show.
+-- Before insert_entries: a trigger checks that the entries end at the accounts' new state.
 UPDATE accounts
-   SET balance = tip.balance, sequence = tip.sequence, head = tip.head
+   SET balance = updated.balance, sequence = updated.sequence, head = updated.head
   FROM unnest(%(ids)b::uuid[], %(balances)b::bigint[], %(sequences)b::bigint[],
-              %(heads)b::bytea[]) AS tip (id, balance, sequence, head)
- WHERE accounts.id = tip.id
+              %(heads)b::bytea[]) AS updated (id, balance, sequence, head)
+ WHERE accounts.id = updated.id
 
 -- name: insert_transactions
 INSERT INTO ledger_transactions (id, payment_id, kind, refund_id, posted_at)
@@ -69,26 +70,26 @@ SELECT new.account_id, new.sequence, new.transaction_id, new.amount, new.balance
        AS new (account_id, sequence, transaction_id, amount, balance_after, hash)
 
 -- name: release_holds
--- Before the balances move: what is promised is in the way of paying it. Each is looked up by
--- itself: nearly all holds are released, and the planner would rather read them all for the few
--- that are not.
+-- Before update_accounts: a held amount is not available, so posting it first would be refused. The
+-- subselect forces one index look-up per hold: nearly all holds are released ones, and the planner
+-- would otherwise scan them all.
 UPDATE holds
    SET released_at = clock_timestamp()
  WHERE ctid = ANY (ARRAY(
            SELECT (SELECT live.ctid
-                     FROM holds live
-                    WHERE live.payment_id = gone.payment_id
-                      AND live.refund_id IS NOT DISTINCT FROM gone.refund_id
-                      AND live.amount = gone.amount
+                     FROM holds AS live
+                    WHERE live.payment_id = released.payment_id
+                      AND live.refund_id IS NOT DISTINCT FROM released.refund_id
+                      AND live.amount = released.amount
                       AND live.released_at IS NULL)
              FROM unnest(%(payment_ids)b::uuid[], %(refund_ids)b::uuid[], %(amounts)b::bigint[])
-                  AS gone (payment_id, refund_id, amount)))
+                  AS released (payment_id, refund_id, amount)))
 
 -- name: insert_holds
 INSERT INTO holds (payment_id, refund_id, debit_account_id, credit_account_id, amount, placed_at)
 SELECT payment_id, refund_id, debit_account_id, credit_account_id, amount, clock_timestamp()
-  FROM unnest(%(payment_ids)b::uuid[], %(refund_ids)b::uuid[], %(debits)b::uuid[],
-              %(credits)b::uuid[], %(amounts)b::bigint[])
+  FROM unnest(%(payment_ids)b::uuid[], %(refund_ids)b::uuid[], %(debit_account_ids)b::uuid[],
+              %(credit_account_ids)b::uuid[], %(amounts)b::bigint[])
        AS new (payment_id, refund_id, debit_account_id, credit_account_id, amount)
 
 -- name: get_transactions_of_payment

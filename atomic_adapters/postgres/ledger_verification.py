@@ -1,4 +1,4 @@
-"""The rules of the books, applied by PostgreSQL to one snapshot."""
+"""The ledger's rules, checked by PostgreSQL on one snapshot."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ _SQL: Final = load_statements("ledger_verification")
 
 
 def verify_ledger(session: DatabaseSession) -> LedgerReport:
-    """Must be the first thing in its transaction, which becomes one READ ONLY snapshot."""
+    """Must be the first call in its transaction, which becomes a READ ONLY snapshot."""
     session.execute(_SQL["use_one_snapshot"])
     session.execute(_SQL["raise_statement_timeout"])
     accounts, transactions, entries, payments, refunds, holds = session.fetch_one(
@@ -26,6 +26,6 @@ def verify_ledger(session: DatabaseSession) -> LedgerReport:
         findings=[
             Finding(check, subject, problem)
             for check in Check
-            for subject, problem in session.fetch_all(_SQL[check.value], most=MAX_FINDINGS)
+            for subject, problem in session.fetch_all(_SQL[check.value], limit=MAX_FINDINGS)
         ],
     )

@@ -1,9 +1,9 @@
 -- name: use_one_snapshot
--- Every statement after this one sees the books of the same moment.
+-- All statements after this one see the same snapshot.
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY
 
 -- name: raise_statement_timeout
--- Reading all entries may take long; it holds no lock that anybody waits for.
+-- One hour: reading all entries may take long, and holds no lock that others wait for.
 SELECT set_config('statement_timeout', '3600s', true)
 
 -- name: count_rows
@@ -21,7 +21,7 @@ SELECT a.currency, format('entries sum to %%s', sum(e.amount))
  GROUP BY a.currency
 HAVING sum(e.amount) <> 0
  ORDER BY a.currency
- LIMIT %(most)s
+ LIMIT %(limit)s
 
 -- name: transaction_balanced
 SELECT t.id::text,
@@ -35,7 +35,7 @@ HAVING coalesce(sum(e.amount), 0) <> 0
     OR count(e.account_id) < 2
     OR min(a.currency) IS DISTINCT FROM max(a.currency)
  ORDER BY t.id
- LIMIT %(most)s
+ LIMIT %(limit)s
 
 -- name: balance_is_sum
 SELECT a.id::text,
@@ -47,7 +47,7 @@ SELECT a.id::text,
     OR NOT a.allow_negative AND a.balance < 0
     OR a.merchant_id IS NOT NULL AND a.balance > 9007199254740991
  ORDER BY a.id
- LIMIT %(most)s
+ LIMIT %(limit)s
 
 -- name: tip_is_last_entry
 SELECT a.id::text,
@@ -62,12 +62,12 @@ SELECT a.id::text,
        (coalesce(last.sequence, 0), coalesce(last.balance_after, 0),
         coalesce(last.hash, chain_start(a)))
  ORDER BY a.id
- LIMIT %(most)s
+ LIMIT %(limit)s
 
 -- name: chain_unbroken
--- The same bytes as atomic_core.domain.ledger.entry_hash, built here a second time on purpose.
--- Nothing an entry or a transaction may hold makes this fail: numeric does not overflow, and a
--- time that is no time, or a transaction that is gone, gives NULL, which is DISTINCT.
+-- Builds the bytes of atomic_core.domain.ledger.entry_hash independently, on purpose. No stored
+-- value makes this statement fail: numeric does not overflow, and an infinite time or a missing
+-- transaction gives a NULL hash, which IS DISTINCT FROM the stored one.
 SELECT format('%%s#%%s', c.account_id, c.sequence), 'does not follow the one before'
   FROM (SELECT e.account_id, e.sequence, e.transaction_id, e.amount, e.balance_after, e.hash,
                t.payment_id, t.kind, t.refund_id, t.posted_at,
@@ -89,7 +89,7 @@ SELECT format('%%s#%%s', c.account_id, c.sequence), 'does not follow the one bef
                             THEN (extract(epoch FROM c.posted_at) * 1000000)::bigint END)
            || decode(c.kind, 'escape') || coalesce(uuid_send(c.refund_id), ''::bytea))
  ORDER BY c.account_id, c.sequence
- LIMIT %(most)s
+ LIMIT %(limit)s
 
 -- name: payment_posted
 SELECT p.id::text,
@@ -115,13 +115,13 @@ SELECT p.id::text,
                        JOIN accounts a ON a.id = e.account_id
                       WHERE e.transaction_id = t.id) found ON true
  WHERE (p.status = 'SUCCESS') <> (t.id IS NOT NULL)
-    -- A fee of 0 has no leg, nor has a credit of 0.
+    -- A fee of 0 and a credit of 0 have no entry.
     OR t.id IS NOT NULL
        AND (found.legs, found.debits, found.credits, found.fees)
            <> (1 + (due.captured > due.fee)::integer + (due.fee > 0)::integer, 1,
                (due.captured > due.fee)::integer, (due.fee > 0)::integer)
  ORDER BY p.id
- LIMIT %(most)s
+ LIMIT %(limit)s
 
 -- name: refund_posted
 SELECT r.id::text,
@@ -145,7 +145,7 @@ SELECT r.id::text,
  WHERE (r.status = 'SUCCESS') <> (t.id IS NOT NULL)
     OR t.id IS NOT NULL AND (found.legs, found.debits, found.credits) <> (2, 1, 1)
  ORDER BY r.id
- LIMIT %(most)s
+ LIMIT %(limit)s
 
 -- name: payment_known
 SELECT t.id::text, 'posts a payment or refund that does not exist'
@@ -155,7 +155,7 @@ SELECT t.id::text, 'posts a payment or refund that does not exist'
        AND NOT EXISTS (SELECT FROM refunds r
                         WHERE r.id = t.refund_id AND r.payment_id = t.payment_id)
  ORDER BY t.id
- LIMIT %(most)s
+ LIMIT %(limit)s
 
 -- name: payment_account_fits
 SELECT p.id::text, 'its account is not the merchant''s, or of another currency'
@@ -164,7 +164,7 @@ SELECT p.id::text, 'its account is not the merchant''s, or of another currency'
                     WHERE (a.id, a.merchant_id, a.currency)
                           = (p.account_id, p.merchant_id, p.currency))
  ORDER BY p.id
- LIMIT %(most)s
+ LIMIT %(limit)s
 
 -- name: refunds_summed
 SELECT p.id::text,
@@ -189,7 +189,7 @@ SELECT p.id::text,
            IS DISTINCT FROM (p.merchant_id::text, p.merchant_id::text, p.account_id::text,
                              p.account_id::text, p.currency, p.currency)
  ORDER BY p.id
- LIMIT %(most)s
+ LIMIT %(limit)s
 
 -- name: hold_fits
 SELECT coalesce(r.id, p.id, h.payment_id)::text,
@@ -218,7 +218,7 @@ SELECT coalesce(r.id, p.id, h.payment_id)::text,
                    IS DISTINCT FROM (r.account_id, r.amount, 'asset', r.currency)
        END
  ORDER BY 1
- LIMIT %(most)s
+ LIMIT %(limit)s
 
 -- name: pending_is_sum
 SELECT a.id::text,
@@ -235,4 +235,4 @@ SELECT a.id::text,
  WHERE (a.pending_in, a.pending_out) <> (coalesce(h.coming, 0), coalesce(h.going, 0))
     OR NOT a.allow_negative AND a.pending_out > a.balance
  ORDER BY a.id
- LIMIT %(most)s
+ LIMIT %(limit)s

@@ -1,4 +1,4 @@
-"""Lists in PostgreSQL: each filter by an index, whatever the others are."""
+"""Lists in PostgreSQL. Every combination of filters is answered by an index."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,30 +28,31 @@ _PAYMENT_SQL: Final = load_statements("payment_lists")
 _REFUND_SQL: Final = load_statements("refund_lists")
 
 MAX_SORTED_ROWS: Final = 2_000
-"""So many rows are read and sorted in a few milliseconds. A range of amounts that more fall into is
-common: walking by age, a page of it is soon full."""
+"""How many rows are read and sorted in a few milliseconds. If more rows match a range of amounts,
+the range is common, and a walk by age fills a page after few rows."""
 
 MAX_SEQUENCE: Final = 2**63 - 1
+"""The largest bigint: above every sequence number."""
 
 
-class _Ways(NamedTuple):
-    """To a page of work rows."""
+class _WorkItemStatements(NamedTuple):
+    """The statements that list payments, or refunds."""
 
-    by_age: bytes
+    list_by_age: bytes
     count_by_amount: bytes
-    by_amount: bytes
-    rarest_pair: bytes
-    by_metadata: bytes
+    list_by_amount: bytes
+    find_rarest_pair: bytes
+    list_by_metadata: bytes
 
 
-_PAYMENTS: Final = _Ways(
+_PAYMENTS: Final = _WorkItemStatements(
     _PAYMENT_SQL["list_payments"],
     _PAYMENT_SQL["count_payments_by_amount"],
     _PAYMENT_SQL["list_payments_by_amount"],
     _PAYMENT_SQL["find_rarest_payment_pair"],
     _PAYMENT_SQL["list_payments_by_metadata"],
 )
-_REFUNDS: Final = _Ways(
+_REFUNDS: Final = _WorkItemStatements(
     _REFUND_SQL["list_refunds"],
     _REFUND_SQL["count_refunds_by_amount"],
     _REFUND_SQL["list_refunds_by_amount"],
@@ -65,108 +66,129 @@ class PostgresListQueries:
     session: DatabaseSession
 
     def payments(
-        self, merchant_id: UUID, wanted: PaymentFilter, after: Position | None, limit: int
+        self, merchant_id: UUID, filters: PaymentFilter, after: Position | None, limit: int
     ) -> Sequence[Payment]:
-        asked = _asked_of_work(merchant_id, wanted, after, limit)
-        return [build_payment(row) for row in self._work(_PAYMENTS, wanted, asked)]
+        parameters = _build_work_item_parameters(merchant_id, filters, after, limit)
+        return [build_payment(row) for row in self._fetch_page(_PAYMENTS, filters, parameters)]
 
     def refunds(
-        self, merchant_id: UUID, wanted: RefundFilter, after: Position | None, limit: int
+        self, merchant_id: UUID, filters: RefundFilter, after: Position | None, limit: int
     ) -> Sequence[Refund]:
-        asked = _asked_of_work(merchant_id, wanted, after, limit)
-        if wanted.payment_id is None:
-            rows = self._work(_REFUNDS, wanted, asked)
+        parameters = _build_work_item_parameters(merchant_id, filters, after, limit)
+        if filters.payment_id is None:
+            rows = self._fetch_page(_REFUNDS, filters, parameters)
         else:
             rows = self.session.fetch_all(
                 _REFUND_SQL["list_refunds_of_payment"],
-                **asked,
-                payment_id=wanted.payment_id,
-                metadata=json.dumps(dict(wanted.metadata)),
+                **parameters,
+                payment_id=filters.payment_id,
+                metadata=json.dumps(dict(filters.metadata)),
             )
         return [build_refund(row) for row in rows]
 
     def accounts(
-        self, merchant_id: UUID, wanted: AccountFilter, after: Position | None, limit: int
+        self, merchant_id: UUID, filters: AccountFilter, after: Position | None, limit: int
     ) -> Sequence[Account]:
-        asked = _asked(merchant_id, wanted, after, limit)
-        if wanted.currency is None:
-            return self.session.fetch_all_as(Account, _SQL["list_accounts"], **asked)
-        of_currency = _SQL["list_accounts_of_currency"]
-        return self.session.fetch_all_as(Account, of_currency, **asked, currency=wanted.currency)
+        parameters = _build_parameters(merchant_id, filters, after, limit)
+        if filters.currency is None:
+            return self.session.fetch_all_as(Account, _SQL["list_accounts"], **parameters)
+        return self.session.fetch_all_as(
+            Account, _SQL["list_accounts_of_currency"], **parameters, currency=filters.currency
+        )
 
     def entries(
-        self, account_id: UUID, wanted: CreatedFilter, after: int | None, limit: int
+        self, account_id: UUID, filters: CreatedFilter, after: int | None, limit: int
     ) -> Sequence[BookedEntry]:
         rows = self.session.fetch_all(
             _SQL["list_entries"],
             account_id=account_id,
-            created_from=wanted.created_from,
-            created_to=wanted.created_to,
+            created_from=filters.created_from,
+            created_to=filters.created_to,
             before=MAX_SEQUENCE if after is None else after,
             limit=limit,
         )
         return [BookedEntry(*row) for row in rows]
 
-    def _work(
-        self, ways: _Ways, wanted: PaymentFilter, asked: Mapping[str, Any]
+    def _fetch_page(
+        self,
+        statements: _WorkItemStatements,
+        filters: PaymentFilter,
+        parameters: Mapping[str, Any],
     ) -> Sequence[Sequence[Any]]:
-        if wanted.metadata:
-            key, value = self._pair(ways, wanted, asked["merchant_id"])
-            metadata = json.dumps(dict(wanted.metadata))
-            tagged = {**asked, "key": key, "value": value, "metadata": metadata}
-            return self.session.fetch_all(ways.by_metadata, **tagged)
-        if self._has_few(ways, wanted, asked["merchant_id"]):
-            return self.session.fetch_all(ways.by_amount, **asked)
-        return self.session.fetch_all(ways.by_age, **asked, phases=get_phases(wanted))
+        """By metadata, the most selective filter, if there is any; by amount if few rows are in the
+        range; otherwise by age."""
+        merchant_id = parameters["merchant_id"]
+        if filters.metadata:
+            key, value = self._find_rarest_pair(statements, filters, merchant_id)
+            metadata = json.dumps(dict(filters.metadata))
+            return self.session.fetch_all(
+                statements.list_by_metadata,
+                **parameters,
+                key=key,
+                value=value,
+                metadata=metadata,
+            )
+        if self._has_few_in_range(statements, filters, merchant_id):
+            return self.session.fetch_all(statements.list_by_amount, **parameters)
+        return self.session.fetch_all(
+            statements.list_by_age, **parameters, phases=get_phases(filters)
+        )
 
-    def _has_few(self, ways: _Ways, wanted: PaymentFilter, merchant_id: UUID) -> bool:
-        if (wanted.amount_min, wanted.amount_max) == (1, MAX_AMOUNT):
+    def _has_few_in_range(
+        self, statements: _WorkItemStatements, filters: PaymentFilter, merchant_id: UUID
+    ) -> bool:
+        """Whether the filter has a range of amounts that fewer than MAX_SORTED_ROWS rows are in."""
+        if (filters.amount_min, filters.amount_max) == (1, MAX_AMOUNT):
             return False
         [count] = self.session.fetch_one(
-            ways.count_by_amount,
+            statements.count_by_amount,
             merchant_id=merchant_id,
-            amount_min=wanted.amount_min,
-            amount_max=wanted.amount_max,
-            few=MAX_SORTED_ROWS,
+            amount_min=filters.amount_min,
+            amount_max=filters.amount_max,
+            max_rows=MAX_SORTED_ROWS,
         )
         return count < MAX_SORTED_ROWS
 
-    def _pair(self, ways: _Ways, wanted: PaymentFilter, merchant_id: UUID) -> Sequence[str]:
-        if len(wanted.metadata) == 1:
-            return wanted.metadata[0]
+    def _find_rarest_pair(
+        self, statements: _WorkItemStatements, filters: PaymentFilter, merchant_id: UUID
+    ) -> Sequence[str]:
+        if len(filters.metadata) == 1:
+            return filters.metadata[0]
         return self.session.fetch_one(
-            ways.rarest_pair,
+            statements.find_rarest_pair,
             merchant_id=merchant_id,
-            keys=[key for key, _ in wanted.metadata],
-            values=[value for _, value in wanted.metadata],
-            few=MAX_SORTED_ROWS,
+            keys=[key for key, _ in filters.metadata],
+            values=[value for _, value in filters.metadata],
+            max_rows=MAX_SORTED_ROWS,
         )
 
 
-def _asked(
-    merchant_id: UUID, wanted: CreatedFilter, after: Position | None, limit: int
+def _build_parameters(
+    merchant_id: UUID, filters: CreatedFilter, after: Position | None, limit: int
 ) -> dict[str, Any]:
-    top = wanted.top(after)
+    top = filters.top(after)
     return {
         "merchant_id": merchant_id,
-        "created_from": wanted.created_from,
+        "created_from": filters.created_from,
         "top_at": top.created_at,
         "top_id": top.id,
         "limit": limit,
     }
 
 
-def _asked_of_work(
-    merchant_id: UUID, wanted: PaymentFilter, after: Position | None, limit: int
+def _build_work_item_parameters(
+    merchant_id: UUID, filters: PaymentFilter, after: Position | None, limit: int
 ) -> dict[str, Any]:
-    return _asked(merchant_id, wanted, after, limit) | {
-        "currency": wanted.currency,
-        "statuses": [status.value for status in wanted.statuses or Status],
-        "amount_min": wanted.amount_min,
-        "amount_max": wanted.amount_max,
+    return _build_parameters(merchant_id, filters, after, limit) | {
+        "currency": filters.currency,
+        "statuses": [status.value for status in filters.statuses or Status],
+        "amount_min": filters.amount_min,
+        "amount_max": filters.amount_max,
     }
 
 
-def get_phases(wanted: PaymentFilter) -> list[str]:
-    """As the column `phase` has it: what is open is one phase, for a claim changes no index."""
-    return sorted({"OPEN" if status.open else status.value for status in wanted.statuses or Status})
+def get_phases(filters: PaymentFilter) -> list[str]:
+    """The values of the generated column `phase` for the filter's statuses. PENDING and PROCESSING
+    are one phase, so that a claim changes no index."""
+    statuses = filters.statuses or Status
+    return sorted({"OPEN" if status.open else status.value for status in statuses})

@@ -1,6 +1,6 @@
 -- name: list_accounts
-SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at, type,
-       pending_in, pending_out
+SELECT
+       -- include: account_columns
   FROM accounts
  WHERE merchant_id = %(merchant_id)s
    AND (created_at, id) < (%(top_at)s, %(top_id)s)
@@ -9,8 +9,8 @@ SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head,
  LIMIT %(limit)s
 
 -- name: list_accounts_of_currency
-SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at, type,
-       pending_in, pending_out
+SELECT
+       -- include: account_columns
   FROM accounts
  WHERE merchant_id = %(merchant_id)s
    AND currency = %(currency)s
@@ -20,34 +20,35 @@ SELECT id, merchant_id, name, currency, allow_negative, balance, sequence, head,
  LIMIT %(limit)s
 
 -- name: list_entries
--- An account's entries stand in order of time: the first at or after a moment is found by halving,
--- twenty steps for a million entries. `sides` are the two ends of the span, as sequence numbers.
-WITH RECURSIVE halving (side, moment, low, high) AS (
-    SELECT side.side, side.moment, 1::bigint, accounts.sequence + 1
+-- An account's entries are in order of time, and posted_at is not indexed: binary search finds the
+-- first sequence number at or after a time, in 20 steps for a million entries. `bounds` holds the
+-- first sequence number of the range, and the first after it.
+WITH RECURSIVE bisection (bound, moment, low, high) AS (
+    SELECT bound.bound, bound.moment, 1::bigint, accounts.sequence + 1
       FROM accounts
      CROSS JOIN (VALUES ('from', %(created_from)s::timestamptz),
-                        ('to', %(created_to)s::timestamptz)) AS side (side, moment)
+                        ('to', %(created_to)s::timestamptz)) AS bound (bound, moment)
      WHERE accounts.id = %(account_id)s
     UNION ALL
-    SELECT halving.side, halving.moment,
-           CASE WHEN middle.posted_at < halving.moment THEN (halving.low + halving.high) / 2 + 1
-                ELSE halving.low
+    SELECT bisection.bound, bisection.moment,
+           CASE WHEN middle.posted_at < bisection.moment THEN (bisection.low + bisection.high) / 2 + 1
+                ELSE bisection.low
            END,
-           CASE WHEN middle.posted_at < halving.moment THEN halving.high
-                ELSE (halving.low + halving.high) / 2
+           CASE WHEN middle.posted_at < bisection.moment THEN bisection.high
+                ELSE (bisection.low + bisection.high) / 2
            END
-      FROM halving
+      FROM bisection
      CROSS JOIN LATERAL (
                SELECT ledger_transactions.posted_at
                  FROM entries
                  JOIN ledger_transactions ON ledger_transactions.id = entries.transaction_id
                 WHERE entries.account_id = %(account_id)s
-                  AND entries.sequence = (halving.low + halving.high) / 2) AS middle
-     WHERE halving.low < halving.high
-), sides AS MATERIALIZED (
-    SELECT max(low) FILTER (WHERE side = 'from') AS first,
-           max(low) FILTER (WHERE side = 'to') AS behind
-      FROM halving
+                  AND entries.sequence = (bisection.low + bisection.high) / 2) AS middle
+     WHERE bisection.low < bisection.high
+), bounds AS MATERIALIZED (
+    SELECT max(low) FILTER (WHERE bound = 'from') AS first_sequence,
+           max(low) FILTER (WHERE bound = 'to') AS end_sequence
+      FROM bisection
      WHERE low = high
 )
 SELECT page.account_id, page.sequence, page.transaction_id, posted.payment_id, posted.refund_id,
@@ -55,11 +56,11 @@ SELECT page.account_id, page.sequence, page.transaction_id, posted.payment_id, p
   FROM (SELECT account_id, sequence, transaction_id, amount, balance_after
           FROM entries
          WHERE account_id = %(account_id)s
-           AND sequence >= (SELECT first FROM sides)
-           AND sequence < least((SELECT behind FROM sides), %(before)s)
+           AND sequence >= (SELECT first_sequence FROM bounds)
+           AND sequence < least((SELECT end_sequence FROM bounds), %(before)s)
          ORDER BY sequence DESC
          LIMIT %(limit)s) AS page
- -- One by one, whatever the planner thinks of the limit.
+ -- LIMIT 1 forces a primary key look-up per entry, whatever the planner expects of the limit.
  CROSS JOIN LATERAL (
            SELECT payment_id, refund_id, kind, posted_at
              FROM ledger_transactions

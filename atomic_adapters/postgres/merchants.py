@@ -1,4 +1,4 @@
-"""Merchants and keys in PostgreSQL."""
+"""Merchants and API keys in PostgreSQL."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class PostgresMerchantRepository:
 
     def lock(self, merchant_id: UUID) -> None:
         if self.session.fetch_optional(_SQL["lock_merchant"], id=merchant_id) is None:
-            raise NotFound("There is no such merchant.")
+            raise NotFound("No merchant has this id.")
 
     def add_key(
         self,
@@ -38,7 +38,7 @@ class PostgresMerchantRepository:
         scopes: frozenset[str] = ALL_SCOPES,
         expires_at: datetime | None = None,
     ) -> ApiKey | None:
-        return self._key(
+        return self._fetch_key(
             _SQL["insert_key"],
             id=id,
             merchant_id=merchant_id,
@@ -50,24 +50,24 @@ class PostgresMerchantRepository:
         )
 
     def active_key(self, hash: bytes) -> ApiKey | None:
-        return self._key(_SQL["find_active_key"], hash=hash)
+        return self._fetch_key(_SQL["find_active_key"], hash=hash)
 
     def is_active(self, key_id: UUID) -> bool:
         return self.session.fetch_optional(_SQL["is_key_active"], id=key_id) is not None
 
     def key(self, key_id: UUID, merchant_id: UUID | None = None) -> ApiKey | None:
-        return self._key(_SQL["get_key"], id=key_id, merchant_id=merchant_id)
+        return self._fetch_key(_SQL["get_key"], id=key_id, merchant_id=merchant_id)
 
     def keys(self, merchant_id: UUID, limit: int = MAX_LIVE_KEYS) -> Sequence[ApiKey]:
         statement = _SQL["get_keys_of_merchant"]
         rows = self.session.fetch_all(statement, merchant_id=merchant_id, limit=limit)
-        return [_key(row) for row in rows]
+        return [_build_key(row) for row in rows]
 
     def count_active_keys(self, merchant_id: UUID) -> int:
         return self.session.fetch_one(_SQL["count_active_keys"], merchant_id=merchant_id)[0]
 
     def revoke_key(self, key_id: UUID) -> ApiKey | None:
-        return self._key(_SQL["revoke_key"], id=key_id)
+        return self._fetch_key(_SQL["revoke_key"], id=key_id)
 
     def expire_key(self, key_id: UUID, after: timedelta) -> None:
         self.session.execute(_SQL["expire_key"], id=key_id, after=after)
@@ -75,11 +75,11 @@ class PostgresMerchantRepository:
     def record_api_key_usage(self, key_ids: Sequence[UUID]) -> None:
         self.session.execute(_SQL["record_api_key_usage"], ids=list(key_ids))
 
-    def _key(self, statement: bytes, **parameters: object) -> ApiKey | None:
+    def _fetch_key(self, statement: bytes, **parameters: object) -> ApiKey | None:
         row = self.session.fetch_optional(statement, **parameters)
-        return None if row is None else _key(row)
+        return None if row is None else _build_key(row)
 
 
-def _key(row: Sequence[Any]) -> ApiKey:
+def _build_key(row: Sequence[Any]) -> ApiKey:
     id, merchant_id, name, prefix, hash, scopes, *times = row
     return ApiKey(id, merchant_id, name, prefix, hash, frozenset(scopes), *times)

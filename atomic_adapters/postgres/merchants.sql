@@ -9,7 +9,7 @@ SELECT id, name, created_at
  WHERE id = %(id)s
 
 -- name: lock_merchant
--- NO KEY: foreign-key checks on the merchant need not wait.
+-- NO KEY: foreign-key checks on the merchant do not wait for this lock.
 SELECT id
   FROM merchants
  WHERE id = %(id)s
@@ -45,7 +45,7 @@ SELECT id, merchant_id, name, prefix, hash, scopes, created_at, expires_at, last
    AND (%(merchant_id)s::uuid IS NULL OR merchant_id = %(merchant_id)s::uuid)
 
 -- name: get_keys_of_merchant
--- Active ones and others apart, so that neither can push the others out.
+-- Active keys and others have separate limits, so that neither displaces the other.
 SELECT id, merchant_id, name, prefix, hash, scopes, created_at, expires_at, last_used_at,
        revoked_at, active
   FROM ((SELECT id, merchant_id, name, prefix, hash, scopes, created_at, expires_at,
@@ -87,8 +87,8 @@ UPDATE api_keys
  WHERE id = %(id)s
 
 -- name: record_api_key_usage
--- SKIP LOCKED: who is changing a key must not wait for this, nor this for them. In id order, as
--- every lock.
+-- SKIP LOCKED: changes of a key and this update do not wait for each other. In id order, like every
+-- lock.
 UPDATE api_keys
    SET last_used_at = greatest(last_used_at, now())
  WHERE id IN (SELECT id

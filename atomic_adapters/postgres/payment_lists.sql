@@ -1,121 +1,100 @@
 -- name: list_payments
--- One probe of the index for each of the merchant's currencies and each phase, in order of age and no
--- longer than the page; the page is the newest of what they find. `held` finds the currencies by a
--- jump each, however many accounts there are. What is found is fetched by id, as an array: of that
--- the planner thinks small, whatever the limit.
-WITH RECURSIVE held (currency) AS (
-    (SELECT accounts.currency
-       FROM accounts
-      WHERE accounts.merchant_id = %(merchant_id)s
-      ORDER BY accounts.currency
-      LIMIT 1)
-    UNION ALL
-    SELECT (SELECT accounts.currency
-              FROM accounts
-             WHERE accounts.merchant_id = %(merchant_id)s
-               AND accounts.currency > held.currency
-             ORDER BY accounts.currency
-             LIMIT 1)
-      FROM held
-     WHERE held.currency IS NOT NULL
-)
-SELECT id, merchant_id, account_id, amount, currency, source, description, status, idempotency_key,
-       webhook_url, failure_reason, created_at, updated_at, capture, step, metadata, request_id,
-       claimed_at, attempt, expires_at, capture_amount, cancellation_reason, fee_amount,
-       refunds_reserved, amount_refunded
+-- For each of the merchant's currencies and each phase, one range scan of the index by age that
+-- stops after a page; the page is the newest of the rows found. The outer query fetches rows by
+-- an array of ids: the planner assumes few elements and uses the primary key, whatever the limit.
+WITH RECURSIVE
+-- include: merchant_currencies
+SELECT
+       -- include: payment_columns
   FROM payments
  WHERE id = ANY (ARRAY(
            SELECT found.id
-             FROM held
-            CROSS JOIN unnest(%(phases)b::text[]) AS wanted (phase)
+             FROM merchant_currencies
+            CROSS JOIN unnest(%(phases)b::text[]) AS filter (phase)
             CROSS JOIN LATERAL (
                       SELECT probed.id, probed.created_at
                         FROM payments AS probed
                        WHERE probed.merchant_id = %(merchant_id)s
-                         AND probed.currency = held.currency
-                         AND probed.phase = wanted.phase
+                         AND probed.currency = merchant_currencies.currency
+                         AND probed.phase = filter.phase
                          AND probed.status = ANY(%(statuses)b::text[])
                          AND (probed.created_at, probed.id) < (%(top_at)s, %(top_id)s)
                          AND probed.created_at >= %(created_from)s
                          AND probed.amount BETWEEN %(amount_min)s AND %(amount_max)s
                        ORDER BY probed.created_at DESC, probed.id DESC
                        LIMIT %(limit)s) AS found
-            WHERE held.currency = coalesce(%(currency)s::text, held.currency)
+            WHERE merchant_currencies.currency = coalesce(%(currency)s::text, merchant_currencies.currency)
             ORDER BY found.created_at DESC, found.id DESC
             LIMIT %(limit)s))
  ORDER BY created_at DESC, id DESC
 
 -- name: count_payments_by_amount
--- No further than `few`.
+-- Stops at `max_rows`.
 SELECT count(*)
   FROM (SELECT
           FROM payment_amounts
          WHERE merchant_id = %(merchant_id)s
            AND amount BETWEEN %(amount_min)s AND %(amount_max)s
-         LIMIT %(few)s) AS first_few
+         LIMIT %(max_rows)s) AS counted_rows
 
 -- name: list_payments_by_amount
--- For a range of amounts that few payments fall into: all of those, and what is left of them. One by
--- one by id (LIMIT 1), however many the planner thinks there are.
-SELECT id, merchant_id, account_id, amount, currency, source, description, status, idempotency_key,
-       webhook_url, failure_reason, created_at, updated_at, capture, step, metadata, request_id,
-       claimed_at, attempt, expires_at, capture_amount, cancellation_reason, fee_amount,
-       refunds_reserved, amount_refunded
+-- For a range with few payments: reads all of them, filters, and sorts. LIMIT 1 forces a primary key
+-- look-up per payment, whatever the planner's estimate of their number.
+SELECT
+       -- include: payment_columns
   FROM payments
  WHERE id = ANY (ARRAY(
-           SELECT few.id
+           SELECT candidate.id
              FROM payment_amounts
             CROSS JOIN LATERAL (
-                      SELECT one.id, one.currency, one.status, one.created_at
-                        FROM payments AS one
-                       WHERE one.id = payment_amounts.payment_id
-                       LIMIT 1) AS few
+                      SELECT matching.id, matching.currency, matching.status, matching.created_at
+                        FROM payments AS matching
+                       WHERE matching.id = payment_amounts.payment_id
+                       LIMIT 1) AS candidate
             WHERE payment_amounts.merchant_id = %(merchant_id)s
               AND payment_amounts.amount BETWEEN %(amount_min)s AND %(amount_max)s
-              AND few.currency = coalesce(%(currency)s::text, few.currency)
-              AND few.status = ANY(%(statuses)b::text[])
-              AND (few.created_at, few.id) < (%(top_at)s, %(top_id)s)
-              AND few.created_at >= %(created_from)s
-            ORDER BY few.created_at DESC, few.id DESC
+              AND candidate.currency = coalesce(%(currency)s::text, candidate.currency)
+              AND candidate.status = ANY(%(statuses)b::text[])
+              AND (candidate.created_at, candidate.id) < (%(top_at)s, %(top_id)s)
+              AND candidate.created_at >= %(created_from)s
+            ORDER BY candidate.created_at DESC, candidate.id DESC
             LIMIT %(limit)s))
  ORDER BY created_at DESC, id DESC
 
 -- name: find_rarest_payment_pair
--- Which of several pairs to go by. Counts no further than `few`.
+-- The pair with the fewest payments, by which to search. Counting stops at `max_rows`.
 SELECT pair.key, pair.value
   FROM unnest(%(keys)b::text[], %(values)b::text[]) AS pair (key, value)
  CROSS JOIN LATERAL (
-           SELECT count(*) AS times
+           SELECT count(*) AS count
              FROM (SELECT
                      FROM payment_metadata
                     WHERE payment_metadata.merchant_id = %(merchant_id)s
                       AND payment_metadata.key = pair.key
                       AND payment_metadata.value = pair.value
-                    LIMIT %(few)s) AS first_few) AS counted
- ORDER BY counted.times
+                    LIMIT %(max_rows)s) AS counted_rows) AS counted
+ ORDER BY counted.count
  LIMIT 1
 
 -- name: list_payments_by_metadata
--- In the order of one pair; the others are looked for on the payments themselves.
-SELECT id, merchant_id, account_id, amount, currency, source, description, status, idempotency_key,
-       webhook_url, failure_reason, created_at, updated_at, capture, step, metadata, request_id,
-       claimed_at, attempt, expires_at, capture_amount, cancellation_reason, fee_amount,
-       refunds_reserved, amount_refunded
+-- Walks the index of one pair by age; the other filters are checked on the payments.
+SELECT
+       -- include: payment_columns
   FROM payments
  WHERE id = ANY (ARRAY(
            SELECT payment_metadata.payment_id
              FROM payment_metadata
-             JOIN payments AS tagged ON tagged.id = payment_metadata.payment_id
+             JOIN payments AS payment ON payment.id = payment_metadata.payment_id
             WHERE payment_metadata.merchant_id = %(merchant_id)s
               AND payment_metadata.key = %(key)s
               AND payment_metadata.value = %(value)s
               AND (payment_metadata.created_at, payment_metadata.payment_id)
                   < (%(top_at)s, %(top_id)s)
               AND payment_metadata.created_at >= %(created_from)s
-              AND tagged.metadata @> %(metadata)s::text::jsonb
-              AND tagged.currency = coalesce(%(currency)s::text, tagged.currency)
-              AND tagged.status = ANY(%(statuses)b::text[])
-              AND tagged.amount BETWEEN %(amount_min)s AND %(amount_max)s
+              AND payment.metadata @> %(metadata)s::text::jsonb
+              AND payment.currency = coalesce(%(currency)s::text, payment.currency)
+              AND payment.status = ANY(%(statuses)b::text[])
+              AND payment.amount BETWEEN %(amount_min)s AND %(amount_max)s
             ORDER BY payment_metadata.created_at DESC, payment_metadata.payment_id DESC
             LIMIT %(limit)s))
  ORDER BY created_at DESC, id DESC

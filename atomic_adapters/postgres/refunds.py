@@ -6,17 +6,10 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from atomic_adapters.postgres.arrays import (
-    integer_array,
-    interval_array,
-    smallint_array,
-    text_array,
-    uuid_array,
-)
 from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.payments import encode_metadata
 from atomic_adapters.postgres.statements import load_statements
-from atomic_core.domain.errors import StorageRefused
+from atomic_adapters.postgres.work_items import lock_claimed_items, settle_items
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Payment, Status, Step
 from atomic_core.domain.refunds import NewRefund, Refund
@@ -66,52 +59,38 @@ class PostgresRefundRepository:
             worker_id=worker_id,
         )
         return [
-            Claim(*told, step=Step.REFUND, refund_id=refund_id, reserved=reserved)
-            for *told, refund_id, reserved in rows
+            Claim(*columns, step=Step.REFUND, refund_id=refund_id, reserved=is_reserved)
+            for *columns, refund_id, is_reserved in rows
         ]
 
     def hold(self, claims: Sequence[Claim]) -> frozenset[UUID]:
         self.session.fetch_all(
             _SQL["lock_refunded_payments"], ids=list({claim.payment_id for claim in claims})
         )
-        rows = self.session.fetch_all(
-            _SQL["lock_claimed_refunds"],
-            ids=uuid_array(claim.id for claim in claims),
-            attempts=integer_array(claim.attempt for claim in claims),
-        )
-        return frozenset(id for (id,) in rows)
+        ids = (claim.id for claim in claims)
+        return lock_claimed_items(self.session, _SQL["lock_claimed_refunds"], ids, claims)
 
     def promised(self, ids: Iterable[UUID]) -> frozenset[UUID]:
         rows = self.session.fetch_all(_SQL["find_reserved_refunds"], ids=list(ids))
         return frozenset(id for (id,) in rows)
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
-        if not settlements:
-            return
-        settled = self.session.execute(
-            _SQL["settle_refunds"],
-            ids=uuid_array(settlement.id for settlement in settlements),
-            statuses=text_array(settlement.status for settlement in settlements),
-            failure_reasons=text_array(settlement.failure_reason for settlement in settlements),
-            faults=smallint_array(settlement.faults for settlement in settlements),
-            retries_after=interval_array(settlement.retry_after for settlement in settlements),
-        )
-        if settled != len(settlements):
-            raise StorageRefused(f"{settled} of {len(settlements)} refunds could be settled")
+        ids = (settlement.id for settlement in settlements)
+        settle_items(self.session, _SQL["settle_refunds"], ids, settlements)
 
     def hasten(self, refund_id: UUID) -> bool:
         return self.session.execute(_SQL["make_refund_due"], id=refund_id) == 1
 
 
 def build_refund(row: Sequence[Any]) -> Refund:
+    """`row` has the columns of fragments/refund_columns.sql."""
     id, payment_id, merchant_id, account_id, amount, currency, reason, metadata, status, *rest = row
-    money = Money(amount, currency)
     return Refund(
         id,
         payment_id,
         merchant_id,
         account_id,
-        money,
+        Money(amount, currency),
         reason,
         metadata or {},
         Status(status),

@@ -1,52 +1,40 @@
 -- name: insert_refund
--- The time is the statement's: after the payment's success, which we may have waited for.
+-- statement_timestamp(): this transaction may have waited for the payment's settlement, and the
+-- refund must not be older.
 INSERT INTO refunds (id, payment_id, merchant_id, account_id, currency, amount, reason, metadata,
                      idempotency_key, request_id, due_at, created_at, updated_at)
 VALUES (%(id)s, %(payment_id)s, %(merchant_id)s, %(account_id)s, %(currency)s, %(amount)s,
         %(reason)s, %(metadata)s::text::jsonb, %(idempotency_key)s, %(request_id)s,
         statement_timestamp(), statement_timestamp(), statement_timestamp())
-RETURNING id, payment_id, merchant_id, account_id, amount, currency, reason, metadata, status,
-          failure_reason, idempotency_key, created_at, updated_at, request_id, claimed_at, attempt
+RETURNING
+       -- include: refund_columns
 
 -- name: get_refund
-SELECT id, payment_id, merchant_id, account_id, amount, currency, reason, metadata, status,
-       failure_reason, idempotency_key, created_at, updated_at, request_id, claimed_at, attempt
+SELECT
+       -- include: refund_columns
   FROM refunds
  WHERE id = %(id)s
    AND merchant_id = %(merchant_id)s
 
 -- name: get_refunds_of_payment
-SELECT id, payment_id, merchant_id, account_id, amount, currency, reason, metadata, status,
-       failure_reason, idempotency_key, created_at, updated_at, request_id, claimed_at, attempt
+SELECT
+       -- include: refund_columns
   FROM refunds
  WHERE payment_id = %(payment_id)s
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s
 
 -- name: claim_refunds
--- As claim_payments.
-WITH claimant AS MATERIALIZED (
-    SELECT CASE WHEN NOT pg_try_advisory_xact_lock_shared('claimants'::regclass::integer,
-                                                          %(worker_id)s::integer)
-                THEN %(worker_id)s::integer
-           END AS number
-), due AS (
-    SELECT id, due_at
-      FROM refunds
-     WHERE phase = 'OPEN'
-       AND due_at <= now() - least(%(overdue_by)s::interval, interval '0')
-       AND (coalesce(leased_until, due_at) <= now() - %(overdue_by)s::interval
-            OR pg_try_advisory_xact_lock_shared('claimants'::regclass::integer, claimed_by))
-     ORDER BY due_at, id
-     LIMIT %(limit)s
-       FOR NO KEY UPDATE SKIP LOCKED
-), claimed AS (
+-- See claim_payments.
+WITH
+-- include: due_items(refunds)
+, claimed AS (
     UPDATE refunds
        SET status = 'PROCESSING', attempt = refunds.attempt + 1,
            due_at = least(refunds.due_at, now()),
-           leased_until = now() + %(lease)s::interval, claimed_by = claimant.number,
+           leased_until = now() + %(lease)s::interval, claimed_by = worker.id,
            claimed_at = coalesce(refunds.claimed_at, now()), updated_at = now()
-      FROM due, claimant
+      FROM due, worker
      WHERE refunds.id = due.id
     RETURNING refunds.id, refunds.payment_id, refunds.attempt, refunds.faults,
               refunds.account_id, refunds.amount, refunds.currency, due.due_at AS was_due_at
@@ -62,7 +50,7 @@ SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.account_id, 
  ORDER BY was_due_at, claimed.id
 
 -- name: lock_refunded_payments
--- Their sums change with their refunds: before these, and in id order like every lock.
+-- Settling a refund updates its payment's sums: lock payments before refunds, in id order.
 SELECT id
   FROM payments
  WHERE id = ANY(%(ids)b)
@@ -80,7 +68,8 @@ SELECT refunds.id
    FOR NO KEY UPDATE OF refunds
 
 -- name: find_reserved_refunds
--- Not together with the locking: what a statement has to wait for, it does not see.
+-- Run after lock_claimed_refunds, not with it: a statement does not see rows that were committed
+-- while it waited for a lock.
 SELECT id
   FROM refunds
  WHERE id = ANY(%(ids)b)
@@ -101,7 +90,7 @@ UPDATE refunds
  WHERE refunds.id = settled.id
 
 -- name: make_refund_due
--- As hasten_payment.
+-- See make_payment_due.
 UPDATE refunds
    SET due_at = least(due_at, now()), leased_until = NULL, claimed_by = NULL
  WHERE id = %(id)s

@@ -1,5 +1,5 @@
 -- name: insert_credentials
--- Waits for a concurrent use of the same email to commit or roll back.
+-- Waits for a concurrent insert of the same email to commit or roll back.
 INSERT INTO credentials (merchant_id, email, password_hash, account_id)
 VALUES (%(merchant_id)s, %(email)s, %(password_hash)s, %(account_id)s)
     ON CONFLICT ON CONSTRAINT credentials_email_once DO NOTHING

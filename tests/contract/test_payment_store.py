@@ -52,9 +52,9 @@ def key_id(store: Store, merchant_id: UUID) -> UUID:
 
 @pytest.fixture(params=["desk", "unit of work"])
 def accept(request: pytest.FixtureRequest, store: Store) -> Accept:
-    def within(acceptances: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
+    def within(inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
         with store.begin() as work:
-            accepted = work.payments.accept(acceptances)
+            accepted = work.payments.accept(inserts)
             work.commit()
         return accepted
 
@@ -79,11 +79,11 @@ def test_what_was_accepted_is_found_as_it_was_ordered(
     new = NewPayment(
         merchant_id, Money(2**53 - 1, "USD"), "tok_visa", "né “x”\n", "https://a.example/", "k"
     )
-    acceptance = PaymentInsert(IDS.new_id(), new)
-    [accepted] = accept([acceptance])
+    insert = PaymentInsert(IDS.new_id(), new)
+    [accepted] = accept([insert])
     assert accepted
-    payment = acceptance.recorded(accepted)
-    assert store.payment_store.find([Lookup(merchant_id, acceptance.payment_id)]) == [payment]
+    payment = insert.recorded(accepted)
+    assert store.payment_store.find([Lookup(merchant_id, insert.payment_id)]) == [payment]
     assert (payment.money, payment.description) == (new.money, new.description)
     assert (payment.webhook_url, payment.idempotency_key) == (new.webhook_url, "k")
     assert (payment.status, payment.failure_reason) == (Status.PENDING, None)
@@ -94,13 +94,13 @@ def test_many_are_answered_in_the_order_they_were_asked(
     store: Store, merchant_id: UUID, accept: Accept
 ) -> None:
     stranger = add_merchant(store.begin)
-    acceptances = [asked(stranger if n % 3 == 0 else merchant_id) for n in range(100)]
-    accepted = accept(acceptances)
+    inserts = [asked(stranger if n % 3 == 0 else merchant_id) for n in range(100)]
+    accepted = accept(inserts)
     assert [each is not None for each in accepted] == [n % 3 != 0 for n in range(100)]
-    lookups = [Lookup(each.order.merchant_id, each.payment_id) for each in acceptances]
+    lookups = [Lookup(each.order.merchant_id, each.payment_id) for each in inserts]
     found = store.payment_store.find(lookups)
     assert [each and each.id for each in found] == [
-        None if n % 3 == 0 else acceptances[n].payment_id for n in range(100)
+        None if n % 3 == 0 else inserts[n].payment_id for n in range(100)
     ]
 
 
@@ -110,10 +110,10 @@ def test_nothing_asked_is_nothing_done(store: Store, accept: Accept) -> None:
 
 
 def test_another_merchants_payment_is_not_found(store: Store, merchant_id: UUID) -> None:
-    acceptance = asked(merchant_id)
-    store.payment_store.accept([acceptance])
+    insert = asked(merchant_id)
+    store.payment_store.accept([insert])
     stranger = add_merchant(store.begin)
-    assert store.payment_store.find([Lookup(stranger, acceptance.payment_id)]) == [None]
+    assert store.payment_store.find([Lookup(stranger, insert.payment_id)]) == [None]
 
 
 def test_the_first_account_in_the_currency_is_credited(
@@ -188,12 +188,12 @@ def test_of_those_that_share_a_key_the_first_is_accepted(
     stranger = add_merchant(store.begin)
     open_account(store.begin, stranger)
     request = request_for(merchant_id)
-    acceptances = [
+    inserts = [
         asked(merchant_id, request),
         asked(merchant_id, request),
         asked(stranger, request_for(stranger)),
     ]
-    assert [each is not None for each in accept(acceptances)] == [True, False, True]
+    assert [each is not None for each in accept(inserts)] == [True, False, True]
 
 
 def test_without_an_account_the_key_stays_unused(store: Store, accept: Accept) -> None:
@@ -204,10 +204,10 @@ def test_without_an_account_the_key_stays_unused(store: Store, accept: Accept) -
 
 
 def test_an_id_is_used_once(store: Store, merchant_id: UUID) -> None:
-    acceptance = asked(merchant_id)
-    assert store.payment_store.accept([acceptance]) != [None]
+    insert = asked(merchant_id)
+    assert store.payment_store.accept([insert]) != [None]
     with pytest.raises(StorageRefused), store.begin() as work:
-        work.payments.accept([acceptance])
+        work.payments.accept([insert])
 
 
 def test_one_that_is_refused_sends_all_of_the_desk_the_long_way(
@@ -290,4 +290,4 @@ def test_patience_ends_with_its_unit_of_work(postgres_store: Store) -> None:
     postgres_store.payment_store.accept([asked(merchant_id)])
     with postgres_store.begin() as work:
         session = work.payments.session  # type: ignore[attr-defined]
-        assert session.one(b"SELECT current_setting('lock_timeout')") == ("3s",)
+        assert session.fetch_one(b"SELECT current_setting('lock_timeout')") == ("3s",)

@@ -10,7 +10,7 @@ import pytest
 from atomic_adapters.embedded import EmbeddedPostgres
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
-from atomic_adapters.postgres.statements import statements
+from atomic_adapters.postgres.statements import load_statements
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_core.domain.accounts import world_account_id
@@ -118,11 +118,11 @@ PARAMETERS: dict[str, object] = {
     "captures": ["automatic"] * 1000,
     "worker_id": 1,
     "body": b"",
-    "credits": [ONE] * 1000,
+    "credit_account_ids": [ONE] * 1000,
     "currencies": ["USD"] * 1000,
     "currency": "USD",
     "days": 30,
-    "debits": [ONE] * 1000,
+    "debit_account_ids": [ONE] * 1000,
     "descriptions": [""] * 1000,
     "email": "a@b.example",
     "events": ["refund_created"] * 1000,
@@ -137,8 +137,8 @@ PARAMETERS: dict[str, object] = {
     "hold_for": "7 days",
     "id": ONE,
     "ids": [ONE] * 1000,
-    "keep_for": "1 day",
-    "keeps_for": ["1 day"] * 1000,
+    "retention": "1 day",
+    "retentions": ["1 day"] * 1000,
     "key": "k",
     "key_ids": [ONE] * 1000,
     "keys": ["k"] * 1000,
@@ -151,14 +151,14 @@ PARAMETERS: dict[str, object] = {
     "metadata": [None] * 1000,
     "method": "POST",
     "methods": ["POST"] * 1000,
-    "only": "PROCESSING",
-    "order_keys": ["k"] * 1000,
+    "payment_keys": ["k"] * 1000,
+    "payment_status": "PROCESSING",
     "overdue_by": "0 s",
     "path": "/",
     "payment_id": ONE,
     "payment_ids": [ONE] * 1000,
     "paths": ["/"] * 1000,
-    "patience": None,
+    "lock_timeout": None,
     "reason": None,
     "reasons": [None] * 1000,
     "refund_ids": [ONE] * 1000,
@@ -175,60 +175,60 @@ PARAMETERS: dict[str, object] = {
     "webhook_urls": [None] * 1000,
 }
 HOT = [
-    "access.get_credentials",
-    "access.live_session",
-    "access.purge_sessions",
-    "access.revoke_session",
-    "audit_log.page_of_deeds",
-    "dashboard.accounts_of_merchant",
-    "dashboard.profile",
-    "dashboard.totals",
+    "sessions.get_credentials",
+    "sessions.find_live_session",
+    "sessions.purge_sessions",
+    "sessions.revoke_session",
+    "audit_log.list_audit_events",
+    "dashboard.get_accounts_of_merchant",
+    "dashboard.get_profile",
+    "dashboard.sum_payments",
     "idempotency.claim_key",
-    "idempotency.keep_answer",
-    "idempotency.look_up_key",
-    "idempotency.kept_answers",
+    "idempotency.store_response",
+    "idempotency.find_key",
+    "idempotency.get_records",
     "idempotency.purge_keys",
-    "events.add_events",
-    "events.events_of_payment",
-    "fees.fees_of_merchant",
-    "fees.set_fees",
-    "ledger.credited_account",
+    "events.insert_payment_events",
+    "events.get_events_of_payment",
+    "fees.get_fee_schedules",
+    "fees.upsert_fee_schedule",
+    "ledger.find_credited_account",
     "ledger.get_account",
     "ledger.lock_accounts",
-    "ledger.lock_free_accounts",
-    "ledger.place_holds",
+    "ledger.lock_available_accounts",
+    "ledger.insert_holds",
     "ledger.release_holds",
-    "ledger.transactions_of_payment",
+    "ledger.get_transactions_of_payment",
     "ledger.update_accounts",
-    "merchants.active_key",
+    "merchants.find_active_key",
     "merchants.count_active_keys",
     "merchants.expire_key",
     "merchants.get_key",
     "merchants.get_merchant",
-    "merchants.is_active",
-    "merchants.keys_of_merchant",
+    "merchants.is_key_active",
+    "merchants.get_keys_of_merchant",
     "merchants.lock_merchant",
-    "merchants.note_uses",
+    "merchants.record_api_key_usage",
     "merchants.revoke_key",
-    "oversight.all_payments",
-    "oversight.any_account",
-    "oversight.any_payment",
-    "payments.accept_payments",
+    "admin_queries.list_all_payments",
+    "admin_queries.get_account",
+    "admin_queries.get_payment",
+    "payments.insert_payments",
     "payments.claim_payments",
     "payments.expire_payments",
     "payments.find_payments",
-    "payments.hasten_payment",
-    "payments.hold_claims",
+    "payments.make_payment_due",
+    "payments.lock_claimed_payments",
     "payments.lock_payment",
     "payments.resolve_payment",
     "payments.settle_payments",
     "refunds.claim_refunds",
     "refunds.get_refund",
-    "refunds.hasten_refund",
-    "refunds.hold_refunded_payments",
-    "refunds.hold_refunds",
-    "refunds.promised_refunds",
-    "refunds.refunds_of_payment",
+    "refunds.make_refund_due",
+    "refunds.lock_refunded_payments",
+    "refunds.lock_claimed_refunds",
+    "refunds.find_reserved_refunds",
+    "refunds.get_refunds_of_payment",
     "refunds.settle_refunds",
 ]
 
@@ -248,7 +248,7 @@ def full_database(postgres: EmbeddedPostgres, migrated: str) -> Iterator[str]:
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 def test_explain_shows_no_scan_of_a_whole_table(full_database: str, name: str, mode: str) -> None:
     stem, short = name.split(".")
-    statement, names = numbered(statements(stem)[short])
+    statement, names = numbered(load_statements(stem)[short])
     values = [PARAMETERS[parameter] for parameter in names]
     with psycopg.connect(full_database, cursor_factory=psycopg.ClientCursor) as connection:
         connection.execute(f"SET plan_cache_mode = {mode}".encode())
@@ -263,7 +263,7 @@ def test_explain_shows_no_scan_of_a_whole_table(full_database: str, name: str, m
 
 def test_a_claim_writes_no_index(full_database: str) -> None:
     """Every claimed version finds room on its payment's page (HOT)."""
-    statement, names = numbered(statements("payments")["claim_payments"])
+    statement, names = numbered(load_statements("payments")["claim_payments"])
     values = [PARAMETERS[parameter] for parameter in names]
     with psycopg.connect(full_database, cursor_factory=psycopg.ClientCursor) as connection:
         connection.execute(b"PREPARE it AS " + statement)

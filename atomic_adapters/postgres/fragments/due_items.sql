@@ -1,0 +1,22 @@
+-- The worker id to claim under: NULL if its lock can be taken, that is, if our own liveness session
+-- was lost. Other workers would take over such claims at once.
+worker AS MATERIALIZED (
+    SELECT CASE WHEN NOT pg_try_advisory_xact_lock_shared('claimants'::regclass::integer,
+                                                          %(worker_id)s::integer)
+                THEN %(worker_id)s::integer
+           END AS id
+),
+-- Items whose lease has ended, or whose claimant's lock can be taken: that worker is dead.
+-- SKIP LOCKED: workers share the due items instead of waiting for each other.
+due AS (
+    SELECT id, due_at
+      FROM {table}
+     WHERE phase = 'OPEN'
+       AND due_at <= now() - least(%(overdue_by)s::interval, interval '0')
+       -- A lease never ends before the item is due.
+       AND (coalesce(leased_until, due_at) <= now() - %(overdue_by)s::interval
+            OR pg_try_advisory_xact_lock_shared('claimants'::regclass::integer, claimed_by))
+     ORDER BY due_at, id
+     LIMIT %(limit)s
+       FOR NO KEY UPDATE SKIP LOCKED
+)

@@ -1,6 +1,7 @@
 """Every SQL statement names its columns, is used, and can be prepared by PostgreSQL."""
 
 import re
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -45,3 +46,23 @@ def test_duplicate_statement_name_raises_value_error(
     monkeypatch.setattr("atomic_adapters.postgres.statements.SQL_FOLDER", folder)
     with pytest.raises(ValueError, match="twice"):
         load_statements("twice")
+
+
+def test_include_is_replaced_by_its_fragment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "including.sql").write_text(
+        "-- name: a\nSELECT\n  -- include: refund_columns\n  FROM refunds\n"
+        "-- name: b\nWITH\n-- include: due_items(refunds)\nSELECT id FROM due\n"
+    )
+    monkeypatch.setattr("atomic_adapters.postgres.statements.SQL_FOLDER", tmp_path)
+    loaded = load_statements("including")
+    assert loaded["a"].startswith(b"SELECT\n  id, payment_id, merchant_id,")
+    assert b"\n      FROM refunds\n" in loaded["b"]
+    assert b"{table}" not in loaded["b"]
+
+
+def test_every_fragment_is_included() -> None:
+    source = "".join(path.read_text() for path in SQL_FOLDER.glob("*.sql"))
+    for path in (SQL_FOLDER / "fragments").glob("*.sql"):
+        assert f"-- include: {path.stem}" in source, f"no statement includes {path.stem}"

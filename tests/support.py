@@ -11,13 +11,13 @@ from uuid import UUID
 
 import psycopg
 
-from atomic_adapters.memory.services import AlwaysUp, MemoryJobQueue, MemoryRateLimiter
+from atomic_adapters.memory.services import AlwaysUpDependency, MemoryJobQueue, MemoryRateLimiter
 from atomic_adapters.memory.tables import Tables
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
-from atomic_adapters.security.api_key_cache import RecentApiKeys
+from atomic_adapters.security.api_key_cache import LruApiKeyCache
 from atomic_adapters.security.api_key_usage import DirectApiKeyUsage
-from atomic_adapters.security.argon2_password_hasher import LIGHT, Argon2PasswordHasher
-from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIds
+from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, Argon2PasswordHasher
+from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
 from atomic_core.application import Application, Options, Ports
 from atomic_core.domain.idempotency import IdempotentRequest
 from atomic_core.domain.ledger import Kind
@@ -40,7 +40,7 @@ from worker_processes import Process, Unseen
 
 T = TypeVar("T")
 
-IDS = SystemIds()
+IDS = SystemIdGenerator()
 HOUR = timedelta(hours=1)
 NOW = timedelta(0)
 
@@ -83,9 +83,9 @@ class DeskOver:
 
     begin: Begin
 
-    def accept(self, acceptances: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
+    def accept(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
         with self.begin() as work:
-            accepted = work.payments.accept(acceptances)
+            accepted = work.payments.accept(inserts)
             work.commit()
         return accepted
 
@@ -116,33 +116,33 @@ class MemoryBooks:
     def set_status(self, payment_id: UUID, status: Status) -> None:
         rows = self.tables.payments.rows
         reason = "because" if status is Status.FAILED else None
-        payment = replace(rows[payment_id].payment, status=status, failure_reason=reason)
-        rows[payment_id] = replace(rows[payment_id], payment=payment)
+        payment = replace(rows[payment_id].item, status=status, failure_reason=reason)
+        rows[payment_id] = replace(rows[payment_id], item=payment)
 
     def set_amount(self, payment_id: UUID, amount: int) -> None:
         rows = self.tables.payments.rows
-        payment = rows[payment_id].payment
+        payment = rows[payment_id].item
         payment = replace(payment, money=Money(amount, payment.money.currency))
-        rows[payment_id] = replace(rows[payment_id], payment=payment)
+        rows[payment_id] = replace(rows[payment_id], item=payment)
 
     def add_empty_transaction(self, transaction_id: UUID, payment_id: UUID) -> None:
         one = next(iter(self.tables.transactions.rows.values()))
         self.tables.transactions.rows[transaction_id] = one._replace(
             id=transaction_id, payment_id=payment_id
         )
-        self.tables.posted.rows[payment_id, Kind.PAYMENT, None] = transaction_id
+        self.tables.transaction_ids.rows[payment_id, Kind.PAYMENT, None] = transaction_id
 
     def delete_payment(self, payment_id: UUID) -> None:
         del self.tables.payments.rows[payment_id]
 
     def delete_transaction_of(self, payment_id: UUID) -> None:
         del self.tables.transactions.rows[
-            self.tables.posted.rows.pop((payment_id, Kind.PAYMENT, None))
+            self.tables.transaction_ids.rows.pop((payment_id, Kind.PAYMENT, None))
         ]
 
     def move_posting(self, payment_id: UUID, other_id: UUID) -> None:
-        id = self.tables.posted.rows.pop((payment_id, Kind.PAYMENT, None))
-        self.tables.posted.rows[other_id, Kind.PAYMENT, None] = id
+        id = self.tables.transaction_ids.rows.pop((payment_id, Kind.PAYMENT, None))
+        self.tables.transaction_ids.rows[other_id, Kind.PAYMENT, None] = id
         rows = self.tables.transactions.rows
         rows[id] = rows[id]._replace(payment_id=other_id)
 
@@ -166,23 +166,23 @@ class MemoryBooks:
     def set_fee(self, payment_id: UUID, fee: int) -> None:
         rows = self.tables.payments.rows
         rows[payment_id] = replace(
-            rows[payment_id], payment=replace(rows[payment_id].payment, fee=fee)
+            rows[payment_id], item=replace(rows[payment_id].item, fee=fee)
         )
 
     def set_refund_status(self, refund_id: UUID, status: Status) -> None:
         rows = self.tables.refunds.rows
         reason = "because" if status is Status.FAILED else None
-        refund = replace(rows[refund_id].refund, status=status, failure_reason=reason)
-        rows[refund_id] = replace(rows[refund_id], refund=refund)
+        refund = replace(rows[refund_id].item, status=status, failure_reason=reason)
+        rows[refund_id] = replace(rows[refund_id], item=refund)
 
     def set_refunded(self, payment_id: UUID, refunded: int, reserved: int) -> None:
         rows = self.tables.payments.rows
-        payment = rows[payment_id].payment
+        payment = rows[payment_id].item
         payment = replace(payment, amount_refunded=refunded, refunds_reserved=reserved)
-        rows[payment_id] = replace(rows[payment_id], payment=payment)
+        rows[payment_id] = replace(rows[payment_id], item=payment)
 
     def swap_refund_postings(self, payment_id: UUID, one: UUID, other: UUID) -> None:
-        posted, rows = self.tables.posted.rows, self.tables.transactions.rows
+        posted, rows = self.tables.transaction_ids.rows, self.tables.transactions.rows
         keys = [(payment_id, Kind.REFUND, refund_id) for refund_id in (one, other)]
         posted[keys[0]], posted[keys[1]] = posted[keys[1]], posted[keys[0]]
         for _, _, refund_id in keys:
@@ -288,13 +288,13 @@ def application_over(
         clock=clock,
         ids=IDS,
         hasher=Sha256Hasher(),
-        api_key_cache=RecentApiKeys(),
+        api_key_cache=LruApiKeyCache(),
         api_key_usage=DirectApiKeyUsage(begin),
-        passwords=Argon2PasswordHasher(LIGHT),
+        passwords=Argon2PasswordHasher(MINIMAL_PARAMETERS),
         queue=queue or MemoryJobQueue(),
         rate_limiter=MemoryRateLimiter(clock),
         network=network or SandboxCardNetwork(),
-        dependencies=[AlwaysUp("postgres")],
+        dependencies=[AlwaysUpDependency("postgres")],
     )
     return Application(ports, Options(batch_size, lease, hold_for))
 
@@ -332,10 +332,10 @@ def open_account(begin: Begin, merchant_id: UUID, currency: str = "USD") -> UUID
 
 def add_payment(work: UnitOfWork, new: NewPayment, id: UUID | None = None) -> Payment:
     """A payment of a merchant that has an account in its currency. Commits nothing."""
-    acceptance = PaymentInsert(id or IDS.new_id(), new)
-    [accepted] = work.payments.accept([acceptance])
+    insert = PaymentInsert(id or IDS.new_id(), new)
+    [accepted] = work.payments.accept([insert])
     assert accepted
-    return acceptance.recorded(accepted)
+    return insert.recorded(accepted)
 
 
 def find_payment(work: UnitOfWork, merchant_id: UUID, payment_id: UUID) -> Payment | None:

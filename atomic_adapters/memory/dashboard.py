@@ -27,41 +27,43 @@ class MemoryDashboardRepository:
     def show(self, merchant_id: UUID) -> Dashboard | None:
         tables = self.session.tables
         credentials = tables.credentials.rows.values()
-        mine = [each for each in credentials if each.merchant_id == merchant_id]
-        if not mine:
+        own_credentials = [row for row in credentials if row.merchant_id == merchant_id]
+        if not own_credentials:
             return None
         merchant, now = tables.merchants.rows[merchant_id], tables.clock.now()
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         first_day = today - timedelta(days=TOTAL_DAYS - 1)
-        payments = self._payments(merchant_id)
+        payments = self._list_payments(merchant_id)
         counted = [payment for payment in payments if payment.created_at >= first_day]
-        whole, counted = len(counted) <= MAX_COUNTED, counted[: MAX_COUNTED + 1]
+        is_whole, counted = len(counted) <= MAX_COUNTED, counted[: MAX_COUNTED + 1]
         return Dashboard(
-            profile=Profile(merchant.id, merchant.name, mine[0].email, merchant.created_at),
-            accounts=self._accounts(merchant_id),
+            profile=Profile(
+                merchant.id, merchant.name, own_credentials[0].email, merchant.created_at
+            ),
+            accounts=self._list_accounts(merchant_id),
             payments=payments[:LAST_PAYMENTS],
-            today=_totals(payment for payment in counted if payment.created_at >= today),
-            last_30_days=_totals(counted),
-            whole=whole,
+            today=_sum_totals(payment for payment in counted if payment.created_at >= today),
+            last_30_days=_sum_totals(counted),
+            whole=is_whole,
             at=now,
         )
 
-    def _payments(self, merchant_id: UUID) -> Sequence[Payment]:
+    def _list_payments(self, merchant_id: UUID) -> Sequence[Payment]:
         rows = self.session.tables.payments.rows.values()
-        mine = (row.payment for row in rows if row.payment.merchant_id == merchant_id)
-        return sorted(mine, key=lambda payment: (payment.created_at, payment.id), reverse=True)
+        own = (row.item for row in rows if row.item.merchant_id == merchant_id)
+        return sorted(own, key=lambda payment: (payment.created_at, payment.id), reverse=True)
 
-    def _accounts(self, merchant_id: UUID) -> Sequence[Account]:
+    def _list_accounts(self, merchant_id: UUID) -> Sequence[Account]:
         accounts = self.session.tables.accounts.rows.values()
-        mine = (account for account in accounts if account.merchant_id == merchant_id)
-        return sorted(mine, key=lambda account: (account.created_at, account.id))[:MAX_ACCOUNTS]
+        own = (account for account in accounts if account.merchant_id == merchant_id)
+        return sorted(own, key=lambda account: (account.created_at, account.id))[:MAX_ACCOUNTS]
 
 
-def _totals(payments: Iterable[Payment]) -> Sequence[Total]:
+def _sum_totals(payments: Iterable[Payment]) -> Sequence[Total]:
     totals: dict[tuple[str, str], Total] = {}
     for payment in payments:
         key = (payment.status.value, payment.money.currency)
-        so_far = totals.get(key, Total(*key, 0, 0))
-        amount = min(so_far.amount + payment.money.amount, MAX_AMOUNT)
-        totals[key] = Total(*key, so_far.count + 1, amount)
+        total = totals.get(key, Total(*key, 0, 0))
+        amount = min(total.amount + payment.money.amount, MAX_AMOUNT)
+        totals[key] = Total(*key, total.count + 1, amount)
     return [totals[key] for key in sorted(totals)]

@@ -1,4 +1,4 @@
-"""What happened to payments, in memory."""
+"""Payment events in memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class MemoryEventRepository:
     def add(self, events: Sequence[PaymentEvent]) -> None:
         tables = self.session.tables
         for event in events:
-            place = (event.payment_id, len(tables.events.rows))
-            tables.events.put(place, Recorded(event, tables.clock.now()))
+            key = (event.payment_id, len(tables.events.rows))
+            tables.events.put(key, Recorded(event, tables.clock.now()))
 
     def of_payment(self, payment_id: UUID, limit: int) -> Sequence[Recorded]:
         rows = sorted(self.session.tables.events.rows.items(), key=lambda item: item[0][1])

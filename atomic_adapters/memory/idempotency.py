@@ -25,7 +25,7 @@ class MemoryIdempotencyRepository:
             tables = self.session.tables
         except StorageUnavailable as busy:
             raise IdempotencyKeyInUse from busy
-        # Nothing to write yet: until this unit of work ends, nobody else can claim the key.
+        # Nothing to write: no other unit of work can claim the key until this one ends.
         row = find_unexpired_row(tables, request)
         return row.record.replay_for(request) if row else None
 
@@ -35,7 +35,7 @@ class MemoryIdempotencyRepository:
         return {key: row.record for key, row in rows.items() if row}
 
     def look_up(self, merchant_id: UUID, key: str) -> KeptKey | None:
-        row = _live(self.session.tables, merchant_id, key)
+        row = _find_unexpired(self.session.tables, merchant_id, key)
         return KeptKey(key, row.record, row.expires_at) if row else None
 
     def complete(self, request: IdempotentRequest, response: StoredResponse) -> None:
@@ -51,11 +51,11 @@ class MemoryIdempotencyRepository:
 
 
 def find_unexpired_row(tables: Tables, request: IdempotentRequest) -> IdempotencyRow | None:
-    """The row of the request's key, unless it has expired."""
-    return _live(tables, request.merchant_id, request.key)
+    """The row of the request's key, or None if there is none or it has expired."""
+    return _find_unexpired(tables, request.merchant_id, request.key)
 
 
-def _live(tables: Tables, merchant_id: UUID, key: str) -> IdempotencyRow | None:
+def _find_unexpired(tables: Tables, merchant_id: UUID, key: str) -> IdempotencyRow | None:
     row = tables.idempotency.rows.get((merchant_id, key))
     return row if row and row.expires_at > tables.clock.now() else None
 
@@ -63,7 +63,7 @@ def _live(tables: Tables, merchant_id: UUID, key: str) -> IdempotencyRow | None:
 def store_response(
     tables: Tables, request: IdempotentRequest, response: StoredResponse
 ) -> datetime:
-    """Keep a request's answer; return the moment that stands in its record."""
+    """Store a request's response; return the time of its record."""
     now = tables.clock.now()
     record = IdempotencyRecord(
         request.method, request.path, request.fingerprint, response, created_at=now

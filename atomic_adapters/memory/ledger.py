@@ -1,4 +1,4 @@
-"""Accounts and the books in memory, with the refusals of the real ones."""
+"""Accounts and the ledger in memory, with the checks of PostgreSQL's constraints and triggers."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -51,7 +51,7 @@ class MemoryAccountRepository:
         return {id: rows[id] for id in sorted(ids) if id in rows}
 
     def lock_free(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
-        # Who is here holds the whole store: nobody else can hold an account.
+        # A unit of work locks the whole store, so no other can have locked an account.
         return self.lock(ids)
 
 
@@ -62,12 +62,12 @@ class MemoryLedgerRepository:
     def record(self, posted: Posted) -> None:
         self._check_balanced(posted)
         for hold in posted.released:
-            self._release(hold)
+            self._release_hold(hold)
         self._add_transactions(posted)
         self._add_entries(posted)
         self._update_accounts(posted)
         for hold in posted.placed:
-            self._place(hold)
+            self._place_hold(hold)
 
     def of_payment(self, payment_id: UUID) -> Sequence[PostedTransaction]:
         tables = self.session.tables
@@ -77,12 +77,12 @@ class MemoryLedgerRepository:
             if transaction.payment_id == payment_id
         ]
         transactions.sort(key=lambda transaction: (transaction.posted_at, transaction.id))
-        return [PostedTransaction(each, self._entries_of(each.id)) for each in transactions]
+        return [PostedTransaction(row, self._get_entries(row.id)) for row in transactions]
 
-    def _entries_of(self, transaction_id: UUID) -> Sequence[Entry]:
+    def _get_entries(self, transaction_id: UUID) -> Sequence[Entry]:
         entries = self.session.tables.entries.rows.values()
-        found = [entry for entry in entries if entry.transaction_id == transaction_id]
-        return sorted(found, key=lambda entry: (entry.amount, entry.account_id))
+        of_transaction = [entry for entry in entries if entry.transaction_id == transaction_id]
+        return sorted(of_transaction, key=lambda entry: (entry.amount, entry.account_id))
 
     def check(self) -> LedgerReport:
         return verify_ledger(self.session.tables)
@@ -97,71 +97,71 @@ class MemoryLedgerRepository:
     def _add_transactions(self, posted: Posted) -> None:
         tables = self.session.tables
         for row in posted.transactions:
-            once = (row.payment_id, row.kind, row.refund_id)
-            if once in tables.posted.rows or row.id in tables.transactions.rows:
+            key = (row.payment_id, row.kind, row.refund_id)
+            if key in tables.transaction_ids.rows or row.id in tables.transactions.rows:
                 raise StorageRefused("ledger_transactions_once_per_payment")
             refund = tables.refunds.rows.get(row.refund_id) if row.refund_id else None
             if row.payment_id not in tables.payments.rows or (
-                row.refund_id and (refund is None or refund.refund.payment_id != row.payment_id)
+                row.refund_id and (refund is None or refund.item.payment_id != row.payment_id)
             ):
                 raise StorageRefused("ledger_transactions_of_payment")
-            tables.posted.put(once, row.id)
+            tables.transaction_ids.put(key, row.id)
             tables.transactions.put(row.id, row)
 
     def _add_entries(self, posted: Posted) -> None:
         tables = self.session.tables
         for entry in posted.entries:
-            place = (entry.account_id, entry.sequence)
-            before = tables.entries.rows.get((entry.account_id, entry.sequence - 1))
-            first = entry.sequence == 1
-            continues = first or before is not None
-            balance = before.balance_after if before else 0
-            follows = continues and entry.balance_after == balance + entry.amount
-            known = entry.transaction_id in tables.transactions.rows
-            if place in tables.entries.rows or not follows or not known:
+            key = (entry.account_id, entry.sequence)
+            previous = tables.entries.rows.get((entry.account_id, entry.sequence - 1))
+            has_predecessor = entry.sequence == 1 or previous is not None
+            balance = previous.balance_after if previous else 0
+            is_next = has_predecessor and entry.balance_after == balance + entry.amount
+            has_transaction = entry.transaction_id in tables.transactions.rows
+            if key in tables.entries.rows or not is_next or not has_transaction:
                 raise StorageRefused("entries_must_balance")
-            tables.entries.put(place, entry)
+            tables.entries.put(key, entry)
 
     def _update_accounts(self, posted: Posted) -> None:
         tables = self.session.tables
         for account in posted.accounts:
             last = tables.entries.rows.get((account.id, account.sequence))
-            tip = (account.balance, account.head)
-            if last is None or (last.balance_after, last.hash) != tip:
+            if last is None or (last.balance_after, last.hash) != (account.balance, account.head):
                 raise StorageRefused("account_must_follow_entries")
-            now = tables.accounts.rows[account.id]
-            moved = replace(
-                now, balance=account.balance, sequence=account.sequence, head=account.head
+            updated = replace(
+                tables.accounts.rows[account.id],
+                balance=account.balance,
+                sequence=account.sequence,
+                head=account.head,
             )
-            self._put(moved)
+            self._put_account(updated)
 
-    def _release(self, hold: Hold) -> None:
+    def _release_hold(self, hold: Hold) -> None:
         tables = self.session.tables
         key = (hold.payment_id, hold.refund_id)
         row = tables.holds.rows.get(key)
-        if row is None or not row.live or row.hold != hold:
-            raise StorageRefused("a hold could not be let go of")
-        tables.holds.put(key, HoldRow(hold, live=False))
-        self._pend(hold, -hold.amount)
+        if row is None or not row.is_live or row.hold != hold:
+            raise StorageRefused("no such live hold to release")
+        tables.holds.put(key, HoldRow(hold, is_live=False))
+        self._apply_pending(hold, -hold.amount)
 
-    def _place(self, hold: Hold) -> None:
+    def _place_hold(self, hold: Hold) -> None:
         tables = self.session.tables
         key = (hold.payment_id, hold.refund_id)
         if key in tables.holds.rows:
             raise StorageRefused("holds_once")
         tables.holds.put(key, HoldRow(hold))
-        self._pend(hold, hold.amount)
+        self._apply_pending(hold, hold.amount)
 
-    def _pend(self, hold: Hold, amount: int) -> None:
+    def _apply_pending(self, hold: Hold, amount: int) -> None:
         rows = self.session.tables.accounts.rows
         debited = rows[hold.debit_account_id]
-        self._put(replace(debited, pending_out=debited.pending_out + amount))
+        self._put_account(replace(debited, pending_out=debited.pending_out + amount))
         credited = rows[hold.credit_account_id]
-        self._put(replace(credited, pending_in=credited.pending_in + amount))
+        self._put_account(replace(credited, pending_in=credited.pending_in + amount))
 
-    def _put(self, account: Account) -> None:
+    def _put_account(self, account: Account) -> None:
         low, high = account.bounds
-        fits = low <= account.available and account.balance + account.pending_in <= high
-        if not fits or account.pending_in < 0 or account.pending_out < 0:
+        is_in_bounds = low <= account.available and account.balance + account.pending_in <= high
+        if not is_in_bounds or account.pending_in < 0 or account.pending_out < 0:
             raise StorageRefused("accounts_balance_in_bounds")
         self.session.tables.accounts.put(account.id, account)

@@ -1,4 +1,4 @@
-"""The rules of the books, applied to the tables in memory."""
+"""The ledger's rules, checked on the tables in memory."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -21,18 +21,18 @@ def verify_ledger(tables: Tables) -> LedgerReport:
     for _, entry in sorted(tables.entries.rows.items()):
         chains[entry.account_id].append(entry)
     checks = (
-        _currencies(tables),
-        _transactions(tables),
-        _balances(tables, chains),
-        _tips(tables, chains),
-        _chains(tables, chains),
-        _payments(tables),
-        _refunds(tables),
-        _known(tables),
-        _accounts_fit(tables),
-        _refunds_summed(tables),
-        _holds(tables),
-        _pending(tables),
+        _check_currencies(tables),
+        _check_transactions(tables),
+        _check_balances(tables, chains),
+        _check_account_heads(tables, chains),
+        _check_chains(tables, chains),
+        _check_payments(tables),
+        _check_refunds(tables),
+        _check_transactions_known(tables),
+        _check_payment_accounts(tables),
+        _check_refund_sums(tables),
+        _check_holds(tables),
+        _check_pending(tables),
     )
     return LedgerReport(
         accounts=len(tables.accounts.rows),
@@ -40,12 +40,12 @@ def verify_ledger(tables: Tables) -> LedgerReport:
         entries=len(tables.entries.rows),
         payments=len(tables.payments.rows),
         refunds=len(tables.refunds.rows),
-        holds=sum(row.live for row in tables.holds.rows.values()),
+        holds=sum(row.is_live for row in tables.holds.rows.values()),
         findings=[finding for check in checks for finding in islice(check, MAX_FINDINGS)],
     )
 
 
-def _currencies(tables: Tables) -> Iterator[Finding]:
+def _check_currencies(tables: Tables) -> Iterator[Finding]:
     sums = Counter[str]()
     for entry in tables.entries.rows.values():
         sums[tables.accounts.rows[entry.account_id].currency] += entry.amount
@@ -54,7 +54,7 @@ def _currencies(tables: Tables) -> Iterator[Finding]:
             yield Finding(Check.CURRENCY_BALANCED, currency, f"entries sum to {total}")
 
 
-def _transactions(tables: Tables) -> Iterator[Finding]:
+def _check_transactions(tables: Tables) -> Iterator[Finding]:
     legs: dict[UUID, list[Entry]] = {id: [] for id in tables.transactions.rows}
     for entry in tables.entries.rows.values():
         legs.setdefault(entry.transaction_id, []).append(entry)
@@ -66,8 +66,8 @@ def _transactions(tables: Tables) -> Iterator[Finding]:
             yield Finding(Check.TRANSACTION_BALANCED, str(id), problem)
 
 
-def _balances(tables: Tables, chains: Chains) -> Iterator[Finding]:
-    for account in _accounts(tables):
+def _check_balances(tables: Tables, chains: Chains) -> Iterator[Finding]:
+    for account in _sort_accounts(tables):
         total = sum(entry.amount for entry in chains.get(account.id, []))
         low, high = account.bounds
         if account.balance != total or not low <= account.balance <= high:
@@ -75,18 +75,22 @@ def _balances(tables: Tables, chains: Chains) -> Iterator[Finding]:
             yield Finding(Check.BALANCE_IS_SUM, str(account.id), problem)
 
 
-def _tips(tables: Tables, chains: Chains) -> Iterator[Finding]:
-    for account in _accounts(tables):
+def _check_account_heads(tables: Tables, chains: Chains) -> Iterator[Finding]:
+    for account in _sort_accounts(tables):
         last = chains[account.id][-1] if account.id in chains else None
-        tip = (last.sequence, last.balance_after, last.hash) if last else (0, 0, _start(account))
-        if tip != (account.sequence, account.balance, account.head):
-            problem = f"account is at {account.sequence}, its last entry at {tip[0]}"
+        expected = (
+            (last.sequence, last.balance_after, last.hash)
+            if last
+            else (0, 0, _get_chain_start(account))
+        )
+        if expected != (account.sequence, account.balance, account.head):
+            problem = f"account is at {account.sequence}, its last entry at {expected[0]}"
             yield Finding(Check.TIP_IS_LAST_ENTRY, str(account.id), problem)
 
 
-def _chains(tables: Tables, chains: Chains) -> Iterator[Finding]:
+def _check_chains(tables: Tables, chains: Chains) -> Iterator[Finding]:
     for account_id, entries in sorted(chains.items()):
-        sequence, balance, head = 0, 0, _start(tables.accounts.rows[account_id])
+        sequence, balance, head = 0, 0, _get_chain_start(tables.accounts.rows[account_id])
         for entry in entries:
             transaction = tables.transactions.rows.get(entry.transaction_id)
             expected = entry_hash(head, entry, transaction) if transaction else None
@@ -97,7 +101,7 @@ def _chains(tables: Tables, chains: Chains) -> Iterator[Finding]:
             sequence, balance, head = entry.sequence, entry.balance_after, entry.hash
 
 
-def _start(account: Account) -> bytes:
+def _get_chain_start(account: Account) -> bytes:
     return chain_start(
         account.id,
         account.merchant_id,
@@ -106,40 +110,37 @@ def _start(account: Account) -> bytes:
     )
 
 
-def _payments(tables: Tables) -> Iterator[Finding]:
+def _check_payments(tables: Tables) -> Iterator[Finding]:
     for id, row in sorted(tables.payments.rows.items()):
-        payment = row.payment
+        payment = row.item
         captured, world = payment.amount_captured, world_account_id(payment.money.currency)
         legs = {
             (world, -captured),
             (payment.account_id, captured - payment.fee),
             (fee_account_id(payment.money.currency), payment.fee),
         }
-        succeeded = payment.status is Status.SUCCESS
-        transaction_id = tables.posted.rows.get((id, Kind.PAYMENT, None))
-        if problem := _problem(tables, payment.status, transaction_id, succeeded, legs):
+        transaction_id = tables.transaction_ids.rows.get((id, Kind.PAYMENT, None))
+        if problem := _find_posting_problem(tables, payment.status, transaction_id, legs):
             yield Finding(Check.PAYMENT_POSTED, str(id), problem)
 
 
-def _refunds(tables: Tables) -> Iterator[Finding]:
+def _check_refunds(tables: Tables) -> Iterator[Finding]:
     for id, row in sorted(tables.refunds.rows.items()):
-        refund = row.refund
+        refund = row.item
         amount, world = refund.money.amount, world_account_id(refund.money.currency)
         legs = {(refund.account_id, -amount), (world, amount)}
-        succeeded = refund.status is Status.SUCCESS
-        transaction_id = tables.posted.rows.get((refund.payment_id, Kind.REFUND, id))
-        if problem := _problem(tables, refund.status, transaction_id, succeeded, legs):
+        transaction_id = tables.transaction_ids.rows.get((refund.payment_id, Kind.REFUND, id))
+        if problem := _find_posting_problem(tables, refund.status, transaction_id, legs):
             yield Finding(Check.REFUND_POSTED, str(id), problem)
 
 
-def _problem(
+def _find_posting_problem(
     tables: Tables,
     status: Status,
     transaction_id: UUID | None,
-    succeeded: bool,  # noqa: FBT001
     legs: set[tuple[UUID, int]],
 ) -> str | None:
-    if succeeded != (transaction_id is not None):
+    if (status is Status.SUCCESS) != (transaction_id is not None):
         return f"{status}, yet {'posted' if transaction_id else 'not posted'}"
     entries = tables.entries.rows.values()
     found = [(e.account_id, e.amount) for e in entries if e.transaction_id == transaction_id]
@@ -149,12 +150,12 @@ def _problem(
     return None
 
 
-def _known(tables: Tables) -> Iterator[Finding]:
+def _check_transactions_known(tables: Tables) -> Iterator[Finding]:
     for id, transaction in sorted(tables.transactions.rows.items()):
         refund = tables.refunds.rows.get(transaction.refund_id) if transaction.refund_id else None
         is_known = transaction.payment_id in tables.payments.rows
         if transaction.refund_id and (
-            refund is None or refund.refund.payment_id != transaction.payment_id
+            refund is None or refund.item.payment_id != transaction.payment_id
         ):
             is_known = False
         if not is_known:
@@ -162,33 +163,46 @@ def _known(tables: Tables) -> Iterator[Finding]:
             yield Finding(Check.PAYMENT_KNOWN, str(id), problem)
 
 
-def _refunds_summed(tables: Tables) -> Iterator[Finding]:
+def _check_refund_sums(tables: Tables) -> Iterator[Finding]:
     refunds: dict[UUID, list[Refund]] = defaultdict(list)
     for row in tables.refunds.rows.values():
-        refunds[row.refund.payment_id].append(row.refund)
+        refunds[row.item.payment_id].append(row.item)
     for id, row in sorted(tables.payments.rows.items()):
-        payment, its = row.payment, refunds.get(id, [])
-        paid = sum(r.money.amount for r in its if r.status is Status.SUCCESS)
-        reserved = sum(r.money.amount for r in its if r.status is not Status.FAILED)
-        owners = {(r.merchant_id, r.account_id, r.money.currency) for r in its}
-        own = (payment.merchant_id, payment.account_id, payment.money.currency)
+        payment, payment_refunds = row.item, refunds.get(id, [])
+        refunded = sum(
+            refund.money.amount for refund in payment_refunds if refund.status is Status.SUCCESS
+        )
+        reserved = sum(
+            refund.money.amount for refund in payment_refunds if refund.status is not Status.FAILED
+        )
+        references = {
+            (refund.merchant_id, refund.account_id, refund.money.currency)
+            for refund in payment_refunds
+        }
+        expected = (payment.merchant_id, payment.account_id, payment.money.currency)
         sums = (payment.amount_refunded, payment.refunds_reserved)
-        if sums != (paid, reserved) or reserved > payment.amount_captured or owners - {own}:
+        if (
+            sums != (refunded, reserved)
+            or reserved > payment.amount_captured
+            or references - {expected}
+        ):
             problem = "says {} refunded and {} reserved, its refunds sum to {} and {}"
-            yield Finding(Check.REFUNDS_SUMMED, str(id), problem.format(*sums, paid, reserved))
+            yield Finding(Check.REFUNDS_SUMMED, str(id), problem.format(*sums, refunded, reserved))
 
 
-def _holds(tables: Tables) -> Iterator[Finding]:
-    live = {key: row.hold for key, row in tables.holds.rows.items() if row.live}
+def _check_holds(tables: Tables) -> Iterator[Finding]:
+    live = {key: row.hold for key, row in tables.holds.rows.items() if row.is_live}
     expected: dict[tuple[UUID, UUID | None], Hold] = {}
     for id, row in tables.payments.rows.items():
-        payment = row.payment
-        resolving = payment.status is Status.PROCESSING and payment.step not in _BEFORE_HOLD
-        if payment.status is Status.AUTHORIZED or resolving:
+        payment = row.item
+        is_being_resolved = (
+            payment.status is Status.PROCESSING and payment.step not in _STEPS_BEFORE_HOLD
+        )
+        if payment.status is Status.AUTHORIZED or is_being_resolved:
             world, money = world_account_id(payment.money.currency), payment.money
             expected[id, None] = Hold(id, None, world, payment.account_id, money.amount)
     for id, row in tables.refunds.rows.items():
-        refund, key = row.refund, (row.refund.payment_id, id)
+        refund, key = row.item, (row.item.payment_id, id)
         if refund.status is Status.PROCESSING and key in live:
             world, money = world_account_id(refund.money.currency), refund.money
             expected[key] = Hold(*key, refund.account_id, world, money.amount)
@@ -199,33 +213,33 @@ def _holds(tables: Tables) -> Iterator[Finding]:
         yield Finding(Check.HOLD_FITS, str(refund_id or payment_id), problem)
 
 
-_BEFORE_HOLD: Final = (Step.CHARGE, Step.AUTHORIZE)
+_STEPS_BEFORE_HOLD: Final = (Step.CHARGE, Step.AUTHORIZE)
 
 
-def _pending(tables: Tables) -> Iterator[Finding]:
-    coming, going = Counter[UUID](), Counter[UUID]()
+def _check_pending(tables: Tables) -> Iterator[Finding]:
+    pending_in, pending_out = Counter[UUID](), Counter[UUID]()
     for row in tables.holds.rows.values():
-        if row.live:
-            coming[row.hold.credit_account_id] += row.hold.amount
-            going[row.hold.debit_account_id] += row.hold.amount
-    for account in _accounts(tables):
+        if row.is_live:
+            pending_in[row.hold.credit_account_id] += row.hold.amount
+            pending_out[row.hold.debit_account_id] += row.hold.amount
+    for account in _sort_accounts(tables):
         pending = (account.pending_in, account.pending_out)
-        sums = (coming[account.id], going[account.id])
-        promised = not account.allow_negative and account.pending_out > account.balance
-        if pending != sums or promised:
-            problem = "{} coming and {} going, its holds sum to {} and {}"
+        sums = (pending_in[account.id], pending_out[account.id])
+        is_overdrawn = not account.allow_negative and account.pending_out > account.balance
+        if pending != sums or is_overdrawn:
+            problem = "pending_in is {} and pending_out {}, its holds sum to {} and {}"
             yield Finding(Check.PENDING_IS_SUM, str(account.id), problem.format(*pending, *sums))
 
 
-def _accounts_fit(tables: Tables) -> Iterator[Finding]:
+def _check_payment_accounts(tables: Tables) -> Iterator[Finding]:
     for id, row in sorted(tables.payments.rows.items()):
-        payment = row.payment
+        payment = row.item
         account = tables.accounts.rows.get(payment.account_id)
-        whose = account and (account.merchant_id, account.currency)
-        if whose != (payment.merchant_id, payment.money.currency):
+        owner = account and (account.merchant_id, account.currency)
+        if owner != (payment.merchant_id, payment.money.currency):
             problem = "its account is not the merchant's, or of another currency"
             yield Finding(Check.PAYMENT_ACCOUNT_FITS, str(id), problem)
 
 
-def _accounts(tables: Tables) -> list[Account]:
+def _sort_accounts(tables: Tables) -> list[Account]:
     return [account for _, account in sorted(tables.accounts.rows.items())]

@@ -1,4 +1,4 @@
-"""Lists in memory: every row is looked at."""
+"""Lists in memory, by a scan of all rows."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,63 +28,63 @@ class MemoryListQueries:
     def payments(
         self, merchant_id: UUID, filters: PaymentFilter, after: Position | None, limit: int
     ) -> Sequence[Payment]:
-        mine = (
-            row.payment
+        own = (
+            row.item
             for row in self.session.tables.payments.rows.values()
-            if row.payment.merchant_id == merchant_id and _fits(row.payment, filters)
+            if row.item.merchant_id == merchant_id and _matches(row.item, filters)
         )
-        return _newest(mine, filters, after, limit)
+        return _get_newest(own, filters, after, limit)
 
     def refunds(
         self, merchant_id: UUID, filters: RefundFilter, after: Position | None, limit: int
     ) -> Sequence[Refund]:
-        mine = (
-            row.refund
+        own = (
+            row.item
             for row in self.session.tables.refunds.rows.values()
-            if row.refund.merchant_id == merchant_id
-            and filters.payment_id in (None, row.refund.payment_id)
-            and _fits(row.refund, filters)
+            if row.item.merchant_id == merchant_id
+            and filters.payment_id in (None, row.item.payment_id)
+            and _matches(row.item, filters)
         )
-        return _newest(mine, filters, after, limit)
+        return _get_newest(own, filters, after, limit)
 
     def accounts(
         self, merchant_id: UUID, filters: AccountFilter, after: Position | None, limit: int
     ) -> Sequence[Account]:
-        mine = (
+        own = (
             account
             for account in self.session.tables.accounts.rows.values()
             if account.merchant_id == merchant_id and filters.currency in (None, account.currency)
         )
-        return _newest(mine, filters, after, limit)
+        return _get_newest(own, filters, after, limit)
 
     def entries(
         self, account_id: UUID, filters: CreatedFilter, after: int | None, limit: int
     ) -> Sequence[BookedEntry]:
         tables = self.session.tables
-        found: list[BookedEntry] = []
+        page: list[BookedEntry] = []
         account = tables.accounts.rows.get(account_id)
         newest = account.sequence if account else 0
         for sequence in range(min(newest, newest if after is None else after - 1), 0, -1):
             entry = tables.entries.rows[account_id, sequence]
-            posted = tables.transactions.rows[entry.transaction_id]
-            if filters.spans(posted.posted_at):
-                found.append(
+            transaction = tables.transactions.rows[entry.transaction_id]
+            if filters.spans(transaction.posted_at):
+                page.append(
                     BookedEntry(
                         account_id=account_id,
                         sequence=sequence,
-                        transaction_id=posted.id,
-                        payment_id=posted.payment_id,
-                        refund_id=posted.refund_id,
-                        kind=posted.kind,
+                        transaction_id=transaction.id,
+                        payment_id=transaction.payment_id,
+                        refund_id=transaction.refund_id,
+                        kind=transaction.kind,
                         amount=entry.amount,
                         balance_after=entry.balance_after,
-                        posted_at=posted.posted_at,
+                        posted_at=transaction.posted_at,
                     )
                 )
-        return found[:limit]
+        return page[:limit]
 
 
-def _fits(row: Payment | Refund, filters: PaymentFilter) -> bool:
+def _matches(row: Payment | Refund, filters: PaymentFilter) -> bool:
     return (
         (not filters.statuses or row.status in filters.statuses)
         and filters.currency in (None, row.money.currency)
@@ -93,13 +93,15 @@ def _fits(row: Payment | Refund, filters: PaymentFilter) -> bool:
     )
 
 
-def _newest(
+def _get_newest(
     rows: Iterable[Row], filters: CreatedFilter, after: Position | None, limit: int
 ) -> Sequence[Row]:
     top = filters.top(after)
-    found = [row for row in rows if row.created_at >= filters.created_from and _place(row) < top]
-    return sorted(found, key=_place, reverse=True)[:limit]
+    page = [
+        row for row in rows if row.created_at >= filters.created_from and _get_position(row) < top
+    ]
+    return sorted(page, key=_get_position, reverse=True)[:limit]
 
 
-def _place(row: Payment | Refund | Account) -> Position:
+def _get_position(row: Payment | Refund | Account) -> Position:
     return Position(row.created_at, row.id)

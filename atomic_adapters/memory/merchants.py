@@ -1,4 +1,4 @@
-"""Merchants and keys in memory."""
+"""Merchants and API keys in memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ class MemoryMerchantRepository:
 
     def lock(self, merchant_id: UUID) -> None:
         if self.get(merchant_id) is None:
-            raise NotFound("There is no such merchant.")
+            raise NotFound("No merchant has this id.")
 
     def add_key(
         self,
@@ -49,11 +49,11 @@ class MemoryMerchantRepository:
             id, merchant_id, name, prefix, hash, scopes, now, expires_at, None, None, active=True
         )
         tables.keys.put(hash, key)
-        return self._read(key)
+        return self._with_activity(key)
 
     def active_key(self, hash: bytes) -> ApiKey | None:
         key = self.session.tables.keys.rows.get(hash)
-        key = key and self._read(key)
+        key = key and self._with_activity(key)
         return key if key and key.active else None
 
     def is_active(self, key_id: UUID) -> bool:
@@ -63,47 +63,48 @@ class MemoryMerchantRepository:
     def key(self, key_id: UUID, merchant_id: UUID | None = None) -> ApiKey | None:
         for key in self.session.tables.keys.rows.values():
             if key.id == key_id and merchant_id in (None, key.merchant_id):
-                return self._read(key)
+                return self._with_activity(key)
         return None
 
     def keys(self, merchant_id: UUID, limit: int = MAX_LIVE_KEYS) -> Sequence[ApiKey]:
-        mine = self._of(merchant_id)
-        active = [key for key in mine if key.active]
-        others = [key for key in mine if not key.active]
+        own = self._list_keys(merchant_id)
+        active = [key for key in own if key.active]
+        others = [key for key in own if not key.active]
         listed = active[-limit:] + others[-limit:]
         return sorted(listed, key=lambda key: (key.created_at, key.id))
 
     def count_active_keys(self, merchant_id: UUID) -> int:
-        return sum(key.active for key in self._of(merchant_id))
+        return sum(key.active for key in self._list_keys(merchant_id))
 
     def revoke_key(self, key_id: UUID) -> ApiKey | None:
         key = self.key(key_id)
         if key is None or key.revoked_at is not None:
             return None
-        return self._put(replace(key, revoked_at=self.session.tables.clock.now()))
+        return self._put_key(replace(key, revoked_at=self.session.tables.clock.now()))
 
     def expire_key(self, key_id: UUID, after: timedelta) -> None:
         key = self.key(key_id)
         if key is not None:
             end = self.session.tables.clock.now() + after
-            self._put(replace(key, expires_at=min(end, key.expires_at or end)))
+            self._put_key(replace(key, expires_at=min(end, key.expires_at or end)))
 
     def record_api_key_usage(self, key_ids: Sequence[UUID]) -> None:
         for key_id in key_ids:
             key = self.key(key_id)
             if key is not None and key.active:
-                self._put(replace(key, last_used_at=self.session.tables.clock.now()))
+                self._put_key(replace(key, last_used_at=self.session.tables.clock.now()))
 
-    def _of(self, merchant_id: UUID) -> list[ApiKey]:
+    def _list_keys(self, merchant_id: UUID) -> list[ApiKey]:
         keys = self.session.tables.keys.rows.values()
-        mine = (self._read(key) for key in keys if key.merchant_id == merchant_id)
-        return sorted(mine, key=lambda key: (key.created_at, key.id))
+        own = (self._with_activity(key) for key in keys if key.merchant_id == merchant_id)
+        return sorted(own, key=lambda key: (key.created_at, key.id))
 
-    def _put(self, key: ApiKey) -> ApiKey:
+    def _put_key(self, key: ApiKey) -> ApiKey:
         self.session.tables.keys.put(key.hash, key)
-        return self._read(key)
+        return self._with_activity(key)
 
-    def _read(self, key: ApiKey) -> ApiKey:
+    def _with_activity(self, key: ApiKey) -> ApiKey:
+        """The key with `active` as of now."""
         now = self.session.tables.clock.now()
-        ended = key.expires_at is not None and key.expires_at <= now
-        return replace(key, active=key.revoked_at is None and not ended)
+        is_expired = key.expires_at is not None and key.expires_at <= now
+        return replace(key, active=key.revoked_at is None and not is_expired)

@@ -1,4 +1,4 @@
-"""The other ports in memory."""
+"""Job queue, rate limiter and dependency in memory."""
 
 import threading
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from atomic_core.ports.job_queue import Job
 from atomic_core.ports.rate_limiter import RateLimit, RateState
 
 MAX_WINDOWS: Final = 10_000
-"""Windows kept before those that have ended are looked for and dropped."""
+"""Windows kept before ended ones are removed: bounds memory and the cost of a scan."""
 
 
 @dataclass(slots=True)
 class MemoryJobQueue:
-    """Remembers which bells are ringing; nobody comes. Call `settle_payments` yourself."""
+    """Remembers notified jobs and runs none. Call `settlement.settle()` to do the work."""
 
     notified_jobs: set[Job] = field(default_factory=set)
 
@@ -50,14 +50,14 @@ class MemoryRateLimiter:
         used, ends = self._windows.get(key, (0, now))
         if ends <= now:
             used, ends = 0, now + timedelta(seconds=limit.window)
-            self._forget_ended(now)
+            self._remove_ended(now)
         used += limit.cost
         self._windows[key] = (used, ends)
-        # Rounded up, so that a client that waits as long as it is told is never early.
+        # Rounded up: a client that waits `reset` seconds is never early.
         reset = -((now - ends) // timedelta(seconds=1))
         return RateState(limit, max(0, limit.quota - used), reset, used > limit.quota)
 
-    def _forget_ended(self, now: datetime) -> None:
+    def _remove_ended(self, now: datetime) -> None:
         if len(self._windows) >= MAX_WINDOWS:
             self._windows = {key: row for key, row in self._windows.items() if row[1] > now}
 

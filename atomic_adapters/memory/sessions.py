@@ -1,4 +1,4 @@
-"""Credentials, sessions and the log of their use in memory."""
+"""Credentials, sessions and the audit log in memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,8 +18,8 @@ class MemorySessionRepository:
 
     def add_credentials(self, credentials: Credentials) -> bool:
         tables = self.session.tables
-        known = (tables.merchants.rows, tables.accounts.rows)
-        if credentials.merchant_id not in known[0] or credentials.account_id not in known[1]:
+        has_merchant = credentials.merchant_id in tables.merchants.rows
+        if not has_merchant or credentials.account_id not in tables.accounts.rows:
             raise StorageRefused("credentials_merchant_id_fkey, credentials_account_id_fkey")
         if credentials.email in tables.credentials.rows:
             return False
@@ -31,9 +31,9 @@ class MemorySessionRepository:
 
     def replace_password_hash(self, merchant_id: UUID, old: str, new: str) -> None:
         tables = self.session.tables
-        for email, kept in tables.credentials.rows.items():
-            if (kept.merchant_id, kept.password_hash) == (merchant_id, old):
-                tables.credentials.put(email, replace(kept, password_hash=new))
+        for email, credentials in tables.credentials.rows.items():
+            if (credentials.merchant_id, credentials.password_hash) == (merchant_id, old):
+                tables.credentials.put(email, replace(credentials, password_hash=new))
                 return
 
     def add_session(self, id: UUID, merchant_id: UUID, hash: bytes, lifetime: timedelta) -> Session:
@@ -74,29 +74,29 @@ class MemorySessionRepository:
 class MemoryAuditLogRepository:
     session: MemorySession
 
-    def add(self, deed: AuditEvent) -> None:
+    def add(self, event: AuditEvent) -> None:
         tables = self.session.tables
-        known = deed.merchant_id in tables.merchants.rows
-        if known == (deed.email_hash is not None):
+        has_merchant = event.merchant_id in tables.merchants.rows
+        if has_merchant == (event.email_hash is not None):
             raise StorageRefused("audit_log_of_a_merchant_or_an_email")
-        tables.audit_log.put(deed.id, AuditEventRow(deed, tables.clock.now()))
+        tables.audit_log.put(event.id, AuditEventRow(event, tables.clock.now()))
 
     def page(self, merchant_id: UUID, before: Place | None, limit: int) -> Sequence[Recorded]:
         rows = self.session.tables.audit_log.rows.values()
-        mine = [_recorded(row) for row in rows if row.deed.merchant_id == merchant_id]
-        filters = [row for row in mine if before is None or row.place < before]
-        return sorted(filters, key=lambda row: row.place, reverse=True)[:limit]
+        own = [_build_recorded(row) for row in rows if row.event.merchant_id == merchant_id]
+        page = [row for row in own if before is None or row.place < before]
+        return sorted(page, key=lambda row: row.place, reverse=True)[:limit]
 
 
-def _recorded(row: AuditEventRow) -> Recorded:
-    deed, origin = row.deed, row.deed.origin
+def _build_recorded(row: AuditEventRow) -> Recorded:
+    event, origin = row.event, row.event.origin
     return Recorded(
-        id=deed.id,
-        event=deed.event.value,
+        id=event.id,
+        event=event.event.value,
         actor=origin.actor.value,
         actor_id=origin.actor_id,
         address=origin.address,
         request_id=origin.request_id,
-        details=deed.details,
+        details=event.details,
         at=row.at,
     )

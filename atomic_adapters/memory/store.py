@@ -22,6 +22,7 @@ from atomic_core.domain.payments import InsertedPayment, Lookup, Payment, Paymen
 from atomic_core.ports.clock import Clock
 
 LOCK_TIMEOUT: Final = timedelta(seconds=3)
+"""As LOCK_TIMEOUT_SECONDS for PostgreSQL."""
 
 
 class MemoryUnitOfWork:
@@ -49,7 +50,7 @@ class MemoryUnitOfWork:
 
 
 class MemoryStore:
-    """Everything stored in this process. `begin` is a `Begin` port; the store is also a `Desk`."""
+    """A `PaymentStore` port; `begin` is a `Begin` port."""
 
     def __init__(self, clock: Clock, lock_timeout: timedelta = LOCK_TIMEOUT) -> None:
         self.tables = Tables(clock, lock_timeout)
@@ -57,11 +58,11 @@ class MemoryStore:
     def accept(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
         try:
             with self.begin() as work:
-                accepted = work.payments.accept(inserts)
+                inserted = work.payments.accept(inserts)
                 work.commit()
         except StorageRefused:
             return [None] * len(inserts)
-        return accepted
+        return inserted
 
     def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
         with self.begin() as work:

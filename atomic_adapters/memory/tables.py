@@ -1,4 +1,4 @@
-"""Tables that can undo."""
+"""In-memory tables with rollback."""
 
 import threading
 from collections.abc import Callable
@@ -26,7 +26,7 @@ V = TypeVar("V")
 
 @dataclass(slots=True)
 class Journal:
-    """How to undo each write since the last commit, latest last."""
+    """How to undo each write since the last commit, the latest last."""
 
     undos: list[Callable[[], object]] = field(default_factory=list)
 
@@ -37,7 +37,7 @@ class Journal:
 
 @dataclass(slots=True)
 class Table(Generic[K, V]):
-    """Rows by primary key. Reading is plain; every write is in the journal."""
+    """Rows by primary key. Every write is recorded in the journal."""
 
     journal: Journal
     rows: dict[K, V] = field(default_factory=dict)
@@ -56,18 +56,10 @@ class Table(Generic[K, V]):
 
 
 @dataclass(frozen=True, slots=True)
-class PaymentRow:
-    payment: Payment
-    attempt: int
-    faults: int
-    due_at: datetime
-    leased_until: datetime | None = None
-    claimed_by: int | None = None
+class WorkItemRow(Generic[V]):
+    """A payment or refund, and the state of its settlement."""
 
-
-@dataclass(frozen=True, slots=True)
-class RefundRow:
-    refund: Refund
+    item: V
     attempt: int
     faults: int
     due_at: datetime
@@ -78,7 +70,7 @@ class RefundRow:
 @dataclass(frozen=True, slots=True)
 class HoldRow:
     hold: Hold
-    live: bool = True
+    is_live: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +87,20 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class AuditEventRow:
-    deed: AuditEvent
+    event: AuditEvent
     at: datetime
 
 
 class Tables:
-    """Everything stored, and the lock over it."""
+    """All tables, and the lock that a unit of work holds on them."""
 
     def __init__(self, clock: Clock, lock_timeout: timedelta) -> None:
         self.clock = clock
         self.lock_timeout = lock_timeout
         self.lock = threading.Lock()
         self.journal = Journal()
-        self.claimants: set[int] = set()
-        """Who is there. Not in the journal: coming and going is no part of a unit of work."""
+        self.live_workers: set[int] = set()
+        """Worker ids. Not in the journal: registration is not part of a unit of work."""
         self.merchants: Table[UUID, Merchant] = Table(self.journal)
         self.keys: Table[bytes, ApiKey] = Table(self.journal)
         self.credentials: Table[str, Credentials] = Table(self.journal)
@@ -116,10 +108,10 @@ class Tables:
         self.audit_log: Table[UUID, AuditEventRow] = Table(self.journal)
         self.accounts: Table[UUID, Account] = Table(self.journal)
         self.transactions: Table[UUID, LedgerTransaction] = Table(self.journal)
-        self.posted: Table[tuple[UUID, Kind, UUID | None], UUID] = Table(self.journal)
+        self.transaction_ids: Table[tuple[UUID, Kind, UUID | None], UUID] = Table(self.journal)
         self.entries: Table[tuple[UUID, int], Entry] = Table(self.journal)
-        self.payments: Table[UUID, PaymentRow] = Table(self.journal)
-        self.refunds: Table[UUID, RefundRow] = Table(self.journal)
+        self.payments: Table[UUID, WorkItemRow[Payment]] = Table(self.journal)
+        self.refunds: Table[UUID, WorkItemRow[Refund]] = Table(self.journal)
         self.holds: Table[tuple[UUID, UUID | None], HoldRow] = Table(self.journal)
         self.events: Table[tuple[UUID, int], Recorded] = Table(self.journal)
         self.fees: Table[tuple[UUID, str], FeeSchedule] = Table(self.journal)
@@ -127,33 +119,33 @@ class Tables:
 
 
 class MemorySession:
-    """One unit of work's hold on the tables, taken at its first use of them."""
+    """One unit of work's exclusive access to the tables, from its first use of them."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self._holding = False
-        self._over = False
+        self._has_lock = False
+        self._has_ended = False
 
     @property
     def tables(self) -> Tables:
-        """The tables, held until the session ends. Raises StorageUnavailable if another unit
-        of work holds them for longer than the lock time-out."""
-        if self._over:
+        """The tables, locked until the session ends. Raises StorageUnavailable if another unit of
+        work holds the lock for longer than the lock time-out."""
+        if self._has_ended:
             raise RuntimeError("this unit of work has ended")
-        if not self._holding:
+        if not self._has_lock:
             wait = self._tables.lock_timeout.total_seconds()
             if not self._tables.lock.acquire(timeout=wait):
                 raise StorageUnavailable
-            self._holding = True
+            self._has_lock = True
         return self._tables
 
     def commit(self) -> None:
         self.tables.journal.undos.clear()
 
     def end(self) -> None:
-        """Undo what was not committed, and let others in."""
-        self._over = True
-        if self._holding:
+        """Undo uncommitted writes, and release the lock."""
+        self._has_ended = True
+        if self._has_lock:
             self._tables.journal.roll_back()
-            self._holding = False
+            self._has_lock = False
             self._tables.lock.release()

@@ -1,30 +1,30 @@
-"""Presence in memory."""
+"""Worker liveness in memory."""
 
 import itertools
 from typing import Final
 
 from atomic_adapters.memory.tables import Tables
 
-_NUMBERS: Final = itertools.count(1)
+_WORKER_IDS: Final = itertools.count(1)
 
 
 class MemoryWorkerLiveness:
-    """There from the beginning until `close()`, as if in a process of its own. A `Presence`."""
+    """A `WorkerLiveness` port. Registered until `close()`, as if in its own process."""
 
     def __init__(self, tables: Tables) -> None:
-        self._claimants = tables.claimants
-        self._enter()
+        self._live_workers = tables.live_workers
+        self._register()
 
     def worker_id(self) -> int | None:
-        return self._number if self._number in self._claimants else None
+        return self._worker_id if self._worker_id in self._live_workers else None
 
     def leave(self) -> None:
         self.close()
-        self._enter()
+        self._register()
 
     def close(self) -> None:
-        self._claimants.discard(self._number)
+        self._live_workers.discard(self._worker_id)
 
-    def _enter(self) -> None:
-        self._number = next(_NUMBERS)
-        self._claimants.add(self._number)
+    def _register(self) -> None:
+        self._worker_id = next(_WORKER_IDS)
+        self._live_workers.add(self._worker_id)

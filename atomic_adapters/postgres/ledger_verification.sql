@@ -51,16 +51,16 @@ SELECT a.id::text,
 
 -- name: tip_is_last_entry
 SELECT a.id::text,
-       format('account is at %%s, its last entry at %%s', a.sequence, coalesce(last.sequence, 0))
+       format('account is at %%s, its last entry at %%s', a.sequence, coalesce(last_entry.sequence, 0))
   FROM accounts a
   LEFT JOIN LATERAL (SELECT e.sequence, e.balance_after, e.hash
                        FROM entries e
                       WHERE e.account_id = a.id
                       ORDER BY e.sequence DESC
-                      LIMIT 1) last ON true
+                      LIMIT 1) AS last_entry ON true
  WHERE (a.sequence, a.balance, a.head) IS DISTINCT FROM
-       (coalesce(last.sequence, 0), coalesce(last.balance_after, 0),
-        coalesce(last.hash, chain_start(a)))
+       (coalesce(last_entry.sequence, 0), coalesce(last_entry.balance_after, 0),
+        coalesce(last_entry.hash, chain_start(a)))
  ORDER BY a.id
  LIMIT %(limit)s
 
@@ -222,17 +222,17 @@ SELECT coalesce(r.id, p.id, h.payment_id)::text,
 
 -- name: pending_is_sum
 SELECT a.id::text,
-       format('%%s coming and %%s going, its holds sum to %%s and %%s', a.pending_in, a.pending_out,
-              coalesce(h.coming, 0), coalesce(h.going, 0))
+       format('pending_in is %%s and pending_out %%s, its holds sum to %%s and %%s', a.pending_in, a.pending_out,
+              coalesce(h.pending_in, 0), coalesce(h.pending_out, 0))
   FROM accounts a
-  LEFT JOIN (SELECT side.account_id, sum(side.coming) AS coming, sum(side.going) AS going
+  LEFT JOIN (SELECT side.account_id, sum(side.pending_in) AS pending_in, sum(side.pending_out) AS pending_out
                FROM holds
               CROSS JOIN LATERAL (VALUES (credit_account_id, amount, 0),
                                          (debit_account_id, 0, amount))
-                    AS side (account_id, coming, going)
+                    AS side (account_id, pending_in, pending_out)
               WHERE released_at IS NULL
               GROUP BY side.account_id) h ON h.account_id = a.id
- WHERE (a.pending_in, a.pending_out) <> (coalesce(h.coming, 0), coalesce(h.going, 0))
+ WHERE (a.pending_in, a.pending_out) <> (coalesce(h.pending_in, 0), coalesce(h.pending_out, 0))
     OR NOT a.allow_negative AND a.pending_out > a.balance
  ORDER BY a.id
  LIMIT %(limit)s

@@ -42,7 +42,7 @@ def shop(network: Watched, payments: int) -> Application:
 def statuses(application: Application) -> list[Status]:
     with application.payments.accept.begin() as work:
         rows = work.payments.session.tables.payments.rows.values()  # type: ignore[attr-defined]
-        return [row.payment.status for row in rows]
+        return [row.item.status for row in rows]
 
 
 def settle(application: Application, stopping: Callable[[], bool] = lambda: False) -> int:

@@ -29,15 +29,15 @@ def pay(application: Application, count: int, source: str = "tok_visa") -> list[
     return [str(payment.id) for payment in made]
 
 
-def ringing(application: Application) -> bool:
+def is_notified(application: Application) -> bool:
     assert isinstance(application.queue, MemoryJobQueue)
-    return Job.SETTLE in application.queue.ringing
+    return Job.SETTLE in application.queue.notified_jobs
 
 
 def statuses(application: Application) -> list[Status]:
     with application.payments.accept.begin() as work:
         rows = work.payments.session.tables.payments.rows.values()  # type: ignore[attr-defined]
-        return [row.payment.status for row in rows]
+        return [row.item.status for row in rows]
 
 
 def test_it_settles_and_says_so(application: Application) -> None:
@@ -57,12 +57,12 @@ def test_the_bell_is_answered_before_work_is_looked_for(application: Application
     settler = application.settlement.settle
 
     def looking(**arguments: object) -> int:
-        seen.append(ringing(application))
+        seen.append(is_notified(application))
         return 0
 
     looking.batch_size = settler.batch_size  # type: ignore[attr-defined]
     jobs.use(with_use_cases(application, {"settlement.settle": looking}))
-    assert ringing(application)
+    assert is_notified(application)
     jobs.settle()
     assert seen == [False]
 
@@ -74,9 +74,9 @@ def test_it_rings_again_when_there_may_be_more(
     monkeypatch.setattr("atomic_worker.jobs.MAX_BATCHES", 2)
     pay(application, 5)
     jobs.settle()
-    assert ringing(application)
+    assert is_notified(application)
     jobs.settle()
-    assert not ringing(application)
+    assert not is_notified(application)
     assert set(statuses(application)) == {Status.SUCCESS}
 
 
@@ -86,7 +86,7 @@ def test_asked_to_stop_it_leaves_after_the_batch_in_hand(application: Applicatio
     jobs.settle()
     assert statuses(application).count(Status.SUCCESS) == 2
     assert statuses(application).count(Status.PENDING) == 3
-    assert ringing(application), "for another worker"
+    assert is_notified(application), "for another worker"
 
 
 def failing(application: Application, error: Exception) -> Application:

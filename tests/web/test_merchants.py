@@ -1,4 +1,4 @@
-"""Merchants by themselves: they register, log in, look, and log out."""
+"""Registration, login, dashboard and logout."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -38,8 +38,8 @@ SESSION_ROUTES = [
 
 
 @dataclass
-class Counting:
-    """A hasher that counts what it is asked to do."""
+class CountingHasher:
+    """Counts hashes and verifications."""
 
     behind: PasswordHasher
     hashed: int = 0
@@ -61,7 +61,7 @@ class Counting:
         return self.behind.is_outdated(encoded)
 
 
-class Busy:
+class BusyHasher:
     decoy = ""
 
     def hash(self, password: str) -> str:
@@ -71,7 +71,7 @@ class Busy:
         raise HasherBusy
 
 
-def hashing_with(web: WebApp, passwords: Any) -> WebApp:
+def with_hasher(web: WebApp, passwords: Any) -> WebApp:
     application = web.application
     return web.with_use_cases(
         {
@@ -81,7 +81,7 @@ def hashing_with(web: WebApp, passwords: Any) -> WebApp:
     )
 
 
-def tables(web: WebApp) -> Any:
+def get_tables(web: WebApp) -> Any:
     begin = web.application.payments.accept.begin
     return cast("MemoryStore", getattr(begin, "__self__")).tables  # noqa: B009
 
@@ -103,9 +103,9 @@ def test_registered_merchant_has_an_account_and_can_log_in(web: WebApp) -> None:
     assert answer.status_code == 201
     data = answer.get_json()["data"]
     assert set(data) == {"id", "email", "accountId"}
-    entered = log_in(web)
-    assert entered.status_code == 200
-    session = entered.get_json()["data"]
+    response = log_in(web)
+    assert response.status_code == 200
+    session = response.get_json()["data"]
     assert session["merchant"] == data
     assert session["token"].startswith("st_")
     assert len(session["token"]) == 3 + 48
@@ -129,8 +129,8 @@ def test_email_is_unique_in_every_case(web: WebApp, email: str) -> None:
     again = register(web, email=email, password="another password")
     assert (again.status_code, error_code(again)) == (409, "conflict")
     assert web.effects == before
-    entered = log_in(web, email=email).get_json()["data"]
-    assert entered["merchant"] == first
+    response = log_in(web, email=email).get_json()["data"]
+    assert response["merchant"] == first
 
 
 def test_only_one_of_two_concurrent_registrations_succeeds(web: WebApp) -> None:
@@ -141,10 +141,10 @@ def test_only_one_of_two_concurrent_registrations_succeeds(web: WebApp) -> None:
         statuses = list(threads.map(register_once, range(8)))
     assert sorted(statuses) == [201] + [409] * 7
     system_accounts = sum(
-        account.merchant_id is None for account in tables(web).accounts.rows.values()
+        account.merchant_id is None for account in get_tables(web).accounts.rows.values()
     )
     assert web.effects[1] - system_accounts == 1, "one account of a merchant"
-    assert len(tables(web).merchants.rows) == 1
+    assert len(get_tables(web).merchants.rows) == 1
 
 
 BAD_EMAILS = [
@@ -198,7 +198,7 @@ def test_invalid_email_returns_400(web: WebApp, email: object) -> None:
         assert answer.status_code == 400, path
         assert error_code(answer) == "validation_failed"
     assert web.effects == (0, 0, 0)
-    assert not tables(web).audit_log.rows
+    assert not get_tables(web).audit_log.rows
 
 
 @pytest.mark.parametrize(
@@ -233,8 +233,8 @@ BAD_PASSWORDS = [
 
 @pytest.mark.parametrize("password", BAD_PASSWORDS)
 def test_invalid_password_returns_400_without_hashing(web: WebApp, password: object) -> None:
-    counting = Counting(Argon2PasswordHasher(MINIMAL_PARAMETERS))
-    configured_web = hashing_with(web, counting)
+    counting = CountingHasher(Argon2PasswordHasher(MINIMAL_PARAMETERS))
+    configured_web = with_hasher(web, counting)
     for path in (REGISTER, LOGIN):
         answer = configured_web.client.post(path, json=BOTH | {"password": password})
         assert answer.status_code == 400, path
@@ -285,19 +285,19 @@ def test_unknown_fields_return_400(web: WebApp, field: str) -> None:
 
 
 def test_wrong_password_and_unknown_email_get_one_response_after_the_same_work(web: WebApp) -> None:
-    counting = Counting(Argon2PasswordHasher(MINIMAL_PARAMETERS))
-    configured_web = hashing_with(web, counting)
+    counting = CountingHasher(Argon2PasswordHasher(MINIMAL_PARAMETERS))
+    configured_web = with_hasher(web, counting)
     register(configured_web)
     counting.hashed = 0
     answers, costs = [], []
     for changes in ({"password": "wrong password"}, {"email": "nobody@shop.example"}):
         counting.verified.clear()
-        rows = len(tables(web).audit_log.rows)
+        rows = len(get_tables(web).audit_log.rows)
         answer = log_in(configured_web, **changes)
         answers.append((answer.status_code, answer.get_json()["error"], set(answer.headers.keys())))
         parameters = [encoded.rsplit("$", 2)[0] for encoded in counting.verified]
         lengths = [len(encoded) for encoded in counting.verified]
-        costs.append((parameters, lengths, len(tables(web).audit_log.rows) - rows))
+        costs.append((parameters, lengths, len(get_tables(web).audit_log.rows) - rows))
     assert answers[0] == answers[1]
     assert answers[0][0] == 401
     assert costs[0] == costs[1]
@@ -312,14 +312,14 @@ def test_decoy_password_does_not_log_in(web: WebApp) -> None:
 
 def test_failed_login_with_an_unknown_email_stores_its_hash_only(web: WebApp) -> None:
     log_in(web, email="nobody@shop.example")
-    [row] = tables(web).audit_log.rows.values()
-    assert (row.deed.merchant_id, len(row.deed.email_hash)) == (None, 32)
+    [row] = get_tables(web).audit_log.rows.values()
+    assert (row.event.merchant_id, len(row.event.email_hash)) == (None, 32)
     assert "nobody" not in str(row)
 
 
 def test_busy_hasher_returns_503_with_retry_after(web: WebApp) -> None:
     register(web)
-    configured_web = hashing_with(web, Busy())
+    configured_web = with_hasher(web, BusyHasher())
     for answer in (register(configured_web, email="other@shop.example"), log_in(configured_web)):
         assert (answer.status_code, error_code(answer)) == (503, "service_unavailable")
         assert answer.headers["Retry-After"] == "1"
@@ -328,13 +328,13 @@ def test_busy_hasher_returns_503_with_retry_after(web: WebApp) -> None:
 
 def test_password_is_rehashed_when_the_parameters_change(web: WebApp) -> None:
     register(web)
-    [before] = [kept.password_hash for kept in tables(web).credentials.rows.values()]
-    dearer = Counting(Argon2PasswordHasher(MINIMAL_PARAMETERS._replace(passes=2)))
-    configured_web = hashing_with(web, dearer)
+    [before] = [kept.password_hash for kept in get_tables(web).credentials.rows.values()]
+    dearer = CountingHasher(Argon2PasswordHasher(MINIMAL_PARAMETERS._replace(passes=2)))
+    configured_web = with_hasher(web, dearer)
     assert log_in(configured_web, password="wrong password").status_code == 401
     assert dearer.hashed == 0
     assert [log_in(configured_web).status_code for _ in range(2)] == [200, 200]
-    [after] = [kept.password_hash for kept in tables(web).credentials.rows.values()]
+    [after] = [kept.password_hash for kept in get_tables(web).credentials.rows.values()]
     assert (dearer.hashed, "t=2" in after, after != before) == (1, True, True)
     assert log_in(web).status_code == 200, "the old price still verifies"
     assert "password_rehashed" in configured_web.log_in().list_audit_events()
@@ -490,12 +490,12 @@ def test_registration_replay_requires_the_same_password(web: WebApp) -> None:
         assert (other.status_code, error_code(other)) == (422, "idempotency_key_reused")
     assert register(web, key="k2").status_code == 409
     assert register(web, key="k", email="other@shop.example").status_code == 201
-    [own, others] = tables(web).idempotency.rows
+    [own, others] = get_tables(web).idempotency.rows
     assert own[0] != others[0], "a key is its email's"
 
 
 def test_replayed_login_omits_the_token(web: WebApp, session_client: SessionClient) -> None:
-    before = len(tables(web).sessions.rows)
+    before = len(get_tables(web).sessions.rows)
     first, again = log_in(web, key="k"), log_in(web, key="k")
     assert first.get_json()["data"]["token"]
     replayed = again.get_json()
@@ -504,17 +504,17 @@ def test_replayed_login_omits_the_token(web: WebApp, session_client: SessionClie
     del expected["data"]["token"]
     assert replayed == expected
     assert again.headers["Idempotent-Replayed"] == "true"
-    assert len(tables(web).sessions.rows) == before + 1
+    assert len(get_tables(web).sessions.rows) == before + 1
     assert log_in(web, key="k", password="wrong password").status_code == 401
-    keys = list(tables(web).idempotency.rows)
+    keys = list(get_tables(web).idempotency.rows)
     assert keys == [(session_client.merchant_id, "k")], "it is the merchant's own"
 
 
 def test_password_is_not_part_of_the_fingerprint(web: WebApp) -> None:
-    """It could be guessed by, at the speed of SHA-256."""
+    """A password could be guessed from its SHA-256 at high speed."""
     register(web, key="r", name="Shop")
     log_in(web, key="l")
-    kept = [row.record.fingerprint for row in tables(web).idempotency.rows.values()]
+    kept = [row.record.fingerprint for row in get_tables(web).idempotency.rows.values()]
     assert kept == [
         fingerprint_request("POST", REGISTER, {"email": EMAIL, "name": "Shop"}),
         fingerprint_request("POST", LOGIN, {"email": EMAIL}),
@@ -530,7 +530,7 @@ def test_stored_responses_contain_no_secret(web: WebApp) -> None:
     made = session_client.post(API_KEYS, {"name": "till"}, Idempotency_Key="k").get_json()["data"]
     path = f"{API_KEYS}/{made['id']}/rotate"
     rotated = session_client.post(path, {}, Idempotency_Key="o").get_json()["data"]
-    kept = str(tables(web).idempotency.rows)
-    assert len(tables(web).idempotency.rows) == 4
+    kept = str(get_tables(web).idempotency.rows)
+    assert len(get_tables(web).idempotency.rows) == 4
     for secret in (PASSWORD, answer["token"], made["rawKey"], rotated["rawKey"]):
         assert secret not in kept

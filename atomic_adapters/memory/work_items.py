@@ -1,0 +1,118 @@
+"""Work items in memory: payments and refunds are claimed, locked, settled and made due the same
+way."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from atomic_adapters.memory.tables import Table, Tables, WorkItemRow
+from atomic_core.domain.errors import StorageRefused
+from atomic_core.domain.payments import Payment, Status
+from atomic_core.domain.refunds import Refund
+from atomic_core.domain.settlement import Claim, Settlement
+
+Item = TypeVar("Item", Payment, Refund)
+
+
+def claim_items(
+    tables: Tables,
+    table: Table[UUID, WorkItemRow[Item]],
+    limit: int,
+    lease: timedelta,
+    overdue_by: timedelta,
+    worker_id: int | None,
+) -> Sequence[WorkItemRow[Item]]:
+    """Claim the oldest due items; return their rows as claimed."""
+    now = tables.clock.now()
+    due = sorted(
+        (row for row in table.rows.values() if _is_due(tables, row, now - overdue_by)),
+        key=lambda row: (row.due_at, row.item.id),
+    )
+    return [_claim(tables, table, row, now, lease, worker_id) for row in due[:limit]]
+
+
+def _is_due(tables: Tables, row: WorkItemRow[Item], due_by: datetime) -> bool:
+    if not row.item.status.open:
+        return False
+    is_claimant_dead = row.claimed_by is not None and row.claimed_by not in tables.live_workers
+    return is_claimant_dead or max(row.due_at, row.leased_until or row.due_at) <= due_by
+
+
+def _claim(
+    tables: Tables,
+    table: Table[UUID, WorkItemRow[Item]],
+    row: WorkItemRow[Item],
+    now: datetime,
+    lease: timedelta,
+    worker_id: int | None,
+) -> WorkItemRow[Item]:
+    attempt = row.attempt + 1
+    item = replace(
+        row.item,
+        status=Status.PROCESSING,
+        updated_at=now,
+        claimed_at=row.item.claimed_at or now,
+        attempt=attempt,
+    )
+    claimed = replace(
+        row,
+        item=item,
+        attempt=attempt,
+        due_at=min(row.due_at, now),
+        leased_until=now + lease,
+        claimed_by=worker_id if worker_id in tables.live_workers else None,
+    )
+    table.put(item.id, claimed)
+    return claimed
+
+
+def find_current_claims(
+    table: Table[UUID, WorkItemRow[Item]], claims: Sequence[Claim]
+) -> frozenset[UUID]:
+    """The ids of claims that no later claim or settlement has replaced."""
+    return frozenset(
+        claim.id
+        for claim in claims
+        if (row := table.rows.get(claim.id))
+        and row.attempt == claim.attempt
+        and row.item.status is Status.PROCESSING
+    )
+
+
+def settle_item(
+    tables: Tables,
+    table: Table[UUID, WorkItemRow[Item]],
+    settlement: Settlement,
+    now: datetime,
+    **changes: object,
+) -> Item:
+    """Write a settlement, and `changes` of the item. Raises StorageRefused if the item is settled
+    already, or would end with a live hold, which nothing would ever release."""
+    row = table.rows[settlement.id]
+    if not row.item.status.open:
+        raise StorageRefused("a settled payment or refund is final")
+    hold = tables.holds.rows.get((settlement.payment_id, settlement.refund_id))
+    if settlement.status.settled and hold and hold.is_live:
+        raise StorageRefused("ended_holds_nothing")
+    item = replace(
+        row.item,
+        status=settlement.status,
+        failure_reason=settlement.failure_reason,
+        updated_at=now,
+        **changes,
+    )
+    retry_after = settlement.retry_after
+    due_at = row.due_at if retry_after is None else now + retry_after
+    table.put(item.id, WorkItemRow(item, row.attempt, settlement.faults, due_at))
+    return item
+
+
+def make_item_due(tables: Tables, table: Table[UUID, WorkItemRow[Item]], id: UUID) -> bool:
+    row = table.rows.get(id)
+    if row is None or not row.item.status.open:
+        return False
+    due_at = min(row.due_at, tables.clock.now())
+    table.put(id, replace(row, due_at=due_at, leased_until=None, claimed_by=None))
+    return True

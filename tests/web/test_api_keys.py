@@ -1,4 +1,4 @@
-"""API keys by their merchant's session: made, listed, revoked, rotated; and what they may do."""
+"""API keys: created, listed, revoked and rotated with a session; and their scopes."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,52 +22,56 @@ from web.web_client import (
 UNKNOWN = "01999999-0000-7000-8000-000000000000"
 
 
-def holder(web: WebApp, session_client: SessionClient, made: dict[str, Any]) -> MerchantClient:
+def build_key_client(
+    web: WebApp, session_client: SessionClient, created: dict[str, Any]
+) -> MerchantClient:
     return replace(
-        web.create_merchant(), merchant_id=session_client.merchant_id, key=made["rawKey"]
+        web.create_merchant(), merchant_id=session_client.merchant_id, key=created["rawKey"]
     )
 
 
-def listed(session_client: SessionClient) -> dict[str, dict[str, Any]]:
+def list_keys(session_client: SessionClient) -> dict[str, dict[str, Any]]:
     return {key["id"]: key for key in session_client.get(API_KEYS).get_json()["data"]}
 
 
 def test_new_key_works_and_is_returned_once(web: WebApp, session_client: SessionClient) -> None:
-    made = session_client.create_key("till 1")
-    assert made["rawKey"].startswith(made["prefix"])
-    assert made["scopes"] == [scope.value for scope in Scope]
+    created = session_client.create_key("till 1")
+    assert created["rawKey"].startswith(created["prefix"])
+    assert created["scopes"] == [scope.value for scope in Scope]
     [listed_key] = session_client.get(API_KEYS).get_json()["data"]
     assert "rawKey" not in listed_key
-    assert made["rawKey"] not in str(listed_key)
+    assert created["rawKey"] not in str(listed_key)
     assert (listed_key["name"], listed_key["active"], listed_key["revokedAt"]) == (
         "till 1",
         True,
         None,
     )
     assert listed_key["lastUsedAt"] is None
-    assert holder(web, session_client, made).pay().status_code == 202
+    assert build_key_client(web, session_client, created).pay().status_code == 202
 
 
 def test_list_shows_last_use_of_a_key(web: WebApp, session_client: SessionClient) -> None:
-    made = session_client.create_key()
-    caller = holder(web, session_client, made)
+    created = session_client.create_key()
+    caller = build_key_client(web, session_client, created)
     web.clock.time += timedelta(hours=1)
     caller.pay()
-    assert listed(session_client)[made["id"]]["lastUsedAt"] == "2026-11-22T16:30:13.153Z"
+    assert list_keys(session_client)[created["id"]]["lastUsedAt"] == "2026-11-22T16:30:13.153Z"
 
 
 def test_revoked_key_returns_401_at_once_and_stays_listed(
     web: WebApp, session_client: SessionClient
 ) -> None:
-    made = session_client.create_key()
-    caller = holder(web, session_client, made)
+    created = session_client.create_key()
+    caller = build_key_client(web, session_client, created)
     assert caller.pay().status_code == 202
-    first = session_client.delete(f"{API_KEYS}/{made['id']}")
+    first = session_client.delete(f"{API_KEYS}/{created['id']}")
     web.clock.time += timedelta(seconds=5)
-    again = session_client.delete(f"{API_KEYS}/{made['id']}")
+    again = session_client.delete(f"{API_KEYS}/{created['id']}")
     assert first.status_code == again.status_code == 200
     assert (
-        again.get_json()["data"] == first.get_json()["data"] == listed(session_client)[made["id"]]
+        again.get_json()["data"]
+        == first.get_json()["data"]
+        == list_keys(session_client)[created["id"]]
     )
     assert not first.get_json()["data"]["active"]
     assert caller.pay().status_code == 401
@@ -76,9 +80,9 @@ def test_revoked_key_returns_401_at_once_and_stays_listed(
 
 def test_key_expires_at_its_expiry(web: WebApp, session_client: SessionClient) -> None:
     end = "2026-11-22T16:30:14Z"
-    made = session_client.create_key(expiresAt=end)
-    assert made["expiresAt"] == "2026-11-22T16:30:14.000Z"
-    caller = holder(web, session_client, made)
+    created = session_client.create_key(expiresAt=end)
+    assert created["expiresAt"] == "2026-11-22T16:30:14.000Z"
+    caller = build_key_client(web, session_client, created)
     location = caller.pay().headers["Location"]
     web.clock.time += timedelta(hours=1)
     assert caller.pay().status_code == caller.get(location).status_code + 2 == 202
@@ -91,7 +95,7 @@ def test_key_expires_at_its_expiry(web: WebApp, session_client: SessionClient) -
     ):
         assert answer.status_code == 401
     assert caller.post("/api/v1/accounts", {"name": "x", "currency": "EUR"}).status_code == 401
-    assert not listed(session_client)[made["id"]]["active"]
+    assert not list_keys(session_client)[created["id"]]["active"]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +129,7 @@ def test_invalid_expiry_returns_400(session_client: SessionClient, end: object) 
     answer = session_client.post(API_KEYS, {"name": "till", "expiresAt": end})
     assert answer.status_code == 400
     assert list(answer.get_json()["error"]["details"]) == ["expiresAt"]
-    assert listed(session_client) == {}
+    assert list_keys(session_client) == {}
 
 
 @pytest.mark.parametrize(
@@ -141,18 +145,18 @@ def test_invalid_scopes_return_400(session_client: SessionClient, scopes: object
     assert (answer.status_code, error_code(answer)) == (400, "validation_failed")
     assert all(name.startswith("scopes") for name in answer.get_json()["error"]["details"])
     assert len(answer.data) < 4_000
-    assert listed(session_client) == {}
+    assert list_keys(session_client) == {}
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 101, "x" * 1_000, "a\nb", "\x00", None, 5, ["x"]])
 def test_invalid_names_return_400(session_client: SessionClient, name: object) -> None:
     assert session_client.post(API_KEYS, {"name": name}).status_code == 400
     assert session_client.post(API_KEYS, {}).status_code == 400
-    assert listed(session_client) == {}
+    assert list_keys(session_client) == {}
 
 
-def routes(web: WebApp) -> list[tuple[str, str, str]]:
-    """Method, path and scope of every route that asks for a key."""
+def list_scoped_routes(web: WebApp) -> list[tuple[str, str, str]]:
+    """Method, path and scope of every route that requires an API key."""
     return [
         (method, rule.rule.replace("<id>", UNKNOWN), access.scope)
         for rule in web.app.url_map.iter_rules()
@@ -165,12 +169,12 @@ def routes(web: WebApp) -> list[tuple[str, str, str]]:
 def test_key_is_limited_to_its_scopes(
     web: WebApp, session_client: SessionClient, scope: str
 ) -> None:
-    only = holder(web, session_client, session_client.create_key(scopes=[scope]))
-    others = holder(
+    only = build_key_client(web, session_client, session_client.create_key(scopes=[scope]))
+    others = build_key_client(
         web, session_client, session_client.create_key(scopes=sorted(ALL_SCOPES - {scope}))
     )
     met = 0
-    for method, path, needed in routes(web):
+    for method, path, needed in list_scoped_routes(web):
         for caller, allowed in ((only, needed == scope), (others, needed != scope)):
             answer = caller.client.open(
                 path, method=method, headers=caller.authorization, json={"x": 1}
@@ -189,16 +193,16 @@ def test_key_is_limited_to_its_scopes(
 
 
 def test_revoked_key_returns_401_and_not_403(web: WebApp, session_client: SessionClient) -> None:
-    made = session_client.create_key(scopes=["refunds:write"])
-    caller = holder(web, session_client, made)
+    created = session_client.create_key(scopes=["refunds:write"])
+    caller = build_key_client(web, session_client, created)
     requests = [caller.pay, lambda: caller.get(f"{PAYMENTS}/{UNKNOWN}")]
     assert [send().status_code for send in requests] == [403, 403]
-    session_client.delete(f"{API_KEYS}/{made['id']}")
+    session_client.delete(f"{API_KEYS}/{created['id']}")
     assert [send().status_code for send in requests] == [401, 401]
 
 
 def test_operator_issued_keys_have_all_scopes(web: WebApp, merchant: MerchantClient) -> None:
-    for method, path, _ in routes(web):
+    for method, path, _ in list_scoped_routes(web):
         answer = merchant.client.open(path, method=method, headers=merchant.authorization)
         assert answer.status_code not in (401, 403)
 
@@ -211,7 +215,7 @@ def test_rotated_key_has_the_same_scopes(web: WebApp, session_client: SessionCli
     new = answer.get_json()["data"]
     assert (new["name"], new["scopes"], new["expiresAt"]) == ("till", scopes, end)
     assert new["rawKey"] != old["rawKey"]
-    callers = [holder(web, session_client, key) for key in (old, new)]
+    callers = [build_key_client(web, session_client, key) for key in (old, new)]
     assert [caller.pay().status_code for caller in callers] == [202, 202]
     web.clock.time += timedelta(seconds=3_599)
     assert [caller.pay().status_code for caller in callers] == [202, 202]
@@ -223,7 +227,7 @@ def test_rotated_key_has_the_same_scopes(web: WebApp, session_client: SessionCli
 def test_rotation_does_not_postpone_expiry(web: WebApp, session_client: SessionClient) -> None:
     old = session_client.create_key(expiresAt="2026-11-22T15:31:00Z")
     session_client.post(f"{API_KEYS}/{old['id']}/rotate", {"overlapSeconds": 604_800})
-    assert listed(session_client)[old["id"]]["expiresAt"] == "2026-11-22T15:31:00.000Z"
+    assert list_keys(session_client)[old["id"]]["expiresAt"] == "2026-11-22T15:31:00.000Z"
 
 
 def test_rotation_without_overlap_ends_the_old_key_at_once(
@@ -236,7 +240,7 @@ def test_rotation_without_overlap_ends_the_old_key_at_once(
         ).status_code
         == 201
     )
-    assert holder(web, session_client, old).pay().status_code == 401
+    assert build_key_client(web, session_client, old).pay().status_code == 401
     again = session_client.post(f"{API_KEYS}/{old['id']}/rotate", {})
     assert (again.status_code, error_code(again)) == (409, "conflict")
 
@@ -246,8 +250,8 @@ def test_invalid_overlap_returns_400(session_client: SessionClient, overlap: obj
     old = session_client.create_key()
     answer = session_client.post(f"{API_KEYS}/{old['id']}/rotate", {"overlapSeconds": overlap})
     assert answer.status_code == 400
-    assert listed(session_client).keys() == {old["id"]}
-    assert listed(session_client)[old["id"]]["expiresAt"] is None
+    assert list_keys(session_client).keys() == {old["id"]}
+    assert list_keys(session_client)[old["id"]]["expiresAt"] is None
 
 
 def test_only_one_of_two_concurrent_rotations_succeeds(
@@ -263,16 +267,16 @@ def test_only_one_of_two_concurrent_rotations_succeeds(
 def test_another_merchants_key_returns_404(web: WebApp, session_client: SessionClient) -> None:
     other = web.register_and_log_in("other@shop.example")
     others_key = other.create_key()
-    before = listed(other)
+    before = list_keys(other)
     for id in (others_key["id"], UNKNOWN):
         answers = [
             session_client.delete(f"{API_KEYS}/{id}"),
             session_client.post(f"{API_KEYS}/{id}/rotate", {}),
         ]
         assert [answer.status_code for answer in answers] == [404, 404]
-    assert listed(other) == before
-    assert listed(session_client) == {}
-    assert holder(web, other, others_key).pay().status_code == 202
+    assert list_keys(other) == before
+    assert list_keys(session_client) == {}
+    assert build_key_client(web, other, others_key).pay().status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -285,26 +289,28 @@ def test_invalid_key_id_returns_400(session_client: SessionClient, id: str) -> N
 
 def test_number_of_active_keys_is_limited(web: WebApp, session_client: SessionClient) -> None:
     with ThreadPoolExecutor(8) as threads:
-        made = list(
+        created = list(
             threads.map(lambda n: session_client.post(API_KEYS, {"name": f"k{n}"}), range(108))
         )
-    statuses = [answer.status_code for answer in made]
+    statuses = [answer.status_code for answer in created]
     assert (statuses.count(201), statuses.count(409)) == (MAX_LIVE_KEYS, 8)
-    one = next(iter(listed(session_client)))
+    one = next(iter(list_keys(session_client)))
     crowded = session_client.post(f"{API_KEYS}/{one}/rotate", {"overlapSeconds": 60})
     assert crowded.status_code == 409
-    assert listed(session_client)[one]["expiresAt"] is None, "what was refused changed nothing"
+    assert list_keys(session_client)[one]["expiresAt"] is None, "what was refused changed nothing"
     assert session_client.post(f"{API_KEYS}/{one}/rotate", {}).status_code == 201
-    assert session_client.delete(f"{API_KEYS}/{list(listed(session_client))[5]}").status_code == 200
+    assert (
+        session_client.delete(f"{API_KEYS}/{list(list_keys(session_client))[5]}").status_code == 200
+    )
     session_client.create_key()
 
 
 def test_list_is_bounded_and_contains_every_active_key(session_client: SessionClient) -> None:
     first = session_client.create_key("first")
     for number in range(MAX_LIVE_KEYS + 10):
-        made = session_client.create_key(f"k{number}")
-        session_client.delete(f"{API_KEYS}/{made['id']}")
-    keys = listed(session_client)
+        created = session_client.create_key(f"k{number}")
+        session_client.delete(f"{API_KEYS}/{created['id']}")
+    keys = list_keys(session_client)
     assert len(keys) == MAX_LIVE_KEYS + 1
     assert next(iter(keys)) == first["id"]
 
@@ -317,11 +323,11 @@ def test_replay_omits_the_raw_key(web: WebApp, session_client: SessionClient) ->
     assert answers[0]["data"].pop("rawKey")
     assert answers[1]["data"].pop("rawKey") is None
     assert answers[0] == answers[1]
-    assert len(listed(session_client)) == 1
+    assert len(list_keys(session_client)) == 1
     path = f"{API_KEYS}/{answers[0]['data']['id']}/rotate"
     turned = [session_client.post(path, {}, Idempotency_Key="r") for _ in range(2)]
     assert [turn.status_code for turn in turned] == [201, 201]
     assert turned[1].get_json()["data"]["rawKey"] is None
-    assert len(listed(session_client)) == 2
+    assert len(list_keys(session_client)) == 2
     reused = session_client.post(API_KEYS, {"name": "other"}, Idempotency_Key="k")
     assert (reused.status_code, error_code(reused)) == (422, "idempotency_key_reused")

@@ -1,4 +1,4 @@
-"""What a hostile client does that no single row of abuse.md names."""
+"""Attacks that combine several kinds of hostile input."""
 
 from typing import BinaryIO, cast
 
@@ -22,8 +22,8 @@ from web.web_client import (
 UNKNOWN_ID = "01999999-0000-7000-8000-000000000000"
 
 
-class Torn:
-    """A body whose sender is gone before it is read."""
+class FailingStream:
+    """A body whose client disconnects before it is read."""
 
     def __init__(self, error: OSError) -> None:
         self.error = error
@@ -49,7 +49,7 @@ def test_connection_reset_within_a_body_returns_400(
             environ_overrides={
                 "CONTENT_LENGTH": length,
                 "wsgi.input_terminated": True,
-                "wsgi.input": cast(BinaryIO, Torn(error)),
+                "wsgi.input": cast(BinaryIO, FailingStream(error)),
             },
         )
     assert response.status_code == 400
@@ -94,7 +94,7 @@ def test_another_merchants_id_returns_the_same_404_as_an_unknown_id(
     other_merchant: MerchantClient,
     session_client: SessionClient,
 ) -> None:
-    """Wherever a path takes an id, also where it takes the id of something else."""
+    """In every path with an id, also for ids of other kinds of objects."""
     other_ids = [
         other_merchant.pay().get_json()["data"]["id"],
         other_merchant.post(ACCOUNTS, ACCOUNT_BODY).get_json()["data"]["id"],

@@ -1,4 +1,4 @@
-"""Every use of authority is told, to its merchant and to nobody else."""
+"""GET /merchants/audit-log."""
 
 import pytest
 
@@ -15,11 +15,11 @@ from web.web_client import (
 
 
 def test_audit_log_records_every_event(web: WebApp, session_client: SessionClient) -> None:
-    made = session_client.create_key()
-    turned = session_client.post(
-        f"{API_KEYS}/{made['id']}/rotate", {}, X_Request_Id="turn"
+    created = session_client.create_key()
+    rotated = session_client.post(
+        f"{API_KEYS}/{created['id']}/rotate", {}, X_Request_Id="turn"
     ).get_json()
-    session_client.delete(f"{API_KEYS}/{turned['data']['id']}")
+    session_client.delete(f"{API_KEYS}/{rotated['data']['id']}")
     web.client.post(LOGIN, json={"email": EMAIL, "password": "wrong password"})
     web.application.api_keys.issue(session_client.merchant_id, "by an operator")
     other = web.log_in()
@@ -40,9 +40,9 @@ def test_audit_log_records_every_event(web: WebApp, session_client: SessionClien
     assert rows[4]["actorId"] == rows[7]["actorId"]
     assert [row["address"] for row in rows] == ["127.0.0.1"] * 2 + [None] + ["127.0.0.1"] * 6
     assert (rows[5]["requestId"], rows[2]["requestId"]) == ("turn", None)
-    assert rows[5]["details"]["oldKeyId"] == made["id"]
-    assert rows[5]["details"]["keyId"] == turned["data"]["id"]
-    for secret in (PASSWORD, session_client.key, made["rawKey"], turned["data"]["rawKey"]):
+    assert rows[5]["details"]["oldKeyId"] == created["id"]
+    assert rows[5]["details"]["keyId"] == rotated["data"]["id"]
+    for secret in (PASSWORD, session_client.key, created["rawKey"], rotated["data"]["rawKey"]):
         assert secret not in str(rows)
 
 
@@ -66,7 +66,7 @@ def test_audit_log_contains_own_events_only(web: WebApp, session_client: Session
     assert session_client.get(f"{AUDIT_LOG}?cursor={page['nextCursor']}").status_code == 400
 
 
-def member_rows(session_client: SessionClient) -> list[dict[str, str]]:
+def list_audit_rows(session_client: SessionClient) -> list[dict[str, str]]:
     return session_client.get(AUDIT_LOG).get_json()["data"]["items"]
 
 
@@ -76,7 +76,7 @@ def test_pages_contain_each_event_once_while_events_are_added(
 ) -> None:
     for _ in range(5):
         session_client.create_key()
-    expected = [row["id"] for row in member_rows(session_client)]
+    expected = [row["id"] for row in list_audit_rows(session_client)]
     seen: list[str] = []
     path = f"{AUDIT_LOG}?limit={limit}"
     cursor = ""

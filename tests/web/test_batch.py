@@ -1,4 +1,4 @@
-"""POST /payments/batch: each payment as if it had been posted alone, all or none."""
+"""POST /payments/batch."""
 
 from typing import Any
 
@@ -10,25 +10,27 @@ from atomic_web.views.batches import MAX_ITEMS
 from web.web_client import BATCH, PAYMENT_BODY, PAYMENTS, MerchantClient, WebApp, error_code
 
 
-def item(amount: int = 1, key: str | None = None, **changes: object) -> dict[str, object]:
+def build_item(amount: int = 1, key: str | None = None, **changes: object) -> dict[str, object]:
     keyed = {} if key is None else {"idempotencyKey": key}
     return PAYMENT_BODY | {"amount": amount} | keyed | changes
 
 
-def payments(response: Any) -> list[dict[str, Any]]:
+def get_payments(response: Any) -> list[dict[str, Any]]:
     assert response.status_code == 202, response.data
     return response.get_json()["data"]["payments"]
 
 
-def faults(response: Any) -> dict[str, list[str]]:
+def get_details(response: Any) -> dict[str, list[str]]:
     assert response.status_code == 400, response.data
     assert error_code(response) == "validation_failed"
     return response.get_json()["error"]["details"]
 
 
 def test_batch_returns_payments_in_request_order(web: WebApp, merchant: MerchantClient) -> None:
-    response = merchant.pay_batch(item(1), item(2, "k", description="é"), item(3, currency="EUR"))
-    made = payments(response)
+    response = merchant.pay_batch(
+        build_item(1), build_item(2, "k", description="é"), build_item(3, currency="EUR")
+    )
+    made = get_payments(response)
     assert [payment["amount"] for payment in made] == [1, 2, 3]
     assert [payment["idempotencyKey"] for payment in made] == [None, "k", None]
     assert [payment["status"] for payment in made] == ["PENDING"] * 3
@@ -44,9 +46,12 @@ def test_batch_returns_payments_in_request_order(web: WebApp, merchant: Merchant
 def test_batch_of_1000_is_accepted_and_of_1001_returns_400(
     web: WebApp, merchant: MerchantClient
 ) -> None:
-    assert len(payments(merchant.pay_batch(*[item(n + 1) for n in range(MAX_ITEMS)]))) == MAX_ITEMS
+    assert (
+        len(get_payments(merchant.pay_batch(*[build_item(n + 1) for n in range(MAX_ITEMS)])))
+        == MAX_ITEMS
+    )
     before = web.effects
-    assert list(faults(merchant.pay_batch(*[item()] * (MAX_ITEMS + 1)))) == ["payments"]
+    assert list(get_details(merchant.pay_batch(*[build_item()] * (MAX_ITEMS + 1)))) == ["payments"]
     assert web.effects == before
 
 
@@ -54,20 +59,22 @@ def test_batch_of_1000_is_accepted_and_of_1001_returns_400(
 def test_payments_that_are_no_list_return_400(
     web: WebApp, merchant: MerchantClient, listed: object
 ) -> None:
-    assert list(faults(merchant.post(BATCH, {"payments": listed}))) == ["payments"]
+    assert list(get_details(merchant.post(BATCH, {"payments": listed}))) == ["payments"]
     assert web.effects == (0, 0, 0)
 
 
 def test_unknown_batch_fields_return_400(merchant: MerchantClient) -> None:
-    assert list(faults(merchant.post(BATCH, {"payments": [item()], "x": 1}))) == ["x"]
-    assert list(faults(merchant.post(BATCH, {}))) == ["payments"]
+    assert list(get_details(merchant.post(BATCH, {"payments": [build_item()], "x": 1}))) == ["x"]
+    assert list(get_details(merchant.post(BATCH, {}))) == ["payments"]
 
 
 def test_one_invalid_payment_refuses_the_batch_and_is_named_by_index(
     web: WebApp, merchant: MerchantClient
 ) -> None:
-    response = merchant.pay_batch(item(), item(0), item(), item(source="visa", currency="XXX"), 5)
-    assert set(faults(response)) == {
+    response = merchant.pay_batch(
+        build_item(), build_item(0), build_item(), build_item(source="visa", currency="XXX"), 5
+    )
+    assert set(get_details(response)) == {
         "payments.1.amount",
         "payments.3.source",
         "payments.3.currency",
@@ -77,22 +84,22 @@ def test_one_invalid_payment_refuses_the_batch_and_is_named_by_index(
 
 
 def test_reported_errors_of_a_batch_are_limited(merchant: MerchantClient) -> None:
-    assert len(faults(merchant.pay_batch(*[item(0, currency="XXX")] * MAX_ITEMS))) == 20
+    assert len(get_details(merchant.pay_batch(*[build_item(0, currency="XXX")] * MAX_ITEMS))) == 20
 
 
 @pytest.mark.parametrize("key", ["", " ", "é", "a\n", "x" * 256, 5, None, ["k"]])
 def test_invalid_idempotency_key_of_a_payment_returns_400(
     web: WebApp, merchant: MerchantClient, key: object
 ) -> None:
-    response = merchant.pay_batch(item(), item() | {"idempotencyKey": key})
-    assert list(faults(response)) == ["payments.1.idempotencyKey"]
+    response = merchant.pay_batch(build_item(), build_item() | {"idempotencyKey": key})
+    assert list(get_details(response)) == ["payments.1.idempotencyKey"]
     assert web.effects == (0, 0, 0)
 
 
 def test_duplicate_idempotency_key_in_a_batch_returns_400(
     web: WebApp, merchant: MerchantClient
 ) -> None:
-    errors = faults(merchant.pay_batch(item(1, "k"), item(2), item(1, "k")))
+    errors = get_details(merchant.pay_batch(build_item(1, "k"), build_item(2), build_item(1, "k")))
     assert list(errors) == ["payments.2.idempotencyKey"]
     assert "payments.0" in errors["payments.2.idempotencyKey"][0]
     assert web.effects == (0, 0, 0)
@@ -101,27 +108,32 @@ def test_duplicate_idempotency_key_in_a_batch_returns_400(
 def test_batch_key_that_is_also_a_payment_key_returns_400(
     web: WebApp, merchant: MerchantClient
 ) -> None:
-    response = merchant.pay_batch(item(1, "k"), Idempotency_Key="k")
-    assert list(faults(response)) == ["Idempotency-Key"]
+    response = merchant.pay_batch(build_item(1, "k"), Idempotency_Key="k")
+    assert list(get_details(response)) == ["Idempotency-Key"]
     assert web.effects == (0, 0, 0)
 
 
 def test_batch_payment_for_another_merchant_returns_403(
     web: WebApp, merchant: MerchantClient, other_merchant: MerchantClient
 ) -> None:
-    response = merchant.pay_batch(item(), item(merchantId=str(other_merchant.merchant_id)))
+    response = merchant.pay_batch(
+        build_item(), build_item(merchantId=str(other_merchant.merchant_id))
+    )
     assert (response.status_code, error_code(response)) == (403, "forbidden")
     assert web.effects == (0, 0, 0)
-    assert merchant.pay_batch(item(merchantId=str(merchant.merchant_id))).status_code == 202
+    assert merchant.pay_batch(build_item(merchantId=str(merchant.merchant_id))).status_code == 202
 
 
 def test_payment_key_in_a_batch_replays_the_payment(web: WebApp, merchant: MerchantClient) -> None:
-    first = payments(merchant.pay_batch(item(1, "a"), item(2, "b")))
+    first = get_payments(merchant.pay_batch(build_item(1, "a"), build_item(2, "b")))
     before = web.effects
     web.application.settlement.settle()
-    again = merchant.pay_batch(item(2, "b"), item(3, "c"), item(1, "a"))
-    assert [payment["id"] for payment in payments(again)][::2] == [first[1]["id"], first[0]["id"]]
-    assert payments(again)[0] == first[1], "as it was first errors"
+    again = merchant.pay_batch(build_item(2, "b"), build_item(3, "c"), build_item(1, "a"))
+    assert [payment["id"] for payment in get_payments(again)][::2] == [
+        first[1]["id"],
+        first[0]["id"],
+    ]
+    assert get_payments(again)[0] == first[1], "as it was first errors"
     assert again.get_json()["data"]["replayed"] == [0, 2]
     assert web.effects[0] == before[0] + 1
 
@@ -134,7 +146,7 @@ def test_idempotency_key_is_shared_by_single_payments_and_batches(
         return merchant.pay(key="k", amount=7).get_json()["data"]
 
     def in_batch() -> Any:
-        return payments(merchant.pay_batch(item(8), item(7, "k")))[1]
+        return get_payments(merchant.pay_batch(build_item(8), build_item(7, "k")))[1]
 
     first, second = (in_batch(), alone()) if batch_first else (alone(), in_batch())
     assert first == second
@@ -146,56 +158,56 @@ def test_idempotency_key_is_shared_by_single_payments_and_batches(
 def test_reused_payment_key_returns_422_and_is_named(web: WebApp, merchant: MerchantClient) -> None:
     merchant.pay(key="k", amount=7)
     before = web.effects
-    response = merchant.pay_batch(item(1, "new"), item(8, "k"), item(2))
+    response = merchant.pay_batch(build_item(1, "new"), build_item(8, "k"), build_item(2))
     assert (response.status_code, error_code(response)) == (422, "idempotency_key_reused")
     assert list(response.get_json()["error"]["details"]) == ["payments.1.idempotencyKey"]
     assert web.effects == before
-    assert merchant.pay_batch(item(2, "new")).status_code == 202, "its key was left unused"
+    assert merchant.pay_batch(build_item(2, "new")).status_code == 202, "its key was left unused"
 
 
 def test_replayed_batch_returns_the_first_response_byte_for_byte(
     web: WebApp, merchant: MerchantClient
 ) -> None:
-    first = merchant.pay_batch(item(1), item(2, "b"), Idempotency_Key="call")
+    first = merchant.pay_batch(build_item(1), build_item(2, "b"), Idempotency_Key="call")
     before = web.effects
-    again = merchant.pay_batch(item(1), item(2, "b"), Idempotency_Key="call")
+    again = merchant.pay_batch(build_item(1), build_item(2, "b"), Idempotency_Key="call")
     assert (again.status_code, again.data) == (202, first.data)
     assert again.headers["Idempotent-Replayed"] == "true"
     assert "Idempotent-Replayed" not in first.headers
     assert web.effects == before
-    other = merchant.pay_batch(item(1), Idempotency_Key="call")
+    other = merchant.pay_batch(build_item(1), Idempotency_Key="call")
     assert error_code(other) == "idempotency_key_reused"
 
 
 def test_refused_batch_leaves_its_key_unused(web: WebApp, merchant: MerchantClient) -> None:
-    assert merchant.pay_batch(item(0), Idempotency_Key="call").status_code == 400
-    assert merchant.pay_batch(item(1), Idempotency_Key="call").status_code == 202
+    assert merchant.pay_batch(build_item(0), Idempotency_Key="call").status_code == 400
+    assert merchant.pay_batch(build_item(1), Idempotency_Key="call").status_code == 202
 
 
 def test_batch_keys_are_scoped_to_the_merchant(
     merchant: MerchantClient, other_merchant: MerchantClient
 ) -> None:
-    own_payment = payments(merchant.pay_batch(item(1, "k")))[0]
-    others_payment = payments(other_merchant.pay_batch(item(2, "k")))[0]
+    own_payment = get_payments(merchant.pay_batch(build_item(1, "k")))[0]
+    others_payment = get_payments(other_merchant.pay_batch(build_item(2, "k")))[0]
     assert own_payment["id"] != others_payment["id"]
 
 
 def test_expired_payment_key_can_be_used_again(web: WebApp, merchant: MerchantClient) -> None:
-    first = payments(merchant.pay_batch(item(1, "k")))[0]
+    first = get_payments(merchant.pay_batch(build_item(1, "k")))[0]
     web.clock.time += web.settings.idempotency_retention
-    response = merchant.pay_batch(item(2, "k"))
-    assert payments(response)[0]["id"] != first["id"]
+    response = merchant.pay_batch(build_item(2, "k"))
+    assert get_payments(response)[0]["id"] != first["id"]
     assert response.get_json()["data"]["replayed"] == []
 
 
 def test_payments_limit_counts_every_payment_of_a_batch(web: WebApp) -> None:
     configured_web = web.with_settings(RATE_LIMIT_GLOBAL="100/900", RATE_LIMIT_PAYMENTS="10/60")
     merchant = configured_web.connect(web.create_merchant())
-    response = merchant.pay_batch(*[item()] * 7)
+    response = merchant.pay_batch(*[build_item()] * 7)
     assert response.headers["RateLimit"] == '"global";r=99;t=900, "payments";r=3;t=60'
     assert response.headers["RateLimit-Policy"] == '"global";q=100;w=900, "payments";q=10;w=60'
     before = web.effects
-    refused = merchant.pay_batch(*[item()] * 4)
+    refused = merchant.pay_batch(*[build_item()] * 4)
     assert (refused.status_code, error_code(refused)) == (429, "rate_limited")
     assert refused.headers["Retry-After"] == "60"
     assert refused.headers["RateLimit"] == '"global";r=98;t=900, "payments";r=0;t=60'
@@ -214,14 +226,16 @@ def test_batch_follows_the_setting_for_an_unavailable_rate_limiter(
     merchant = web.create_merchant()
     configured_web = web.with_settings(RATE_LIMIT_GLOBAL="off", RATE_LIMIT_ON_FAILURE=on_failure)
     response = (
-        configured_web.with_use_cases({"rate_limiter": Away()}).connect(merchant).pay_batch(item())
+        configured_web.with_use_cases({"rate_limiter": Away()})
+        .connect(merchant)
+        .pay_batch(build_item())
     )
     assert response.status_code == status
     assert web.effects[0] == (1 if status == 202 else 0)
 
 
 def test_batch_has_its_own_body_limit(web: WebApp, merchant: MerchantClient) -> None:
-    large = item(description="x" * 500)
+    large = build_item(description="x" * 500)
     over = [large] * (web.settings.body_limit // 500 + 1)
     assert merchant.pay_batch(*over).status_code == 202
     limit = web.with_settings(BATCH_BODY_LIMIT_BYTES="2000").connect(merchant)
@@ -246,7 +260,7 @@ def test_batch_with_query_key_or_media_type_errors_is_refused(
 
 def test_batch_log_line_has_the_payment_count_and_no_secret(merchant: MerchantClient) -> None:
     with capture_logs() as logs:
-        merchant.pay_batch(item(1, "sesame"), item(2))
+        merchant.pay_batch(build_item(1, "sesame"), build_item(2))
     [line] = logs
     assert (line["route"], line["payments"]) == (BATCH, 2)
     assert not any(secret in str(line) for secret in (merchant.key, "sesame", "tok_visa"))

@@ -1,4 +1,4 @@
-"""Whose window a request is counted in."""
+"""The client address that a request is counted under."""
 
 import pytest
 

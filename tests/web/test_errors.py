@@ -23,13 +23,13 @@ def failing(error: Exception):
     return fail
 
 
-def codes_of(module: object) -> set[str]:
+def get_codes(module: object) -> set[str]:
     classes = [value for value in vars(module).values() if isinstance(value, type)]
     return {cls.code for cls in classes if issubclass(cls, AtomicError)}
 
 
 def test_every_error_code_has_a_status_and_every_status_a_code() -> None:
-    codes = codes_of(core_errors) | codes_of(web_errors)
+    codes = get_codes(core_errors) | get_codes(web_errors)
     assert codes - NETWORK_ONLY == set(STATUS)
 
 
@@ -109,11 +109,11 @@ def test_log_context_is_cleared_after_the_request(
     seen: list[dict[str, object]] = []
     create = web.application.payments.create
 
-    def look(*arguments: Any) -> Answer:
+    def capture_log_context(*arguments: Any) -> Answer:
         seen.append(dict(get_contextvars()))
         return create(*arguments)
 
-    web.with_use_cases({"payments.create": look}).connect(merchant).post(
+    web.with_use_cases({"payments.create": capture_log_context}).connect(merchant).post(
         PAYMENTS, PAYMENT_BODY, X_Request_Id="r-1"
     )
     assert seen == [{"request_id": "r-1", "merchant_id": str(merchant.merchant_id)}]

@@ -1,4 +1,4 @@
-"""What every answer carries: ids, security headers, CORS where it is configured."""
+"""Headers of every response: request ids, security headers, CORS."""
 
 import re
 from datetime import datetime
@@ -20,8 +20,8 @@ SECURITY = {
 SHOP = "https://shop.example"
 
 
-def answers(web: WebApp, merchant: MerchantClient, **headers: str) -> list[TestResponse]:
-    """One of each kind: good, refused, unknown, method, unauthorized, preflight, health."""
+def send_requests(web: WebApp, merchant: MerchantClient, **headers: str) -> list[TestResponse]:
+    """Responses of every kind: success, errors, preflight, health."""
     return [
         merchant.pay(),
         merchant.post(PAYMENTS, PAYMENT_BODY, **headers),
@@ -35,7 +35,7 @@ def answers(web: WebApp, merchant: MerchantClient, **headers: str) -> list[TestR
 
 
 def test_every_response_has_the_security_headers(web: WebApp, merchant: MerchantClient) -> None:
-    for response in answers(web, merchant):
+    for response in send_requests(web, merchant):
         assert SECURITY.items() <= dict(response.headers).items()
         assert response.mimetype == "application/json"
         assert "Strict-Transport-Security" not in response.headers
@@ -44,7 +44,7 @@ def test_every_response_has_the_security_headers(web: WebApp, merchant: Merchant
 
 def test_production_sends_hsts(web: WebApp, merchant: MerchantClient) -> None:
     configured_web = web.with_settings(ATOMIC_ENV="production", RATE_LIMIT_PAYMENTS="off")
-    for response in answers(configured_web, configured_web.connect(merchant)):
+    for response in send_requests(configured_web, configured_web.connect(merchant)):
         assert response.headers["Strict-Transport-Security"].startswith("max-age=31536000")
 
 
@@ -69,7 +69,7 @@ def test_invalid_request_id_is_replaced(web: WebApp, given: str | None) -> None:
 def test_every_response_has_a_request_id_and_a_timestamp(
     web: WebApp, merchant: MerchantClient
 ) -> None:
-    for response in answers(web, merchant, X_Request_Id="r-1"):
+    for response in send_requests(web, merchant, X_Request_Id="r-1"):
         assert response.headers["X-Request-Id"]
         if response.data:
             meta = response.get_json()["meta"]
@@ -85,7 +85,7 @@ def test_timestamps_have_exactly_three_decimals(web: WebApp, microsecond: int) -
     assert datetime.fromisoformat(timestamp).microsecond == microsecond // 1_000 * 1_000
 
 
-def cors_headers(response: TestResponse) -> dict[str, str]:
+def get_cors_headers(response: TestResponse) -> dict[str, str]:
     return {
         name: value
         for name, value in response.headers.items()
@@ -94,8 +94,8 @@ def cors_headers(response: TestResponse) -> dict[str, str]:
 
 
 def test_no_cors_headers_without_configured_origins(web: WebApp, merchant: MerchantClient) -> None:
-    for response in answers(web, merchant, Origin=SHOP):
-        assert cors_headers(response) == {}
+    for response in send_requests(web, merchant, Origin=SHOP):
+        assert get_cors_headers(response) == {}
 
 
 def test_configured_origin_gets_cors_headers_on_every_response(
@@ -104,7 +104,9 @@ def test_configured_origin_gets_cors_headers_on_every_response(
     configured_web = web.with_settings(
         CORS_ORIGIN=f"{SHOP},https://other.example", RATE_LIMIT_PAYMENTS="off"
     )
-    for response in answers(configured_web, configured_web.connect(merchant), Origin=SHOP)[1:]:
+    for response in send_requests(configured_web, configured_web.connect(merchant), Origin=SHOP)[
+        1:
+    ]:
         assert response.headers.getlist("Access-Control-Allow-Origin") == [SHOP]
         assert response.headers["Vary"] == "Origin"
         assert "Access-Control-Allow-Credentials" not in response.headers
@@ -127,8 +129,8 @@ def test_other_origins_get_no_cors_headers(
     web: WebApp, merchant: MerchantClient, origin: str
 ) -> None:
     configured_web = web.with_settings(CORS_ORIGIN=SHOP, RATE_LIMIT_PAYMENTS="off")
-    for response in answers(configured_web, configured_web.connect(merchant), Origin=origin):
-        assert cors_headers(response) == {"Vary": "Origin"}
+    for response in send_requests(configured_web, configured_web.connect(merchant), Origin=origin):
+        assert get_cors_headers(response) == {"Vary": "Origin"}
 
 
 @pytest.mark.parametrize("origin", ["http://[::1]:8080", "http://localhost:5173"])
@@ -140,7 +142,7 @@ def test_configured_origin_is_no_regular_expression(web: WebApp, origin: str) ->
 
 def test_request_without_origin_gets_no_cors_headers(web: WebApp) -> None:
     configured_web = web.with_settings(CORS_ORIGIN=f"{SHOP},https://other.example")
-    assert cors_headers(configured_web.client.get("/api/v1/health")) == {"Vary": "Origin"}
+    assert get_cors_headers(configured_web.client.get("/api/v1/health")) == {"Vary": "Origin"}
 
 
 def test_star_allows_any_origin(web: WebApp) -> None:

@@ -7,7 +7,7 @@ from web.web_client import WebApp, error_code
 
 
 @dataclass
-class Part:
+class Dependency:
     name: str
     vital: bool
     up: bool
@@ -16,9 +16,12 @@ class Part:
         return self.up
 
 
-def with_parts(web: WebApp, postgres: bool, redis: bool) -> WebApp:
-    parts = [Part("postgres", vital=True, up=postgres), Part("redis", vital=False, up=redis)]
-    return web.with_use_cases({"maintenance.check_health": CheckHealth(parts)})
+def with_dependencies(web: WebApp, postgres: bool, redis: bool) -> WebApp:
+    dependencies = [
+        Dependency("postgres", vital=True, up=postgres),
+        Dependency("redis", vital=False, up=redis),
+    ]
+    return web.with_use_cases({"maintenance.check_health": CheckHealth(dependencies)})
 
 
 def test_health_returns_healthy(web: WebApp) -> None:
@@ -28,14 +31,14 @@ def test_health_returns_healthy(web: WebApp) -> None:
 
 
 def test_liveness_depends_on_no_dependency(web: WebApp) -> None:
-    response = with_parts(web, postgres=False, redis=False).client.get("/api/v1/health/live")
+    response = with_dependencies(web, postgres=False, redis=False).client.get("/api/v1/health/live")
     assert response.status_code == 200
     assert response.get_json()["data"] == {"status": "live"}
 
 
 @pytest.mark.parametrize(("redis", "status"), [(True, "ready"), (False, "degraded")])
 def test_readiness_is_degraded_without_redis(web: WebApp, redis: bool, status: str) -> None:
-    response = with_parts(web, postgres=True, redis=redis).client.get("/api/v1/health/ready")
+    response = with_dependencies(web, postgres=True, redis=redis).client.get("/api/v1/health/ready")
     assert response.status_code == 200
     checks = {"postgres": "up", "redis": "up" if redis else "down"}
     assert response.get_json()["data"] == {"status": status, "checks": checks}
@@ -45,7 +48,9 @@ def test_readiness_is_degraded_without_redis(web: WebApp, redis: bool, status: s
 def test_readiness_returns_503_with_the_dependencies_that_are_down(
     web: WebApp, redis: bool, down: list[str]
 ) -> None:
-    response = with_parts(web, postgres=False, redis=redis).client.get("/api/v1/health/ready")
+    response = with_dependencies(web, postgres=False, redis=redis).client.get(
+        "/api/v1/health/ready"
+    )
     assert response.status_code == 503
     assert error_code(response) == "not_ready"
     assert sorted(response.get_json()["error"]["details"]) == down

@@ -1,4 +1,4 @@
-"""abuse.md, as far as paths, queries, methods and hosts go."""
+"""Hostile paths, queries, methods and Host headers."""
 
 import pytest
 
@@ -52,6 +52,21 @@ def test_unknown_url_returns_404(
     assert response.status_code == 404
     assert error_code(response) == "not_found"
     assert "Location" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/api/v1/foo", "No route matches GET /api/v1/foo."),
+        ("/api/v1/%C3%A9", "No route matches this URL."),
+        (f"/api/v1/sk_test_{'5' * 48}", "No route matches this URL."),
+        ("/" + "x" * 201, "No route matches this URL."),
+    ],
+)
+def test_unknown_url_is_named_unless_it_is_unusual_or_contains_a_key(
+    web: WebApp, path: str, message: str
+) -> None:
+    assert web.client.get(path).get_json()["error"]["message"] == message
 
 
 @pytest.mark.parametrize(

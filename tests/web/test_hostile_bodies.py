@@ -1,4 +1,4 @@
-"""abuse.md, as far as bodies go: each is a 400 (or 413, 415), and nothing comes of it."""
+"""Hostile bodies return 400, 413 or 415, without effects."""
 
 import io
 import json
@@ -16,8 +16,8 @@ from web.web_client import (
 )
 
 
-def with_raw(name: str, raw: str) -> bytes:
-    """The good order with one member's value replaced by raw JSON text."""
+def replace_value(name: str, raw: str) -> bytes:
+    """A valid payment with the value of one field replaced by raw JSON text."""
     members = {key: json.dumps(value) for key, value in PAYMENT_BODY.items()} | {name: raw}
     return ("{" + ",".join(f'"{key}":{value}' for key, value in members.items()) + "}").encode()
 
@@ -110,14 +110,17 @@ NOT_JSON = [
     *(GOOD.replace(b"tok_visa", b"tok_\xc0\xaf"), GOOD.replace(b"tok_visa", b"tok_\xed\xa0\x80")),
     *(GOOD.replace(b"tok_visa", b"tok_\n"), GOOD.replace(b"tok_visa", b"\\x41"), b"/**/" + GOOD),
     *(b'{"a":' * 8_000 + b"1" + b"}" * 8_000, b"[" * 8_000 + b"]" * 8_000, b"[" * 30_000),
-    *(b'{"a":' * 8_000, b"[{" * 500, with_raw("description", "[" * 17 + "]" * 17)),
-    *(with_raw("description", "[" * 900 + "]" * 900), with_raw("x", '{"a":' * 40 + "1" + "}" * 40)),
+    *(b'{"a":' * 8_000, b"[{" * 500, replace_value("description", "[" * 17 + "]" * 17)),
+    *(
+        replace_value("description", "[" * 900 + "]" * 900),
+        replace_value("x", '{"a":' * 40 + "1" + "}" * 40),
+    ),
 ]
 
 REPEATS = [
     b'{"amount":1,"amount":2,"currency":"USD","source":"tok_visa"}',
     b'{"amount":1,"\\u0061mount":1,"currency":"USD","source":"tok_visa"}',
-    with_raw("description", '{"a":1,"a":1}'),
+    replace_value("description", '{"a":1,"a":1}'),
 ]
 
 
@@ -125,7 +128,7 @@ REPEATS = [
 def test_invalid_value_returns_400(
     web: WebApp, merchant: MerchantClient, name: str, raw: str
 ) -> None:
-    assert_refused(web, merchant, with_raw(name, raw), 400)
+    assert_refused(web, merchant, replace_value(name, raw), 400)
 
 
 @pytest.mark.parametrize("body", NOT_OBJECTS)
@@ -149,8 +152,8 @@ def test_repeated_member_returns_400(web: WebApp, merchant: MerchantClient, body
 def test_number_that_is_no_json_returns_400_in_any_field(
     web: WebApp, merchant: MerchantClient, raw: str
 ) -> None:
-    assert assert_refused(web, merchant, with_raw("amount", raw), 400) == "malformed_request"
-    assert merchant.post(PAYMENTS, with_raw("x", f"[{raw}]")).status_code == 400
+    assert assert_refused(web, merchant, replace_value("amount", raw), 400) == "malformed_request"
+    assert merchant.post(PAYMENTS, replace_value("x", f"[{raw}]")).status_code == 400
 
 
 @pytest.mark.parametrize("missing", list(PAYMENT_BODY))
@@ -206,7 +209,7 @@ def test_body_at_the_limit_is_accepted(web: WebApp, merchant: MerchantClient) ->
 
 
 def test_chunked_body_over_the_limit_returns_413(web: WebApp, merchant: MerchantClient) -> None:
-    response = in_chunks(merchant, GOOD + b" " * web.settings.body_limit)
+    response = post_chunked(merchant, GOOD + b" " * web.settings.body_limit)
     assert response.status_code == 413
     assert error_code(response) == "payload_too_large"
     assert web.effects == (0, 0, 0)
@@ -216,9 +219,9 @@ def test_chunked_body_over_the_limit_returns_413(web: WebApp, merchant: Merchant
 def test_chunked_body_at_the_limit_is_accepted(
     web: WebApp, merchant: MerchantClient, over: int
 ) -> None:
-    assert in_chunks(merchant, GOOD).status_code == 202
+    assert post_chunked(merchant, GOOD).status_code == 202
     padding = b" " * (web.settings.body_limit - len(GOOD) + over)
-    assert in_chunks(merchant, GOOD + padding).status_code == (413 if over else 202)
+    assert post_chunked(merchant, GOOD + padding).status_code == (413 if over else 202)
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "1e3", "9" * 30, " "])
@@ -246,7 +249,7 @@ def test_incomplete_body_returns_400(web: WebApp, merchant: MerchantClient) -> N
     assert web.effects == (0, 0, 0)
 
 
-def in_chunks(merchant: MerchantClient, body: bytes):
+def post_chunked(merchant: MerchantClient, body: bytes):
     # What gunicorn hands on for Transfer-Encoding: chunked: no length, and an input that ends.
     return merchant.client.post(
         PAYMENTS,
@@ -261,8 +264,7 @@ def in_chunks(merchant: MerchantClient, body: bytes):
 
 
 def assert_refused(web: WebApp, merchant: MerchantClient, body: bytes, status: int) -> str:
-    """Refused wherever a body is taken, and as one payment of a batch beside a good one, with a
-    key in hand that stays unused."""
+    """Send the body to every route, and as a payment of a batch; its key must remain unused."""
     requests = [(PAYMENTS, body), (ACCOUNTS, body)]
     if status == 400:
         requests.append((BATCH, body))

@@ -203,8 +203,8 @@ def test_twenty_concurrent_requests_with_one_key_create_one_payment(
     assert web.effects == (1, 3, 1)
 
 
-class Unusual:
-    """A desk that sends everybody the long way."""
+class RefusingPaymentStore:
+    """Accepts no payment, so that each is created in a unit of work."""
 
     def accept(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
         return [None] * len(inserts)
@@ -219,7 +219,7 @@ def test_unfinished_first_request_makes_the_second_wait_and_return_409(
     store = MemoryStore(web.clock, lock_timeout=timedelta(milliseconds=10))
     create = replace(
         web.application.payments.create,
-        payment_store=Unusual(),
+        payment_store=RefusingPaymentStore(),
         perform_once=PerformOnce(store.begin),
     )
     configured_web = web.with_use_cases({"payments.create": create})

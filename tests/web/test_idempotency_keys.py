@@ -1,4 +1,4 @@
-"""How an Idempotency-Key may be written."""
+"""The syntax of the Idempotency-Key header."""
 
 import pytest
 

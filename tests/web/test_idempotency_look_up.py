@@ -24,14 +24,14 @@ ODD = ["a/b", "/", "//", "a/", "..", ".", "../..", "%2F", "%", "?", "a?b=c", "#"
 ODD += ["~", "'\"\\", "{}", "[x]", ";a=b", ":", "x" * 255, "!" * 255, "a/../b", "a//b", "%00", "*"]
 
 
-def path_of(key: str) -> str:
+def build_path(key: str) -> str:
     return f"{KEYS}/{quote(key, safe='')}"
 
 
 def test_look_up_returns_the_request_and_its_result(web: WebApp, merchant: MerchantClient) -> None:
     first = merchant.pay("order-1")
     web.clock.time += timedelta(hours=1)
-    record = merchant.get(path_of("order-1")).get_json()["data"]
+    record = merchant.get(build_path("order-1")).get_json()["data"]
     canonical = json.dumps(PAYMENT_BODY, sort_keys=True, separators=(",", ":"))
     payment = first.get_json()["data"]
     assert record == {
@@ -58,7 +58,7 @@ def test_look_up_names_every_type_of_resource(web: WebApp, merchant: MerchantCli
     refund = merchant.post(f"{payment}/refunds", {}, Idempotency_Key="r").headers["Location"]
     account = merchant.post(ACCOUNTS, ACCOUNT_BODY, Idempotency_Key="a").headers["Location"]
     for key, path in (("c", payment), ("r", refund), ("a", account)):
-        record = merchant.get(path_of(key)).get_json()["data"]
+        record = merchant.get(build_path(key)).get_json()["data"]
         kind, id = path.split("/")[-2:]
         assert record["resources"] == [{"type": kind, "id": id, "path": path}]
 
@@ -66,12 +66,12 @@ def test_look_up_names_every_type_of_resource(web: WebApp, merchant: MerchantCli
 def test_look_up_of_a_batch_names_every_payment(merchant: MerchantClient) -> None:
     items = [{**PAYMENT_BODY, "idempotencyKey": "one/of"}, PAYMENT_BODY]
     batch = merchant.pay_batch(*items, Idempotency_Key="batch").get_json()["data"]
-    record = merchant.get(path_of("batch")).get_json()["data"]
+    record = merchant.get(build_path("batch")).get_json()["data"]
     made = [payment["id"] for payment in batch["payments"]]
     assert [resource["path"] for resource in record["resources"]] == [
         f"{PAYMENTS}/{id}" for id in made
     ]
-    one = merchant.get(path_of("one/of")).get_json()["data"]
+    one = merchant.get(build_path("one/of")).get_json()["data"]
     assert [resource["id"] for resource in one["resources"]] == made[:1]
     assert one["path"] == PAYMENTS
     assert one["response"]["body"]["data"] == batch["payments"][0]
@@ -81,7 +81,7 @@ def test_look_up_of_a_batch_names_every_payment(merchant: MerchantClient) -> Non
 def test_every_valid_key_can_be_looked_up(merchant: MerchantClient, key: str) -> None:
     header = '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
     assert merchant.pay(header).status_code == 202
-    response = merchant.get(path_of(key))
+    response = merchant.get(build_path(key))
     assert response.status_code == 200, key
     assert response.get_json()["data"]["key"] == key
 
@@ -89,7 +89,7 @@ def test_every_valid_key_can_be_looked_up(merchant: MerchantClient, key: str) ->
 def test_similar_keys_are_different_keys(merchant: MerchantClient) -> None:
     merchant.pay("a/b")
     for other in ("a%2Fb", "a%252Fb", "a", "b", "a/b/", "/a/b", "A/b"):
-        assert merchant.get(path_of(other)).status_code == 404
+        assert merchant.get(build_path(other)).status_code == 404
 
 
 def test_unused_expired_or_foreign_key_returns_404(
@@ -97,17 +97,20 @@ def test_unused_expired_or_foreign_key_returns_404(
 ) -> None:
     merchant.pay("mine")
     merchant.pay("refused", amount=0)
-    unknown_key, others_key = merchant.get(path_of("never")), other_merchant.get(path_of("mine"))
+    unknown_key, others_key = (
+        merchant.get(build_path("never")),
+        other_merchant.get(build_path("mine")),
+    )
     assert unknown_key.status_code == others_key.status_code == 404
     assert unknown_key.get_json()["error"] == others_key.get_json()["error"]
-    assert merchant.get(path_of("refused")).status_code == 404
+    assert merchant.get(build_path("refused")).status_code == 404
     web.clock.time += timedelta(hours=24)
-    assert merchant.get(path_of("mine")).status_code == 404
+    assert merchant.get(build_path("mine")).status_code == 404
 
 
 @pytest.mark.parametrize("key", ["é", " ", "a b", "\n", "\0", "a\x7f", "x" * 256, "%FF", KEY])
 def test_look_up_of_an_invalid_key_returns_400(merchant: MerchantClient, key: str) -> None:
-    path = f"{KEYS}/{key}" if key == "%FF" else path_of(key)
+    path = f"{KEYS}/{key}" if key == "%FF" else build_path(key)
     response = merchant.get(path)
     assert response.status_code == 400
     assert error_code(response) == "validation_failed"
@@ -117,8 +120,8 @@ def test_look_up_of_an_invalid_key_returns_400(merchant: MerchantClient, key: st
 
 def test_look_up_takes_no_query_and_no_other_method(merchant: MerchantClient) -> None:
     merchant.pay("k")
-    assert merchant.get(f"{path_of('k')}?x=1").status_code == 400
-    assert merchant.post(path_of("k"), {}).status_code == 405
+    assert merchant.get(f"{build_path('k')}?x=1").status_code == 400
+    assert merchant.post(build_path("k"), {}).status_code == 405
     assert merchant.get(KEYS).status_code == 404
     assert merchant.get(f"{KEYS}/").status_code == 404
-    assert merchant.client.get(path_of("k")).status_code == 401
+    assert merchant.client.get(build_path("k")).status_code == 401

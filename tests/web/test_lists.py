@@ -16,7 +16,7 @@ KEY = "sk_test_" + "0123456789abcdef" * 3
 
 @pytest.fixture
 def ids(web: WebApp, merchant: MerchantClient) -> list[str]:
-    """Five payments, each a second after the one before; newest first."""
+    """The ids of five payments, one second apart, newest first."""
     made: list[str] = []
     for number in range(5):
         web.clock.time += timedelta(seconds=1)
@@ -29,18 +29,18 @@ def ids(web: WebApp, merchant: MerchantClient) -> list[str]:
     return made
 
 
-def listed(caller: MerchantClient, path: str, **query: Any) -> dict[str, Any]:
+def list_page(caller: MerchantClient, path: str, **query: Any) -> dict[str, Any]:
     response = caller.get(f"{path}?{urlencode(query, doseq=True)}")
     assert response.status_code == 200, response.text
     return response.get_json()["data"]
 
 
-def ids_of(page: dict[str, Any]) -> list[str]:
+def get_ids(page: dict[str, Any]) -> list[str]:
     return [item["id"] for item in page["items"]]
 
 
-def refused(caller: MerchantClient, path: str, query: str) -> list[str]:
-    """The parameters at fault."""
+def get_invalid_parameters(caller: MerchantClient, path: str, query: str) -> list[str]:
+    """The names of the invalid parameters."""
     response = caller.get(f"{path}?{query}")
     assert response.status_code == 400, response.text
     assert error_code(response) == "validation_failed"
@@ -50,12 +50,12 @@ def refused(caller: MerchantClient, path: str, query: str) -> list[str]:
 def test_payments_are_listed_newest_first_in_pages(
     merchant: MerchantClient, ids: list[str]
 ) -> None:
-    first = listed(merchant, PAYMENTS, limit=2)
-    second = listed(merchant, PAYMENTS, limit=2, cursor=first["nextCursor"])
-    third = listed(merchant, PAYMENTS, limit=2, cursor=second["nextCursor"])
-    assert [ids_of(page) for page in (first, second, third)] == [ids[:2], ids[2:4], ids[4:]]
+    first = list_page(merchant, PAYMENTS, limit=2)
+    second = list_page(merchant, PAYMENTS, limit=2, cursor=first["nextCursor"])
+    third = list_page(merchant, PAYMENTS, limit=2, cursor=second["nextCursor"])
+    assert [get_ids(page) for page in (first, second, third)] == [ids[:2], ids[2:4], ids[4:]]
     assert third["nextCursor"] is None
-    assert listed(merchant, PAYMENTS)["nextCursor"] is None
+    assert list_page(merchant, PAYMENTS)["nextCursor"] is None
     payment = merchant.get(f"{PAYMENTS}/{ids[0]}").get_json()["data"]["payment"]
     assert first["items"][0] == payment
 
@@ -63,8 +63,8 @@ def test_payments_are_listed_newest_first_in_pages(
 def test_default_page_has_twenty_items(merchant: MerchantClient) -> None:
     for _ in range(21):
         merchant.pay()
-    assert len(listed(merchant, PAYMENTS)["items"]) == 20
-    assert len(listed(merchant, PAYMENTS, limit=100)["items"]) == 21
+    assert len(list_page(merchant, PAYMENTS)["items"]) == 20
+    assert len(list_page(merchant, PAYMENTS, limit=100)["items"]) == 21
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_default_page_has_twenty_items(merchant: MerchantClient) -> None:
 def test_items_match_all_filters(
     merchant: MerchantClient, ids: list[str], query: dict[str, Any], places: list[int]
 ) -> None:
-    assert ids_of(listed(merchant, PAYMENTS, **query)) == [ids[place] for place in places]
+    assert get_ids(list_page(merchant, PAYMENTS, **query)) == [ids[place] for place in places]
 
 
 def test_refunds_are_listed_for_all_payments_and_for_one(
@@ -105,16 +105,16 @@ def test_refunds_are_listed_for_all_payments_and_for_one(
         refund_body = {"amount": 10, "metadata": {"rma": id}}
         response = merchant.post(f"{PAYMENTS}/{id}/refunds", refund_body)
         made.insert(0, response.get_json()["data"]["id"])
-    assert ids_of(listed(merchant, REFUNDS)) == made
-    assert ids_of(listed(merchant, REFUNDS, paymentId=ids[4])) == made[1:]
-    assert ids_of(listed(merchant, REFUNDS, paymentId=UNKNOWN)) == []
-    assert ids_of(listed(merchant, REFUNDS, **{"metadata.rma": ids[3]})) == made[:1]
-    assert ids_of(listed(merchant, f"{PAYMENTS}/{ids[4]}/refunds")) == made[1:]
-    page = listed(merchant, f"{PAYMENTS}/{ids[4]}/refunds", limit=1)
-    rest = listed(merchant, f"{PAYMENTS}/{ids[4]}/refunds", cursor=page["nextCursor"])
-    assert ids_of(page) + ids_of(rest) == made[1:]
-    assert listed(other_merchant, REFUNDS)["items"] == []
-    assert listed(other_merchant, REFUNDS, paymentId=ids[4])["items"] == []
+    assert get_ids(list_page(merchant, REFUNDS)) == made
+    assert get_ids(list_page(merchant, REFUNDS, paymentId=ids[4])) == made[1:]
+    assert get_ids(list_page(merchant, REFUNDS, paymentId=UNKNOWN)) == []
+    assert get_ids(list_page(merchant, REFUNDS, **{"metadata.rma": ids[3]})) == made[:1]
+    assert get_ids(list_page(merchant, f"{PAYMENTS}/{ids[4]}/refunds")) == made[1:]
+    page = list_page(merchant, f"{PAYMENTS}/{ids[4]}/refunds", limit=1)
+    rest = list_page(merchant, f"{PAYMENTS}/{ids[4]}/refunds", cursor=page["nextCursor"])
+    assert get_ids(page) + get_ids(rest) == made[1:]
+    assert list_page(other_merchant, REFUNDS)["items"] == []
+    assert list_page(other_merchant, REFUNDS, paymentId=ids[4])["items"] == []
     assert other_merchant.get(f"{PAYMENTS}/{ids[4]}/refunds").status_code == 404
 
 
@@ -123,12 +123,12 @@ def test_accounts_and_entries_are_listed(
 ) -> None:
     web.clock.time += timedelta(seconds=1)
     opened = merchant.post(ACCOUNTS, ACCOUNT_BODY | {"currency": "INR"}).get_json()["data"]
-    accounts = listed(merchant, ACCOUNTS)
+    accounts = list_page(merchant, ACCOUNTS)
     assert [account["currency"] for account in accounts["items"]] == ["INR", "EUR", "USD"]
     assert accounts["items"][0] == opened
-    assert ids_of(listed(merchant, ACCOUNTS, currency="INR")) == [opened["id"]]
+    assert get_ids(list_page(merchant, ACCOUNTS, currency="INR")) == [opened["id"]]
     account = accounts["items"][2]
-    entries = listed(merchant, f"{ACCOUNTS}/{account['id']}/entries")["items"]
+    entries = list_page(merchant, f"{ACCOUNTS}/{account['id']}/entries")["items"]
     assert [entry["amount"] for entry in entries] == [300, 200, 100]
     assert entries[0] == {
         "accountId": account["id"],
@@ -141,27 +141,29 @@ def test_accounts_and_entries_are_listed(
         "balanceAfter": 600,
         "postedAt": "2026-11-22T15:30:18.153Z",
     }
-    page = listed(merchant, f"{ACCOUNTS}/{account['id']}/entries", limit=2)
-    rest = listed(merchant, f"{ACCOUNTS}/{account['id']}/entries", cursor=page["nextCursor"])
+    page = list_page(merchant, f"{ACCOUNTS}/{account['id']}/entries", limit=2)
+    rest = list_page(merchant, f"{ACCOUNTS}/{account['id']}/entries", cursor=page["nextCursor"])
     assert page["items"] + rest["items"] == entries
     before = {"createdTo": "2026-11-22T15:30:18.153Z"}
-    assert listed(merchant, f"{ACCOUNTS}/{account['id']}/entries", **before)["items"] == []
+    assert list_page(merchant, f"{ACCOUNTS}/{account['id']}/entries", **before)["items"] == []
 
 
 def test_lists_contain_own_objects_only(
     merchant: MerchantClient, other_merchant: MerchantClient, ids: list[str]
 ) -> None:
-    [account, *_] = ids_of(listed(merchant, ACCOUNTS))
+    [account, *_] = get_ids(list_page(merchant, ACCOUNTS))
     others_entries = other_merchant.get(f"{ACCOUNTS}/{account}/entries")
     unknown = other_merchant.get(f"{ACCOUNTS}/{UNKNOWN}/entries")
     assert others_entries.status_code == unknown.status_code == 404
     assert others_entries.get_json()["error"] == unknown.get_json()["error"]
     assert (
-        listed(other_merchant, PAYMENTS)["items"] == listed(other_merchant, ACCOUNTS)["items"] == []
+        list_page(other_merchant, PAYMENTS)["items"]
+        == list_page(other_merchant, ACCOUNTS)["items"]
+        == []
     )
-    assert listed(other_merchant, PAYMENTS, **{"metadata.order": "1"})["items"] == []
-    cursor = listed(merchant, PAYMENTS, limit=1)["nextCursor"]
-    assert refused(other_merchant, PAYMENTS, f"cursor={cursor}") == ["cursor"]
+    assert list_page(other_merchant, PAYMENTS, **{"metadata.order": "1"})["items"] == []
+    cursor = list_page(merchant, PAYMENTS, limit=1)["nextCursor"]
+    assert get_invalid_parameters(other_merchant, PAYMENTS, f"cursor={cursor}") == ["cursor"]
     assert other_merchant.get(f"{PAYMENTS}/{ids[0]}?expand=refunds,entries").status_code == 404
 
 
@@ -169,11 +171,11 @@ def test_cursor_of_another_list_or_filter_returns_400(
     merchant: MerchantClient, ids: list[str]
 ) -> None:
     merchant.post(ACCOUNTS, ACCOUNT_BODY)
-    cursor = listed(merchant, PAYMENTS, limit=1, currency="USD")["nextCursor"]
-    of_accounts = listed(merchant, ACCOUNTS, limit=1)["nextCursor"]
-    same = listed(merchant, PAYMENTS, limit=3, currency="USD", cursor=cursor)
-    assert ids_of(same) == ids[2:]
-    [account, *_] = ids_of(listed(merchant, ACCOUNTS, currency="USD", limit=1))
+    cursor = list_page(merchant, PAYMENTS, limit=1, currency="USD")["nextCursor"]
+    of_accounts = list_page(merchant, ACCOUNTS, limit=1)["nextCursor"]
+    same = list_page(merchant, PAYMENTS, limit=3, currency="USD", cursor=cursor)
+    assert get_ids(same) == ids[2:]
+    [account, *_] = get_ids(list_page(merchant, ACCOUNTS, currency="USD", limit=1))
     for path, query in (
         (PAYMENTS, f"cursor={cursor}"),
         (PAYMENTS, f"cursor={cursor}&currency=EUR"),
@@ -184,23 +186,23 @@ def test_cursor_of_another_list_or_filter_returns_400(
         (ACCOUNTS, f"cursor={cursor}&currency=USD"),
         (f"{ACCOUNTS}/{account}/entries", f"cursor={cursor}"),
     ):
-        assert refused(merchant, path, query) == ["cursor"]
+        assert get_invalid_parameters(merchant, path, query) == ["cursor"]
     again = {"createdFrom": "2026-11-22T15:30:00Z"}
-    cursor = listed(merchant, PAYMENTS, limit=2, **again)["nextCursor"]
+    cursor = list_page(merchant, PAYMENTS, limit=2, **again)["nextCursor"]
     alike = {"createdFrom": "2026-11-22T16:30:00.000+01:00"}
-    assert ids_of(listed(merchant, PAYMENTS, cursor=cursor, **alike)) == ids[2:]
+    assert get_ids(list_page(merchant, PAYMENTS, cursor=cursor, **alike)) == ids[2:]
 
 
 def test_altered_cursor_returns_400(merchant: MerchantClient, ids: list[str]) -> None:
     assert ids
-    cursor = listed(merchant, PAYMENTS, limit=1)["nextCursor"]
+    cursor = list_page(merchant, PAYMENTS, limit=1)["nextCursor"]
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     for place, letter in enumerate(cursor):
         other = letters[(letters.index(letter) + 1) % 64]
         altered = f"{cursor[:place]}{other}{cursor[place + 1 :]}"
-        assert refused(merchant, PAYMENTS, f"cursor={altered}") == ["cursor"]
+        assert get_invalid_parameters(merchant, PAYMENTS, f"cursor={altered}") == ["cursor"]
     for altered in (cursor[:-1], cursor + "A", cursor + "=", "A", "AAAA", "A" * 64, "A" * 65):
-        assert refused(merchant, PAYMENTS, f"cursor={altered}") == ["cursor"]
+        assert get_invalid_parameters(merchant, PAYMENTS, f"cursor={altered}") == ["cursor"]
 
 
 FAULTY = [
@@ -228,50 +230,62 @@ OF_WORK = [
 
 @pytest.mark.parametrize("query", FAULTY + OF_WORK)
 def test_invalid_parameter_is_named(merchant: MerchantClient, query: str) -> None:
-    """The last one, which is the faulty one of those that are several."""
+    """The last parameter, which is the invalid one."""
     paths = [PAYMENTS, REFUNDS] + ([] if query in OF_WORK else [ACCOUNTS])
     for path in paths:
-        assert refused(merchant, path, query) == [query.rsplit("&", 1)[-1].split("=")[0][:64]]
+        assert get_invalid_parameters(merchant, path, query) == [
+            query.rsplit("&", 1)[-1].split("=")[0][:64]
+        ]
 
 
 @pytest.mark.parametrize("query", ["x=1", "Limit=5", "limit%20=5", "page=1", "=", "%C3%A9=1"])
 @pytest.mark.parametrize("path", [PAYMENTS, REFUNDS, ACCOUNTS])
 def test_unknown_parameter_returns_400(merchant: MerchantClient, path: str, query: str) -> None:
-    assert len(refused(merchant, path, query)) == 1
+    assert len(get_invalid_parameters(merchant, path, query)) == 1
 
 
 @pytest.mark.parametrize("query", ["%00=1", "%ff=1", "%zz=1", "metadata.%00=1", "metadata.%ff=x"])
 def test_undecodable_parameter_name_returns_400(merchant: MerchantClient, query: str) -> None:
-    assert len(refused(merchant, PAYMENTS, query)) == 1
+    assert len(get_invalid_parameters(merchant, PAYMENTS, query)) == 1
 
 
 def test_filters_of_other_lists_return_400(merchant: MerchantClient, ids: list[str]) -> None:
     assert ids
-    [account, *_] = ids_of(listed(merchant, ACCOUNTS))
-    assert refused(merchant, ACCOUNTS, "status=SUCCESS") == ["status"]
-    assert refused(merchant, PAYMENTS, f"paymentId={UNKNOWN}") == ["paymentId"]
-    assert refused(merchant, REFUNDS, f"paymentId={UNKNOWN.upper()}x") == ["paymentId"]
-    assert refused(merchant, REFUNDS, "status=AUTHORIZED") == ["status"]
-    assert refused(merchant, f"{ACCOUNTS}/{account}/entries", "currency=USD") == ["currency"]
+    [account, *_] = get_ids(list_page(merchant, ACCOUNTS))
+    assert get_invalid_parameters(merchant, ACCOUNTS, "status=SUCCESS") == ["status"]
+    assert get_invalid_parameters(merchant, PAYMENTS, f"paymentId={UNKNOWN}") == ["paymentId"]
+    assert get_invalid_parameters(merchant, REFUNDS, f"paymentId={UNKNOWN.upper()}x") == [
+        "paymentId"
+    ]
+    assert get_invalid_parameters(merchant, REFUNDS, "status=AUTHORIZED") == ["status"]
+    assert get_invalid_parameters(merchant, f"{ACCOUNTS}/{account}/entries", "currency=USD") == [
+        "currency"
+    ]
 
 
 def test_all_parameter_errors_are_reported_up_to_a_limit(merchant: MerchantClient) -> None:
-    assert refused(merchant, PAYMENTS, "limit=0&x=1&status=y") == ["limit", "x", "status"]
+    assert get_invalid_parameters(merchant, PAYMENTS, "limit=0&x=1&status=y") == [
+        "limit",
+        "x",
+        "status",
+    ]
     many = "&".join(f"x{number}=1" for number in range(500))
-    assert len(refused(merchant, PAYMENTS, many)) == 20
-    assert refused(merchant, PAYMENTS, "x" * 3_000) == ["x" * 64]
+    assert len(get_invalid_parameters(merchant, PAYMENTS, many)) == 20
+    assert get_invalid_parameters(merchant, PAYMENTS, "x" * 3_000) == ["x" * 64]
 
 
 def test_number_of_metadata_filters_is_limited(merchant: MerchantClient) -> None:
     pairs = "&".join(f"metadata.{number}=x" for number in range(MAX_PAIRS))
     assert merchant.get(f"{PAYMENTS}?{pairs}").status_code == 200
-    assert refused(merchant, PAYMENTS, f"{pairs}&metadata.more=x") == ["metadata.more"]
+    assert get_invalid_parameters(merchant, PAYMENTS, f"{pairs}&metadata.more=x") == [
+        "metadata.more"
+    ]
 
 
 def test_longest_metadata_can_be_filtered_by(merchant: MerchantClient) -> None:
     key, value = "\U0001f34f" * 40, "\U0001f34e" * 100
     id = merchant.pay(metadata={key: value}).get_json()["data"]["id"]
-    assert ids_of(listed(merchant, PAYMENTS, **{f"metadata.{key}": value})) == [id]
+    assert get_ids(list_page(merchant, PAYMENTS, **{f"metadata.{key}": value})) == [id]
 
 
 @pytest.mark.parametrize("query", [f"x={KEY}", f"{KEY}=x", f"metadata.k={KEY}", f"cursor={KEY}"])
@@ -312,4 +326,4 @@ def test_expanded_payment_has_its_refunds_and_entries(
 )
 def test_invalid_expand_returns_400(merchant: MerchantClient, ids: list[str], expand: str) -> None:
     query = urlencode({"expand": expand})
-    assert refused(merchant, f"{PAYMENTS}/{ids[0]}", query) == ["expand"]
+    assert get_invalid_parameters(merchant, f"{PAYMENTS}/{ids[0]}", query) == ["expand"]

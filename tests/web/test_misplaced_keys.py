@@ -1,5 +1,4 @@
-"""An API key where it would be kept, shown or logged is refused there. (Everywhere else:
-tests/e2e/test_secrets.py.)"""
+"""API keys outside the Authorization header are refused. (See also tests/e2e/test_secrets.py.)"""
 
 import json
 from uuid import UUID
@@ -8,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from atomic_core.domain.errors import ValidationFailed
-from atomic_core.domain.merchants import holds_a_key
+from atomic_core.domain.merchants import contains_secret
 from web.web_client import (
     ACCOUNT_BODY,
     ACCOUNTS,
@@ -25,16 +24,16 @@ KEY = "sk_test_" + "0123456789abcdef" * 3
 
 @pytest.mark.parametrize("text", [KEY, f"key: {KEY}!", KEY[:-8], f"tok_{KEY}", KEY * 2])
 def test_text_with_a_key_is_detected(text: str) -> None:
-    assert holds_a_key(text)
+    assert contains_secret(text)
 
 
 @pytest.mark.parametrize("text", ["", "sk_test_", "task_done_1", KEY[8:], "sk_test_" + "x" * 48])
 def test_text_without_a_key_is_not_detected(text: str) -> None:
-    assert not holds_a_key(text)
+    assert not contains_secret(text)
 
 
-def bodies(raw: str) -> list[tuple[str, str]]:
-    """The same JSON text wherever a body takes one."""
+def build_bodies(raw: str) -> list[tuple[str, str]]:
+    """Bodies with the JSON text in each text field."""
     order = json.dumps(PAYMENT_BODY)[:-1]
     return [
         (PAYMENTS, f'{order}, "description": {raw}}}'),
@@ -49,7 +48,7 @@ def bodies(raw: str) -> list[tuple[str, str]]:
 def test_body_with_a_key_returns_400_and_is_not_echoed(
     web: WebApp, merchant: MerchantClient, raw: str
 ) -> None:
-    for path, body in bodies(raw):
+    for path, body in build_bodies(raw):
         response = merchant.post(path, body.encode())
         assert response.status_code == 400, body
         assert error_code(response) == "validation_failed"

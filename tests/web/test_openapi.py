@@ -86,31 +86,31 @@ def test_every_error_code_is_documented_with_its_status(contract: Contract) -> N
         for status, response in operation["responses"].items():
             if "$ref" in response:
                 name = response["$ref"].rsplit("/", 1)[1]
-                statuses |= dict.fromkeys(codes_of(contract, name), status)
+                statuses |= dict.fromkeys(get_codes(contract, name), status)
     for name in ("NotFound", "MethodNotAllowed"):
-        statuses |= dict.fromkeys(codes_of(contract, name), "")
+        statuses |= dict.fromkeys(get_codes(contract, name), "")
     assert statuses.keys() == STATUS.keys()
     for code, status in statuses.items():
         assert not status or STATUS[code] == int(status)
 
 
-def codes_of(contract: Contract, response: str) -> list[str]:
+def get_codes(contract: Contract, response: str) -> list[str]:
     media = contract.document["components"]["responses"][response]["content"]["application/json"]
     return media["schema"]["properties"]["error"]["properties"]["code"]["enum"]
 
 
-def media_objects(content: Any, *steps: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def iterate_media_types(content: Any, *steps: str) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(content, dict):
         for name, member in content.items():
             if name == "application/json":
                 yield pointer(*steps, name, "schema"), member
             else:
-                yield from media_objects(member, *steps, name)
+                yield from iterate_media_types(member, *steps, name)
 
 
 def test_every_body_has_examples_that_match_its_schema(contract: Contract) -> None:
     seen = 0
-    for schema, media in media_objects(contract.document):
+    for schema, media in iterate_media_types(contract.document):
         assert media["examples"], schema
         for example in media["examples"].values():
             contract.validator(schema).validate(example["value"])
@@ -165,9 +165,9 @@ def test_document_is_cacheable_and_has_an_etag(web: WebApp) -> None:
         (lambda answer: answer.headers.remove("Location"), "Location"),
         (lambda answer: answer.headers.set("Cache-Control", "public"), "public"),
         (lambda answer: setattr(answer, "status_code", 418), "418"),
-        (lambda answer: changed(answer, amount=0), "0"),
-        (lambda answer: changed(answer, other=1), "other"),
-        (lambda answer: changed(answer, id="A" * 36), "A"),
+        (lambda answer: change_data(answer, amount=0), "0"),
+        (lambda answer: change_data(answer, other=1), "other"),
+        (lambda answer: change_data(answer, id="A" * 36), "A"),
         (lambda answer: answer.headers.set("Content-Type", "text/html"), "text/html"),
     ],
 )
@@ -181,7 +181,7 @@ def test_contract_detects_a_nonconforming_response(
         contract.check("POST", PAYMENTS, answer)
 
 
-def changed(answer: Any, **members: object) -> None:
+def change_data(answer: Any, **members: object) -> None:
     body = answer.get_json()
     body["data"] |= members
     answer.set_data(json.dumps(body))

@@ -28,23 +28,23 @@ STATE = re.compile(r'"([a-z]+)";r=(\d{1,15});t=(\d{1,15})')
 
 
 @dataclass
-class Spy:
-    """Counts round trips, and passes on."""
+class RateLimiterSpy:
+    """Records calls."""
 
-    behind: MemoryRateLimiter
+    rate_limiter: MemoryRateLimiter
     calls: list[list[str]] = field(default_factory=list)
 
     def count(self, limits: Sequence[RateLimit]) -> Sequence[RateState]:
         self.calls.append([limit.name for limit in limits])
-        return self.behind.count(limits)
+        return self.rate_limiter.count(limits)
 
 
-class Down:
+class UnavailableRateLimiter:
     def count(self, limits: Sequence[RateLimit]) -> Sequence[RateState]:
         raise RateLimiterUnavailable("connection refused")
 
 
-def parsed(pattern: re.Pattern[str], header: str) -> dict[str, tuple[int, int]]:
+def parse_header(pattern: re.Pattern[str], header: str) -> dict[str, tuple[int, int]]:
     members = header.split(", ")
     matches = [pattern.fullmatch(member) for member in members]
     assert all(matches), header
@@ -58,11 +58,11 @@ def test_response_reports_every_counted_limit(web: WebApp) -> None:
     web.clock.time += timedelta(seconds=20)
     response = merchant.pay()
 
-    assert parsed(POLICY, response.headers["RateLimit-Policy"]) == {
+    assert parse_header(POLICY, response.headers["RateLimit-Policy"]) == {
         "global": (100, 900),
         "payments": (10, 60),
     }
-    assert parsed(STATE, response.headers["RateLimit"]) == {
+    assert parse_header(STATE, response.headers["RateLimit"]) == {
         "global": (98, 880),
         "payments": (8, 40),
     }
@@ -78,7 +78,7 @@ def test_route_without_its_own_limit_reports_the_global_limit(web: WebApp) -> No
 def test_all_limits_of_a_request_are_counted_in_one_round_trip(
     web: WebApp, merchant: MerchantClient
 ) -> None:
-    spy = Spy(MemoryRateLimiter(web.clock))
+    spy = RateLimiterSpy(MemoryRateLimiter(web.clock))
     configured_web = web.with_settings(RATE_LIMIT_ACCOUNTS="5/60").with_use_cases(
         {"rate_limiter": spy}
     )
@@ -107,7 +107,7 @@ def test_request_over_the_limit_returns_429_until_the_window_ends(web: WebApp) -
 
     assert error_code(refused) == "rate_limited"
     assert refused.headers["Retry-After"] == "46"
-    assert parsed(STATE, refused.headers["RateLimit"]) == {"payments": (0, 46)}
+    assert parse_header(STATE, refused.headers["RateLimit"]) == {"payments": (0, 46)}
     assert web.effects[0] == 2
 
     web.clock.time += timedelta(seconds=int(refused.headers["Retry-After"]))
@@ -144,7 +144,7 @@ def test_refused_requests_count_against_the_limit(web: WebApp) -> None:
         merchant.get(UNKNOWN),
     ]
     assert [answer.status_code for answer in answers] == [401, 404, 405, 400, 404]
-    left = [parsed(STATE, answer.headers["RateLimit"])["global"][0] for answer in answers]
+    left = [parse_header(STATE, answer.headers["RateLimit"])["global"][0] for answer in answers]
     assert left == [4, 3, 2, 1, 0]
 
 
@@ -181,44 +181,48 @@ def test_probes_and_preflights_are_not_rate_limited(web: WebApp, method: str, pa
 def test_disabled_limits_are_neither_counted_nor_reported(
     web: WebApp, merchant: MerchantClient
 ) -> None:
-    spy = Spy(MemoryRateLimiter(web.clock))
+    spy = RateLimiterSpy(MemoryRateLimiter(web.clock))
     response = web.with_use_cases({"rate_limiter": spy}).connect(merchant).pay()
     assert spy.calls == []
     assert "RateLimit" not in response.headers
 
 
 @pytest.fixture
-def fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
+def fresh_log_throttle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limiting, "_log_throttle", rate_limiting._LogThrottle())
 
 
-def unavailable_total() -> float:
+def get_unavailable_total() -> float:
     return REGISTRY.get_sample_value("atomic_rate_limiter_unavailable_total") or 0.0
 
 
-@pytest.mark.usefixtures("fresh_log")
+@pytest.mark.usefixtures("fresh_log_throttle")
 def test_unavailable_rate_limiter_lets_requests_pass_and_logs_once(
     web: WebApp, merchant: MerchantClient
 ) -> None:
-    before = unavailable_total()
-    caller = web.with_settings().with_use_cases({"rate_limiter": Down()}).connect(merchant)
+    before = get_unavailable_total()
+    caller = (
+        web.with_settings()
+        .with_use_cases({"rate_limiter": UnavailableRateLimiter()})
+        .connect(merchant)
+    )
     with capture_logs() as logs:
         answers = [caller.pay() for _ in range(20)]
 
     assert {answer.status_code for answer in answers} == {202}
     assert not any("RateLimit" in answer.headers for answer in answers)
-    assert unavailable_total() - before == 20
+    assert get_unavailable_total() - before == 20
     assert [line["log_level"] for line in logs if line["event"] == "rate_limiter_unavailable"] == [
         "warning"
     ]
 
 
-@pytest.mark.usefixtures("fresh_log")
+@pytest.mark.usefixtures("fresh_log_throttle")
 def test_unavailable_rate_limiter_refuses_requests_if_configured(
     web: WebApp, merchant: MerchantClient
 ) -> None:
     configured_web = web.with_settings(RATE_LIMIT_ON_FAILURE="refuse").with_use_cases(
-        {"rate_limiter": Down()}
+        {"rate_limiter": UnavailableRateLimiter()}
     )
     for response in (configured_web.connect(merchant).pay(), configured_web.client.post(PAYMENTS)):
         assert response.status_code == 503
@@ -230,6 +234,6 @@ def test_unavailable_rate_limiter_refuses_requests_if_configured(
 @pytest.mark.parametrize("path", ["", "/live", "/ready"])
 def test_health_passes_without_a_rate_limiter(web: WebApp, path: str) -> None:
     configured_web = web.with_settings(RATE_LIMIT_ON_FAILURE="refuse").with_use_cases(
-        {"rate_limiter": Down()}
+        {"rate_limiter": UnavailableRateLimiter()}
     )
     assert configured_web.client.get(f"/api/v1/health{path}").status_code == 200

@@ -9,19 +9,19 @@ from web.web_client import PAYMENTS, MerchantClient, WebApp, error_code
 REFUNDS = "/api/v1/refunds"
 
 
-def paid(web: WebApp, merchant: MerchantClient, **changes: Any) -> str:
+def create_settled_payment(web: WebApp, merchant: MerchantClient, **changes: Any) -> str:
     """The path of a payment of 1234 that succeeded."""
     path = merchant.pay(**changes).headers["Location"]
     web.application.settlement.settle()
     return path
 
 
-def amount_refunded(caller: MerchantClient, path: str) -> int:
+def get_amount_refunded(caller: MerchantClient, path: str) -> int:
     return caller.get(path).get_json()["data"]["payment"]["amountRefunded"]
 
 
 def test_refund_is_accepted_settled_and_returned(web: WebApp, merchant: MerchantClient) -> None:
-    path = paid(web, merchant)
+    path = create_settled_payment(web, merchant)
     refund_body = {"amount": 1000, "reason": "came back", "metadata": {"rma": "7"}}
     response = merchant.post(f"{path}/refunds", refund_body, Idempotency_Key="r-1")
     assert response.status_code == 202
@@ -38,20 +38,20 @@ def test_refund_is_accepted_settled_and_returned(web: WebApp, merchant: Merchant
         "createdAt": "2026-11-22T15:30:13.153Z",
         "updatedAt": "2026-11-22T15:30:13.153Z",
     }
-    assert amount_refunded(merchant, path) == 0
+    assert get_amount_refunded(merchant, path) == 0
     web.application.settlement.settle()
     settled = merchant.get(response.headers["Location"]).get_json()["data"]
     assert settled == refund | {"status": "SUCCESS"}
-    assert amount_refunded(merchant, path) == 1000
+    assert get_amount_refunded(merchant, path) == 1000
 
 
 def test_refund_without_an_amount_refunds_the_rest(web: WebApp, merchant: MerchantClient) -> None:
-    path = paid(web, merchant)
+    path = create_settled_payment(web, merchant)
     merchant.post(f"{path}/refunds", {"amount": 234})
     response = merchant.client.post(f"{path}/refunds", headers=merchant.authorization)
     assert response.get_json()["data"]["amount"] == 1000
     web.application.settlement.settle()
-    assert amount_refunded(merchant, path) == 1234
+    assert get_amount_refunded(merchant, path) == 1234
     nothing_left = merchant.post(f"{path}/refunds", {})
     assert nothing_left.status_code == 409
     assert nothing_left.get_json()["error"]["details"] == {
@@ -62,7 +62,7 @@ def test_refund_without_an_amount_refunds_the_rest(web: WebApp, merchant: Mercha
 def test_unsettled_refunds_count_against_the_refundable_amount(
     web: WebApp, merchant: MerchantClient
 ) -> None:
-    path = paid(web, merchant)
+    path = create_settled_payment(web, merchant)
     assert merchant.post(f"{path}/refunds", {"amount": 1000}).status_code == 202
     response = merchant.post(f"{path}/refunds", {"amount": 235})
     assert (response.status_code, error_code(response)) == (409, "conflict")
@@ -70,7 +70,7 @@ def test_unsettled_refunds_count_against_the_refundable_amount(
 
 
 def test_failed_refund_can_be_requested_again(web: WebApp, merchant: MerchantClient) -> None:
-    path = paid(web, merchant, source="tok_refundDeclined")
+    path = create_settled_payment(web, merchant, source="tok_refundDeclined")
     location = merchant.post(f"{path}/refunds", {}).headers["Location"]
     web.application.settlement.settle()
     refund = merchant.get(location).get_json()["data"]
@@ -85,7 +85,7 @@ def test_refund_of_an_unsuccessful_payment_returns_409(
     response = merchant.post(f"{pending}/refunds", {})
     assert response.status_code == 409
     assert response.get_json()["error"]["details"] == {"status": ["PENDING"]}
-    failed = paid(web, merchant, source="tok_chargeDeclined")
+    failed = create_settled_payment(web, merchant, source="tok_chargeDeclined")
     assert merchant.post(f"{failed}/refunds", {}).status_code == 409
 
 
@@ -93,7 +93,7 @@ def test_refund_above_the_available_balance_fails(web: WebApp, merchant: Merchan
     from atomic_core.domain.fees import FeeTerms
 
     web.application.fees.set(merchant.merchant_id, "USD", FeeTerms(basis_points=290, fixed=30))
-    path = paid(web, merchant)
+    path = create_settled_payment(web, merchant)
     payment = merchant.get(path).get_json()["data"]["payment"]
     assert payment["fee"] == 66  # 2.9 % of 1234 is 35.786, and 30
     location = merchant.post(f"{path}/refunds", {}).headers["Location"]
@@ -102,24 +102,24 @@ def test_refund_above_the_available_balance_fails(web: WebApp, merchant: Merchan
     assert (refund["status"], refund["failureReason"]) == ("FAILED", "insufficient_balance")
     assert merchant.post(f"{path}/refunds", {"amount": 1234 - 66}).status_code == 202
     web.application.settlement.settle()
-    assert amount_refunded(merchant, path) == 1234 - 66
+    assert get_amount_refunded(merchant, path) == 1234 - 66
 
 
 def test_replayed_refund_returns_the_first_response(web: WebApp, merchant: MerchantClient) -> None:
-    path = paid(web, merchant)
+    path = create_settled_payment(web, merchant)
     first, again = (
         merchant.post(f"{path}/refunds", {"amount": 7}, Idempotency_Key="r") for _ in range(2)
     )
     assert first.data == again.data
     assert again.headers["Idempotent-Replayed"] == "true"
     web.application.settlement.settle()
-    assert amount_refunded(merchant, path) == 7
+    assert get_amount_refunded(merchant, path) == 7
 
 
 def test_another_merchants_payment_and_refund_return_404(
     web: WebApp, merchant: MerchantClient, other_merchant: MerchantClient
 ) -> None:
-    path = paid(web, merchant)
+    path = create_settled_payment(web, merchant)
     assert other_merchant.post(f"{path}/refunds", {}).status_code == 404
     location = merchant.post(f"{path}/refunds", {"amount": 1}).headers["Location"]
     assert other_merchant.get(location).status_code == 404
@@ -149,10 +149,10 @@ def test_another_merchants_payment_and_refund_return_404(
 def test_invalid_refund_bodies_return_400_without_effects(
     web: WebApp, merchant: MerchantClient, body: bytes
 ) -> None:
-    path = paid(web, merchant)
+    path = create_settled_payment(web, merchant)
     assert merchant.post(f"{path}/refunds", body).status_code == 400
     web.application.settlement.settle()
-    assert amount_refunded(merchant, path) == 0
+    assert get_amount_refunded(merchant, path) == 0
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_metadata_is_bounded(
     web: WebApp, merchant: MerchantClient, pairs: object, status: int
 ) -> None:
     assert merchant.pay(metadata=pairs).status_code == status
-    path = paid(web, merchant)
+    path = create_settled_payment(web, merchant)
     assert merchant.post(f"{path}/refunds", {"metadata": pairs}).status_code == status
 
 

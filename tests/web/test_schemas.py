@@ -1,4 +1,4 @@
-"""The quick ways through a schema give what marshmallow's own give."""
+"""The schemas' own parse and dump give the same results as marshmallow's."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -64,7 +64,7 @@ def test_dump_equals_marshmallows_dump(schema: ResponseSchema, obj: Any) -> None
     ]
 
 
-GOOD: dict[str, Any] = {
+VALID: dict[str, Any] = {
     "amount": 1,
     "currency": "USD",
     "source": "tok_visa",
@@ -73,24 +73,24 @@ GOOD: dict[str, Any] = {
     "webhookUrl": "https://shop.example/hook",
     "name": "Sales",
 }
-REQUESTED = {
+FIELDS = {
     NewPaymentSchema: ("amount", "currency", "source", "merchantId", "description", "webhookUrl"),
     NewAccountSchema: ("name", "currency"),
 }
-LEFT_OUT = object()
-WRONG = [LEFT_OUT, None, True, 0, -1, 1, 2**80, 1.0, "", "x", "USD", [], {}]
+ABSENT = object()
+INVALID = [ABSENT, None, True, 0, -1, 1, 2**80, 1.0, "", "x", "USD", [], {}]
 
 
-def requests(schema: RequestSchema) -> Iterator[dict[str, Any]]:
-    """A good one, and each with one or two fields wrong, left out or unknown."""
-    good = {key: GOOD[key] for key in REQUESTED[type(schema)]}
+def build_requests(schema: RequestSchema) -> Iterator[dict[str, Any]]:
+    """A valid request, and requests with one or two fields invalid, absent or unknown."""
+    good = {key: VALID[key] for key in FIELDS[type(schema)]}
     yield good
     for name, other in product([*good, "other", "merchant_id"], [*good, "another"]):
-        for value in WRONG:
+        for value in INVALID:
             body = good | {name: value, other: value}
-            yield {key: value for key, value in body.items() if value is not LEFT_OUT}
+            yield {key: value for key, value in body.items() if value is not ABSENT}
             yield {
-                key: value for key, value in (good | {name: value}).items() if value is not LEFT_OUT
+                key: value for key, value in (good | {name: value}).items() if value is not ABSENT
             }
 
 
@@ -98,14 +98,14 @@ def requests(schema: RequestSchema) -> Iterator[dict[str, Any]]:
 def test_parse_equals_marshmallows_load(schema: RequestSchema) -> None:
     context = CURRENT_CONTEXT.set(RequestContext(in_memory(), settings(), "r-1"))
     try:
-        outcomes = {read_alike(schema, content) for content in requests(schema)}
+        outcomes = {check_parse(schema, content) for content in build_requests(schema)}
     finally:
         CURRENT_CONTEXT.reset(context)
-    assert outcomes == {True, False}, "else one way was never taken"
+    assert outcomes == {True, False}, "the requests must include valid and invalid ones"
 
 
-def read_alike(schema: RequestSchema, content: dict[str, Any]) -> bool:
-    """Whether it was accepted."""
+def check_parse(schema: RequestSchema, content: dict[str, Any]) -> bool:
+    """Whether the request is valid."""
     try:
         expected = schema.load(content)
     except ValidationError as error:
@@ -119,26 +119,26 @@ def read_alike(schema: RequestSchema, content: dict[str, Any]) -> bool:
     return False
 
 
-USUAL = {
-    "amount": [*WRONG, 2**53 - 1, 2**53, 1 << 70],
-    "currency": ["USD", "EUR", "USD\n", "XXX", LEFT_OUT, None, 5, ["USD"]],
-    "source": ["tok_a", "tok_a\n", "tok_", "tok_" + "a" * 61, LEFT_OUT, None, 5],
-    "description": ["x", "", "x" * 500, "x" * 501, LEFT_OUT, None, 5],
-    "merchantId": [LEFT_OUT, "x"],
+COMMON_VALUES = {
+    "amount": [*INVALID, 2**53 - 1, 2**53, 1 << 70],
+    "currency": ["USD", "EUR", "USD\n", "XXX", ABSENT, None, 5, ["USD"]],
+    "source": ["tok_a", "tok_a\n", "tok_", "tok_" + "a" * 61, ABSENT, None, 5],
+    "description": ["x", "", "x" * 500, "x" * 501, ABSENT, None, 5],
+    "merchantId": [ABSENT, "x"],
 }
 
 
 def test_shortcut_of_payment_parsing_equals_the_schema() -> None:
     context = CURRENT_CONTEXT.set(RequestContext(in_memory(), settings(), "r-1"))
-    taken = 0
+    shortcut_count = 0
     try:
-        for values in product(*USUAL.values()):
-            value = zip(USUAL, values, strict=True)
-            content = {key: value for key, value in value if value is not LEFT_OUT}
-            short = _parse_common_request(content)
-            if short is not None:
-                assert short == NewPaymentSchema().load(content)
-                taken += 1
+        for values in product(*COMMON_VALUES.values()):
+            value = zip(COMMON_VALUES, values, strict=True)
+            content = {key: value for key, value in value if value is not ABSENT}
+            values_of_shortcut = _parse_common_request(content)
+            if values_of_shortcut is not None:
+                assert values_of_shortcut == NewPaymentSchema().load(content)
+                shortcut_count += 1
     finally:
         CURRENT_CONTEXT.reset(context)
-    assert taken == 12, "two amounts, two currencies, three descriptions"
+    assert shortcut_count == 12, "two amounts, two currencies, three descriptions"

@@ -2,10 +2,10 @@
 
 from web.web_client import MerchantClient, WebApp
 
-Told = tuple[str, str, int | None, str | None]
+TimelineEvent = tuple[str, str, int | None, str | None]
 
 
-def story(caller: MerchantClient, path: str) -> list[Told]:
+def get_events(caller: MerchantClient, path: str) -> list[TimelineEvent]:
     response = caller.get(f"{path}/timeline")
     assert response.status_code == 200
     events = response.get_json()["data"]["events"]
@@ -22,9 +22,9 @@ def test_timeline_of_a_charge_is_derived_from_row_and_entries(
         X_Request_Id="first",
     )
     path = response.headers["Location"]
-    assert story(merchant, path) == [("created", "PENDING", 1234, "first")]
+    assert get_events(merchant, path) == [("created", "PENDING", 1234, "first")]
     web.application.settlement.settle()
-    assert story(merchant, path) == [
+    assert get_events(merchant, path) == [
         ("created", "PENDING", 1234, "first"),
         ("processing", "PROCESSING", None, None),
         ("succeeded", "SUCCESS", 1234, None),
@@ -50,7 +50,7 @@ def test_timeline_of_a_hold_has_requests_and_transactions(
     web.application.settlement.settle()
     refund = merchant.post(f"{path}/refunds", {"amount": 250}, X_Request_Id="refund-1")
     web.application.settlement.settle()
-    events = story(merchant, path)
+    events = get_events(merchant, path)
     assert [event for event in events if event[0] != "created"] == [
         ("processing", "PROCESSING", None, None),
         ("authorized", "AUTHORIZED", None, None),

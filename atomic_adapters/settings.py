@@ -59,7 +59,7 @@ class Settings:
     metrics_port: int | None
     settle_batch: int
     settle_lease: timedelta
-    hold_for: timedelta
+    hold_period: timedelta
     """How long an authorized payment waits for its capture."""
     sweep_interval: timedelta
     ledger_check_interval: timedelta
@@ -161,7 +161,7 @@ class Settings:
             # once. Claims of a frozen worker wait this long before another worker takes over.
             settle_lease=reader.read_seconds("SETTLE_LEASE_SECONDS", 2, 0.1, 3_600),
             # Seven days, as long as card networks hold an authorization.
-            hold_for=reader.read_seconds("HOLD_SECONDS", 604_800, 1, 2_592_000),
+            hold_period=reader.read_seconds("HOLD_SECONDS", 604_800, 1, 2_592_000),
             # Without Redis, payments are settled at most 1.5 intervals after acceptance: within a
             # second. A sweep that finds nothing due costs one probe of an empty index.
             sweep_interval=reader.read_seconds("SWEEP_INTERVAL_SECONDS", 0.4, 0.05, 60),

@@ -20,7 +20,7 @@ from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, 
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
 from atomic_core.application import Application, Options, Ports
-from atomic_core.domain.payments import HOLD_FOR
+from atomic_core.domain.payments import DEFAULT_HOLD_PERIOD
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.clock import Clock
 
@@ -38,7 +38,7 @@ def build_application_on(ports: Ports, settings: Settings) -> Application:
         Options(
             batch_size=settings.settle_batch,
             lease=settings.settle_lease,
-            hold_for=settings.hold_for,
+            hold_period=settings.hold_period,
             session_lifetime=settings.session_lifetime,
         ),
     )
@@ -70,7 +70,7 @@ def in_memory(
     network: CardNetwork | None = None,
     batch_size: int = 1_000,
     lease: timedelta = timedelta(seconds=2),
-    hold_for: timedelta = HOLD_FOR,
+    hold_period: timedelta = DEFAULT_HOLD_PERIOD,
 ) -> Application:
     """The whole application in this process's memory, for tests.
 
@@ -93,4 +93,4 @@ def in_memory(
         network=network or SandboxCardNetwork(),
         dependencies=[AlwaysUpDependency("postgres"), AlwaysUpDependency("redis", vital=False)],
     )
-    return Application(ports, Options(batch_size, lease, hold_for))
+    return Application(ports, Options(batch_size, lease, hold_period))

@@ -8,9 +8,9 @@ from uuid import UUID
 from atomic_adapters.memory.tables import MemorySession
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.dashboard import (
-    LAST_PAYMENTS,
+    MAX_RECENT_PAYMENTS,
     MAX_ACCOUNTS,
-    MAX_COUNTED,
+    MAX_COUNTED_PAYMENTS,
     TOTAL_DAYS,
     Dashboard,
     Profile,
@@ -35,13 +35,13 @@ class MemoryDashboardRepository:
         first_day = today - timedelta(days=TOTAL_DAYS - 1)
         payments = self._list_payments(merchant_id)
         counted = [payment for payment in payments if payment.created_at >= first_day]
-        is_whole, counted = len(counted) <= MAX_COUNTED, counted[: MAX_COUNTED + 1]
+        is_whole, counted = len(counted) <= MAX_COUNTED_PAYMENTS, counted[: MAX_COUNTED_PAYMENTS + 1]
         return Dashboard(
             profile=Profile(
                 merchant.id, merchant.name, own_credentials[0].email, merchant.created_at
             ),
             accounts=self._list_accounts(merchant_id),
-            payments=payments[:LAST_PAYMENTS],
+            payments=payments[:MAX_RECENT_PAYMENTS],
             today=_sum_totals(payment for payment in counted if payment.created_at >= today),
             last_30_days=_sum_totals(counted),
             whole=is_whole,

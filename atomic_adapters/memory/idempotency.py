@@ -11,7 +11,7 @@ from atomic_core.domain.errors import IdempotencyKeyInUse, StorageUnavailable
 from atomic_core.domain.idempotency import (
     IdempotencyRecord,
     IdempotentRequest,
-    KeptKey,
+    StoredIdempotencyKey,
     StoredResponse,
 )
 
@@ -34,9 +34,9 @@ class MemoryIdempotencyRepository:
         rows = {key: tables.idempotency.rows.get((merchant_id, key)) for key in keys}
         return {key: row.record for key, row in rows.items() if row}
 
-    def look_up(self, merchant_id: UUID, key: str) -> KeptKey | None:
+    def look_up(self, merchant_id: UUID, key: str) -> StoredIdempotencyKey | None:
         row = _find_unexpired(self.session.tables, merchant_id, key)
-        return KeptKey(key, row.record, row.expires_at) if row else None
+        return StoredIdempotencyKey(key, row.record, row.expires_at) if row else None
 
     def complete(self, request: IdempotentRequest, response: StoredResponse) -> None:
         store_response(self.session.tables, request, response)
@@ -68,6 +68,6 @@ def store_response(
     record = IdempotencyRecord(
         request.method, request.path, request.fingerprint, response, created_at=now
     )
-    row = IdempotencyRow(record, now + request.keep_for)
+    row = IdempotencyRow(record, now + request.retention)
     tables.idempotency.put((request.merchant_id, request.key), row)
     return now

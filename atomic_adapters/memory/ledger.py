@@ -9,7 +9,7 @@ from atomic_adapters.memory.ledger_verification import verify_ledger
 from atomic_adapters.memory.tables import HoldRow, MemorySession
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.errors import StorageRefused
-from atomic_core.domain.ledger import Entry, Hold, Posted, PostedTransaction
+from atomic_core.domain.ledger import Entry, Hold, PostingResult, PostedTransaction
 from atomic_core.domain.ledger_verification import LedgerReport
 
 
@@ -50,7 +50,7 @@ class MemoryAccountRepository:
         rows = self.session.tables.accounts.rows
         return {id: rows[id] for id in sorted(ids) if id in rows}
 
-    def lock_free(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
+    def lock_available(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
         # A unit of work locks the whole store, so no other can have locked an account.
         return self.lock(ids)
 
@@ -59,7 +59,7 @@ class MemoryAccountRepository:
 class MemoryLedgerRepository:
     session: MemorySession
 
-    def record(self, posted: Posted) -> None:
+    def record(self, posted: PostingResult) -> None:
         self._check_balanced(posted)
         for hold in posted.released:
             self._release_hold(hold)
@@ -87,14 +87,14 @@ class MemoryLedgerRepository:
     def check(self) -> LedgerReport:
         return verify_ledger(self.session.tables)
 
-    def _check_balanced(self, posted: Posted) -> None:
+    def _check_balanced(self, posted: PostingResult) -> None:
         sums = Counter[UUID]()
         for entry in posted.entries:
             sums[entry.transaction_id] += entry.amount
         if any(sums.values()):
             raise StorageRefused("entries_must_balance")
 
-    def _add_transactions(self, posted: Posted) -> None:
+    def _add_transactions(self, posted: PostingResult) -> None:
         tables = self.session.tables
         for row in posted.transactions:
             key = (row.payment_id, row.kind, row.refund_id)
@@ -108,7 +108,7 @@ class MemoryLedgerRepository:
             tables.transaction_ids.put(key, row.id)
             tables.transactions.put(row.id, row)
 
-    def _add_entries(self, posted: Posted) -> None:
+    def _add_entries(self, posted: PostingResult) -> None:
         tables = self.session.tables
         for entry in posted.entries:
             key = (entry.account_id, entry.sequence)
@@ -121,7 +121,7 @@ class MemoryLedgerRepository:
                 raise StorageRefused("entries_must_balance")
             tables.entries.put(key, entry)
 
-    def _update_accounts(self, posted: Posted) -> None:
+    def _update_accounts(self, posted: PostingResult) -> None:
         tables = self.session.tables
         for account in posted.accounts:
             last = tables.entries.rows.get((account.id, account.sequence))

@@ -7,8 +7,8 @@ from typing import Final
 from uuid import UUID
 
 from atomic_adapters.memory.tables import Tables
-from atomic_core.domain.accounts import Account, chain_start, fee_account_id, world_account_id
-from atomic_core.domain.ledger import Entry, Hold, Kind, entry_hash
+from atomic_core.domain.accounts import Account, hash_account_identity, fee_account_id, world_account_id
+from atomic_core.domain.ledger import Entry, Hold, TransactionKind, hash_entry
 from atomic_core.domain.ledger_verification import MAX_FINDINGS, Check, Finding, LedgerReport
 from atomic_core.domain.payments import Status, Step
 from atomic_core.domain.refunds import Refund
@@ -93,7 +93,7 @@ def _check_chains(tables: Tables, chains: Chains) -> Iterator[Finding]:
         sequence, balance, head = 0, 0, _get_chain_start(tables.accounts.rows[account_id])
         for entry in entries:
             transaction = tables.transactions.rows.get(entry.transaction_id)
-            expected = entry_hash(head, entry, transaction) if transaction else None
+            expected = hash_entry(head, entry, transaction) if transaction else None
             follows = (sequence + 1, balance + entry.amount, expected)
             if follows != (entry.sequence, entry.balance_after, entry.hash):
                 subject = f"{account_id}#{entry.sequence}"
@@ -102,7 +102,7 @@ def _check_chains(tables: Tables, chains: Chains) -> Iterator[Finding]:
 
 
 def _get_chain_start(account: Account) -> bytes:
-    return chain_start(
+    return hash_account_identity(
         account.id,
         account.merchant_id,
         account.currency,
@@ -119,7 +119,7 @@ def _check_payments(tables: Tables) -> Iterator[Finding]:
             (payment.account_id, captured - payment.fee),
             (fee_account_id(payment.money.currency), payment.fee),
         }
-        transaction_id = tables.transaction_ids.rows.get((id, Kind.PAYMENT, None))
+        transaction_id = tables.transaction_ids.rows.get((id, TransactionKind.PAYMENT, None))
         if problem := _find_posting_problem(tables, payment.status, transaction_id, legs):
             yield Finding(Check.PAYMENT_POSTED, str(id), problem)
 
@@ -129,7 +129,7 @@ def _check_refunds(tables: Tables) -> Iterator[Finding]:
         refund = row.item
         amount, world = refund.money.amount, world_account_id(refund.money.currency)
         legs = {(refund.account_id, -amount), (world, amount)}
-        transaction_id = tables.transaction_ids.rows.get((refund.payment_id, Kind.REFUND, id))
+        transaction_id = tables.transaction_ids.rows.get((refund.payment_id, TransactionKind.REFUND, id))
         if problem := _find_posting_problem(tables, refund.status, transaction_id, legs):
             yield Finding(Check.REFUND_POSTED, str(id), problem)
 
@@ -186,7 +186,7 @@ def _check_refund_sums(tables: Tables) -> Iterator[Finding]:
             or reserved > payment.amount_captured
             or references - {expected}
         ):
-            problem = "says {} refunded and {} reserved, its refunds sum to {} and {}"
+            problem = "amount_refunded is {} and refunds_reserved {}, its refunds sum to {} and {}"
             yield Finding(Check.REFUNDS_SUMMED, str(id), problem.format(*sums, refunded, reserved))
 
 

@@ -9,7 +9,7 @@ from atomic_adapters.memory.tables import MemorySession
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.lists import (
     AccountFilter,
-    BookedEntry,
+    AccountEntry,
     CreatedFilter,
     PaymentFilter,
     Position,
@@ -59,9 +59,9 @@ class MemoryListQueries:
 
     def entries(
         self, account_id: UUID, filters: CreatedFilter, after: int | None, limit: int
-    ) -> Sequence[BookedEntry]:
+    ) -> Sequence[AccountEntry]:
         tables = self.session.tables
-        page: list[BookedEntry] = []
+        page: list[AccountEntry] = []
         account = tables.accounts.rows.get(account_id)
         newest = account.sequence if account else 0
         for sequence in range(min(newest, newest if after is None else after - 1), 0, -1):
@@ -69,7 +69,7 @@ class MemoryListQueries:
             transaction = tables.transactions.rows[entry.transaction_id]
             if filters.spans(transaction.posted_at):
                 page.append(
-                    BookedEntry(
+                    AccountEntry(
                         account_id=account_id,
                         sequence=sequence,
                         transaction_id=transaction.id,

@@ -20,10 +20,10 @@ from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.payments import (
     EXPIRED,
     InsertedPayment,
-    Lookup,
+    PaymentLookup,
     Payment,
     PaymentInsert,
-    Resolution,
+    HoldResolution,
     Status,
     Step,
 )
@@ -37,11 +37,11 @@ class MemoryPaymentRepository:
     def accept(
         self,
         inserts: Sequence[PaymentInsert],
-        patience: timedelta | None = None,  # noqa: ARG002  calls are serial
+        lock_timeout: timedelta | None = None,  # noqa: ARG002  calls are serial
     ) -> Sequence[InsertedPayment | None]:
         return [self._insert(insert) for insert in inserts]
 
-    def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
+    def find(self, lookups: Sequence[PaymentLookup]) -> Sequence[Payment | None]:
         return [self._find(lookup) for lookup in lookups]
 
     def _insert(self, insert: PaymentInsert) -> InsertedPayment | None:
@@ -65,7 +65,7 @@ class MemoryPaymentRepository:
         tables.payments.put(insert.payment_id, row)
         return inserted
 
-    def _find(self, lookup: Lookup) -> Payment | None:
+    def _find(self, lookup: PaymentLookup) -> Payment | None:
         row = self.session.tables.payments.rows.get(lookup.payment_id)
         if row is None or row.item.merchant_id != lookup.merchant_id:
             return None
@@ -84,22 +84,22 @@ class MemoryPaymentRepository:
     def hold(self, claims: Sequence[Claim]) -> frozenset[UUID]:
         return find_current_claims(self.session.tables.payments, claims)
 
-    def settle(self, settlements: Sequence[Settlement], hold_for: timedelta) -> None:
+    def settle(self, settlements: Sequence[Settlement], hold_period: timedelta) -> None:
         tables = self.session.tables
         now = tables.clock.now()
         for settlement in settlements:
             changes: dict[str, object] = {"fee": settlement.fee or 0}
             if settlement.status is Status.AUTHORIZED:
-                changes["expires_at"] = now + hold_for
+                changes["expires_at"] = now + hold_period
             settle_item(tables, tables.payments, settlement, now, **changes)
 
     def lock(self, merchant_id: UUID, payment_id: UUID) -> Payment | None:
-        return self._find(Lookup(merchant_id, payment_id))
+        return self._find(PaymentLookup(merchant_id, payment_id))
 
-    def resolve(self, resolution: Resolution) -> Payment:
+    def resolve(self, resolution: HoldResolution) -> Payment:
         return self._start_step(resolution, self.session.tables.clock.now())
 
-    def _start_step(self, resolution: Resolution, now: datetime) -> Payment:
+    def _start_step(self, resolution: HoldResolution, now: datetime) -> Payment:
         tables = self.session.tables
         row = tables.payments.rows[resolution.payment_id]
         if row.item.status is not Status.AUTHORIZED:
@@ -127,7 +127,7 @@ class MemoryPaymentRepository:
             and payment.expires_at <= now
         )[:limit]
         for _, id in expired:
-            self._start_step(Resolution(id, Step.EXPIRE, reason=EXPIRED), now)
+            self._start_step(HoldResolution(id, Step.EXPIRE, reason=EXPIRED), now)
         return [id for _, id in expired]
 
     def hasten(self, payment_id: UUID) -> bool:

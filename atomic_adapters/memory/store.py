@@ -18,7 +18,7 @@ from atomic_adapters.memory.refunds import MemoryRefundRepository
 from atomic_adapters.memory.sessions import MemoryAuditLogRepository, MemorySessionRepository
 from atomic_adapters.memory.tables import MemorySession, Tables
 from atomic_core.domain.errors import StorageRefused
-from atomic_core.domain.payments import InsertedPayment, Lookup, Payment, PaymentInsert
+from atomic_core.domain.payments import InsertedPayment, PaymentLookup, Payment, PaymentInsert
 from atomic_core.ports.clock import Clock
 
 LOCK_TIMEOUT: Final = timedelta(seconds=3)
@@ -50,7 +50,7 @@ class MemoryUnitOfWork:
 
 
 class MemoryStore:
-    """A `PaymentStore` port; `begin` is a `Begin` port."""
+    """A `PaymentStore` port; `begin` is a `UnitOfWorkFactory` port."""
 
     def __init__(self, clock: Clock, lock_timeout: timedelta = LOCK_TIMEOUT) -> None:
         self.tables = Tables(clock, lock_timeout)
@@ -64,7 +64,7 @@ class MemoryStore:
             return [None] * len(inserts)
         return inserted
 
-    def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
+    def find(self, lookups: Sequence[PaymentLookup]) -> Sequence[Payment | None]:
         with self.begin() as work:
             return work.payments.find(lookups)
 

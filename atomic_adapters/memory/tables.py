@@ -14,7 +14,7 @@ from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.domain.events import Recorded
 from atomic_core.domain.fees import FeeSchedule
 from atomic_core.domain.idempotency import IdempotencyRecord
-from atomic_core.domain.ledger import Entry, Hold, Kind, LedgerTransaction
+from atomic_core.domain.ledger import Entry, Hold, TransactionKind, LedgerTransaction
 from atomic_core.domain.merchants import ApiKey, Merchant
 from atomic_core.domain.payments import Payment
 from atomic_core.domain.refunds import Refund
@@ -108,7 +108,7 @@ class Tables:
         self.audit_log: Table[UUID, AuditEventRow] = Table(self.journal)
         self.accounts: Table[UUID, Account] = Table(self.journal)
         self.transactions: Table[UUID, LedgerTransaction] = Table(self.journal)
-        self.transaction_ids: Table[tuple[UUID, Kind, UUID | None], UUID] = Table(self.journal)
+        self.transaction_ids: Table[tuple[UUID, TransactionKind, UUID | None], UUID] = Table(self.journal)
         self.entries: Table[tuple[UUID, int], Entry] = Table(self.journal)
         self.payments: Table[UUID, WorkItemRow[Payment]] = Table(self.journal)
         self.refunds: Table[UUID, WorkItemRow[Refund]] = Table(self.journal)

@@ -9,9 +9,9 @@ from atomic_adapters.postgres.lists import PostgresListQueries, get_phases
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.dashboard import (
-    LAST_PAYMENTS,
+    MAX_RECENT_PAYMENTS,
     MAX_ACCOUNTS,
-    MAX_COUNTED,
+    MAX_COUNTED_PAYMENTS,
     TOTAL_DAYS,
     Dashboard,
     Profile,
@@ -40,7 +40,7 @@ class PostgresDashboardRepository:
             merchant_id=merchant_id,
             phases=get_phases(no_filter),
             days=TOTAL_DAYS,
-            limit=MAX_COUNTED + 1,
+            limit=MAX_COUNTED_PAYMENTS + 1,
         )
         return Dashboard(
             profile=Profile(id, name, email, created_at),
@@ -50,7 +50,7 @@ class PostgresDashboardRepository:
                 merchant_id=merchant_id,
                 limit=MAX_ACCOUNTS,
             ),
-            payments=lists.payments(merchant_id, no_filter, None, LAST_PAYMENTS),
+            payments=lists.payments(merchant_id, no_filter, None, MAX_RECENT_PAYMENTS),
             today=[
                 Total(status, currency, today, amount)
                 for status, currency, today, _, amount, _ in totals
@@ -60,6 +60,6 @@ class PostgresDashboardRepository:
                 Total(status, currency, count, amount)
                 for status, currency, _, count, _, amount in totals
             ],
-            whole=sum(count for _, _, _, count, _, _ in totals) <= MAX_COUNTED,
+            whole=sum(count for _, _, _, count, _, _ in totals) <= MAX_COUNTED_PAYMENTS,
             at=at,
         )

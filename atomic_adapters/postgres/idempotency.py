@@ -14,7 +14,7 @@ from atomic_core.domain.errors import IdempotencyKeyInUse, StorageRefused, Stora
 from atomic_core.domain.idempotency import (
     IdempotencyRecord,
     IdempotentRequest,
-    KeptKey,
+    StoredIdempotencyKey,
     StoredResponse,
 )
 
@@ -38,12 +38,12 @@ class PostgresIdempotencyRepository:
         rows = self.session.fetch_all(_SQL["get_records"], merchant_id=merchant_id, keys=list(keys))
         return {key: _build_record(columns) for key, *columns in rows}
 
-    def look_up(self, merchant_id: UUID, key: str) -> KeptKey | None:
+    def look_up(self, merchant_id: UUID, key: str) -> StoredIdempotencyKey | None:
         row = self.session.fetch_optional(_SQL["find_key"], merchant_id=merchant_id, key=key)
         if row is None:
             return None
         *columns, expires_at = row
-        return KeptKey(key, _build_record(columns), expires_at)
+        return StoredIdempotencyKey(key, _build_record(columns), expires_at)
 
     def complete(self, request: IdempotentRequest, response: StoredResponse) -> None:
         updated = self.session.execute(
@@ -69,7 +69,7 @@ class PostgresIdempotencyRepository:
                 method=request.method,
                 path=request.path,
                 fingerprint=request.fingerprint,
-                retention=request.keep_for,
+                retention=request.retention,
             )
         return row is not None
 

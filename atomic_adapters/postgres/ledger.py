@@ -10,14 +10,14 @@ from atomic_adapters.postgres.arrays import bigint_array, bytea_array, text_arra
 from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.ledger_verification import verify_ledger
 from atomic_adapters.postgres.statements import load_statements
-from atomic_core.domain.accounts import Account, chain_start
+from atomic_core.domain.accounts import Account, hash_account_identity
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.ledger import (
     Entry,
     Hold,
-    Kind,
+    TransactionKind,
     LedgerTransaction,
-    Posted,
+    PostingResult,
     PostedTransaction,
 )
 from atomic_core.domain.ledger_verification import LedgerReport
@@ -40,7 +40,7 @@ class PostgresAccountRepository:
             merchant_id=merchant_id,
             name=name,
             currency=currency,
-            head=chain_start(id, merchant_id, currency, allow_negative=False),
+            head=hash_account_identity(id, merchant_id, currency, allow_negative=False),
         )
 
     def open_system_accounts(self, currency: str) -> None:
@@ -70,7 +70,7 @@ class PostgresAccountRepository:
         accounts = self.session.fetch_all_as(Account, _SQL["lock_accounts"], ids=list(ids))
         return {account.id: account for account in accounts}
 
-    def lock_free(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
+    def lock_available(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
         accounts = self.session.fetch_all_as(
             Account, _SQL["lock_available_accounts"], ids=list(ids)
         )
@@ -81,7 +81,7 @@ class PostgresAccountRepository:
 class PostgresLedgerRepository:
     session: DatabaseSession
 
-    def record(self, posted: Posted) -> None:
+    def record(self, posted: PostingResult) -> None:
         if posted.released:
             self._release_holds(posted.released)
         if posted.transactions:
@@ -94,7 +94,7 @@ class PostgresLedgerRepository:
     def check(self) -> LedgerReport:
         return verify_ledger(self.session)
 
-    def _update_accounts(self, posted: Posted) -> None:
+    def _update_accounts(self, posted: PostingResult) -> None:
         accounts = posted.accounts
         updated = self.session.execute(
             _SQL["update_accounts"],
@@ -106,7 +106,7 @@ class PostgresLedgerRepository:
         if updated != len(accounts):
             raise StorageRefused(f"updated {updated} of {len(accounts)} accounts")
 
-    def _insert_transactions(self, posted: Posted) -> None:
+    def _insert_transactions(self, posted: PostingResult) -> None:
         transactions = posted.transactions
         self.session.execute(
             _SQL["insert_transactions"],
@@ -117,7 +117,7 @@ class PostgresLedgerRepository:
             posted_at=transactions[0].posted_at,
         )
 
-    def _insert_entries(self, posted: Posted) -> None:
+    def _insert_entries(self, posted: PostingResult) -> None:
         entries = posted.entries
         self.session.execute(
             _SQL["insert_entries"],
@@ -135,7 +135,7 @@ class PostgresLedgerRepository:
             _SQL["get_transactions_of_payment"], payment_id=payment_id
         ):
             id, payment_id, kind, posted_at, refund_id, *entry = row
-            transaction = LedgerTransaction(id, payment_id, Kind(kind), posted_at, refund_id)
+            transaction = LedgerTransaction(id, payment_id, TransactionKind(kind), posted_at, refund_id)
             _, entries = transactions.setdefault(id, (transaction, []))
             entries.append(Entry(*entry))
         return [PostedTransaction(*pair) for pair in transactions.values()]

@@ -51,7 +51,8 @@ SELECT a.id::text,
 
 -- name: tip_is_last_entry
 SELECT a.id::text,
-       format('account is at %%s, its last entry at %%s', a.sequence, coalesce(last_entry.sequence, 0))
+       format('account is at %%s, its last entry at %%s', a.sequence,
+              coalesce(last_entry.sequence, 0))
   FROM accounts a
   LEFT JOIN LATERAL (SELECT e.sequence, e.balance_after, e.hash
                        FROM entries e
@@ -65,7 +66,7 @@ SELECT a.id::text,
  LIMIT %(limit)s
 
 -- name: chain_unbroken
--- Builds the bytes of atomic_core.domain.ledger.entry_hash independently, on purpose. No stored
+-- Builds the bytes of atomic_core.domain.ledger.hash_entry independently, on purpose. No stored
 -- value makes this statement fail: numeric does not overflow, and an infinite time or a missing
 -- transaction gives a NULL hash, which IS DISTINCT FROM the stored one.
 SELECT format('%%s#%%s', c.account_id, c.sequence), 'does not follow the one before'
@@ -168,24 +169,27 @@ SELECT p.id::text, 'its account is not the merchant''s, or of another currency'
 
 -- name: refunds_summed
 SELECT p.id::text,
-       format('says %%s refunded and %%s reserved, its refunds sum to %%s and %%s',
+       format('amount_refunded is %%s and refunds_reserved %%s, its refunds sum to %%s and %%s',
               coalesce(p.amount_refunded, 0), coalesce(p.refunds_reserved, 0),
               coalesce(r.refunded, 0), coalesce(r.reserved, 0))
   FROM payments p
   FULL JOIN (SELECT payment_id,
                     sum(amount) FILTER (WHERE status = 'SUCCESS') AS refunded,
                     sum(amount) FILTER (WHERE status <> 'FAILED') AS reserved,
-                    min(merchant_id::text) AS merchant_id, max(merchant_id::text) AS merchant_too,
-                    min(account_id::text) AS account_id, max(account_id::text) AS account_too,
-                    min(currency) AS currency, max(currency) AS currency_too
+                    min(merchant_id::text) AS min_merchant_id,
+                    max(merchant_id::text) AS max_merchant_id,
+                    min(account_id::text) AS min_account_id,
+                    max(account_id::text) AS max_account_id,
+                    min(currency) AS min_currency, max(currency) AS max_currency
                FROM refunds
               GROUP BY payment_id) r ON r.payment_id = p.id
  WHERE coalesce(p.amount_refunded, 0) <> coalesce(r.refunded, 0)
     OR coalesce(p.refunds_reserved, 0) <> coalesce(r.reserved, 0)
-    OR coalesce(r.reserved, 0) > CASE p.status WHEN 'SUCCESS' THEN coalesce(p.capture_amount, p.amount)
-                                               ELSE 0 END
+    OR coalesce(r.reserved, 0)
+       > CASE p.status WHEN 'SUCCESS' THEN coalesce(p.capture_amount, p.amount) ELSE 0 END
     OR r.payment_id IS NOT NULL
-       AND (r.merchant_id, r.merchant_too, r.account_id, r.account_too, r.currency, r.currency_too)
+       AND (r.min_merchant_id, r.max_merchant_id, r.min_account_id, r.max_account_id,
+            r.min_currency, r.max_currency)
            IS DISTINCT FROM (p.merchant_id::text, p.merchant_id::text, p.account_id::text,
                              p.account_id::text, p.currency, p.currency)
  ORDER BY p.id
@@ -222,10 +226,12 @@ SELECT coalesce(r.id, p.id, h.payment_id)::text,
 
 -- name: pending_is_sum
 SELECT a.id::text,
-       format('pending_in is %%s and pending_out %%s, its holds sum to %%s and %%s', a.pending_in, a.pending_out,
+       format('pending_in is %%s and pending_out %%s, its holds sum to %%s and %%s',
+              a.pending_in, a.pending_out,
               coalesce(h.pending_in, 0), coalesce(h.pending_out, 0))
   FROM accounts a
-  LEFT JOIN (SELECT side.account_id, sum(side.pending_in) AS pending_in, sum(side.pending_out) AS pending_out
+  LEFT JOIN (SELECT side.account_id, sum(side.pending_in) AS pending_in,
+                    sum(side.pending_out) AS pending_out
                FROM holds
               CROSS JOIN LATERAL (VALUES (credit_account_id, amount, 0),
                                          (debit_account_id, 0, amount))

@@ -13,7 +13,7 @@ from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.lists import (
     AccountFilter,
-    BookedEntry,
+    AccountEntry,
     CreatedFilter,
     PaymentFilter,
     Position,
@@ -98,7 +98,7 @@ class PostgresListQueries:
 
     def entries(
         self, account_id: UUID, filters: CreatedFilter, after: int | None, limit: int
-    ) -> Sequence[BookedEntry]:
+    ) -> Sequence[AccountEntry]:
         rows = self.session.fetch_all(
             _SQL["list_entries"],
             account_id=account_id,
@@ -107,7 +107,7 @@ class PostgresListQueries:
             before=MAX_SEQUENCE if after is None else after,
             limit=limit,
         )
-        return [BookedEntry(*row) for row in rows]
+        return [AccountEntry(*row) for row in rows]
 
     def _fetch_page(
         self,

@@ -23,18 +23,19 @@ SELECT
 -- An account's entries are in order of time, and posted_at is not indexed: binary search finds the
 -- first sequence number at or after a time, in 20 steps for a million entries. `bounds` holds the
 -- first sequence number of the range, and the first after it.
-WITH RECURSIVE bisection (bound, moment, low, high) AS (
-    SELECT bound.bound, bound.moment, 1::bigint, accounts.sequence + 1
+WITH RECURSIVE bisection (bound, bound_time, low, high) AS (
+    SELECT search.bound, search.bound_time, 1::bigint, accounts.sequence + 1
       FROM accounts
      CROSS JOIN (VALUES ('from', %(created_from)s::timestamptz),
-                        ('to', %(created_to)s::timestamptz)) AS bound (bound, moment)
+                        ('to', %(created_to)s::timestamptz)) AS search (bound, bound_time)
      WHERE accounts.id = %(account_id)s
     UNION ALL
-    SELECT bisection.bound, bisection.moment,
-           CASE WHEN middle.posted_at < bisection.moment THEN (bisection.low + bisection.high) / 2 + 1
+    SELECT bisection.bound, bisection.bound_time,
+           CASE WHEN middle.posted_at < bisection.bound_time
+                THEN (bisection.low + bisection.high) / 2 + 1
                 ELSE bisection.low
            END,
-           CASE WHEN middle.posted_at < bisection.moment THEN bisection.high
+           CASE WHEN middle.posted_at < bisection.bound_time THEN bisection.high
                 ELSE (bisection.low + bisection.high) / 2
            END
       FROM bisection

@@ -9,7 +9,7 @@ from uuid import UUID
 from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.errors import NotFound
-from atomic_core.domain.merchants import ALL_SCOPES, MAX_LIVE_KEYS, ApiKey, Merchant, in_order
+from atomic_core.domain.merchants import ALL_SCOPES, MAX_LIVE_KEYS, ApiKey, Merchant, sort_scopes
 
 _SQL: Final = load_statements("merchants")
 
@@ -26,7 +26,7 @@ class PostgresMerchantRepository:
 
     def lock(self, merchant_id: UUID) -> None:
         if self.session.fetch_optional(_SQL["lock_merchant"], id=merchant_id) is None:
-            raise NotFound("No merchant has this id.")
+            raise NotFound("There is no such merchant.")
 
     def add_key(
         self,
@@ -45,7 +45,7 @@ class PostgresMerchantRepository:
             name=name,
             prefix=prefix,
             hash=hash,
-            scopes=in_order(scopes),
+            scopes=sort_scopes(scopes),
             expires_at=expires_at,
         )
 

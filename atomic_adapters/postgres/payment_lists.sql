@@ -23,7 +23,8 @@ SELECT
                          AND probed.amount BETWEEN %(amount_min)s AND %(amount_max)s
                        ORDER BY probed.created_at DESC, probed.id DESC
                        LIMIT %(limit)s) AS found
-            WHERE merchant_currencies.currency = coalesce(%(currency)s::text, merchant_currencies.currency)
+            WHERE merchant_currencies.currency
+                  = coalesce(%(currency)s::text, merchant_currencies.currency)
             ORDER BY found.created_at DESC, found.id DESC
             LIMIT %(limit)s))
  ORDER BY created_at DESC, id DESC
@@ -38,8 +39,8 @@ SELECT count(*)
          LIMIT %(max_rows)s) AS counted_rows
 
 -- name: list_payments_by_amount
--- For a range with few payments: reads all of them, filters, and sorts. LIMIT 1 forces a primary key
--- look-up per payment, whatever the planner's estimate of their number.
+-- For a range with few payments: reads all of them, filters, and sorts. LIMIT 1 forces a primary
+-- key look-up per payment, whatever the planner's estimate of their number.
 SELECT
        -- include: payment_columns
   FROM payments

@@ -22,12 +22,12 @@ from atomic_adapters.postgres.work_items import lock_claimed_items, settle_items
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import (
     EXPIRED,
-    Capture,
+    CaptureMethod,
     InsertedPayment,
-    Lookup,
+    PaymentLookup,
     Payment,
     PaymentInsert,
-    Resolution,
+    HoldResolution,
     Status,
     Step,
 )
@@ -42,7 +42,7 @@ class PostgresPaymentRepository:
     session: DatabaseSession
 
     def accept(
-        self, inserts: Sequence[PaymentInsert], patience: timedelta | None = None
+        self, inserts: Sequence[PaymentInsert], lock_timeout: timedelta | None = None
     ) -> Sequence[InsertedPayment | None]:
         unique_inserts = _drop_repeated_keys(inserts)
         orders = [insert.order for insert in unique_inserts]
@@ -50,7 +50,7 @@ class PostgresPaymentRepository:
         with map_key_wait_timeout():
             rows = self.session.fetch_all(
                 _SQL["insert_payments"],
-                lock_timeout=f"{patience // _MILLISECOND}ms" if patience else None,
+                lock_timeout=f"{patience // _MILLISECOND}ms" if lock_timeout else None,
                 ids=uuid_array(insert.payment_id for insert in unique_inserts),
                 key_ids=uuid_array(insert.key_id for insert in unique_inserts),
                 merchant_ids=uuid_array(order.merchant_id for order in orders),
@@ -75,7 +75,7 @@ class PostgresPaymentRepository:
         inserted = {id: InsertedPayment(account_id, at) for id, account_id, at in rows}
         return [inserted.get(insert.payment_id) for insert in inserts]
 
-    def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
+    def find(self, lookups: Sequence[PaymentLookup]) -> Sequence[Payment | None]:
         rows = self.session.fetch_all(
             _SQL["find_payments"],
             ids=uuid_array(lookup.payment_id for lookup in lookups),
@@ -101,14 +101,14 @@ class PostgresPaymentRepository:
         ids = (claim.payment_id for claim in claims)
         return lock_claimed_items(self.session, _SQL["lock_claimed_payments"], ids, claims)
 
-    def settle(self, settlements: Sequence[Settlement], hold_for: timedelta) -> None:
+    def settle(self, settlements: Sequence[Settlement], hold_period: timedelta) -> None:
         settle_items(
             self.session,
             _SQL["settle_payments"],
             (settlement.payment_id for settlement in settlements),
             settlements,
             fees=bigint_array(settlement.fee for settlement in settlements),
-            hold_for=hold_for,
+            hold_period=hold_period,
         )
 
     def lock(self, merchant_id: UUID, payment_id: UUID) -> Payment | None:
@@ -117,7 +117,7 @@ class PostgresPaymentRepository:
         )
         return build_payment(row) if row else None
 
-    def resolve(self, resolution: Resolution) -> Payment:
+    def resolve(self, resolution: HoldResolution) -> Payment:
         row = self.session.fetch_one(
             _SQL["resolve_payment"],
             id=resolution.payment_id,
@@ -160,7 +160,7 @@ def _build_key_columns(insert: PaymentInsert) -> _KeyColumns:
         request.method,
         request.path,
         request.fingerprint,
-        request.keep_for,
+        request.retention,
         response.status,
         response.body,
         response.location,
@@ -224,7 +224,7 @@ def build_payment(row: Sequence[Any]) -> Payment:
         failure_reason,
         created_at,
         updated_at,
-        Capture(capture),
+        CaptureMethod(capture),
         Step(step),
         metadata or {},
         request_id,

@@ -116,7 +116,7 @@ UPDATE payments
        faults = settled.faults, updated_at = now(),
        due_at = coalesce(now() + settled.retry_after, payments.due_at),
        leased_until = NULL, claimed_by = NULL, fee_amount = settled.fee,
-       expires_at = CASE settled.status WHEN 'AUTHORIZED' THEN now() + %(hold_for)s::interval
+       expires_at = CASE settled.status WHEN 'AUTHORIZED' THEN now() + %(hold_period)s::interval
                                         ELSE payments.expires_at
                     END
   FROM unnest(%(ids)b::uuid[], %(statuses)b::text[], %(failure_reasons)b::text[],

@@ -21,7 +21,8 @@ SELECT
                          AND probed.amount BETWEEN %(amount_min)s AND %(amount_max)s
                        ORDER BY probed.created_at DESC, probed.id DESC
                        LIMIT %(limit)s) AS found
-            WHERE merchant_currencies.currency = coalesce(%(currency)s::text, merchant_currencies.currency)
+            WHERE merchant_currencies.currency
+                  = coalesce(%(currency)s::text, merchant_currencies.currency)
             ORDER BY found.created_at DESC, found.id DESC
             LIMIT %(limit)s))
  ORDER BY created_at DESC, id DESC

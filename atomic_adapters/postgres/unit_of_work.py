@@ -22,7 +22,7 @@ from atomic_adapters.postgres.refunds import PostgresRefundRepository
 from atomic_adapters.postgres.sessions import PostgresSessionRepository
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageRefused, StorageUnavailable
-from atomic_core.domain.payments import InsertedPayment, Lookup, Payment, PaymentInsert
+from atomic_core.domain.payments import InsertedPayment, PaymentLookup, Payment, PaymentInsert
 
 _SQL: Final = load_statements("unit_of_work")
 
@@ -60,7 +60,7 @@ the full lock time-out."""
 
 
 class PostgresStore:
-    """A `PaymentStore` and a `Dependency` port; `begin` is a `Begin` port."""
+    """A `PaymentStore` and a `Dependency` port; `begin` is a `UnitOfWorkFactory` port."""
 
     name = "postgres"
     vital = True
@@ -82,7 +82,7 @@ class PostgresStore:
             # Nothing was inserted. Callers retry alone and get the error of their own payment.
             return [None] * len(inserts)
 
-    def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
+    def find(self, lookups: Sequence[PaymentLookup]) -> Sequence[Payment | None]:
         with self._connections.autocommit() as connection:
             return PostgresPaymentRepository(DatabaseSession(connection)).find(lookups)
 

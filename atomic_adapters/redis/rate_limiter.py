@@ -27,7 +27,7 @@ class RedisRateLimiter:
 
     def _count_all(self, requests: Sequence[Sequence[RateLimit]]) -> list[list[RateState]]:
         if self._breaker.is_open:
-            raise RateLimiterUnavailable("Redis failed a moment ago")
+            raise RateLimiterUnavailable("Redis failed less than a second ago")
         keys: list[str] = []
         arguments: list[int] = []
         for limits in requests:

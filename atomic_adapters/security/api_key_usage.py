@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 
 from atomic_core.domain.errors import AtomicError
-from atomic_core.ports.unit_of_work import Begin
+from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 
 WRITE_INTERVAL_SECONDS: Final = 60.0
 """Between two writes for one key by one process. `last_used_at` is read in terms of days: a minute
@@ -28,7 +28,7 @@ _log = structlog.get_logger(__name__)
 class BackgroundApiKeyUsage:
     """An `ApiKeyUsage` port that writes from a background thread."""
 
-    def __init__(self, begin: Begin, pause: float = BATCH_WINDOW_SECONDS) -> None:
+    def __init__(self, begin: UnitOfWorkFactory, pause: float = BATCH_WINDOW_SECONDS) -> None:
         self._begin = begin
         self._pause = pause
         self._last_writes: OrderedDict[UUID, float] = OrderedDict()
@@ -75,7 +75,7 @@ class BackgroundApiKeyUsage:
 class DirectApiKeyUsage:
     """An `ApiKeyUsage` port that writes every use at once: for stores in memory."""
 
-    def __init__(self, begin: Begin) -> None:
+    def __init__(self, begin: UnitOfWorkFactory) -> None:
         self._begin = begin
 
     def note(self, key_id: UUID) -> None:

@@ -9,7 +9,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from atomic_core.domain.errors import AtomicError, NotFound
-from atomic_core.domain.merchants import holds_a_key
+from atomic_core.domain.merchants import contains_secret
 from atomic_web.context import request_context
 from atomic_web.errors import (
     RETRY_AFTER_SECONDS,
@@ -72,7 +72,7 @@ def _render_werkzeug_error(error: HTTPException) -> Response:
 def _no_route_message() -> str:
     """Name the path, unless it has unusual characters or contains an API key."""
     path = request.path
-    if request.method.isalpha() and _ECHOABLE_PATH.fullmatch(path) and not holds_a_key(path):
+    if request.method.isalpha() and _ECHOABLE_PATH.fullmatch(path) and not contains_secret(path):
         return f"No route matches {request.method} {path}."
     return "No route matches this URL."
 

@@ -29,7 +29,7 @@ def observe_request(route: str, method: str, status: int, seconds: float) -> Non
     _get_duration_histogram(route, method_label).observe(seconds)
 
 
-def observe_unreadable(status: int) -> None:
+def observe_malformed_request(status: int) -> None:
     """Count a request that was refused before it reached the application."""
     _get_request_counter("unreadable", "OTHER", status).inc()
 

@@ -15,8 +15,8 @@ from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_web.access.rate_limiting import build_rate_limit_headers
 from atomic_web.context import CURRENT_CONTEXT, RequestContext
-from atomic_web.http.request_id import REQUEST_ID, request_id_of
-from atomic_web.http.security_headers import headers_for_all
+from atomic_web.http.request_id import REQUEST_ID, choose_request_id
+from atomic_web.http.security_headers import build_security_headers
 from atomic_web.request_log import log_request
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ class RequestContextMiddleware:
         self._wsgi_app = wsgi_app
         self._application = application
         self._settings = settings
-        self._security_headers = headers_for_all(settings)
+        self._security_headers = build_security_headers(settings)
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        context = RequestContext(self._application, self._settings, request_id_of(environ))
+        context = RequestContext(self._application, self._settings, choose_request_id(environ))
 
         def add_headers(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             # Flask's request context is still active here, and the response is complete.

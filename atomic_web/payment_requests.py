@@ -7,9 +7,9 @@ from uuid import UUID
 import orjson
 
 from atomic_core.domain.errors import Forbidden
-from atomic_core.domain.idempotency import STORE_TIME, StoredResponse
+from atomic_core.domain.idempotency import COMMIT_TIME_PLACEHOLDER, StoredResponse
 from atomic_core.domain.money import Money
-from atomic_core.domain.payments import Capture, InsertedPayment, NewPayment, PaymentInsert
+from atomic_core.domain.payments import CaptureMethod, InsertedPayment, NewPayment, PaymentInsert
 from atomic_web.context import BASE_PATH, request_context
 from atomic_web.http.responses import render_envelope
 from atomic_web.schemas.payments import NewPaymentSchema, PaymentSchema
@@ -21,7 +21,7 @@ _response_schema: Final = PaymentSchema()
 
 _UNUSED_ACCOUNT_ID: Final = UUID(int=0)
 _UNUSED_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_STORE_TIME: Final = orjson.Fragment(b'"' + STORE_TIME + b'"')
+_STORE_TIME: Final = orjson.Fragment(b'"' + COMMIT_TIME_PLACEHOLDER + b'"')
 """A fragment, because orjson would escape the NUL of a string."""
 
 
@@ -39,7 +39,7 @@ def parse_payment_request(content: dict[str, Any], key: str | None) -> NewPaymen
         description=values["description"],
         webhook_url=values["webhook_url"],
         idempotency_key=key,
-        capture=Capture(values["capture"]),
+        capture=CaptureMethod(values["capture"]),
         metadata=values["metadata"],
         request_id=context.request_id,
     )
@@ -51,7 +51,7 @@ def render_accepted_payment(
     """The response to an accepted payment (see `RenderPayment`). Without `created_at`, its times
     are placeholders for the store's time."""
     inserted = InsertedPayment(_UNUSED_ACCOUNT_ID, created_at or _UNUSED_TIME)
-    data = _response_schema.dump(PaymentInsert(payment_id, new_payment).recorded(inserted))
+    data = _response_schema.dump(PaymentInsert(payment_id, new_payment).to_payment(inserted))
     if created_at is None:
         data["createdAt"] = data["updatedAt"] = _STORE_TIME
     return StoredResponse(202, render_envelope(data), f"{PATH}/{payment_id}")

@@ -130,11 +130,11 @@ def authenticate(policy: AccessPolicy) -> None:
     if credential is None:
         raise Unauthorized
     api_keys = context.application.api_keys
-    caller = api_keys.recognize(credential)
+    caller = api_keys.identify(credential)
     has_scope = policy.scope in caller.scopes
     # A missing scope is reported to active keys only, so the key is confirmed first.
     if not policy.is_confirmed_by_use_case or not has_scope:
-        api_keys.confirm(caller)
+        api_keys.require_active(caller)
     context.caller = caller
     if not has_scope:
         raise Forbidden(
@@ -159,7 +159,7 @@ def _confirm_caller_on_error(view: Callable[P, R]) -> Callable[P, R]:
             raise
         except (AtomicError, HTTPException):
             context = request_context()
-            context.application.api_keys.confirm(context.authenticated_caller)
+            context.application.api_keys.require_active(context.authenticated_caller)
             raise
 
     return call_view

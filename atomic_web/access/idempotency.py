@@ -13,11 +13,11 @@ from flask.globals import request_ctx
 
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
-from atomic_core.domain.merchants import holds_a_key
-from atomic_core.use_cases.idempotency import Answer, Command
+from atomic_core.domain.merchants import contains_secret
+from atomic_core.use_cases.idempotency import Command, IdempotentResult
 from atomic_web.context import request_context
-from atomic_web.http.server_environ import is_repeated
 from atomic_web.http.responses import render_stored_response
+from atomic_web.http.server_environ import is_repeated
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 IDEMPOTENT_REPLAYED: Final = "Idempotent-Replayed"
@@ -44,7 +44,7 @@ def read_idempotency_key() -> str | None:
     header = request.headers.get(IDEMPOTENCY_KEY)
     if header is None:
         return None
-    if holds_a_key(header):
+    if contains_secret(header):
         raise ValidationFailed(
             details={IDEMPOTENCY_KEY: ["Must not be an API key: it is stored and shown."]}
         )
@@ -93,7 +93,7 @@ def build_idempotent_request(
         method=method,
         path=path,
         fingerprint=fingerprint_request(method, path, content),
-        keep_for=context.settings.idempotency_retention,
+        retention=context.settings.idempotency_retention,
     )
 
 
@@ -128,8 +128,8 @@ def redact(field: str) -> Callable[[StoredResponse], StoredResponse]:
     return redact_response
 
 
-def to_response(answer: Answer) -> Response:
-    response = render_stored_response(answer.response)
-    if answer.replayed:
+def to_response(result: IdempotentResult) -> Response:
+    response = render_stored_response(result.response)
+    if result.replayed:
         response.headers[IDEMPOTENT_REPLAYED] = "true"
     return response

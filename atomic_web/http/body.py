@@ -14,7 +14,7 @@ from flask.globals import request_ctx
 from gunicorn.http.errors import ParseException
 
 from atomic_core.domain.errors import ValidationFailed
-from atomic_core.domain.merchants import holds_a_key
+from atomic_core.domain.merchants import contains_secret
 from atomic_web.context import request_context
 from atomic_web.errors import MalformedRequest, PayloadTooLarge, UnsupportedMediaType
 from atomic_web.http.responses import JSON
@@ -61,7 +61,7 @@ def read_json_object(limit: int | None = None) -> dict[str, Any]:
     _check_media_type(request)
     raw = _read(request, limit or request_context().settings.body_limit)
     text = _decode(raw)
-    if holds_a_key(text):
+    if contains_secret(text):
         raise ValidationFailed(_CREDENTIAL_IN_BODY)
     value = _parse(text)
     _check(value, has_escapes="\\u" in text)
@@ -169,7 +169,7 @@ def _check(content: Any, *, has_escapes: bool) -> None:
         if isinstance(value, str):
             if has_escapes and _UNSTORABLE.search(value):
                 raise ValidationFailed("Text must contain neither U+0000 nor lone surrogates.")
-            if has_escapes and holds_a_key(value):
+            if has_escapes and contains_secret(value):
                 raise ValidationFailed(_CREDENTIAL_IN_BODY)
         elif isinstance(value, dict | list):
             if depth > MAX_NESTING:

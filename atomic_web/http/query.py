@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 from flask import request
 
 from atomic_core.domain.errors import ValidationFailed
-from atomic_core.domain.merchants import holds_a_key
+from atomic_core.domain.merchants import contains_secret
 
 MAX_REPORTED_ERRORS: Final = 20
 MAX_REPORTED_NAME: Final = 64
@@ -133,7 +133,7 @@ def _split_query(query: bytes) -> Sequence[tuple[str, bytes]]:
     """Decoded names with their raw values, in order. Raises ValidationFailed for a name that cannot
     be decoded, and for API keys, which the error details would echo as names."""
     decoded = unquote_to_bytes(query.replace(b"+", b" ")).decode("utf-8", "replace")
-    if holds_a_key(decoded):
+    if contains_secret(decoded):
         raise ValidationFailed(
             "The query contains an API key or a session token. Send it in the Authorization header"
             " only."

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from atomic_core.domain.merchants import holds_a_key
+from atomic_core.domain.merchants import contains_secret
 
 REQUEST_ID: Final = "X-Request-Id"
 
@@ -17,10 +17,10 @@ _VARIANT: Final = 0b10 << 62
 _RANDOM: Final = ~(0xF << 76 | 0b11 << 62)
 
 
-def request_id_of(environ: Mapping[str, Any]) -> str:
+def choose_request_id(environ: Mapping[str, Any]) -> str:
     """The caller's own id if it may be echoed (an API key may not), otherwise a new one."""
     request_id = environ.get("HTTP_X_REQUEST_ID", "")
-    if REQUEST_ID_PATTERN.fullmatch(request_id) and not holds_a_key(request_id):
+    if REQUEST_ID_PATTERN.fullmatch(request_id) and not contains_secret(request_id):
         return request_id
     return _generate_request_id()
 

@@ -41,7 +41,7 @@ EXPOSED_RESPONSE_HEADERS: Final = (
 PREFLIGHT_SECONDS: Final = 600
 
 
-def headers_for_all(settings: Settings) -> Headers:
+def build_security_headers(settings: Settings) -> Headers:
     """The headers of every response, errors included."""
     headers: list[tuple[str, str]] = [*HEADERS]
     if settings.is_production:
@@ -70,6 +70,6 @@ def configure_cors(app: Flask, settings: Settings) -> None:
         expose_headers=list(EXPOSED_RESPONSE_HEADERS),
         max_age=PREFLIGHT_SECONDS,
         always_send=False,
-        vary_header=False,  # headers_for_all adds it to every response
+        vary_header=False,  # build_security_headers adds it to every response
         intercept_exceptions=False,
     )

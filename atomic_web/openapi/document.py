@@ -14,7 +14,7 @@ from atomic_web.access.idempotency import IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED
 from atomic_web.context import BASE_PATH
 from atomic_web.http.query import Parameter
 from atomic_web.http.request_id import REQUEST_ID
-from atomic_web.http.security_headers import headers_for_all
+from atomic_web.http.security_headers import build_security_headers
 from atomic_web.openapi import error_responses, headers, texts
 from atomic_web.openapi.error_responses import RATE_LIMIT_HEADERS, ErrorResponse
 from atomic_web.openapi.operation import Operation, Success, get_operation
@@ -37,7 +37,7 @@ class _DocumentBuilder:
     def __init__(self, app: Flask, settings: Settings) -> None:
         self._app = app
         self._settings = settings
-        self._security_headers = headers_for_all(settings)
+        self._security_headers = build_security_headers(settings)
         self._common_header_names = (
             REQUEST_ID,
             *(headers.CORS if settings.cors_origins else ()),

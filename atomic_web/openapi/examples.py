@@ -6,18 +6,18 @@ from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account, world_account_id
-from atomic_core.domain.audit_log import ActorType, Event, Recorded
+from atomic_core.domain.audit_log import ActorType, AuditEventType, RecordedAuditEvent
 from atomic_core.domain.credentials import Credentials, Session
 from atomic_core.domain.dashboard import Dashboard, Profile, Total
-from atomic_core.domain.idempotency import IdempotencyRecord, KeptKey, StoredResponse
-from atomic_core.domain.ledger import Entry, Kind, LedgerTransaction, PostedTransaction
-from atomic_core.domain.lists import BookedEntry
-from atomic_core.domain.merchants import KEY_PREFIX, TOKEN_PREFIX, ApiKey, IssuedKey
+from atomic_core.domain.idempotency import IdempotencyRecord, StoredIdempotencyKey, StoredResponse
+from atomic_core.domain.ledger import Entry, LedgerTransaction, PostedTransaction, TransactionKind
+from atomic_core.domain.lists import AccountEntry
+from atomic_core.domain.merchants import KEY_PREFIX, TOKEN_PREFIX, ApiKey, IssuedApiKey
 from atomic_core.domain.money import Money
-from atomic_core.domain.payments import Capture, Payment, Status, Step
+from atomic_core.domain.payments import CaptureMethod, Payment, Status, Step
 from atomic_core.domain.refunds import Refund
-from atomic_core.use_cases.sessions import LoggedIn
-from atomic_core.use_cases.timeline import timeline_of
+from atomic_core.use_cases.sessions import NewSession
+from atomic_core.use_cases.timeline import build_timeline
 
 META: Final = {
     "timestamp": "2026-11-22T15:30:13.153Z",
@@ -58,7 +58,7 @@ PENDING: Final = Payment(
 SUCCESS: Final = replace(PENDING, status=Status.SUCCESS)
 AUTHORIZED: Final = replace(
     PENDING,
-    capture=Capture.MANUAL,
+    capture=CaptureMethod.MANUAL,
     step=Step.AUTHORIZE,
     status=Status.AUTHORIZED,
     expires_at=_TIME + timedelta(days=7),
@@ -97,29 +97,29 @@ REFUNDED: Final = replace(REFUND, status=Status.SUCCESS)
 
 _TRANSACTION: Final = UUID("0199c0de-0000-7000-8000-000000000004")
 _POSTED: Final = PostedTransaction(
-    LedgerTransaction(_TRANSACTION, PENDING.id, Kind.PAYMENT, _TIME),
+    LedgerTransaction(_TRANSACTION, PENDING.id, TransactionKind.PAYMENT, _TIME),
     [
         Entry(_TRANSACTION, world_account_id("USD"), 1, -5_000, -5_000, bytes(32)),
         Entry(_TRANSACTION, ACCOUNT.id, 1, 5_000, 5_000, bytes(32)),
     ],
 )
-TIMELINE: Final = timeline_of(
+TIMELINE: Final = build_timeline(
     replace(SUCCESS, claimed_at=_TIME, attempt=1, request_id=META["requestId"]), [], [], [_POSTED]
 )
 
-ENTRY: Final = BookedEntry(
+ENTRY: Final = AccountEntry(
     account_id=ACCOUNT.id,
     sequence=1,
     transaction_id=_TRANSACTION,
     payment_id=PENDING.id,
     refund_id=None,
-    kind=Kind.PAYMENT,
+    kind=TransactionKind.PAYMENT,
     amount=5_000,
     balance_after=5_000,
     posted_at=_TIME,
 )
 
-KEPT_KEY: Final = KeptKey(
+KEPT_KEY: Final = StoredIdempotencyKey(
     key="order-4711",
     record=IdempotencyRecord(
         method="POST",
@@ -158,7 +158,7 @@ _SESSION: Final = Session(
     expires_at=_TIME + timedelta(hours=12),
 )
 # All zeros, so that secret scanners do not report it.
-LOGGED_IN: Final = LoggedIn(_SESSION, TOKEN_PREFIX + "0" * 48, CREDENTIALS)
+LOGGED_IN: Final = NewSession(_SESSION, TOKEN_PREFIX + "0" * 48, CREDENTIALS)
 
 DASHBOARD: Final = Dashboard(
     profile=Profile(_MERCHANT, "Shop", CREDENTIALS.email, _TIME),
@@ -166,7 +166,7 @@ DASHBOARD: Final = Dashboard(
     payments=[SUCCESS],
     today=[Total("SUCCESS", "USD", 1, 5_000)],
     last_30_days=[Total("SUCCESS", "USD", 1, 5_000)],
-    whole=True,
+    are_totals_complete=True,
     at=_TIME,
 )
 
@@ -189,11 +189,11 @@ API_KEY: Final = ApiKey(
     active=True,
 )
 REVOKED_KEY: Final = replace(API_KEY, revoked_at=_TIME, active=False)
-ISSUED_KEY: Final = IssuedKey(API_KEY, KEY_PREFIX + "0" * 48)
+ISSUED_KEY: Final = IssuedApiKey(API_KEY, KEY_PREFIX + "0" * 48)
 
-RECORDED: Final = Recorded(
+RECORDED: Final = RecordedAuditEvent(
     id=UUID("0199c0de-0000-7000-8000-000000000005"),
-    event=Event.KEY_CREATED,
+    type=AuditEventType.KEY_CREATED,
     actor=ActorType.SESSION,
     actor_id=_SESSION.id,
     address="192.0.2.1",

@@ -10,7 +10,7 @@ from marshmallow import ValidationError, fields, validate
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.merchants import (
     KEY_PREFIX,
-    MAX_KEY_NAME,
+    MAX_KEY_NAME_LENGTH,
     MAX_OVERLAP,
     Scope,
     check_key_name,
@@ -41,7 +41,7 @@ def check_utc_time(text: str) -> None:
         raise ValidationError(_INVALID_TIME) from error
 
 
-@describe_validator({"minLength": 1, "maxLength": MAX_KEY_NAME})
+@describe_validator({"minLength": 1, "maxLength": MAX_KEY_NAME_LENGTH})
 def check_name(name: str) -> None:
     try:
         check_key_name(name)
@@ -94,7 +94,7 @@ class ApiKeySchema(ResponseSchema):
         metadata={"description": "The first characters of the key, to recognize it by."}
     )
     name = fields.String()
-    scopes = fields.List(fields.String(validate=_SCOPE), attribute="listed_scopes")
+    scopes = fields.List(fields.String(validate=_SCOPE), attribute="sorted_scopes")
     created_at = Timestamp(data_key="createdAt")
     expires_at = Timestamp(data_key="expiresAt", allow_none=True)
     last_used_at = Timestamp(
@@ -119,6 +119,6 @@ class IssuedApiKeySchema(ResponseSchema):
     )
     prefix = fields.String(attribute="key.prefix")
     name = fields.String(attribute="key.name")
-    scopes = fields.List(fields.String(validate=_SCOPE), attribute="key.listed_scopes")
+    scopes = fields.List(fields.String(validate=_SCOPE), attribute="key.sorted_scopes")
     expires_at = Timestamp(attribute="key.expires_at", data_key="expiresAt", allow_none=True)
     created_at = Timestamp(attribute="key.created_at", data_key="createdAt")

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from marshmallow import fields, validate
 
-from atomic_core.domain.ledger import Kind
+from atomic_core.domain.ledger import TransactionKind
 from atomic_core.domain.lists import MAX_LIMIT
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.use_cases.lists import ExpandedPayment
@@ -27,7 +27,7 @@ class EntrySchema(ResponseSchema):
     )
     payment_id = fields.UUID(data_key="paymentId")
     refund_id = fields.UUID(data_key="refundId", allow_none=True)
-    kind = fields.String(validate=validate.OneOf([kind.value for kind in Kind]))
+    kind = fields.String(validate=validate.OneOf([kind.value for kind in TransactionKind]))
     amount = fields.Integer(
         validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT),
         metadata={"description": "A credit is positive, a debit negative."},

@@ -7,13 +7,13 @@ from marshmallow import ValidationError, fields, validate
 
 from atomic_core.domain.credentials import (
     EMAIL_PATTERN,
-    MAX_EMAIL,
-    MAX_PASSWORD,
-    MIN_PASSWORD,
-    normal_email,
-    normal_password,
+    MAX_EMAIL_LENGTH,
+    MAX_PASSWORD_LENGTH,
+    MIN_PASSWORD_LENGTH,
+    normalize_email,
+    normalize_password,
 )
-from atomic_core.domain.dashboard import LAST_PAYMENTS, MAX_ACCOUNTS, MAX_COUNTED
+from atomic_core.domain.dashboard import MAX_ACCOUNTS, MAX_COUNTED_PAYMENTS, MAX_RECENT_PAYMENTS
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.merchants import TOKEN_PREFIX
 from atomic_core.domain.money import MAX_AMOUNT
@@ -30,26 +30,26 @@ MAX_NAME: Final = 100
 @describe_validator(
     {
         "format": "email",
-        "maxLength": MAX_EMAIL,
+        "maxLength": MAX_EMAIL_LENGTH,
         "pattern": f"^{EMAIL_PATTERN}$",
         "description": "ASCII, with at most 64 characters before the @. Stored in lower case; "
         "unique per merchant.",
     }
 )
 def check_email(text: str) -> None:
-    _validate_by_normalizing(text, normal_email, "email")
+    _validate_by_normalizing(text, normalize_email, "email")
 
 
 @describe_validator(
     {
         "format": "password",
-        "minLength": MIN_PASSWORD,
-        "maxLength": MAX_PASSWORD,
+        "minLength": MIN_PASSWORD_LENGTH,
+        "maxLength": MAX_PASSWORD_LENGTH,
         "description": "Any characters, counted and compared in Unicode normalization form C.",
     }
 )
 def check_password(text: str) -> None:
-    _validate_by_normalizing(text, normal_password, "password")
+    _validate_by_normalizing(text, normalize_password, "password")
 
 
 @describe_validator({"minLength": 1, "maxLength": MAX_NAME})
@@ -137,7 +137,7 @@ class DashboardSchema(ResponseSchema):
     )
     payments = fields.List(
         fields.Nested(PaymentSchema()),
-        validate=validate.Length(0, LAST_PAYMENTS),
+        validate=validate.Length(0, MAX_RECENT_PAYMENTS),
         metadata={"description": "The latest payments, newest first."},
     )
     today = fields.List(
@@ -150,8 +150,10 @@ class DashboardSchema(ResponseSchema):
         metadata={"description": "Payments created today and in the 29 days before."},
     )
     totals_complete = fields.Boolean(
-        attribute="whole",
+        attribute="are_totals_complete",
         data_key="totalsComplete",
-        metadata={"description": f"false if only the newest {MAX_COUNTED} payments were counted."},
+        metadata={
+            "description": f"false if only the newest {MAX_COUNTED_PAYMENTS} payments were counted."
+        },
     )
     at = Timestamp()

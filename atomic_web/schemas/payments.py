@@ -7,7 +7,7 @@ from marshmallow import ValidationError, fields, validate
 
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.money import MAX_AMOUNT
-from atomic_core.domain.payments import Capture, Status
+from atomic_core.domain.payments import CaptureMethod, Status
 from atomic_core.domain.webhook_urls import MAX_URL_LENGTH, check_webhook_url
 from atomic_web.context import request_context
 from atomic_web.schemas.descriptions import describe_validator
@@ -76,8 +76,8 @@ class NewPaymentSchema(RequestSchema):
         data_key="webhookUrl", load_default=None, allow_none=False, validate=_check_webhook
     )
     capture = fields.String(
-        load_default=Capture.AUTOMATIC.value,
-        validate=validate.OneOf([capture.value for capture in Capture]),
+        load_default=CaptureMethod.AUTOMATIC.value,
+        validate=validate.OneOf([capture.value for capture in CaptureMethod]),
         metadata={"description": "`manual` places a hold, to be captured or canceled later."},
     )
     metadata = build_metadata_input()
@@ -112,7 +112,7 @@ def _parse_common_request(content: dict[str, Any]) -> dict[str, Any] | None:
         "source": source,
         "description": description,
         "webhook_url": None,
-        "capture": Capture.AUTOMATIC.value,
+        "capture": CaptureMethod.AUTOMATIC.value,
         "metadata": {},
     }
 
@@ -140,7 +140,7 @@ class PaymentSchema(ResponseSchema):
             " or `expired`."
         },
     )
-    capture = fields.String(validate=validate.OneOf([capture.value for capture in Capture]))
+    capture = fields.String(validate=validate.OneOf([capture.value for capture in CaptureMethod]))
     amount_captured = fields.Integer(
         data_key="amountCaptured", validate=validate.Range(0, MAX_AMOUNT)
     )

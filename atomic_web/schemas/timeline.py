@@ -2,8 +2,8 @@
 
 from marshmallow import fields, validate
 
-from atomic_core.domain.events import Event
-from atomic_core.domain.ledger import Kind
+from atomic_core.domain.events import PaymentEventType
+from atomic_core.domain.ledger import TransactionKind
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import Status
 from atomic_web.schemas.fields import ResponseSchema, Timestamp
@@ -22,7 +22,7 @@ class LedgerTransactionSchema(ResponseSchema):
     """A ledger transaction. Its entries sum to zero."""
 
     id = fields.UUID()
-    kind = fields.String(validate=validate.OneOf([kind.value for kind in Kind]))
+    kind = fields.String(validate=validate.OneOf([kind.value for kind in TransactionKind]))
     posted_at = Timestamp(data_key="postedAt")
     entries = fields.List(fields.Nested(TimelineEntrySchema()))
 
@@ -32,7 +32,8 @@ class TimelineEventSchema(ResponseSchema):
 
     at = Timestamp()
     event = fields.String(
-        attribute="event.event", validate=validate.OneOf([event.value for event in Event])
+        attribute="event.type",
+        validate=validate.OneOf([event.value for event in PaymentEventType]),
     )
     status = fields.String(
         attribute="event.status",
@@ -67,6 +68,6 @@ class TimelineSchema(ResponseSchema):
     payment = fields.Nested(PaymentSchema())
     events = fields.List(
         fields.Nested(TimelineEventSchema()),
-        attribute="told",
+        attribute="events",
         metadata={"description": "Oldest first."},
     )

@@ -154,9 +154,9 @@ def post_fork(server: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     # Imported here, after the worker has patched the standard library.
-    from atomic_web.http.security_headers import headers_for_all
+    from atomic_web.http.security_headers import build_security_headers
 
-    worker.headers = headers_for_all(_settings)
+    worker.headers = build_security_headers(_settings)
     # What is loaded now is never garbage, so the collector need not look at it again.
     gc.collect()
     gc.freeze()

@@ -31,7 +31,7 @@ from atomic_web.errors import (
     MalformedRequest,
     UriTooLong,
 )
-from atomic_web.http.request_id import REQUEST_ID, request_id_of
+from atomic_web.http.request_id import REQUEST_ID, choose_request_id
 from atomic_web.http.responses import JSON
 
 _SERVER_ERRORS: Final = (ConfigurationProblem, InvalidResponseHeader, InvalidResponseHeaderName)
@@ -47,8 +47,8 @@ def render_error_response(
     where the next request begins is unknown."""
     domain_error = to_domain_error(error)
     status = HTTPStatus(STATUS[domain_error.code])
-    request_id = request_id_of({})
-    metrics.observe_unreadable(status)
+    request_id = choose_request_id({})
+    metrics.observe_malformed_request(status)
     facts = {"request_id": request_id, "address": address, "status": int(status)}
     if status >= 500:
         log.error("unexpected_error", **facts, exc_info=error)

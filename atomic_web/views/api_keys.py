@@ -6,8 +6,8 @@ from typing import Final
 from flask import Blueprint, Response
 
 from atomic_core.domain.idempotency import StoredResponse
-from atomic_core.domain.merchants import ALL_SCOPES, MAX_LIVE_KEYS, IssuedKey
-from atomic_core.use_cases.api_keys import NewKey, Rotation
+from atomic_core.domain.merchants import ALL_SCOPES, MAX_LIVE_KEYS, IssuedApiKey
+from atomic_core.use_cases.api_keys import NewApiKey, Rotation
 from atomic_web.access.audit_origin import build_audit_origin
 from atomic_web.access.authentication import requires_session
 from atomic_web.access.idempotency import (
@@ -119,7 +119,7 @@ def create() -> Response:
     key = read_idempotency_key()
     expires_at = values.get("expires_at")
     context = request_context()
-    new_key = NewKey(
+    new_key = NewApiKey(
         merchant_id=context.merchant_id,
         name=values["name"],
         scopes=frozenset(values.get("scopes", ALL_SCOPES)),
@@ -169,5 +169,5 @@ def rotate(id: str) -> Response:
     )
 
 
-def _render_issued_key(issued_key: IssuedKey) -> StoredResponse:
+def _render_issued_key(issued_key: IssuedApiKey) -> StoredResponse:
     return StoredResponse(201, render_envelope(_issued_key_schema.dump(issued_key)))

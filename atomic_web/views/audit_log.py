@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from flask import Blueprint, Response
 
-from atomic_core.domain.audit_log import Place, Recorded
+from atomic_core.domain.audit_log import AuditLogPosition, RecordedAuditEvent
 from atomic_core.domain.lists import Position
 from atomic_web.access.authentication import requires_session
 from atomic_web.context import request_context
@@ -23,7 +23,7 @@ _page_schema: Final = AuditPageSchema()
 
 
 class _Page(NamedTuple):
-    items: Sequence[Recorded]
+    items: Sequence[RecordedAuditEvent]
     next_cursor: str | None
 
 
@@ -55,7 +55,7 @@ def show() -> Response:
     codec = CursorCodec(context.merchant_id, ("audit log",))
     after = codec.decode_position(cursor)
     events, next_place = context.application.merchants.list_audit_events(
-        context.merchant_id, Place(*after) if after else None, limit
+        context.merchant_id, AuditLogPosition(*after) if after else None, limit
     )
     next_cursor = codec.encode_position(Position(*next_place)) if next_place else None
     return ok_response(_page_schema.dump(_Page(events, next_cursor)))

@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import Scope
-from atomic_core.use_cases.idempotency import Answer
+from atomic_core.use_cases.idempotency import IdempotentResult
 from atomic_core.use_cases.payment_batches import BatchItem, PaymentBatch
 from atomic_web.access.authentication import requires_api_key
 from atomic_web.access.idempotency import (
@@ -151,8 +151,8 @@ def _parse_item(content: Any) -> BatchItem:
     return BatchItem(parse_payment_request(payment, key), request)
 
 
-def _render_batch(answers: Sequence[Answer]) -> StoredResponse:
-    payments = [orjson.loads(answer.response.body)["data"] for answer in answers]
-    replayed = [index for index, answer in enumerate(answers) if answer.replayed]
+def _render_batch(results: Sequence[IdempotentResult]) -> StoredResponse:
+    payments = [orjson.loads(result.response.body)["data"] for result in results]
+    replayed = [index for index, result in enumerate(results) if result.replayed]
     data = _response_schema.dump(_BatchResult(payments, replayed))
     return StoredResponse(202, render_envelope(data))

@@ -92,11 +92,11 @@ def ready() -> Response:
     if is_stopping(request.environ):
         raise NotReady(details={"api": ["stopping"]})
     health = request_context().application.maintenance.check_health()
-    if not health.ready:
+    if not health.is_ready:
         raise NotReady(
             details={name: ["down"] for name, is_up in health.checks.items() if not is_up}
         )
     checks = {name: "up" if is_up else "down" for name, is_up in health.checks.items()}
     return ok_response(
-        _readiness_schema.dump(_Health("degraded" if health.degraded else "ready", checks))
+        _readiness_schema.dump(_Health("degraded" if health.is_degraded else "ready", checks))
     )

@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import Scope
 from atomic_core.domain.payments import Payment
-from atomic_core.use_cases.holds import Cancellation, NewCapture
+from atomic_core.use_cases.holds import CancelRequest, CaptureRequest
 from atomic_web.access.authentication import requires_api_key
 from atomic_web.access.idempotency import (
     IDEMPOTENCY_KEY,
@@ -86,7 +86,9 @@ def capture(id: str) -> Response:
     refuse_query_parameters()
     values, context = _capture_schema.parse(content), request_context()
     context.payment_id = payment_id
-    new_capture = NewCapture(context.merchant_id, payment_id, values["amount"], context.request_id)
+    new_capture = CaptureRequest(
+        context.merchant_id, payment_id, values["amount"], context.request_id
+    )
     capture_payment = context.application.payments.capture
     key = read_idempotency_key()
     return execute_idempotently(key, capture_payment, new_capture, _render_payment, content)
@@ -100,7 +102,7 @@ def cancel(id: str) -> Response:
     refuse_query_parameters()
     values, context = _cancellation_schema.parse(content), request_context()
     context.payment_id = payment_id
-    cancellation = Cancellation(
+    cancellation = CancelRequest(
         context.merchant_id, payment_id, values["reason"], context.request_id
     )
     cancel_payment = context.application.payments.cancel

@@ -8,8 +8,8 @@ import orjson
 from flask import Blueprint, Response
 
 from atomic_core.domain.errors import ValidationFailed
-from atomic_core.domain.idempotency import KeptKey
-from atomic_core.domain.merchants import Scope, holds_a_key
+from atomic_core.domain.idempotency import StoredIdempotencyKey
+from atomic_core.domain.merchants import Scope, contains_secret
 from atomic_web.access.authentication import requires_api_key
 from atomic_web.access.idempotency import KEY_PATTERN, is_valid_key
 from atomic_web.context import BASE_PATH, request_context
@@ -54,11 +54,11 @@ class _IdempotencyKey(NamedTuple):
     expires_at: Any
 
 
-def _describe_key(kept: KeptKey) -> _IdempotencyKey:
+def _describe_key(kept: StoredIdempotencyKey) -> _IdempotencyKey:
     record = kept.record
-    response = record.response.at(record.created_at)
+    response = record.response.with_commit_time(record.created_at)
     # Secrets are redacted before a response is stored; this is the second line of defence.
-    has_secret = holds_a_key(response.body.decode("utf-8", "replace"))
+    has_secret = contains_secret(response.body.decode("utf-8", "replace"))
     body = None if has_secret else orjson.loads(response.body)
     resources = _find_resources(record.path, response.location, body)
     return _IdempotencyKey(
@@ -122,9 +122,9 @@ SHOW: Final = Operation(
 @describe_operation(SHOW)
 @requires_api_key(scope=Scope.PAYMENTS_READ)
 def show(key: str) -> Response:
-    if not is_valid_key(key) or holds_a_key(key):
+    if not is_valid_key(key) or contains_secret(key):
         raise ValidationFailed(details={"key": [INVALID_KEY]})
     refuse_query_parameters()
     context = request_context()
-    kept = context.application.idempotency.look_up_key(context.merchant_id, key)
+    kept = context.application.idempotency.get_key(context.merchant_id, key)
     return ok_response(_response_schema.dump(_describe_key(kept)))

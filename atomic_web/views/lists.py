@@ -166,7 +166,7 @@ def refunds_of_payment(id: str) -> Response:
     limit, cursor, filters = split_page_parameters(parse_query(PAYMENT_REFUND_QUERY))
     refund_filter = RefundFilter(payment_id=payment_id, **filters)
     codec = CursorCodec(context.merchant_id, ("refunds of payment", refund_filter))
-    page = context.application.refunds.list.of_payment(
+    page = context.application.refunds.list_by_payment(
         context.merchant_id, refund_filter, codec.decode_position(cursor), limit
     )
     return _render_page(page, _refund_page_schema, _refund_schema, codec)
@@ -196,7 +196,7 @@ def entries(id: str) -> Response:
     page = context.application.accounts.list_entries(
         context.merchant_id, account_id, entry_filter, codec.decode_sequence(cursor), limit
     )
-    next_cursor = codec.encode_sequence(page.items[-1].sequence) if page.more else None
+    next_cursor = codec.encode_sequence(page.items[-1].sequence) if page.has_more else None
     items = [_entry_schema.dump(entry) for entry in page.items]
     return ok_response(_entry_page_schema.dump(_RenderedPage(items, next_cursor)))
 
@@ -205,7 +205,7 @@ def _render_page(
     page: Page[Any], page_schema: PageSchema, item_schema: ResponseSchema, codec: CursorCodec
 ) -> Response:
     next_cursor = None
-    if page.more:
+    if page.has_more:
         last = page.items[-1]
         next_cursor = codec.encode_position(Position(last.created_at, last.id))
     items = [item_schema.dump(item) for item in page.items]

@@ -8,13 +8,13 @@ from werkzeug.exceptions import HTTPException
 
 from atomic_core.domain.credentials import (
     Credentials,
-    normal_email,
-    normal_password,
-    registration_scope,
+    derive_registration_scope_id,
+    normalize_email,
+    normalize_password,
 )
 from atomic_core.domain.errors import AtomicError
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
-from atomic_core.use_cases.sessions import Attempt, Leaving, LoggedIn, Registration
+from atomic_core.use_cases.sessions import Attempt, Leaving, NewSession, Registration
 from atomic_web.access.audit_origin import build_audit_origin
 from atomic_web.access.authentication import get_current_policy, public, requires_session
 from atomic_web.access.idempotency import (
@@ -135,16 +135,18 @@ def register() -> Response:
     refuse_query_parameters()
     values = _registration_schema.parse(content)
     key = read_idempotency_key()
-    email = normal_email(values["email"])
+    email = normalize_email(values["email"])
     context = request_context()
     registration = Registration(
         email=email,
-        password=normal_password(values["password"]),
+        password=normalize_password(values["password"]),
         name=values.get("name", email),
         currency=context.settings.default_currency,
         origin=build_audit_origin(),
     )
-    request = read_idempotent_request(key, _remove_password(content), registration_scope(email))
+    request = read_idempotent_request(
+        key, _remove_password(content), derive_registration_scope_id(email)
+    )
 
     def render_merchant(credentials: Credentials) -> StoredResponse:
         data = _registered_merchant_schema.dump(credentials)
@@ -170,7 +172,7 @@ def log_in() -> Response:
     subject = hashlib.sha256(attempt.email.encode()).hexdigest()
     count_request(policy, [("login_email", subject)])
 
-    def render_session(logged_in: LoggedIn) -> StoredResponse:
+    def render_session(logged_in: NewSession) -> StoredResponse:
         return StoredResponse(200, render_envelope(_new_session_schema.dump(logged_in)))
 
     log_in_merchant = request_context().application.sessions.log_in
@@ -205,11 +207,11 @@ def _parse_attempt() -> tuple[Attempt, IdempotentRequest | None]:
     refuse_query_parameters()
     values = _login_schema.parse(content)
     key = read_idempotency_key()
-    email = normal_email(values["email"])
-    attempt = Attempt(email, normal_password(values["password"]), build_audit_origin())
+    email = normalize_email(values["email"])
+    attempt = Attempt(email, normalize_password(values["password"]), build_audit_origin())
     # The key belongs to the email until the password is verified, then to the merchant.
     return attempt, read_idempotent_request(
-        key, _remove_password(content), registration_scope(email)
+        key, _remove_password(content), derive_registration_scope_id(email)
     )
 
 

@@ -12,7 +12,7 @@ from atomic_web.access.authentication import public
 from atomic_web.context import request_context
 from atomic_web.http.query import refuse_query_parameters
 from atomic_web.http.responses import json_response
-from atomic_web.http.security_headers import headers_for_all
+from atomic_web.http.security_headers import build_security_headers
 from atomic_web.openapi.document import build
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 
@@ -84,7 +84,7 @@ def _get_document(app: Flask, settings: Settings) -> _Document:
     if document is None:
         body = orjson.dumps(build(app, settings))
         name, _ = CACHE_CONTROL
-        others = [header for header in headers_for_all(settings) if header[0] != name]
+        others = [header for header in build_security_headers(settings) if header[0] != name]
         etag = hashlib.sha256(body).hexdigest()[:32]
         document = _Document(body, etag, (CACHE_CONTROL, *others))
         app.extensions[_EXTENSION] = document

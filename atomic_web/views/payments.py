@@ -89,13 +89,13 @@ def create() -> Response:
     refuse_query_parameters()
     new_payment = parse_payment_request(content, read_idempotency_key())
     context = request_context()
-    answer = context.application.payments.create(
+    result = context.application.payments.create(
         context.authenticated_caller,
         new_payment,
         read_idempotent_request(new_payment.idempotency_key, content),
         render_accepted_payment,
     )
-    response = to_response(answer)
+    response = to_response(result)
     context.payment_id = response.headers["Location"].rsplit("/", 1)[1]
     return response
 
@@ -112,7 +112,7 @@ def show(id: str) -> Response:
     if not related:
         payment = application.payments.get.for_caller(caller, payment_id)
         return ok_response({"payment": _response_schema.dump(payment)})
-    application.api_keys.confirm(caller)
+    application.api_keys.require_active(caller)
     expanded_payment = application.payments.expand(
         caller.merchant_id, payment_id, refunds="refunds" in related, entries="entries" in related
     )

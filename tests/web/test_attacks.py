@@ -62,13 +62,13 @@ def test_wrong_keys_are_rate_limited_after_one_look_up_each(
     web: WebApp, merchant: MerchantClient
 ) -> None:
     lookups: list[str] = []
-    recognize = web.application.api_keys.recognize
+    recognize = web.application.api_keys.identify
 
     def look_up(raw_key: str) -> object:
         lookups.append(raw_key)
         return recognize(raw_key)
 
-    configured_web = web.with_settings().with_use_cases({"api_keys.recognize": look_up})
+    configured_web = web.with_settings().with_use_cases({"api_keys.identify": look_up})
     keys = [f"sk_test_{number:048}" for number in range(1_000)]
     statuses = [
         configured_web.client.post(PAYMENTS, headers={"Authorization": f"Bearer {key}"}).status_code

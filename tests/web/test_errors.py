@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from atomic_core.domain import errors as core_errors
 from atomic_core.domain.errors import AtomicError, StorageRefused, StorageUnavailable
-from atomic_core.use_cases.idempotency import Answer
+from atomic_core.use_cases.idempotency import IdempotentResult
 from atomic_web import errors as web_errors
 from atomic_web.errors import STATUS
 from web.web_client import PAYMENT_BODY, PAYMENTS, MerchantClient, WebApp, error_code
@@ -60,7 +60,7 @@ def test_unexpected_error_returns_500_and_is_described_in_the_log_only(
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("use_case", ["api_keys.recognize", "payments.create"])
+@pytest.mark.parametrize("use_case", ["api_keys.identify", "payments.create"])
 def test_unavailable_storage_returns_503_with_retry_after(
     web: WebApp, merchant: MerchantClient, use_case: str
 ) -> None:
@@ -109,7 +109,7 @@ def test_log_context_is_cleared_after_the_request(
     seen: list[dict[str, object]] = []
     create = web.application.payments.create
 
-    def capture_log_context(*arguments: Any) -> Answer:
+    def capture_log_context(*arguments: Any) -> IdempotentResult:
         seen.append(dict(get_contextvars()))
         return create(*arguments)
 

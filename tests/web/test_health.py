@@ -9,7 +9,7 @@ from web.web_client import WebApp, error_code
 @dataclass
 class Dependency:
     name: str
-    vital: bool
+    is_required: bool
     up: bool
 
     def is_up(self) -> bool:
@@ -18,8 +18,8 @@ class Dependency:
 
 def with_dependencies(web: WebApp, postgres: bool, redis: bool) -> WebApp:
     dependencies = [
-        Dependency("postgres", vital=True, up=postgres),
-        Dependency("redis", vital=False, up=redis),
+        Dependency("postgres", is_required=True, up=postgres),
+        Dependency("redis", is_required=False, up=redis),
     ]
     return web.with_use_cases({"maintenance.check_health": CheckHealth(dependencies)})
 

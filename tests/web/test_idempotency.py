@@ -9,7 +9,7 @@ import pytest
 
 from atomic_adapters.memory import MemoryStore
 from atomic_core.domain.errors import StorageUnavailable
-from atomic_core.domain.payments import InsertedPayment, Lookup, Payment, PaymentInsert
+from atomic_core.domain.payments import InsertedPayment, PaymentLookup, Payment, PaymentInsert
 from atomic_core.use_cases.idempotency import PerformOnce
 from atomic_web.access.idempotency import fingerprint_request
 from web.web_client import (
@@ -206,10 +206,10 @@ def test_twenty_concurrent_requests_with_one_key_create_one_payment(
 class RefusingPaymentStore:
     """Accepts no payment, so that each is created in a unit of work."""
 
-    def accept(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
+    def insert(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
         return [None] * len(inserts)
 
-    def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
+    def find(self, lookups: Sequence[PaymentLookup]) -> Sequence[Payment | None]:
         return [None] * len(lookups)
 
 

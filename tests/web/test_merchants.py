@@ -46,8 +46,8 @@ class CountingHasher:
     verified: list[str] = field(default_factory=list)
 
     @property
-    def decoy(self) -> str:
-        return self.behind.decoy
+    def dummy_hash(self) -> str:
+        return self.behind.dummy_hash
 
     def hash(self, password: str) -> str:
         self.hashed += 1
@@ -62,7 +62,7 @@ class CountingHasher:
 
 
 class BusyHasher:
-    decoy = ""
+    dummy_hash = ""
 
     def hash(self, password: str) -> str:
         raise HasherBusy
@@ -75,14 +75,14 @@ def with_hasher(web: WebApp, passwords: Any) -> WebApp:
     application = web.application
     return web.with_use_cases(
         {
-            "merchants.register": replace(application.merchants.register, passwords=passwords),
-            "sessions.log_in": replace(application.sessions.log_in, passwords=passwords),
+            "merchants.register": replace(application.merchants.register, password_hasher=passwords),
+            "sessions.log_in": replace(application.sessions.log_in, password_hasher=passwords),
         }
     )
 
 
 def get_tables(web: WebApp) -> Any:
-    begin = web.application.payments.accept.begin
+    begin = web.application.payments.record.begin
     return cast("MemoryStore", getattr(begin, "__self__")).tables  # noqa: B009
 
 

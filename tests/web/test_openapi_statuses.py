@@ -71,7 +71,7 @@ class StatusCollector:
         bug, unavailable = failing(RuntimeError("a bug")), failing(StorageUnavailable())
         self.unavailable_web = web.with_use_cases(
             {
-                "api_keys.recognize": unavailable,
+                "api_keys.identify": unavailable,
                 "maintenance.check_health": NotReady,
                 "sessions.authenticate": unavailable,
                 "merchants.register": unavailable,
@@ -80,7 +80,7 @@ class StatusCollector:
         )
         self.broken_web = web.with_settings().with_use_cases(
             {
-                "api_keys.recognize": bug,
+                "api_keys.identify": bug,
                 "maintenance.check_health": bug,
                 "rate_limiter": FailingRateLimiter(),
             }

@@ -34,7 +34,7 @@ def test_payment_is_accepted_and_returned_in_full(web: WebApp, merchant: Merchan
 
 
 def test_only_an_accepted_payment_wakes_the_worker(web: WebApp, merchant: MerchantClient) -> None:
-    rung = web.application.queue.notified_jobs  # type: ignore[attr-defined]
+    rung = web.application.job_queue.notified_jobs  # type: ignore[attr-defined]
     merchant.pay(amount=0)
     assert rung == set()
     merchant.pay()

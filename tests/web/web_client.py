@@ -146,7 +146,7 @@ class WebApp:
     @property
     def effects(self) -> tuple[int, int, int]:
         """The numbers of payments, accounts and idempotency keys. A refused request adds none."""
-        begin = self.application.payments.accept.begin
+        begin = self.application.payments.record.begin
         store = cast(MemoryStore, getattr(begin, "__self__"))  # noqa: B009
         tables = store.tables
         return len(tables.payments.rows), len(tables.accounts.rows), len(tables.idempotency.rows)

@@ -12,7 +12,9 @@ class AuditEntrySchema(ResponseSchema):
     """One event of the audit log."""
 
     id = fields.UUID()
-    event = fields.String(attribute="type", validate=validate.OneOf([event.value for event in AuditEventType]))
+    event = fields.String(
+        attribute="type", validate=validate.OneOf([event.value for event in AuditEventType])
+    )
     actor = fields.String(validate=validate.OneOf([type.value for type in ActorType]))
     actor_id = fields.UUID(
         data_key="actorId", allow_none=True, metadata={"description": "The id of the session."}

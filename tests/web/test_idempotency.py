@@ -9,7 +9,7 @@ import pytest
 
 from atomic_adapters.memory import MemoryStore
 from atomic_core.domain.errors import StorageUnavailable
-from atomic_core.domain.payments import InsertedPayment, PaymentLookup, Payment, PaymentInsert
+from atomic_core.domain.payments import InsertedPayment, Payment, PaymentInsert, PaymentLookup
 from atomic_core.use_cases.idempotency import PerformOnce
 from atomic_web.access.idempotency import fingerprint_request
 from web.web_client import (

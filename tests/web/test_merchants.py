@@ -75,7 +75,9 @@ def with_hasher(web: WebApp, passwords: Any) -> WebApp:
     application = web.application
     return web.with_use_cases(
         {
-            "merchants.register": replace(application.merchants.register, password_hasher=passwords),
+            "merchants.register": replace(
+                application.merchants.register, password_hasher=passwords
+            ),
             "sessions.log_in": replace(application.sessions.log_in, password_hasher=passwords),
         }
     )

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from atomic_core.domain.money import EXPONENTS
+from atomic_core.domain.money import CURRENCY_EXPONENTS
 
 T = TypeVar("T")
 
@@ -141,9 +141,9 @@ class EnvironReader:
     def read_currencies(self, name: str) -> frozenset[str]:
         def parse(raw: str) -> frozenset[str]:
             if raw == "all":
-                return frozenset(EXPONENTS)
+                return frozenset(CURRENCY_EXPONENTS)
             codes = frozenset(part.strip() for part in raw.split(",") if part.strip())
-            if not codes or not codes <= EXPONENTS.keys():
+            if not codes or not codes <= CURRENCY_EXPONENTS.keys():
                 raise ValueError
             return codes
 

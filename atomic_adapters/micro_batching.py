@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 from atomic_core.domain.errors import StorageUnavailable
-from atomic_core.domain.payments import InsertedPayment, PaymentLookup, Payment, PaymentInsert
+from atomic_core.domain.payments import InsertedPayment, Payment, PaymentInsert, PaymentLookup
 from atomic_core.ports.payment_store import PaymentStore
 
 MAX_BATCH_SIZE: Final = 64
@@ -121,11 +121,13 @@ class BatchedPaymentStore:
 
     def __init__(self, payment_store: PaymentStore) -> None:
         self._accept = MicroBatcher[PaymentInsert, InsertedPayment | None](
-            payment_store.accept, StorageUnavailable
+            payment_store.insert, StorageUnavailable
         )
-        self._find = MicroBatcher[PaymentLookup, Payment | None](payment_store.find, StorageUnavailable)
+        self._find = MicroBatcher[PaymentLookup, Payment | None](
+            payment_store.find, StorageUnavailable
+        )
 
-    def accept(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
+    def insert(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
         return [self._accept(insert) for insert in inserts]
 
     def find(self, lookups: Sequence[PaymentLookup]) -> Sequence[Payment | None]:

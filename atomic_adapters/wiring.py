@@ -54,20 +54,20 @@ def build_ports(settings: Settings) -> Ports:
         payment_store=BatchedPaymentStore(store),
         clock=SystemClock(),
         ids=SystemIdGenerator(),
-        hasher=Sha256Hasher(),
+        key_hasher=Sha256Hasher(),
         api_key_cache=LruApiKeyCache(),
         api_key_usage=BackgroundApiKeyUsage(store.begin),
-        passwords=Argon2PasswordHasher(),
-        queue=BackgroundNotifier(RqJobQueue(redis, breaker)),
+        password_hasher=Argon2PasswordHasher(),
+        job_queue=BackgroundNotifier(RqJobQueue(redis, breaker)),
         rate_limiter=RedisRateLimiter(redis, breaker),
-        network=SandboxCardNetwork(),
+        card_network=SandboxCardNetwork(),
         dependencies=[store, RedisDependency(redis)],
     )
 
 
 def in_memory(
     clock: Clock | None = None,
-    network: CardNetwork | None = None,
+    card_network: CardNetwork | None = None,
     batch_size: int = 1_000,
     lease: timedelta = timedelta(seconds=2),
     hold_period: timedelta = DEFAULT_HOLD_PERIOD,
@@ -84,13 +84,16 @@ def in_memory(
         payment_store=store,
         clock=clock,
         ids=SystemIdGenerator(),
-        hasher=Sha256Hasher(),
+        key_hasher=Sha256Hasher(),
         api_key_cache=LruApiKeyCache(),
         api_key_usage=DirectApiKeyUsage(store.begin),
-        passwords=Argon2PasswordHasher(MINIMAL_PARAMETERS),
-        queue=MemoryJobQueue(),
+        password_hasher=Argon2PasswordHasher(MINIMAL_PARAMETERS),
+        job_queue=MemoryJobQueue(),
         rate_limiter=MemoryRateLimiter(clock),
-        network=network or SandboxCardNetwork(),
-        dependencies=[AlwaysUpDependency("postgres"), AlwaysUpDependency("redis", vital=False)],
+        card_network=card_network or SandboxCardNetwork(),
+        dependencies=[
+            AlwaysUpDependency("postgres"),
+            AlwaysUpDependency("redis", is_required=False),
+        ],
     )
     return Application(ports, Options(batch_size, lease, hold_period))

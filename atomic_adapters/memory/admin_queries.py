@@ -7,7 +7,7 @@ from uuid import UUID
 
 from atomic_adapters.memory.tables import MemorySession, WorkItemRow
 from atomic_core.domain.accounts import Account
-from atomic_core.domain.admin_queries import AdminPayment, AdminRefund, Progress
+from atomic_core.domain.admin_queries import AdminPayment, AdminRefund, WorkProgress
 from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.payments import Payment, Status
 
@@ -16,13 +16,13 @@ from atomic_core.domain.payments import Payment, Status
 class MemoryAdminQueries:
     session: MemorySession
 
-    def merchants(self, limit: int) -> Sequence[Merchant]:
+    def list_merchants(self, limit: int) -> Sequence[Merchant]:
         merchants = self.session.tables.merchants.rows.values()
         return sorted(
             merchants, key=lambda merchant: (merchant.created_at, merchant.id), reverse=True
         )[:limit]
 
-    def accounts(self, limit: int, currency: str | None = None) -> Sequence[Account]:
+    def list_accounts(self, limit: int, currency: str | None = None) -> Sequence[Account]:
         accounts = [
             account
             for account in self.session.tables.accounts.rows.values()
@@ -32,15 +32,15 @@ class MemoryAdminQueries:
             :limit
         ]
 
-    def house(self) -> Sequence[Account]:
+    def list_system_accounts(self) -> Sequence[Account]:
         accounts = self.session.tables.accounts.rows.values()
         system_accounts = [account for account in accounts if account.merchant_id is None]
         return sorted(system_accounts, key=lambda account: (account.currency, account.type))
 
-    def account(self, account_id: UUID) -> Account | None:
+    def get_account(self, account_id: UUID) -> Account | None:
         return self.session.tables.accounts.rows.get(account_id)
 
-    def payments(self, limit: int, status: Status | None = None) -> Sequence[Payment]:
+    def list_payments(self, limit: int, status: Status | None = None) -> Sequence[Payment]:
         payments = [
             row.item
             for row in self.session.tables.payments.rows.values()
@@ -48,15 +48,15 @@ class MemoryAdminQueries:
         ]
         return sorted(payments, key=lambda payment: payment.id, reverse=True)[:limit]
 
-    def payment(self, payment_id: UUID) -> AdminPayment | None:
+    def get_payment(self, payment_id: UUID) -> AdminPayment | None:
         row = self.session.tables.payments.rows.get(payment_id)
         return AdminPayment(row.item, _build_progress(row)) if row else None
 
-    def refund(self, refund_id: UUID) -> AdminRefund | None:
+    def get_refund(self, refund_id: UUID) -> AdminRefund | None:
         row = self.session.tables.refunds.rows.get(refund_id)
         return AdminRefund(row.item, _build_progress(row)) if row else None
 
-    def refunds(self, payment_id: UUID, limit: int) -> Sequence[AdminRefund]:
+    def list_refunds(self, payment_id: UUID, limit: int) -> Sequence[AdminRefund]:
         rows = [
             row
             for row in self.session.tables.refunds.rows.values()
@@ -66,5 +66,5 @@ class MemoryAdminQueries:
         return [AdminRefund(row.item, _build_progress(row)) for row in rows[:limit]]
 
 
-def _build_progress(row: WorkItemRow[Any]) -> Progress:
-    return Progress(row.faults, row.due_at, row.leased_until)
+def _build_progress(row: WorkItemRow[Any]) -> WorkProgress:
+    return WorkProgress(row.faults, row.due_at, row.leased_until)

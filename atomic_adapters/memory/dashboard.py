@@ -8,13 +8,13 @@ from uuid import UUID
 from atomic_adapters.memory.tables import MemorySession
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.dashboard import (
-    MAX_RECENT_PAYMENTS,
     MAX_ACCOUNTS,
     MAX_COUNTED_PAYMENTS,
+    MAX_RECENT_PAYMENTS,
     TOTAL_DAYS,
     Dashboard,
-    Profile,
-    Total,
+    MerchantProfile,
+    PaymentTotal,
 )
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import Payment
@@ -24,7 +24,7 @@ from atomic_core.domain.payments import Payment
 class MemoryDashboardRepository:
     session: MemorySession
 
-    def show(self, merchant_id: UUID) -> Dashboard | None:
+    def get(self, merchant_id: UUID) -> Dashboard | None:
         tables = self.session.tables
         credentials = tables.credentials.rows.values()
         own_credentials = [row for row in credentials if row.merchant_id == merchant_id]
@@ -35,16 +35,19 @@ class MemoryDashboardRepository:
         first_day = today - timedelta(days=TOTAL_DAYS - 1)
         payments = self._list_payments(merchant_id)
         counted = [payment for payment in payments if payment.created_at >= first_day]
-        is_whole, counted = len(counted) <= MAX_COUNTED_PAYMENTS, counted[: MAX_COUNTED_PAYMENTS + 1]
+        is_whole, counted = (
+            len(counted) <= MAX_COUNTED_PAYMENTS,
+            counted[: MAX_COUNTED_PAYMENTS + 1],
+        )
         return Dashboard(
-            profile=Profile(
+            profile=MerchantProfile(
                 merchant.id, merchant.name, own_credentials[0].email, merchant.created_at
             ),
             accounts=self._list_accounts(merchant_id),
             payments=payments[:MAX_RECENT_PAYMENTS],
             today=_sum_totals(payment for payment in counted if payment.created_at >= today),
             last_30_days=_sum_totals(counted),
-            whole=is_whole,
+            are_totals_complete=is_whole,
             at=now,
         )
 
@@ -59,11 +62,11 @@ class MemoryDashboardRepository:
         return sorted(own, key=lambda account: (account.created_at, account.id))[:MAX_ACCOUNTS]
 
 
-def _sum_totals(payments: Iterable[Payment]) -> Sequence[Total]:
-    totals: dict[tuple[str, str], Total] = {}
+def _sum_totals(payments: Iterable[Payment]) -> Sequence[PaymentTotal]:
+    totals: dict[tuple[str, str], PaymentTotal] = {}
     for payment in payments:
         key = (payment.status.value, payment.money.currency)
-        total = totals.get(key, Total(*key, 0, 0))
+        total = totals.get(key, PaymentTotal(*key, 0, 0))
         amount = min(total.amount + payment.money.amount, MAX_AMOUNT)
-        totals[key] = Total(*key, total.count + 1, amount)
+        totals[key] = PaymentTotal(*key, total.count + 1, amount)
     return [totals[key] for key in sorted(totals)]

@@ -21,6 +21,6 @@ class MemoryFeeRepository:
         tables.fees.put((merchant_id, currency), schedule)
         return schedule
 
-    def of_merchant(self, merchant_id: UUID) -> Sequence[FeeSchedule]:
+    def list_by_merchant(self, merchant_id: UUID) -> Sequence[FeeSchedule]:
         rows = sorted(self.session.tables.fees.rows.items())
         return [schedule for (owner, _), schedule in rows if owner == merchant_id]

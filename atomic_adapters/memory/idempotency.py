@@ -20,7 +20,7 @@ from atomic_core.domain.idempotency import (
 class MemoryIdempotencyRepository:
     session: MemorySession
 
-    def claim(self, request: IdempotentRequest) -> StoredResponse | None:
+    def claim_key(self, request: IdempotentRequest) -> StoredResponse | None:
         try:
             tables = self.session.tables
         except StorageUnavailable as busy:
@@ -29,19 +29,21 @@ class MemoryIdempotencyRepository:
         row = find_unexpired_row(tables, request)
         return row.record.replay_for(request) if row else None
 
-    def kept(self, merchant_id: UUID, keys: Sequence[str]) -> Mapping[str, IdempotencyRecord]:
+    def find_records(
+        self, merchant_id: UUID, keys: Sequence[str]
+    ) -> Mapping[str, IdempotencyRecord]:
         tables = self.session.tables
         rows = {key: tables.idempotency.rows.get((merchant_id, key)) for key in keys}
         return {key: row.record for key, row in rows.items() if row}
 
-    def look_up(self, merchant_id: UUID, key: str) -> StoredIdempotencyKey | None:
+    def find_key(self, merchant_id: UUID, key: str) -> StoredIdempotencyKey | None:
         row = _find_unexpired(self.session.tables, merchant_id, key)
         return StoredIdempotencyKey(key, row.record, row.expires_at) if row else None
 
-    def complete(self, request: IdempotentRequest, response: StoredResponse) -> None:
+    def store_response(self, request: IdempotentRequest, response: StoredResponse) -> None:
         store_response(self.session.tables, request, response)
 
-    def purge(self, limit: int) -> int:
+    def purge_keys(self, limit: int) -> int:
         tables = self.session.tables
         now = tables.clock.now()
         expired = [key for key, row in tables.idempotency.rows.items() if row.expires_at <= now]

@@ -9,7 +9,7 @@ from atomic_adapters.memory.ledger_verification import verify_ledger
 from atomic_adapters.memory.tables import HoldRow, MemorySession
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.errors import StorageRefused
-from atomic_core.domain.ledger import Entry, Hold, PostingResult, PostedTransaction
+from atomic_core.domain.ledger import Entry, Hold, PostedTransaction, PostingResult
 from atomic_core.domain.ledger_verification import LedgerReport
 
 
@@ -22,14 +22,14 @@ class MemoryAccountRepository:
         if merchant_id not in tables.merchants.rows or id in tables.accounts.rows:
             raise StorageRefused("accounts_merchant_id_fkey, accounts_pkey")
         self.open_system_accounts(currency)
-        account = Account.opened(id, merchant_id, name, currency, tables.clock.now())
+        account = Account.new_merchant_account(id, merchant_id, name, currency, tables.clock.now())
         tables.accounts.put(id, account)
         return account
 
     def open_system_accounts(self, currency: str) -> None:
         tables = self.session.tables
         now = tables.clock.now()
-        for account in (Account.world(currency, now), Account.fees(currency, now)):
+        for account in (Account.new_world_account(currency, now), Account.new_fee_account(currency, now)):
             if account.id not in tables.accounts.rows:
                 tables.accounts.put(account.id, account)
 
@@ -37,7 +37,7 @@ class MemoryAccountRepository:
         account = self.session.tables.accounts.rows.get(account_id)
         return account if account and account.merchant_id == merchant_id else None
 
-    def credited(self, merchant_id: UUID, currency: str) -> UUID | None:
+    def get_default_account_id(self, merchant_id: UUID, currency: str) -> UUID | None:
         accounts = self.session.tables.accounts.rows.values()
         candidates = [
             (account.created_at, account.id)
@@ -59,17 +59,17 @@ class MemoryAccountRepository:
 class MemoryLedgerRepository:
     session: MemorySession
 
-    def record(self, posted: PostingResult) -> None:
+    def save(self, posted: PostingResult) -> None:
         self._check_balanced(posted)
-        for hold in posted.released:
+        for hold in posted.released_holds:
             self._release_hold(hold)
         self._add_transactions(posted)
         self._add_entries(posted)
         self._update_accounts(posted)
-        for hold in posted.placed:
+        for hold in posted.placed_holds:
             self._place_hold(hold)
 
-    def of_payment(self, payment_id: UUID) -> Sequence[PostedTransaction]:
+    def list_by_payment(self, payment_id: UUID) -> Sequence[PostedTransaction]:
         tables = self.session.tables
         transactions = [
             transaction
@@ -84,7 +84,7 @@ class MemoryLedgerRepository:
         of_transaction = [entry for entry in entries if entry.transaction_id == transaction_id]
         return sorted(of_transaction, key=lambda entry: (entry.amount, entry.account_id))
 
-    def check(self) -> LedgerReport:
+    def verify(self) -> LedgerReport:
         return verify_ledger(self.session.tables)
 
     def _check_balanced(self, posted: PostingResult) -> None:
@@ -160,7 +160,7 @@ class MemoryLedgerRepository:
         self._put_account(replace(credited, pending_in=credited.pending_in + amount))
 
     def _put_account(self, account: Account) -> None:
-        low, high = account.bounds
+        low, high = account.balance_bounds
         is_in_bounds = low <= account.available and account.balance + account.pending_in <= high
         if not is_in_bounds or account.pending_in < 0 or account.pending_out < 0:
             raise StorageRefused("accounts_balance_in_bounds")

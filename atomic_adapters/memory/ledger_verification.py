@@ -7,9 +7,14 @@ from typing import Final
 from uuid import UUID
 
 from atomic_adapters.memory.tables import Tables
-from atomic_core.domain.accounts import Account, hash_account_identity, fee_account_id, world_account_id
+from atomic_core.domain.accounts import (
+    Account,
+    fee_account_id,
+    hash_account_identity,
+    world_account_id,
+)
 from atomic_core.domain.ledger import Entry, Hold, TransactionKind, hash_entry
-from atomic_core.domain.ledger_verification import MAX_FINDINGS, Check, Finding, LedgerReport
+from atomic_core.domain.ledger_verification import MAX_FINDINGS, Finding, LedgerCheck, LedgerReport
 from atomic_core.domain.payments import Status, Step
 from atomic_core.domain.refunds import Refund
 
@@ -51,7 +56,7 @@ def _check_currencies(tables: Tables) -> Iterator[Finding]:
         sums[tables.accounts.rows[entry.account_id].currency] += entry.amount
     for currency, total in sorted(sums.items()):
         if total:
-            yield Finding(Check.CURRENCY_BALANCED, currency, f"entries sum to {total}")
+            yield Finding(LedgerCheck.CURRENCY_BALANCED, currency, f"entries sum to {total}")
 
 
 def _check_transactions(tables: Tables) -> Iterator[Finding]:
@@ -63,16 +68,16 @@ def _check_transactions(tables: Tables) -> Iterator[Finding]:
         total = sum(entry.amount for entry in entries)
         if total or len(entries) < 2 or len(currencies) != 1:
             problem = f"{len(entries)} entries in {len(currencies)} currencies sum to {total}"
-            yield Finding(Check.TRANSACTION_BALANCED, str(id), problem)
+            yield Finding(LedgerCheck.TRANSACTION_BALANCED, str(id), problem)
 
 
 def _check_balances(tables: Tables, chains: Chains) -> Iterator[Finding]:
     for account in _sort_accounts(tables):
         total = sum(entry.amount for entry in chains.get(account.id, []))
-        low, high = account.bounds
+        low, high = account.balance_bounds
         if account.balance != total or not low <= account.balance <= high:
             problem = f"balance is {account.balance}, entries sum to {total}"
-            yield Finding(Check.BALANCE_IS_SUM, str(account.id), problem)
+            yield Finding(LedgerCheck.BALANCE_IS_SUM, str(account.id), problem)
 
 
 def _check_account_heads(tables: Tables, chains: Chains) -> Iterator[Finding]:
@@ -85,7 +90,7 @@ def _check_account_heads(tables: Tables, chains: Chains) -> Iterator[Finding]:
         )
         if expected != (account.sequence, account.balance, account.head):
             problem = f"account is at {account.sequence}, its last entry at {expected[0]}"
-            yield Finding(Check.TIP_IS_LAST_ENTRY, str(account.id), problem)
+            yield Finding(LedgerCheck.TIP_IS_LAST_ENTRY, str(account.id), problem)
 
 
 def _check_chains(tables: Tables, chains: Chains) -> Iterator[Finding]:
@@ -97,7 +102,7 @@ def _check_chains(tables: Tables, chains: Chains) -> Iterator[Finding]:
             follows = (sequence + 1, balance + entry.amount, expected)
             if follows != (entry.sequence, entry.balance_after, entry.hash):
                 subject = f"{account_id}#{entry.sequence}"
-                yield Finding(Check.CHAIN_UNBROKEN, subject, "does not follow the one before")
+                yield Finding(LedgerCheck.CHAIN_UNBROKEN, subject, "does not follow the one before")
             sequence, balance, head = entry.sequence, entry.balance_after, entry.hash
 
 
@@ -121,7 +126,7 @@ def _check_payments(tables: Tables) -> Iterator[Finding]:
         }
         transaction_id = tables.transaction_ids.rows.get((id, TransactionKind.PAYMENT, None))
         if problem := _find_posting_problem(tables, payment.status, transaction_id, legs):
-            yield Finding(Check.PAYMENT_POSTED, str(id), problem)
+            yield Finding(LedgerCheck.PAYMENT_POSTED, str(id), problem)
 
 
 def _check_refunds(tables: Tables) -> Iterator[Finding]:
@@ -129,9 +134,11 @@ def _check_refunds(tables: Tables) -> Iterator[Finding]:
         refund = row.item
         amount, world = refund.money.amount, world_account_id(refund.money.currency)
         legs = {(refund.account_id, -amount), (world, amount)}
-        transaction_id = tables.transaction_ids.rows.get((refund.payment_id, TransactionKind.REFUND, id))
+        transaction_id = tables.transaction_ids.rows.get(
+            (refund.payment_id, TransactionKind.REFUND, id)
+        )
         if problem := _find_posting_problem(tables, refund.status, transaction_id, legs):
-            yield Finding(Check.REFUND_POSTED, str(id), problem)
+            yield Finding(LedgerCheck.REFUND_POSTED, str(id), problem)
 
 
 def _find_posting_problem(
@@ -160,7 +167,7 @@ def _check_transactions_known(tables: Tables) -> Iterator[Finding]:
             is_known = False
         if not is_known:
             problem = "posts a payment or refund that does not exist"
-            yield Finding(Check.PAYMENT_KNOWN, str(id), problem)
+            yield Finding(LedgerCheck.PAYMENT_KNOWN, str(id), problem)
 
 
 def _check_refund_sums(tables: Tables) -> Iterator[Finding]:
@@ -187,7 +194,7 @@ def _check_refund_sums(tables: Tables) -> Iterator[Finding]:
             or references - {expected}
         ):
             problem = "amount_refunded is {} and refunds_reserved {}, its refunds sum to {} and {}"
-            yield Finding(Check.REFUNDS_SUMMED, str(id), problem.format(*sums, refunded, reserved))
+            yield Finding(LedgerCheck.REFUNDS_SUMMED, str(id), problem.format(*sums, refunded, reserved))
 
 
 def _check_holds(tables: Tables) -> Iterator[Finding]:
@@ -210,7 +217,7 @@ def _check_holds(tables: Tables) -> Iterator[Finding]:
     for payment_id, refund_id in sorted(wrong, key=str):
         hold = live.get((payment_id, refund_id))
         problem = f"{hold.amount} is held" if hold else "nothing is held"
-        yield Finding(Check.HOLD_FITS, str(refund_id or payment_id), problem)
+        yield Finding(LedgerCheck.HOLD_FITS, str(refund_id or payment_id), problem)
 
 
 _STEPS_BEFORE_HOLD: Final = (Step.CHARGE, Step.AUTHORIZE)
@@ -228,7 +235,7 @@ def _check_pending(tables: Tables) -> Iterator[Finding]:
         is_overdrawn = not account.allow_negative and account.pending_out > account.balance
         if pending != sums or is_overdrawn:
             problem = "pending_in is {} and pending_out {}, its holds sum to {} and {}"
-            yield Finding(Check.PENDING_IS_SUM, str(account.id), problem.format(*pending, *sums))
+            yield Finding(LedgerCheck.PENDING_IS_SUM, str(account.id), problem.format(*pending, *sums))
 
 
 def _check_payment_accounts(tables: Tables) -> Iterator[Finding]:
@@ -238,7 +245,7 @@ def _check_payment_accounts(tables: Tables) -> Iterator[Finding]:
         owner = account and (account.merchant_id, account.currency)
         if owner != (payment.merchant_id, payment.money.currency):
             problem = "its account is not the merchant's, or of another currency"
-            yield Finding(Check.PAYMENT_ACCOUNT_FITS, str(id), problem)
+            yield Finding(LedgerCheck.PAYMENT_ACCOUNT_FITS, str(id), problem)
 
 
 def _sort_accounts(tables: Tables) -> list[Account]:

@@ -8,8 +8,8 @@ from uuid import UUID
 from atomic_adapters.memory.tables import MemorySession
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.lists import (
-    AccountFilter,
     AccountEntry,
+    AccountFilter,
     CreatedFilter,
     PaymentFilter,
     Position,
@@ -67,7 +67,7 @@ class MemoryListQueries:
         for sequence in range(min(newest, newest if after is None else after - 1), 0, -1):
             entry = tables.entries.rows[account_id, sequence]
             transaction = tables.transactions.rows[entry.transaction_id]
-            if filters.spans(transaction.posted_at):
+            if filters.includes_time(transaction.posted_at):
                 page.append(
                     AccountEntry(
                         account_id=account_id,
@@ -96,7 +96,7 @@ def _matches(row: Payment | Refund, filters: PaymentFilter) -> bool:
 def _get_newest(
     rows: Iterable[Row], filters: CreatedFilter, after: Position | None, limit: int
 ) -> Sequence[Row]:
-    top = filters.top(after)
+    top = filters.get_start_position(after)
     page = [
         row for row in rows if row.created_at >= filters.created_from and _get_position(row) < top
     ]

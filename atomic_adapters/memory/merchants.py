@@ -51,22 +51,22 @@ class MemoryMerchantRepository:
         tables.keys.put(hash, key)
         return self._with_activity(key)
 
-    def active_key(self, hash: bytes) -> ApiKey | None:
+    def find_active_key(self, hash: bytes) -> ApiKey | None:
         key = self.session.tables.keys.rows.get(hash)
         key = key and self._with_activity(key)
         return key if key and key.active else None
 
-    def is_active(self, key_id: UUID) -> bool:
-        key = self.key(key_id)
+    def is_key_active(self, key_id: UUID) -> bool:
+        key = self.get_key(key_id)
         return key is not None and key.active
 
-    def key(self, key_id: UUID, merchant_id: UUID | None = None) -> ApiKey | None:
+    def get_key(self, key_id: UUID, merchant_id: UUID | None = None) -> ApiKey | None:
         for key in self.session.tables.keys.rows.values():
             if key.id == key_id and merchant_id in (None, key.merchant_id):
                 return self._with_activity(key)
         return None
 
-    def keys(self, merchant_id: UUID, limit: int = MAX_LIVE_KEYS) -> Sequence[ApiKey]:
+    def list_keys(self, merchant_id: UUID, limit: int = MAX_LIVE_KEYS) -> Sequence[ApiKey]:
         own = self._list_keys(merchant_id)
         active = [key for key in own if key.active]
         others = [key for key in own if not key.active]
@@ -77,20 +77,20 @@ class MemoryMerchantRepository:
         return sum(key.active for key in self._list_keys(merchant_id))
 
     def revoke_key(self, key_id: UUID) -> ApiKey | None:
-        key = self.key(key_id)
+        key = self.get_key(key_id)
         if key is None or key.revoked_at is not None:
             return None
         return self._put_key(replace(key, revoked_at=self.session.tables.clock.now()))
 
     def expire_key(self, key_id: UUID, after: timedelta) -> None:
-        key = self.key(key_id)
+        key = self.get_key(key_id)
         if key is not None:
             end = self.session.tables.clock.now() + after
             self._put_key(replace(key, expires_at=min(end, key.expires_at or end)))
 
     def record_api_key_usage(self, key_ids: Sequence[UUID]) -> None:
         for key_id in key_ids:
-            key = self.key(key_id)
+            key = self.get_key(key_id)
             if key is not None and key.active:
                 self._put_key(replace(key, last_used_at=self.session.tables.clock.now()))
 

@@ -18,12 +18,12 @@ from atomic_adapters.memory.work_items import (
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.payments import (
-    EXPIRED,
+    REASON_EXPIRED,
+    HoldResolution,
     InsertedPayment,
-    PaymentLookup,
     Payment,
     PaymentInsert,
-    HoldResolution,
+    PaymentLookup,
     Status,
     Step,
 )
@@ -34,7 +34,7 @@ from atomic_core.domain.settlement import Claim, Settlement
 class MemoryPaymentRepository:
     session: MemorySession
 
-    def accept(
+    def insert(
         self,
         inserts: Sequence[PaymentInsert],
         lock_timeout: timedelta | None = None,  # noqa: ARG002  calls are serial
@@ -46,22 +46,22 @@ class MemoryPaymentRepository:
 
     def _insert(self, insert: PaymentInsert) -> InsertedPayment | None:
         tables = self.session.tables
-        order = insert.order
-        account_id = MemoryAccountRepository(self.session).credited(
+        order = insert.new_payment
+        account_id = MemoryAccountRepository(self.session).get_default_account_id(
             order.merchant_id, order.money.currency
         )
         if account_id is None or not self._is_key_active(insert.key_id):
             return None
         if insert.payment_id in tables.payments.rows:
             raise StorageRefused("payments_pkey")
-        if insert.record is None:
+        if insert.idempotency is None:
             now = tables.clock.now()
-        elif find_unexpired_row(tables, insert.record[0]) is None:
-            now = store_response(tables, *insert.record)
+        elif find_unexpired_row(tables, insert.idempotency[0]) is None:
+            now = store_response(tables, *insert.idempotency)
         else:
             return None
         inserted = InsertedPayment(account_id, now)
-        row = WorkItemRow(insert.recorded(inserted), attempt=0, faults=0, due_at=now)
+        row = WorkItemRow(insert.to_payment(inserted), attempt=0, faults=0, due_at=now)
         tables.payments.put(insert.payment_id, row)
         return inserted
 
@@ -72,7 +72,7 @@ class MemoryPaymentRepository:
         return row.item if self._is_key_active(lookup.key_id) else None
 
     def _is_key_active(self, key_id: UUID | None) -> bool:
-        return key_id is None or MemoryMerchantRepository(self.session).is_active(key_id)
+        return key_id is None or MemoryMerchantRepository(self.session).is_key_active(key_id)
 
     def claim(
         self, limit: int, lease: timedelta, overdue_by: timedelta, worker_id: int | None = None
@@ -81,7 +81,7 @@ class MemoryPaymentRepository:
         rows = claim_items(tables, tables.payments, limit, lease, overdue_by, worker_id)
         return [self._build_claim(row) for row in rows]
 
-    def hold(self, claims: Sequence[Claim]) -> frozenset[UUID]:
+    def lock_claims(self, claims: Sequence[Claim]) -> frozenset[UUID]:
         return find_current_claims(self.session.tables.payments, claims)
 
     def settle(self, settlements: Sequence[Settlement], hold_period: timedelta) -> None:
@@ -96,7 +96,7 @@ class MemoryPaymentRepository:
     def lock(self, merchant_id: UUID, payment_id: UUID) -> Payment | None:
         return self._find(PaymentLookup(merchant_id, payment_id))
 
-    def resolve(self, resolution: HoldResolution) -> Payment:
+    def resolve_hold(self, resolution: HoldResolution) -> Payment:
         return self._start_step(resolution, self.session.tables.clock.now())
 
     def _start_step(self, resolution: HoldResolution, now: datetime) -> Payment:
@@ -116,7 +116,7 @@ class MemoryPaymentRepository:
         tables.payments.put(payment.id, WorkItemRow(payment, row.attempt + 1, 0, now))
         return payment
 
-    def expire(self, limit: int) -> Sequence[UUID]:
+    def expire_holds(self, limit: int) -> Sequence[UUID]:
         tables = self.session.tables
         now = tables.clock.now()
         expired = sorted(
@@ -127,10 +127,10 @@ class MemoryPaymentRepository:
             and payment.expires_at <= now
         )[:limit]
         for _, id in expired:
-            self._start_step(HoldResolution(id, Step.EXPIRE, reason=EXPIRED), now)
+            self._start_step(HoldResolution(id, Step.EXPIRE, reason=REASON_EXPIRED), now)
         return [id for _, id in expired]
 
-    def hasten(self, payment_id: UUID) -> bool:
+    def make_due(self, payment_id: UUID) -> bool:
         tables = self.session.tables
         return make_item_due(tables, tables.payments, payment_id)
 

@@ -51,7 +51,7 @@ class MemoryRefundRepository:
         row = self.session.tables.refunds.rows.get(refund_id)
         return row.item if row and row.item.merchant_id == merchant_id else None
 
-    def of_payment(self, payment_id: UUID, limit: int) -> Sequence[Refund]:
+    def list_by_payment(self, payment_id: UUID, limit: int) -> Sequence[Refund]:
         refunds = [row.item for row in self.session.tables.refunds.rows.values()]
         of_payment = [refund for refund in refunds if refund.payment_id == payment_id]
         return sorted(of_payment, key=lambda refund: (refund.created_at, refund.id), reverse=True)[
@@ -65,10 +65,10 @@ class MemoryRefundRepository:
         rows = claim_items(tables, tables.refunds, limit, lease, overdue_by, worker_id)
         return [self._build_claim(row) for row in rows]
 
-    def hold(self, claims: Sequence[Claim]) -> frozenset[UUID]:
+    def lock_claims(self, claims: Sequence[Claim]) -> frozenset[UUID]:
         return find_current_claims(self.session.tables.refunds, claims)
 
-    def promised(self, ids: Iterable[UUID]) -> frozenset[UUID]:
+    def list_reserved(self, ids: Iterable[UUID]) -> frozenset[UUID]:
         tables = self.session.tables
         keys = {id: (tables.refunds.rows[id].item.payment_id, id) for id in ids}
         return frozenset(id for id, key in keys.items() if key in tables.holds.rows)
@@ -84,7 +84,7 @@ class MemoryRefundRepository:
             elif refund.status is Status.SUCCESS:
                 self._update_sums(refund.payment_id, refunded=amount)
 
-    def hasten(self, refund_id: UUID) -> bool:
+    def make_due(self, refund_id: UUID) -> bool:
         tables = self.session.tables
         return make_item_due(tables, tables.refunds, refund_id)
 

@@ -65,7 +65,7 @@ class MemoryRateLimiter:
 @dataclass(frozen=True, slots=True)
 class AlwaysUpDependency:
     name: str
-    vital: bool = True
+    is_required: bool = True
 
     def is_up(self) -> bool:
         return True

@@ -7,7 +7,7 @@ from itertools import islice
 from uuid import UUID
 
 from atomic_adapters.memory.tables import AuditEventRow, MemorySession, SessionRow
-from atomic_core.domain.audit_log import AuditEvent, Place, Recorded
+from atomic_core.domain.audit_log import AuditEvent, AuditLogPosition, RecordedAuditEvent
 from atomic_core.domain.credentials import Credentials, Session
 from atomic_core.domain.errors import StorageRefused
 
@@ -26,7 +26,7 @@ class MemorySessionRepository:
         tables.credentials.put(credentials.email, credentials)
         return True
 
-    def credentials(self, email: str) -> Credentials | None:
+    def find_credentials(self, email: str) -> Credentials | None:
         return self.session.tables.credentials.rows.get(email)
 
     def replace_password_hash(self, merchant_id: UUID, old: str, new: str) -> None:
@@ -45,7 +45,7 @@ class MemorySessionRepository:
         tables.sessions.put(hash, SessionRow(session, revoked=False))
         return session
 
-    def live_session(self, hash: bytes) -> Session | None:
+    def find_live_session(self, hash: bytes) -> Session | None:
         tables = self.session.tables
         row = tables.sessions.rows.get(hash)
         if row is None or row.revoked or row.session.expires_at <= tables.clock.now():
@@ -81,18 +81,20 @@ class MemoryAuditLogRepository:
             raise StorageRefused("audit_log_of_a_merchant_or_an_email")
         tables.audit_log.put(event.id, AuditEventRow(event, tables.clock.now()))
 
-    def page(self, merchant_id: UUID, before: Place | None, limit: int) -> Sequence[Recorded]:
+    def list_by_merchant(
+        self, merchant_id: UUID, before: AuditLogPosition | None, limit: int
+    ) -> Sequence[RecordedAuditEvent]:
         rows = self.session.tables.audit_log.rows.values()
         own = [_build_recorded(row) for row in rows if row.event.merchant_id == merchant_id]
-        page = [row for row in own if before is None or row.place < before]
-        return sorted(page, key=lambda row: row.place, reverse=True)[:limit]
+        page = [row for row in own if before is None or row.position < before]
+        return sorted(page, key=lambda row: row.position, reverse=True)[:limit]
 
 
-def _build_recorded(row: AuditEventRow) -> Recorded:
+def _build_recorded(row: AuditEventRow) -> RecordedAuditEvent:
     event, origin = row.event, row.event.origin
-    return Recorded(
+    return RecordedAuditEvent(
         id=event.id,
-        event=event.event.value,
+        type=event.type.value,
         actor=origin.actor.value,
         actor_id=origin.actor_id,
         address=origin.address,

@@ -18,7 +18,7 @@ from atomic_adapters.memory.refunds import MemoryRefundRepository
 from atomic_adapters.memory.sessions import MemoryAuditLogRepository, MemorySessionRepository
 from atomic_adapters.memory.tables import MemorySession, Tables
 from atomic_core.domain.errors import StorageRefused
-from atomic_core.domain.payments import InsertedPayment, PaymentLookup, Payment, PaymentInsert
+from atomic_core.domain.payments import InsertedPayment, Payment, PaymentInsert, PaymentLookup
 from atomic_core.ports.clock import Clock
 
 LOCK_TIMEOUT: Final = timedelta(seconds=3)
@@ -55,10 +55,10 @@ class MemoryStore:
     def __init__(self, clock: Clock, lock_timeout: timedelta = LOCK_TIMEOUT) -> None:
         self.tables = Tables(clock, lock_timeout)
 
-    def accept(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
+    def insert(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
         try:
             with self.begin() as work:
-                inserted = work.payments.accept(inserts)
+                inserted = work.payments.insert(inserts)
                 work.commit()
         except StorageRefused:
             return [None] * len(inserts)

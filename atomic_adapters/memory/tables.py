@@ -11,10 +11,10 @@ from atomic_core.domain.accounts import Account
 from atomic_core.domain.audit_log import AuditEvent
 from atomic_core.domain.credentials import Credentials, Session
 from atomic_core.domain.errors import StorageUnavailable
-from atomic_core.domain.events import Recorded
+from atomic_core.domain.events import RecordedEvent
 from atomic_core.domain.fees import FeeSchedule
 from atomic_core.domain.idempotency import IdempotencyRecord
-from atomic_core.domain.ledger import Entry, Hold, TransactionKind, LedgerTransaction
+from atomic_core.domain.ledger import Entry, Hold, LedgerTransaction, TransactionKind
 from atomic_core.domain.merchants import ApiKey, Merchant
 from atomic_core.domain.payments import Payment
 from atomic_core.domain.refunds import Refund
@@ -108,12 +108,14 @@ class Tables:
         self.audit_log: Table[UUID, AuditEventRow] = Table(self.journal)
         self.accounts: Table[UUID, Account] = Table(self.journal)
         self.transactions: Table[UUID, LedgerTransaction] = Table(self.journal)
-        self.transaction_ids: Table[tuple[UUID, TransactionKind, UUID | None], UUID] = Table(self.journal)
+        self.transaction_ids: Table[tuple[UUID, TransactionKind, UUID | None], UUID] = Table(
+            self.journal
+        )
         self.entries: Table[tuple[UUID, int], Entry] = Table(self.journal)
         self.payments: Table[UUID, WorkItemRow[Payment]] = Table(self.journal)
         self.refunds: Table[UUID, WorkItemRow[Refund]] = Table(self.journal)
         self.holds: Table[tuple[UUID, UUID | None], HoldRow] = Table(self.journal)
-        self.events: Table[tuple[UUID, int], Recorded] = Table(self.journal)
+        self.events: Table[tuple[UUID, int], RecordedEvent] = Table(self.journal)
         self.fees: Table[tuple[UUID, str], FeeSchedule] = Table(self.journal)
         self.idempotency: Table[tuple[UUID, str], IdempotencyRow] = Table(self.journal)
 

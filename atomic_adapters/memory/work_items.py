@@ -34,7 +34,7 @@ def claim_items(
 
 
 def _is_due(tables: Tables, row: WorkItemRow[Item], due_by: datetime) -> bool:
-    if not row.item.status.open:
+    if not row.item.status.is_open:
         return False
     is_claimant_dead = row.claimed_by is not None and row.claimed_by not in tables.live_workers
     return is_claimant_dead or max(row.due_at, row.leased_until or row.due_at) <= due_by
@@ -91,10 +91,10 @@ def settle_item(
     """Write a settlement, and `changes` of the item. Raises StorageRefused if the item is settled
     already, or would end with a live hold, which nothing would ever release."""
     row = table.rows[settlement.id]
-    if not row.item.status.open:
+    if not row.item.status.is_open:
         raise StorageRefused("a settled payment or refund is final")
     hold = tables.holds.rows.get((settlement.payment_id, settlement.refund_id))
-    if settlement.status.settled and hold and hold.is_live:
+    if settlement.status.is_settled and hold and hold.is_live:
         raise StorageRefused("ended_holds_nothing")
     item = replace(
         row.item,
@@ -111,7 +111,7 @@ def settle_item(
 
 def make_item_due(tables: Tables, table: Table[UUID, WorkItemRow[Item]], id: UUID) -> bool:
     row = table.rows.get(id)
-    if row is None or not row.item.status.open:
+    if row is None or not row.item.status.is_open:
         return False
     due_at = min(row.due_at, tables.clock.now())
     table.put(id, replace(row, due_at=due_at, leased_until=None, claimed_by=None))

@@ -18,7 +18,7 @@ class MemoryWorkerLiveness:
     def worker_id(self) -> int | None:
         return self._worker_id if self._worker_id in self._live_workers else None
 
-    def leave(self) -> None:
+    def deregister(self) -> None:
         self.close()
         self._register()
 

@@ -10,7 +10,7 @@ from atomic_adapters.postgres.payments import build_payment
 from atomic_adapters.postgres.refunds import build_refund
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.accounts import Account
-from atomic_core.domain.admin_queries import AdminPayment, AdminRefund, Progress
+from atomic_core.domain.admin_queries import AdminPayment, AdminRefund, WorkProgress
 from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.payments import Payment, Status
 
@@ -21,21 +21,21 @@ _SQL: Final = load_statements("admin_queries")
 class PostgresAdminQueries:
     session: DatabaseSession
 
-    def merchants(self, limit: int) -> Sequence[Merchant]:
+    def list_merchants(self, limit: int) -> Sequence[Merchant]:
         return self.session.fetch_all_as(Merchant, _SQL["list_all_merchants"], limit=limit)
 
-    def accounts(self, limit: int, currency: str | None = None) -> Sequence[Account]:
+    def list_accounts(self, limit: int, currency: str | None = None) -> Sequence[Account]:
         return self.session.fetch_all_as(
             Account, _SQL["list_all_accounts"], currency=currency, limit=limit
         )
 
-    def house(self) -> Sequence[Account]:
+    def list_system_accounts(self) -> Sequence[Account]:
         return self.session.fetch_all_as(Account, _SQL["list_system_accounts"])
 
-    def account(self, account_id: UUID) -> Account | None:
+    def get_account(self, account_id: UUID) -> Account | None:
         return self.session.fetch_optional_as(Account, _SQL["get_account"], id=account_id)
 
-    def payments(self, limit: int, status: Status | None = None) -> Sequence[Payment]:
+    def list_payments(self, limit: int, status: Status | None = None) -> Sequence[Payment]:
         rows = self.session.fetch_all(
             _SQL["list_all_payments"],
             payment_status=status,
@@ -44,25 +44,25 @@ class PostgresAdminQueries:
         )
         return [build_payment(row) for row in rows]
 
-    def payment(self, payment_id: UUID) -> AdminPayment | None:
+    def get_payment(self, payment_id: UUID) -> AdminPayment | None:
         row = self.session.fetch_optional(_SQL["get_payment"], id=payment_id)
-        return AdminPayment(build_payment(row[3:]), Progress(*row[:3])) if row else None
+        return AdminPayment(build_payment(row[3:]), WorkProgress(*row[:3])) if row else None
 
-    def refund(self, refund_id: UUID) -> AdminRefund | None:
+    def get_refund(self, refund_id: UUID) -> AdminRefund | None:
         row = self.session.fetch_optional(_SQL["get_refund"], id=refund_id)
         return _build_admin_refund(row) if row else None
 
-    def refunds(self, payment_id: UUID, limit: int) -> Sequence[AdminRefund]:
+    def list_refunds(self, payment_id: UUID, limit: int) -> Sequence[AdminRefund]:
         rows = self.session.fetch_all(
-            _SQL["list_refunds_of_payment"], payment_id=payment_id, limit=limit
+            _SQL["list_refunds_by_payment"], payment_id=payment_id, limit=limit
         )
         return [_build_admin_refund(row) for row in rows]
 
 
 def _build_admin_refund(row: Sequence[Any]) -> AdminRefund:
-    return AdminRefund(build_refund(row[3:]), Progress(*row[:3]))
+    return AdminRefund(build_refund(row[3:]), WorkProgress(*row[:3]))
 
 
 def _get_phase(status: Status) -> str:
     """As in the generated column `phase`."""
-    return "OPEN" if status.open else status.value
+    return "OPEN" if status.is_open else status.value

@@ -48,7 +48,7 @@ SELECT faults, due_at, leased_until,
   FROM refunds
  WHERE id = %(id)s
 
--- name: list_refunds_of_payment
+-- name: list_refunds_by_payment
 SELECT faults, due_at, leased_until,
        -- include: refund_columns
   FROM refunds

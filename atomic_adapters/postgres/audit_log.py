@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.statements import load_statements
-from atomic_core.domain.audit_log import AuditEvent, Place, Recorded
+from atomic_core.domain.audit_log import AuditEvent, AuditLogPosition, RecordedAuditEvent
 
 _SQL: Final = load_statements("audit_log")
 
@@ -23,7 +23,7 @@ class PostgresAuditLogRepository:
             _SQL["insert_audit_event"],
             id=event.id,
             merchant_id=event.merchant_id,
-            event=event.event.value,
+            event=event.type.value,
             actor=event.origin.actor.value,
             actor_id=event.origin.actor_id,
             address=event.origin.address,
@@ -32,9 +32,11 @@ class PostgresAuditLogRepository:
             details=Jsonb(dict(event.details)),
         )
 
-    def page(self, merchant_id: UUID, before: Place | None, limit: int) -> Sequence[Recorded]:
+    def list_by_merchant(
+        self, merchant_id: UUID, before: AuditLogPosition | None, limit: int
+    ) -> Sequence[RecordedAuditEvent]:
         return self.session.fetch_all_as(
-            Recorded,
+            RecordedAuditEvent,
             _SQL["list_audit_events"],
             merchant_id=merchant_id,
             before_at=before and before.at,

@@ -6,7 +6,7 @@ VALUES (%(id)s, %(merchant_id)s, %(event)s, %(actor)s, %(actor_id)s, %(address)s
 
 -- name: list_audit_events
 -- Newest first, before a position; without one, before a position after all others.
-SELECT id, event, actor, actor_id, address, request_id, details, at
+SELECT id, event AS type, actor, actor_id, address, request_id, details, at
   FROM audit_log
  WHERE merchant_id = %(merchant_id)s
    AND (at, id) < (coalesce(%(before_at)s::timestamptz, 'infinity'),

@@ -9,13 +9,13 @@ from atomic_adapters.postgres.lists import PostgresListQueries, get_phases
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.dashboard import (
-    MAX_RECENT_PAYMENTS,
     MAX_ACCOUNTS,
     MAX_COUNTED_PAYMENTS,
+    MAX_RECENT_PAYMENTS,
     TOTAL_DAYS,
     Dashboard,
-    Profile,
-    Total,
+    MerchantProfile,
+    PaymentTotal,
 )
 from atomic_core.domain.lists import PaymentFilter
 
@@ -27,7 +27,7 @@ _SNAPSHOT: Final = load_statements("ledger_verification")["use_one_snapshot"]
 class PostgresDashboardRepository:
     session: DatabaseSession
 
-    def show(self, merchant_id: UUID) -> Dashboard | None:
+    def get(self, merchant_id: UUID) -> Dashboard | None:
         self.session.execute(_SNAPSHOT)
         profile = self.session.fetch_optional(_SQL["get_profile"], merchant_id=merchant_id)
         if profile is None:
@@ -43,23 +43,23 @@ class PostgresDashboardRepository:
             limit=MAX_COUNTED_PAYMENTS + 1,
         )
         return Dashboard(
-            profile=Profile(id, name, email, created_at),
+            profile=MerchantProfile(id, name, email, created_at),
             accounts=self.session.fetch_all_as(
                 Account,
-                _SQL["get_accounts_of_merchant"],
+                _SQL["list_accounts"],
                 merchant_id=merchant_id,
                 limit=MAX_ACCOUNTS,
             ),
             payments=lists.payments(merchant_id, no_filter, None, MAX_RECENT_PAYMENTS),
             today=[
-                Total(status, currency, today, amount)
+                PaymentTotal(status, currency, today, amount)
                 for status, currency, today, _, amount, _ in totals
                 if today
             ],
             last_30_days=[
-                Total(status, currency, count, amount)
+                PaymentTotal(status, currency, count, amount)
                 for status, currency, _, count, _, amount in totals
             ],
-            whole=sum(count for _, _, _, count, _, _ in totals) <= MAX_COUNTED_PAYMENTS,
+            are_totals_complete=sum(row[3] for row in totals) <= MAX_COUNTED_PAYMENTS,
             at=at,
         )

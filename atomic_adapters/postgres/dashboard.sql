@@ -4,7 +4,7 @@ SELECT merchants.id, merchants.name, merchants.created_at, credentials.email, no
   JOIN credentials ON credentials.merchant_id = merchants.id
  WHERE merchants.id = %(merchant_id)s
 
--- name: get_accounts_of_merchant
+-- name: list_accounts
 SELECT
        -- include: account_columns
   FROM accounts

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.statements import load_statements
-from atomic_core.domain.events import Event, PaymentEvent, Recorded
+from atomic_core.domain.events import PaymentEvent, PaymentEventType, RecordedEvent
 from atomic_core.domain.payments import Status
 
 _SQL: Final = load_statements("events")
@@ -24,7 +24,7 @@ class PostgresEventRepository:
             _SQL["insert_payment_events"],
             payment_ids=[event.payment_id for event in events],
             refund_ids=[event.refund_id for event in events],
-            events=[event.event.value for event in events],
+            events=[event.type.value for event in events],
             statuses=[event.status.value for event in events],
             attempts=[event.attempt for event in events],
             amounts=[event.amount for event in events],
@@ -32,11 +32,11 @@ class PostgresEventRepository:
             request_ids=[event.request_id for event in events],
         )
 
-    def of_payment(self, payment_id: UUID, limit: int) -> Sequence[Recorded]:
+    def list_by_payment(self, payment_id: UUID, limit: int) -> Sequence[RecordedEvent]:
         rows = self.session.fetch_all(
-            _SQL["get_events_of_payment"], payment_id=payment_id, limit=limit
+            _SQL["list_events_by_payment"], payment_id=payment_id, limit=limit
         )
         return [
-            Recorded(PaymentEvent(id, Event(event), Status(status), *details), at)
+            RecordedEvent(PaymentEvent(id, PaymentEventType(event), Status(status), *details), at)
             for id, event, status, *details, at in rows
         ]

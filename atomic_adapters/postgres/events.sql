@@ -10,7 +10,7 @@ SELECT payment_id, refund_id, event, status, statement_timestamp(), attempt, amo
               %(reasons)b::text[], %(request_ids)b::text[])
        AS new (payment_id, refund_id, event, status, attempt, amount, reason, request_id)
 
--- name: get_events_of_payment
+-- name: list_events_by_payment
 SELECT payment_id, event, status, refund_id, attempt, amount, reason, request_id, at
   FROM payment_events
  WHERE payment_id = %(payment_id)s

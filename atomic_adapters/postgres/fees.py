@@ -26,8 +26,8 @@ class PostgresFeeRepository:
         )
         return _build_schedule(row)
 
-    def of_merchant(self, merchant_id: UUID) -> Sequence[FeeSchedule]:
-        rows = self.session.fetch_all(_SQL["get_fee_schedules"], merchant_id=merchant_id)
+    def list_by_merchant(self, merchant_id: UUID) -> Sequence[FeeSchedule]:
+        rows = self.session.fetch_all(_SQL["list_fee_schedules"], merchant_id=merchant_id)
         return [_build_schedule(row) for row in rows]
 
 

@@ -5,7 +5,7 @@ VALUES (%(merchant_id)s, %(currency)s, %(basis_points)s, %(fixed)s)
    SET basis_points = excluded.basis_points, fixed = excluded.fixed, updated_at = now()
 RETURNING merchant_id, currency, basis_points, fixed, updated_at
 
--- name: get_fee_schedules
+-- name: list_fee_schedules
 SELECT merchant_id, currency, basis_points, fixed, updated_at
   FROM fee_schedules
  WHERE merchant_id = %(merchant_id)s

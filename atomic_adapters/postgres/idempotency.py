@@ -25,27 +25,31 @@ _SQL: Final = load_statements("idempotency")
 class PostgresIdempotencyRepository:
     session: DatabaseSession
 
-    def claim(self, request: IdempotentRequest) -> StoredResponse | None:
+    def claim_key(self, request: IdempotentRequest) -> StoredResponse | None:
         if self._insert_key(request):
             return None
-        record = self.kept(request.merchant_id, [request.key]).get(request.key)
+        record = self.find_records(request.merchant_id, [request.key]).get(request.key)
         if record is None:
             # The key expired and was purged between the two statements.
             raise IdempotencyKeyInUse
         return record.replay_for(request)
 
-    def kept(self, merchant_id: UUID, keys: Sequence[str]) -> Mapping[str, IdempotencyRecord]:
-        rows = self.session.fetch_all(_SQL["get_records"], merchant_id=merchant_id, keys=list(keys))
+    def find_records(
+        self, merchant_id: UUID, keys: Sequence[str]
+    ) -> Mapping[str, IdempotencyRecord]:
+        rows = self.session.fetch_all(
+            _SQL["find_records"], merchant_id=merchant_id, keys=list(keys)
+        )
         return {key: _build_record(columns) for key, *columns in rows}
 
-    def look_up(self, merchant_id: UUID, key: str) -> StoredIdempotencyKey | None:
+    def find_key(self, merchant_id: UUID, key: str) -> StoredIdempotencyKey | None:
         row = self.session.fetch_optional(_SQL["find_key"], merchant_id=merchant_id, key=key)
         if row is None:
             return None
         *columns, expires_at = row
         return StoredIdempotencyKey(key, _build_record(columns), expires_at)
 
-    def complete(self, request: IdempotentRequest, response: StoredResponse) -> None:
+    def store_response(self, request: IdempotentRequest, response: StoredResponse) -> None:
         updated = self.session.execute(
             _SQL["store_response"],
             merchant_id=request.merchant_id,
@@ -57,7 +61,7 @@ class PostgresIdempotencyRepository:
         if updated != 1:
             raise StorageRefused("no row for the idempotency key to complete")
 
-    def purge(self, limit: int) -> int:
+    def purge_keys(self, limit: int) -> int:
         return self.session.execute(_SQL["purge_keys"], limit=limit)
 
     def _insert_key(self, request: IdempotentRequest) -> bool:

@@ -11,7 +11,7 @@ VALUES (%(merchant_id)s, %(key)s, %(method)s, %(path)s, %(fingerprint)s,
  WHERE existing.expires_at <= now()
 RETURNING true
 
--- name: get_records
+-- name: find_records
 SELECT key, method, path, fingerprint, response_status, response_body, response_location,
        created_at
   FROM idempotency_keys

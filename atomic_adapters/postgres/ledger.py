@@ -15,10 +15,10 @@ from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.ledger import (
     Entry,
     Hold,
-    TransactionKind,
     LedgerTransaction,
-    PostingResult,
     PostedTransaction,
+    PostingResult,
+    TransactionKind,
 )
 from atomic_core.domain.ledger_verification import LedgerReport
 
@@ -44,7 +44,7 @@ class PostgresAccountRepository:
         )
 
     def open_system_accounts(self, currency: str) -> None:
-        accounts = [Account.world(currency, _UNUSED_TIME), Account.fees(currency, _UNUSED_TIME)]
+        accounts = [Account.new_world_account(currency, _UNUSED_TIME), Account.new_fee_account(currency, _UNUSED_TIME)]
         self.session.execute(
             _SQL["open_system_accounts"],
             currency=currency,
@@ -60,9 +60,9 @@ class PostgresAccountRepository:
             Account, _SQL["get_account"], id=account_id, merchant_id=merchant_id
         )
 
-    def credited(self, merchant_id: UUID, currency: str) -> UUID | None:
+    def get_default_account_id(self, merchant_id: UUID, currency: str) -> UUID | None:
         row = self.session.fetch_optional(
-            _SQL["find_credited_account"], merchant_id=merchant_id, currency=currency
+            _SQL["find_default_account"], merchant_id=merchant_id, currency=currency
         )
         return row[0] if row else None
 
@@ -81,17 +81,17 @@ class PostgresAccountRepository:
 class PostgresLedgerRepository:
     session: DatabaseSession
 
-    def record(self, posted: PostingResult) -> None:
-        if posted.released:
-            self._release_holds(posted.released)
+    def save(self, posted: PostingResult) -> None:
+        if posted.released_holds:
+            self._release_holds(posted.released_holds)
         if posted.transactions:
             self._update_accounts(posted)
             self._insert_transactions(posted)
             self._insert_entries(posted)
-        if posted.placed:
-            self._insert_holds(posted.placed)
+        if posted.placed_holds:
+            self._insert_holds(posted.placed_holds)
 
-    def check(self) -> LedgerReport:
+    def verify(self) -> LedgerReport:
         return verify_ledger(self.session)
 
     def _update_accounts(self, posted: PostingResult) -> None:
@@ -129,13 +129,15 @@ class PostgresLedgerRepository:
             hashes=bytea_array(entry.hash for entry in entries),
         )
 
-    def of_payment(self, payment_id: UUID) -> Sequence[PostedTransaction]:
+    def list_by_payment(self, payment_id: UUID) -> Sequence[PostedTransaction]:
         transactions: dict[UUID, tuple[LedgerTransaction, list[Entry]]] = {}
         for row in self.session.fetch_all(
-            _SQL["get_transactions_of_payment"], payment_id=payment_id
+            _SQL["list_transactions_by_payment"], payment_id=payment_id
         ):
             id, payment_id, kind, posted_at, refund_id, *entry = row
-            transaction = LedgerTransaction(id, payment_id, TransactionKind(kind), posted_at, refund_id)
+            transaction = LedgerTransaction(
+                id, payment_id, TransactionKind(kind), posted_at, refund_id
+            )
             _, entries = transactions.setdefault(id, (transaction, []))
             entries.append(Entry(*entry))
         return [PostedTransaction(*pair) for pair in transactions.values()]

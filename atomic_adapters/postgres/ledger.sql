@@ -21,7 +21,7 @@ SELECT
  WHERE id = %(id)s
    AND merchant_id = %(merchant_id)s
 
--- name: find_credited_account
+-- name: find_default_account
 SELECT id
   FROM accounts
  WHERE merchant_id = %(merchant_id)s
@@ -92,7 +92,7 @@ SELECT payment_id, refund_id, debit_account_id, credit_account_id, amount, clock
               %(credit_account_ids)b::uuid[], %(amounts)b::bigint[])
        AS new (payment_id, refund_id, debit_account_id, credit_account_id, amount)
 
--- name: get_transactions_of_payment
+-- name: list_transactions_by_payment
 SELECT t.id, t.payment_id, t.kind, t.posted_at, t.refund_id, e.transaction_id, e.account_id,
        e.sequence, e.amount, e.balance_after, e.hash
   FROM ledger_transactions t

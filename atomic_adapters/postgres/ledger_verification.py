@@ -4,7 +4,7 @@ from typing import Final
 
 from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.statements import load_statements
-from atomic_core.domain.ledger_verification import MAX_FINDINGS, Check, Finding, LedgerReport
+from atomic_core.domain.ledger_verification import MAX_FINDINGS, Finding, LedgerCheck, LedgerReport
 
 _SQL: Final = load_statements("ledger_verification")
 
@@ -25,7 +25,7 @@ def verify_ledger(session: DatabaseSession) -> LedgerReport:
         holds=holds,
         findings=[
             Finding(check, subject, problem)
-            for check in Check
+            for check in LedgerCheck
             for subject, problem in session.fetch_all(_SQL[check.value], limit=MAX_FINDINGS)
         ],
     )

@@ -12,8 +12,8 @@ from atomic_adapters.postgres.refunds import build_refund
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.lists import (
-    AccountFilter,
     AccountEntry,
+    AccountFilter,
     CreatedFilter,
     PaymentFilter,
     Position,
@@ -79,7 +79,7 @@ class PostgresListQueries:
             rows = self._fetch_page(_REFUNDS, filters, parameters)
         else:
             rows = self.session.fetch_all(
-                _REFUND_SQL["list_refunds_of_payment"],
+                _REFUND_SQL["list_refunds_by_payment"],
                 **parameters,
                 payment_id=filters.payment_id,
                 metadata=json.dumps(dict(filters.metadata)),
@@ -166,7 +166,7 @@ class PostgresListQueries:
 def _build_parameters(
     merchant_id: UUID, filters: CreatedFilter, after: Position | None, limit: int
 ) -> dict[str, Any]:
-    top = filters.top(after)
+    top = filters.get_start_position(after)
     return {
         "merchant_id": merchant_id,
         "created_from": filters.created_from,
@@ -191,4 +191,4 @@ def get_phases(filters: PaymentFilter) -> list[str]:
     """The values of the generated column `phase` for the filter's statuses. PENDING and PROCESSING
     are one phase, so that a claim changes no index."""
     statuses = filters.statuses or Status
-    return sorted({"OPEN" if status.open else status.value for status in statuses})
+    return sorted({"OPEN" if status.is_open else status.value for status in statuses})

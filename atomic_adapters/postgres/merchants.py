@@ -49,17 +49,17 @@ class PostgresMerchantRepository:
             expires_at=expires_at,
         )
 
-    def active_key(self, hash: bytes) -> ApiKey | None:
+    def find_active_key(self, hash: bytes) -> ApiKey | None:
         return self._fetch_key(_SQL["find_active_key"], hash=hash)
 
-    def is_active(self, key_id: UUID) -> bool:
+    def is_key_active(self, key_id: UUID) -> bool:
         return self.session.fetch_optional(_SQL["is_key_active"], id=key_id) is not None
 
-    def key(self, key_id: UUID, merchant_id: UUID | None = None) -> ApiKey | None:
+    def get_key(self, key_id: UUID, merchant_id: UUID | None = None) -> ApiKey | None:
         return self._fetch_key(_SQL["get_key"], id=key_id, merchant_id=merchant_id)
 
-    def keys(self, merchant_id: UUID, limit: int = MAX_LIVE_KEYS) -> Sequence[ApiKey]:
-        statement = _SQL["get_keys_of_merchant"]
+    def list_keys(self, merchant_id: UUID, limit: int = MAX_LIVE_KEYS) -> Sequence[ApiKey]:
+        statement = _SQL["list_keys"]
         rows = self.session.fetch_all(statement, merchant_id=merchant_id, limit=limit)
         return [_build_key(row) for row in rows]
 

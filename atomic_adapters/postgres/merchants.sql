@@ -44,7 +44,7 @@ SELECT id, merchant_id, name, prefix, hash, scopes, created_at, expires_at, last
  WHERE id = %(id)s
    AND (%(merchant_id)s::uuid IS NULL OR merchant_id = %(merchant_id)s::uuid)
 
--- name: get_keys_of_merchant
+-- name: list_keys
 -- Active keys and others have separate limits, so that neither displaces the other.
 SELECT id, merchant_id, name, prefix, hash, scopes, created_at, expires_at, last_used_at,
        revoked_at, active

@@ -86,7 +86,7 @@ class Migrator:
             lock_connection.execute(_LOCK)
             with PostgresqlPsycopgBackend(_build_yoyo_uri(self._url), _TABLE) as backend:
                 backend.init_database()
-                # yoyo's own lock is a row that survives a kill. While we hold ours, it is stale.
+                # yoyo's own lock is a row that survives a kill. Under _LOCK it is always stale.
                 backend.break_lock()
                 backend.ensure_internal_schema_updated()
                 yield backend

@@ -21,13 +21,13 @@ from atomic_adapters.postgres.statements import load_statements
 from atomic_adapters.postgres.work_items import lock_claimed_items, settle_items
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import (
-    EXPIRED,
+    REASON_EXPIRED,
     CaptureMethod,
+    HoldResolution,
     InsertedPayment,
-    PaymentLookup,
     Payment,
     PaymentInsert,
-    HoldResolution,
+    PaymentLookup,
     Status,
     Step,
 )
@@ -41,16 +41,16 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 class PostgresPaymentRepository:
     session: DatabaseSession
 
-    def accept(
+    def insert(
         self, inserts: Sequence[PaymentInsert], lock_timeout: timedelta | None = None
     ) -> Sequence[InsertedPayment | None]:
         unique_inserts = _drop_repeated_keys(inserts)
-        orders = [insert.order for insert in unique_inserts]
+        orders = [insert.new_payment for insert in unique_inserts]
         records = [_build_key_columns(insert) for insert in unique_inserts]
         with map_key_wait_timeout():
             rows = self.session.fetch_all(
                 _SQL["insert_payments"],
-                lock_timeout=f"{patience // _MILLISECOND}ms" if lock_timeout else None,
+                lock_timeout=f"{lock_timeout // _MILLISECOND}ms" if lock_timeout else None,
                 ids=uuid_array(insert.payment_id for insert in unique_inserts),
                 key_ids=uuid_array(insert.key_id for insert in unique_inserts),
                 merchant_ids=uuid_array(order.merchant_id for order in orders),
@@ -97,7 +97,7 @@ class PostgresPaymentRepository:
         )
         return [Claim(*row) for row in rows]
 
-    def hold(self, claims: Sequence[Claim]) -> frozenset[UUID]:
+    def lock_claims(self, claims: Sequence[Claim]) -> frozenset[UUID]:
         ids = (claim.payment_id for claim in claims)
         return lock_claimed_items(self.session, _SQL["lock_claimed_payments"], ids, claims)
 
@@ -117,9 +117,9 @@ class PostgresPaymentRepository:
         )
         return build_payment(row) if row else None
 
-    def resolve(self, resolution: HoldResolution) -> Payment:
+    def resolve_hold(self, resolution: HoldResolution) -> Payment:
         row = self.session.fetch_one(
-            _SQL["resolve_payment"],
+            _SQL["resolve_hold"],
             id=resolution.payment_id,
             step=resolution.step,
             amount=resolution.amount,
@@ -127,11 +127,11 @@ class PostgresPaymentRepository:
         )
         return build_payment(row)
 
-    def expire(self, limit: int) -> Sequence[UUID]:
-        rows = self.session.fetch_all(_SQL["expire_payments"], limit=limit, reason=EXPIRED)
+    def expire_holds(self, limit: int) -> Sequence[UUID]:
+        rows = self.session.fetch_all(_SQL["expire_holds"], limit=limit, reason=REASON_EXPIRED)
         return [id for (id,) in rows]
 
-    def hasten(self, payment_id: UUID) -> bool:
+    def make_due(self, payment_id: UUID) -> bool:
         return self.session.execute(_SQL["make_payment_due"], id=payment_id) == 1
 
 
@@ -152,9 +152,9 @@ _NO_KEY: Final = _KeyColumns()
 
 
 def _build_key_columns(insert: PaymentInsert) -> _KeyColumns:
-    if insert.record is None:
+    if insert.idempotency is None:
         return _NO_KEY
-    request, response = insert.record
+    request, response = insert.idempotency
     return _KeyColumns(
         request.key,
         request.method,
@@ -171,7 +171,7 @@ def _drop_repeated_keys(inserts: Sequence[PaymentInsert]) -> Sequence[PaymentIns
     """Keep the first insert of each Idempotency-Key: one statement cannot insert a key twice."""
     inserts_by_key: dict[object, PaymentInsert] = {}
     for insert in inserts:
-        request = insert.record and insert.record[0]
+        request = insert.idempotency and insert.idempotency[0]
         key = (request.merchant_id, request.key) if request else insert.payment_id
         inserts_by_key.setdefault(key, insert)
     return list(inserts_by_key.values())

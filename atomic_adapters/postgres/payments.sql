@@ -9,7 +9,7 @@ WITH lock_timeout AS MATERIALIZED (
 ), insertable AS MATERIALIZED (
     SELECT requested.id, requested.merchant_id, amount, currency, source, description, webhook_url,
            capture, metadata, request_id, payment_key, key, method, path, fingerprint, retention,
-           status, body, location, credited.id AS account_id
+           status, body, location, default_account.id AS account_id
       FROM lock_timeout
      CROSS JOIN unnest(%(ids)b::uuid[], %(key_ids)b::uuid[], %(merchant_ids)b::uuid[],
                        %(amounts)b::bigint[], %(currencies)b::text[], %(sources)b::text[],
@@ -27,7 +27,7 @@ WITH lock_timeout AS MATERIALIZED (
                           WHERE accounts.merchant_id = requested.merchant_id
                             AND accounts.currency = requested.currency
                           ORDER BY accounts.created_at, accounts.id
-                          LIMIT 1) AS credited
+                          LIMIT 1) AS default_account
      WHERE requested.key_id IS NULL
         OR (SELECT true
               FROM api_keys
@@ -133,7 +133,7 @@ SELECT
    AND merchant_id = %(merchant_id)s
    FOR NO KEY UPDATE
 
--- name: resolve_payment
+-- name: resolve_hold
 -- A higher attempt invalidates the claim under which the hold was placed: its worker may not know
 -- yet that its commit succeeded. statement_timestamp(): this transaction may have begun before that
 -- worker's, and waited for it.
@@ -146,7 +146,7 @@ UPDATE payments
 RETURNING
        -- include: payment_columns
 
--- name: expire_payments
+-- name: expire_holds
 UPDATE payments
    SET status = 'PROCESSING', step = 'expire', cancellation_reason = %(reason)s,
        attempt = payments.attempt + 1, faults = 0, due_at = now(), updated_at = now()

@@ -92,7 +92,7 @@ SELECT
             LIMIT %(limit)s))
  ORDER BY created_at DESC, id DESC
 
--- name: list_refunds_of_payment
+-- name: list_refunds_by_payment
 -- Reads and filters all refunds of the payment, at most MAX_REFUNDS.
 SELECT
        -- include: refund_columns

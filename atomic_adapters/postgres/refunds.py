@@ -42,9 +42,9 @@ class PostgresRefundRepository:
         row = self.session.fetch_optional(_SQL["get_refund"], id=refund_id, merchant_id=merchant_id)
         return build_refund(row) if row else None
 
-    def of_payment(self, payment_id: UUID, limit: int) -> Sequence[Refund]:
+    def list_by_payment(self, payment_id: UUID, limit: int) -> Sequence[Refund]:
         rows = self.session.fetch_all(
-            _SQL["get_refunds_of_payment"], payment_id=payment_id, limit=limit
+            _SQL["list_refunds_by_payment"], payment_id=payment_id, limit=limit
         )
         return [build_refund(row) for row in rows]
 
@@ -63,22 +63,22 @@ class PostgresRefundRepository:
             for *columns, refund_id, is_reserved in rows
         ]
 
-    def hold(self, claims: Sequence[Claim]) -> frozenset[UUID]:
+    def lock_claims(self, claims: Sequence[Claim]) -> frozenset[UUID]:
         self.session.fetch_all(
             _SQL["lock_refunded_payments"], ids=list({claim.payment_id for claim in claims})
         )
         ids = (claim.id for claim in claims)
         return lock_claimed_items(self.session, _SQL["lock_claimed_refunds"], ids, claims)
 
-    def promised(self, ids: Iterable[UUID]) -> frozenset[UUID]:
-        rows = self.session.fetch_all(_SQL["find_reserved_refunds"], ids=list(ids))
+    def list_reserved(self, ids: Iterable[UUID]) -> frozenset[UUID]:
+        rows = self.session.fetch_all(_SQL["list_reserved_refunds"], ids=list(ids))
         return frozenset(id for (id,) in rows)
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
         ids = (settlement.id for settlement in settlements)
         settle_items(self.session, _SQL["settle_refunds"], ids, settlements)
 
-    def hasten(self, refund_id: UUID) -> bool:
+    def make_due(self, refund_id: UUID) -> bool:
         return self.session.execute(_SQL["make_refund_due"], id=refund_id) == 1
 
 

@@ -16,7 +16,7 @@ SELECT
  WHERE id = %(id)s
    AND merchant_id = %(merchant_id)s
 
--- name: get_refunds_of_payment
+-- name: list_refunds_by_payment
 SELECT
        -- include: refund_columns
   FROM refunds
@@ -67,7 +67,7 @@ SELECT refunds.id
  ORDER BY refunds.id
    FOR NO KEY UPDATE OF refunds
 
--- name: find_reserved_refunds
+-- name: list_reserved_refunds
 -- Run after lock_claimed_refunds, not with it: a statement does not see rows that were committed
 -- while it waited for a lock.
 SELECT id

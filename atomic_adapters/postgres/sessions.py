@@ -26,8 +26,8 @@ class PostgresSessionRepository:
         )
         return added == 1
 
-    def credentials(self, email: str) -> Credentials | None:
-        return self.session.fetch_optional_as(Credentials, _SQL["get_credentials"], email=email)
+    def find_credentials(self, email: str) -> Credentials | None:
+        return self.session.fetch_optional_as(Credentials, _SQL["find_credentials"], email=email)
 
     def replace_password_hash(self, merchant_id: UUID, old: str, new: str) -> None:
         statement = _SQL["replace_password_hash"]
@@ -43,7 +43,7 @@ class PostgresSessionRepository:
             lifetime=lifetime,
         )
 
-    def live_session(self, hash: bytes) -> Session | None:
+    def find_live_session(self, hash: bytes) -> Session | None:
         return self.session.fetch_optional_as(Session, _SQL["find_live_session"], hash=hash)
 
     def revoke_session(self, session_id: UUID) -> bool:

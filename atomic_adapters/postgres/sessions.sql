@@ -4,7 +4,7 @@ INSERT INTO credentials (merchant_id, email, password_hash, account_id)
 VALUES (%(merchant_id)s, %(email)s, %(password_hash)s, %(account_id)s)
     ON CONFLICT ON CONSTRAINT credentials_email_once DO NOTHING
 
--- name: get_credentials
+-- name: find_credentials
 SELECT merchant_id, email, password_hash, account_id
   FROM credentials
  WHERE email = %(email)s

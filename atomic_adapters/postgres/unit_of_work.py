@@ -22,7 +22,7 @@ from atomic_adapters.postgres.refunds import PostgresRefundRepository
 from atomic_adapters.postgres.sessions import PostgresSessionRepository
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageRefused, StorageUnavailable
-from atomic_core.domain.payments import InsertedPayment, PaymentLookup, Payment, PaymentInsert
+from atomic_core.domain.payments import InsertedPayment, Payment, PaymentInsert, PaymentLookup
 
 _SQL: Final = load_statements("unit_of_work")
 
@@ -63,7 +63,7 @@ class PostgresStore:
     """A `PaymentStore` and a `Dependency` port; `begin` is a `UnitOfWorkFactory` port."""
 
     name = "postgres"
-    vital = True
+    is_required = True
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -73,11 +73,11 @@ class PostgresStore:
         with self._connections.transaction() as connection:
             yield PostgresUnitOfWork(DatabaseSession(connection))
 
-    def accept(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
+    def insert(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
         try:
             with self._connections.autocommit() as connection:
                 payments = PostgresPaymentRepository(DatabaseSession(connection))
-                return payments.accept(inserts, PAYMENT_STORE_LOCK_TIMEOUT)
+                return payments.insert(inserts, PAYMENT_STORE_LOCK_TIMEOUT)
         except (IdempotencyKeyInUse, StorageRefused):
             # Nothing was inserted. Callers retry alone and get the error of their own payment.
             return [None] * len(inserts)

@@ -34,12 +34,12 @@ class PostgresWorkerLiveness:
                 self._register()
             return self._worker_id
 
-    def leave(self) -> None:
+    def deregister(self) -> None:
         with self._lock:
             self._disconnect()
 
     def close(self) -> None:
-        self.leave()
+        self.deregister()
 
     def _is_connected(self) -> bool:
         if self._connection is None:

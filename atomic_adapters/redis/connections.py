@@ -52,7 +52,7 @@ class RedisDependency:
 
     redis: Redis
     name: str = "redis"
-    vital: bool = False
+    is_required: bool = False
 
     def is_up(self) -> bool:
         try:

@@ -26,7 +26,7 @@ class LruApiKeyCache:
                 self._callers.move_to_end(hash)
             return caller
 
-    def remember(self, hash: bytes, caller: Caller) -> None:
+    def put(self, hash: bytes, caller: Caller) -> None:
         with self._lock:
             self._callers[hash] = caller
             self._callers.move_to_end(hash)

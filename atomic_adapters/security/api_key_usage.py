@@ -36,7 +36,7 @@ class BackgroundApiKeyUsage:
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def note(self, key_id: UUID) -> None:
+    def record_use(self, key_id: UUID) -> None:
         now = time.monotonic()
         # Without the lock: for most uses there is nothing to do.
         if now < self._last_writes.get(key_id, float("-inf")) + WRITE_INTERVAL_SECONDS:
@@ -78,7 +78,7 @@ class DirectApiKeyUsage:
     def __init__(self, begin: UnitOfWorkFactory) -> None:
         self._begin = begin
 
-    def note(self, key_id: UUID) -> None:
+    def record_use(self, key_id: UUID) -> None:
         with suppress(AtomicError), self._begin() as work:
             work.merchants.record_api_key_usage([key_id])
             work.commit()

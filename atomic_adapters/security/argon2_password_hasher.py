@@ -53,7 +53,7 @@ class Argon2PasswordHasher:
         )
         self._slots = threading.BoundedSemaphore(max_concurrent)
         self._wait_timeout = wait_timeout
-        self.decoy = _build_decoy(parameters)
+        self.dummy_hash = _build_decoy(parameters)
 
     def hash(self, password: str) -> str:
         return self._run(self._hasher.hash, password)

@@ -15,9 +15,9 @@ from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_core.domain.accounts import world_account_id
 from atomic_core.domain.idempotency import StoredResponse
-from atomic_core.domain.payments import Capture, NewPayment
+from atomic_core.domain.payments import CaptureMethod, NewPayment
 from atomic_core.domain.refunds import NewRefund
-from atomic_core.use_cases.holds import Cancellation, NewCapture
+from atomic_core.use_cases.holds import CancelRequest, CaptureRequest
 from atomic_core.use_cases.payment_batches import BatchItem, PaymentBatch
 from support import add_merchant, application_over, numbered, order, request_for
 
@@ -134,7 +134,7 @@ PARAMETERS: dict[str, object] = {
     "fingerprints": [bytes(32)] * 1000,
     "hash": bytes(32),
     "heads": [bytes(32)] * 1000,
-    "hold_for": "7 days",
+    "hold_period": "7 days",
     "id": ONE,
     "ids": [ONE] * 1000,
     "retention": "1 day",
@@ -175,30 +175,30 @@ PARAMETERS: dict[str, object] = {
     "webhook_urls": [None] * 1000,
 }
 HOT = [
-    "sessions.get_credentials",
+    "sessions.find_credentials",
     "sessions.find_live_session",
     "sessions.purge_sessions",
     "sessions.revoke_session",
     "audit_log.list_audit_events",
-    "dashboard.get_accounts_of_merchant",
+    "dashboard.list_accounts",
     "dashboard.get_profile",
     "dashboard.sum_payments",
     "idempotency.claim_key",
     "idempotency.store_response",
     "idempotency.find_key",
-    "idempotency.get_records",
+    "idempotency.find_records",
     "idempotency.purge_keys",
     "events.insert_payment_events",
-    "events.get_events_of_payment",
-    "fees.get_fee_schedules",
+    "events.list_events_by_payment",
+    "fees.list_fee_schedules",
     "fees.upsert_fee_schedule",
-    "ledger.find_credited_account",
+    "ledger.find_default_account",
     "ledger.get_account",
     "ledger.lock_accounts",
     "ledger.lock_available_accounts",
     "ledger.insert_holds",
     "ledger.release_holds",
-    "ledger.get_transactions_of_payment",
+    "ledger.list_transactions_by_payment",
     "ledger.update_accounts",
     "merchants.find_active_key",
     "merchants.count_active_keys",
@@ -206,7 +206,7 @@ HOT = [
     "merchants.get_key",
     "merchants.get_merchant",
     "merchants.is_key_active",
-    "merchants.get_keys_of_merchant",
+    "merchants.list_keys",
     "merchants.lock_merchant",
     "merchants.record_api_key_usage",
     "merchants.revoke_key",
@@ -215,20 +215,20 @@ HOT = [
     "admin_queries.get_payment",
     "payments.insert_payments",
     "payments.claim_payments",
-    "payments.expire_payments",
+    "payments.expire_holds",
     "payments.find_payments",
     "payments.make_payment_due",
     "payments.lock_claimed_payments",
     "payments.lock_payment",
-    "payments.resolve_payment",
+    "payments.resolve_hold",
     "payments.settle_payments",
     "refunds.claim_refunds",
     "refunds.get_refund",
     "refunds.make_refund_due",
     "refunds.lock_refunded_payments",
     "refunds.lock_claimed_refunds",
-    "refunds.find_reserved_refunds",
-    "refunds.get_refunds_of_payment",
+    "refunds.list_reserved_refunds",
+    "refunds.list_refunds_by_payment",
     "refunds.settle_refunds",
 ]
 
@@ -276,12 +276,12 @@ def test_a_claim_writes_no_index(full_database: str) -> None:
 def live(application: Application, merchant_id: UUID, times: int) -> None:
     """Payments that are held, captured, let go of, expired and given back."""
     plain = order(merchant_id)
-    asked = NewPayment(merchant_id, plain.money, plain.source, capture=Capture.MANUAL)
-    held = [application.payments.accept(asked).id for _ in range(3 * times)]
+    asked = NewPayment(merchant_id, plain.money, plain.source, capture=CaptureMethod.MANUAL)
+    held = [application.payments.record(asked).id for _ in range(3 * times)]
     application.settlement.settle()
     for taken, gone in zip(held[:times], held[times : 2 * times], strict=True):
-        application.payments.capture(NewCapture(merchant_id, taken, 1_000))
-        application.payments.cancel(Cancellation(merchant_id, gone))
+        application.payments.capture(CaptureRequest(merchant_id, taken, 1_000))
+        application.payments.cancel(CancelRequest(merchant_id, gone))
     application.settlement.expire_holds()
     application.settlement.settle()
     for amount in (1, 2):
@@ -304,11 +304,11 @@ def test_a_life_of_payments_scans_no_large_table(
     try:
         application = application_over(store.begin, payment_store=store)
         merchant_id = add_merchant(store.begin)
-        payment = application.payments.accept(order(merchant_id))
+        payment = application.payments.record(order(merchant_id))
         # The first settling sees a small batch, and its plans stay for the large ones.
         assert application.settlement.settle() == 5_001
         for number in range(100):
-            application.payments.accept(order(merchant_id, number + 1))
+            application.payments.record(order(merchant_id, number + 1))
         caller = application.api_keys.issue(merchant_id, "till").key.caller
         for number in range(20):
             asked = request_for(merchant_id, f"key {number}")

@@ -1,5 +1,5 @@
-"""`make faults`: Atomic is broken on purpose, under load, and must not mind.
+"""`make faults`: inject faults into a running system under load and check its data.
 
-Servers of its own and the real processes; every answer that a client got is remembered and held
-against the books at the end. `python tests/fault --help` says what can be asked for.
+The suite starts its own servers and the real processes. Clients record every response, and an
+audit compares the database with these records. `python tests/fault --help` lists the options.
 """

@@ -1,6 +1,6 @@
-"""`python tests/fault`: break Atomic, print the table, check the books.
+"""`python tests/fault`: inject faults, print the table of results, audit the ledger.
 
-Exit status: 0 nothing was lost or doubled and every bound was held; 1 otherwise; 2 wrong usage;
+Exit status: 0 no invariant was violated and every time bound was met; 1 otherwise; 2 wrong usage;
 130 interrupted.
 """
 
@@ -14,52 +14,51 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from atomic_adapters.embedded import EmbeddedServerError
 from fault import report
-from fault.cluster import Rig
+from fault.cluster import Cluster
 from fault.faults import FAULTS
-from fault.options import Options, parse
+from fault.options import Options, parse_options
 from fault.run import Run
 
 INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = parse(arguments, FAULTS)
+    options = parse_options(arguments, FAULTS)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with Rig() as rig:
-            run = Run(rig, options, tell)
-            run.go()
+        with Cluster() as cluster:
+            run = Run(cluster, options, print_progress)
+            run.execute()
     except KeyboardInterrupt:
-        tell("interrupted")
+        print_progress("interrupted")
         return INTERRUPTED
     except EmbeddedServerError as error:
-        tell(str(error))
+        print_progress(str(error))
         return 1
-    return told(run, options)
+    return print_results(run, options)
 
 
-def told(run: Run, options: Options) -> int:
-    """Print what was found; the exit status."""
-    rows, book = list(run.rows.values()), run.book
-    sys.stdout.write(f"\n{report.table(rows, options.patience)}\n\n{run.summary()}\n")
-    sys.stdout.write(f"{report.invariants(book)}\n")
+def print_results(run: Run, options: Options) -> int:
+    """Print and write the results; return the exit status."""
+    results, oracle = list(run.results.values()), run.oracle
+    sys.stdout.write(f"\n{report.format_table(results, options.patience)}\n\n")
+    sys.stdout.write(f"{run.summarize()}\n{report.format_check_counts(oracle)}\n")
     if options.json:
-        more = {"seed": options.seed, "summary": run.summary()}
-        answer = report.document(rows, book, more)
-        options.json.write_text(json.dumps(answer, indent=1, ensure_ascii=False) + "\n")
+        details = {"seed": options.seed, "summary": run.summarize()}
+        document = report.build_document(results, oracle, details)
+        options.json.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     if options.picture:
-        # Imported only when asked for: it takes a second.
+        # Imported only when needed: it takes a second.
         from fault.chart import draw
 
         draw(run, options.picture)
-    if book.violations:
-        sys.stdout.write(f"\n{len(book.violations)} VIOLATIONS\n{book.told()}\n")
-    missed = any(row.missed(options.patience) for row in rows)
-    return 1 if book.violations or missed else 0
+    if oracle.violations:
+        sys.stdout.write(f"\n{len(oracle.violations)} VIOLATIONS\n{oracle.format_violations()}\n")
+    return 0 if run.has_passed() else 1
 
 
-def tell(line: str) -> None:
-    """Progress goes to stderr: stdout is the table's."""
+def print_progress(line: str) -> None:
+    """Progress goes to stderr, results to stdout."""
     sys.stderr.write(line + "\n")
 
 

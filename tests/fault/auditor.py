@@ -1,5 +1,5 @@
-"""The books held against arithmetic all the while, and against the model at the end. The product
-is not asked for either: these sums are our own."""
+"""Audits of the database: its sums while the run lasts, and every row against the model at the end.
+All sums are computed here, not by the product."""
 
 import time
 from collections import Counter
@@ -9,20 +9,20 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import namedtuple_row
 
-from fault.audit_loop import Rounds
-from fault.oracle import SUCCESS, Answer, Book
+from fault.oracle import SUCCESS, Acknowledgement, Oracle
+from fault.periodic_task import PeriodicTask
 
-SHARE: Final = 0.15
-"""Of the time, at most, that auditing takes from a small machine while the ledger grows."""
+MAX_AUDIT_SHARE: Final = 0.15
+"""The share of time that audits may take, although each takes longer as the ledger grows."""
 
-SHORTEST_PAUSE_SECONDS: Final = 0.2
+MIN_PAUSE_SECONDS: Final = 0.2
 
-ONE_SNAPSHOT: Final = """
+COUNT_INCONSISTENCIES: Final = """
 SELECT (SELECT coalesce(sum(abs(total)), 0)::bigint
           FROM (SELECT sum(entries.amount) AS total
                   FROM entries
                   JOIN accounts ON accounts.id = entries.account_id
-                 GROUP BY accounts.currency) AS per_currency) AS out_of_zero,
+                 GROUP BY accounts.currency) AS per_currency) AS unbalanced_sum,
        (SELECT count(*)
           FROM accounts
           LEFT JOIN (SELECT account_id, sum(amount)::bigint AS total
@@ -31,25 +31,27 @@ SELECT (SELECT coalesce(sum(abs(total)), 0)::bigint
          WHERE accounts.balance <> coalesce(sums.total, 0)) AS wrong_balances,
        (SELECT count(*)
           FROM accounts
-         WHERE balance < pending_out AND NOT allow_negative) AS below_floor,
+         WHERE balance < pending_out AND NOT allow_negative) AS below_lower_bound,
        (SELECT count(*)
           FROM accounts
-          LEFT JOIN (SELECT account_id, sum(coming)::bigint AS coming, sum(going)::bigint AS going
+          LEFT JOIN (SELECT account_id, sum(incoming)::bigint AS incoming,
+                            sum(outgoing)::bigint AS outgoing
                        FROM holds,
                             LATERAL (VALUES (credit_account_id, amount, 0),
                                             (debit_account_id, 0, amount))
-                                    AS side (account_id, coming, going)
+                                    AS side (account_id, incoming, outgoing)
                       WHERE released_at IS NULL
                       GROUP BY account_id) AS live ON live.account_id = accounts.id
          WHERE (accounts.pending_in, accounts.pending_out)
-               <> (coalesce(live.coming, 0), coalesce(live.going, 0))) AS wrong_pending,
+               <> (coalesce(live.incoming, 0), coalesce(live.outgoing, 0))) AS wrong_pending,
        (SELECT count(*)
           FROM (SELECT payment_id, sum(amount) AS total
                   FROM refunds
                  WHERE status <> 'FAILED'
-                 GROUP BY payment_id) AS given
-          JOIN payments ON payments.id = given.payment_id
-         WHERE given.total > coalesce(payments.capture_amount, payments.amount)) AS over_refunded,
+                 GROUP BY payment_id) AS refunded
+          JOIN payments ON payments.id = refunded.payment_id
+         WHERE refunded.total > coalesce(payments.capture_amount, payments.amount))
+               AS over_refunded,
        (SELECT count(*)
           FROM (SELECT transaction_id
                   FROM entries
@@ -57,35 +59,35 @@ SELECT (SELECT coalesce(sum(abs(total)), 0)::bigint
                 HAVING sum(amount) <> 0 OR count(*) < 2) AS unbalanced) AS unbalanced
 """
 
-EVERY_PAYMENT: Final = """
+SELECT_PAYMENTS: Final = """
 SELECT payments.id::text, payments.description AS token, payments.merchant_id, payments.amount,
        payments.currency, payments.source, payments.status, payments.failure_reason,
        payments.cancellation_reason, coalesce(payments.capture_amount, payments.amount) AS captured,
        coalesce(payments.fee_amount, 0) AS fee,
        coalesce(posted.transactions, 0) AS transactions, coalesce(posted.credited, 0) AS credited
   FROM payments
-  LEFT JOIN (SELECT booked.payment_id, count(DISTINCT booked.id) AS transactions,
+  LEFT JOIN (SELECT transactions.payment_id, count(DISTINCT transactions.id) AS transactions,
                     sum(entries.amount) FILTER (WHERE entries.amount > 0)::bigint AS credited
-               FROM ledger_transactions AS booked
-               LEFT JOIN entries ON entries.transaction_id = booked.id
-              WHERE booked.kind = 'payment'
-              GROUP BY booked.payment_id) AS posted ON posted.payment_id = payments.id
+               FROM ledger_transactions AS transactions
+               LEFT JOIN entries ON entries.transaction_id = transactions.id
+              WHERE transactions.kind = 'payment'
+              GROUP BY transactions.payment_id) AS posted ON posted.payment_id = payments.id
 """
 
-EVERY_REFUND: Final = """
+SELECT_REFUNDS: Final = """
 SELECT refunds.id::text, refunds.reason AS token, refunds.payment_id::text, refunds.merchant_id,
        refunds.amount, refunds.currency, refunds.status, refunds.failure_reason,
        coalesce(posted.transactions, 0) AS transactions, coalesce(posted.credited, 0) AS credited
   FROM refunds
-  LEFT JOIN (SELECT booked.refund_id, count(DISTINCT booked.id) AS transactions,
+  LEFT JOIN (SELECT transactions.refund_id, count(DISTINCT transactions.id) AS transactions,
                     sum(entries.amount) FILTER (WHERE entries.amount > 0)::bigint AS credited
-               FROM ledger_transactions AS booked
-               LEFT JOIN entries ON entries.transaction_id = booked.id
-              WHERE booked.kind = 'refund'
-              GROUP BY booked.refund_id) AS posted ON posted.refund_id = refunds.id
+               FROM ledger_transactions AS transactions
+               LEFT JOIN entries ON entries.transaction_id = transactions.id
+              WHERE transactions.kind = 'refund'
+              GROUP BY transactions.refund_id) AS posted ON posted.refund_id = refunds.id
 """
 
-EVERY_BALANCE: Final = """
+SELECT_BALANCES: Final = """
 SELECT merchant_id, currency, sum(balance)::bigint AS balance
   FROM accounts
  WHERE merchant_id IS NOT NULL
@@ -93,153 +95,162 @@ SELECT merchant_id, currency, sum(balance)::bigint AS balance
 """
 
 DECLINED_REFUND: Final = ("FAILED", "refund_declined")
+INSUFFICIENT_BALANCE: Final = ("FAILED", "insufficient_balance")
 
-OUT_OF_ORDER: Final = """
+COUNT_ENTRIES_OUT_OF_ORDER: Final = """
 SELECT count(*)
-  FROM (SELECT booked.posted_at,
-               lag(booked.posted_at) OVER (PARTITION BY entries.account_id
-                                               ORDER BY entries.sequence) AS before
+  FROM (SELECT transactions.posted_at,
+               lag(transactions.posted_at) OVER (PARTITION BY entries.account_id
+                                                     ORDER BY entries.sequence) AS previous
           FROM entries
-          JOIN ledger_transactions AS booked ON booked.id = entries.transaction_id) AS told
- WHERE posted_at < before
+          JOIN ledger_transactions AS transactions
+            ON transactions.id = entries.transaction_id) AS posted
+ WHERE posted_at < previous
 """
 
-OUT_OF_TIME: Final = """
+COUNT_TIMES_OUTSIDE_RUN: Final = """
 SELECT count(*)
   FROM payments
- WHERE created_at NOT BETWEEN %(begun)s AND now()
+ WHERE created_at NOT BETWEEN %(started)s AND now()
     OR updated_at NOT BETWEEN created_at AND now()
 """
 
 
-class Auditor(Rounds):
-    """Reads the books in one snapshot, over and over, while they are written."""
+class Auditor(PeriodicTask):
+    """Audits the ledger repeatedly while it is written."""
 
-    def round(self) -> None:
-        begun = time.monotonic()
+    def execute(self) -> None:
+        started = time.monotonic()
         try:
             with self.connect() as connection:
-                audit(connection, self.book)
+                audit(connection, self.oracle)
         except psycopg.OperationalError:
-            # PostgreSQL is what is broken at the moment; what it shows later counts too.
-            self.pause = SHORTEST_PAUSE_SECONDS
+            # A fault took PostgreSQL down; later audits see what it did.
+            self.pause_seconds = MIN_PAUSE_SECONDS
         else:
-            self.pause = max(SHORTEST_PAUSE_SECONDS, (time.monotonic() - begun) / SHARE)
+            audit_seconds = time.monotonic() - started
+            self.pause_seconds = max(MIN_PAUSE_SECONDS, audit_seconds / MAX_AUDIT_SHARE)
 
 
-def audit(connection: psycopg.Connection[Any], book: Book) -> None:
-    """I1, I2, I3 and I6: one statement, so one snapshot."""
+def audit(connection: psycopg.Connection[Any], oracle: Oracle) -> None:
+    """Check I1, I2, I3, I6, holds and refunds by one statement, hence on one snapshot."""
     with connection.cursor(row_factory=namedtuple_row) as cursor:
-        found: Any = cursor.execute(ONE_SNAPSHOT).fetchone()
-    book.check("I1", holds=found.out_of_zero == 0, what=f"entries sum to {found.out_of_zero}")
-    book.check("I2", holds=not found.wrong_balances, what=f"{found.wrong_balances} balances wrong")
-    book.check("I3", holds=not found.below_floor, what=f"{found.below_floor} below their floor")
-    wrong = found.wrong_pending
-    book.check("holds", holds=not wrong, what=f"{wrong} accounts with wrong pending sums")
-    over = found.over_refunded
-    book.check("refunds", holds=not over, what=f"{over} payments refunded beyond their capture")
-    book.check("I6", holds=not found.unbalanced, what=f"{found.unbalanced} do not balance")
+        counts: Any = cursor.execute(COUNT_INCONSISTENCIES).fetchone()
+    for invariant, count, details in (
+        ("I1", counts.unbalanced_sum, "minor units by which entries do not sum to zero"),
+        ("I2", counts.wrong_balances, "balances are not the sum of their entries"),
+        ("I3", counts.below_lower_bound, "accounts are below their lower bound"),
+        ("holds", counts.wrong_pending, "accounts have wrong pending amounts"),
+        ("refunds", counts.over_refunded, "payments are refunded beyond their capture"),
+        ("I6", counts.unbalanced, "ledger transactions do not balance"),
+    ):
+        oracle.check(invariant, holds=count == 0, details=f"{count} {details}")
 
 
-def last_audit(connection: psycopg.Connection[Any], book: Book) -> int:
-    """Everything, once all is settled: the books against the model. Returns how many payments."""
-    audit(connection, book)
-    seen: Counter[str] = Counter()
-    returned: Counter[str] = Counter()
-    expected: Counter[tuple[UUID, str]] = Counter()
+def run_final_audit(connection: psycopg.Connection[Any], oracle: Oracle) -> int:
+    """Compare all rows with the model, once everything is settled; return the number of
+    payments."""
+    audit(connection, oracle)
+    payment_counts: Counter[str] = Counter()
+    refund_counts: Counter[str] = Counter()
+    balances: Counter[tuple[UUID, str]] = Counter()
     with connection.cursor(row_factory=namedtuple_row) as cursor:
-        rows: Any = cursor.execute(EVERY_PAYMENT)
+        rows: Any = cursor.execute(SELECT_PAYMENTS)
         for row in rows:
-            seen[row.token] += 1
-            _look_at(row, book)
+            payment_counts[row.token] += 1
+            _check_payment(row, oracle)
             if row.status == "SUCCESS":
-                expected[row.merchant_id, row.currency] += row.captured - row.fee
-        rows = cursor.execute(EVERY_REFUND)
+                balances[row.merchant_id, row.currency] += row.captured - row.fee
+        rows = cursor.execute(SELECT_REFUNDS)
         for row in rows:
-            returned[row.token] += 1
-            _look_at_refund(row, book)
+            refund_counts[row.token] += 1
+            _check_refund(row, oracle)
             if row.status == "SUCCESS":
-                expected[row.merchant_id, row.currency] -= row.amount
-    _look_for_lost(seen, book)
-    _look_for_lost_refunds(returned, book)
-    _look_at_balances(connection, expected, book)
-    _look_at_times(connection, book)
-    return seen.total()
+                balances[row.merchant_id, row.currency] -= row.amount
+    _check_payment_counts(payment_counts, oracle)
+    _check_refund_counts(refund_counts, oracle)
+    _check_balances(connection, balances, oracle)
+    _check_timestamps(connection, oracle)
+    return payment_counts.total()
 
 
-def _look_at(row: Any, book: Book) -> None:
-    order = book.orders.get(row.token)
-    if order is None:
-        book.violated("I9", f"a payment that nobody ordered: {row}")
+def _check_payment(row: Any, oracle: Oracle) -> None:
+    request = oracle.payment_requests.get(row.token)
+    if request is None:
+        oracle.add_violation("I9", f"no client requested this payment: {row}")
         return
-    asked = (order.shop.merchant_id, order.amount, order.currency, order.source)
-    same = asked == (row.merchant_id, row.amount, row.currency, row.source)
-    book.check("I9", holds=same, what=f"{order} is recorded as {row}")
-    refused = order.answer is Answer.REFUSED
-    book.check("I9", holds=not refused, what=f"{order.token} was refused, and recorded: {row}")
-    fate = (row.status, row.failure_reason)
-    book.check("I4", holds=fate == order.fate, what=f"{order.token} ended as {fate}")
-    posted = (row.transactions, row.credited)
-    taken = row.amount if order.captured is None else order.captured
-    due = (1, taken) if order.fate == SUCCESS else (0, 0)
-    book.check("I5", holds=posted == due, what=f"{order.token}: {posted}, and not {due}")
+    requested = (request.merchant.id, request.amount, request.currency, request.source)
+    is_same = requested == (row.merchant_id, row.amount, row.currency, row.source)
+    oracle.check("I9", holds=is_same, details=f"{request} is recorded as {row}")
+    is_refused = request.acknowledgement is Acknowledgement.REFUSED
+    oracle.check("I9", holds=not is_refused, details=f"a refused payment is recorded: {row}")
+    state = (row.status, row.failure_reason)
+    holds = state == request.final_state
+    oracle.check("I4", holds=holds, details=f"{request.token} ended as {state}")
+    captured = row.amount if request.captured_amount is None else request.captured_amount
+    expected = (1, captured) if request.final_state == SUCCESS else (0, 0)
+    _check_posting(row, expected, oracle)
     if row.status == "CANCELED":
-        why = "abandoned" if order.canceled else "expired"
-        holds = row.cancellation_reason == why
-        book.check("one winner", holds=holds, what=f"{order.token}: {row}, and not {why}")
+        reason = "abandoned" if request.is_canceled else "expired"
+        holds = row.cancellation_reason == reason
+        oracle.check("one-winner", holds=holds, details=f"{row} should have reason {reason}")
 
 
-def _look_at_refund(row: Any, book: Book) -> None:
-    asked = book.returns.get(row.token)
-    if asked is None:
-        book.violated("I9", f"a refund that nobody asked for: {row}")
+def _check_refund(row: Any, oracle: Oracle) -> None:
+    request = oracle.refund_requests.get(row.token)
+    if request is None:
+        oracle.add_violation("I9", f"no client requested this refund: {row}")
         return
-    order = asked.order
-    same = (order.payment_id, order.shop.merchant_id, asked.amount, order.currency) == (
-        row.payment_id,
-        row.merchant_id,
-        row.amount,
-        row.currency,
-    )
-    book.check("I9", holds=same and asked.granted, what=f"{asked} is recorded as {row}")
-    declined = order.source == "tok_refundDeclined"
-    fates = [("FAILED", "insufficient_balance"), DECLINED_REFUND if declined else SUCCESS]
-    fate = (row.status, row.failure_reason)
-    book.check("I4", holds=fate in fates, what=f"{asked.token} ended as {fate}")
+    payment = request.payment
+    requested = (payment.payment_id, payment.merchant.id, request.amount, payment.currency)
+    is_same = requested == (row.payment_id, row.merchant_id, row.amount, row.currency)
+    holds = is_same and request.is_accepted
+    oracle.check("I9", holds=holds, details=f"{request} is recorded as {row}")
+    is_declined = payment.source == "tok_refundDeclined"
+    allowed = [INSUFFICIENT_BALANCE, DECLINED_REFUND if is_declined else SUCCESS]
+    state = (row.status, row.failure_reason)
+    oracle.check("I4", holds=state in allowed, details=f"{request.token} ended as {state}")
+    _check_posting(row, (1, row.amount) if row.status == "SUCCESS" else (0, 0), oracle)
+
+
+def _check_posting(row: Any, expected: tuple[int, int], oracle: Oracle) -> None:
+    """`expected`: the number of ledger transactions and the amount that they credit."""
     posted = (row.transactions, row.credited)
-    due = (1, row.amount) if row.status == "SUCCESS" else (0, 0)
-    book.check("I5", holds=posted == due, what=f"{asked.token}: {posted}, and not {due}")
+    details = f"{row.token} has (transactions, credited) {posted}, expected {expected}"
+    oracle.check("I5", holds=posted == expected, details=details)
 
 
-def _look_for_lost_refunds(returned: Counter[str], book: Book) -> None:
-    for token, asked in book.returns.items():
-        count = returned[token]
-        holds = count == asked.granted
-        book.check("I9", holds=holds, what=f"{token}: {asked.granted=}, recorded {count} times")
+def _check_payment_counts(counts: Counter[str], oracle: Oracle) -> None:
+    for token, request in oracle.payment_requests.items():
+        count = counts[token]
+        oracle.check("I5", holds=count < 2, details=f"{token} is recorded {count} times")
+        if request.acknowledgement is Acknowledgement.ACCEPTED:
+            oracle.check("I9", holds=count > 0, details=f"{token} was answered 202 and is lost")
+        is_acknowledged = request.acknowledgement is not Acknowledgement.NONE
+        oracle.check("response", holds=is_acknowledged, details=f"{token} was never answered")
 
 
-def _look_for_lost(seen: Counter[str], book: Book) -> None:
-    for token, order in book.orders.items():
-        count = seen[token]
-        book.check("I5", holds=count < 2, what=f"{token} was recorded {count} times")
-        if order.answer is Answer.ACCEPTED:
-            book.check("I9", holds=count > 0, what=f"{token} was answered 202, and is lost")
-        answered = order.answer is not Answer.NONE
-        book.check("answer", holds=answered, what=f"{token} never had an answer")
+def _check_refund_counts(counts: Counter[str], oracle: Oracle) -> None:
+    for token, request in oracle.refund_requests.items():
+        count = counts[token]
+        holds = count == request.is_accepted
+        details = f"{token}: {request.is_accepted=}, recorded {count} times"
+        oracle.check("I9", holds=holds, details=details)
 
 
-def _look_at_balances(
-    connection: psycopg.Connection[Any], expected: Counter[tuple[UUID, str]], book: Book
+def _check_balances(
+    connection: psycopg.Connection[Any], balances: Counter[tuple[UUID, str]], oracle: Oracle
 ) -> None:
-    for merchant_id, currency, balance in connection.execute(EVERY_BALANCE):
-        due = expected[merchant_id, currency]
-        what = f"merchant {merchant_id} has {balance} {currency}, and not {due}"
-        book.check("I2", holds=balance == due, what=what)
+    for merchant_id, currency, balance in connection.execute(SELECT_BALANCES):
+        expected = balances[merchant_id, currency]
+        details = f"merchant {merchant_id} has {balance} {currency}, expected {expected}"
+        oracle.check("I2", holds=balance == expected, details=details)
 
 
-def _look_at_times(connection: psycopg.Connection[Any], book: Book) -> None:
-    """The order of money is the database's, whatever the clocks of others say."""
-    [(count,)] = connection.execute(OUT_OF_ORDER)
-    book.check("time", holds=count == 0, what=f"{count} entries are out of order in time")
-    [(count,)] = connection.execute(OUT_OF_TIME, {"begun": book.begun_at})
-    book.check("time", holds=count == 0, what=f"{count} payments have a time outside of the run")
+def _check_timestamps(connection: psycopg.Connection[Any], oracle: Oracle) -> None:
+    """Ledger timestamps follow PostgreSQL's clock, whatever the clocks of the processes show."""
+    [(count,)] = connection.execute(COUNT_ENTRIES_OUT_OF_ORDER)
+    oracle.check("time", holds=count == 0, details=f"{count} entries are out of order in time")
+    [(count,)] = connection.execute(COUNT_TIMES_OUTSIDE_RUN, {"started": oracle.started_at})
+    details = f"{count} payments have a time outside of the run"
+    oracle.check("time", holds=count == 0, details=details)

@@ -1,4 +1,4 @@
-"""A run as a picture: payments accepted and settled over time, and what was broken when."""
+"""Draws a run: payments accepted and settled over time, and the faults on the time axis."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -17,57 +17,63 @@ COLOURS: Final = {
     "recovery": "#bf8700",
 }
 
-SHORTEST_SECONDS: Final = 0.2
-"""That can be seen in a run of ten minutes."""
+MIN_BAR_SECONDS: Final = 0.2
+"""The shortest bar that is visible in a run of ten minutes."""
 
 
 def draw(run: Run, file: Path) -> None:
-    """Write the picture; the ending says whether as PNG or as SVG."""
-    # Text stays text, and the same run gives the same bytes.
+    """Write the chart as PNG or SVG, by the file's suffix."""
+    # SVG text stays text, and the same run gives the same bytes.
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "atomic", "font.size": 8.5})
     figure = Figure(figsize=SIZE_INCHES, layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1))
     _draw_payments(run, above)
     _draw_faults(run, below)
     figure.suptitle(
-        f"{run.recorded:,} payments, {run.injections} faults, {len(run.book.violations)} violations"
-        f" (seed {run.options.seed})"
+        f"{run.recorded_count:,} payments, {run.injection_count} faults,"
+        f" {len(run.oracle.violations)} violations (seed {run.options.seed})"
     )
     figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
 
 
 def _draw_payments(run: Run, axes: Any) -> None:
-    samples = run.watch.samples
+    samples = run.sampler.samples
     times = [sample.at for sample in samples]
     axes.plot(
         times,
-        [sample.accepted for sample in samples],
+        [sample.accepted_count for sample in samples],
         color=COLOURS["accepted"],
         label="accepted (202)",
     )
-    # Gaps where PostgreSQL could not be asked.
-    settled = [float("nan") if each.settled is None else each.settled for each in samples]
+    # NaN leaves a gap where PostgreSQL was unreachable.
+    settled = [
+        float("nan") if sample.settled_count is None else sample.settled_count for sample in samples
+    ]
     axes.plot(times, settled, color=COLOURS["settled"], label="settled", linestyle="--")
     axes.set_ylabel("payments")
     axes.legend(loc="upper left")
     axes.grid(alpha=0.3)
-    for row in run.rows.values():
-        for each in row.injections:
+    for results in run.results.values():
+        for injection in results.injections:
             axes.axvspan(
-                each.begun, max(each.over, each.begun + 0.1), color=COLOURS["fault"], alpha=0.15
+                injection.started,
+                max(injection.ended, injection.started + 0.1),
+                color=COLOURS["fault"],
+                alpha=0.15,
             )
 
 
 def _draw_faults(run: Run, axes: Any) -> None:
-    rows = [row for row in run.rows.values() if row.injections]
-    for place, row in enumerate(rows):
-        spans = [
-            (each.begun, max(each.over - each.begun, SHORTEST_SECONDS)) for each in row.injections
+    injected = [results for results in run.results.values() if results.injections]
+    for row, results in enumerate(injected):
+        faults = [
+            (each.started, max(each.ended - each.started, MIN_BAR_SECONDS))
+            for each in results.injections
         ]
-        axes.broken_barh(spans, (place - 0.4, 0.8), color=COLOURS["fault"])
-        back = [(each.over, each.recovery) for each in row.injections]
-        axes.broken_barh(back, (place - 0.4, 0.8), color=COLOURS["recovery"], alpha=0.6)
-    axes.set_yticks(range(len(rows)), [row.fault.name for row in rows])
+        axes.broken_barh(faults, (row - 0.4, 0.8), color=COLOURS["fault"])
+        recoveries = [(each.ended, each.recovery_seconds) for each in results.injections]
+        axes.broken_barh(recoveries, (row - 0.4, 0.8), color=COLOURS["recovery"], alpha=0.6)
+    axes.set_yticks(range(len(injected)), [results.fault.name for results in injected])
     axes.invert_yaxis()
-    axes.set_xlabel("seconds (red: broken; yellow: until all was settled again)")
+    axes.set_xlabel("seconds (red: fault; yellow: recovery, until all payments are settled)")
     axes.grid(axis="x", alpha=0.3)

@@ -1,5 +1,4 @@
-"""The system that is broken: its servers, Atomic's processes, and what starts those again that
-have died."""
+"""The system under test: its servers, Atomic's processes, and a supervisor that restarts them."""
 
 import os
 import shutil
@@ -18,119 +17,117 @@ from typing import Final, Self
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.settings import Settings
-from atomic_adapters.system import Sha256Hasher, SystemIds
+from atomic_adapters.system import Sha256Hasher, SystemIdGenerator
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.use_cases.api_keys import CreateApiKey, IssueApiKey
 from atomic_core.use_cases.fees import SetFees
 from atomic_core.use_cases.ledger import NewAccount, OpenAccount
 from atomic_core.use_cases.merchants import AddMerchant
 from atomic_worker.dev.child import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, STABLE_SECONDS
-from fault.flags import VARIABLE, Flags
-from fault.oracle import Shop
+from fault.failpoint_flags import FLAGS_VARIABLE, FailpointFlags
+from fault.oracle import Merchant
 from fault.servers import START_SECONDS, TESTS, Servers
 from processes import COMMANDS, Client, System, environment, eventually
 
-USUAL: Final = ("api", "worker", "sweeper")
-"""What runs unless a fault says otherwise."""
+DEFAULT_PROCESSES: Final = ("api", "worker", "sweeper")
+"""The processes that run unless a fault starts others."""
 
-SHOPS: Final = 12
+MERCHANTS: Final = 12
 
-KEEPERS: Final = 2
-"""Shops that hold and give back; the last of them pays fees."""
+HOLD_MERCHANTS: Final = 2
+"""Merchants that hold and refund; the last one pays fees."""
 
 FEES: Final = FeeTerms(basis_points=290, fixed=30)
 
 HOLD_SECONDS: Final = 4
-"""So short that some holds expire, and some just then."""
+"""Short, so that some holds expire, some of them while they are captured."""
 
 CURRENCIES: Final = ("USD", "EUR")
 
-OUT_OF_REACH: Final = "1000000000/900"
-"""Every request is counted, and none refused for it."""
+UNREACHABLE_RATE_LIMIT: Final = "1000000000/900"
+"""Requests are counted, and none is refused."""
 
 LEASE_SECONDS: Final = 2
-"""SETTLE_LEASE_SECONDS by default."""
+"""The default of SETTLE_LEASE_SECONDS."""
 
-KEEPER_SECONDS: Final = 0.02
-"""Between two looks at whether all are alive."""
+SUPERVISION_SECONDS: Final = 0.02
+"""Between two checks that all supervised processes are alive."""
 
 
-class WatchedSystem(System):
-    """Atomic's processes, with failpoints."""
-
+class SystemWithFailpoints(System):
     def command(self, name: str) -> list[str]:
         return [sys.executable, "-m", "fault.launch", COMMANDS[name]]
 
 
 @dataclass
-class Rig:
+class Cluster:
     folder: Path = field(
-        # Short: the paths of Unix sockets are.
+        # A short path: the paths of Unix sockets are limited to about 100 bytes.
         default_factory=lambda: Path(tempfile.mkdtemp(prefix="atomic-fault-"))
     )
-    kept: set[str] = field(default_factory=set)
-    """Who is started again when it dies."""
-    started: dict[str, float] = field(default_factory=dict)
-    """When each process was started last."""
-    _awaited: dict[str, int] = field(default_factory=dict)
-    """From which byte of the log on a process that was started will say so."""
+    supervised: set[str] = field(default_factory=set)
+    """The processes that are restarted when they die."""
+    started_at: dict[str, float] = field(default_factory=dict)
+    """When each process was last started, a time.monotonic()."""
+    _log_offsets: dict[str, int] = field(default_factory=dict)
+    """The size of the log when each process was last started."""
     _stack: ExitStack = field(default_factory=ExitStack)
     _lock: threading.RLock = field(default_factory=threading.RLock)
-    _over: threading.Event = field(default_factory=threading.Event)
+    _stop_requested: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         try:
-            self._build()
+            self._start()
         except BaseException:
             self._stack.close()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        # A second Ctrl-C would leave servers and a mounted folder behind.
+        # A second Ctrl-C would leave servers and a mounted file system behind.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._stack.close()
 
-    def _build(self) -> None:
-        # The server's own user looks into it.
+    def _start(self) -> None:
+        # PostgreSQL, which does not run as root, must be able to traverse it.
         self.folder.chmod(0o711)
-        flags = self.folder / "flags"
-        flags.mkdir()
-        self.flags = Flags(flags)
+        flags_folder = self.folder / "flags"
+        flags_folder.mkdir()
+        self.flags = FailpointFlags(flags_folder)
         self.servers = Servers(self.folder, self.flags)
         self._stack.callback(self.servers.stop)
         self.servers.start()
-        environ = self._environ()
-        self.system = WatchedSystem(environ, self.folder / "atomic.log", folder=self.folder)
-        shops = self._open_shops()
-        self.shops, self.keepers = shops[:SHOPS], shops[SHOPS:]
-        self._stack.callback(self._end_all)
-        self.system.start(*USUAL)
+        environ = self._build_environ()
+        self.system = SystemWithFailpoints(environ, self.folder / "atomic.log", folder=self.folder)
+        merchants = self._create_merchants()
+        self.merchants, self.hold_merchants = merchants[:MERCHANTS], merchants[MERCHANTS:]
+        self._stack.callback(self._stop_processes)
+        self.system.start(*DEFAULT_PROCESSES)
         for name in ("worker", "sweeper"):
-            self.await_words(f"{name} started", 0)
-        self.started.update(dict.fromkeys(USUAL, time.monotonic()))
-        self.kept.update(USUAL)
-        keeper = threading.Thread(target=self._keep, name="keeper")
-        self._stack.callback(keeper.join, 10)
-        self._stack.callback(self._over.set)
-        keeper.start()
+            self.await_log_text(f"{name} started", 0)
+        self.started_at.update(dict.fromkeys(DEFAULT_PROCESSES, time.monotonic()))
+        self.supervised.update(DEFAULT_PROCESSES)
+        supervisor = threading.Thread(target=self._supervise, name="supervisor")
+        self._stack.callback(supervisor.join, 10)
+        self._stack.callback(self._stop_requested.set)
+        supervisor.start()
 
-    def _environ(self) -> dict[str, str]:
+    def _build_environ(self) -> dict[str, str]:
         environ = environment(
             self.servers.url_through_proxy,
             self.servers.valkey.url,
             ATOMIC_ENV="production",
-            RATE_LIMIT_GLOBAL=OUT_OF_REACH,
-            RATE_LIMIT_PAYMENTS=OUT_OF_REACH,
+            RATE_LIMIT_GLOBAL=UNREACHABLE_RATE_LIMIT,
+            RATE_LIMIT_PAYMENTS=UNREACHABLE_RATE_LIMIT,
             HOLD_SECONDS=str(HOLD_SECONDS),
             PYTHONPATH=str(TESTS),
         )
-        return environ | {VARIABLE: str(self.flags.folder)}
+        return environ | {FLAGS_VARIABLE: str(self.flags.folder)}
 
     def kill(self, name: str) -> None:
-        """With all its children."""
+        """Kill the process and its children."""
         with self._lock:
             self.system.kill(name)
 
@@ -139,89 +136,89 @@ class Rig:
             os.killpg(self.system.running[name].pid, number)
 
     def spawn(self, name: str, **changed: str) -> None:
-        """Start a process, and start it again if it dies."""
+        """Start a process and restart it whenever it dies. `changed` changes its environment."""
         with self._lock:
             self._spawn(name, **changed)
-            self.kept.add(name)
+            self.supervised.add(name)
 
     def stop(self, name: str, within: float) -> int:
-        """SIGTERM; the exit status. It is not started again."""
+        """Send SIGTERM, wait, and return the exit status. The process is not restarted."""
         with self._lock:
-            self.kept.discard(name)
+            self.supervised.discard(name)
             process = self.system.running[name]
         process.terminate()
         return process.wait(within)
 
     @contextmanager
-    def unkept(self, *names: str) -> Iterator[None]:
-        """Meanwhile nobody starts these again."""
+    def suspend_restarts(self, *names: str) -> Iterator[None]:
+        """Do not restart these processes while the block runs."""
         with self._lock:
-            self.kept.difference_update(names)
+            self.supervised.difference_update(names)
         try:
             yield
         finally:
             with self._lock:
-                self.kept.update(names)
+                self.supervised.update(names)
 
-    def _keep(self) -> None:
-        """As the supervisor of `make run` does it: at once, but after a pause if it died young,
-        a longer one each time."""
+    def _supervise(self) -> None:
+        """Restart dead processes as the supervisor of `make run` does: at once, but after a
+        growing pause if the process died soon after its start."""
         pauses: dict[str, float] = {}
-        due: dict[str, float] = {}
-        while not self._over.wait(KEEPER_SECONDS):
+        restart_at: dict[str, float] = {}
+        while not self._stop_requested.wait(SUPERVISION_SECONDS):
             with self._lock:
                 now = time.monotonic()
-                for name in self.kept:
+                for name in self.supervised:
                     if self.system.running[name].poll() is None:
                         continue
-                    if name not in due:
-                        lived = now - self.started[name]
-                        pause = pauses.get(name, 0) if lived < STABLE_SECONDS else 0
+                    if name not in restart_at:
+                        lifetime = now - self.started_at[name]
+                        pause = pauses.get(name, 0) if lifetime < STABLE_SECONDS else 0
                         pauses[name] = min(2 * pause or FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS)
-                        due[name] = now + pause
-                    if now >= due[name]:
-                        del due[name]
+                        restart_at[name] = now + pause
+                    if now >= restart_at[name]:
+                        del restart_at[name]
                         self._spawn(name)
 
     def _spawn(self, name: str, **changed: str) -> None:
-        self._awaited[name] = self.words_so_far()
+        self._log_offsets[name] = self.get_log_size()
         self.system.spawn(name, **changed)
-        self.started[name] = time.monotonic()
+        self.started_at[name] = time.monotonic()
 
-    def words_so_far(self) -> int:
+    def get_log_size(self) -> int:
         return self.system.log.stat().st_size
 
-    def await_words(self, words: str, after: int) -> None:
-        """Until this was logged after that many bytes."""
-        eventually(lambda: self._was_logged(words, after), START_SECONDS, words)
+    def await_log_text(self, text: str, offset: int) -> None:
+        """Wait until the text is logged after the first `offset` bytes."""
+        eventually(lambda: self._is_logged(text, offset), START_SECONDS, f"the log has {text!r}")
 
-    def _was_logged(self, words: str, after: int) -> bool:
+    def _is_logged(self, text: str, offset: int) -> bool:
         with self.system.log.open("rb") as log:
-            log.seek(after)
-            return words.encode() in log.read()
+            log.seek(offset)
+            return text.encode() in log.read()
 
-    def is_itself_again(self) -> bool:
-        """Whether all that usually runs does, and can work."""
+    def is_recovered(self) -> bool:
+        """Whether all default processes run, have started and are ready."""
         with self._lock:
-            if any(self.system.running[name].poll() is not None for name in USUAL):
+            if any(self.system.running[name].poll() is not None for name in DEFAULT_PROCESSES):
                 return False
             for name in ("worker", "sweeper"):
-                since = self._awaited.get(name)
-                if since is not None and not self._was_logged(f"{name} started", since):
+                offset = self._log_offsets.get(name)
+                if offset is not None and not self._is_logged(f"{name} started", offset):
                     return False
-            self._awaited.clear()
-        return self.is_healthy()
+            self._log_offsets.clear()
+        return self.is_ready()
 
-    def is_healthy(self) -> bool:
+    def is_ready(self) -> bool:
         try:
-            ready = Client(self.system.base_url, "").ask("GET", "/health/ready")
+            reply = Client(self.system.base_url, "").ask("GET", "/health/ready")
         except OSError:
             return False
-        return ready.status == 200 and ready.data["status"] == "ready"
+        return reply.status == 200 and reply.data["status"] == "ready"
 
-    def _end_all(self) -> None:
+    def _stop_processes(self) -> None:
         with self._lock:
-            self.kept.clear()
+            self.supervised.clear()
         with suppress(subprocess.TimeoutExpired):
             self.system.stop()
         for process in self.system.running.values():
@@ -229,18 +226,21 @@ class Rig:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
-    def _open_shops(self) -> Sequence[Shop]:
+    def _create_merchants(self) -> Sequence[Merchant]:
         settings = Settings.from_environ({"DATABASE_URL": self.servers.url})
-        store, ids = PostgresStore(Connections(settings)), SystemIds()
+        store, ids = PostgresStore(Connections(settings)), SystemIdGenerator()
         add_merchant, open_account = AddMerchant(store.begin, ids), OpenAccount(store.begin, ids)
         issue_key = IssueApiKey(CreateApiKey(store.begin, ids, Sha256Hasher()))
-        shops: list[Shop] = []
-        for number in range(SHOPS + KEEPERS):
-            merchant = add_merchant(f"Shop {number}")
-            orders = [NewAccount(merchant.id, currency, currency) for currency in CURRENCIES]
-            accounts = {order.currency: open_account(order).id for order in orders}
-            shops.append(Shop(merchant.id, issue_key(merchant.id, "fault suite").raw, accounts))
+        merchants: list[Merchant] = []
+        for number in range(MERCHANTS + HOLD_MERCHANTS):
+            merchant = add_merchant(f"Merchant {number}")
+            account_ids = {
+                currency: open_account(NewAccount(merchant.id, currency, currency)).id
+                for currency in CURRENCIES
+            }
+            api_key = issue_key(merchant.id, "fault suite").raw
+            merchants.append(Merchant(merchant.id, api_key, account_ids))
         for currency in CURRENCIES:
-            SetFees(store.begin)(shops[-1].merchant_id, currency, FEES)
+            SetFees(store.begin)(merchants[-1].id, currency, FEES)
         store.close()
-        return shops
+        return merchants

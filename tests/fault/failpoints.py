@@ -1,8 +1,8 @@
-"""Failpoints: the ports of a running process in wrappers that stall or die before or after a
-chosen call. The product knows nothing of it; its ports are the seams.
+"""Failpoints: wrappers around the ports of a running process, which kill, freeze or delay it before
+or after a chosen call. The product contains no code for this.
 
-A place is `port.call.before` or `port.call.after`; a commit is named after the last call of a
-repository in its unit of work: `payments.claim.commit.before`.
+A failpoint is named `port.method.before` or `port.method.after`. A commit is named after the last
+repository call of its unit of work: `payments.claim.commit.before`.
 """
 
 import os
@@ -14,110 +14,118 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from atomic_adapters.settings import Settings
-from atomic_adapters.wiring import production_over, production_ports
+from atomic_adapters.wiring import build_application_on, build_ports
 from atomic_core.application import Application, Ports
-from atomic_core.ports.unit_of_work import Begin
-from fault.flags import Flags
+from atomic_core.ports.unit_of_work import UnitOfWorkFactory
+from fault.failpoint_flags import FailpointFlags
 
 KILL: Final = "kill"
-"""This process, with signal 9."""
+"""SIGKILL to this process."""
 
 KILL_ALL: Final = "kill all"
-"""Its whole session: gunicorn's master with its workers."""
+"""SIGKILL to the process group: gunicorn's master and its workers."""
 
 FREEZE: Final = "freeze"
-"""SIGSTOP; whoever gave the order sends SIGCONT."""
+"""SIGSTOP; the fault sends SIGCONT."""
+
+WRAPPED_PORTS: Final = ("payment_store", "job_queue", "card_network")
 
 
-def stall(seconds: float) -> str:
-    return f"stall {seconds}"
+def delay(seconds: float) -> str:
+    return f"delay {seconds}"
 
 
-def watched_production(settings: Settings) -> Application:
-    """What `atomic` builds, with failpoints."""
-    return production_over(watched(production_ports(settings)), settings)
+def build_application_with_failpoints(settings: Settings) -> Application:
+    """Build the application of the `atomic` command, with failpoints."""
+    return build_application_on(wrap_ports(build_ports(settings)), settings)
 
 
-def watched(ports: Ports) -> Ports:
-    points = Failpoints(Flags.of_environment())
+def wrap_ports(ports: Ports) -> Ports:
+    failpoints = Failpoints(FailpointFlags.from_environ())
     wrapped: dict[str, Any] = {
-        name: Watched(getattr(ports, name), name, points) for name in ("desk", "queue", "network")
+        name: FailpointProxy(getattr(ports, name), name, failpoints) for name in WRAPPED_PORTS
     }
-    return replace(ports, begin=points.watched_begin(ports.begin), **wrapped)
+    return replace(ports, begin=failpoints.wrap_begin(ports.begin), **wrapped)
 
 
 @dataclass(frozen=True, slots=True)
 class Failpoints:
-    flags: Flags
+    flags: FailpointFlags
 
-    def reach(self, place: str) -> None:
-        """Carry out the order for this place, if there is one."""
-        match (self.flags.take(place) or "").split():
+    def reach(self, failpoint: str) -> None:
+        """Execute the action armed for this failpoint, if any."""
+        match (self.flags.take(failpoint) or "").split():
             case ["kill"]:
                 os.kill(os.getpid(), signal.SIGKILL)
             case ["kill", "all"]:
                 os.killpg(os.getpgid(0), signal.SIGKILL)
             case ["freeze"]:
                 os.kill(os.getpid(), signal.SIGSTOP)
-            case ["stall", seconds]:
-                # What is asked for is a call that takes this long.
+            case ["delay", seconds]:
+                # The fault is a call that takes this long.
                 time.sleep(float(seconds))
 
-    def around(self, place: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def passing(*arguments: Any, **named: Any) -> Any:
-            self.reach(f"{place}.before")
+    def wrap_call(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def call_with_failpoints(*arguments: Any, **named: Any) -> Any:
+            self.reach(f"{name}.before")
             result = call(*arguments, **named)
-            self.reach(f"{place}.after")
+            self.reach(f"{name}.after")
             return result
 
-        return passing
+        return call_with_failpoints
 
-    def watched_begin(self, begin: Begin) -> Callable[[], AbstractContextManager[Any]]:
+    def wrap_begin(self, begin: UnitOfWorkFactory) -> Callable[[], AbstractContextManager[Any]]:
         @contextmanager
-        def beginning() -> Iterator[Any]:
+        def begin_with_failpoints() -> Iterator[Any]:
             with begin() as work:
-                yield WatchedWork(work, self)
+                yield FailpointUnitOfWork(work, self)
 
-        return beginning
+        return begin_with_failpoints
 
 
-class Watched:
-    """Any object, its calls with failpoints around them."""
+class FailpointProxy:
+    """Wraps any object and each call of its methods."""
 
-    def __init__(self, inner: Any, name: str, points: Failpoints) -> None:
+    def __init__(self, inner: Any, name: str, failpoints: Failpoints) -> None:
         self._inner = inner
         self._name = name
-        self._points = points
+        self._failpoints = failpoints
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
-        return self._points.around(f"{self._name}.{name}", found) if callable(found) else found
+        attribute = getattr(self._inner, name)
+        if not callable(attribute):
+            return attribute
+        return self._failpoints.wrap_call(f"{self._name}.{name}", attribute)
 
 
-class WatchedWork:
-    """A unit of work that knows what was last done in it."""
+class FailpointUnitOfWork:
+    """Remembers the last repository call, which names the failpoints of the commit."""
 
-    def __init__(self, inner: Any, points: Failpoints) -> None:
+    def __init__(self, inner: Any, failpoints: Failpoints) -> None:
         self._inner = inner
-        self._points = points
-        self._last = "nothing"
+        self._failpoints = failpoints
+        self._last_call = "none"
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
-        return found if callable(found) else WatchedRepository(found, name, self._points, self)
+        attribute = getattr(self._inner, name)
+        if callable(attribute):
+            return attribute
+        return FailpointRepository(attribute, name, self._failpoints, self)
 
-    def did(self, call: str) -> None:
-        self._last = call
+    def record_call(self, call: str) -> None:
+        self._last_call = call
 
     def commit(self) -> None:
-        self._points.around(f"{self._last}.commit", self._inner.commit)()
+        self._failpoints.wrap_call(f"{self._last_call}.commit", self._inner.commit)()
 
 
-class WatchedRepository(Watched):
-    def __init__(self, inner: Any, name: str, points: Failpoints, work: WatchedWork) -> None:
-        super().__init__(inner, name, points)
+class FailpointRepository(FailpointProxy):
+    def __init__(
+        self, inner: Any, name: str, failpoints: Failpoints, work: FailpointUnitOfWork
+    ) -> None:
+        super().__init__(inner, name, failpoints)
         self._work = work
 
     def __getattr__(self, name: str) -> Any:
-        self._work.did(f"{self._name}.{name}")
+        self._work.record_call(f"{self._name}.{name}")
         return super().__getattr__(name)

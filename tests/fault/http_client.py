@@ -1,28 +1,27 @@
-"""One client: sends, remembers each answer, and asks again with the same key until it has one."""
+"""A client that records each response, and retries with the same key until it has one."""
 
 import json
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fault.oracle import Book, Order, Shop
+from fault.oracle import Merchant, Oracle, PaymentRequest
 from processes import PAUSE, Client, Reply
 
-PATIENCE_SECONDS: Final = 90
-"""After which a keyed request counts as never answered: three times the longest outage."""
+RETRY_FOR_SECONDS: Final = 90
+"""After this time a request with a key counts as never answered: three times the longest outage."""
 
-AGAIN_SECONDS: Final = 0.1
-"""Between two tries; a client would take the Retry-After, but here every moment of an outage is
-to be tried."""
+RETRY_PAUSE_SECONDS: Final = 0.1
+"""Shorter than Retry-After, so that requests arrive at every moment of an outage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One request as its client saw it."""
+    """One HTTP request, as its client saw it."""
 
-    begun: float
+    started: float
     seconds: float
     method: str
     outcome: str
@@ -30,8 +29,8 @@ class Attempt:
 
 
 @dataclass
-class Journal:
-    """Every attempt of every caller."""
+class RequestLog:
+    """The attempts of all clients."""
 
     attempts: list[Attempt] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -40,94 +39,101 @@ class Journal:
         with self._lock:
             self.attempts.append(attempt)
 
-    def since(self, begun: float) -> list[Attempt]:
-        """Those that began then or later."""
+    def list_started_since(self, started: float) -> list[Attempt]:
+        """`started` is a time.monotonic()."""
         with self._lock:
-            return [attempt for attempt in self.attempts if attempt.begun >= begun]
+            return [attempt for attempt in self.attempts if attempt.started >= started]
 
-    def under_way(self, begun: float) -> list[Attempt]:
-        """Those that ended then or later, whenever they began."""
+    def list_active_since(self, moment: float) -> list[Attempt]:
+        """The attempts that ended at or after the moment, a time.monotonic()."""
         with self._lock:
-            return [each for each in self.attempts if each.begun + each.seconds >= begun]
+            return [
+                attempt for attempt in self.attempts if attempt.started + attempt.seconds >= moment
+            ]
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class RecordingClient:
     base_url: str
-    book: Book
-    journal: Journal
+    oracle: Oracle
+    request_log: RequestLog
 
     def send(
         self,
-        shop: Shop,
+        merchant: Merchant,
         method: str,
         path: str,
         body: object = None,
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply | None:
-        """The answer, or None if the connection broke and asking again might do it twice."""
-        sent = dict(headers or {})
+        """Return the response; None if the connection broke and a retry is not safe."""
+        sent_headers = dict(headers or {})
         if key is not None:
-            sent["Idempotency_Key"] = key
-        may_repeat = method == "GET" or key is not None
-        until = time.monotonic() + PATIENCE_SECONDS
+            sent_headers["Idempotency_Key"] = key
+        is_idempotent = method == "GET" or key is not None
+        until = time.monotonic() + RETRY_FOR_SECONDS
         while time.monotonic() < until:
-            reply, was_processed = self._try(shop, method, path, body, sent)
+            reply, may_be_processed = self._try_once(merchant, method, path, body, sent_headers)
             if reply is not None and reply.status != 503:
                 return reply
-            if was_processed and not may_repeat:
+            if may_be_processed and not is_idempotent:
                 return None
-            PAUSE.wait(AGAIN_SECONDS)
-        self.book.violated("answer", f"{method} {path} {key}: none in {PATIENCE_SECONDS} s")
+            PAUSE.wait(RETRY_PAUSE_SECONDS)
+        details = f"{method} {path} {key}: no response in {RETRY_FOR_SECONDS} s"
+        self.oracle.add_violation("response", details)
         return None
 
-    def _try(
-        self, shop: Shop, method: str, path: str, body: object, headers: Mapping[str, str]
+    def _try_once(
+        self, merchant: Merchant, method: str, path: str, body: object, headers: Mapping[str, str]
     ) -> tuple[Reply | None, bool]:
-        """The answer if there was one, and whether the request may have had its effect."""
-        begun = time.monotonic()
-        outcome, reply, was_processed = "", None, True
+        """Return the response, if any, and whether the request may have been processed."""
+        started = time.monotonic()
+        outcome, reply, may_be_processed = "", None, True
         try:
-            reply = Client(self.base_url, shop.key).ask(method, path, body, **headers)
+            reply = Client(self.base_url, merchant.api_key).ask(method, path, body, **headers)
         except ConnectionRefusedError:
-            outcome, was_processed = "refused", False
+            outcome, may_be_processed = "refused", False
         except OSError as error:
             outcome = type(error).__name__
         else:
             outcome = str(reply.status)
-            self._look_at(reply, f"{method} {path[:60]}")
-        self.journal.add(Attempt(begun, time.monotonic() - begun, method, outcome))
-        return reply, was_processed
+            self._check_reply(reply, f"{method} {path[:60]}")
+        self.request_log.add(Attempt(started, time.monotonic() - started, method, outcome))
+        return reply, may_be_processed
 
-    def _look_at(self, reply: Reply, what: str) -> None:
-        """What holds for every answer."""
-        server_error = reply.status >= 500 and reply.status != 503
-        self.book.check(
-            "no 5xx but 503", holds=not server_error, what=f"{what}: {reply.raw[:300]!r}"
+    def _check_reply(self, reply: Reply, request: str) -> None:
+        """Check what holds for every response."""
+        is_allowed = reply.status < 500 or reply.status == 503
+        self.oracle.check(
+            "no-5xx-but-503", holds=is_allowed, details=f"{request}: {reply.raw[:300]!r}"
         )
-        has_id = "X-Request-Id" in reply.headers and "meta" in json.loads(reply.raw)
-        self.book.check(
-            "envelope", holds=has_id, what=f"{what}: {reply.headers} {reply.raw[:300]!r}"
-        )
+        has_envelope = "X-Request-Id" in reply.headers and "meta" in json.loads(reply.raw)
+        details = f"{request}: {reply.headers} {reply.raw[:300]!r}"
+        self.oracle.check("envelope", holds=has_envelope, details=details)
         if reply.status == 503:
-            says_when = "Retry-After" in reply.headers
-            self.book.check("Retry-After", holds=says_when, what=what)
+            has_retry_after = "Retry-After" in reply.headers
+            self.oracle.check("Retry-After", holds=has_retry_after, details=request)
 
-    def pay(self, order: Order, key: str | None) -> Reply | None:
-        """Order one payment, and note what became of it."""
-        self.book.ordered([order])
-        reply = self.send(order.shop, "POST", "/payments", order.content, key)
-        self.note(reply, [order], lambda data: [data])
+    def create_payment(self, request: PaymentRequest, key: str | None) -> Reply | None:
+        self.oracle.add_payment_requests([request])
+        reply = self.send(request.merchant, "POST", "/payments", request.body, key)
+        self.record_reply(reply, [request], lambda data: [data])
         return reply
 
-    def note(self, reply: Reply | None, orders: Sequence[Order], listed: Any) -> None:
+    def record_reply(
+        self,
+        reply: Reply | None,
+        requests: Sequence[PaymentRequest],
+        get_payments: Callable[[Any], Sequence[Mapping[str, Any]]],
+    ) -> None:
+        """`get_payments` returns the payments from the data of a 202."""
         if reply is None:
-            self.book.lost(orders)
+            self.oracle.record_lost(requests)
         elif reply.status == 202:
-            for order, payment in zip(orders, listed(reply.data), strict=True):
-                self.book.accepted(order, payment)
+            for request, payment in zip(requests, get_payments(reply.data), strict=True):
+                self.oracle.record_accepted(request, payment)
         else:
-            self.book.refused(orders)
-            what = f"{orders[0].token}: {reply.status} {reply.raw[:300]!r}"
-            self.book.violated("answer", what)
+            self.oracle.record_refused(requests)
+            details = f"{requests[0].token}: {reply.status} {reply.raw[:300]!r}"
+            self.oracle.add_violation("response", details)

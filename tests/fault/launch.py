@@ -5,12 +5,12 @@ import sys
 
 from atomic_worker.cli import main
 from atomic_worker.commands.console import Toolbox
-from fault.failpoints import watched_production
+from fault.failpoints import build_application_with_failpoints
 
 GUNICORN = ("-m", "gunicorn", "-c", "python:atomic_web.server.gunicorn_conf", "fault.wsgi:app")
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["serve"]:
-        # As `atomic serve` does it, with another application.
+        # Like `atomic serve`, with the application of fault.wsgi.
         os.execv(sys.executable, [sys.executable, *GUNICORN])  # noqa: S606
-    main(obj=Toolbox(build=watched_production), prog_name="atomic")
+    main(obj=Toolbox(build=build_application_with_failpoints), prog_name="atomic")

@@ -1,5 +1,5 @@
-"""The load: all callers, each with dice of its own, thrown from the seed, so that the same seed
-asks for the same things."""
+"""The load: all generators, each in its own thread and with its own random numbers, derived from
+the seed, so that the same seed gives the same requests."""
 
 import random
 import threading
@@ -9,46 +9,48 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fault.http_client import Caller, Journal
-from fault.load_generator import Batcher, Payer
-from fault.oracle import Book, Shop
-from fault.process_control import Keeper
+from fault.hold_generator import HoldGenerator
+from fault.http_client import RecordingClient, RequestLog
+from fault.oracle import Merchant, Oracle
+from fault.payment_generator import BatchGenerator, PaymentGenerator
 
-PAYERS: Final = 3
+PAYMENT_GENERATORS: Final = 3
 
 
 @dataclass
 class Load:
-    """All callers, each in a thread of its own."""
-
     base_url: str
-    shops: Sequence[Shop]
-    keepers: Sequence[Shop]
-    """Those that hold, capture and give back."""
-    book: Book
+    merchants: Sequence[Merchant]
+    hold_merchants: Sequence[Merchant]
+    """The merchants that hold, capture and refund."""
+    oracle: Oracle
     seed: int
-    journal: Journal = field(default_factory=Journal)
-    _over: threading.Event = field(default_factory=threading.Event)
+    request_log: RequestLog = field(default_factory=RequestLog)
+    _stop_requested: threading.Event = field(default_factory=threading.Event)
     _stack: ExitStack = field(default_factory=ExitStack)
-    _runs: list[Any] = field(default_factory=list)
+    _futures: list[Any] = field(default_factory=list)
 
-    def caller(self) -> Caller:
-        return Caller(self.base_url, self.book, self.journal)
+    def create_client(self) -> RecordingClient:
+        return RecordingClient(self.base_url, self.oracle, self.request_log)
 
     def start(self) -> None:
-        payers = [self._payer(Payer, f"p{number}") for number in range(PAYERS)]
-        payers.append(self._payer(Batcher, "b"))
-        payers.append(self._payer(Keeper, "h"))
-        threads = self._stack.enter_context(ThreadPoolExecutor(len(payers), "load"))
-        self._runs = [threads.submit(payer.run, self._over) for payer in payers]
+        generators = [
+            *(self._create(PaymentGenerator, f"p{number}") for number in range(PAYMENT_GENERATORS)),
+            self._create(BatchGenerator, "b"),
+            self._create(HoldGenerator, "h"),
+        ]
+        threads = self._stack.enter_context(ThreadPoolExecutor(len(generators), "load"))
+        self._futures = [
+            threads.submit(generator.run, self._stop_requested) for generator in generators
+        ]
 
     def stop(self) -> None:
-        """Let everybody finish what they are at. Raises what went wrong in a caller."""
-        self._over.set()
+        """Wait until each generator has completed its request. Raises a generator's error."""
+        self._stop_requested.set()
         self._stack.close()
-        for run in self._runs:
-            run.result()
+        for future in self._futures:
+            future.result()
 
-    def _payer(self, kind: type[Payer], name: str) -> Payer:
-        shops = self.keepers if kind is Keeper else self.shops
-        return kind(name, self.caller(), shops, random.Random(f"{self.seed}-{name}"))
+    def _create(self, kind: type[PaymentGenerator], name: str) -> PaymentGenerator:
+        merchants = self.hold_merchants if kind is HoldGenerator else self.merchants
+        return kind(name, self.create_client(), merchants, random.Random(f"{self.seed}-{name}"))

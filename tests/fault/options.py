@@ -1,4 +1,4 @@
-"""What can be asked for on the command line."""
+"""The command line options."""
 
 import argparse
 import random
@@ -10,42 +10,60 @@ from pathlib import Path
 @dataclass(frozen=True, slots=True)
 class Options:
     seconds: float
+    rounds: int | None
+    """How often to inject each fault, whatever time that takes; None for as often as fits."""
     seed: int
     only: tuple[str, ...]
     patience: float
+    ignores_time_bounds: bool
     picture: Path | None
     json: Path | None
 
 
-def parse(arguments: Sequence[str], faults: Collection[str]) -> Options:
-    """Leaves with status 2 and a usage message if the arguments make no sense."""
+def parse_options(arguments: Sequence[str], faults: Collection[str]) -> Options:
+    """Exits with status 2 and a usage message if the arguments are invalid."""
     parser = argparse.ArgumentParser(
         prog="faults",
-        description="Break Atomic on purpose, under load, and hold its books against a model.",
+        description="Inject faults into Atomic under load, and check its ledger against a model.",
     )
     parser.add_argument(
-        "--seconds", type=float, default=60, help="how long to go on breaking (default: 60)"
+        "--seconds", type=float, default=60, help="how long to inject faults (default: 60)"
     )
     parser.add_argument(
-        "--seed", type=int, help="of all dice: the same faults in the same order, the same orders"
+        "--rounds", type=int, help="inject each fault so many times, instead of --seconds"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        help="of all random choices: the same seed gives the same faults and requests, in order",
     )
     parser.add_argument(
         "--only",
         metavar="FAULTS",
         default=",".join(faults),
-        help=f"by commas, of: {', '.join(faults)}",
+        help=f"separated by commas, of: {', '.join(faults)}",
     )
     parser.add_argument(
-        "--patience",
-        type=float,
-        default=1,
-        help="multiplies every bound on time, for a machine that has other things to do",
+        "--patience", type=float, default=1, help="multiplies every time bound, for a busy machine"
     )
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw it: .png or .svg")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all of it as JSON")
-    asked = parser.parse_args(arguments)
-    only = tuple(dict.fromkeys(name.strip() for name in asked.only.split(",")))
+    parser.add_argument(
+        "--ignore-time-bounds",
+        action="store_true",
+        help="report missed time bounds, but do not fail because of them",
+    )
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw a chart: .png or .svg")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results as JSON")
+    parsed = parser.parse_args(arguments)
+    only = tuple(dict.fromkeys(name.strip() for name in parsed.only.split(",")))
     if unknown := set(only) - set(faults):
-        parser.error(f"no such fault: {', '.join(sorted(unknown))}")
-    seed = random.randrange(1_000_000) if asked.seed is None else asked.seed
-    return Options(asked.seconds, seed, only, asked.patience, asked.picture, asked.json)
+        parser.error(f"unknown faults: {', '.join(sorted(unknown))}")
+    return Options(
+        seconds=parsed.seconds,
+        rounds=parsed.rounds,
+        seed=random.randrange(1_000_000) if parsed.seed is None else parsed.seed,
+        only=only,
+        patience=parsed.patience,
+        ignores_time_bounds=parsed.ignore_time_bounds,
+        picture=parsed.picture,
+        json=parsed.json,
+    )

@@ -1,4 +1,4 @@
-"""The model: what was ordered and what was answered, as clients remember it."""
+"""The model: what clients requested, what they were answered, and what must have become of it."""
 
 import hashlib
 import threading
@@ -11,196 +11,198 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-Fate = tuple[str, str | None]
+FinalState = tuple[str, str | None]
 """Status and failure reason."""
 
-SUCCESS: Final[Fate] = ("SUCCESS", None)
+SUCCESS: Final[FinalState] = ("SUCCESS", None)
 
-RETRIED: Final = "tok_chargeDeclinedProcessingError"
+RETRIED_SOURCE: Final = "tok_chargeDeclinedProcessingError"
 """Settled only after its back-off, six seconds and more."""
 
-FATES: Final[Mapping[str, Fate]] = {
+FINAL_STATES: Final[Mapping[str, FinalState]] = {
     "tok_visa": SUCCESS,
     "tok_mastercard": SUCCESS,
     "tok_chargeDeclined": ("FAILED", "card_declined"),
     "tok_chargeDeclinedInsufficientFunds": ("FAILED", "insufficient_funds"),
     "tok_chargeDeclinedExpiredCard": ("FAILED", "expired_card"),
-    RETRIED: ("FAILED", "processing_error"),
+    RETRIED_SOURCE: ("FAILED", "processing_error"),
     "tok_captureDeclined": ("FAILED", "capture_declined"),
     "tok_refundDeclined": SUCCESS,
     "tok_slow": SUCCESS,
 }
-"""What must become of a payment. The network is a sandbox: it answers by token."""
+"""How a payment must end: the sandbox network decides by the token."""
 
-DECLINED: Final = frozenset({"tok_chargeDeclined"})
-"""Never held."""
+DECLINED_SOURCES: Final = frozenset({"tok_chargeDeclined"})
+"""Their authorization fails, so they are never held."""
 
 TERMINAL: Final = frozenset({"SUCCESS", "FAILED", "CANCELED"})
 
-SHOWN_VIOLATIONS: Final = 50
-"""The rest is counted."""
+MAX_LISTED_VIOLATIONS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
-    merchant_id: UUID
-    key: str = field(repr=False)
-    accounts: Mapping[str, UUID]
+class Merchant:
+    id: UUID
+    api_key: str = field(repr=False)
+    account_ids: Mapping[str, UUID]
     """By currency."""
 
 
-class Answer(StrEnum):
+class Acknowledgement(StrEnum):
     NONE = "none yet"
     ACCEPTED = "202"
     REFUSED = "refused"
     LOST = "lost"
-    """The connection broke; nobody can say, and without a key nobody may ask again."""
+    """The connection broke: the outcome is unknown, and without a key it must not be retried."""
 
 
 @dataclass(slots=True)
-class Order:
-    """One payment that somebody wants. Its token is its description, so that a row in the
-    database can be told from any other."""
+class PaymentRequest:
+    """A payment that a client requested. Its unique token is the payment's description, so that
+    each row in the database can be matched to a request."""
 
     token: str
-    shop: Shop
+    merchant: Merchant
     amount: int
     currency: str
     source: str
-    answer: Answer = Answer.NONE
+    acknowledgement: Acknowledgement = Acknowledgement.NONE
     payment_id: str = ""
-    status: str = ""
-    """The last one seen."""
-    is_held: bool = False
-    """Whether it is captured by hand."""
-    captured: int | None = None
-    """What a capture was granted for: that one has decided."""
-    canceled: bool = False
-    """Whether a cancellation was granted."""
+    last_status: str = ""
+    """The status that a client saw last."""
+    is_manual_capture: bool = False
+    captured_amount: int | None = None
+    """The amount of the accepted capture."""
+    is_canceled: bool = False
+    """Whether a cancellation was accepted."""
 
     @property
-    def content(self) -> dict[str, object]:
-        content: dict[str, object] = {
+    def body(self) -> dict[str, object]:
+        body: dict[str, object] = {
             "amount": self.amount,
             "currency": self.currency,
             "source": self.source,
             "description": self.token,
         }
-        return content | ({"capture": "manual"} if self.is_held else {})
+        return body | ({"capture": "manual"} if self.is_manual_capture else {})
 
     @property
-    def fate(self) -> Fate:
-        """What must become of it. A hold that nobody decided on expires."""
-        fate = FATES[self.source]
-        if not self.is_held or self.source in DECLINED:
-            return fate
-        if self.captured is not None:
-            return fate
+    def final_state(self) -> FinalState:
+        """How the payment must end. A hold that is never captured is canceled or expires."""
+        final_state = FINAL_STATES[self.source]
+        if not self.is_manual_capture or self.source in DECLINED_SOURCES:
+            return final_state
+        if self.captured_amount is not None:
+            return final_state
         return ("CANCELED", None)
 
 
 @dataclass(slots=True)
-class Return:
-    """One refund that somebody wants. Its token is its reason."""
+class RefundRequest:
+    """A refund that a client requested. Its unique token is the refund's reason."""
 
     token: str
-    order: Order
+    payment: PaymentRequest
     amount: int
-    granted: bool = False
+    is_accepted: bool = False
     refund_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class FirstAnswer:
-    """What a key was first answered; of the bytes only the digest, to hold a million."""
+class FirstResponse:
+    """The first response to an Idempotency-Key. Keeps a hash of the body, to save memory."""
 
     path: str
     body: Mapping[str, object]
     key: str
-    shop: Shop
-    digest: bytes
-    orders: Sequence[Order]
+    merchant: Merchant
+    response_hash: bytes
 
 
-def digest(raw: bytes) -> bytes:
+def hash_response(raw: bytes) -> bytes:
     return hashlib.sha256(raw).digest()
 
 
 @dataclass
-class Book:
-    orders: dict[str, Order] = field(default_factory=dict)
-    returns: dict[str, Return] = field(default_factory=dict)
+class Oracle:
+    """Everything that clients requested and observed, and the violations found so far."""
+
+    payment_requests: dict[str, PaymentRequest] = field(default_factory=dict)
+    refund_requests: dict[str, RefundRequest] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
-    checks: Counter[str] = field(default_factory=Counter)
-    """How often each invariant was looked at."""
-    begun: float = field(default_factory=time.monotonic)
-    begun_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    check_counts: Counter[str] = field(default_factory=Counter)
+    """How often each invariant was checked."""
+    started: float = field(default_factory=time.monotonic)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _accepted: int = 0
+    _accepted_count: int = 0
 
-    def violated(self, rule: str, what: str) -> None:
+    def add_violation(self, invariant: str, details: str) -> None:
         with self._lock:
-            self.violations.append(f"{time.monotonic() - self.begun:7.2f} s  {rule}  {what}")
+            elapsed = time.monotonic() - self.started
+            self.violations.append(f"{elapsed:7.2f} s  {invariant}  {details}")
 
-    def check(self, rule: str, *, holds: bool, what: str) -> bool:
-        """Count the check; note the violation."""
+    def check(self, invariant: str, *, holds: bool, details: str) -> bool:
+        """Count the check and record a violation unless the invariant holds; return `holds`."""
         with self._lock:
-            self.checks[rule] += 1
+            self.check_counts[invariant] += 1
         if not holds:
-            self.violated(rule, what)
+            self.add_violation(invariant, details)
         return holds
 
-    def ordered(self, orders: Sequence[Order]) -> None:
+    def add_payment_requests(self, requests: Sequence[PaymentRequest]) -> None:
+        """Must be called before the requests are sent."""
         with self._lock:
-            for order in orders:
-                self.orders[order.token] = order
+            for request in requests:
+                self.payment_requests[request.token] = request
 
-    def accepted(self, order: Order, payment: Mapping[str, Any]) -> None:
-        """A 202, or what it was answered again."""
-        echo = {name: payment[name] for name in order.content}
-        same = echo == order.content and payment["merchantId"] == str(order.shop.merchant_id)
-        self.check("answer", holds=same, what=f"{order.token} was answered {payment}")
-        if order.answer is Answer.ACCEPTED:
-            same = order.payment_id == payment["id"]
-            self.check("I7", holds=same, what=f"{order.token} is two payments")
-            return
-        order.payment_id = payment["id"]
-        order.answer = Answer.ACCEPTED
+    def add_refund_request(self, refund: RefundRequest) -> None:
+        """Must be called before the request is sent."""
         with self._lock:
-            self._accepted += 1
+            self.refund_requests[refund.token] = refund
+
+    def record_accepted(self, request: PaymentRequest, payment: Mapping[str, Any]) -> None:
+        """Record a 202, the first one or a replay."""
+        echoed = {name: payment[name] for name in request.body}
+        is_echo = echoed == request.body and payment["merchantId"] == str(request.merchant.id)
+        self.check("response", holds=is_echo, details=f"{request.token} was answered {payment}")
+        if request.acknowledgement is Acknowledgement.ACCEPTED:
+            is_same = request.payment_id == payment["id"]
+            self.check("I7", holds=is_same, details=f"{request.token} has two payment ids")
+            return
+        request.payment_id = payment["id"]
+        request.acknowledgement = Acknowledgement.ACCEPTED
+        with self._lock:
+            self._accepted_count += 1
 
     @property
-    def count_accepted(self) -> int:
-        return self._accepted
+    def accepted_count(self) -> int:
+        return self._accepted_count
 
-    def refused(self, orders: Sequence[Order]) -> None:
-        for order in orders:
-            order.answer = Answer.REFUSED
+    def record_refused(self, requests: Sequence[PaymentRequest]) -> None:
+        for request in requests:
+            request.acknowledgement = Acknowledgement.REFUSED
 
-    def lost(self, orders: Sequence[Order]) -> None:
-        for order in orders:
-            order.answer = Answer.LOST
+    def record_lost(self, requests: Sequence[PaymentRequest]) -> None:
+        for request in requests:
+            request.acknowledgement = Acknowledgement.LOST
 
-    def read(self, order: Order, payment: Mapping[str, Any]) -> None:
-        """What a GET showed: the same payment, and never a way back from where it ended."""
-        holds = payment["description"] == order.token and payment["amount"] == order.amount
-        self.check("answer", holds=holds, what=f"{order.token} reads {payment}")
+    def check_read(self, request: PaymentRequest, payment: Mapping[str, Any]) -> None:
+        """Check a GET: it shows the requested payment, whose final status never changes."""
+        holds = payment["description"] == request.token and payment["amount"] == request.amount
+        self.check("response", holds=holds, details=f"GET of {request.token} returned {payment}")
         status = payment["status"]
-        if order.status in TERMINAL:
-            holds = status == order.status
-            self.check("I4", holds=holds, what=f"{order.token}: {order.status}, then {status}")
-        if status in TERMINAL and not order.is_held:
-            fate = (status, payment["failureReason"])
-            holds = fate == FATES[order.source]
-            self.check("I4", holds=holds, what=f"{order.token} from {order.source}: {fate}")
-        order.status = status
+        if request.last_status in TERMINAL:
+            holds = status == request.last_status
+            details = f"{request.token} changed from {request.last_status} to {status}"
+            self.check("I4", holds=holds, details=details)
+        if status in TERMINAL and not request.is_manual_capture:
+            state = (status, payment["failureReason"])
+            holds = state == FINAL_STATES[request.source]
+            self.check("I4", holds=holds, details=f"{request.token}, {request.source}: {state}")
+        request.last_status = status
 
-    def returning(self, asked: Return) -> None:
-        with self._lock:
-            self.returns[asked.token] = asked
-
-    def told(self) -> str:
-        """The violations, for people."""
-        shown = self.violations[:SHOWN_VIOLATIONS]
-        more = len(self.violations) - len(shown)
-        return "\n".join([*shown, *([f"… and {more} more"] if more else [])])
+    def format_violations(self) -> str:
+        listed = self.violations[:MAX_LISTED_VIOLATIONS]
+        omitted = len(self.violations) - len(listed)
+        return "\n".join([*listed, *([f"… and {omitted} more"] if omitted else [])])

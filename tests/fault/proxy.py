@@ -1,8 +1,8 @@
-"""`python -m fault.proxy LISTEN TARGET`: stands before PostgreSQL and can lose the reply to a
-COMMIT. A process of its own, so that it does not share a processor with the callers' threads.
+"""`python -m fault.proxy LISTEN TARGET`: a PostgreSQL proxy that can drop the reply to a COMMIT.
+It is a process, so that it does not share an interpreter with the threads of the clients.
 
-Armed by a flag, it lets the next transaction be committed, keeps the reply to itself and cuts
-the connection: to the one who asked, the outcome is unknown.
+When armed by a flag, it forwards the next COMMIT, drops the reply and closes the connection: the
+client cannot know whether the transaction was committed.
 """
 
 import asyncio
@@ -12,73 +12,77 @@ import sys
 from contextlib import suppress
 from typing import Final
 
-from fault.flags import Flags
+from fault.failpoint_flags import FailpointFlags
 
-LOSE_REPLY: Final = "lose-reply"
+DROP_REPLY: Final = "drop-reply"
 
 READ_BYTES: Final = 262_144
 
-# ReadyForQuery, idle: whatever was asked before it is committed. CommandComplete of a COMMIT, or
-# of an INSERT that was a transaction of its own.
+# ReadyForQuery with status idle: everything before it is committed. CommandComplete of a COMMIT, or
+# of an INSERT that was a transaction by itself.
 READY_IDLE: Final = b"Z\x00\x00\x00\x05I"
 COMMITTED: Final = re.compile(rb"C\x00\x00\x00.(?:COMMIT|INSERT 0 [1-9]\d*)\x00", re.DOTALL)
 
-REMEMBERED: Final = 64
-"""Bytes; more than one of these messages has, should it arrive in two pieces."""
+KEPT_BYTES: Final = 64
+"""More than the length of one of these messages, which may arrive in two reads."""
 
 
 class Proxy:
-    def __init__(self, target: str, flags: Flags) -> None:
+    def __init__(self, target: str, flags: FailpointFlags) -> None:
         self._target = target
         self._flags = flags
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(
-        self, client_reads: asyncio.StreamReader, client_writes: asyncio.StreamWriter
+        self, client_reader: asyncio.StreamReader, client_writer: asyncio.StreamWriter
     ) -> None:
-        """One connection, until either side ends it."""
+        """Forward one connection until either side closes it."""
         try:
-            server_reads, server_writes = await asyncio.open_unix_connection(
+            server_reader, server_writer = await asyncio.open_unix_connection(
                 self._target, limit=READ_BYTES
             )
         except OSError:
-            client_writes.transport.abort()
+            client_writer.transport.abort()
             return
-        ways = [
-            asyncio.create_task(self._forward(client_reads, server_writes)),
-            asyncio.create_task(self._answer(server_reads, client_writes)),
+        directions = [
+            asyncio.create_task(self._forward_requests(client_reader, server_writer)),
+            asyncio.create_task(self._forward_replies(server_reader, client_writer)),
         ]
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in ways:
-            way.cancel()
-        for writes in (client_writes, server_writes):
-            writes.transport.abort()
+        await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+        for direction in directions:
+            direction.cancel()
+        for writer in (client_writer, server_writer):
+            writer.transport.abort()
 
-    async def _forward(self, reads: asyncio.StreamReader, writes: asyncio.StreamWriter) -> None:
+    async def _forward_requests(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         with suppress(OSError):
-            while data := await reads.read(READ_BYTES):
-                writes.write(data)
-                await writes.drain()
+            while data := await reader.read(READ_BYTES):
+                writer.write(data)
+                await writer.drain()
 
-    async def _answer(self, reads: asyncio.StreamReader, writes: asyncio.StreamWriter) -> None:
-        seen = b""
+    async def _forward_replies(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        recent = b""
         with suppress(OSError):
-            while data := await reads.read(READ_BYTES):
-                seen += data
-                if seen.endswith(READY_IDLE):
-                    if COMMITTED.search(seen) and self._flags.take(LOSE_REPLY):
+            while data := await reader.read(READ_BYTES):
+                recent += data
+                if recent.endswith(READY_IDLE):
+                    if COMMITTED.search(recent) and self._flags.take(DROP_REPLY):
                         return
-                    seen = b""
-                seen = seen[-REMEMBERED:]
-                writes.write(data)
-                await writes.drain()
-            # What the server said last is still said, as it would be without us.
-            if writes.can_write_eof():
-                writes.write_eof()
+                    recent = b""
+                recent = recent[-KEPT_BYTES:]
+                writer.write(data)
+                await writer.drain()
+            # The server closed the connection after these replies: do the same.
+            if writer.can_write_eof():
+                writer.write_eof()
 
 
 async def main(listen: str, target: str) -> None:
-    proxy = Proxy(target, Flags.of_environment())
+    proxy = Proxy(target, FailpointFlags.from_environ())
     server = await asyncio.start_unix_server(proxy.serve, listen, limit=READ_BYTES, backlog=128)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.close)
     async with server:

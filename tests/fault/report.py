@@ -1,4 +1,4 @@
-"""One table for people, and the same as JSON."""
+"""The results as a table and as JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -6,88 +6,95 @@ from statistics import median
 from typing import Final
 
 from fault.faults import Fault
-from fault.oracle import Book
+from fault.oracle import Oracle
 
-HEAD: Final = ("fault", "times", "accepted", "recovery (max)", "bound", "", "")
+HEADER: Final = ("fault", "times", "accepted", "recovery (max)", "bound", "", "")
 
 
 @dataclass(frozen=True, slots=True)
-class Injection:
-    """What one injection did."""
-
-    begun: float
-    """Seconds since the run began."""
-    over: float
-    accepted: int
-    """Payments, from the injection to the recovery."""
-    recovery: float
-    """Seconds."""
-    missed: Sequence[str]
+class InjectionResult:
+    started: float
+    """Seconds since the run started."""
+    ended: float
+    """Seconds since the run started."""
+    accepted_count: int
+    """Payments accepted from the injection to the recovery."""
+    recovery_seconds: float
+    missed_bounds: Sequence[str]
+    errors: Sequence[str]
+    """Conditions that were never met: the fault did not happen, or the system did not recover."""
     remark: str
 
 
 @dataclass
-class Row:
+class FaultResults:
     fault: Fault
-    absent: str | None = None
-    injections: list[Injection] = field(default_factory=list)
+    skip_reason: str | None = None
+    injections: list[InjectionResult] = field(default_factory=list)
 
-    def missed(self, patience: float) -> list[str]:
-        """The bounds that were not held."""
-        bound = self.fault.bound * patience
-        late = [each.recovery for each in self.injections if each.recovery > bound]
-        told = [f"recovery {seconds:.2f}" for seconds in late]
-        return told + [what for each in self.injections for what in each.missed]
+    @property
+    def errors(self) -> list[str]:
+        return [error for injection in self.injections for error in injection.errors]
+
+    def list_missed_bounds(self, patience: float) -> list[str]:
+        """Describe each time bound that was missed; `patience` multiplies the bounds."""
+        bound = self.fault.bound_seconds * patience
+        recoveries = [injection.recovery_seconds for injection in self.injections]
+        late = [f"recovery {seconds:.2f}" for seconds in recoveries if seconds > bound]
+        return late + [bound for each in self.injections for bound in each.missed_bounds]
 
 
-def table(rows: Sequence[Row], patience: float) -> str:
-    """The faults in columns."""
-    cells = [HEAD, *(_cells(row, patience) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(HEAD))]
-    shown = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
+def format_table(results: Sequence[FaultResults], patience: float) -> str:
+    rows = [HEADER, *(_format_cells(each, patience) for each in results)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
     ]
-    shown.insert(1, "  ".join("-" * width for width in widths[:-1]))
-    return "\n".join(shown)
+    lines.insert(1, "  ".join("-" * width for width in widths[:-1]))
+    return "\n".join(lines)
 
 
-def invariants(book: Book) -> str:
-    checked = ", ".join(f"{rule} {count:,}×" for rule, count in sorted(book.checks.items()))
-    return f"checked: {checked}"
+def format_check_counts(oracle: Oracle) -> str:
+    counts = sorted(oracle.check_counts.items())
+    return f"checked: {', '.join(f'{invariant} {count:,}×' for invariant, count in counts)}"
 
 
-def document(rows: Sequence[Row], book: Book, more: Mapping[str, object]) -> dict[str, object]:
+def build_document(
+    results: Sequence[FaultResults], oracle: Oracle, details: Mapping[str, object]
+) -> dict[str, object]:
     return {
-        **more,
-        "checks": dict(book.checks),
-        "violations": book.violations,
+        **details,
+        "checks": dict(oracle.check_counts),
+        "violations": oracle.violations,
         "faults": [
             {
-                "name": row.fault.name,
-                "what": row.fault.what,
-                "bound": row.fault.bound,
-                "absent": row.absent,
-                "injections": [asdict(each) for each in row.injections],
+                "name": each.fault.name,
+                "description": each.fault.description,
+                "boundSeconds": each.fault.bound_seconds,
+                "skipReason": each.skip_reason,
+                "injections": [asdict(injection) for injection in each.injections],
             }
-            for row in rows
+            for each in results
         ],
     }
 
 
-def _cells(row: Row, patience: float) -> tuple[str, ...]:
-    fault, done = row.fault, row.injections
-    if row.absent or not done:
-        why = row.absent or "not reached"
-        return (fault.name, "0", "", "", f"{fault.bound:g} s", "skipped", why)
-    recoveries = [each.recovery for each in done]
-    missed = row.missed(patience)
+def _format_cells(results: FaultResults, patience: float) -> tuple[str, ...]:
+    fault, injections = results.fault, results.injections
+    if results.skip_reason or not injections:
+        reason = results.skip_reason or "not reached"
+        return (fault.name, "0", "", "", f"{fault.bound_seconds:g} s", "skipped", reason)
+    recoveries = [injection.recovery_seconds for injection in injections]
+    missed = results.list_missed_bounds(patience)
+    remarks = dict.fromkeys(each.remark for each in injections if each.remark)
+    verdict = "FAILED" if results.errors else "MISSED" if missed else "met"
     return (
         fault.name,
-        str(len(done)),
-        f"{sum(each.accepted for each in done):,}",
+        str(len(injections)),
+        f"{sum(injection.accepted_count for injection in injections):,}",
         f"{median(recoveries):.2f} s ({max(recoveries):.2f})",
-        f"{fault.bound * patience:g} s",
-        "MISSED" if missed else "held",
-        "; ".join([fault.what, *missed, *dict.fromkeys(e.remark for e in done if e.remark)]),
+        f"{fault.bound_seconds * patience:g} s",
+        verdict,
+        "; ".join([fault.description, *results.errors, *missed, *remarks]),
     )

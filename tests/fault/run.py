@@ -1,135 +1,169 @@
-"""One run: load, faults one after the other, and the last audit."""
+"""One run: start the load, inject faults one after another, audit the ledger at the end."""
 
 import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Final
 
 import psycopg
 
-from fault.auditor import Auditor, last_audit
-from fault.cluster import Rig
-from fault.fault_schedule import ALL_ENDED, RECOVERY_SECONDS, Scene
+from fault.auditor import Auditor, run_final_audit
+from fault.cluster import Cluster
 from fault.faults import FAULTS
+from fault.injection import ALL_SETTLED, RECOVERY_SECONDS, Injection
 from fault.load import Load
 from fault.options import Options
-from fault.oracle import Book
-from fault.recovery_timer import Watch
-from fault.report import Injection, Row
+from fault.oracle import Oracle
+from fault.progress_sampler import ProgressSampler
+from fault.report import FaultResults, InjectionResult
 from processes import PAUSE, eventually
 
 WARM_UP_SECONDS: Final = 1.0
 
-QUIET_SECONDS: Final = (0.2, 0.8)
-"""Between two faults: at random, so that each strikes at another moment."""
+PAUSE_SECONDS: Final = (0.2, 0.8)
+"""Between two faults, at random, so that faults hit different moments."""
 
-SETTLED_SECONDS: Final = 30
-"""For all that is left at the end; the longest back-off is six seconds."""
+SETTLED_SECONDS: Final = 120
+"""Until all payments are settled at the end. Only stops a run that hangs: the longest back-off is
+six seconds."""
 
 
 @dataclass
 class Run:
-    rig: Rig
+    cluster: Cluster
     options: Options
-    tell: Callable[[str], None]
-    rows: dict[str, Row] = field(init=False)
-    book: Book = field(default_factory=Book)
+    print_progress: Callable[[str], None]
+    results: dict[str, FaultResults] = field(init=False)
+    oracle: Oracle = field(default_factory=Oracle)
     load: Load = field(init=False)
-    watch: Watch = field(init=False)
-    recorded: int = 0
-    verified: str = ""
+    sampler: ProgressSampler = field(init=False)
+    recorded_count: int = 0
+    verify_output: str = ""
     seconds: float = 0.0
-    _dice: random.Random = field(init=False)
-    _count: int = 0
+    _random: random.Random = field(init=False)
+    _injection_count: int = 0
 
     def __post_init__(self) -> None:
-        shops, keepers = self.rig.shops, self.rig.keepers
-        base_url, seed = self.rig.system.base_url, self.options.seed
-        self.load = Load(base_url, shops, keepers, self.book, seed)
-        self.watch = Watch(self.rig.servers.connect, self.book)
-        self.rows = {
-            name: Row(FAULTS[name], FAULTS[name].absent(self.rig)) for name in self.options.only
+        self.load = Load(
+            self.cluster.system.base_url,
+            self.cluster.merchants,
+            self.cluster.hold_merchants,
+            self.oracle,
+            self.options.seed,
+        )
+        self.sampler = ProgressSampler(self.cluster.servers.connect, self.oracle)
+        self.results = {
+            name: FaultResults(FAULTS[name], FAULTS[name].get_skip_reason(self.cluster))
+            for name in self.options.only
         }
-        self._dice = random.Random(f"{self.options.seed}-faults")
+        self._random = random.Random(f"{self.options.seed}-faults")
 
-    def go(self) -> None:
-        auditor = Auditor(self.rig.servers.connect, self.book)
+    def execute(self) -> None:
+        auditor = Auditor(self.cluster.servers.connect, self.oracle)
         with ExitStack() as running:
-            # Whatever one of them raises when it stops, the others are stopped too.
-            for part in (auditor, self.watch, self.load):
-                part.start()
-                running.callback(part.stop)
-            self._break_things()
-        self._check_at_last()
-        self.seconds = time.monotonic() - self.book.begun
+            # If one of them raises when it stops, the others are stopped too.
+            for task in (auditor, self.sampler, self.load):
+                task.start()
+                running.callback(task.stop)
+            self._inject_faults()
+        self._audit_at_the_end()
+        self.seconds = time.monotonic() - self.oracle.started
 
-    def _break_things(self) -> None:
+    def _inject_faults(self) -> None:
         PAUSE.wait(WARM_UP_SECONDS)
-        for name in self._schedule():
-            if time.monotonic() - self.book.begun > self.options.seconds:
+        for name in self._schedule_faults():
+            elapsed = time.monotonic() - self.oracle.started
+            if self.options.rounds is None and elapsed > self.options.seconds:
                 break
-            self._inject(self.rows[name])
-            eventually(self.rig.is_itself_again, RECOVERY_SECONDS, f"all is well after {name}")
-            PAUSE.wait(self._dice.uniform(*QUIET_SECONDS))
+            self._inject(self.results[name])
+            eventually(self.cluster.is_recovered, RECOVERY_SECONDS, f"recovery after {name}")
+            PAUSE.wait(self._random.uniform(*PAUSE_SECONDS))
 
-    def _schedule(self) -> Iterator[str]:
-        """Every fault once in an order by the dice, and again."""
-        names = [name for name, row in self.rows.items() if row.absent is None]
-        while names:
-            yield from self._dice.sample(names, len(names))
+    def _schedule_faults(self) -> Iterator[str]:
+        """Yield every fault once in random order, then again in another, and so on."""
+        names = [name for name, results in self.results.items() if results.skip_reason is None]
+        rounds = count() if self.options.rounds is None else range(self.options.rounds)
+        for _ in rounds if names else ():
+            yield from self._random.sample(names, len(names))
 
-    def _inject(self, row: Row) -> None:
-        self._count += 1
-        dice = random.Random(f"{self.options.seed}-{self._count}")
-        patience = self.options.patience
-        scene = Scene(self.rig, self.load, self.book, dice, self._count, patience)
-        before, begun = self.book.count_accepted, time.monotonic()
+    def _inject(self, results: FaultResults) -> None:
+        self._injection_count += 1
+        injection = Injection(
+            self.cluster,
+            self.load,
+            self.oracle,
+            random.Random(f"{self.options.seed}-{self._injection_count}"),
+            self._injection_count,
+            self.options.patience,
+        )
+        accepted_before, started = self.oracle.accepted_count, time.monotonic()
+        errors: list[str] = []
         try:
-            measured = row.fault.inject(scene)
-            recovery = scene.recovery() if measured is None else measured
+            measured = results.fault.inject(injection)
+            recovery_seconds = injection.measure_recovery() if measured is None else measured
         except (AssertionError, psycopg.Error, OSError) as error:
-            # What was waited for never came: told with the fault, and the run goes on.
-            scene.missed.append(f"{type(error).__name__}: {error}")
-            recovery = RECOVERY_SECONDS
-        since = self.book.begun
-        accepted = self.book.count_accepted - before
-        over = max(scene.over, begun)
-        row.injections.append(
-            Injection(begun - since, over - since, accepted, recovery, scene.missed, scene.remark)
+            # A condition was never met. The run continues and reports it with the fault.
+            errors.append(f"{type(error).__name__}: {error}")
+            recovery_seconds = RECOVERY_SECONDS
+        result = InjectionResult(
+            started=started - self.oracle.started,
+            ended=max(injection.ended, started) - self.oracle.started,
+            accepted_count=self.oracle.accepted_count - accepted_before,
+            recovery_seconds=recovery_seconds,
+            missed_bounds=injection.missed_bounds,
+            errors=errors,
+            remark=injection.remark,
         )
-        more = f"  {scene.remark}" if scene.remark else ""
-        self.tell(
-            f"{begun - since:6.1f} s  {row.fault.name:20} recovered in {recovery:5.2f} s{more}"
-        )
-        for what in scene.missed:
-            self.tell(f"          {what}")
+        results.injections.append(result)
+        self._print_result(results.fault.name, result)
 
-    def _check_at_last(self) -> None:
-        with self.rig.servers.connect() as connection:
+    def _print_result(self, name: str, result: InjectionResult) -> None:
+        remark = f"  {result.remark}" if result.remark else ""
+        self.print_progress(
+            f"{result.started:6.1f} s  {name:27} recovered in {result.recovery_seconds:5.2f} s"
+            f"{remark}"
+        )
+        for line in (*result.errors, *result.missed_bounds):
+            self.print_progress(f"          {line}")
+
+    def _audit_at_the_end(self) -> None:
+        with self.cluster.servers.connect() as connection:
 
             def is_settled() -> bool:
-                return connection.execute(ALL_ENDED).fetchone() == (True,)
+                return connection.execute(ALL_SETTLED).fetchone() == (True,)
 
             try:
-                eventually(is_settled, SETTLED_SECONDS, "everything is settled")
-            except AssertionError as late:
-                self.book.violated("I4", str(late))
-            self.recorded = last_audit(connection, self.book)
-        verified = self.rig.system.atomic("verify", within=120)
-        self.verified = verified.stdout.strip()
-        self.book.check("atomic verify", holds=verified.returncode == 0, what=self.verified)
+                eventually(is_settled, SETTLED_SECONDS, "all payments and refunds are settled")
+            except AssertionError as error:
+                self.oracle.add_violation("I4", str(error))
+            self.recorded_count = run_final_audit(connection, self.oracle)
+        verified = self.cluster.system.atomic("verify", within=300)
+        self.verify_output = verified.stdout.strip()
+        self.oracle.check(
+            "atomic verify", holds=verified.returncode == 0, details=self.verify_output
+        )
 
     @property
-    def injections(self) -> int:
-        return sum(len(row.injections) for row in self.rows.values())
+    def injection_count(self) -> int:
+        return sum(len(results.injections) for results in self.results.values())
 
-    def summary(self) -> str:
+    def has_passed(self) -> bool:
+        """Whether no invariant was violated, every fault worked and every time bound was met."""
+        if self.oracle.violations or any(results.errors for results in self.results.values()):
+            return False
+        return self.options.ignores_time_bounds or not any(
+            results.list_missed_bounds(self.options.patience) for results in self.results.values()
+        )
+
+    def summarize(self) -> str:
         return (
-            f"{self.injections} faults in {self.seconds:.0f} s;"
-            f" {self.recorded:,} payments recorded, {self.book.count_accepted:,} acknowledged;"
-            f" {len(self.load.journal.attempts):,} requests;"
-            f" {len(self.book.violations)} violations\n"
-            f"again with: --seed {self.options.seed}\natomic verify: {self.verified}"
+            f"{self.injection_count} faults in {self.seconds:.0f} s;"
+            f" {self.recorded_count:,} payments recorded,"
+            f" {self.oracle.accepted_count:,} acknowledged;"
+            f" {len(self.load.request_log.attempts):,} requests;"
+            f" {len(self.oracle.violations)} violations\n"
+            f"repeat with: --seed {self.options.seed}\natomic verify: {self.verify_output}"
         )

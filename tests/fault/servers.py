@@ -14,27 +14,29 @@ import psycopg
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedServerError, EmbeddedValkey
 from atomic_adapters.postgres.migrations import Migrator
-from fault.flags import VARIABLE, Flags
-from fault.full_disk import Volume
+from fault.failpoint_flags import FLAGS_VARIABLE, FailpointFlags
+from fault.full_disk import TmpfsDisk
 from processes import PAUSE, eventually
 
 TESTS: Final = Path(__file__).parents[1]
 
-START_SECONDS: Final = 30
+START_SECONDS: Final = 60
+"""Only stops a run that hangs."""
 
 
 @dataclass
 class Servers:
-    """Started and stopped from the main thread only: they end with the thread that began them."""
+    """Start and stop them in the main thread only: the servers end with the thread that started
+    them."""
 
     folder: Path
-    flags: Flags
+    flags: FailpointFlags
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def start(self) -> None:
-        self.volume = Volume.make(self.folder / "disk")
-        self._stack.callback(self.volume.remove)
-        self._stack.callback(self._stop_both)
+        self.disk = TmpfsDisk.create(self.folder / "disk")
+        self._stack.callback(self.disk.unmount)
+        self._stack.callback(self._stop_servers)
         self.start_postgres()
         self.start_valkey()
         self.url = self.postgres.create_database("atomic")
@@ -49,12 +51,12 @@ class Servers:
         return f"postgresql://postgres@/atomic?host={self.folder}/proxy&port=5432"
 
     def start_postgres(self) -> None:
-        """Start the server; after a crash as soon as the last of its processes has let go."""
+        """After a crash, retries until the last process of the old server has ended."""
         until = time.monotonic() + START_SECONDS
         while True:
             try:
                 self.postgres = EmbeddedPostgres.start(
-                    self.volume.folder / "postgres", log=self.folder / "postgres.log"
+                    self.disk.folder / "postgres", log=self.folder / "postgres.log"
                 )
             except EmbeddedServerError:
                 if time.monotonic() > until:
@@ -63,9 +65,9 @@ class Servers:
             else:
                 return
 
-    def stop_postgres(self, how: signal.Signals) -> None:
-        """SIGKILL: the postmaster dies. SIGQUIT: immediate shutdown. SIGINT: fast shutdown."""
-        self.postgres.process.send_signal(how)
+    def stop_postgres(self, number: signal.Signals) -> None:
+        """Stop PostgreSQL with SIGKILL, SIGQUIT (immediate shutdown) or SIGINT (fast shutdown)."""
+        self.postgres.process.send_signal(number)
         self.postgres.process.wait(START_SECONDS)
         self.postgres.stop()
 
@@ -77,25 +79,29 @@ class Servers:
         self.valkey.process.wait()
         self.valkey.stop()
 
-    def _stop_both(self) -> None:
-        """Those that run now; not the ones that ran when the run began."""
+    def _stop_servers(self) -> None:
+        """Stop the current servers; faults may have replaced the first ones."""
         for name in ("valkey", "postgres"):
             if server := getattr(self, name, None):
                 server.stop()
 
     def connect(self) -> psycopg.Connection[Any]:
-        """To PostgreSQL itself, past the proxy."""
+        """Connect to PostgreSQL directly, past the proxy."""
         return psycopg.connect(self.url, autocommit=True, application_name="fault suite")
 
     def _start_proxy(self) -> subprocess.Popen[bytes]:
         sockets = self.folder / "proxy"
         sockets.mkdir()
         listen = sockets / ".s.PGSQL.5432"
-        target = self.postgres.socket_folder / ".s.PGSQL.5432"
+        target = self.postgres.socket_directory / ".s.PGSQL.5432"
         with (self.folder / "proxy.log").open("ab") as log:
             proxy = subprocess.Popen(
                 [sys.executable, "-m", "fault.proxy", str(listen), str(target)],
-                env={**os.environ, "PYTHONPATH": str(TESTS), VARIABLE: str(self.flags.folder)},
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(TESTS),
+                    FLAGS_VARIABLE: str(self.flags.folder),
+                },
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

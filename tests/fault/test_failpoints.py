@@ -1,99 +1,122 @@
-"""Orders are carried out at exactly the place they name, once."""
+"""Failpoints execute the armed action once, and exist in the ports of the application."""
 
+import inspect
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
 from atomic_adapters.memory.services import MemoryJobQueue
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
-from atomic_core.application import Application
+from atomic_core.application import Application, Ports
 from atomic_core.ports.job_queue import Job
-from fault.failpoints import Failpoints, Watched, stall
+from atomic_core.ports.unit_of_work import UnitOfWork
+from fault.failpoint_flags import FailpointFlags
+from fault.failpoints import WRAPPED_PORTS, FailpointProxy, Failpoints, delay
 from fault.faults import FAULTS
-from fault.flags import Flags
 from support import Store, add_merchant, application_over, open_account, order
 
 
 @pytest.fixture
-def flags(tmp_path: Path) -> Flags:
-    return Flags(tmp_path)
+def flags(tmp_path: Path) -> FailpointFlags:
+    return FailpointFlags(tmp_path)
 
 
 @pytest.fixture
-def places(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every place that is reached, in order."""
-    places: list[str] = []
+def reached(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every failpoint that is reached, in order."""
+    reached: list[str] = []
     reach = Failpoints.reach
 
-    def noting(self: Failpoints, place: str) -> None:
-        places.append(place)
-        reach(self, place)
+    def record_and_reach(self: Failpoints, failpoint: str) -> None:
+        reached.append(failpoint)
+        reach(self, failpoint)
 
-    monkeypatch.setattr(Failpoints, "reach", noting)
-    return places
+    monkeypatch.setattr(Failpoints, "reach", record_and_reach)
+    return reached
 
 
 @pytest.fixture
-def application(memory_store: Store, flags: Flags) -> Application:
-    points = Failpoints(flags)
+def application(memory_store: Store, flags: FailpointFlags) -> Application:
+    failpoints = Failpoints(flags)
     merchant_id = add_merchant(memory_store.begin)
     open_account(memory_store.begin, merchant_id)
-    network: Any = Watched(SandboxCardNetwork(), "network", points)
-    queue: Any = Watched(MemoryJobQueue(), "queue", points)
-    begin = points.watched_begin(memory_store.begin)
-    application = application_over(begin, network=network, queue=queue)
-    application.payments.accept(order(merchant_id))
+    network: Any = FailpointProxy(SandboxCardNetwork(), "card_network", failpoints)
+    queue: Any = FailpointProxy(MemoryJobQueue(), "job_queue", failpoints)
+    begin = failpoints.wrap_begin(memory_store.begin)
+    application = application_over(begin, card_network=network, job_queue=queue)
+    application.payments.record(order(merchant_id))
     return application
 
 
-def test_settling_passes_the_places_in_order(
-    application: Application, places: list[str], memory_store: Store
+def test_settlement_reaches_failpoints_in_order(
+    application: Application, reached: list[str]
 ) -> None:
-    places.clear()
+    reached.clear()
     application.settlement.settle()
-    decisive = [
+    expected = [
         "payments.claim.after",
         "payments.claim.commit.before",
         "payments.claim.commit.after",
-        "network.authorize.before",
-        "network.authorize.after",
-        "payments.hold.before",
-        "ledger.record.after",
+        "card_network.authorize.before",
+        "card_network.authorize.after",
+        "payments.lock_claims.before",
+        "ledger.save.after",
         "payments.settle.after",
         "payments.settle.commit.before",
         "payments.settle.commit.after",
     ]
-    assert [place for place in places if place in decisive] == decisive
+    assert [failpoint for failpoint in reached if failpoint in expected] == expected
     assert application.ledger.verify().transactions == 1
 
 
-def test_an_order_is_carried_out_where_it_says_and_once(
-    application: Application, flags: Flags, monkeypatch: pytest.MonkeyPatch
+def test_armed_action_is_executed_once_at_its_failpoint(
+    application: Application, flags: FailpointFlags, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr("time.sleep", slept.append)
-    flags.raise_("network.authorize.before", stall(2.5))
-    assert not flags.is_taken("network.authorize.before")
-    application.queue.notify(Job.SETTLE)
-    assert slept == []
+    delays: list[float] = []
+    monkeypatch.setattr("time.sleep", delays.append)
+    flags.arm("card_network.authorize.before", delay(2.5))
+    assert not flags.is_taken("card_network.authorize.before")
+    application.job_queue.notify(Job.SETTLE)
+    assert delays == []
     application.settlement.settle()
     application.settlement.settle()
-    assert slept == [2.5]
-    assert flags.is_taken("network.authorize.before")
+    assert delays == [2.5]
+    assert flags.is_taken("card_network.authorize.before")
 
 
-def test_an_order_can_be_taken_back(flags: Flags) -> None:
-    flags.raise_("here", "kill")
-    flags.lower("here")
+def test_disarmed_action_is_not_taken(flags: FailpointFlags) -> None:
+    flags.arm("here", "kill")
+    flags.disarm("here")
     assert flags.take("here") is None
-    flags.raise_("here", "kill")
+    flags.arm("here", "kill")
     assert (flags.take("here"), flags.take("here")) == ("kill", None)
 
 
-def test_every_fault_says_what_it_does_and_has_a_bound() -> None:
+def test_every_fault_has_description_and_bound() -> None:
     assert len(FAULTS) > 20
     for name, fault in FAULTS.items():
         assert name == fault.name
-        assert fault.what
-        assert 0 < fault.bound <= 5
+        assert fault.description
+        assert 0 < fault.bound_seconds <= 5
+
+
+def _list_failpoints() -> Iterator[tuple[str, str]]:
+    """Yield (fault, failpoint) for every fault that names one as an argument."""
+    for fault in FAULTS.values():
+        arguments = fault.inject.args if isinstance(fault.inject, partial) else ()
+        for argument in arguments:
+            if isinstance(argument, str) and "." in argument:
+                yield fault.name, argument
+
+
+@pytest.mark.parametrize(("fault", "failpoint"), tuple(_list_failpoints()))
+def test_failpoint_of_fault_exists_in_ports(fault: str, failpoint: str) -> None:
+    port, method, *_ = failpoint.split(".")
+    if port in WRAPPED_PORTS:
+        kind = get_type_hints(Ports)[port]
+    else:
+        kind = get_type_hints(inspect.getattr_static(UnitOfWork, port).fget)["return"]
+    assert callable(getattr(kind, method)), fault

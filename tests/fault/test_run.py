@@ -1,4 +1,4 @@
-"""A short run of `make faults`: as many of its faults as fit into half a minute."""
+"""A short run of `make faults`: one fault of each kind, once."""
 
 import json
 import subprocess
@@ -6,45 +6,40 @@ import sys
 from pathlib import Path
 from typing import Final
 
-SECONDS: Final = 30
-
 SEED: Final = 4
 
 ONLY: Final = (
-    "kill-claimed",
-    "kill-posting",
-    "api-kill-answering",
+    "worker-kill-after-claim",
+    "worker-freeze-after-claim",
+    "worker-term",
+    "api-kill-before-reply",
+    "api-term",
     "commit-reply-lost",
-    "backend-kill",
     "postmaster-kill",
     "valkey-kill",
-    "api-term",
-    "crowd",
-    "freeze-claimed",
 )
-
-PATIENCE: Final = 6
-"""Other tests run beside this one; that nothing is lost has no such bound."""
 
 TESTS: Final = Path(__file__).parents[1]
 
+TIMEOUT_SECONDS: Final = 600
+"""Only stops a run that hangs: it takes 25 s alone, more beside other tests."""
 
-def test_nothing_is_lost_and_nothing_doubled(tmp_path: Path) -> None:
-    told, drawn = tmp_path / "run.json", tmp_path / "run.svg"
-    options = [f"--seconds={SECONDS}", f"--seed={SEED}", f"--only={','.join(ONLY)}"]
-    files = [f"--patience={PATIENCE}", f"--json={told}", f"--picture={drawn}"]
+
+def test_no_payment_is_lost_or_duplicated_under_faults(tmp_path: Path) -> None:
+    json_file, chart_file = tmp_path / "run.json", tmp_path / "run.svg"
+    options = ["--rounds=1", f"--seed={SEED}", f"--only={','.join(ONLY)}", "--ignore-time-bounds"]
+    files = [f"--json={json_file}", f"--picture={chart_file}"]
     run = subprocess.run(
         [sys.executable, str(TESTS / "fault"), *options, *files],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=TIMEOUT_SECONDS,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    found = json.loads(told.read_text())
-    injected = {fault["name"] for fault in found["faults"] if fault["injections"]}
-    assert injected == set(ONLY), "each of these was to be injected within the time"
-    # That it looked, and at something.
-    assert found["checks"]["I1"] > 20
-    assert found["checks"]["I5"] > 500
-    assert found["checks"]["I7"] > 10
-    assert "valkey-kill" in drawn.read_text()
+    results = json.loads(json_file.read_text())
+    assert {fault["name"] for fault in results["faults"] if fault["injections"]} == set(ONLY)
+    # The audits ran, and the load was large enough for them to prove something.
+    assert results["checks"]["I1"] > 5
+    assert results["checks"]["I5"] > 500
+    assert results["checks"]["I7"] > 10
+    assert "valkey-kill" in chart_file.read_text()

@@ -1,63 +1,66 @@
-"""The API dies between COMMIT and reply, dies whole, is told to stop."""
+"""The API is killed between COMMIT and reply, killed entirely, or stopped by SIGTERM."""
 
 from functools import partial
 from typing import Final
 
 from fault.failpoints import KILL, KILL_ALL
-from fault.fault_schedule import Scene
 from fault.faults.fault import Fault
-from fault.faults.settlers import GRACE_SECONDS
+from fault.faults.workers import GRACE_SECONDS
+from fault.injection import STOP_SECONDS, Injection
 from processes import eventually
 
-STARTED_AGAIN: Final = 5.0
-"""A Python process with all its imports, on a busy machine."""
+RESTART_SECONDS: Final = 5.0
+"""Until a Python process with all its imports has started, on a busy machine."""
 
-SUCCEEDED: Final = 2.0
-"""One of two API processes died: the other answers on, and gunicorn starts a successor, which
-takes half of a small machine while it does."""
+REPLACEMENT_SECONDS: Final = 2.0
+"""One of two API processes is killed: the other one keeps answering, while gunicorn starts a
+replacement, which takes half of a small machine."""
 
-RESETS: Final = frozenset(
+CONNECTION_ERRORS: Final = frozenset(
     {"ConnectionResetError", "RemoteDisconnected", "BrokenPipeError", "TimeoutError"}
 )
 
 
-def kill_at(place: str, order: str, scene: Scene) -> None:
-    scene.at(place, order)
-    scene.is_over()
+def kill_at(failpoint: str, action: str, injection: Injection) -> None:
+    injection.trigger(failpoint, action)
+    injection.mark_ended()
 
 
-def terminate(scene: Scene) -> None:
-    """Every request that was taken is answered; connecting may be refused until it is back."""
-    process = scene.rig.system.running["api"]
-    with scene.rig.unkept("api"):
+def terminate(injection: Injection) -> None:
+    """Every accepted connection is answered. Connections may be refused until the API is back."""
+    process = injection.cluster.system.running["api"]
+    with injection.cluster.suspend_restarts("api"):
         process.terminate()
-        eventually(lambda: process.poll() is not None, GRACE_SECONDS + 5, "the API stops")
-    scene.is_over()
-    scene.bound("seconds the API took to stop", scene.over - scene.begun, GRACE_SECONDS)
-    scene.book.check("SIGTERM", holds=process.returncode == 0, what=f"api: {process.returncode}")
-    asked = scene.load.journal.under_way(scene.begun)
-    broken = [each for each in asked if each.outcome in RESETS]
-    scene.book.check("SIGTERM", holds=not broken, what=f"without an answer: {broken}")
+        eventually(lambda: process.poll() is not None, STOP_SECONDS, "the API stops")
+    injection.mark_ended()
+    stop_seconds = injection.ended - injection.started
+    injection.check_time_bound("stopping the API", stop_seconds, GRACE_SECONDS)
+    injection.oracle.check(
+        "SIGTERM", holds=process.returncode == 0, details=f"api: exit status {process.returncode}"
+    )
+    attempts = injection.load.request_log.list_active_since(injection.started)
+    broken = [attempt for attempt in attempts if attempt.outcome in CONNECTION_ERRORS]
+    injection.oracle.check("SIGTERM", holds=not broken, details=f"not answered: {broken}")
 
 
 FAULTS: Final = (
     Fault(
-        "api-kill-answering",
+        "api-kill-before-reply",
         "an API process killed between COMMIT and reply",
-        SUCCEEDED,
-        partial(kill_at, "desk.accept.after", KILL),
+        REPLACEMENT_SECONDS,
+        partial(kill_at, "payment_store.insert.after", KILL),
     ),
     Fault(
-        "api-kill-batch",
+        "api-kill-before-batch-reply",
         "an API process killed between a batch's COMMIT and its reply",
-        SUCCEEDED,
-        partial(kill_at, "idempotency.complete.commit.after", KILL),
+        REPLACEMENT_SECONDS,
+        partial(kill_at, "idempotency.store_response.commit.after", KILL),
     ),
     Fault(
         "api-kill",
         "the whole API killed before a COMMIT",
-        STARTED_AGAIN,
-        partial(kill_at, "desk.accept.before", KILL_ALL),
+        RESTART_SECONDS,
+        partial(kill_at, "payment_store.insert.before", KILL_ALL),
     ),
-    Fault("api-term", "SIGTERM to the API", STARTED_AGAIN, terminate),
+    Fault("api-term", "SIGTERM to the API", RESTART_SECONDS, terminate),
 )

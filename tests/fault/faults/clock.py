@@ -4,69 +4,76 @@ import signal
 from pathlib import Path
 from typing import Final
 
-from fault.cluster import USUAL, Rig
-from fault.fault_schedule import Scene
+from fault.cluster import DEFAULT_PROCESSES, Cluster
 from fault.faults.fault import Fault
+from fault.injection import STOP_SECONDS, Injection
+from fault.servers import START_SECONDS
 from processes import eventually
 
 LIBRARIES: Final = (
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
 )
-"""Where Debian's package libfaketime has it."""
+"""The paths in Debian's package libfaketime."""
 
 JUMPS: Final = ("+3600", "-86400", "+0")
-"""Seconds: an hour on, a day back, right again."""
+"""Seconds: an hour forward, a day back, then correct again."""
 
-NOTICED_SECONDS: Final = 1
-"""How often the library looks at its file."""
+CACHE_SECONDS: Final = 1
+"""How often the library reads its file."""
 
-STARTED_AGAIN: Final = 5.0
+RESTART_SECONDS: Final = 5.0
 
 
-def jump(scene: Scene) -> None:
-    """All processes run under a false clock, which jumps while they work."""
-    rig, file = scene.rig, scene.rig.folder / "clock"
+def jump(injection: Injection) -> None:
+    """Run all processes under a fake clock that jumps."""
+    cluster, file = injection.cluster, injection.cluster.folder / "clock"
     file.write_text("+0\n")
-    _restart(scene, LD_PRELOAD=_library() or "", **_false_clock(file))
+    _restart(injection, LD_PRELOAD=_find_library() or "", **_build_clock_environ(file))
     for seconds in JUMPS:
         file.write_text(f"{seconds}\n")
-        scene.wait(NOTICED_SECONDS + 1)
-    _restart(scene)
-    eventually(rig.is_healthy, 30, "the API is back")
-    scene.is_over()
+        injection.wait(CACHE_SECONDS + 1)
+    _restart(injection)
+    eventually(cluster.is_ready, START_SECONDS, "the API is ready")
+    injection.mark_ended()
 
 
-def _restart(scene: Scene, **environ: str) -> None:
-    rig = scene.rig
-    logged = rig.words_so_far()
-    with rig.unkept(*USUAL):
-        for name in USUAL:
-            rig.signal(name, signal.SIGTERM)
-        for name in USUAL:
-            rig.system.running[name].wait(20)
-            rig.spawn(name, **environ)
+def _restart(injection: Injection, **environ: str) -> None:
+    cluster = injection.cluster
+    offset = cluster.get_log_size()
+    with cluster.suspend_restarts(*DEFAULT_PROCESSES):
+        for name in DEFAULT_PROCESSES:
+            cluster.signal(name, signal.SIGTERM)
+        for name in DEFAULT_PROCESSES:
+            cluster.system.running[name].wait(STOP_SECONDS)
+            cluster.spawn(name, **environ)
     for name in ("worker", "sweeper"):
-        rig.await_words(f"{name} started", logged)
+        cluster.await_log_text(f"{name} started", offset)
 
 
-def _false_clock(file: Path) -> dict[str, str]:
+def _build_clock_environ(file: Path) -> dict[str, str]:
     return {
         "FAKETIME_TIMESTAMP_FILE": str(file),
-        "FAKETIME_CACHE_DURATION": str(NOTICED_SECONDS),
-        # What is waited for is waited for as long as before.
+        "FAKETIME_CACHE_DURATION": str(CACHE_SECONDS),
+        # Time-outs keep their length.
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
 
 
-def _library() -> str | None:
+def _find_library() -> str | None:
     return next((path for path in LIBRARIES if Path(path).exists()), None)
 
 
-def _absent(_: Rig) -> str | None:
-    return None if _library() else "libfaketime is not installed (Debian: libfaketime)"
+def _get_skip_reason(_: Cluster) -> str | None:
+    return None if _find_library() else "libfaketime is not installed (Debian: libfaketime)"
 
 
 FAULTS: Final = (
-    Fault("clock-jump", "the clock an hour on, a day back", STARTED_AGAIN, jump, _absent),
+    Fault(
+        "clock-jump",
+        "the clock an hour forward, a day back",
+        RESTART_SECONDS,
+        jump,
+        _get_skip_reason,
+    ),
 )

@@ -1,25 +1,25 @@
-"""One way to break Atomic."""
+"""A fault: one way to break the system, and the time within which it must recover."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fault.cluster import Rig
-from fault.fault_schedule import Scene
+from fault.cluster import Cluster
+from fault.injection import Injection
 
 
-def always(_: Rig) -> str | None:
+def can_always_inject(_: Cluster) -> str | None:
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`inject` breaks something and mends it, and says with `scene.is_over()` from where
-    recovery counts. It may return the seconds itself, where recovery is something else."""
+    """`inject` starts and ends the fault and calls `injection.mark_ended()` when recovery starts.
+    It returns the seconds of recovery where they are measured differently, else None."""
 
     name: str
-    what: str
-    bound: float
-    """Seconds."""
-    inject: Callable[[Scene], float | None]
-    absent: Callable[[Rig], str | None] = always
-    """Why it cannot be done here; None if it can."""
+    description: str
+    bound_seconds: float
+    """For the recovery."""
+    inject: Callable[[Injection], float | None]
+    get_skip_reason: Callable[[Cluster], str | None] = can_always_inject
+    """Returns why the fault cannot be injected on this machine; None if it can."""

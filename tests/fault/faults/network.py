@@ -1,39 +1,41 @@
-"""The card network freezes or is slow."""
+"""The card network does not respond or is slow."""
 
 from typing import Final
 
 from fault.cluster import LEASE_SECONDS
-from fault.failpoints import stall
-from fault.fault_schedule import Scene
+from fault.failpoints import delay
 from fault.faults.fault import Fault
+from fault.injection import Injection
 
-ASKED: Final = "network.authorize.before"
+AUTHORIZE: Final = "card_network.authorize.before"
 
 FROZEN_SECONDS: Final = LEASE_SECONDS + 2.0
-"""Past the lease: the batch is taken over, and the late answers change nothing."""
+"""Longer than the lease: another worker takes the batch over, and the late responses change
+nothing."""
 
 SLOW_SECONDS: Final = 0.5
 
 SLOW_CALLS: Final = 6
 
-OTHERS_GO_ON_WITHIN: Final = 1.0
+OTHERS_SETTLE_SECONDS: Final = 1.0
 
 
-def freeze(scene: Scene) -> None:
-    """One call hangs. What is accepted meanwhile is settled by others in the usual time."""
-    scene.at(ASKED, stall(FROZEN_SECONDS))
-    scene.begins()
-    scene.wait(LEASE_SECONDS / 2)
-    scene.is_over()
-    scene.bound("others settled after", scene.slowest_settled(), OTHERS_GO_ON_WITHIN)
-    scene.wait(FROZEN_SECONDS - (scene.over - scene.begun))
-    scene.is_over()
+def freeze(injection: Injection) -> None:
+    """Delay one call. Other workers settle the payments accepted meanwhile in the usual time."""
+    injection.trigger(AUTHORIZE, delay(FROZEN_SECONDS))
+    injection.mark_started()
+    injection.wait(LEASE_SECONDS / 2)
+    injection.mark_ended()
+    slowest = injection.measure_slowest_settlement()
+    injection.check_time_bound("settlement by others", slowest, OTHERS_SETTLE_SECONDS)
+    injection.wait(FROZEN_SECONDS - (injection.ended - injection.started))
+    injection.mark_ended()
 
 
-def slow(scene: Scene) -> None:
+def slow(injection: Injection) -> None:
     for _ in range(SLOW_CALLS):
-        scene.at(ASKED, stall(SLOW_SECONDS))
-    scene.is_over()
+        injection.trigger(AUTHORIZE, delay(SLOW_SECONDS))
+    injection.mark_ended()
 
 
 FAULTS: Final = (

@@ -1,4 +1,4 @@
-"""PostgreSQL loses connections, processes, itself, its disk, or the reply to a COMMIT."""
+"""PostgreSQL loses connections or processes, stops, freezes, fills its disk, or a reply is lost."""
 
 import os
 import shutil
@@ -8,123 +8,134 @@ from typing import Final
 
 import psutil
 
-from fault.cluster import Rig
-from fault.fault_schedule import Scene
+from fault.cluster import Cluster
 from fault.faults.fault import Fault
-from fault.proxy import LOSE_REPLY
+from fault.injection import Injection
+from fault.proxy import DROP_REPLY
 from processes import eventually
 
-OURS: Final = "FROM pg_stat_activity WHERE application_name = 'atomic'"
+FROM_ATOMIC_SESSIONS: Final = "FROM pg_stat_activity WHERE application_name = 'atomic'"
 
 DOWN_SECONDS: Final = 10
-SHORTLY_DOWN_SECONDS: Final = 1
+SHORT_DOWN_SECONDS: Final = 1
 
 FROZEN_SECONDS: Final = 3
 
-REPLIES_LOST: Final = 5
+LOST_REPLIES: Final = 5
 
 SPARE_BYTES: Final = 262_144
-"""Left when the disk is filled: it becomes full at work, not at once."""
+"""Left free: the load fills the rest, so that the disk becomes full during a write."""
 
 FULL_SECONDS: Final = 3
 
 
-def cut(scene: Scene) -> None:
-    """Every connection of Atomic's processes."""
-    scene.remark = f"{scene.ask(f'SELECT count(pg_terminate_backend(pid)) {OURS}')} connections"
-    scene.is_over()
+def terminate_connections(injection: Injection) -> None:
+    """Terminate every session of Atomic's processes."""
+    query = f"SELECT count(pg_terminate_backend(pid)) {FROM_ATOMIC_SESSIONS}"
+    injection.remark = f"{injection.query_value(query)} connections"
+    injection.mark_ended()
 
 
-def kill_backend(scene: Scene) -> None:
-    """The postmaster then ends all the others, and recovers."""
-    pid = scene.ask(f"SELECT pid {OURS} ORDER BY state = 'active' DESC, random() LIMIT 1")
+def kill_backend(injection: Injection) -> None:
+    """Kill one backend. The postmaster then ends all others and recovers."""
+    pid = injection.query_value(
+        f"SELECT pid {FROM_ATOMIC_SESSIONS} ORDER BY state = 'active' DESC, random() LIMIT 1"
+    )
     os.kill(pid, signal.SIGKILL)
-    scene.is_over()
+    injection.mark_ended()
 
 
-def kill_postmaster(scene: Scene) -> None:
-    scene.rig.servers.stop_postgres(signal.SIGKILL)
-    scene.is_over()
-    scene.rig.servers.start_postgres()
+def kill_postmaster(injection: Injection) -> None:
+    injection.cluster.servers.stop_postgres(signal.SIGKILL)
+    injection.mark_ended()
+    injection.cluster.servers.start_postgres()
 
 
-def outage(how: signal.Signals, seconds: float, scene: Scene) -> None:
-    scene.rig.servers.stop_postgres(how)
-    scene.wait(seconds)
-    scene.rig.servers.start_postgres()
-    scene.is_over()
-    seen = {attempt.outcome for attempt in scene.attempts() if attempt.begun > scene.begun + 0.5}
-    scene.remark = f"answers: {', '.join(sorted(seen))}"
+def stop(number: signal.Signals, seconds: float, injection: Injection) -> None:
+    injection.cluster.servers.stop_postgres(number)
+    injection.wait(seconds)
+    injection.cluster.servers.start_postgres()
+    injection.mark_ended()
+    outcomes = {
+        attempt.outcome
+        for attempt in injection.list_attempts()
+        if attempt.started > injection.started + 0.5
+    }
+    injection.remark = f"responses: {', '.join(sorted(outcomes))}"
     if seconds >= DOWN_SECONDS:
-        scene.book.check("503 while down", holds="503" in seen, what=f"only {seen}")
+        injection.oracle.check(
+            "503-while-down", holds="503" in outcomes, details=f"responses: {outcomes}"
+        )
 
 
-def freeze(scene: Scene) -> None:
-    """Not gone, not answering: every process of the server."""
-    postmaster = scene.rig.servers.postgres.process.pid
+def freeze(injection: Injection) -> None:
+    """Stop every process of the server with SIGSTOP: it is connected and does not respond."""
+    postmaster = injection.cluster.servers.postgres.process.pid
     frozen = [postmaster]
     os.kill(postmaster, signal.SIGSTOP)
     try:
         for child in psutil.Process(postmaster).children():
             os.kill(child.pid, signal.SIGSTOP)
             frozen.append(child.pid)
-        scene.wait(FROZEN_SECONDS)
+        injection.wait(FROZEN_SECONDS)
     finally:
         for pid in frozen:
             os.kill(pid, signal.SIGCONT)
-    scene.is_over()
+    injection.mark_ended()
 
 
-def lose_replies(scene: Scene) -> None:
-    for _ in range(REPLIES_LOST):
-        scene.at(LOSE_REPLY, "once")
-    scene.is_over()
+def drop_replies(injection: Injection) -> None:
+    for _ in range(LOST_REPLIES):
+        injection.trigger(DROP_REPLY, "once")
+    injection.mark_ended()
 
 
-def fill_disk(scene: Scene) -> None:
-    """The server may even stop itself when it cannot write its log; then whoever watches over
-    it starts it again, once there is room."""
-    rig = scene.rig
-    rig.servers.volume.fill(SPARE_BYTES)
+def fill_disk(injection: Injection) -> None:
+    """Fill the disk. PostgreSQL may stop when it cannot write its log: it is then started again,
+    as a supervisor would do, once there is space."""
+    servers = injection.cluster.servers
+    servers.disk.fill(SPARE_BYTES)
 
     def is_full() -> bool:
-        return shutil.disk_usage(rig.servers.volume.folder).free < 8_192
+        return shutil.disk_usage(servers.disk.folder).free < 8_192
 
     try:
-        eventually(is_full, 30, "the disk is full")
-        scene.wait(FULL_SECONDS)
+        eventually(is_full, 60, "the disk is full")
+        injection.wait(FULL_SECONDS)
     finally:
-        rig.servers.volume.free()
-    if rig.servers.postgres.process.poll() is not None:
-        scene.remark = "the server had stopped"
-        rig.servers.postgres.stop()
-        rig.servers.start_postgres()
-    scene.is_over()
-    seen = {attempt.outcome for attempt in scene.attempts()}
-    scene.book.check("503 while full", holds="503" in seen, what=f"only {seen}")
+        servers.disk.restore_size()
+    if servers.postgres.process.poll() is not None:
+        injection.remark = "PostgreSQL had stopped"
+        servers.postgres.stop()
+        servers.start_postgres()
+    injection.mark_ended()
+    outcomes = {attempt.outcome for attempt in injection.list_attempts()}
+    injection.oracle.check(
+        "503-while-full", holds="503" in outcomes, details=f"responses: {outcomes}"
+    )
 
 
-def _cannot_fill(rig: Rig) -> str | None:
-    return rig.servers.volume.reason
+def _get_skip_reason(cluster: Cluster) -> str | None:
+    return cluster.servers.disk.unavailable_reason
 
 
 FAULTS: Final = (
-    Fault("connections-cut", "pg_terminate_backend for all", 0.5, cut),
+    Fault("connections-cut", "pg_terminate_backend for all", 0.5, terminate_connections),
     Fault("backend-kill", "a backend killed", 2.0, kill_backend),
     Fault("postmaster-kill", "the postmaster killed", 5.0, kill_postmaster),
     Fault(
         "postgres-immediate",
-        f"immediate shutdown, {SHORTLY_DOWN_SECONDS} s away",
+        f"immediate shutdown, {SHORT_DOWN_SECONDS} s down",
         2.0,
-        partial(outage, signal.SIGQUIT, SHORTLY_DOWN_SECONDS),
+        partial(stop, signal.SIGQUIT, SHORT_DOWN_SECONDS),
     ),
     Fault(
         "postgres-down",
-        f"PostgreSQL away for {DOWN_SECONDS} s",
+        f"PostgreSQL down for {DOWN_SECONDS} s",
         2.0,
-        partial(outage, signal.SIGINT, DOWN_SECONDS),
+        partial(stop, signal.SIGINT, DOWN_SECONDS),
     ),
     Fault("postgres-freeze", f"PostgreSQL frozen for {FROZEN_SECONDS} s", 1.0, freeze),
-    Fault("commit-reply-lost", f"{REPLIES_LOST} replies to COMMIT lost", 0.5, lose_replies),
-    Fault("disk-full", "the disk full under PostgreSQL", 5.0, fill_disk, _cannot_fill),
+    Fault("commit-reply-lost", f"{LOST_REPLIES} replies to COMMIT lost", 0.5, drop_replies),
+    Fault("disk-full", "the disk full under PostgreSQL", 5.0, fill_disk, _get_skip_reason),
 )

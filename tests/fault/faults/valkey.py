@@ -1,5 +1,5 @@
-"""Valkey dies, forgets, freezes, or was never there. Payments are taken as before, and settled
-by the sweeper: recovery is how long the slowest payment of the fault took from 202 to its end."""
+"""Valkey is killed, flushed, frozen, or never started. Payments are still accepted, and the sweeper
+settles them: recovery is the slowest payment of the fault, from its 202 to its final status."""
 
 import signal
 from collections.abc import Iterable
@@ -8,86 +8,101 @@ from typing import Final
 
 from redis import Redis
 
-from fault.fault_schedule import Scene
+from fault.cluster import DEFAULT_PROCESSES
 from fault.faults.fault import Fault
 from fault.http_client import Attempt
+from fault.injection import Injection
+from fault.servers import START_SECONDS
 from processes import eventually
 
-SETTLED: Final = 1.0
+SETTLEMENT_SECONDS: Final = 1.0
 
-ANSWERED: Final = 0.25
-"""Seconds that a POST may take longer than usual."""
+MAX_DELAY_SECONDS: Final = 0.25
+"""How much longer than before a POST may take."""
 
-AWAY_SECONDS: Final = 3.0
+DOWN_SECONDS: Final = 3.0
 
 FLUSHES: Final = 5
 
-USUAL_SECONDS: Final = 5.0
-"""Before the fault: what a POST usually takes is taken from there."""
+BASELINE_SECONDS: Final = 5.0
+"""Before the fault: the POSTs in this time are the baseline."""
 
 
-def kill(scene: Scene) -> float:
-    scene.rig.servers.kill_valkey()
-    scene.wait(AWAY_SECONDS)
-    scene.is_over()
-    scene.rig.servers.start_valkey()
-    return _judged(scene)
+def kill(injection: Injection) -> float:
+    injection.cluster.servers.kill_valkey()
+    injection.wait(DOWN_SECONDS)
+    injection.mark_ended()
+    injection.cluster.servers.start_valkey()
+    return _measure(injection)
 
 
-def freeze(scene: Scene) -> float:
-    process = scene.rig.servers.valkey.process
+def freeze(injection: Injection) -> float:
+    process = injection.cluster.servers.valkey.process
     process.send_signal(signal.SIGSTOP)
     try:
-        scene.wait(AWAY_SECONDS)
+        injection.wait(DOWN_SECONDS)
     finally:
         process.send_signal(signal.SIGCONT)
-    scene.is_over()
-    return _judged(scene)
+    injection.mark_ended()
+    return _measure(injection)
 
 
-def flush(scene: Scene) -> float:
-    with Redis.from_url(scene.rig.servers.valkey.url) as redis:
+def flush(injection: Injection) -> float:
+    with Redis.from_url(injection.cluster.servers.valkey.url) as redis:
         for _ in range(FLUSHES):
             redis.flushall()
-            scene.wait(scene.dice.uniform(0.05, 0.3))
-    scene.is_over()
-    return _judged(scene)
+            injection.wait(injection.random.uniform(0.05, 0.3))
+    injection.mark_ended()
+    return _measure(injection)
 
 
-def absent(scene: Scene) -> float:
-    """API and settlers start while Valkey is not there; what counts begins when they have."""
-    rig = scene.rig
-    rig.servers.kill_valkey()
-    logged = rig.words_so_far()
-    for name in ("api", "worker", "sweeper"):
-        rig.kill(name)
-    rig.await_words("sweeper started", logged)
-    killed = scene.begun
-    eventually(lambda: "202" in {each.outcome for each in scene.attempts()}, 30, "the API accepts")
-    scene.begins()
-    scene.remark = f"accepted {scene.begun - killed:.1f} s after everything was killed"
-    scene.wait(AWAY_SECONDS)
-    scene.is_over()
-    rig.servers.start_valkey()
-    return _judged(scene)
+def start_without(injection: Injection) -> float:
+    """Start all processes while Valkey is down. The fault starts once they have started."""
+    cluster = injection.cluster
+    cluster.servers.kill_valkey()
+    offset = cluster.get_log_size()
+    for name in DEFAULT_PROCESSES:
+        cluster.kill(name)
+    cluster.await_log_text("sweeper started", offset)
+    killed = injection.started
+    eventually(
+        lambda: "202" in {attempt.outcome for attempt in injection.list_attempts()},
+        START_SECONDS,
+        "the API accepts a payment",
+    )
+    injection.mark_started()
+    injection.remark = (
+        f"accepted {injection.started - killed:.1f} s after all processes were killed"
+    )
+    injection.wait(DOWN_SECONDS)
+    injection.mark_ended()
+    cluster.servers.start_valkey()
+    return _measure(injection)
 
 
-def _judged(scene: Scene) -> float:
-    """How long the slowest payment took; and whether POSTs were answered as fast as before."""
-    before = scene.load.journal.since(scene.begun - USUAL_SECONDS)
-    usual = median(_posts(each for each in before if each.begun < scene.begun) or [0.0])
-    during = _posts(each for each in scene.attempts() if each.begun < scene.over)
-    scene.bound("slowest POST", max(during, default=0.0), usual + ANSWERED)
-    return scene.slowest_settled()
+def _measure(injection: Injection) -> float:
+    """Return the seconds of the slowest payment, and check that POSTs are as fast as before."""
+    before = injection.load.request_log.list_started_since(injection.started - BASELINE_SECONDS)
+    baseline = median(
+        _list_post_seconds(each for each in before if each.started < injection.started) or [0.0]
+    )
+    during = _list_post_seconds(
+        each for each in injection.list_attempts() if each.started < injection.ended
+    )
+    slowest = max(during, default=0.0)
+    injection.check_time_bound("slowest POST", slowest, baseline + MAX_DELAY_SECONDS)
+    return injection.measure_slowest_settlement()
 
 
-def _posts(attempts: Iterable[Attempt]) -> list[float]:
+def _list_post_seconds(attempts: Iterable[Attempt]) -> list[float]:
     return [each.seconds for each in attempts if each.method == "POST" and each.outcome == "202"]
 
 
 FAULTS: Final = (
-    Fault("valkey-kill", f"Valkey killed, {AWAY_SECONDS:.0f} s away", SETTLED, kill),
-    Fault("valkey-flush", f"FLUSHALL, {FLUSHES} times", SETTLED, flush),
-    Fault("valkey-freeze", f"Valkey frozen for {AWAY_SECONDS:.0f} s", SETTLED, freeze),
-    Fault("valkey-absent", "all processes started without Valkey", SETTLED, absent),
+    Fault("valkey-kill", f"Valkey killed, {DOWN_SECONDS:.0f} s down", SETTLEMENT_SECONDS, kill),
+    Fault("valkey-flush", f"FLUSHALL, {FLUSHES} times", SETTLEMENT_SECONDS, flush),
+    Fault("valkey-freeze", f"Valkey frozen for {DOWN_SECONDS:.0f} s", SETTLEMENT_SECONDS, freeze),
+    Fault(
+        "valkey-absent", "all processes started without Valkey", SETTLEMENT_SECONDS, start_without
+    ),
 )

@@ -1,4 +1,4 @@
-"""Something that is done over and over beside the run, in a thread of its own."""
+"""A task that runs repeatedly during the run, in its own thread."""
 
 import threading
 from collections.abc import Callable
@@ -7,19 +7,19 @@ from typing import Any
 
 import psycopg
 
-from fault.oracle import Book
+from fault.oracle import Oracle
 
-JOIN_SECONDS = 60
-"""For the round in hand: an audit of a large ledger."""
+JOIN_SECONDS = 120
+"""Until the current execution ends: an audit of a large ledger takes long."""
 
 
 @dataclass
-class Rounds:
+class PeriodicTask:
     connect: Callable[[], psycopg.Connection[Any]]
-    book: Book
-    pause: float = field(init=False, default=0.0)
-    """Seconds until the next round."""
-    _over: threading.Event = field(default_factory=threading.Event)
+    oracle: Oracle
+    pause_seconds: float = field(init=False, default=0.0)
+    """Until the next execution."""
+    _stop_requested: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread = field(init=False)
     _error: Exception | None = None
 
@@ -28,20 +28,20 @@ class Rounds:
         self._thread.start()
 
     def stop(self) -> None:
-        """Raises what ended the rounds before their time: a run that nobody watched is none."""
-        self._over.set()
+        """Raises the error that ended the task early: an unaudited run proves nothing."""
+        self._stop_requested.set()
         self._thread.join(JOIN_SECONDS)
         if self._thread.is_alive():
-            raise TimeoutError(f"{self._thread.name} does not end")
+            raise TimeoutError(f"{self._thread.name} did not stop within {JOIN_SECONDS} s")
         if self._error is not None:
             raise self._error
 
-    def round(self) -> None:
+    def execute(self) -> None:
         raise NotImplementedError
 
     def _run(self) -> None:
         try:
-            while not self._over.wait(self.pause):
-                self.round()
+            while not self._stop_requested.wait(self.pause_seconds):
+                self.execute()
         except Exception as error:  # noqa: BLE001 - raised by stop()
             self._error = error

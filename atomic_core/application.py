@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from atomic_core.domain.payments import HOLD_FOR
+from atomic_core.domain.payments import DEFAULT_HOLD_PERIOD
 from atomic_core.ports.api_key_cache import ApiKeyCache
 from atomic_core.ports.api_key_usage import ApiKeyUsage
 from atomic_core.ports.card_network import CardNetwork
@@ -20,7 +20,7 @@ from atomic_core.ports.key_hasher import KeyHasher
 from atomic_core.ports.password_hasher import PasswordHasher
 from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.rate_limiter import RateLimiter
-from atomic_core.ports.unit_of_work import Begin
+from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 from atomic_core.ports.worker_liveness import WorkerLiveness
 from atomic_core.use_cases import (
     admin_queries,
@@ -49,18 +49,18 @@ SESSION_LIFETIME: Final = timedelta(hours=12)
 class Ports:
     """What the use cases need from outside the core. The composition root provides it."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
     worker_liveness: WorkerLiveness
     payment_store: PaymentStore
     clock: Clock
     ids: IdGenerator
-    hasher: KeyHasher
+    key_hasher: KeyHasher
     api_key_cache: ApiKeyCache
     api_key_usage: ApiKeyUsage
-    passwords: PasswordHasher
-    queue: JobQueue
+    password_hasher: PasswordHasher
+    job_queue: JobQueue
     rate_limiter: RateLimiter
-    network: CardNetwork
+    card_network: CardNetwork
     dependencies: Sequence[Dependency]
 
 
@@ -72,20 +72,20 @@ class Options:
     """The most payments and refunds that one settlement transaction claims."""
     lease: timedelta = timedelta(seconds=2)
     """How long a claim is valid. Must exceed the card network's time-out."""
-    hold_for: timedelta = HOLD_FOR
+    hold_period: timedelta = DEFAULT_HOLD_PERIOD
     """How long an authorized payment waits for its capture before it expires."""
     session_lifetime: timedelta = SESSION_LIFETIME
 
 
 class Payments:
     def __init__(self, ports: Ports) -> None:
-        begin, queue = ports.begin, ports.queue
-        confirm = merchants.ConfirmApiKey(begin)
-        self.accept = payments.AcceptPayment(begin, ports.ids, queue)
+        begin, queue = ports.begin, ports.job_queue
+        confirm = merchants.RequireActiveApiKey(begin)
+        self.record = payments.RecordPayment(begin, ports.ids, queue)
         self.create = payments.CreatePayment(
-            ports.payment_store, self.accept, idempotency.PerformOnce(begin), confirm
+            ports.payment_store, self.record, idempotency.PerformOnce(begin), confirm
         )
-        self.create_batch = payment_batches.CreatePaymentBatch(begin, self.accept)
+        self.create_batch = payment_batches.CreatePaymentBatch(begin, self.record)
         self.get = payments.GetPayment(ports.payment_store, confirm)
         self.list = lists.ListPayments(begin)
         self.expand = lists.ExpandPayment(begin)
@@ -96,9 +96,10 @@ class Payments:
 
 class Refunds:
     def __init__(self, ports: Ports) -> None:
-        self.create = refunds.CreateRefund(ports.begin, ports.ids, ports.queue)
+        self.create = refunds.CreateRefund(ports.begin, ports.ids, ports.job_queue)
         self.get = refunds.GetRefund(ports.begin)
         self.list = lists.ListRefunds(ports.begin)
+        self.list_by_payment = lists.ListPaymentRefunds(ports.begin)
 
 
 class Settlement:
@@ -106,13 +107,13 @@ class Settlement:
         self.settle = settlement.SettlePayments(
             ports.begin,
             ports.worker_liveness,
-            ports.network,
+            ports.card_network,
             ports.ids,
             options.batch_size,
             options.lease,
-            options.hold_for,
+            options.hold_period,
         )
-        self.expire_holds = holds.ExpireHolds(ports.begin, ports.queue)
+        self.expire_holds = holds.ExpireHolds(ports.begin, ports.job_queue)
 
 
 class Accounts:
@@ -139,8 +140,8 @@ class Merchants:
     def __init__(self, ports: Ports) -> None:
         self.add = merchants.AddMerchant(ports.begin, ports.ids)
         self.register = sessions.RegisterMerchant(
-            sessions.AddWithCredentials(ports.begin, ports.ids),
-            ports.passwords,
+            sessions.AddMerchantWithCredentials(ports.begin, ports.ids),
+            ports.password_hasher,
             idempotency.PerformOnce(ports.begin),
         )
         self.get_dashboard = dashboard.GetDashboard(ports.begin)
@@ -149,10 +150,10 @@ class Merchants:
 
 class Sessions:
     def __init__(self, ports: Ports, options: Options) -> None:
-        begin, ids, hasher = ports.begin, ports.ids, ports.hasher
+        begin, ids, hasher = ports.begin, ports.ids, ports.key_hasher
         self.log_in = sessions.LogIn(
             sessions.OpenSession(begin, ids, hasher, options.session_lifetime),
-            ports.passwords,
+            ports.password_hasher,
             idempotency.PerformOnce(begin),
         )
         self.log_out = sessions.LogOut(begin, ids)
@@ -161,7 +162,7 @@ class Sessions:
 
 class ApiKeys:
     def __init__(self, ports: Ports) -> None:
-        begin, ids, hasher = ports.begin, ports.ids, ports.hasher
+        begin, ids, hasher = ports.begin, ports.ids, ports.key_hasher
         self.create = api_keys.CreateApiKey(begin, ids, hasher)
         self.issue = api_keys.IssueApiKey(self.create)
         self.rotate = api_keys.RotateApiKey(begin, ids, self.create)
@@ -169,16 +170,16 @@ class ApiKeys:
         self.list = api_keys.ListApiKeys(begin)
         self.revoke = api_keys.RevokeApiKey(begin, ids)
         self.authenticate = merchants.AuthenticateApiKey(begin, hasher)
-        self.recognize = merchants.RecognizeApiKey(
+        self.identify = merchants.IdentifyCaller(
             self.authenticate, ports.api_key_cache, ports.api_key_usage
         )
-        self.confirm = merchants.ConfirmApiKey(begin)
+        self.require_active = merchants.RequireActiveApiKey(begin)
 
 
 class Idempotency:
     def __init__(self, ports: Ports) -> None:
         self.perform_once = idempotency.PerformOnce(ports.begin)
-        self.look_up_key = idempotency.LookUpKey(ports.begin)
+        self.get_key = idempotency.GetIdempotencyKey(ports.begin)
 
 
 class Admin:
@@ -193,7 +194,7 @@ class Admin:
         self.get_system_accounts = admin_queries.GetSystemAccounts(begin)
         self.list_payments = admin_queries.ListAllPayments(begin)
         self.get_payment = admin_queries.GetPaymentDetails(begin)
-        self.retry_payment = admin_queries.RetryPayment(begin, ports.queue)
+        self.retry_payment = admin_queries.RetryPayment(begin, ports.job_queue)
 
 
 class Maintenance:
@@ -221,5 +222,5 @@ class Application:
         self.admin = Admin(ports)
         self.maintenance = Maintenance(ports)
         self.clock = ports.clock
-        self.queue = ports.queue
+        self.job_queue = ports.job_queue
         self.rate_limiter = ports.rate_limiter

@@ -9,12 +9,12 @@ import pytest
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
 from atomic_core.application import Application
 from atomic_core.domain.accounts import Account
-from atomic_core.domain.events import Event
+from atomic_core.domain.events import PaymentEventType
 from atomic_core.domain.money import Money
-from atomic_core.domain.payments import Capture, NewPayment, Payment, Status
+from atomic_core.domain.payments import CaptureMethod, NewPayment, Payment, Status
 from atomic_core.domain.refunds import NewRefund, Refund
 from atomic_core.domain.settlement import Claim, NetworkResponse
-from atomic_core.use_cases.holds import Cancellation, NewCapture
+from atomic_core.use_cases.holds import CancelRequest, CaptureRequest
 
 MANY_TIMES = 20
 
@@ -53,11 +53,11 @@ class Shop:
     account_id: UUID
 
     def pay(
-        self, amount: int, source: str = "tok_visa", capture: Capture = Capture.AUTOMATIC
+        self, amount: int, source: str = "tok_visa", capture: CaptureMethod = CaptureMethod.AUTOMATIC
     ) -> Payment:
         """A payment as it stands once all is settled."""
         order = NewPayment(self.merchant_id, Money(amount, "USD"), source, capture=capture)
-        return self.settled(self.application.payments.accept(order))
+        return self.settled(self.application.payments.record(order))
 
     def settled(self, payment: Payment) -> Payment:
         for _ in range(MANY_TIMES):
@@ -68,10 +68,10 @@ class Shop:
         return self.application.payments.get(self.merchant_id, payment.id)
 
     def capture(self, payment: Payment, amount: int | None = None) -> Payment:
-        return self.application.payments.capture(NewCapture(self.merchant_id, payment.id, amount))
+        return self.application.payments.capture(CaptureRequest(self.merchant_id, payment.id, amount))
 
     def cancel(self, payment: Payment) -> Payment:
-        return self.application.payments.cancel(Cancellation(self.merchant_id, payment.id))
+        return self.application.payments.cancel(CancelRequest(self.merchant_id, payment.id))
 
     def ask_back(self, payment: Payment, amount: int | None = None) -> Refund:
         return self.application.refunds.create(NewRefund(self.merchant_id, payment.id, amount))
@@ -83,9 +83,9 @@ class Shop:
         now = self.application.refunds.get(self.merchant_id, refund.id)
         return now.status, now.failure_reason
 
-    def told(self, payment: Payment) -> list[Event]:
+    def told(self, payment: Payment) -> list[PaymentEventType]:
         timeline = self.application.payments.get_timeline(self.merchant_id, payment.id)
-        return [told.event.event for told in timeline.told]
+        return [told.event.type for told in timeline.events]
 
     @property
     def account(self) -> Account:
@@ -93,4 +93,4 @@ class Shop:
 
     def check_books(self) -> None:
         report = self.application.ledger.verify()
-        assert report.clean, report.findings
+        assert report.is_clean, report.findings

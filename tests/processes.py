@@ -144,7 +144,7 @@ class System:
             self.spawn(name)
         if "api" in names:
             client = Client(self.base_url, "")
-            eventually(lambda: _answers(client), 20, "the API answers")
+            eventually(lambda: _answers(client), 60, "the API answers")
 
     def spawn(self, name: str, **changed: str) -> None:
         """Start a process, with this changed in its environment, and do not wait for it."""
@@ -172,7 +172,7 @@ class System:
             if process.poll() is None:
                 process.terminate()
         for process in processes:
-            process.wait(15)
+            process.wait(60)
 
     def books_are_clean(self) -> bool:
         verified = self.atomic("verify", "--json")

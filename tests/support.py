@@ -20,21 +20,21 @@ from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, 
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
 from atomic_core.application import Application, Options, Ports
 from atomic_core.domain.idempotency import IdempotentRequest
-from atomic_core.domain.ledger import Kind
+from atomic_core.domain.ledger import TransactionKind
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import (
-    HOLD_FOR,
+    DEFAULT_HOLD_PERIOD,
     InsertedPayment,
-    Lookup,
     NewPayment,
     Payment,
     PaymentInsert,
+    PaymentLookup,
     Status,
 )
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.job_queue import JobQueue
 from atomic_core.ports.payment_store import PaymentStore
-from atomic_core.ports.unit_of_work import Begin, UnitOfWork
+from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.ports.worker_liveness import WorkerLiveness
 from worker_processes import Process, Unseen
 
@@ -70,7 +70,7 @@ class Books(Protocol):
 
 @dataclass(frozen=True)
 class Store:
-    begin: Begin
+    begin: UnitOfWorkFactory
     books: Books
     payment_store: PaymentStore
     appear: Callable[[], Process]
@@ -81,15 +81,15 @@ class Store:
 class DeskOver:
     """A desk of plain units of work, for stores that a test has wrapped."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
-    def accept(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
+    def insert(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
         with self.begin() as work:
-            accepted = work.payments.accept(inserts)
+            accepted = work.payments.insert(inserts)
             work.commit()
         return accepted
 
-    def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
+    def find(self, lookups: Sequence[PaymentLookup]) -> Sequence[Payment | None]:
         with self.begin() as work:
             return work.payments.find(lookups)
 
@@ -130,19 +130,19 @@ class MemoryBooks:
         self.tables.transactions.rows[transaction_id] = one._replace(
             id=transaction_id, payment_id=payment_id
         )
-        self.tables.transaction_ids.rows[payment_id, Kind.PAYMENT, None] = transaction_id
+        self.tables.transaction_ids.rows[payment_id, TransactionKind.PAYMENT, None] = transaction_id
 
     def delete_payment(self, payment_id: UUID) -> None:
         del self.tables.payments.rows[payment_id]
 
     def delete_transaction_of(self, payment_id: UUID) -> None:
         del self.tables.transactions.rows[
-            self.tables.transaction_ids.rows.pop((payment_id, Kind.PAYMENT, None))
+            self.tables.transaction_ids.rows.pop((payment_id, TransactionKind.PAYMENT, None))
         ]
 
     def move_posting(self, payment_id: UUID, other_id: UUID) -> None:
-        id = self.tables.transaction_ids.rows.pop((payment_id, Kind.PAYMENT, None))
-        self.tables.transaction_ids.rows[other_id, Kind.PAYMENT, None] = id
+        id = self.tables.transaction_ids.rows.pop((payment_id, TransactionKind.PAYMENT, None))
+        self.tables.transaction_ids.rows[other_id, TransactionKind.PAYMENT, None] = id
         rows = self.tables.transactions.rows
         rows[id] = rows[id]._replace(payment_id=other_id)
 
@@ -165,9 +165,7 @@ class MemoryBooks:
 
     def set_fee(self, payment_id: UUID, fee: int) -> None:
         rows = self.tables.payments.rows
-        rows[payment_id] = replace(
-            rows[payment_id], item=replace(rows[payment_id].item, fee=fee)
-        )
+        rows[payment_id] = replace(rows[payment_id], item=replace(rows[payment_id].item, fee=fee))
 
     def set_refund_status(self, refund_id: UUID, status: Status) -> None:
         rows = self.tables.refunds.rows
@@ -183,10 +181,10 @@ class MemoryBooks:
 
     def swap_refund_postings(self, payment_id: UUID, one: UUID, other: UUID) -> None:
         posted, rows = self.tables.transaction_ids.rows, self.tables.transactions.rows
-        keys = [(payment_id, Kind.REFUND, refund_id) for refund_id in (one, other)]
+        keys = [(payment_id, TransactionKind.REFUND, refund_id) for refund_id in (one, other)]
         posted[keys[0]], posted[keys[1]] = posted[keys[1]], posted[keys[0]]
         for _, _, refund_id in keys:
-            id = posted[payment_id, Kind.REFUND, refund_id]
+            id = posted[payment_id, TransactionKind.REFUND, refund_id]
             rows[id] = rows[id]._replace(refund_id=refund_id)
 
 
@@ -270,14 +268,14 @@ class PostgresBooks:
 
 
 def application_over(
-    begin: Begin,
-    network: CardNetwork | None = None,
-    queue: JobQueue | None = None,
+    begin: UnitOfWorkFactory,
+    card_network: CardNetwork | None = None,
+    job_queue: JobQueue | None = None,
     batch_size: int = 1_000,
     lease: timedelta = HOUR,
     payment_store: PaymentStore | None = None,
     worker_liveness: WorkerLiveness | None = None,
-    hold_for: timedelta = HOLD_FOR,
+    hold_period: timedelta = DEFAULT_HOLD_PERIOD,
 ) -> Application:
     """The application over a store, all else in memory."""
     clock = SystemClock()
@@ -287,21 +285,21 @@ def application_over(
         payment_store=payment_store or DeskOver(begin),
         clock=clock,
         ids=IDS,
-        hasher=Sha256Hasher(),
+        key_hasher=Sha256Hasher(),
         api_key_cache=LruApiKeyCache(),
         api_key_usage=DirectApiKeyUsage(begin),
-        passwords=Argon2PasswordHasher(MINIMAL_PARAMETERS),
-        queue=queue or MemoryJobQueue(),
+        password_hasher=Argon2PasswordHasher(MINIMAL_PARAMETERS),
+        job_queue=job_queue or MemoryJobQueue(),
         rate_limiter=MemoryRateLimiter(clock),
-        network=network or SandboxCardNetwork(),
+        card_network=card_network or SandboxCardNetwork(),
         dependencies=[AlwaysUpDependency("postgres")],
     )
-    return Application(ports, Options(batch_size, lease, hold_for))
+    return Application(ports, Options(batch_size, lease, hold_period))
 
 
 def with_use_cases(application: Application, replacements: Mapping[str, Any]) -> Application:
     """A copy of the application with some use cases or ports replaced, by their path, such as
-    "ledger.verify" or "queue"."""
+    "ledger.verify" or "job_queue"."""
     changed = copy(application)
     for path, replacement in replacements.items():
         group, _, name = path.rpartition(".")
@@ -314,7 +312,7 @@ def with_use_cases(application: Application, replacements: Mapping[str, Any]) ->
     return changed
 
 
-def add_merchant(begin: Begin, name: str = "Shop") -> UUID:
+def add_merchant(begin: UnitOfWorkFactory, name: str = "Shop") -> UUID:
     merchant_id = IDS.new_id()
     with begin() as work:
         work.merchants.add(merchant_id, name)
@@ -322,7 +320,7 @@ def add_merchant(begin: Begin, name: str = "Shop") -> UUID:
     return merchant_id
 
 
-def open_account(begin: Begin, merchant_id: UUID, currency: str = "USD") -> UUID:
+def open_account(begin: UnitOfWorkFactory, merchant_id: UUID, currency: str = "USD") -> UUID:
     account_id = IDS.new_id()
     with begin() as work:
         work.accounts.open(account_id, merchant_id, f"Shop {currency}", currency)
@@ -333,13 +331,13 @@ def open_account(begin: Begin, merchant_id: UUID, currency: str = "USD") -> UUID
 def add_payment(work: UnitOfWork, new: NewPayment, id: UUID | None = None) -> Payment:
     """A payment of a merchant that has an account in its currency. Commits nothing."""
     insert = PaymentInsert(id or IDS.new_id(), new)
-    [accepted] = work.payments.accept([insert])
+    [accepted] = work.payments.insert([insert])
     assert accepted
-    return insert.recorded(accepted)
+    return insert.to_payment(accepted)
 
 
 def find_payment(work: UnitOfWork, merchant_id: UUID, payment_id: UUID) -> Payment | None:
-    [payment] = work.payments.find([Lookup(merchant_id, payment_id)])
+    [payment] = work.payments.find([PaymentLookup(merchant_id, payment_id)])
     return payment
 
 
@@ -352,9 +350,9 @@ def request_for(
     key: str = "key-1",
     path: str = "/payments",
     fingerprint: bytes = bytes(32),
-    keep_for: timedelta = HOUR,
+    retention: timedelta = HOUR,
 ) -> IdempotentRequest:
-    return IdempotentRequest(merchant_id, key, "POST", path, fingerprint, keep_for)
+    return IdempotentRequest(merchant_id, key, "POST", path, fingerprint, retention)
 
 
 def at_once(actions: Sequence[Callable[[], T]]) -> list[T]:

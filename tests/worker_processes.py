@@ -37,5 +37,5 @@ class Unseen:
     def worker_id(self) -> int | None:
         return None
 
-    def leave(self) -> None:
+    def deregister(self) -> None:
         """There is nothing to leave."""

@@ -59,7 +59,7 @@ class AccountType(StrEnum):
         return Side.DEBIT if grows_by_debit else Side.CREDIT
 
 
-class Pending(NamedTuple):
+class PendingAmounts(NamedTuple):
     """Minor units that are held for an account, and promised from it."""
 
     incoming: int
@@ -87,19 +87,19 @@ class Account:
     """Promised from it: refunds on their way to the card network."""
 
     @classmethod
-    def opened(
+    def new_merchant_account(
         cls, id: UUID, merchant_id: UUID, name: str, currency: str, created_at: datetime
     ) -> "Account":
         return cls._at_zero(id, merchant_id, name, currency, created_at, AccountType.LIABILITY)
 
     @classmethod
-    def world(cls, currency: str, created_at: datetime) -> "Account":
+    def new_world_account(cls, currency: str, created_at: datetime) -> "Account":
         """The outside world in one currency: negative by as much as merchants are owed."""
         id, name = world_account_id(currency), f"World {currency}"
         return cls._at_zero(id, None, name, currency, created_at, AccountType.ASSET)
 
     @classmethod
-    def fees(cls, currency: str, created_at: datetime) -> "Account":
+    def new_fee_account(cls, currency: str, created_at: datetime) -> "Account":
         """What the house earned in one currency."""
         id, name = fee_account_id(currency), f"Fees {currency}"
         return cls._at_zero(id, None, name, currency, created_at, AccountType.REVENUE)
@@ -123,7 +123,7 @@ class Account:
             allow_negative=allow_negative,
             balance=0,
             sequence=0,
-            head=chain_start(id, merchant_id, currency, allow_negative=allow_negative),
+            head=hash_account_identity(id, merchant_id, currency, allow_negative=allow_negative),
             created_at=created_at,
             type=type,
         )
@@ -133,8 +133,8 @@ class Account:
         return AccountType(self.type).normal_side
 
     @property
-    def pending(self) -> Pending:
-        return Pending(self.pending_in, self.pending_out)
+    def pending(self) -> PendingAmounts:
+        return PendingAmounts(self.pending_in, self.pending_out)
 
     @property
     def available(self) -> int:
@@ -143,19 +143,19 @@ class Account:
         return self.balance - self.pending_out
 
     @property
-    def is_used(self) -> bool:
+    def has_activity(self) -> bool:
         """Whether anything was ever posted, or is pending."""
         return bool(self.sequence or self.pending_in or self.pending_out)
 
     @property
-    def bounds(self) -> tuple[int, int]:
+    def balance_bounds(self) -> tuple[int, int]:
         """The lowest and the highest balance this account may have, were nothing pending."""
         if self.allow_negative:
             return -MAX_WORLD_BALANCE, MAX_WORLD_BALANCE
         return 0, MAX_BALANCE if self.merchant_id else MAX_WORLD_BALANCE
 
 
-def chain_start(
+def hash_account_identity(
     account_id: UUID, merchant_id: UUID | None, currency: str, *, allow_negative: bool
 ) -> bytes:
     """The head of an account without entries: SHA-256 over whose account it is, so that an

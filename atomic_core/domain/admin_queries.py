@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.fees import FeeSchedule
-from atomic_core.domain.lists import BookedEntry
+from atomic_core.domain.lists import AccountEntry
 from atomic_core.domain.merchants import ApiKey, Merchant
 from atomic_core.domain.payments import Payment
 from atomic_core.domain.refunds import Refund
 
 
-class Progress(NamedTuple):
+class WorkProgress(NamedTuple):
     """How far the open work of a payment or refund is; of settled ones, how it ended."""
 
     faults: int
@@ -27,13 +27,13 @@ class Progress(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class AdminPayment:
     payment: Payment
-    progress: Progress
+    progress: WorkProgress
 
 
 @dataclass(frozen=True, slots=True)
 class AdminRefund:
     refund: Refund
-    progress: Progress
+    progress: WorkProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class MerchantDetails:
 @dataclass(frozen=True, slots=True)
 class AccountDetails:
     account: Account
-    entries: Sequence[BookedEntry]
+    entries: Sequence[AccountEntry]
     """The last ones, newest first."""
 
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 
-class Event(StrEnum):
+class AuditEventType(StrEnum):
     MERCHANT_REGISTERED = "merchant_registered"
     LOGIN = "login"
     LOGIN_FAILED = "login_failed"
@@ -50,7 +50,7 @@ class AuditEvent:
     """What is to be told. Its time is the store's."""
 
     id: UUID
-    event: Event
+    type: AuditEventType
     origin: Origin
     merchant_id: UUID | None
     details: Mapping[str, str] = field(default_factory=dict)
@@ -60,11 +60,11 @@ class AuditEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedAuditEvent:
     """A row of the log."""
 
     id: UUID
-    event: str
+    type: str
     actor: str
     actor_id: UUID | None
     address: str | None
@@ -73,11 +73,11 @@ class Recorded:
     at: datetime
 
     @property
-    def place(self) -> "Place":
-        return Place(self.at, self.id)
+    def position(self) -> "AuditLogPosition":
+        return AuditLogPosition(self.at, self.id)
 
 
-class Place(NamedTuple):
+class AuditLogPosition(NamedTuple):
     """Where a row stands in the log's order."""
 
     at: datetime

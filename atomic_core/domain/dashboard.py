@@ -9,11 +9,11 @@ from uuid import UUID
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.payments import Payment
 
-LAST_PAYMENTS: Final = 10
+MAX_RECENT_PAYMENTS: Final = 10
 MAX_ACCOUNTS: Final = 100
 """The oldest: the one in each currency that payments credit is among them, in any honest use."""
 
-MAX_COUNTED: Final = 100_000
+MAX_COUNTED_PAYMENTS: Final = 100_000
 """Payments looked at for the totals, the newest: they are counted anew for each answer, in about a
 tenth of a second. A merchant who has more in 30 days is told that the totals are not whole."""
 
@@ -22,7 +22,7 @@ TOTAL_DAYS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Total:
+class PaymentTotal:
     """Payments of one status and currency. `amount` is in minor units, and MAX_AMOUNT if it is more
     than that."""
 
@@ -33,7 +33,7 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class MerchantProfile:
     id: UUID
     name: str
     email: str
@@ -42,12 +42,12 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    profile: Profile
+    profile: MerchantProfile
     accounts: Sequence[Account]
     payments: Sequence[Payment]
     """The last ones, newest first."""
-    today: Sequence[Total]
-    last_30_days: Sequence[Total]
-    whole: bool
-    """Whether the totals count all payments of their days: see MAX_COUNTED."""
+    today: Sequence[PaymentTotal]
+    last_30_days: Sequence[PaymentTotal]
+    are_totals_complete: bool
+    """Whether the totals count all payments of their days: see MAX_COUNTED_PAYMENTS."""
     at: datetime

@@ -6,10 +6,10 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from atomic_core.domain.payments import Status, Step
-from atomic_core.domain.settlement import Claim, Settlement, captured
+from atomic_core.domain.settlement import Claim, Settlement, get_settled_amount
 
 
-class Event(StrEnum):
+class PaymentEventType(StrEnum):
     CREATED = "created"
     PROCESSING = "processing"
     RETRIED = "retried"
@@ -33,7 +33,7 @@ class PaymentEvent(NamedTuple):
     """One thing that happened. `status` is the payment's after it, or the refund's."""
 
     payment_id: UUID
-    event: Event
+    type: PaymentEventType
     status: Status
     refund_id: UUID | None = None
     attempt: int | None = None
@@ -43,14 +43,14 @@ class PaymentEvent(NamedTuple):
     request_id: str | None = None
 
 
-class Recorded(NamedTuple):
+class RecordedEvent(NamedTuple):
     """An event and when it was."""
 
     event: PaymentEvent
     at: datetime
 
 
-def event_of(claim: Claim, settlement: Settlement) -> PaymentEvent | None:
+def build_settlement_event(claim: Claim, settlement: Settlement) -> PaymentEvent | None:
     """What a settlement has to tell. None for a charge that went as charges go, which its row and
     its ledger transaction tell already, and for one that was merely put off."""
     is_retry = settlement.status is Status.PROCESSING
@@ -65,16 +65,16 @@ def event_of(claim: Claim, settlement: Settlement) -> PaymentEvent | None:
         settlement.status,
         claim.refund_id,
         claim.attempt,
-        captured(claim) if settlement.status is Status.SUCCESS else None,
+        get_settled_amount(claim) if settlement.status is Status.SUCCESS else None,
         settlement.failure_reason,
     )
 
 
-def reserved(claim: Claim) -> PaymentEvent:
+def build_reservation_event(claim: Claim) -> PaymentEvent:
     """A refund's amount is promised."""
     return PaymentEvent(
         claim.payment_id,
-        Event.REFUND_RESERVED,
+        PaymentEventType.REFUND_RESERVED,
         Status.PROCESSING,
         claim.refund_id,
         claim.attempt,
@@ -83,14 +83,14 @@ def reserved(claim: Claim) -> PaymentEvent:
 
 
 _OF_PAYMENTS: Final = {
-    Status.PROCESSING: Event.RETRIED,
-    Status.AUTHORIZED: Event.AUTHORIZED,
-    Status.SUCCESS: Event.SUCCEEDED,
-    Status.FAILED: Event.FAILED,
-    Status.CANCELED: Event.CANCELED,
+    Status.PROCESSING: PaymentEventType.RETRIED,
+    Status.AUTHORIZED: PaymentEventType.AUTHORIZED,
+    Status.SUCCESS: PaymentEventType.SUCCEEDED,
+    Status.FAILED: PaymentEventType.FAILED,
+    Status.CANCELED: PaymentEventType.CANCELED,
 }
 _OF_REFUNDS: Final = {
-    Status.PROCESSING: Event.REFUND_RETRIED,
-    Status.SUCCESS: Event.REFUND_SUCCEEDED,
-    Status.FAILED: Event.REFUND_FAILED,
+    Status.PROCESSING: PaymentEventType.REFUND_RETRIED,
+    Status.SUCCESS: PaymentEventType.REFUND_SUCCEEDED,
+    Status.FAILED: PaymentEventType.REFUND_FAILED,
 }

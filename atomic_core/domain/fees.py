@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from atomic_core.domain.errors import ValidationFailed
-from atomic_core.domain.money import EXPONENTS, MAX_AMOUNT
+from atomic_core.domain.money import CURRENCY_EXPONENTS, MAX_AMOUNT
 
-WHOLE: Final = 10_000
+MAX_BASIS_POINTS: Final = 10_000
 """Basis points in a whole."""
 
 
@@ -18,11 +18,11 @@ class FeeTerms(NamedTuple):
     basis_points: int = 0
     fixed: int = 0
 
-    def fee_of(self, amount: int) -> int:
+    def compute_fee(self, amount: int) -> int:
         """The fee of a captured amount, in minor units: the part rounded half to even, then the
         fixed amount; never more than was captured."""
-        part, rest = divmod(amount * self.basis_points, WHOLE)
-        if 2 * rest > WHOLE or (2 * rest == WHOLE and part % 2 == 1):
+        part, rest = divmod(amount * self.basis_points, MAX_BASIS_POINTS)
+        if 2 * rest > MAX_BASIS_POINTS or (2 * rest == MAX_BASIS_POINTS and part % 2 == 1):
             part += 1
         return min(amount, part + self.fixed)
 
@@ -38,11 +38,11 @@ class FeeSchedule:
     updated_at: datetime
 
 
-def check_terms(currency: str, terms: FeeTerms) -> None:
+def check_fee_terms(currency: str, terms: FeeTerms) -> None:
     """Raises ValidationFailed."""
-    if currency not in EXPONENTS:
+    if currency not in CURRENCY_EXPONENTS:
         raise ValidationFailed(details={"currency": ["Is not an ISO 4217 currency code."]})
-    if type(terms.basis_points) is not int or not 0 <= terms.basis_points <= WHOLE:
-        raise ValidationFailed(details={"basisPoints": [f"Must be from 0 to {WHOLE}."]})
+    if type(terms.basis_points) is not int or not 0 <= terms.basis_points <= MAX_BASIS_POINTS:
+        raise ValidationFailed(details={"basisPoints": [f"Must be from 0 to {MAX_BASIS_POINTS}."]})
     if type(terms.fixed) is not int or not 0 <= terms.fixed <= MAX_AMOUNT:
         raise ValidationFailed(details={"fixed": [f"Must be from 0 to {MAX_AMOUNT}."]})

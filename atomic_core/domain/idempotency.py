@@ -11,7 +11,7 @@ from uuid import UUID
 from atomic_core.domain.errors import IdempotencyKeyReused
 from atomic_core.domain.timestamps import format_rfc3339
 
-STORE_TIME: Final = b"\0"
+COMMIT_TIME_PLACEHOLDER: Final = b"\0"
 """Stands in a body where the store's time belongs, for only the store knows the moment of a
 commit. A raw NUL is no part of any JSON, and we take no text that holds one."""
 
@@ -19,17 +19,17 @@ commit. A raw NUL is no part of any JSON, and we take no text that holds one."""
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
     """An answer kept to be given again, byte for byte. Until it is given, its body may hold
-    STORE_TIME."""
+    COMMIT_TIME_PLACEHOLDER."""
 
     status: int
     body: bytes
     location: str | None = None
 
-    def at(self, moment: datetime) -> "StoredResponse":
+    def with_commit_time(self, moment: datetime) -> "StoredResponse":
         """The answer with the moment it was first given filled in."""
-        if STORE_TIME not in self.body:
+        if COMMIT_TIME_PLACEHOLDER not in self.body:
             return self
-        body = self.body.replace(STORE_TIME, format_rfc3339(moment).encode())
+        body = self.body.replace(COMMIT_TIME_PLACEHOLDER, format_rfc3339(moment).encode())
         return StoredResponse(self.status, body, self.location)
 
 
@@ -47,7 +47,7 @@ class IdempotentRequest:
     path: str
     fingerprint: bytes
     """SHA-256 of the canonical request."""
-    keep_for: timedelta
+    retention: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,11 @@ class IdempotencyRecord:
         mine = (self.method, self.path, self.fingerprint)
         if mine != (request.method, request.path, request.fingerprint):
             raise IdempotencyKeyReused
-        return self.response.at(self.created_at)
+        return self.response.with_commit_time(self.created_at)
 
 
 @dataclass(frozen=True, slots=True)
-class KeptKey:
+class StoredIdempotencyKey:
     """What became of an Idempotency-Key. It is kept until `expires_at`, by the store's clock."""
 
     key: str

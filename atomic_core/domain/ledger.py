@@ -28,7 +28,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _CANONICAL_ENTRY: Final = struct.Struct(">16sq32sqqq")
 
 
-class Kind(StrEnum):
+class TransactionKind(StrEnum):
     """What a ledger transaction stands for. A payment has at most one, charged or captured; so
     has each of its refunds."""
 
@@ -62,19 +62,19 @@ class Posting(NamedTuple):
 
     transaction_id: UUID
     payment_id: UUID
-    kind: Kind
+    kind: TransactionKind
     legs: tuple[Leg, ...]
     refund_id: UUID | None = None
-    releases: Hold | None = None
+    released_hold: Hold | None = None
     """A live hold, let go before the legs are posted."""
-    places: Hold | None = None
+    placed_hold: Hold | None = None
     """A new hold."""
 
 
 class LedgerTransaction(NamedTuple):
     id: UUID
     payment_id: UUID
-    kind: Kind
+    kind: TransactionKind
     posted_at: datetime
     refund_id: UUID | None = None
 
@@ -101,7 +101,7 @@ class PostedTransaction(NamedTuple):
         return self.transaction.id
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> TransactionKind:
         return self.transaction.kind
 
     @property
@@ -119,7 +119,7 @@ class Refusal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
+class PostingResult:
     """The outcome of one batch: what to save, and which postings were refused."""
 
     transactions: Sequence[LedgerTransaction]
@@ -127,8 +127,8 @@ class Posted:
     accounts: Sequence[Account]
     refusals: Mapping[UUID, Refusal]
     """By transaction id."""
-    released: Sequence[Hold] = ()
-    placed: Sequence[Hold] = ()
+    released_holds: Sequence[Hold] = ()
+    placed_holds: Sequence[Hold] = ()
 
 
 @dataclass(slots=True)
@@ -145,7 +145,7 @@ class _AccountState:
 
     @classmethod
     def of(cls, account: Account) -> "_AccountState":
-        low, high = account.bounds
+        low, high = account.balance_bounds
         return cls(
             account,
             account.id.bytes,
@@ -162,7 +162,7 @@ class _AccountState:
 
 def post(
     accounts: Mapping[UUID, Account], postings: Iterable[Posting], posted_at: datetime
-) -> Posted:
+) -> PostingResult:
     """Post a batch, in order; each posting sees the balances the ones before it left.
 
     Pure: the same accounts, postings and time give the same result, bit for bit. The caller
@@ -170,7 +170,7 @@ def post(
     for legs that do not balance: no data from outside can cause that, only a bug.
     """
     tips = {id: _AccountState.of(account) for id, account in accounts.items()}
-    micros = microseconds(posted_at)
+    micros = to_microseconds(posted_at)
     transactions: list[LedgerTransaction] = []
     entries: list[Entry] = []
     refusals: dict[UUID, Refusal] = {}
@@ -201,10 +201,10 @@ def post(
         for tip, amount in moves:
             entries.append(_append(tip, id, amount, subject, micros, tail))
     moved = [tip.moved() for tip in tips.values() if tip.sequence != tip.account.sequence]
-    return Posted(transactions, entries, moved, refusals, released, placed)
+    return PostingResult(transactions, entries, moved, refusals, released, placed)
 
 
-def entry_hash(previous: bytes, entry: "Entry", transaction: "LedgerTransaction") -> bytes:
+def hash_entry(previous: bytes, entry: "Entry", transaction: "LedgerTransaction") -> bytes:
     """SHA-256 over the hash before it and the canonical entry. `entry.hash` is not read."""
     canonical = _CANONICAL_ENTRY.pack(
         entry.account_id.bytes,
@@ -212,25 +212,25 @@ def entry_hash(previous: bytes, entry: "Entry", transaction: "LedgerTransaction"
         transaction.id.bytes + transaction.payment_id.bytes,
         entry.amount,
         entry.balance_after,
-        microseconds(transaction.posted_at),
+        to_microseconds(transaction.posted_at),
     )
     tail = _tail(transaction.kind, transaction.refund_id)
     return hashlib.sha256(previous + canonical + tail).digest()
 
 
-def _tail(kind: Kind, refund_id: UUID | None) -> bytes:
+def _tail(kind: TransactionKind, refund_id: UUID | None) -> bytes:
     return kind.encode() + refund_id.bytes if refund_id else kind.encode()
 
 
-def microseconds(at: datetime) -> int:
+def to_microseconds(at: datetime) -> int:
     """Microseconds since 1970, exactly; a float would lose the last digits."""
     return (at - _EPOCH) // _MICROSECOND
 
 
 def _check_legs(posting: Posting) -> None:
-    if not posting.legs and (posting.releases or posting.places):
+    if not posting.legs and (posting.released_hold or posting.placed_hold):
         return
-    if posting.legs and posting.places:
+    if posting.legs and posting.placed_hold:
         raise ValueError(f"posting {posting.transaction_id} moves money and promises some")
     total = 0
     for _, amount in posting.legs:

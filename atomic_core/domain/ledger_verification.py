@@ -9,7 +9,7 @@ MAX_FINDINGS: Final = 100
 """Findings reported per check: enough to see a pattern, bounded if every row is wrong."""
 
 
-class Check(StrEnum):
+class LedgerCheck(StrEnum):
     """The rules of the books, as `atomic verify` names them."""
 
     CURRENCY_BALANCED = "currency_balanced"
@@ -51,7 +51,7 @@ class Check(StrEnum):
 
 
 class Finding(NamedTuple):
-    check: Check
+    check: LedgerCheck
     subject: str
     problem: str
 
@@ -70,5 +70,5 @@ class LedgerReport:
     findings: Sequence[Finding]
 
     @property
-    def clean(self) -> bool:
+    def is_clean(self) -> bool:
         return not self.findings

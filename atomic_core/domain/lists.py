@@ -18,11 +18,11 @@ MAX_LIMIT: Final = 100
 
 DEFAULT_LIMIT: Final = 20
 
-BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
-END: Final = datetime(9999, 12, 31, tzinfo=UTC)
+MIN_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_TIME: Final = datetime(9999, 12, 31, tzinfo=UTC)
 """Nothing was made before the one or will be after the other."""
 
-FIRST_ID: Final = UUID(int=0)
+MIN_ID: Final = UUID(int=0)
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class Position(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     items: Sequence[T]
-    more: bool
+    has_more: bool
     """Whether something stands behind the last of them."""
 
 
@@ -46,15 +46,15 @@ class CreatedFilter:
     """All conditions of a filter must hold. Made from `created_from` on, and before
     `created_to`."""
 
-    created_from: datetime = BEGINNING
-    created_to: datetime = END
+    created_from: datetime = MIN_TIME
+    created_to: datetime = MAX_TIME
 
-    def top(self, after: Position | None) -> Position:
+    def get_start_position(self, after: Position | None) -> Position:
         """The position behind which the page begins."""
-        end = Position(self.created_to, FIRST_ID)
+        end = Position(self.created_to, MIN_ID)
         return end if after is None else min(after, end)
 
-    def spans(self, moment: datetime) -> bool:
+    def includes_time(self, moment: datetime) -> bool:
         return self.created_from <= moment < self.created_to
 
 
@@ -79,7 +79,7 @@ class RefundFilter(PaymentFilter):
     payment_id: UUID | None = None
 
 
-class BookedEntry(NamedTuple):
+class AccountEntry(NamedTuple):
     """An entry as it is shown, with what it was posted for. Credits are positive."""
 
     account_id: UUID

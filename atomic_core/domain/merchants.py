@@ -11,7 +11,7 @@ from uuid import UUID
 from atomic_core.domain.errors import ValidationFailed
 
 KEY_PREFIX: Final = "sk_test_"
-SHOWN_CHARACTERS: Final = len(KEY_PREFIX) + 4
+VISIBLE_KEY_LENGTH: Final = len(KEY_PREFIX) + 4
 """What a key may show of itself in lists: enough to tell keys apart, far too little to guess."""
 
 TOKEN_PREFIX: Final = "st_"  # noqa: S105  no password
@@ -20,7 +20,7 @@ TOKEN_PREFIX: Final = "st_"  # noqa: S105  no password
 # Shorter than a key is: what was cut off at an end must not pass for something else.
 _LIKE_A_SECRET: Final = re.compile(r"(?:sk_[a-z]{4}|st)_[0-9a-f]{40}")
 
-MAX_KEY_NAME: Final = 100
+MAX_KEY_NAME_LENGTH: Final = 100
 """Characters: a name is there to be read in a list."""
 
 MAX_LIVE_KEYS: Final = 100
@@ -44,7 +44,7 @@ class Scope(StrEnum):
 ALL_SCOPES: Final[frozenset[str]] = frozenset(Scope)
 
 
-def in_order(scopes: Collection[str]) -> list[str]:
+def sort_scopes(scopes: Collection[str]) -> list[str]:
     """Scopes as people read them: always the same way round."""
     return [scope.value for scope in Scope if scope in scopes]
 
@@ -79,8 +79,8 @@ class ApiKey:
     """Whether it was neither revoked nor expired when it was read, by the store's clock."""
 
     @property
-    def listed_scopes(self) -> list[str]:
-        return in_order(self.scopes)
+    def sorted_scopes(self) -> list[str]:
+        return sort_scopes(self.scopes)
 
     @property
     def caller(self) -> "Caller":
@@ -97,7 +97,7 @@ class Caller(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class IssuedKey:
+class IssuedApiKey:
     """A key at the only moment its raw form exists."""
 
     key: ApiKey
@@ -106,14 +106,14 @@ class IssuedKey:
 
 def check_key_name(name: str) -> None:
     """Raises ValidationFailed for a name that could not be told in a list."""
-    if not 1 <= len(name) <= MAX_KEY_NAME or not name.isprintable() or not name.strip():
-        expected = f"Must be 1 to {MAX_KEY_NAME} printable characters."
+    if not 1 <= len(name) <= MAX_KEY_NAME_LENGTH or not name.isprintable() or not name.strip():
+        expected = f"Must be 1 to {MAX_KEY_NAME_LENGTH} printable characters."
         raise ValidationFailed(details={"name": [expected]})
-    if holds_a_key(name):
+    if contains_secret(name):
         raise ValidationFailed(details={"name": ["Must not hold an API key."]})
 
 
-def holds_a_key(text: str) -> bool:
+def contains_secret(text: str) -> bool:
     """Whether an API key or a session token stands in a text. What callers write is kept and shown
     to others; one that lands there by mistake must not stay."""
     return ("sk_" in text or "st_" in text) and _LIKE_A_SECRET.search(text) is not None

@@ -10,7 +10,7 @@ from atomic_core.domain.errors import ValidationFailed
 MAX_AMOUNT: Final = 2**53 - 1
 """9,007,199,254,740,991: the largest integer that every JSON reader keeps exact (RFC 8259, 6)."""
 
-EXPONENTS: Final[Mapping[str, int]] = {
+CURRENCY_EXPONENTS: Final[Mapping[str, int]] = {
     currency.code: currency.exponent for currency in CURRENCIES.values()
 }
 """By code: how many decimals of the unit the minor unit is."""
@@ -31,16 +31,16 @@ class Money:
             raise ValidationFailed(
                 details={"amount": [f"Must be a whole number from 1 to {MAX_AMOUNT}."]}
             )
-        if self.currency not in EXPONENTS:
+        if self.currency not in CURRENCY_EXPONENTS:
             raise ValidationFailed(details={"currency": ["Is not an ISO 4217 currency code."]})
 
 
-def format_minor(amount: int, currency: str) -> str:
+def format_minor_units(amount: int, currency: str) -> str:
     """Minor units as a person reads them: -5 of USD is -0.05, of JPY -5, of KWD -0.005.
 
     Exact whatever the amount, and of any sign. Raises KeyError for an unknown currency.
     """
-    exponent = EXPONENTS[currency]
+    exponent = CURRENCY_EXPONENTS[currency]
     sign = "-" if amount < 0 else ""
     whole, part = divmod(abs(amount), 10**exponent)
     return f"{sign}{whole}.{part:0{exponent}}" if exponent else f"{sign}{whole}"

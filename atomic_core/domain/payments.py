@@ -15,13 +15,13 @@ from uuid import UUID
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.domain.money import Money
 
-HOLD_FOR: Final = timedelta(days=7)
+DEFAULT_HOLD_PERIOD: Final = timedelta(days=7)
 """How long money is held unless configuration says otherwise: as long as card networks do."""
 
-EXPIRED: Final = "expired"
+REASON_EXPIRED: Final = "expired"
 """Why a payment is CANCELED whose hold nobody captured in time."""
 
-REQUESTED: Final = "requested_by_merchant"
+REASON_REQUESTED_BY_MERCHANT: Final = "requested_by_merchant"
 """Why it is, when the merchant asked for it and said no more."""
 
 
@@ -34,17 +34,17 @@ class Status(StrEnum):
     CANCELED = "CANCELED"
 
     @property
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether there is work to do for it."""
         return self in (Status.PENDING, Status.PROCESSING)
 
     @property
-    def settled(self) -> bool:
+    def is_settled(self) -> bool:
         """Whether this is the end: a settled payment never changes again, but for its refunds."""
         return self in (Status.SUCCESS, Status.FAILED, Status.CANCELED)
 
 
-class Capture(StrEnum):
+class CaptureMethod(StrEnum):
     """Whether the money is taken with the authorization, or when the merchant says so."""
 
     AUTOMATIC = "automatic"
@@ -52,7 +52,7 @@ class Capture(StrEnum):
 
     @property
     def first_step(self) -> "Step":
-        return Step.AUTHORIZE if self is Capture.MANUAL else Step.CHARGE
+        return Step.AUTHORIZE if self is CaptureMethod.MANUAL else Step.CHARGE
 
 
 class Step(StrEnum):
@@ -77,7 +77,7 @@ class NewPayment:
     description: str = "API Payment"
     webhook_url: str | None = None
     idempotency_key: str | None = None
-    capture: Capture = Capture.AUTOMATIC
+    capture: CaptureMethod = CaptureMethod.AUTOMATIC
     metadata: Mapping[str, str] = field(default_factory=dict)
     request_id: str | None = None
     """Of the request that asks for it."""
@@ -100,7 +100,7 @@ class Payment:
     failure_reason: str | None
     created_at: datetime
     updated_at: datetime
-    capture: Capture = Capture.AUTOMATIC
+    capture: CaptureMethod = CaptureMethod.AUTOMATIC
     step: Step = Step.CHARGE
     metadata: Mapping[str, str] = field(default_factory=dict)
     request_id: str | None = None
@@ -127,45 +127,46 @@ class Payment:
         return self.money.amount if self.capture_amount is None else self.capture_amount
 
     @property
-    def refundable(self) -> int:
+    def amount_refundable(self) -> int:
         """What can still be asked back."""
         return self.amount_captured - self.refunds_reserved
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentInsert:
-    """A payment to record as PENDING, under the id it shall have.
+    """A payment to insert as PENDING under `payment_id`.
 
-    Recorded only if the merchant has an account in its currency; with a `key_id`, only while
-    that API key is active; with a `record`, only if its Idempotency-Key is new, and together
-    with it. The record's answer may hold STORE_TIME for the moment of recording.
+    It is inserted only if all of these hold: the merchant has an account in its currency; with a
+    `key_id`, that API key is active; with `idempotency`, the Idempotency-Key is new. The response
+    is stored under the key together with the payment; its body may contain
+    COMMIT_TIME_PLACEHOLDER.
     """
 
     payment_id: UUID
-    order: NewPayment
+    new_payment: NewPayment
     key_id: UUID | None = None
-    record: tuple[IdempotentRequest, StoredResponse] | None = None
+    idempotency: tuple[IdempotentRequest, StoredResponse] | None = None
 
-    def recorded(self, accepted: "InsertedPayment") -> Payment:
-        """The payment as it stands once it is accepted."""
-        order, (account_id, created_at) = self.order, accepted
+    def to_payment(self, inserted: "InsertedPayment") -> Payment:
+        """The payment as it was inserted."""
+        new, (account_id, created_at) = self.new_payment, inserted
         return Payment(
             id=self.payment_id,
-            merchant_id=order.merchant_id,
+            merchant_id=new.merchant_id,
             account_id=account_id,
-            money=order.money,
-            source=order.source,
-            description=order.description,
+            money=new.money,
+            source=new.source,
+            description=new.description,
             status=Status.PENDING,
-            idempotency_key=order.idempotency_key,
-            webhook_url=order.webhook_url,
+            idempotency_key=new.idempotency_key,
+            webhook_url=new.webhook_url,
             failure_reason=None,
             created_at=created_at,
             updated_at=created_at,
-            capture=order.capture,
-            step=order.capture.first_step,
-            metadata=order.metadata,
-            request_id=order.request_id,
+            capture=new.capture,
+            step=new.capture.first_step,
+            metadata=new.metadata,
+            request_id=new.request_id,
         )
 
 
@@ -176,7 +177,7 @@ class InsertedPayment(NamedTuple):
     created_at: datetime
 
 
-class Lookup(NamedTuple):
+class PaymentLookup(NamedTuple):
     """A payment to find for its merchant; with a `key_id`, only while that API key is active."""
 
     merchant_id: UUID
@@ -184,7 +185,7 @@ class Lookup(NamedTuple):
     key_id: UUID | None = None
 
 
-class Resolution(NamedTuple):
+class HoldResolution(NamedTuple):
     """What shall become of a hold: `step` is CAPTURE (of `amount`), VOID (for a `reason`)."""
 
     payment_id: UUID

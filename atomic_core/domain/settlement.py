@@ -7,7 +7,7 @@ from uuid import UUID
 
 from atomic_core.domain.accounts import fee_account_id, world_account_id
 from atomic_core.domain.fees import FeeTerms
-from atomic_core.domain.ledger import Hold, Kind, Leg, Posting, Refusal
+from atomic_core.domain.ledger import Hold, Leg, Posting, Refusal, TransactionKind
 from atomic_core.domain.payments import Status, Step
 
 MAX_NETWORK_ATTEMPTS: Final = 3
@@ -16,7 +16,7 @@ MAX_NETWORK_ATTEMPTS: Final = 3
 BACK_OFF_BASE: Final = timedelta(seconds=2)
 """Wait after the first network fault; doubled after each further one (api.md)."""
 
-BUSY_PAUSE: Final = timedelta(milliseconds=500)
+POSTPONE_DELAY: Final = timedelta(milliseconds=500)
 """Wait before another try when somebody else holds the payment's account, or the card network has
 not decided yet: about one sweep."""
 
@@ -84,14 +84,14 @@ class Settlement(NamedTuple):
         return self.refund_id or self.payment_id
 
 
-def fee_of(claim: Claim) -> int:
+def compute_fee(claim: Claim) -> int:
     """What of this claim's money goes to the house, should it succeed."""
     if not (claim.basis_points or claim.fixed_fee) or claim.refund_id:
         return 0
-    return FeeTerms(claim.basis_points, claim.fixed_fee).fee_of(captured(claim))
+    return FeeTerms(claim.basis_points, claim.fixed_fee).compute_fee(get_settled_amount(claim))
 
 
-def system_account_ids(claim: Claim) -> tuple[UUID, ...]:
+def get_system_account_ids(claim: Claim) -> tuple[UUID, ...]:
     """The house's accounts that settling this claim may touch, beside its own."""
     world = world_account_id(claim.currency)
     if claim.basis_points or claim.fixed_fee:
@@ -115,21 +115,28 @@ def build_posting(claim: Claim, settlement: Settlement, transaction_id: UUID) ->
         return _taken(claim, transaction_id, None) if status is Status.SUCCESS else None
     if step == Step.AUTHORIZE:
         held = build_hold(claim) if status is Status.AUTHORIZED else None
-        return held and Posting(transaction_id, claim.payment_id, Kind.PAYMENT, (), places=held)
+        return held and Posting(
+            transaction_id, claim.payment_id, TransactionKind.PAYMENT, (), placed_hold=held
+        )
     if step == Step.CAPTURE and status is Status.SUCCESS:
         return _taken(claim, transaction_id, build_hold(claim))
     legs = _given_back(claim) if step == Step.REFUND and status is Status.SUCCESS else ()
-    kind = Kind.REFUND if step == Step.REFUND else Kind.PAYMENT
+    kind = TransactionKind.REFUND if step == Step.REFUND else TransactionKind.PAYMENT
     return Posting(
-        transaction_id, claim.payment_id, kind, legs, claim.refund_id, releases=build_hold(claim)
+        transaction_id,
+        claim.payment_id,
+        kind,
+        legs,
+        claim.refund_id,
+        released_hold=build_hold(claim),
     )
 
 
 def build_reservation(claim: Claim, transaction_id: UUID) -> Posting:
     """The promise of a refund's amount, made before the network is asked to give it back."""
     hold = build_hold(claim)
-    kind = Kind.REFUND
-    return Posting(transaction_id, claim.payment_id, kind, (), claim.refund_id, places=hold)
+    kind = TransactionKind.REFUND
+    return Posting(transaction_id, claim.payment_id, kind, (), claim.refund_id, placed_hold=hold)
 
 
 def decide_settlement(claim: Claim, answer: NetworkResponse) -> Settlement:
@@ -137,10 +144,10 @@ def decide_settlement(claim: Claim, answer: NetworkResponse) -> Settlement:
     verdict, step = answer.verdict, claim.step
     if verdict is Verdict.APPROVED:
         status = _APPROVED.get(step, Status.SUCCESS)
-        fee = fee_of(claim) if status is Status.SUCCESS else 0
+        fee = compute_fee(claim) if status is Status.SUCCESS else 0
         return _end(claim, status, None, fee or None)
     if verdict is Verdict.UNDECIDED:
-        return postponed(claim)
+        return postpone_claim(claim)
     if verdict is Verdict.FAULT and claim.faults + 1 < MAX_NETWORK_ATTEMPTS:
         wait = BACK_OFF_BASE * 2**claim.faults
         retry = Settlement(claim.payment_id, Status.PROCESSING, None, claim.faults + 1, wait)
@@ -153,14 +160,14 @@ def decide_settlement(claim: Claim, answer: NetworkResponse) -> Settlement:
     return _end(claim, Status.FAILED, reason)._replace(faults=faults)
 
 
-def refused(claim: Claim, refusal: Refusal) -> Settlement:
+def fail_claim(claim: Claim, refusal: Refusal) -> Settlement:
     """The ledger said no."""
     return _end(claim, Status.FAILED, refusal.value)
 
 
-def postponed(claim: Claim) -> Settlement:
+def postpone_claim(claim: Claim) -> Settlement:
     """Given back undecided, to be due again soon. No fault of the network, so none is counted."""
-    later = Settlement(claim.payment_id, Status.PROCESSING, None, claim.faults, BUSY_PAUSE)
+    later = Settlement(claim.payment_id, Status.PROCESSING, None, claim.faults, POSTPONE_DELAY)
     return later._replace(refund_id=claim.refund_id)
 
 
@@ -175,20 +182,20 @@ def _end(claim: Claim, status: Status, reason: str | None, fee: int | None = Non
     return Settlement(claim.payment_id, status, reason, claim.faults, None, fee, claim.refund_id)
 
 
-def captured(claim: Claim) -> int:
+def get_settled_amount(claim: Claim) -> int:
     """What a success of this claim takes, or gives back."""
     return claim.amount if claim.capture_amount is None else claim.capture_amount
 
 
 def _taken(claim: Claim, transaction_id: UUID, releases: Hold | None) -> Posting:
     """Debits the currency's World account and credits the merchant's, less the fee."""
-    amount, world = captured(claim), world_account_id(claim.currency)
-    fee = fee_of(claim)
+    amount, world = get_settled_amount(claim), world_account_id(claim.currency)
+    fee = compute_fee(claim)
     legs = (Leg(world, -amount), Leg(claim.account_id, amount - fee))
     if fee:
         # A fee that takes it all leaves the merchant no leg.
         legs = (*(leg for leg in legs if leg.amount), Leg(fee_account_id(claim.currency), fee))
-    return Posting(transaction_id, claim.payment_id, Kind.PAYMENT, legs, None, releases)
+    return Posting(transaction_id, claim.payment_id, TransactionKind.PAYMENT, legs, None, releases)
 
 
 def _given_back(claim: Claim) -> tuple[Leg, ...]:

@@ -21,7 +21,7 @@ class AccountRepository(Protocol):
         """The account, if it is the merchant's."""
         ...
 
-    def credited(self, merchant_id: UUID, currency: str) -> UUID | None:
+    def get_default_account_id(self, merchant_id: UUID, currency: str) -> UUID | None:
         """The account that payments in this currency credit: the merchant's first."""
         ...
 
@@ -33,6 +33,6 @@ class AccountRepository(Protocol):
         """
         ...
 
-    def lock_free(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
+    def lock_available(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
         """The same for those accounts that nobody else holds; waits for none."""
         ...

@@ -15,28 +15,28 @@ from atomic_core.domain.payments import Payment, Status
 
 
 class AdminQueries(Protocol):
-    def merchants(self, limit: int) -> Sequence[Merchant]:
+    def list_merchants(self, limit: int) -> Sequence[Merchant]:
         """Up to `limit` merchants, newest first."""
         ...
 
-    def accounts(self, limit: int, currency: str | None = None) -> Sequence[Account]:
+    def list_accounts(self, limit: int, currency: str | None = None) -> Sequence[Account]:
         """Up to `limit` accounts of merchants, newest first."""
         ...
 
-    def house(self) -> Sequence[Account]:
+    def list_system_accounts(self) -> Sequence[Account]:
         """The house's own accounts, by currency, World first."""
         ...
 
-    def account(self, account_id: UUID) -> Account | None: ...
+    def get_account(self, account_id: UUID) -> Account | None: ...
 
-    def payments(self, limit: int, status: Status | None = None) -> Sequence[Payment]:
+    def list_payments(self, limit: int, status: Status | None = None) -> Sequence[Payment]:
         """Up to `limit` payments, newest first by their ids, which grow with time."""
         ...
 
-    def payment(self, payment_id: UUID) -> AdminPayment | None: ...
+    def get_payment(self, payment_id: UUID) -> AdminPayment | None: ...
 
-    def refund(self, refund_id: UUID) -> AdminRefund | None: ...
+    def get_refund(self, refund_id: UUID) -> AdminRefund | None: ...
 
-    def refunds(self, payment_id: UUID, limit: int) -> Sequence[AdminRefund]:
+    def list_refunds(self, payment_id: UUID, limit: int) -> Sequence[AdminRefund]:
         """Up to `limit` refunds of a payment, newest first."""
         ...

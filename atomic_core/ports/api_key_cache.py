@@ -13,6 +13,6 @@ class ApiKeyCache(Protocol):
         """Whose key has this hash, if it is remembered."""
         ...
 
-    def remember(self, hash: bytes, caller: Caller) -> None:
+    def put(self, hash: bytes, caller: Caller) -> None:
         """Remember the owner of a key that was found active. Forgets others to stay small."""
         ...

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
-from atomic_core.domain.audit_log import AuditEvent, Place, Recorded
+from atomic_core.domain.audit_log import AuditEvent, AuditLogPosition, RecordedAuditEvent
 
 
 class AuditLogRepository(Protocol):
-    def add(self, deed: AuditEvent) -> None: ...
+    def add(self, event: AuditEvent) -> None: ...
 
-    def page(self, merchant_id: UUID, before: Place | None, limit: int) -> Sequence[Recorded]:
+    def list_by_merchant(
+        self, merchant_id: UUID, before: AuditLogPosition | None, limit: int
+    ) -> Sequence[RecordedAuditEvent]:
         """Up to `limit` rows of the merchant, newest first; those before `before`."""
         ...

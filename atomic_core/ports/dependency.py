@@ -10,7 +10,7 @@ class Dependency(Protocol):
     def name(self) -> str: ...
 
     @property
-    def vital(self) -> bool:
+    def is_required(self) -> bool:
         """Whether nothing useful can be done without it."""
         ...
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
-from atomic_core.domain.events import PaymentEvent, Recorded
+from atomic_core.domain.events import PaymentEvent, RecordedEvent
 
 
 class EventRepository(Protocol):
@@ -12,6 +12,6 @@ class EventRepository(Protocol):
         """Keep for ever what happened, as of now."""
         ...
 
-    def of_payment(self, payment_id: UUID, limit: int) -> Sequence[Recorded]:
+    def list_by_payment(self, payment_id: UUID, limit: int) -> Sequence[RecordedEvent]:
         """The first `limit` of what happened to a payment, in order."""
         ...

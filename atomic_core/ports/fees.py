@@ -12,6 +12,6 @@ class FeeRepository(Protocol):
         """Agree on new terms, instead of those there were."""
         ...
 
-    def of_merchant(self, merchant_id: UUID) -> Sequence[FeeSchedule]:
+    def list_by_merchant(self, merchant_id: UUID) -> Sequence[FeeSchedule]:
         """By currency."""
         ...

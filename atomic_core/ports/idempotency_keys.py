@@ -7,13 +7,13 @@ from uuid import UUID
 from atomic_core.domain.idempotency import (
     IdempotencyRecord,
     IdempotentRequest,
-    KeptKey,
+    StoredIdempotencyKey,
     StoredResponse,
 )
 
 
 class IdempotencyRepository(Protocol):
-    def claim(self, request: IdempotentRequest) -> StoredResponse | None:
+    def claim_key(self, request: IdempotentRequest) -> StoredResponse | None:
         """Take the key, or return the answer its first use got.
 
         Waits for a concurrent first use to end, within the store's lock time-out. An expired
@@ -22,18 +22,20 @@ class IdempotencyRepository(Protocol):
         """
         ...
 
-    def kept(self, merchant_id: UUID, keys: Sequence[str]) -> Mapping[str, IdempotencyRecord]:
+    def find_records(
+        self, merchant_id: UUID, keys: Sequence[str]
+    ) -> Mapping[str, IdempotencyRecord]:
         """The records of those keys that are taken, by key. Locks and takes none."""
         ...
 
-    def look_up(self, merchant_id: UUID, key: str) -> KeptKey | None:
+    def find_key(self, merchant_id: UUID, key: str) -> StoredIdempotencyKey | None:
         """What became of a key. None if it is unused, or has expired."""
         ...
 
-    def complete(self, request: IdempotentRequest, response: StoredResponse) -> None:
+    def store_response(self, request: IdempotentRequest, response: StoredResponse) -> None:
         """Keep the answer of a key claimed in this unit of work."""
         ...
 
-    def purge(self, limit: int) -> int:
+    def purge_keys(self, limit: int) -> int:
         """Delete up to `limit` expired keys; return how many."""
         ...

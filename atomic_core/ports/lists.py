@@ -10,8 +10,8 @@ from uuid import UUID
 
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.lists import (
+    AccountEntry,
     AccountFilter,
-    BookedEntry,
     CreatedFilter,
     PaymentFilter,
     Position,
@@ -22,21 +22,21 @@ from atomic_core.domain.refunds import Refund
 
 
 class ListQueries(Protocol):
-    def payments(
-        self, merchant_id: UUID, wanted: PaymentFilter, after: Position | None, limit: int
+    def list_payments(
+        self, merchant_id: UUID, filters: PaymentFilter, after: Position | None, limit: int
     ) -> Sequence[Payment]: ...
 
-    def refunds(
-        self, merchant_id: UUID, wanted: RefundFilter, after: Position | None, limit: int
+    def list_refunds(
+        self, merchant_id: UUID, filters: RefundFilter, after: Position | None, limit: int
     ) -> Sequence[Refund]: ...
 
-    def accounts(
-        self, merchant_id: UUID, wanted: AccountFilter, after: Position | None, limit: int
+    def list_accounts(
+        self, merchant_id: UUID, filters: AccountFilter, after: Position | None, limit: int
     ) -> Sequence[Account]: ...
 
-    def entries(
-        self, account_id: UUID, wanted: CreatedFilter, after: int | None, limit: int
-    ) -> Sequence[BookedEntry]:
+    def list_entries(
+        self, account_id: UUID, filters: CreatedFilter, after: int | None, limit: int
+    ) -> Sequence[AccountEntry]:
         """The account's, whoever it belongs to. `after` is a sequence number. Times are those
         of posting, and an account's entries stand in order of time (see SettlePayments)."""
         ...

@@ -31,22 +31,22 @@ class MerchantRepository(Protocol):
         """Keep a key. None if a key with this hash exists already, whoever it belongs to."""
         ...
 
-    def active_key(self, hash: bytes) -> ApiKey | None:
+    def find_active_key(self, hash: bytes) -> ApiKey | None:
         """The key with this hash, if there is one and it is neither revoked nor expired."""
         ...
 
-    def is_active(self, key_id: UUID) -> bool:
+    def is_key_active(self, key_id: UUID) -> bool:
         """Whether the key exists and is neither revoked nor expired."""
         ...
 
-    def keys(self, merchant_id: UUID, limit: int = MAX_LIVE_KEYS) -> Sequence[ApiKey]:
+    def list_keys(self, merchant_id: UUID, limit: int = MAX_LIVE_KEYS) -> Sequence[ApiKey]:
         """The newest active keys of the merchant and the newest of the others, up to `limit` of
         either; oldest first."""
         ...
 
     def count_active_keys(self, merchant_id: UUID) -> int: ...
 
-    def key(self, key_id: UUID, merchant_id: UUID | None = None) -> ApiKey | None:
+    def get_key(self, key_id: UUID, merchant_id: UUID | None = None) -> ApiKey | None:
         """The key, if it exists and is the merchant's, where one is named."""
         ...
 

@@ -9,7 +9,7 @@ class PasswordHasher(Protocol):
     of work."""
 
     @property
-    def decoy(self) -> str:
+    def dummy_hash(self) -> str:
         """The hash of no password, at the present parameters: to spend on an unknown name what a
         known one would have cost."""
         ...

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from atomic_core.domain.payments import InsertedPayment, Lookup, Payment, PaymentInsert
+from atomic_core.domain.payments import InsertedPayment, Payment, PaymentInsert, PaymentLookup
 
 
 class PaymentStore(Protocol):
@@ -14,10 +14,10 @@ class PaymentStore(Protocol):
     its due answer. Raises StorageUnavailable; what was asked to accept may then be recorded.
     """
 
-    def accept(self, acceptances: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
-        """`PaymentRepository.accept`, committed. Waits only moments for anybody: None instead."""
+    def insert(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
+        """`PaymentRepository.insert`, committed. Waits only moments for anybody: None instead."""
         ...
 
-    def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
+    def find(self, lookups: Sequence[PaymentLookup]) -> Sequence[Payment | None]:
         """`PaymentRepository.find`."""
         ...

@@ -11,7 +11,7 @@ from atomic_core.domain.settlement import Claim, Settlement
 
 
 class RefundRepository(Protocol):
-    """Work rows, as payments are: `claim`, `hold`, `settle` and `hasten` are theirs, word for
+    """Work rows, as payments are: `claim`, `hold`, `settle` and `make_due` are theirs, word for
     word."""
 
     def add(self, id: UUID, payment: Payment, amount: int, order: NewRefund) -> Refund:
@@ -23,7 +23,7 @@ class RefundRepository(Protocol):
         """The refund, if it is the merchant's."""
         ...
 
-    def of_payment(self, payment_id: UUID, limit: int) -> Sequence[Refund]:
+    def list_by_payment(self, payment_id: UUID, limit: int) -> Sequence[Refund]:
         """Up to `limit` refunds of a payment, newest first."""
         ...
 
@@ -31,14 +31,14 @@ class RefundRepository(Protocol):
         self, limit: int, lease: timedelta, overdue_by: timedelta, worker_id: int | None = None
     ) -> Sequence[Claim]: ...
 
-    def hold(self, claims: Sequence[Claim]) -> frozenset[UUID]:
+    def lock_claims(self, claims: Sequence[Claim]) -> frozenset[UUID]:
         """Locks the refunds' payments too, before them and in id order."""
         ...
 
-    def promised(self, ids: Iterable[UUID]) -> frozenset[UUID]:
+    def list_reserved(self, ids: Iterable[UUID]) -> frozenset[UUID]:
         """Those of these refunds, held by this unit of work, whose amount is on hold already."""
         ...
 
     def settle(self, settlements: Sequence[Settlement]) -> None: ...
 
-    def hasten(self, refund_id: UUID) -> bool: ...
+    def make_due(self, refund_id: UUID) -> bool: ...

@@ -13,7 +13,7 @@ class SessionRepository(Protocol):
         same email to end."""
         ...
 
-    def credentials(self, email: str) -> Credentials | None:
+    def find_credentials(self, email: str) -> Credentials | None:
         """Whose email this is."""
         ...
 
@@ -25,7 +25,7 @@ class SessionRepository(Protocol):
         self, id: UUID, merchant_id: UUID, hash: bytes, lifetime: timedelta
     ) -> Session: ...
 
-    def live_session(self, hash: bytes) -> Session | None:
+    def find_live_session(self, hash: bytes) -> Session | None:
         """The session whose token has this hash, if it is neither revoked nor expired."""
         ...
 

@@ -74,7 +74,7 @@ class UnitOfWork(Protocol):
         ...
 
 
-class Begin(Protocol):
+class UnitOfWorkFactory(Protocol):
     """Begin a unit of work."""
 
     def __call__(self) -> AbstractContextManager[UnitOfWork]: ...

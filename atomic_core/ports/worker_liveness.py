@@ -16,7 +16,7 @@ class WorkerLiveness(Protocol):
         """
         ...
 
-    def leave(self) -> None:
+    def deregister(self) -> None:
         """Give up the present number, for another with the next claim: what was claimed under
         it, by any thread, is due at once. Never raises an AtomicError."""
         ...

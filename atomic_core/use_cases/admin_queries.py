@@ -15,38 +15,41 @@ from atomic_core.domain.admin_queries import (
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
 from atomic_core.domain.lists import AccountFilter, CreatedFilter, PaymentFilter
 from atomic_core.domain.merchants import Merchant
-from atomic_core.domain.money import EXPONENTS
+from atomic_core.domain.money import CURRENCY_EXPONENTS
 from atomic_core.domain.payments import Payment, Status
 from atomic_core.ports.job_queue import Job, JobQueue
-from atomic_core.ports.unit_of_work import Begin, UnitOfWork
+from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.refunds import MAX_REFUNDS
-from atomic_core.use_cases.timeline import MAX_EVENTS, Told, timeline_of
+from atomic_core.use_cases.timeline import MAX_EVENTS, TimelineEvent, build_timeline
 
 
 @dataclass(frozen=True, slots=True)
 class ListAllMerchants:
     """Newest first."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(self, limit: int) -> Sequence[Merchant]:
         with self.begin() as work:
-            return work.admin_queries.merchants(limit)
+            return work.admin_queries.list_merchants(limit)
 
 
 @dataclass(frozen=True, slots=True)
 class GetMerchantDetails:
     """A merchant, up to `limit` of their accounts, their fees and keys. Raises NotFound."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(self, merchant_id: UUID, limit: int) -> MerchantDetails:
         with self.begin() as work:
             merchant = work.merchants.get(merchant_id)
             if merchant is None:
                 raise NotFound("There is no such merchant.")
-            accounts = work.lists.accounts(merchant_id, AccountFilter(), None, limit)
-            fees, keys = work.fees.of_merchant(merchant_id), work.merchants.keys(merchant_id)
+            accounts = work.lists.list_accounts(merchant_id, AccountFilter(), None, limit)
+            fees, keys = (
+                work.fees.list_by_merchant(merchant_id),
+                work.merchants.list_keys(merchant_id),
+            )
             return MerchantDetails(merchant, accounts[::-1], fees, keys)
 
 
@@ -55,33 +58,35 @@ class ListAllAccounts:
     """Merchants' accounts, newest first; of one merchant, in one currency, if they are given.
     Raises NotFound if there is no such merchant, ValidationFailed if no such currency."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(
         self, limit: int, merchant_id: UUID | None = None, currency: str | None = None
     ) -> Sequence[Account]:
-        if currency is not None and currency not in EXPONENTS:
+        if currency is not None and currency not in CURRENCY_EXPONENTS:
             raise ValidationFailed(details={"currency": ["Is not an ISO 4217 currency code."]})
         with self.begin() as work:
             _check_merchant(work, merchant_id)
             if merchant_id is None:
-                return work.admin_queries.accounts(limit, currency)
-            return work.lists.accounts(merchant_id, AccountFilter(currency=currency), None, limit)
+                return work.admin_queries.list_accounts(limit, currency)
+            return work.lists.list_accounts(
+                merchant_id, AccountFilter(currency=currency), None, limit
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class GetAccountDetails:
     """Anybody's account, with up to `limit` of its last entries. Raises NotFound."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(self, account_id: UUID, limit: int) -> AccountDetails:
         with self.begin() as work:
-            account = work.admin_queries.account(account_id)
+            account = work.admin_queries.get_account(account_id)
             if account is None:
                 raise NotFound("There is no such account.")
             return AccountDetails(
-                account, work.lists.entries(account_id, CreatedFilter(), None, limit)
+                account, work.lists.list_entries(account_id, CreatedFilter(), None, limit)
             )
 
 
@@ -89,11 +94,11 @@ class GetAccountDetails:
 class GetSystemAccounts:
     """The house's own accounts, by currency."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(self) -> Mapping[str, SystemAccounts]:
         with self.begin() as work:
-            accounts = work.admin_queries.house()
+            accounts = work.admin_queries.list_system_accounts()
         found: dict[str, SystemAccounts] = {}
         for account in accounts:
             house = found.get(account.currency, SystemAccounts())
@@ -109,7 +114,7 @@ class ListAllPayments:
     """Newest first; of one merchant, of one status, if they are given. Raises NotFound if there
     is no such merchant."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(
         self, limit: int, merchant_id: UUID | None = None, status: Status | None = None
@@ -117,19 +122,19 @@ class ListAllPayments:
         with self.begin() as work:
             _check_merchant(work, merchant_id)
             if merchant_id is None:
-                return work.admin_queries.payments(limit, status)
-            wanted = PaymentFilter(statuses=frozenset({status} if status else ()))
-            return work.lists.payments(merchant_id, wanted, None, limit)
+                return work.admin_queries.list_payments(limit, status)
+            filters = PaymentFilter(statuses=frozenset({status} if status else ()))
+            return work.lists.list_payments(merchant_id, filters, None, limit)
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentDetails:
     """All that is kept of a payment."""
 
-    overseen: AdminPayment
+    admin_payment: AdminPayment
     refunds: Sequence[AdminRefund]
     """Newest first."""
-    told: Sequence[Told]
+    events: Sequence[TimelineEvent]
     """Its whole story, in the order of its times."""
 
 
@@ -137,19 +142,19 @@ class PaymentDetails:
 class GetPaymentDetails:
     """All that is kept of anybody's payment. Raises NotFound."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(self, payment_id: UUID) -> PaymentDetails:
         with self.begin() as work:
-            overseen = work.admin_queries.payment(payment_id)
+            overseen = work.admin_queries.get_payment(payment_id)
             if overseen is None:
                 raise NotFound("There is no such payment.")
-            refunds = work.admin_queries.refunds(payment_id, MAX_REFUNDS)
-            events = work.events.of_payment(payment_id, MAX_EVENTS)
-            posted = work.ledger.of_payment(payment_id)
+            refunds = work.admin_queries.list_refunds(payment_id, MAX_REFUNDS)
+            events = work.events.list_by_payment(payment_id, MAX_EVENTS)
+            posted = work.ledger.list_by_payment(payment_id)
         given_back = [each.refund for each in refunds]
-        timeline = timeline_of(overseen.payment, given_back, events, posted)
-        return PaymentDetails(overseen, refunds, timeline.told)
+        timeline = build_timeline(overseen.payment, given_back, events, posted)
+        return PaymentDetails(overseen, refunds, timeline.events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,26 +167,26 @@ class RetryPayment:
     it was before.
     """
 
-    begin: Begin
-    queue: JobQueue
+    begin: UnitOfWorkFactory
+    job_queue: JobQueue
 
     def __call__(self, id: UUID) -> AdminPayment | AdminRefund:
         with self.begin() as work:
-            before = work.admin_queries.payment(id) or work.admin_queries.refund(id)
+            before = work.admin_queries.get_payment(id) or work.admin_queries.get_refund(id)
             if before is None:
                 raise NotFound("There is no such payment or refund.")
             is_payment = isinstance(before, AdminPayment)
             repository = work.payments if is_payment else work.refunds
-            if not repository.hasten(id):
+            if not repository.make_due(id):
                 raise Conflict(_not_open(work, id))
             work.commit()
-        self.queue.notify(Job.SETTLE)
+        self.job_queue.notify(Job.SETTLE)
         return before
 
 
 def _not_open(work: UnitOfWork, id: UUID) -> str:
     """Read again: it may have been settled since it was seen."""
-    payment, refund = work.admin_queries.payment(id), work.admin_queries.refund(id)
+    payment, refund = work.admin_queries.get_payment(id), work.admin_queries.get_refund(id)
     what, status = "refund", refund and refund.refund.status
     if payment:
         what, status = "payment", payment.payment.status

@@ -5,27 +5,27 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from atomic_core.domain.audit_log import OPERATOR, AuditEvent, Event, Origin
+from atomic_core.domain.audit_log import OPERATOR, AuditEvent, AuditEventType, Origin
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
 from atomic_core.domain.merchants import (
     ALL_SCOPES,
     KEY_PREFIX,
     MAX_LIVE_KEYS,
-    SHOWN_CHARACTERS,
+    VISIBLE_KEY_LENGTH,
     ApiKey,
-    IssuedKey,
+    IssuedApiKey,
     check_key_name,
-    in_order,
+    sort_scopes,
 )
 from atomic_core.domain.timestamps import format_rfc3339
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.key_hasher import KeyHasher
-from atomic_core.ports.unit_of_work import Begin, UnitOfWork
+from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.idempotency import Command
 
 
 @dataclass(frozen=True, slots=True)
-class NewKey:
+class NewApiKey:
     """A key as it is asked for."""
 
     merchant_id: UUID
@@ -36,31 +36,31 @@ class NewKey:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateApiKey(Command[NewKey, IssuedKey]):
+class CreateApiKey(Command[NewApiKey, IssuedApiKey]):
     """Make an API key. Its raw form is in the answer and nowhere else.
 
     Raises NotFound; ValidationFailed for a name that could not be told in a list, for scopes that
     do not exist or are none, and for an end that is past; Conflict if there are MAX_LIVE_KEYS.
     """
 
-    begin: Begin
+    begin: UnitOfWorkFactory
     ids: IdGenerator
-    hasher: KeyHasher
+    key_hasher: KeyHasher
 
-    def within(self, work: UnitOfWork, order: NewKey) -> IssuedKey:
+    def execute(self, work: UnitOfWork, order: NewApiKey) -> IssuedApiKey:
         issued = self.add(work, order)
         details = described(issued.key)
         deed = AuditEvent(
-            self.ids.new_id(), Event.KEY_CREATED, order.origin, order.merchant_id, details
+            self.ids.new_id(), AuditEventType.KEY_CREATED, order.origin, order.merchant_id, details
         )
         work.audit_log.add(deed)
         return issued
 
-    def add(self, work: UnitOfWork, order: NewKey) -> IssuedKey:
+    def add(self, work: UnitOfWork, order: NewApiKey) -> IssuedApiKey:
         """The key itself, of which the log must be told by whoever asks for it."""
         check_key_name(order.name)
         if not order.scopes or not order.scopes <= ALL_SCOPES:
-            known = ", ".join(in_order(ALL_SCOPES))
+            known = ", ".join(sort_scopes(ALL_SCOPES))
             raise ValidationFailed(details={"scopes": [f"Must be some of {known}."]})
         if order.expires_at is not None and order.expires_at <= work.now():
             raise ValidationFailed(details={"expiresAt": ["Must be in the future."]})
@@ -73,14 +73,14 @@ class CreateApiKey(Command[NewKey, IssuedKey]):
             self.ids.new_id(),
             order.merchant_id,
             order.name,
-            raw[:SHOWN_CHARACTERS],
-            self.hasher.hash(raw),
+            raw[:VISIBLE_KEY_LENGTH],
+            self.key_hasher.hash(raw),
             order.scopes,
             order.expires_at,
         )
         if key is None:
             raise Conflict("This key exists already.")
-        return IssuedKey(key, raw)
+        return IssuedApiKey(key, raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +91,12 @@ class IssueApiKey:
 
     def __call__(
         self, merchant_id: UUID, name: str, scopes: frozenset[str] = ALL_SCOPES
-    ) -> IssuedKey:
-        return self.create(NewKey(merchant_id, name, scopes))
+    ) -> IssuedApiKey:
+        return self.create(NewApiKey(merchant_id, name, scopes))
 
 
 @dataclass(frozen=True, slots=True)
-class Rotation:
+class ApiKeyRotation:
     """A key to be replaced. The old one can be used for `overlap` more."""
 
     merchant_id: UUID
@@ -106,26 +106,26 @@ class Rotation:
 
 
 @dataclass(frozen=True, slots=True)
-class RotateApiKey(Command[Rotation, IssuedKey]):
+class RotateApiKey(Command[ApiKeyRotation, IssuedApiKey]):
     """Make a key that may do what the old one may, for as long, and let the old one end.
 
     Raises NotFound, for another merchant's too; Conflict if the old one is no longer active, or
     if there are MAX_LIVE_KEYS beside those that have ended.
     """
 
-    begin: Begin
+    begin: UnitOfWorkFactory
     ids: IdGenerator
     create: CreateApiKey
 
-    def within(self, work: UnitOfWork, order: Rotation) -> IssuedKey:
+    def execute(self, work: UnitOfWork, order: ApiKeyRotation) -> IssuedApiKey:
         work.merchants.lock(order.merchant_id)
-        old = work.merchants.key(order.key_id, order.merchant_id)
+        old = work.merchants.get_key(order.key_id, order.merchant_id)
         if old is None:
             raise NotFound("There is no such key.")
         if not old.active:
             raise Conflict("This key is no longer active.")
         work.merchants.expire_key(old.id, order.overlap)
-        new = NewKey(old.merchant_id, old.name, old.scopes, old.expires_at, order.origin)
+        new = NewApiKey(old.merchant_id, old.name, old.scopes, old.expires_at, order.origin)
         issued = self.create.add(work, new)
         details = {
             **described(issued.key),
@@ -133,7 +133,7 @@ class RotateApiKey(Command[Rotation, IssuedKey]):
             "overlapSeconds": str(order.overlap // timedelta(seconds=1)),
         }
         deed = AuditEvent(
-            self.ids.new_id(), Event.KEY_ROTATED, order.origin, order.merchant_id, details
+            self.ids.new_id(), AuditEventType.KEY_ROTATED, order.origin, order.merchant_id, details
         )
         work.audit_log.add(deed)
         return issued
@@ -146,7 +146,7 @@ class AdoptApiKey:
     Returns the new key, or None if this hash was adopted before: a revoked key stays revoked.
     """
 
-    begin: Begin
+    begin: UnitOfWorkFactory
     ids: IdGenerator
 
     def __call__(self, merchant_id: UUID, name: str, hash: bytes) -> ApiKey | None:
@@ -156,7 +156,7 @@ class AdoptApiKey:
             if key is not None:
                 id, details = self.ids.new_id(), described(key)
                 work.audit_log.add(
-                    AuditEvent(id, Event.KEY_ADOPTED, OPERATOR, merchant_id, details)
+                    AuditEvent(id, AuditEventType.KEY_ADOPTED, OPERATOR, merchant_id, details)
                 )
             work.commit()
         return key
@@ -167,13 +167,13 @@ class ListApiKeys:
     """The keys of a merchant, oldest first: all active ones, and as many of the others at most, the
     newest. Raises NotFound."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(self, merchant_id: UUID) -> Sequence[ApiKey]:
         with self.begin() as work:
             if work.merchants.get(merchant_id) is None:
                 raise NotFound("There is no such merchant.")
-            return work.merchants.keys(merchant_id)
+            return work.merchants.list_keys(merchant_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,21 +181,25 @@ class RevokeApiKey:
     """Revoke a key: from the commit on, no request with it passes. Safe to repeat: the first
     revocation's time stays. Raises NotFound, for another merchant's too, where one is named."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
     ids: IdGenerator
 
     def __call__(
         self, key_id: UUID, merchant_id: UUID | None = None, origin: Origin = OPERATOR
     ) -> ApiKey:
         with self.begin() as work:
-            key = work.merchants.key(key_id, merchant_id)
+            key = work.merchants.get_key(key_id, merchant_id)
             if key is None:
                 raise NotFound("There is no such key.")
             revoked = work.merchants.revoke_key(key_id)
             if revoked is None:
-                return work.merchants.key(key_id) or key
+                return work.merchants.get_key(key_id) or key
             deed = AuditEvent(
-                self.ids.new_id(), Event.KEY_REVOKED, origin, key.merchant_id, described(key)
+                self.ids.new_id(),
+                AuditEventType.KEY_REVOKED,
+                origin,
+                key.merchant_id,
+                described(key),
             )
             work.audit_log.add(deed)
             work.commit()
@@ -204,7 +208,7 @@ class RevokeApiKey:
 
 def described(key: ApiKey) -> dict[str, str]:
     """A key as the log tells of it."""
-    told = {"keyId": str(key.id), "name": key.name, "scopes": " ".join(in_order(key.scopes))}
+    told = {"keyId": str(key.id), "name": key.name, "scopes": " ".join(sort_scopes(key.scopes))}
     if key.prefix:
         told["prefix"] = key.prefix
     if key.expires_at is not None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from atomic_core.domain.errors import NotFound
-from atomic_core.domain.fees import FeeSchedule, FeeTerms, check_terms
-from atomic_core.ports.unit_of_work import Begin
+from atomic_core.domain.fees import FeeSchedule, FeeTerms, check_fee_terms
+from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +14,10 @@ class SetFees:
     """Agree on a merchant's fees in a currency, and make sure there is an account to collect
     them. They hold for what is taken up from now on. Raises NotFound, ValidationFailed."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(self, merchant_id: UUID, currency: str, terms: FeeTerms) -> FeeSchedule:
-        check_terms(currency, terms)
+        check_fee_terms(currency, terms)
         with self.begin() as work:
             work.merchants.lock(merchant_id)
             work.accounts.open_system_accounts(currency)
@@ -30,10 +30,10 @@ class SetFees:
 class ListFees:
     """A merchant's fees, by currency. Raises NotFound."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(self, merchant_id: UUID) -> Sequence[FeeSchedule]:
         with self.begin() as work:
             if work.merchants.get(merchant_id) is None:
                 raise NotFound("There is no such merchant.")
-            return work.fees.of_merchant(merchant_id)
+            return work.fees.list_by_merchant(merchant_id)

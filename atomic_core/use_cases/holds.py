@@ -5,13 +5,20 @@ from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
-from atomic_core.domain.events import Event, PaymentEvent
-from atomic_core.domain.payments import EXPIRED, REQUESTED, Payment, Resolution, Status, Step
+from atomic_core.domain.events import PaymentEvent, PaymentEventType
+from atomic_core.domain.payments import (
+    REASON_EXPIRED,
+    REASON_REQUESTED_BY_MERCHANT,
+    HoldResolution,
+    Payment,
+    Status,
+    Step,
+)
 from atomic_core.ports.job_queue import Job, JobQueue
-from atomic_core.ports.unit_of_work import Begin, UnitOfWork
+from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.idempotency import Command
 
-EXPIRE_BATCH: Final = 500
+EXPIRE_BATCH_SIZE: Final = 500
 """Holds ended per transaction: short locks, as many as are settled in a moment."""
 
 MAX_EXPIRE_BATCHES: Final = 20
@@ -19,7 +26,7 @@ MAX_EXPIRE_BATCHES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class NewCapture:
+class CaptureRequest:
     """Take `amount` (minor units) of what is held, or all of it; the rest is let go."""
 
     merchant_id: UUID
@@ -29,28 +36,28 @@ class NewCapture:
 
 
 @dataclass(frozen=True, slots=True)
-class Cancellation:
+class CancelRequest:
     """Let go of what is held."""
 
     merchant_id: UUID
     payment_id: UUID
-    reason: str = REQUESTED
+    reason: str = REASON_REQUESTED_BY_MERCHANT
     request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class CapturePayment(Command[NewCapture, Payment]):
+class CapturePayment(Command[CaptureRequest, Payment]):
     """Decide that a hold is captured; it is settled later. Locks the payment.
 
     Raises NotFound; ValidationFailed; Conflict for an amount that is more than is held, and, with
     the present state, for a payment that is not AUTHORIZED: the first to decide decides.
     """
 
-    begin: Begin
-    queue: JobQueue
+    begin: UnitOfWorkFactory
+    job_queue: JobQueue
 
-    def within(self, work: UnitOfWork, order: NewCapture) -> Payment:
-        payment = locked(work, order.merchant_id, order.payment_id)
+    def execute(self, work: UnitOfWork, order: CaptureRequest) -> Payment:
+        payment = lock_payment(work, order.merchant_id, order.payment_id)
         check_authorized(payment)
         held = payment.money.amount
         amount = held if order.amount is None else order.amount
@@ -58,11 +65,11 @@ class CapturePayment(Command[NewCapture, Payment]):
             raise ValidationFailed(details={"amount": ["Must be at least 1."]})
         if amount > held:
             raise Conflict("More than is held.", details={"amount": [f"{held} is held."]})
-        resolution = Resolution(payment.id, Step.CAPTURE, amount=amount)
-        captured = work.payments.resolve(resolution)
+        resolution = HoldResolution(payment.id, Step.CAPTURE, amount=amount)
+        captured = work.payments.resolve_hold(resolution)
         event = PaymentEvent(
             payment.id,
-            Event.CAPTURE_REQUESTED,
+            PaymentEventType.CAPTURE_REQUESTED,
             captured.status,
             amount=amount,
             request_id=order.request_id,
@@ -70,25 +77,27 @@ class CapturePayment(Command[NewCapture, Payment]):
         work.events.add([event])
         return captured
 
-    def afterwards(self) -> None:
-        self.queue.notify(Job.SETTLE)
+    def after_commit(self) -> None:
+        self.job_queue.notify(Job.SETTLE)
 
 
 @dataclass(frozen=True, slots=True)
-class CancelPayment(Command[Cancellation, Payment]):
+class CancelPayment(Command[CancelRequest, Payment]):
     """Decide that a hold is let go of; it is settled later. Locks the payment. Raises NotFound
     and Conflict as CapturePayment."""
 
-    begin: Begin
-    queue: JobQueue
+    begin: UnitOfWorkFactory
+    job_queue: JobQueue
 
-    def within(self, work: UnitOfWork, order: Cancellation) -> Payment:
-        payment = locked(work, order.merchant_id, order.payment_id)
+    def execute(self, work: UnitOfWork, order: CancelRequest) -> Payment:
+        payment = lock_payment(work, order.merchant_id, order.payment_id)
         check_authorized(payment)
-        canceled = work.payments.resolve(Resolution(payment.id, Step.VOID, reason=order.reason))
+        canceled = work.payments.resolve_hold(
+            HoldResolution(payment.id, Step.VOID, reason=order.reason)
+        )
         event = PaymentEvent(
             payment.id,
-            Event.CANCEL_REQUESTED,
+            PaymentEventType.CANCEL_REQUESTED,
             canceled.status,
             reason=order.reason,
             request_id=order.request_id,
@@ -96,8 +105,8 @@ class CancelPayment(Command[Cancellation, Payment]):
         work.events.add([event])
         return canceled
 
-    def afterwards(self) -> None:
-        self.queue.notify(Job.SETTLE)
+    def after_commit(self) -> None:
+        self.job_queue.notify(Job.SETTLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,26 +114,26 @@ class ExpireHolds:
     """Decide that holds which have ended are let go of; return how many. Never early, by the
     store's clock. They are settled as everything is."""
 
-    begin: Begin
-    queue: JobQueue
+    begin: UnitOfWorkFactory
+    job_queue: JobQueue
 
     def __call__(self) -> int:
         total = 0
         for _ in range(MAX_EXPIRE_BATCHES):
             with self.begin() as work:
-                ended = work.payments.expire(EXPIRE_BATCH)
+                ended = work.payments.expire_holds(EXPIRE_BATCH_SIZE)
                 if ended:
                     work.events.add([_expired(id) for id in ended])
                     work.commit()
             total += len(ended)
-            if len(ended) < EXPIRE_BATCH:
+            if len(ended) < EXPIRE_BATCH_SIZE:
                 break
         if total:
-            self.queue.notify(Job.SETTLE)
+            self.job_queue.notify(Job.SETTLE)
         return total
 
 
-def locked(work: UnitOfWork, merchant_id: UUID, payment_id: UUID) -> Payment:
+def lock_payment(work: UnitOfWork, merchant_id: UUID, payment_id: UUID) -> Payment:
     """The merchant's payment, held. Raises NotFound, for another merchant's too."""
     payment = work.payments.lock(merchant_id, payment_id)
     if payment is None:
@@ -134,14 +143,18 @@ def locked(work: UnitOfWork, merchant_id: UUID, payment_id: UUID) -> Payment:
 
 def check_authorized(payment: Payment) -> None:
     if payment.status is not Status.AUTHORIZED:
-        raise in_the_way(payment, "Only a payment that is AUTHORIZED can be captured or canceled")
+        raise build_state_conflict(
+            payment, "Only a payment that is AUTHORIZED can be captured or canceled"
+        )
 
 
-def in_the_way(payment: Payment, rule: str) -> Conflict:
+def build_state_conflict(payment: Payment, rule: str) -> Conflict:
     """A refusal that tells the present state."""
-    state = f"{payment.status} ({payment.step})" if payment.status.open else payment.status
+    state = f"{payment.status} ({payment.step})" if payment.status.is_open else payment.status
     return Conflict(f"{rule}; this one is {state}.", details={"status": [payment.status.value]})
 
 
 def _expired(payment_id: UUID) -> PaymentEvent:
-    return PaymentEvent(payment_id, Event.EXPIRED, Status.PROCESSING, reason=EXPIRED)
+    return PaymentEvent(
+        payment_id, PaymentEventType.EXPIRED, Status.PROCESSING, reason=REASON_EXPIRED
+    )

@@ -7,8 +7,8 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from atomic_core.domain.errors import NotFound
-from atomic_core.domain.idempotency import IdempotentRequest, KeptKey, StoredResponse
-from atomic_core.ports.unit_of_work import Begin, UnitOfWork
+from atomic_core.domain.idempotency import IdempotentRequest, StoredIdempotencyKey, StoredResponse
+from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 
 Order = TypeVar("Order")
 Result = TypeVar("Result")
@@ -20,26 +20,26 @@ class Command(ABC, Generic[Order, Result]):
     Called directly it does it each time; through PerformOnce, once per idempotency key.
     """
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     @abstractmethod
-    def within(self, work: UnitOfWork, order: Order) -> Result:
+    def execute(self, work: UnitOfWork, order: Order) -> Result:
         """The effect itself, inside the caller's unit of work; commits nothing."""
 
-    def afterwards(self) -> None:
+    def after_commit(self) -> None:
         """What follows once the effect is durable. Must not fail."""
         return
 
     def __call__(self, order: Order) -> Result:
         with self.begin() as work:
-            result = self.within(work, order)
+            result = self.execute(work, order)
             work.commit()
-        self.afterwards()
+        self.after_commit()
         return result
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class IdempotentResult:
     response: StoredResponse
     replayed: bool
 
@@ -53,7 +53,7 @@ class PerformOnce:
     that raises leaves the key unused.
     """
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(
         self,
@@ -62,28 +62,28 @@ class PerformOnce:
         order: Order,
         render: Callable[[Result], StoredResponse],
         keep: Callable[[StoredResponse], StoredResponse] | None = None,
-    ) -> Answer:
+    ) -> IdempotentResult:
         with self.begin() as work:
-            kept = work.idempotency.claim(request)
+            kept = work.idempotency.claim_key(request)
             if kept is not None:
-                return Answer(kept, replayed=True)
-            response = render(command.within(work, order))
-            work.idempotency.complete(request, keep(response) if keep else response)
+                return IdempotentResult(kept, replayed=True)
+            response = render(command.execute(work, order))
+            work.idempotency.store_response(request, keep(response) if keep else response)
             work.commit()
-        command.afterwards()
-        return Answer(response, replayed=False)
+        command.after_commit()
+        return IdempotentResult(response, replayed=False)
 
 
 @dataclass(frozen=True, slots=True)
-class LookUpKey:
+class GetIdempotencyKey:
     """What became of an Idempotency-Key of this merchant. Raises NotFound for one that is unused,
     expired, or somebody else's."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
-    def __call__(self, merchant_id: UUID, key: str) -> KeptKey:
+    def __call__(self, merchant_id: UUID, key: str) -> StoredIdempotencyKey:
         with self.begin() as work:
-            kept = work.idempotency.look_up(merchant_id, key)
+            kept = work.idempotency.find_key(merchant_id, key)
         if kept is None:
             raise NotFound("This Idempotency-Key is not in use.")
         return kept

@@ -8,7 +8,7 @@ from atomic_core.domain.accounts import Account
 from atomic_core.domain.errors import NotFound
 from atomic_core.domain.ledger_verification import LedgerReport
 from atomic_core.ports.id_generator import IdGenerator
-from atomic_core.ports.unit_of_work import Begin, UnitOfWork
+from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.idempotency import Command
 
 
@@ -25,10 +25,10 @@ class NewAccount:
 class OpenAccount(Command[NewAccount, Account]):
     """Open an account for a merchant. Raises NotFound if there is no such merchant."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
     ids: IdGenerator
 
-    def within(self, work: UnitOfWork, order: NewAccount) -> Account:
+    def execute(self, work: UnitOfWork, order: NewAccount) -> Account:
         work.merchants.lock(order.merchant_id)
         return work.accounts.open(self.ids.new_id(), order.merchant_id, order.name, order.currency)
 
@@ -37,7 +37,7 @@ class OpenAccount(Command[NewAccount, Account]):
 class OpenSystemAccounts:
     """Open the World account of each currency that has none. Safe to repeat."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(self, currencies: Iterable[str]) -> None:
         with self.begin() as work:
@@ -50,7 +50,7 @@ class OpenSystemAccounts:
 class GetAccount:
     """An account of this merchant. Raises NotFound, for another merchant's too."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(self, merchant_id: UUID, account_id: UUID) -> Account:
         with self.begin() as work:
@@ -64,8 +64,8 @@ class GetAccount:
 class VerifyLedger:
     """Recompute the books from their entries and report what does not agree."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(self) -> LedgerReport:
         with self.begin() as work:
-            return work.ledger.check()
+            return work.ledger.verify()

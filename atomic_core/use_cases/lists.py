@@ -7,8 +7,8 @@ from uuid import UUID
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.errors import NotFound
 from atomic_core.domain.lists import (
+    AccountEntry,
     AccountFilter,
-    BookedEntry,
     CreatedFilter,
     Page,
     PaymentFilter,
@@ -16,9 +16,9 @@ from atomic_core.domain.lists import (
     RefundFilter,
     T,
 )
-from atomic_core.domain.payments import Lookup, Payment
+from atomic_core.domain.payments import Payment, PaymentLookup
 from atomic_core.domain.refunds import Refund
-from atomic_core.ports.unit_of_work import Begin, UnitOfWork
+from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.refunds import MAX_REFUNDS
 
 
@@ -26,49 +26,64 @@ from atomic_core.use_cases.refunds import MAX_REFUNDS
 class ListPayments:
     """A merchant's payments, newest first."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(
-        self, merchant_id: UUID, wanted: PaymentFilter, after: Position | None, limit: int
+        self, merchant_id: UUID, filters: PaymentFilter, after: Position | None, limit: int
     ) -> Page[Payment]:
         with self.begin() as work:
-            return _page(work.lists.payments(merchant_id, wanted, after, limit + 1), limit)
+            return _build_page(
+                work.lists.list_payments(merchant_id, filters, after, limit + 1), limit
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class ListRefunds:
     """A merchant's refunds, newest first."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(
-        self, merchant_id: UUID, wanted: RefundFilter, after: Position | None, limit: int
+        self, merchant_id: UUID, filters: RefundFilter, after: Position | None, limit: int
     ) -> Page[Refund]:
         with self.begin() as work:
-            return _page(work.lists.refunds(merchant_id, wanted, after, limit + 1), limit)
+            return _build_page(
+                work.lists.list_refunds(merchant_id, filters, after, limit + 1), limit
+            )
 
-    def of_payment(
-        self, merchant_id: UUID, wanted: RefundFilter, after: Position | None, limit: int
+
+@dataclass(frozen=True, slots=True)
+class ListPaymentRefunds:
+    """The refunds of one payment, newest first: `filters.payment_id` must be set. Raises NotFound
+    unless the payment is the merchant's."""
+
+    begin: UnitOfWorkFactory
+
+    def __call__(
+        self, merchant_id: UUID, filters: RefundFilter, after: Position | None, limit: int
     ) -> Page[Refund]:
-        """Of the payment that is asked for. Raises NotFound if it is not the merchant's."""
-        if wanted.payment_id is None:
-            raise ValueError("no payment is asked for")
+        if filters.payment_id is None:
+            raise ValueError("filters.payment_id is required")
         with self.begin() as work:
-            _payment(work, merchant_id, wanted.payment_id)
-            return _page(work.lists.refunds(merchant_id, wanted, after, limit + 1), limit)
+            _get_payment(work, merchant_id, filters.payment_id)
+            return _build_page(
+                work.lists.list_refunds(merchant_id, filters, after, limit + 1), limit
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class ListAccounts:
     """A merchant's accounts, newest first."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(
-        self, merchant_id: UUID, wanted: AccountFilter, after: Position | None, limit: int
+        self, merchant_id: UUID, filters: AccountFilter, after: Position | None, limit: int
     ) -> Page[Account]:
         with self.begin() as work:
-            return _page(work.lists.accounts(merchant_id, wanted, after, limit + 1), limit)
+            return _build_page(
+                work.lists.list_accounts(merchant_id, filters, after, limit + 1), limit
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +91,22 @@ class ListEntries:
     """The entries of a merchant's account, newest first. Raises NotFound, for another
     merchant's account too."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(
         self,
         merchant_id: UUID,
         account_id: UUID,
-        wanted: CreatedFilter,
+        filters: CreatedFilter,
         after: int | None,
         limit: int,
-    ) -> Page[BookedEntry]:
+    ) -> Page[AccountEntry]:
         with self.begin() as work:
             if work.accounts.get(merchant_id, account_id) is None:
                 raise NotFound("There is no such account.")
-            return _page(work.lists.entries(account_id, wanted, after, limit + 1), limit)
+            return _build_page(
+                work.lists.list_entries(account_id, filters, after, limit + 1), limit
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +115,7 @@ class ExpandedPayment:
 
     payment: Payment
     refunds: Sequence[Refund] | None = None
-    entries: Sequence[BookedEntry] | None = None
+    entries: Sequence[AccountEntry] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,30 +124,30 @@ class ExpandPayment:
     merchant's account, oldest first. (What was posted to other accounts is not the merchant's to
     see.) Raises NotFound."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(
         self, merchant_id: UUID, payment_id: UUID, *, refunds: bool, entries: bool
     ) -> ExpandedPayment:
         with self.begin() as work:
-            payment = _payment(work, merchant_id, payment_id)
+            payment = _get_payment(work, merchant_id, payment_id)
             return ExpandedPayment(
                 payment,
-                work.refunds.of_payment(payment_id, MAX_REFUNDS) if refunds else None,
-                _entries(work, payment) if entries else None,
+                work.refunds.list_by_payment(payment_id, MAX_REFUNDS) if refunds else None,
+                _list_payment_entries(work, payment) if entries else None,
             )
 
 
-def _payment(work: UnitOfWork, merchant_id: UUID, payment_id: UUID) -> Payment:
-    [payment] = work.payments.find([Lookup(merchant_id, payment_id)])
+def _get_payment(work: UnitOfWork, merchant_id: UUID, payment_id: UUID) -> Payment:
+    [payment] = work.payments.find([PaymentLookup(merchant_id, payment_id)])
     if payment is None:
         raise NotFound("There is no such payment.")
     return payment
 
 
-def _entries(work: UnitOfWork, payment: Payment) -> Sequence[BookedEntry]:
+def _list_payment_entries(work: UnitOfWork, payment: Payment) -> Sequence[AccountEntry]:
     return [
-        BookedEntry(
+        AccountEntry(
             account_id=entry.account_id,
             sequence=entry.sequence,
             transaction_id=transaction.id,
@@ -141,12 +158,12 @@ def _entries(work: UnitOfWork, payment: Payment) -> Sequence[BookedEntry]:
             balance_after=entry.balance_after,
             posted_at=transaction.posted_at,
         )
-        for transaction, entries in work.ledger.of_payment(payment.id)
+        for transaction, entries in work.ledger.list_by_payment(payment.id)
         for entry in entries
         if entry.account_id == payment.account_id
     ]
 
 
-def _page(found: Sequence[T], limit: int) -> Page[T]:
+def _build_page(found: Sequence[T], limit: int) -> Page[T]:
     """One more than is shown was asked for, to know whether there is more."""
-    return Page(found[:limit], more=len(found) > limit)
+    return Page(found[:limit], has_more=len(found) > limit)

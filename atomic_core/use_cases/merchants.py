@@ -9,14 +9,14 @@ from atomic_core.ports.api_key_cache import ApiKeyCache
 from atomic_core.ports.api_key_usage import ApiKeyUsage
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.key_hasher import KeyHasher
-from atomic_core.ports.unit_of_work import Begin
+from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 
 
 @dataclass(frozen=True, slots=True)
 class AddMerchant:
     """Add a merchant; with an id given, return the one that has it if it exists."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
     ids: IdGenerator
 
     def __call__(self, name: str, id: UUID | None = None) -> Merchant:
@@ -36,20 +36,20 @@ class AuthenticateApiKey:
     Every raw key costs one hash and one look-up by it, so the time taken tells nothing.
     """
 
-    begin: Begin
-    hasher: KeyHasher
+    begin: UnitOfWorkFactory
+    key_hasher: KeyHasher
 
     def __call__(self, raw_key: str) -> ApiKey:
-        hash = self.hasher.hash(raw_key)
+        hash = self.key_hasher.hash(raw_key)
         with self.begin() as work:
-            key = work.merchants.active_key(hash)
+            key = work.merchants.find_active_key(hash)
         if key is None:
             raise Unauthorized
         return key
 
 
 @dataclass(frozen=True, slots=True)
-class RecognizeApiKey:
+class IdentifyCaller:
     """Find whose key this is, from memory if it was met before. Raises Unauthorized.
 
     Memory does not know of a revocation or of the time: whoever acts for the caller must confirm
@@ -62,22 +62,22 @@ class RecognizeApiKey:
     uses: ApiKeyUsage
 
     def __call__(self, raw_key: str) -> Caller:
-        hash = self.authenticate.hasher.hash(raw_key)
+        hash = self.authenticate.key_hasher.hash(raw_key)
         caller = self.known.get(hash)
         if caller is None:
             caller = self.authenticate(raw_key).caller
-            self.known.remember(hash, caller)
-        self.uses.note(caller.key_id)
+            self.known.put(hash, caller)
+        self.uses.record_use(caller.key_id)
         return caller
 
 
 @dataclass(frozen=True, slots=True)
-class ConfirmApiKey:
+class RequireActiveApiKey:
     """Make sure that a caller's key is active now. Raises Unauthorized."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(self, caller: Caller) -> None:
         with self.begin() as work:
-            if not work.merchants.is_active(caller.key_id):
+            if not work.merchants.is_key_active(caller.key_id):
                 raise Unauthorized

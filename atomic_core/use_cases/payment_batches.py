@@ -9,9 +9,9 @@ from atomic_core.domain.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from atomic_core.domain.idempotency import IdempotencyRecord, IdempotentRequest, StoredResponse
 from atomic_core.domain.payments import InsertedPayment, NewPayment, PaymentInsert
 from atomic_core.ports.job_queue import Job
-from atomic_core.ports.unit_of_work import Begin, UnitOfWork
-from atomic_core.use_cases.idempotency import Answer, Command
-from atomic_core.use_cases.payments import AcceptPayment, RenderPayment
+from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from atomic_core.use_cases.idempotency import Command, IdempotentResult
+from atomic_core.use_cases.payments import RecordPayment, RenderPayment
 
 
 class BatchItem(NamedTuple):
@@ -32,41 +32,41 @@ class PaymentBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class CreatePaymentBatch(Command[PaymentBatch, Sequence[Answer]]):
+class CreatePaymentBatch(Command[PaymentBatch, Sequence[IdempotentResult]]):
     """Accept all payments of a batch or none: in one unit of work, by one statement.
 
     Returns each one's answer in order; a payment whose key was used before for the same request
     is not made again, and its answer is the kept one. Raises IdempotencyKeyReused, naming the
     place, if a key belongs to another request; IdempotencyKeyInUse as PerformOnce; and what
-    AcceptPayment raises.
+    RecordPayment raises.
     """
 
-    begin: Begin
-    accept_payment: AcceptPayment
+    begin: UnitOfWorkFactory
+    record_payment: RecordPayment
 
-    def within(self, work: UnitOfWork, order: PaymentBatch) -> Sequence[Answer]:
+    def execute(self, work: UnitOfWork, order: PaymentBatch) -> Sequence[IdempotentResult]:
         # First, so that no key is held while the merchant's lock is waited for.
         for currency in sorted({item.order.money.currency for item in order.items}):
-            self.accept_payment.ensure_account(work, order.merchant_id, currency)
+            self.record_payment.ensure_account(work, order.merchant_id, currency)
         drafts: list[StoredResponse] = []
-        acceptances: list[PaymentInsert] = []
+        inserts: list[PaymentInsert] = []
         for item in order.items:
-            payment_id = self.accept_payment.ids.new_id()
+            payment_id = self.record_payment.ids.new_id()
             draft = order.render(payment_id, item.order, None)
             record = (item.request, draft) if item.request else None
-            acceptances.append(PaymentInsert(payment_id, item.order, None, record))
+            inserts.append(PaymentInsert(payment_id, item.order, None, record))
             drafts.append(draft)
-        accepted = work.payments.accept(acceptances)
+        accepted = work.payments.insert(inserts)
         used = self._used_before(work, order, accepted)
         return [
-            Answer(drafts[place].at(each.created_at), replayed=False)
+            IdempotentResult(drafts[place].with_commit_time(each.created_at), replayed=False)
             if each
             else _replay(place, item, used)
             for place, (item, each) in enumerate(zip(order.items, accepted, strict=True))
         ]
 
-    def afterwards(self) -> None:
-        self.accept_payment.queue.notify(Job.SETTLE)
+    def after_commit(self) -> None:
+        self.record_payment.job_queue.notify(Job.SETTLE)
 
     def _used_before(
         self, work: UnitOfWork, order: PaymentBatch, accepted: Sequence[InsertedPayment | None]
@@ -76,16 +76,16 @@ class CreatePaymentBatch(Command[PaymentBatch, Sequence[Answer]]):
             for item, each in zip(order.items, accepted, strict=True)
             if each is None and item.request
         ]
-        return work.idempotency.kept(order.merchant_id, keys) if keys else {}
+        return work.idempotency.find_records(order.merchant_id, keys) if keys else {}
 
 
-def _replay(place: int, item: BatchItem, used: Mapping[str, IdempotencyRecord]) -> Answer:
+def _replay(place: int, item: BatchItem, used: Mapping[str, IdempotencyRecord]) -> IdempotentResult:
     record = used.get(item.request.key) if item.request else None
     if record is None or item.request is None:
         # Taken when we came, and expired and purged by now.
         raise IdempotencyKeyInUse
     try:
-        return Answer(record.replay_for(item.request), replayed=True)
+        return IdempotentResult(record.replay_for(item.request), replayed=True)
     except IdempotencyKeyReused as reused:
         name = f"payments.{place}.idempotencyKey"
         raise IdempotencyKeyReused(details={name: [reused.message]}) from reused

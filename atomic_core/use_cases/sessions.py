@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from atomic_core.domain.audit_log import AuditEvent, Event, Origin
+from atomic_core.domain.audit_log import AuditEvent, AuditEventType, Origin
 from atomic_core.domain.credentials import Credentials, Session
 from atomic_core.domain.errors import Conflict, IdempotencyKeyReused, Unauthorized
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
@@ -15,15 +15,15 @@ from atomic_core.domain.merchants import TOKEN_PREFIX
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.key_hasher import KeyHasher
 from atomic_core.ports.password_hasher import PasswordHasher
-from atomic_core.ports.unit_of_work import Begin, UnitOfWork
-from atomic_core.use_cases.idempotency import Answer, Command, PerformOnce
+from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from atomic_core.use_cases.idempotency import Command, IdempotentResult, PerformOnce
 
-WRONG: Final = "The email or the password is wrong."
-NO_SESSION: Final = "A valid session token is required."
+WRONG_CREDENTIALS_MESSAGE: Final = "The email or the password is wrong."
+INVALID_SESSION_MESSAGE: Final = "A valid session token is required."
 
 
 @dataclass(frozen=True, slots=True)
-class Registration:
+class MerchantRegistration:
     """A merchant who asks to be one. Email and password as domain/credentials.py has them."""
 
     email: str
@@ -35,18 +35,18 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class _Hashed:
-    registration: Registration
+    registration: MerchantRegistration
     password_hash: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class AddWithCredentials(Command[_Hashed, Credentials]):
+class AddMerchantWithCredentials(Command[_Hashed, Credentials]):
     """A merchant, its first account, its credentials. Raises Conflict if the email is taken."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
     ids: IdGenerator
 
-    def within(self, work: UnitOfWork, order: _Hashed) -> Credentials:
+    def execute(self, work: UnitOfWork, order: _Hashed) -> Credentials:
         asked = order.registration
         merchant = work.merchants.add(self.ids.new_id(), asked.name)
         account_id = self.ids.new_id()
@@ -54,7 +54,7 @@ class AddWithCredentials(Command[_Hashed, Credentials]):
         added = Credentials(merchant.id, asked.email, order.password_hash, account_id)
         if not work.sessions.add_credentials(added):
             raise Conflict("There is a merchant with this email already.")
-        event = Event.MERCHANT_REGISTERED
+        event = AuditEventType.MERCHANT_REGISTERED
         work.audit_log.add(AuditEvent(self.ids.new_id(), event, asked.origin, merchant.id))
         return added
 
@@ -68,32 +68,32 @@ class RegisterMerchant:
     it is another request. Raises Conflict, HasherBusy and what PerformOnce raises.
     """
 
-    add: AddWithCredentials
-    passwords: PasswordHasher
+    add: AddMerchantWithCredentials
+    password_hasher: PasswordHasher
     perform_once: PerformOnce
 
     def __call__(
         self,
-        asked: Registration,
+        asked: MerchantRegistration,
         request: IdempotentRequest | None,
         render: Callable[[Credentials], StoredResponse],
-    ) -> Answer:
-        order = _Hashed(asked, self.passwords.hash(asked.password))
+    ) -> IdempotentResult:
+        order = _Hashed(asked, self.password_hasher.hash(asked.password))
         if request is None:
-            return Answer(render(self.add(order)), replayed=False)
+            return IdempotentResult(render(self.add(order)), replayed=False)
         answer = self.perform_once(request, self.add, order, render)
         if answer.replayed and not self._is_the_same(asked):
             raise IdempotencyKeyReused
         return answer
 
-    def _is_the_same(self, asked: Registration) -> bool:
+    def _is_the_same(self, asked: MerchantRegistration) -> bool:
         with self.add.begin() as work:
-            kept = work.sessions.credentials(asked.email)
-        return kept is not None and self.passwords.verify(kept.password_hash, asked.password)
+            kept = work.sessions.find_credentials(asked.email)
+        return kept is not None and self.password_hasher.verify(kept.password_hash, asked.password)
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class LoginAttempt:
     """Somebody who says who they are."""
 
     email: str
@@ -109,7 +109,7 @@ class _Proven:
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedIn:
+class NewSession:
     """A session at the only moment its token exists."""
 
     session: Session
@@ -118,28 +118,28 @@ class LoggedIn:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenSession(Command[_Proven, LoggedIn]):
+class OpenSession(Command[_Proven, NewSession]):
     """A session for a merchant that has shown its password."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
     ids: IdGenerator
-    hasher: KeyHasher
+    key_hasher: KeyHasher
     lifetime: timedelta
 
-    def within(self, work: UnitOfWork, order: _Proven) -> LoggedIn:
+    def execute(self, work: UnitOfWork, order: _Proven) -> NewSession:
         merchant_id = order.credentials.merchant_id
         token = TOKEN_PREFIX + self.ids.new_secret()
         session = work.sessions.add_session(
-            self.ids.new_id(), merchant_id, self.hasher.hash(token), self.lifetime
+            self.ids.new_id(), merchant_id, self.key_hasher.hash(token), self.lifetime
         )
         origin = order.origin.as_session(session.id)
-        work.audit_log.add(AuditEvent(self.ids.new_id(), Event.LOGIN, origin, merchant_id))
+        work.audit_log.add(AuditEvent(self.ids.new_id(), AuditEventType.LOGIN, origin, merchant_id))
         if order.new_hash is not None:
             old = order.credentials.password_hash
             work.sessions.replace_password_hash(merchant_id, old, order.new_hash)
-            event = Event.PASSWORD_REHASHED
+            event = AuditEventType.PASSWORD_REHASHED
             work.audit_log.add(AuditEvent(self.ids.new_id(), event, origin, merchant_id))
-        return LoggedIn(session, token, order.credentials)
+        return NewSession(session, token, order.credentials)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,40 +152,40 @@ class LogIn:
     """
 
     open_session: OpenSession
-    passwords: PasswordHasher
+    password_hasher: PasswordHasher
     perform_once: PerformOnce
 
     def __call__(
         self,
-        attempt: Attempt,
+        attempt: LoginAttempt,
         request: IdempotentRequest | None,
-        render: Callable[[LoggedIn], StoredResponse],
+        render: Callable[[NewSession], StoredResponse],
         keep: Callable[[StoredResponse], StoredResponse],
-    ) -> Answer:
+    ) -> IdempotentResult:
         """`request` belongs to the merchant that logs in, whoever it names. `keep` must leave the
         token out."""
         proven = self._prove(attempt)
         if request is None:
-            return Answer(render(self.open_session(proven)), replayed=False)
+            return IdempotentResult(render(self.open_session(proven)), replayed=False)
         theirs = replace(request, merchant_id=proven.credentials.merchant_id)
         return self.perform_once(theirs, self.open_session, proven, render, keep)
 
-    def _prove(self, attempt: Attempt) -> _Proven:
+    def _prove(self, attempt: LoginAttempt) -> _Proven:
         with self.open_session.begin() as work:
-            known = work.sessions.credentials(attempt.email)
-        encoded = known.password_hash if known else self.passwords.decoy
-        matches = self.passwords.verify(encoded, attempt.password)
+            known = work.sessions.find_credentials(attempt.email)
+        encoded = known.password_hash if known else self.password_hasher.dummy_hash
+        matches = self.password_hasher.verify(encoded, attempt.password)
         if known is None or not matches:
             self._tell_of_failure(attempt, known)
-            raise Unauthorized(WRONG)
-        outdated = self.passwords.is_outdated(encoded)
-        new_hash = self.passwords.hash(attempt.password) if outdated else None
+            raise Unauthorized(WRONG_CREDENTIALS_MESSAGE)
+        outdated = self.password_hasher.is_outdated(encoded)
+        new_hash = self.password_hasher.hash(attempt.password) if outdated else None
         return _Proven(known, attempt.origin, new_hash)
 
-    def _tell_of_failure(self, attempt: Attempt, known: Credentials | None) -> None:
+    def _tell_of_failure(self, attempt: LoginAttempt, known: Credentials | None) -> None:
         deed = AuditEvent(
             self.open_session.ids.new_id(),
-            Event.LOGIN_FAILED,
+            AuditEventType.LOGIN_FAILED,
             attempt.origin,
             known.merchant_id if known else None,
             email_hash=None if known else hashlib.sha256(attempt.email.encode()).digest(),
@@ -200,33 +200,35 @@ class AuthenticateSession:
     """Find whose session token this is. Raises Unauthorized for unknown, revoked and expired ones
     alike, after one hash and one look-up."""
 
-    begin: Begin
-    hasher: KeyHasher
+    begin: UnitOfWorkFactory
+    key_hasher: KeyHasher
 
     def __call__(self, token: str) -> Session:
-        hash = self.hasher.hash(token)
+        hash = self.key_hasher.hash(token)
         with self.begin() as work:
-            session = work.sessions.live_session(hash)
+            session = work.sessions.find_live_session(hash)
         if session is None:
-            raise Unauthorized(NO_SESSION)
+            raise Unauthorized(INVALID_SESSION_MESSAGE)
         return session
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class Logout:
     session_id: UUID
     merchant_id: UUID
     origin: Origin
 
 
 @dataclass(frozen=True, slots=True)
-class LogOut(Command[Leaving, None]):
+class LogOut(Command[Logout, None]):
     """Revoke the session: from the commit on, no request with it passes."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
     ids: IdGenerator
 
-    def within(self, work: UnitOfWork, order: Leaving) -> None:
+    def execute(self, work: UnitOfWork, order: Logout) -> None:
         if work.sessions.revoke_session(order.session_id):
             id = self.ids.new_id()
-            work.audit_log.add(AuditEvent(id, Event.LOGOUT, order.origin, order.merchant_id))
+            work.audit_log.add(
+                AuditEvent(id, AuditEventType.LOGOUT, order.origin, order.merchant_id)
+            )

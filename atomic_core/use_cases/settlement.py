@@ -13,8 +13,8 @@ from atomic_core.domain.errors import (
     StorageRefused,
     StorageUnavailable,
 )
-from atomic_core.domain.events import PaymentEvent, event_of, reserved
-from atomic_core.domain.ledger import Posted, Posting, post
+from atomic_core.domain.events import PaymentEvent, build_reservation_event, build_settlement_event
+from atomic_core.domain.ledger import Posting, PostingResult, post
 from atomic_core.domain.payments import Step
 from atomic_core.domain.settlement import (
     Claim,
@@ -24,16 +24,16 @@ from atomic_core.domain.settlement import (
     build_posting,
     build_reservation,
     decide_settlement,
-    postponed,
-    refused,
-    system_account_ids,
+    fail_claim,
+    get_system_account_ids,
+    postpone_claim,
 )
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.id_generator import IdGenerator
-from atomic_core.ports.unit_of_work import Begin, UnitOfWork
+from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.ports.worker_liveness import WorkerLiveness
 
-AT_ONCE: Final = timedelta(0)
+NO_DELAY: Final = timedelta(0)
 
 MAX_BATCHES: Final = 100
 """Batches per call, so that a job ends well within its time-out however much work arrives."""
@@ -50,19 +50,19 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class SettledBatch:
     """What became of one claimed batch."""
 
     claimed: int
     settlements: Sequence[Settlement]
-    stuck: Sequence[tuple[UUID, str]] = ()
+    rejected: Sequence[tuple[UUID, str]] = ()
     """Payments and refunds the database refused to post, with its words: bugs. Due again after
     the lease."""
 
     @property
     def lost(self) -> int:
         """Claims that somebody else took over: our lease had ended, or we were thought gone."""
-        return self.claimed - len(self.settlements) - len(self.stuck)
+        return self.claimed - len(self.settlements) - len(self.rejected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +75,20 @@ class SettlePayments:
     is merely slow keeps them until their lease ends.
     """
 
-    begin: Begin
+    begin: UnitOfWorkFactory
     worker_liveness: WorkerLiveness
-    network: CardNetwork
+    card_network: CardNetwork
     ids: IdGenerator
     batch_size: int
     lease: timedelta
     """Must exceed the network's time-out, or slow answers are asked for again for nothing."""
-    hold_for: timedelta
+    hold_period: timedelta
     """How long an authorized payment waits for its capture."""
 
     def __call__(
-        self, overdue_by: timedelta = AT_ONCE, done: Callable[[Batch], None] | None = None
+        self,
+        overdue_by: timedelta = NO_DELAY,
+        on_batch: Callable[[SettledBatch], None] | None = None,
     ) -> int:
         """Return how many payments and refunds were claimed; `done` is told of each batch as it
         ends."""
@@ -95,8 +97,8 @@ class SettlePayments:
             claims, is_all = self._claim(overdue_by)
             if claims:
                 batch = self._settle(claims)
-                if done:
-                    done(batch)
+                if on_batch:
+                    on_batch(batch)
             total += len(claims)
             if is_all:
                 break
@@ -115,12 +117,12 @@ class SettlePayments:
                 work.commit()
             except StorageUnavailable:
                 # Perhaps they were made, and then nobody knows that they are ours.
-                self.worker_liveness.leave()
+                self.worker_liveness.deregister()
                 raise
         is_all = len(refunds) < most and len(payments) < room
         return [*payments, *refunds], is_all
 
-    def _settle(self, claims: Sequence[Claim]) -> Batch:
+    def _settle(self, claims: Sequence[Claim]) -> SettledBatch:
         new = [claim for claim in claims if claim.refund_id and not claim.reserved]
         if not new:
             return _batch(len(claims), _in_parts(self._ask(claims), self._post))
@@ -134,8 +136,8 @@ class SettlePayments:
         cannot be promised. Whoever takes over after this finds the promise made; so do we, when
         the answer to our own commit was lost."""
         with self.begin() as work:
-            ours = work.refunds.hold([claim for claim, _ in asked])
-            made = work.refunds.promised(ours)
+            ours = work.refunds.lock_claims([claim for claim, _ in asked])
+            made = work.refunds.list_reserved(ours)
             claims = [claim for claim, _ in asked if claim.id in ours - made]
             stops = _carry_out(
                 work, [(claim, build_reservation(claim, self.ids.new_id())) for claim in claims]
@@ -146,10 +148,10 @@ class SettlePayments:
             for claim, stop in zip(claims, stops, strict=True):
                 if stop is None:
                     promised.append(claim)
-                    events.append(reserved(claim))
+                    events.append(build_reservation_event(claim))
                 else:
                     settlements.append(stop)
-                    events += filter(None, [event_of(claim, stop)])
+                    events += filter(None, [build_settlement_event(claim, stop)])
             work.events.add(events)
             work.refunds.settle(settlements)
             work.commit()
@@ -159,12 +161,12 @@ class SettlePayments:
     def _ask(self, claims: Sequence[Claim]) -> Sequence[Asked]:
         """Each claim with the card network's answer, in order."""
         calls = {
-            Step.CHARGE: self.network.authorize,
-            Step.AUTHORIZE: self.network.authorize,
-            Step.CAPTURE: self.network.capture,
-            Step.VOID: self.network.void,
-            Step.EXPIRE: self.network.void,
-            Step.REFUND: self.network.refund,
+            Step.CHARGE: self.card_network.authorize,
+            Step.AUTHORIZE: self.card_network.authorize,
+            Step.CAPTURE: self.card_network.capture,
+            Step.VOID: self.card_network.void,
+            Step.EXPIRE: self.card_network.void,
+            Step.REFUND: self.card_network.refund,
         }
         together: dict[Callable[..., Sequence[NetworkResponse]], list[Claim]] = {}
         for claim in claims:
@@ -181,9 +183,9 @@ class SettlePayments:
     def _post(self, asked: Sequence[Asked]) -> "_Done":
         refunds = [claim for claim, _ in asked if claim.refund_id]
         with self.begin() as work:
-            ours = work.payments.hold([claim for claim, _ in asked if not claim.refund_id])
+            ours = work.payments.lock_claims([claim for claim, _ in asked if not claim.refund_id])
             if refunds:
-                ours |= work.refunds.hold(refunds)
+                ours |= work.refunds.lock_claims(refunds)
             decided = [
                 (claim, decide_settlement(claim, answer))
                 for claim, answer in asked
@@ -199,12 +201,12 @@ class SettlePayments:
             settlements = [
                 stop or settlement for stop, (_, settlement) in zip(stops, decided, strict=True)
             ]
-            told = map(event_of, (claim for claim, _ in decided), settlements)
+            told = map(build_settlement_event, (claim for claim, _ in decided), settlements)
             work.events.add([event for event in told if event])
             if refunds:
                 work.refunds.settle([each for each in settlements if each.refund_id])
             of_payments = [each for each in settlements if each.refund_id is None]
-            work.payments.settle(of_payments, self.hold_for)
+            work.payments.settle(of_payments, self.hold_period)
             work.commit()
         return _Done(settlements)
 
@@ -214,19 +216,19 @@ class _Done:
     """What one transaction, or several, made of some claims."""
 
     settlements: Sequence[Settlement] = ()
-    stuck: Sequence[tuple[UUID, str]] = ()
+    rejected: Sequence[tuple[UUID, str]] = ()
     promised: Sequence[Claim] = ()
 
     def and_(self, other: "_Done") -> "_Done":
         return _Done(
             [*self.settlements, *other.settlements],
-            [*self.stuck, *other.stuck],
+            [*self.rejected, *other.rejected],
             [*self.promised, *other.promised],
         )
 
 
-def _batch(claimed: int, done: _Done) -> Batch:
-    return Batch(claimed, done.settlements, done.stuck)
+def _batch(claimed: int, done: _Done) -> SettledBatch:
+    return SettledBatch(claimed, done.settlements, done.rejected)
 
 
 def _in_parts(asked: Sequence[Asked], write: Callable[[Sequence[Asked]], _Done]) -> _Done:
@@ -238,7 +240,7 @@ def _in_parts(asked: Sequence[Asked], write: Callable[[Sequence[Asked]], _Done])
         return _again(lambda: write(asked))
     except StorageRefused as refused:
         if len(asked) == 1:
-            return _Done(stuck=[(asked[0][0].id, refused.message)])
+            return _Done(rejected=[(asked[0][0].id, refused.message)])
     middle = len(asked) // 2
     return _in_parts(asked[:middle], write).and_(_in_parts(asked[middle:], write))
 
@@ -255,8 +257,8 @@ def _told(
 def _lock_accounts(work: UnitOfWork, claims: Sequence[Claim]) -> Mapping[UUID, Account]:
     """The house's accounts are waited for: every settler needs them. A merchant's account that
     somebody else holds is left out, so that it holds up its own payments only."""
-    house = work.accounts.lock({id for claim in claims for id in system_account_ids(claim)})
-    return {**house, **work.accounts.lock_free({claim.account_id for claim in claims})}
+    house = work.accounts.lock({id for claim in claims for id in get_system_account_ids(claim)})
+    return {**house, **work.accounts.lock_available({claim.account_id for claim in claims})}
 
 
 def _carry_out(
@@ -269,26 +271,26 @@ def _carry_out(
     possible = [posting for claim, posting in wanted if claim.account_id in accounts]
     # Read after the locks, so that an account's entries stand in order of time.
     posted = post(accounts, possible, work.now())
-    work.ledger.record(posted)
+    work.ledger.save(posted)
     if len(possible) == len(wanted) and not posted.refusals:
         return [None] * len(orders)
     return [_stopped(claim, posting, accounts, posted) for claim, posting in orders]
 
 
 def _stopped(
-    claim: Claim, posting: Posting | None, accounts: Mapping[UUID, Account], posted: Posted
+    claim: Claim, posting: Posting | None, accounts: Mapping[UUID, Account], posted: PostingResult
 ) -> Settlement | None:
     if posting is None:
         return None
     if claim.account_id not in accounts:
-        return postponed(claim)
+        return postpone_claim(claim)
     refusal = posted.refusals.get(posting.transaction_id)
     if refusal is None:
         return None
-    if posting.releases:
+    if posting.released_hold:
         # A hold is room that is kept: to use it, or to let it go, is always possible.
         raise StorageRefused(f"a hold could not be let go of: {refusal}")
-    return refused(claim, refusal)
+    return fail_claim(claim, refusal)
 
 
 def _again(action: Callable[[], T]) -> T:

@@ -7,15 +7,15 @@ from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.errors import NotFound
-from atomic_core.domain.events import Event, PaymentEvent, Recorded
+from atomic_core.domain.events import PaymentEvent, PaymentEventType, RecordedEvent
 from atomic_core.domain.ledger import PostedTransaction
-from atomic_core.domain.payments import Lookup, Payment, Status, Step
+from atomic_core.domain.payments import Payment, PaymentLookup, Status, Step
 from atomic_core.domain.refunds import Refund
-from atomic_core.ports.unit_of_work import Begin
+from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 from atomic_core.use_cases.refunds import MAX_REFUNDS
 
 MAX_EVENTS: Final = 1_000
-"""Told at once. A payment has at most a dozen of its own, and so has each of its MAX_REFUNDS
+"""TimelineEvent at once. A payment has at most a dozen of its own, and so has each of its MAX_REFUNDS
 refunds when the card network fails all the time: more than any payment can have."""
 
 
@@ -24,7 +24,7 @@ _ByRefund = Mapping[UUID | None, PostedTransaction]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TimelineEvent:
     """One thing that happened, and what it did to the books."""
 
     event: PaymentEvent
@@ -35,7 +35,7 @@ class Told:
 @dataclass(frozen=True, slots=True)
 class Timeline:
     payment: Payment
-    told: Sequence[Told]
+    events: Sequence[TimelineEvent]
     """In the order of their times."""
 
 
@@ -43,23 +43,23 @@ class Timeline:
 class GetTimeline:
     """All that happened to a payment of this merchant, with its refunds. Raises NotFound."""
 
-    begin: Begin
+    begin: UnitOfWorkFactory
 
     def __call__(self, merchant_id: UUID, payment_id: UUID) -> Timeline:
         with self.begin() as work:
-            [payment] = work.payments.find([Lookup(merchant_id, payment_id)])
+            [payment] = work.payments.find([PaymentLookup(merchant_id, payment_id)])
             if payment is None:
                 raise NotFound("There is no such payment.")
-            recorded = work.events.of_payment(payment_id, MAX_EVENTS)
-            posted = work.ledger.of_payment(payment_id)
-            refunds = work.refunds.of_payment(payment_id, MAX_REFUNDS)
-        return timeline_of(payment, refunds, recorded, posted)
+            recorded = work.events.list_by_payment(payment_id, MAX_EVENTS)
+            posted = work.ledger.list_by_payment(payment_id)
+            refunds = work.refunds.list_by_payment(payment_id, MAX_REFUNDS)
+        return build_timeline(payment, refunds, recorded, posted)
 
 
-def timeline_of(
+def build_timeline(
     payment: Payment,
     refunds: Sequence[Refund],
-    recorded: Sequence[Recorded],
+    recorded: Sequence[RecordedEvent],
     posted: Sequence[PostedTransaction],
 ) -> Timeline:
     """What is recorded, and before and between it what the rows tell by themselves."""
@@ -72,30 +72,34 @@ def timeline_of(
         once.setdefault(event, at)
     for event, at in once.items():
         told.append(_with_books(event, at, by_refund))
-        if event.event is Event.REFUND_CREATED and (then := taken_up.get(event.refund_id)):
+        if event.type is PaymentEventType.REFUND_CREATED and (
+            then := taken_up.get(event.refund_id)
+        ):
             # Taken up by who began a moment before what it found.
             told.append(_taken_up(event, max(at, then)))
     return Timeline(payment, sorted(told, key=lambda each: each.at))
 
 
-def _beginning(payment: Payment) -> list[Told]:
+def _beginning(payment: Payment) -> list[TimelineEvent]:
     created = PaymentEvent(
         payment.id,
-        Event.CREATED,
+        PaymentEventType.CREATED,
         Status.PENDING,
         amount=payment.money.amount,
         request_id=payment.request_id,
     )
-    told = [Told(created, payment.created_at)]
+    told = [TimelineEvent(created, payment.created_at)]
     if payment.claimed_at:
-        taken_up = PaymentEvent(payment.id, Event.PROCESSING, Status.PROCESSING, attempt=1)
-        told.append(Told(taken_up, payment.claimed_at))
+        taken_up = PaymentEvent(
+            payment.id, PaymentEventType.PROCESSING, Status.PROCESSING, attempt=1
+        )
+        told.append(TimelineEvent(taken_up, payment.claimed_at))
     return told
 
 
 def _end_of_charge(
     payment: Payment, by_refund: Mapping[UUID | None, PostedTransaction]
-) -> list[Told]:
+) -> list[TimelineEvent]:
     """A charge records nothing when it goes as charges go: thousands do in a second."""
     if payment.step is not Step.CHARGE:
         return []
@@ -103,33 +107,37 @@ def _end_of_charge(
         posted = by_refund[None]
         succeeded = PaymentEvent(
             payment.id,
-            Event.SUCCEEDED,
+            PaymentEventType.SUCCEEDED,
             Status.SUCCESS,
             attempt=payment.attempt or None,
             # Not the payment's word: it was read a moment before, and may know of no success.
             amount=sum(entry.amount for entry in posted.entries if entry.amount > 0),
         )
-        return [Told(succeeded, posted.posted_at, posted)]
+        return [TimelineEvent(succeeded, posted.posted_at, posted)]
     if payment.status is not Status.FAILED:
         return []
     failed = PaymentEvent(
         payment.id,
-        Event.FAILED,
+        PaymentEventType.FAILED,
         Status.FAILED,
         attempt=payment.attempt,
         reason=payment.failure_reason,
     )
-    return [Told(failed, payment.updated_at)]
+    return [TimelineEvent(failed, payment.updated_at)]
 
 
-def _taken_up(created: PaymentEvent, at: datetime) -> Told:
+def _taken_up(created: PaymentEvent, at: datetime) -> TimelineEvent:
     taken_up = PaymentEvent(
-        created.payment_id, Event.REFUND_PROCESSING, Status.PROCESSING, created.refund_id, 1
+        created.payment_id,
+        PaymentEventType.REFUND_PROCESSING,
+        Status.PROCESSING,
+        created.refund_id,
+        1,
     )
-    return Told(taken_up, at)
+    return TimelineEvent(taken_up, at)
 
 
-def _with_books(event: PaymentEvent, at: datetime, by_refund: _ByRefund) -> Told:
-    if event.event not in (Event.SUCCEEDED, Event.REFUND_SUCCEEDED):
-        return Told(event, at)
-    return Told(event, at, by_refund.get(event.refund_id))
+def _with_books(event: PaymentEvent, at: datetime, by_refund: _ByRefund) -> TimelineEvent:
+    if event.type not in (PaymentEventType.SUCCEEDED, PaymentEventType.REFUND_SUCCEEDED):
+        return TimelineEvent(event, at)
+    return TimelineEvent(event, at, by_refund.get(event.refund_id))

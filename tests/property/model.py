@@ -194,7 +194,7 @@ class Model:
                 row.status = "CANCELED"
 
     def _take(self, row: Row, amount: int) -> None:
-        fee = self.terms.get(row.owner, FeeTerms()).fee_of(amount)
+        fee = self.terms.get(row.owner, FeeTerms()).compute_fee(amount)
         balance = self.balances[row.account]
         if not balance.has_room(amount - fee):
             row.status, row.reason = "FAILED", "balance_overflow"

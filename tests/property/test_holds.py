@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atomic_core.domain.accounts import MAX_BALANCE, Account
-from atomic_core.domain.ledger import Hold, Kind, Leg, Posting, Refusal, post
+from atomic_core.domain.ledger import Hold, Leg, Posting, Refusal, TransactionKind, post
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
-WORLD = Account.world("USD", AT)
-SHOP = replace(Account.opened(UUID(int=1), UUID(int=99), "Shop", "USD", AT), balance=100)
+WORLD = Account.new_world_account("USD", AT)
+SHOP = replace(
+    Account.new_merchant_account(UUID(int=1), UUID(int=99), "Shop", "USD", AT), balance=100
+)
 ACCOUNTS = {account.id: account for account in (WORLD, SHOP)}
 
 amounts = st.one_of(st.integers(1, 60), st.sampled_from([MAX_BALANCE - 100, MAX_BALANCE]))
@@ -46,16 +48,16 @@ def written(steps: list[tuple[str, int, int]]) -> tuple[list[Posting], dict[UUID
             hold = Hold(subject, None, WORLD.id, SHOP.id, amount)
             legs = (Leg(WORLD.id, -amount), Leg(SHOP.id, amount))
             if kind == "pay":
-                batch.append(Posting(id, subject, Kind.PAYMENT, legs))
+                batch.append(Posting(id, subject, TransactionKind.PAYMENT, legs))
                 plain.balance += amount * fits
             else:
-                batch.append(Posting(id, subject, Kind.PAYMENT, (), places=hold))
+                batch.append(Posting(id, subject, TransactionKind.PAYMENT, (), placed_hold=hold))
                 plain.coming += [hold] * fits
             if not fits:
                 refused[id] = Refusal.BALANCE_OVERFLOW
         elif kind == "promise":
             hold = Hold(subject, id, SHOP.id, WORLD.id, amount)
-            batch.append(Posting(id, subject, Kind.REFUND, (), id, places=hold))
+            batch.append(Posting(id, subject, TransactionKind.REFUND, (), id, placed_hold=hold))
             if amount <= plain.available:
                 plain.going.append(hold)
             else:
@@ -64,14 +66,20 @@ def written(steps: list[tuple[str, int, int]]) -> tuple[list[Posting], dict[UUID
             hold = plain.coming.pop(place % len(plain.coming))
             taken = min(amount, hold.amount) * (kind == "capture")
             legs = (Leg(WORLD.id, -taken), Leg(SHOP.id, taken)) if taken else ()
-            batch.append(Posting(id, hold.payment_id, Kind.PAYMENT, legs, releases=hold))
+            batch.append(
+                Posting(id, hold.payment_id, TransactionKind.PAYMENT, legs, released_hold=hold)
+            )
             plain.balance += taken
         elif kind in ("give back", "keep") and plain.going:
             hold = plain.going.pop(place % len(plain.going))
             given = hold.amount * (kind == "give back")
             legs = (Leg(SHOP.id, -given), Leg(WORLD.id, given)) if given else ()
             refund = hold.refund_id
-            batch.append(Posting(id, hold.payment_id, Kind.REFUND, legs, refund, releases=hold))
+            batch.append(
+                Posting(
+                    id, hold.payment_id, TransactionKind.REFUND, legs, refund, released_hold=hold
+                )
+            )
             plain.balance -= given
     return batch, refused, plain
 
@@ -83,7 +91,7 @@ def test_holds_are_kept_whatever_else_is_asked(steps: list[tuple[str, int, int]]
     assert result.refusals == refused
     balances = {account.id: account.balance for account in result.accounts}
     assert balances.get(SHOP.id, SHOP.balance) == plain.balance
-    live = set(result.placed) - set(result.released)
+    live = set(result.placed_holds) - set(result.released_holds)
     assert live == {*plain.coming, *plain.going}
     assert plain.available >= 0
     assert plain.room >= 0
@@ -96,9 +104,9 @@ def test_what_was_pending_before_a_batch_counts_in_it(
     batch, refused, _ = written(steps)
     first = post(ACCOUNTS, batch[:cut], AT)
     after = {**ACCOUNTS, **{account.id: account for account in first.accounts}}
-    for hold in first.placed:
+    for hold in first.placed_holds:
         _pend(after, hold, hold.amount)
-    for hold in first.released:
+    for hold in first.released_holds:
         _pend(after, hold, -hold.amount)
     second = post(after, batch[cut:], AT)
     assert {**first.refusals, **second.refusals} == refused

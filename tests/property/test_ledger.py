@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atomic_core.domain.accounts import MAX_BALANCE, MAX_WORLD_BALANCE, Account
-from atomic_core.domain.ledger import Kind, Leg, Posting, entry_hash, post
+from atomic_core.domain.ledger import Leg, Posting, TransactionKind, hash_entry, post
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 CURRENCIES = ("USD", "EUR")
 SHOPS = [
-    Account.opened(UUID(int=n + 1), UUID(int=99), f"Shop {n}", CURRENCIES[n % 2], AT)
+    Account.new_merchant_account(UUID(int=n + 1), UUID(int=99), f"Shop {n}", CURRENCIES[n % 2], AT)
     for n in range(4)
 ]
-WORLDS = [Account.world(currency, AT) for currency in CURRENCIES]
+WORLDS = [Account.new_world_account(currency, AT) for currency in CURRENCIES]
 ACCOUNTS = {account.id: account for account in (*SHOPS, *WORLDS)}
 UNKNOWN = UUID(int=1_000)
 
@@ -39,7 +39,7 @@ def leg_sets(draw: st.DrawFn) -> tuple[Leg, ...]:
 
 batches = st.lists(leg_sets(), max_size=30).map(
     lambda legs: [
-        Posting(UUID(int=10_000 + n), UUID(int=20_000 + n), Kind.PAYMENT, parts)
+        Posting(UUID(int=10_000 + n), UUID(int=20_000 + n), TransactionKind.PAYMENT, parts)
         for n, parts in enumerate(legs)
     ]
 )
@@ -91,7 +91,7 @@ def test_the_books_hold_together(batch: list[Posting]) -> None:
         sequence, balance, head = 0, 0, ACCOUNTS[account.id].head
         for entry in chain:
             sequence, balance = sequence + 1, balance + entry.amount
-            head = entry_hash(head, entry, transactions[entry.transaction_id])
+            head = hash_entry(head, entry, transactions[entry.transaction_id])
             assert (entry.sequence, entry.balance_after, entry.hash) == (sequence, balance, head)
         assert (account.sequence, account.balance, account.head) == (sequence, balance, head)
 

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from atomic_adapters.memory import MemoryStore
-from atomic_adapters.networks.sandbox import SLOW
+from atomic_adapters.networks.sandbox import UNDECIDED_SOURCE
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.settings import Settings
@@ -30,11 +30,11 @@ from atomic_core.domain.errors import AtomicError
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.money import MAX_AMOUNT, Money
-from atomic_core.domain.payments import Capture, NewPayment, Payment
+from atomic_core.domain.payments import CaptureMethod, NewPayment, Payment
 from atomic_core.domain.refunds import NewRefund, Refund
-from atomic_core.ports.unit_of_work import Begin
-from atomic_core.use_cases.holds import Cancellation, NewCapture
-from atomic_core.use_cases.idempotency import Answer
+from atomic_core.ports.unit_of_work import UnitOfWorkFactory
+from atomic_core.use_cases.holds import CancelRequest, CaptureRequest
+from atomic_core.use_cases.idempotency import IdempotentResult
 from atomic_core.use_cases.ledger import NewAccount
 from atomic_core.use_cases.timeline import Timeline
 from conftest import EMPTY
@@ -49,8 +49,8 @@ merchants = st.sampled_from(MERCHANTS)
 currencies = st.sampled_from(["USD", "EUR"])
 # The large ones overflow an account's balance after one or two.
 amounts = st.sampled_from([1, 250, MAX_AMOUNT - 251, MAX_AMOUNT])
-tokens = st.sampled_from(["tok_visa"] * 5 + sorted(REFUSALS) + [SLOW])
-captures = st.sampled_from(Capture)
+tokens = st.sampled_from(["tok_visa"] * 5 + sorted(REFUSALS) + [UNDECIDED_SOURCE])
+captures = st.sampled_from(CaptureMethod)
 places = st.integers(0, 30)
 parts = st.sampled_from([None, 1, 100, 250, MAX_AMOUNT])
 terms = st.sampled_from([FeeTerms(), FeeTerms(290, 30), FeeTerms(5_000, 0), FeeTerms(0, 300)])
@@ -72,15 +72,15 @@ class CountingIds:
         return f"{self.count:048x}"
 
 
-def application(begin: Begin) -> Application:
+def application(begin: UnitOfWorkFactory) -> Application:
     # Small batches, so that a life crosses their borders; leases that end at once.
     # Holds end at once, and expire when somebody looks.
-    made = application_over(begin, batch_size=BATCH, lease=NOW, hold_for=NOW)
+    made = application_over(begin, batch_size=BATCH, lease=NOW, hold_period=NOW)
     ids = CountingIds()
     return with_use_cases(
         made,
         {
-            "payments.accept": replace(made.payments.accept, ids=ids),
+            "payments.record": replace(made.payments.record, ids=ids),
             "settlement.settle": replace(made.settlement.settle, ids=ids),
             "accounts.open": replace(made.accounts.open, ids=ids),
             "refunds.create": replace(made.refunds.create, ids=ids),
@@ -108,7 +108,7 @@ def outcome(action: Callable[[], object]) -> object:
         # Without the hashes: time is in them.
         return [
             (each.event, [entry[:-1] for entry in each.posted.entries] if each.posted else None)
-            for each in result.told
+            for each in result.events
         ]
     return result
 
@@ -144,18 +144,18 @@ class Life(RuleBasedStateMachine):
 
     @rule(merchant=merchants, currency=currencies, amount=amounts, token=tokens, capture=captures)
     def accept(
-        self, merchant: UUID, currency: str, amount: int, token: str, capture: Capture
+        self, merchant: UUID, currency: str, amount: int, token: str, capture: CaptureMethod
     ) -> None:
         metadata = {"capture": capture.value}
         money = Money(amount, currency)
         order = NewPayment(merchant, money, token, capture=capture, metadata=metadata)
-        self._remember(order, self.both(lambda app: app.payments.accept(order)))
+        self._remember(order, self.both(lambda app: app.payments.record(order)))
 
     @rule(place=places, amount=parts)
     def capture(self, place: int, amount: int | None) -> None:
         if self.payments:
             merchant, payment = self.payments[place % len(self.payments)]
-            asked = NewCapture(merchant, payment, amount)
+            asked = CaptureRequest(merchant, payment, amount)
             row = self.model.payments[payment]
             held = row.status == "AUTHORIZED"
             fits = amount is None or amount <= row.amount
@@ -170,7 +170,7 @@ class Life(RuleBasedStateMachine):
             merchant, payment = self.payments[place % len(self.payments)]
             row = self.model.payments[payment]
             held = row.status == "AUTHORIZED"
-            outcome = self.both(lambda app: app.payments.cancel(Cancellation(merchant, payment)))
+            outcome = self.both(lambda app: app.payments.cancel(CancelRequest(merchant, payment)))
             assert isinstance(outcome, tuple) == held
             if held:
                 self.model.resolve([row], "void")
@@ -209,13 +209,13 @@ class Life(RuleBasedStateMachine):
         amount=amounts,
         key=keys,
         fingerprint=fingerprints,
-        keep_for=st.sampled_from([NOW, HOUR]),
+        retention=st.sampled_from([NOW, HOUR]),
     )
     def accept_once(
-        self, merchant: UUID, amount: int, key: str, fingerprint: bytes, keep_for: object
+        self, merchant: UUID, amount: int, key: str, fingerprint: bytes, retention: object
     ) -> None:
         order = NewPayment(merchant, Money(amount, "USD"), "tok_visa", idempotency_key=key)
-        request = replace(request_for(merchant, key, fingerprint=fingerprint), keep_for=keep_for)
+        request = replace(request_for(merchant, key, fingerprint=fingerprint), retention=retention)
         made: list[Payment] = []
 
         def render(payment: Payment) -> StoredResponse:
@@ -223,9 +223,9 @@ class Life(RuleBasedStateMachine):
             return StoredResponse(202, str(payment.id).encode())
 
         answer = self.both(
-            lambda app: app.idempotency.perform_once(request, app.payments.accept, order, render)
+            lambda app: app.idempotency.perform_once(request, app.payments.record, order, render)
         )
-        if isinstance(answer, Answer) and not answer.replayed:
+        if isinstance(answer, IdempotentResult) and not answer.replayed:
             self._remember(order, outcome(lambda: made[0]))
 
     @rule()
@@ -291,7 +291,7 @@ def life(
     database_url: str, settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[type[RuleBasedStateMachine]]:
     # What is put off, or tried again, is due at once.
-    monkeypatch.setattr("atomic_core.domain.settlement.BUSY_PAUSE", NOW)
+    monkeypatch.setattr("atomic_core.domain.settlement.POSTPONE_DELAY", NOW)
     monkeypatch.setattr("atomic_core.domain.settlement.BACK_OFF_BASE", NOW)
     Life.database_url = database_url
     Life.postgres = PostgresStore(Connections(settings_for(database_url)))

@@ -9,8 +9,9 @@ from atomic_adapters.memory.ledger_verification import verify_ledger
 from atomic_adapters.memory.tables import HoldRow, MemorySession
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.errors import StorageRefused
-from atomic_core.domain.ledger import Entry, Hold, PostedTransaction, PostingResult
+from atomic_core.domain.ledger import Entry, Hold, PostedTransaction
 from atomic_core.domain.ledger_verification import LedgerReport
+from atomic_core.domain.posting import PostingResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,10 @@ class MemoryAccountRepository:
     def open_system_accounts(self, currency: str) -> None:
         tables = self.session.tables
         now = tables.clock.now()
-        for account in (Account.new_world_account(currency, now), Account.new_fee_account(currency, now)):
+        for account in (
+            Account.new_world_account(currency, now),
+            Account.new_fee_account(currency, now),
+        ):
             if account.id not in tables.accounts.rows:
                 tables.accounts.put(account.id, account)
 

@@ -194,7 +194,9 @@ def _check_refund_sums(tables: Tables) -> Iterator[Finding]:
             or references - {expected}
         ):
             problem = "amount_refunded is {} and refunds_reserved {}, its refunds sum to {} and {}"
-            yield Finding(LedgerCheck.REFUNDS_SUMMED, str(id), problem.format(*sums, refunded, reserved))
+            yield Finding(
+                LedgerCheck.REFUNDS_SUMMED, str(id), problem.format(*sums, refunded, reserved)
+            )
 
 
 def _check_holds(tables: Tables) -> Iterator[Finding]:
@@ -235,7 +237,9 @@ def _check_pending(tables: Tables) -> Iterator[Finding]:
         is_overdrawn = not account.allow_negative and account.pending_out > account.balance
         if pending != sums or is_overdrawn:
             problem = "pending_in is {} and pending_out {}, its holds sum to {} and {}"
-            yield Finding(LedgerCheck.PENDING_IS_SUM, str(account.id), problem.format(*pending, *sums))
+            yield Finding(
+                LedgerCheck.PENDING_IS_SUM, str(account.id), problem.format(*pending, *sums)
+            )
 
 
 def _check_payment_accounts(tables: Tables) -> Iterator[Finding]:

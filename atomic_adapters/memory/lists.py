@@ -25,7 +25,7 @@ Row = TypeVar("Row", Payment, Refund, Account)
 class MemoryListQueries:
     session: MemorySession
 
-    def payments(
+    def list_payments(
         self, merchant_id: UUID, filters: PaymentFilter, after: Position | None, limit: int
     ) -> Sequence[Payment]:
         own = (
@@ -35,7 +35,7 @@ class MemoryListQueries:
         )
         return _get_newest(own, filters, after, limit)
 
-    def refunds(
+    def list_refunds(
         self, merchant_id: UUID, filters: RefundFilter, after: Position | None, limit: int
     ) -> Sequence[Refund]:
         own = (
@@ -47,7 +47,7 @@ class MemoryListQueries:
         )
         return _get_newest(own, filters, after, limit)
 
-    def accounts(
+    def list_accounts(
         self, merchant_id: UUID, filters: AccountFilter, after: Position | None, limit: int
     ) -> Sequence[Account]:
         own = (
@@ -57,7 +57,7 @@ class MemoryListQueries:
         )
         return _get_newest(own, filters, after, limit)
 
-    def entries(
+    def list_entries(
         self, account_id: UUID, filters: CreatedFilter, after: int | None, limit: int
     ) -> Sequence[AccountEntry]:
         tables = self.session.tables

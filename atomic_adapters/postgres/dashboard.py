@@ -50,7 +50,7 @@ class PostgresDashboardRepository:
                 merchant_id=merchant_id,
                 limit=MAX_ACCOUNTS,
             ),
-            payments=lists.payments(merchant_id, no_filter, None, MAX_RECENT_PAYMENTS),
+            payments=lists.list_payments(merchant_id, no_filter, None, MAX_RECENT_PAYMENTS),
             today=[
                 PaymentTotal(status, currency, today, amount)
                 for status, currency, today, _, amount, _ in totals

@@ -17,10 +17,10 @@ from atomic_core.domain.ledger import (
     Hold,
     LedgerTransaction,
     PostedTransaction,
-    PostingResult,
     TransactionKind,
 )
 from atomic_core.domain.ledger_verification import LedgerReport
+from atomic_core.domain.posting import PostingResult
 
 _SQL: Final = load_statements("ledger")
 _UNUSED_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,7 +44,10 @@ class PostgresAccountRepository:
         )
 
     def open_system_accounts(self, currency: str) -> None:
-        accounts = [Account.new_world_account(currency, _UNUSED_TIME), Account.new_fee_account(currency, _UNUSED_TIME)]
+        accounts = [
+            Account.new_world_account(currency, _UNUSED_TIME),
+            Account.new_fee_account(currency, _UNUSED_TIME),
+        ]
         self.session.execute(
             _SQL["open_system_accounts"],
             currency=currency,

@@ -65,13 +65,13 @@ _REFUNDS: Final = _WorkItemStatements(
 class PostgresListQueries:
     session: DatabaseSession
 
-    def payments(
+    def list_payments(
         self, merchant_id: UUID, filters: PaymentFilter, after: Position | None, limit: int
     ) -> Sequence[Payment]:
         parameters = _build_work_item_parameters(merchant_id, filters, after, limit)
         return [build_payment(row) for row in self._fetch_page(_PAYMENTS, filters, parameters)]
 
-    def refunds(
+    def list_refunds(
         self, merchant_id: UUID, filters: RefundFilter, after: Position | None, limit: int
     ) -> Sequence[Refund]:
         parameters = _build_work_item_parameters(merchant_id, filters, after, limit)
@@ -86,7 +86,7 @@ class PostgresListQueries:
             )
         return [build_refund(row) for row in rows]
 
-    def accounts(
+    def list_accounts(
         self, merchant_id: UUID, filters: AccountFilter, after: Position | None, limit: int
     ) -> Sequence[Account]:
         parameters = _build_parameters(merchant_id, filters, after, limit)
@@ -96,7 +96,7 @@ class PostgresListQueries:
             Account, _SQL["list_accounts_of_currency"], **parameters, currency=filters.currency
         )
 
-    def entries(
+    def list_entries(
         self, account_id: UUID, filters: CreatedFilter, after: int | None, limit: int
     ) -> Sequence[AccountEntry]:
         rows = self.session.fetch_all(

@@ -1,5 +1,5 @@
-"""`make bench`: how fast Atomic is, each figure beside a reference from the same run.
+"""`make bench`: measures Atomic's speed, each figure beside a reference from the same run.
 
-Servers of its own (durable), the real processes as production runs them, driven from outside:
-over HTTP, through the schema and the command line.
+It starts its own durable servers and the real processes with the settings of production, and uses
+them from outside: over HTTP, SQL and the command line.
 """

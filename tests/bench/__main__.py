@@ -1,6 +1,6 @@
-"""`python tests/bench`: measure, print the table, check the books.
+"""`python tests/bench`: measure, print the table, verify the ledgers.
 
-Exit status: 0 measured; 1 a figure failed, the books did not agree or, with --strict, a target was
+Exit status: 0 success; 1 a figure failed, a ledger is inconsistent or, with --strict, a target was
 missed; 2 wrong usage, or wrk is not installed; 130 interrupted.
 """
 
@@ -20,75 +20,79 @@ import psycopg
 from atomic_adapters.embedded import EmbeddedServerError
 from bench import machine, report, wrk
 from bench.figures import FIGURES
-from bench.measurement import BenchError, Line, NotThere
-from bench.options import Options, parse
-from bench.servers import Ground
+from bench.measurement import BenchError, FeatureMissing, Measurement
+from bench.options import Options, parse_options
+from bench.servers import BenchCluster
 
 INTERRUPTED = 130
 
-# What can go wrong in a figure without being wrong in the others: `eventually` asserts.
-FAULTS = (BenchError, AssertionError, OSError, psycopg.Error, subprocess.SubprocessError)
+# A figure that fails in one of these ways does not stop the others. `eventually` asserts.
+FIGURE_ERRORS = (BenchError, AssertionError, OSError, psycopg.Error, subprocess.SubprocessError)
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = parse(arguments, FIGURES)
+    options = parse_options(arguments, FIGURES)
     if any(FIGURES[name].drives_wrk for name in options.only) and not wrk.is_installed():
-        tell(wrk.HOW_TO_INSTALL)
+        print_progress(wrk.HOW_TO_INSTALL)
         return 2
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return run(options)
     except KeyboardInterrupt:
-        tell("interrupted")
+        print_progress("interrupted")
         return INTERRUPTED
     except EmbeddedServerError as error:
-        tell(str(error))
+        print_progress(str(error))
         return 1
 
 
 def run(options: Options) -> int:
-    begun = time.monotonic()
-    lines: list[Line] = []
-    with Ground() as ground:
-        facts = machine.describe(ground.version())
+    started = time.monotonic()
+    measurements: list[Measurement] = []
+    with BenchCluster() as cluster:
+        facts = machine.describe_machine(cluster.get_postgres_version())
         for name in options.only:
-            lines += measured(name, ground, options, begun)
-    clean = not ground.unclean
-    sys.stdout.write(f"\n{report.table(lines)}\n\n{report.machine(facts)}\n")
-    sys.stdout.write(f"wrk -t{wrk.THREADS}; {time.monotonic() - begun:.0f} s in all\n")
-    for name, words in ground.verified.items():
-        sys.stdout.write(f"atomic verify, {name}: {words}\n")
+            measurements += run_figure(name, cluster, options, started)
+    is_consistent = not cluster.inconsistent_databases
+    sys.stdout.write(f"\n{report.format_table(measurements)}\n\n{report.format_machine(facts)}\n")
+    sys.stdout.write(f"wrk -t{wrk.THREADS}; {time.monotonic() - started:.0f} s in total\n")
+    for name, text in cluster.verify_results.items():
+        sys.stdout.write(f"atomic verify, {name}: {text}\n")
     if options.json:
-        seconds = time.monotonic() - begun
-        answer = report.document(lines, facts, options, ground.verified, seconds)
-        options.json.write_text(json.dumps(answer, indent=1, ensure_ascii=False) + "\n")
-    return report.exit_status(lines, clean=clean, strict=options.strict)
+        seconds = time.monotonic() - started
+        document = report.build_document(
+            measurements, facts, options, cluster.verify_results, seconds
+        )
+        options.json.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    return report.get_exit_status(measurements, is_consistent=is_consistent, strict=options.strict)
 
 
-def measured(name: str, ground: Ground, options: Options, begun: float) -> list[Line]:
-    """The figure's lines, and one more for whatever went wrong."""
-    tell(f"{time.monotonic() - begun:4.0f} s  {name}")
-    lines: list[Line] = []
+def run_figure(
+    name: str, cluster: BenchCluster, options: Options, started: float
+) -> list[Measurement]:
+    """Return the figure's measurements, and one for each error."""
+    print_progress(f"{time.monotonic() - started:4.0f} s  {name}")
+    measurements: list[Measurement] = []
     try:
-        lines += FIGURES[name].measure(ground, options.sizes)
-    except NotThere as absent:
-        lines.append(Line(figure=name, absent=str(absent)))
-    except FAULTS as error:
-        lines.append(failed(name, error))
+        measurements += FIGURES[name].measure(cluster, options.sizes)
+    except FeatureMissing as error:
+        measurements.append(Measurement(figure=name, missing_feature=str(error)))
+    except FIGURE_ERRORS as error:
+        measurements.append(build_failure(name, error))
     try:
-        ground.close_subjects()
-    except FAULTS as error:
-        lines.append(failed(name, error))
-    return lines
+        cluster.close_systems()
+    except FIGURE_ERRORS as error:
+        measurements.append(build_failure(name, error))
+    return measurements
 
 
-def failed(name: str, error: Exception) -> Line:
+def build_failure(name: str, error: Exception) -> Measurement:
     traceback.print_exception(error)
-    return Line(figure=name, fault=str(error) or type(error).__name__)
+    return Measurement(figure=name, error=str(error) or type(error).__name__)
 
 
-def tell(line: str) -> None:
-    """Progress goes to stderr: stdout is the table's."""
+def print_progress(line: str) -> None:
+    """Progress goes to stderr, results to stdout."""
     sys.stderr.write(line + "\n")
 
 

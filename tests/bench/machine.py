@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""Describes the machine and the commit that are measured."""
 
 import os
 import platform
@@ -13,38 +13,38 @@ import psutil
 ROOT: Final = Path(__file__).parents[2]
 
 
-def describe(postgres: str) -> Mapping[str, object]:
-    """Plain facts, fit for JSON."""
+def describe_machine(postgres: str) -> Mapping[str, object]:
+    """The values can be written as JSON."""
     return {
-        "cpu": _cpu(),
+        "cpu": _read_cpu_model(),
         "cores": os.cpu_count(),
         "memoryGiB": round(psutil.virtual_memory().total / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "postgresql": postgres,
-        "commit": commit(),
+        "commit": get_commit(),
         "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
     }
 
 
-def commit() -> str:
-    """The commit, with a mark if what was measured is not quite what it holds."""
-    short = _git("rev-parse", "--short=12", "HEAD")
+def get_commit() -> str:
+    """Return the short commit id, marked as dirty if there are uncommitted changes."""
+    short = _run_git("rev-parse", "--short=12", "HEAD")
     if not short:
         return "unknown"
-    return f"{short} dirty" if _git("status", "--porcelain") else short
+    return f"{short} dirty" if _run_git("status", "--porcelain") else short
 
 
-def _git(*arguments: str) -> str:
+def _run_git(*arguments: str) -> str:
     try:
-        told = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+        result = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
     except OSError:
         return ""
-    return told.stdout.strip() if told.returncode == 0 else ""
+    return result.stdout.strip() if result.returncode == 0 else ""
 
 
-def _cpu() -> str:
-    """The model's name, where the system tells it."""
+def _read_cpu_model() -> str:
+    """Return the model's name where /proc/cpuinfo has it, else the architecture."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

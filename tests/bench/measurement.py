@@ -1,4 +1,4 @@
-"""What was measured, and what that means. Pure: no clock, no servers."""
+"""Measurements and their verdicts. Pure functions: no clock, no servers."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -8,16 +8,16 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-TIMES: Final = "×"
+RATIO_UNIT: Final = "×"
 
 
 class BenchError(Exception):
-    """A figure that could not be measured as promised: an error among the answers, a row that
-    is not there. Never counted as throughput."""
+    """A figure could not be measured: a response was an error, or a row is missing. Such requests
+    never count as throughput."""
 
 
-class NotThere(Exception):
-    """What should be measured does not exist in this version. The message says how that showed."""
+class FeatureMissing(Exception):
+    """This version does not have the feature to be measured. The message is the reason."""
 
 
 class Verdict(StrEnum):
@@ -31,23 +31,23 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A bound for the ratio where the unit is TIMES, else for the value itself."""
+    """A bound for the ratio if the unit is RATIO_UNIT, else for the value."""
 
     bound: float
-    unit: str = TIMES
+    unit: str = RATIO_UNIT
     at_least: bool = True
 
-    def met_by(self, number: float) -> bool:
+    def is_met_by(self, number: float) -> bool:
         return number >= self.bound if self.at_least else number <= self.bound
 
     def __str__(self) -> str:
-        space = "" if self.unit == TIMES else " "
+        space = "" if self.unit == RATIO_UNIT else " "
         return f"{'≥' if self.at_least else '≤'} {self.bound:g}{space}{self.unit}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One line of the table. `values` and `references` are of the same repeats, in order."""
+class Measurement:
+    """One row of the table. `values` and `references` belong to the same repeats, in order."""
 
     figure: str
     case: str = ""
@@ -58,13 +58,13 @@ class Line:
     remark: str = ""
     """Shown in the table's last column."""
     note: str = ""
-    """A sentence or two, shown beneath the table."""
+    """One or two sentences below the table."""
     extra: Mapping[str, object] = field(default_factory=dict)
-    """More numbers, for the JSON only."""
-    judged: bool | None = None
-    """Whether the target is met, where a median cannot tell."""
-    fault: str = ""
-    absent: str = ""
+    """Further numbers for the JSON document."""
+    is_target_met: bool | None = None
+    """Whether the target is met, if the median does not decide that."""
+    error: str = ""
+    missing_feature: str = ""
 
     @property
     def value(self) -> float | None:
@@ -76,10 +76,12 @@ class Line:
 
     @property
     def ratios(self) -> list[float]:
-        """One per repeat: a slow moment of the machine hits both of its sides."""
+        """One per repeat: a slow moment of the machine affects both sides of a repeat."""
         if not self.references:
             return []
-        return [ours / other for ours, other in zip(self.values, self.references, strict=True)]
+        return [
+            value / reference for value, reference in zip(self.values, self.references, strict=True)
+        ]
 
     @property
     def ratio(self) -> float | None:
@@ -87,55 +89,55 @@ class Line:
 
     @property
     def verdict(self) -> Verdict:
-        if self.fault:
+        if self.error:
             return Verdict.FAILED
-        if self.absent:
+        if self.missing_feature:
             return Verdict.ABSENT
         if self.target is None:
             return Verdict.REPORTED
-        if self.judged is not None:
-            return Verdict.MET if self.judged else Verdict.MISSED
-        number = self.ratio if self.target.unit == TIMES else self.value
+        if self.is_target_met is not None:
+            return Verdict.MET if self.is_target_met else Verdict.MISSED
+        number = self.ratio if self.target.unit == RATIO_UNIT else self.value
         if number is None:
             return Verdict.FAILED
-        return Verdict.MET if self.target.met_by(number) else Verdict.MISSED
+        return Verdict.MET if self.target.is_met_by(number) else Verdict.MISSED
 
 
 def alternate(repeats: int, *sides: Callable[[], T], warm_up: bool = True) -> list[list[T]]:
-    """ABAB: what each side gave, in order, after a warm-up of each that does not count."""
+    """Call the sides in turn (ABAB), after a warm-up of each; return the results of each side."""
     if warm_up:
         for side in sides:
             side()
     rounds = [[side() for side in sides] for _ in range(repeats)]
-    return [list(of_one_side) for of_one_side in zip(*rounds, strict=True)]
+    return [list(results) for results in zip(*rounds, strict=True)]
 
 
 def percentile(samples: Sequence[float], percent: float) -> float:
-    """The nearest-rank percentile: a value that was really seen."""
+    """Return the nearest-rank percentile, which is always one of the samples."""
     ordered = sorted(samples)
     rank = -(-len(ordered) * percent // 100)
     return ordered[max(0, min(len(ordered), int(rank)) - 1)]
 
 
-LEAST_SLACK: Final = 2_000
-"""Payments: a worker's batch."""
+MIN_SLACK: Final = 2_000
+"""In payments: a worker's batch."""
 
 SLACK_SHARE: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Backlog:
-    """Whether a backlog grew, by its samples: the median of the last third of them against that
-    of the first. Medians, since a settler takes and finishes a whole batch at a time."""
+class BacklogGrowth:
+    """Whether a backlog has grown: the median of the last third of its samples against the median
+    of the first. Medians, since a worker claims and settles whole batches."""
 
     first: float
     last: float
 
     @classmethod
-    def of(cls, samples: Sequence[int]) -> "Backlog":
+    def from_samples(cls, samples: Sequence[int]) -> "BacklogGrowth":
         third = len(samples) // 3
         if third == 0:
-            raise BenchError(f"{len(samples)} samples of the backlog are too few to tell")
+            raise BenchError(f"{len(samples)} samples of the backlog are too few")
         return cls(statistics.median(samples[:third]), statistics.median(samples[-third:]))
 
     @property
@@ -144,9 +146,9 @@ class Backlog:
 
     @property
     def slack(self) -> float:
-        """Up to here it is no growth."""
-        return max(LEAST_SLACK, SLACK_SHARE * self.first)
+        """The growth that does not count."""
+        return max(MIN_SLACK, SLACK_SHARE * self.first)
 
     @property
-    def grew(self) -> bool:
+    def has_grown(self) -> bool:
         return self.growth > self.slack

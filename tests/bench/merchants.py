@@ -1,6 +1,6 @@
-"""Merchants with accounts and keys, payments that wait, and waiting until none does.
+"""Creates merchants and open payments, and waits until all payments are settled.
 
-All set-based, in SQL: one by one, making the work would take longer than doing it.
+It inserts whole sets by SQL: creating payments one by one would take longer than settling them.
 """
 
 import secrets
@@ -13,67 +13,67 @@ from uuid import UUID
 import psycopg
 from redis import Redis
 
-from atomic_adapters.redis.connections import Breaker
+from atomic_adapters.redis.connections import CircuitBreaker
 from atomic_adapters.redis.rq_job_queue import RqJobQueue
-from atomic_adapters.system import Sha256Hasher, SystemIds
+from atomic_adapters.system import Sha256Hasher, SystemIdGenerator
 from atomic_core.domain.accounts import Account
 from atomic_core.ports.job_queue import Job
-from bench.servers import Subject
+from bench.servers import SystemUnderTest
 from processes import eventually
 
 CURRENCY: Final = "USD"
 
-SETTLED_WITHIN: Final = 300
-"""Seconds; far more than any backlog here needs."""
+SETTLE_TIMEOUT_SECONDS: Final = 300
+"""Only stops a run that hangs: settling any backlog here takes much less."""
 
-# Asked over and over while the worker is at work, so it must cost next to nothing.
-OPEN: Final = "SELECT EXISTS (SELECT FROM payments WHERE phase = 'OPEN')"
+# Polled while the worker runs, so it must be cheap.
+HAS_OPEN_PAYMENTS: Final = "SELECT EXISTS (SELECT FROM payments WHERE phase = 'OPEN')"
 
-_IDS: Final = SystemIds()
+_IDS: Final = SystemIdGenerator()
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
+class Merchant:
     account: Account
-    key: str
+    api_key: str
 
     @property
-    def merchant_id(self) -> UUID:
+    def id(self) -> UUID:
         assert self.account.merchant_id
         return self.account.merchant_id
 
 
-def open_shops(subject: Subject, count: int) -> list[Shop]:
-    """Merchants, each with one account and one key, and the World account they share."""
+def create_merchants(system: SystemUnderTest, count: int) -> list[Merchant]:
+    """Create merchants, each with one account and one API key, and the World account."""
     now = datetime.now(UTC)
-    shops = [
-        Shop(
-            Account.opened(_IDS.new_id(), _IDS.new_id(), "Shop", CURRENCY, now),
+    merchants = [
+        Merchant(
+            Account.new_merchant_account(_IDS.new_id(), _IDS.new_id(), "Merchant", CURRENCY, now),
             "sk_test_" + secrets.token_hex(24),
         )
         for _ in range(count)
     ]
-    world = Account.world(CURRENCY, now)
-    with subject.connect() as connection, connection.transaction():
-        _add_merchants(connection, shops)
-        _add_accounts(connection, [world, *(shop.account for shop in shops)])
-    return shops
+    world = Account.new_world_account(CURRENCY, now)
+    with system.connect() as connection, connection.transaction():
+        _insert_merchants(connection, merchants)
+        _insert_accounts(connection, [world, *(merchant.account for merchant in merchants)])
+    return merchants
 
 
-def _add_merchants(connection: psycopg.Connection, shops: Sequence[Shop]) -> None:
-    merchants = [shop.merchant_id for shop in shops]
-    hashes = [Sha256Hasher().hash(shop.key) for shop in shops]
+def _insert_merchants(connection: psycopg.Connection, merchants: Sequence[Merchant]) -> None:
+    ids = [merchant.id for merchant in merchants]
+    hashes = [Sha256Hasher().hash(merchant.api_key) for merchant in merchants]
     connection.execute(
-        "INSERT INTO merchants (id, name) SELECT unnest(%s::uuid[]), 'Shop'", (merchants,)
+        "INSERT INTO merchants (id, name) SELECT unnest(%s::uuid[]), 'Merchant'", (ids,)
     )
     connection.execute(
         "INSERT INTO api_keys (id, merchant_id, name, prefix, hash)"
         " SELECT uuidv7(), unnest(%s::uuid[]), 'bench', 'sk_test_', unnest(%s::bytea[])",
-        (merchants, hashes),
+        (ids, hashes),
     )
 
 
-def _add_accounts(connection: psycopg.Connection, accounts: Sequence[Account]) -> None:
+def _insert_accounts(connection: psycopg.Connection, accounts: Sequence[Account]) -> None:
     connection.execute(
         "INSERT INTO accounts (id, merchant_id, name, currency, type, allow_negative, head)"
         " SELECT unnest(%s::uuid[]), unnest(%s::uuid[]), unnest(%s::text[]), unnest(%s::text[]),"
@@ -90,49 +90,51 @@ def _add_accounts(connection: psycopg.Connection, accounts: Sequence[Account]) -
     )
 
 
-def add_waiting(connection: psycopg.Connection, shops: Sequence[Shop], count: int) -> None:
-    """Payments due at once, the shops' in turn."""
+def insert_open_payments(
+    connection: psycopg.Connection, merchants: Sequence[Merchant], count: int
+) -> None:
+    """Insert payments that are due now, for the merchants in turn."""
     connection.execute(
         "INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description,"
         "                      request_id)"
-        " SELECT uuidv7(), (%(merchants)s::uuid[])[1 + n %% %(shops)s],"
-        "        (%(accounts)s::uuid[])[1 + n %% %(shops)s], 1 + n %% 10000, %(currency)s,"
-        "        'tok_visa', 'API Payment', uuidv7()::text"
+        " SELECT uuidv7(), (%(merchant_ids)s::uuid[])[1 + n %% %(merchant_count)s],"
+        "        (%(account_ids)s::uuid[])[1 + n %% %(merchant_count)s], 1 + n %% 10000,"
+        "        %(currency)s, 'tok_visa', 'API Payment', uuidv7()::text"
         "   FROM generate_series(1, %(count)s) AS n",
         {
-            "merchants": [shop.merchant_id for shop in shops],
-            "accounts": [shop.account.id for shop in shops],
-            "shops": len(shops),
+            "merchant_ids": [merchant.id for merchant in merchants],
+            "account_ids": [merchant.account.id for merchant in merchants],
+            "merchant_count": len(merchants),
             "currency": CURRENCY,
             "count": count,
         },
     )
 
 
-def bell_of(subject: Subject) -> RqJobQueue:
-    return RqJobQueue(Redis.from_url(subject.redis_url), Breaker())
+def create_job_queue(system: SystemUnderTest) -> RqJobQueue:
+    return RqJobQueue(Redis.from_url(system.redis_url), CircuitBreaker())
 
 
 def settle_all(
     connection: psycopg.Connection,
-    bell: RqJobQueue,
+    job_queue: RqJobQueue,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> float:
-    """Ring, as arriving payments would, until no payment is open; return the seconds."""
+    """Wake the worker, as new payments would, until no payment is open; return the seconds."""
 
     def is_done() -> bool:
         meanwhile()
-        if connection.execute(OPEN).fetchone() == (False,):
+        if connection.execute(HAS_OPEN_PAYMENTS).fetchone() == (False,):
             return True
-        # Coalesced: as long as one ring is outstanding, another costs one command.
-        bell.notify(Job.SETTLE)
+        # Coalesced: while one wake-up is queued, another one costs one Redis command.
+        job_queue.notify(Job.SETTLE)
         return False
 
-    bell.notify(Job.SETTLE)
-    return eventually(is_done, SETTLED_WITHIN, "everything is settled")
+    job_queue.notify(Job.SETTLE)
+    return eventually(is_done, SETTLE_TIMEOUT_SECONDS, "all payments are settled")
 
 
-def backlog(connection: psycopg.Connection) -> int:
+def count_open_payments(connection: psycopg.Connection) -> int:
     row = connection.execute("SELECT count(*) FROM payments WHERE phase = 'OPEN'").fetchone()
     assert row
     return row[0]

@@ -1,4 +1,4 @@
-"""What can be asked for on the command line, and how large everything then is."""
+"""The command line options, and the sizes of the measurements."""
 
 import argparse
 from collections.abc import Collection, Sequence
@@ -11,21 +11,23 @@ from typing import Final
 class Sizes:
     repeats: int
     load_seconds: int
-    """Of one stretch of load, and of one run of pgbench. Whole: wrk knows no others."""
+    """Of one run of wrk or pgbench. Whole seconds: wrk accepts no fractions."""
     sustained_seconds: int
     settled: int
-    """Payments per settling."""
+    """Payments that are settled per repeat."""
     readable: int
-    """Payments to read from."""
+    """Payments in the database that is read."""
     latency_samples: int
     """Per repeat."""
     grown: int
     """Settled payments in the large database."""
     grown_keys: int
-    """Unexpired Idempotency-Keys in it: what a busy day leaves."""
+    """Unexpired Idempotency-Keys in the large database: those of a busy day."""
     memory: tuple[int, int]
-    """Look at the memory after so many payments, and after so many."""
+    """Measure memory after the first and after the second number of payments."""
     many_merchants: int
+    restart_connections: int
+    """Connections that are answered while the API restarts again and again."""
 
 
 FULL: Final = Sizes(
@@ -39,6 +41,7 @@ FULL: Final = Sizes(
     grown_keys=200_000,
     memory=(20_000, 200_000),
     many_merchants=10_000,
+    restart_connections=10_000,
 )
 
 QUICK: Final = Sizes(
@@ -52,6 +55,7 @@ QUICK: Final = Sizes(
     grown_keys=10_000,
     memory=(5_000, 10_000),
     many_merchants=1_000,
+    restart_connections=1_000,
 )
 
 
@@ -64,8 +68,8 @@ class Options:
     sizes: Sizes
 
 
-def parse(arguments: Sequence[str], figures: Collection[str]) -> Options:
-    """Leaves with status 2 and a usage message if the arguments make no sense."""
+def parse_options(arguments: Sequence[str], figures: Collection[str]) -> Options:
+    """Exits with status 2 and a usage message if the arguments are invalid."""
     parser = argparse.ArgumentParser(
         prog="bench",
         description="Measure Atomic; each figure beside a reference from the same run.",
@@ -74,19 +78,23 @@ def parse(arguments: Sequence[str], figures: Collection[str]) -> Options:
         "--only",
         metavar="FIGURES",
         default=",".join(figures),
-        help=f"by commas, of: {', '.join(figures)}",
+        help=f"separated by commas, of: {', '.join(figures)}",
     )
-    parser.add_argument("--quick", action="store_true", help="small sizes, within two minutes")
-    parser.add_argument("--strict", action="store_true", help="a missed target is status 1")
-    parser.add_argument("--repeats", type=int, help="of every measurement")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all of it as JSON")
-    asked = parser.parse_args(arguments)
-    only = tuple(dict.fromkeys(name.strip() for name in asked.only.split(",")))
+    parser.add_argument(
+        "--quick", action="store_true", help="small sizes: takes less than two minutes"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with status 1 if a target is missed"
+    )
+    parser.add_argument("--repeats", type=int, help="how often to repeat each measurement")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all results as JSON")
+    parsed = parser.parse_args(arguments)
+    only = tuple(dict.fromkeys(name.strip() for name in parsed.only.split(",")))
     if unknown := set(only) - set(figures):
-        parser.error(f"no such figure: {', '.join(sorted(unknown))}")
-    sizes = QUICK if asked.quick else FULL
-    if asked.repeats is not None:
-        if asked.repeats < 1:
+        parser.error(f"unknown figures: {', '.join(sorted(unknown))}")
+    sizes = QUICK if parsed.quick else FULL
+    if parsed.repeats is not None:
+        if parsed.repeats < 1:
             parser.error("--repeats must be 1 or more")
-        sizes = replace(sizes, repeats=asked.repeats)
-    return Options(only, asked.quick, asked.strict, asked.json, sizes)
+        sizes = replace(sizes, repeats=parsed.repeats)
+    return Options(only, parsed.quick, parsed.strict, parsed.json, sizes)

@@ -1,4 +1,4 @@
-"""The reference for settling: a double entry of seven statements per payment, with pgbench."""
+"""The reference for settlement: pgbench posts a double entry in seven statements per payment."""
 
 import re
 import subprocess
@@ -9,13 +9,13 @@ from typing import Final
 import psycopg
 
 from bench.measurement import BenchError
-from bench.servers import Ground, Subject
+from bench.servers import BenchCluster, SystemUnderTest
 
 CLIENTS: Final = 8
-"""As many as the script multiplies by."""
+"""The factor in the script."""
 
-MOST_PER_SECOND: Final = 20_000
-"""Payments laid out for each second: more than there are round trips for."""
+MAX_PAYMENTS_PER_SECOND: Final = 20_000
+"""Payments inserted for each second: more than pgbench can settle."""
 
 SCRIPT: Final = Path(__file__).with_name("pgbench.sql")
 
@@ -34,7 +34,7 @@ CREATE TABLE reference.entries (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY K
                                 amount bigint NOT NULL);
 """
 
-BOOKED: Final = """
+COUNT_SETTLED: Final = """
 SELECT (SELECT count(*) FROM reference.orders WHERE status = 'SUCCESS'),
        (SELECT sum(balance) FROM reference.accounts)
 """
@@ -46,32 +46,34 @@ class PgBench:
     url: str
 
     @classmethod
-    def on(cls, ground: Ground, subject: Subject) -> "PgBench":
-        with subject.connect() as connection:
+    def create(cls, cluster: BenchCluster, system: SystemUnderTest) -> "PgBench":
+        with system.connect() as connection:
             connection.execute(TABLES)
-        return cls(ground.postgres.tool("pgbench"), subject.url)
+        return cls(cluster.postgres.tool("pgbench"), system.url)
 
     def run(self, seconds: int) -> float:
-        """Payments settled per second. Raises BenchError if they were not."""
+        """Return the payments settled per second. Raises BenchError if the tables do not agree."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("TRUNCATE reference.orders")
             connection.execute(
                 "INSERT INTO reference.orders (id, status)"
                 " SELECT n, 'PENDING' FROM generate_series(1, %s) AS n",
-                (MOST_PER_SECOND * seconds,),
+                (MAX_PAYMENTS_PER_SECOND * seconds,),
             )
-            rate, done = self._drive(seconds)
-            booked = connection.execute(BOOKED).fetchone()
-        if booked != (done, 0):
-            raise BenchError(f"pgbench claims {done} payments, the tables (paid, sum) {booked}")
+            rate, settled_count = self._run_pgbench(seconds)
+            row = connection.execute(COUNT_SETTLED).fetchone()
+        if row != (settled_count, 0):
+            raise BenchError(
+                f"pgbench reports {settled_count} payments, the tables have (settled, sum) {row}"
+            )
         return rate
 
-    def _drive(self, seconds: int) -> tuple[float, int]:
+    def _run_pgbench(self, seconds: int) -> tuple[float, int]:
         command = [self.program, "-n", "-M", "prepared", f"-c{CLIENTS}", "-j2", f"-T{seconds}"]
         command += ["-D", "n=0", "-f", SCRIPT, self.url]
-        told = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60)
-        rate = re.search(r"tps = ([\d.]+)", told.stdout)
-        done = re.search(r"actually processed: (\d+)", told.stdout)
-        if told.returncode or rate is None or done is None:
-            raise BenchError(f"pgbench said: {told.stderr.strip() or told.stdout.strip()}")
-        return float(rate[1]), int(done[1])
+        result = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60)
+        rate = re.search(r"tps = ([\d.]+)", result.stdout)
+        count = re.search(r"actually processed: (\d+)", result.stdout)
+        if result.returncode or rate is None or count is None:
+            raise BenchError(f"pgbench failed: {result.stderr.strip() or result.stdout.strip()}")
+        return float(rate[1]), int(count[1])

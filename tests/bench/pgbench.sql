@@ -1,7 +1,7 @@
--- One payment as a careful program without batches settles it: seven statements in a transaction,
--- double entry, both accounts locked in id order, one of them the World account that every payment
--- needs. No hashes, no guards, no foreign keys, no index that it could do without.
--- Each client has payments of its own: n counts them.
+-- Settles one payment without batching: a transaction of seven statements posts a double entry and
+-- locks both accounts in id order, one of them the World account that every payment needs. There are
+-- no hashes, triggers or foreign keys, and no index that is not needed.
+-- Each client has its own payments, counted by n.
 \set n :n + 1
 \set payment :n * 8 + :client_id
 \set merchant random(1, 100)

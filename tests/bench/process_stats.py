@@ -1,4 +1,4 @@
-"""What the processes of a system take of the machine: memory, and time on its cores."""
+"""Memory and CPU time of a system's processes."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -6,53 +6,57 @@ from typing import Final
 
 import psutil
 
-from bench.servers import Ground, Subject
+from bench.servers import BenchCluster, SystemUnderTest
 from processes import System
 
 MEGABYTE: Final = 1e6
 
 
-def memory_mb(ground: Ground, subject: Subject) -> Mapping[str, float]:
-    """Megabytes by kind of process. What processes share is counted once, in parts."""
+def measure_memory_mb(cluster: BenchCluster, system: SystemUnderTest) -> Mapping[str, float]:
+    """Return megabytes by kind of process. Shared pages are counted once."""
     return {
-        "atomic": sum(map(_proportional, _families(_pids(subject.api, subject.settlers)))),
-        "postgresql": sum(map(_proportional, _families([ground.postgres.process.pid]))),
-        "valkey": sum(map(_proportional, _families([ground.valkey.process.pid]))),
+        "atomic": sum(
+            map(_get_memory_mb, _list_process_trees(_list_pids(system.api, system.workers)))
+        ),
+        "postgresql": sum(map(_get_memory_mb, _list_process_trees([cluster.postgres.process.pid]))),
+        "valkey": sum(map(_get_memory_mb, _list_process_trees([cluster.valkey.process.pid]))),
     }
 
 
-def cpu_seconds(ground: Ground, subject: Subject) -> Mapping[str, float]:
-    """Seconds on a core since the processes began. PostgreSQL's are exact as long as nobody
-    disconnects."""
+def measure_cpu_seconds(cluster: BenchCluster, system: SystemUnderTest) -> Mapping[str, float]:
+    """Return CPU seconds since the processes started. Those of PostgreSQL sessions that have ended
+    are missing."""
     return {
-        "workers": sum(map(_cpu, _families(_pids(subject.settlers)))),
-        "PostgreSQL": sum(map(_cpu, _families([ground.postgres.process.pid]))),
+        "workers": sum(map(_get_cpu_seconds, _list_process_trees(_list_pids(system.workers)))),
+        "PostgreSQL": sum(
+            map(_get_cpu_seconds, _list_process_trees([cluster.postgres.process.pid]))
+        ),
     }
 
 
-def _pids(*systems: System) -> list[int]:
+def _list_pids(*systems: System) -> list[int]:
     return [process.pid for system in systems for process in system.running.values()]
 
 
-def _families(pids: Iterable[int]) -> list[psutil.Process]:
-    found: list[psutil.Process] = []
+def _list_process_trees(pids: Iterable[int]) -> list[psutil.Process]:
+    processes: list[psutil.Process] = []
     for pid in pids:
         with suppress(psutil.NoSuchProcess):
             parent = psutil.Process(pid)
-            found += [parent, *parent.children(recursive=True)]
-    return found
+            processes += [parent, *parent.children(recursive=True)]
+    return processes
 
 
-def _proportional(process: psutil.Process) -> float:
-    """Linux divides shared pages among those who share them; elsewhere they are left out."""
+def _get_memory_mb(process: psutil.Process) -> float:
+    """Return the proportional set size on Linux, elsewhere the memory that is not shared."""
     try:
-        seen = process.memory_full_info()
+        memory = process.memory_full_info()
     except psutil.NoSuchProcess:
         return 0.0
-    return getattr(seen, "pss", seen.uss) / MEGABYTE
+    return getattr(memory, "pss", memory.uss) / MEGABYTE
 
 
-def _cpu(process: psutil.Process) -> float:
+def _get_cpu_seconds(process: psutil.Process) -> float:
     try:
         times = process.cpu_times()
     except psutil.NoSuchProcess:

@@ -1,8 +1,8 @@
-"""What Flask, gunicorn and PostgreSQL can do at best: one view, one prepared statement.
+"""The reference API: the best that Flask, gunicorn and PostgreSQL can do, with one view and one
+prepared statement per request.
 
-Served with atomic_web/server/gunicorn_conf.py, like the real API, and sent the very same requests;
-it ignores their headers. gunicorn's workers load this after the fork, so the pool may open at
-once.
+It runs with atomic_web/server/gunicorn_conf.py, like the real API, and gets the same requests,
+whose headers it ignores. gunicorn's workers import it after the fork, so the pool may open at once.
 """
 
 from typing import Final
@@ -15,14 +15,14 @@ from psycopg_pool import ConnectionPool
 
 from atomic_adapters.settings import Settings
 
-EMPTY_TABLE: Final = """
+CREATE_EMPTY_TABLE: Final = """
 CREATE SCHEMA reference;
--- The columns of payments, and no constraint, index or trigger but the primary key.
+-- The columns of payments, with the primary key and no other constraint, index or trigger.
 CREATE TABLE reference.payments (LIKE payments INCLUDING DEFAULTS INCLUDING GENERATED);
 ALTER TABLE reference.payments ALTER id SET DEFAULT uuidv7(), ADD PRIMARY KEY (id);
 """
 
-FULL_TABLE: Final = """
+CREATE_FULL_TABLE: Final = """
 CREATE SCHEMA reference;
 CREATE TABLE reference.payments AS TABLE payments;
 ALTER TABLE reference.payments ADD PRIMARY KEY (id);
@@ -43,25 +43,25 @@ SELECT id, merchant_id, amount, currency, source, description, status, idempoten
  WHERE id = %(id)s
 """
 
-SOMEBODY: Final = UUID(int=1)
+MERCHANT_ID: Final = UUID(int=1)
 
 
-def make_app(settings: Settings) -> Flask:
+def create_app(settings: Settings) -> Flask:
     pool = ConnectionPool(
         settings.database_url,
         kwargs={"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row},
-        # As many as Atomic may have, and all at once.
+        # The size of Atomic's pool.
         min_size=settings.database_pool,
         max_size=settings.database_pool,
     )
-    app = Flask("bare")
+    app = Flask("reference")
 
     @app.post("/api/v1/payments")
     def create() -> tuple[Response, int]:
         body = request.get_json()
         row = {
-            "merchant_id": SOMEBODY,
-            "account_id": SOMEBODY,
+            "merchant_id": MERCHANT_ID,
+            "account_id": MERCHANT_ID,
             "amount": body["amount"],
             "currency": body["currency"],
             "source": body["source"],
@@ -69,8 +69,8 @@ def make_app(settings: Settings) -> Flask:
             "idempotency_key": request.headers.get("Idempotency-Key"),
         }
         with pool.connection() as connection:
-            made = connection.execute(INSERT, row).fetchone()
-        return jsonify({**row, **(made or {})}), 202
+            inserted = connection.execute(INSERT, row).fetchone()
+        return jsonify({**row, **(inserted or {})}), 202
 
     @app.get("/api/v1/payments/<uuid:id>")
     def show(id: UUID) -> Response:
@@ -87,18 +87,18 @@ def make_app(settings: Settings) -> Flask:
     return app
 
 
-def make_table(connection: psycopg.Connection) -> None:
-    connection.execute(EMPTY_TABLE)
+def create_table(connection: psycopg.Connection) -> None:
+    connection.execute(CREATE_EMPTY_TABLE)
 
 
 def copy_payments(connection: psycopg.Connection) -> None:
-    """Give the bare view the rows that Atomic has."""
-    connection.execute(FULL_TABLE)
+    """Give the reference API the rows that Atomic has."""
+    connection.execute(CREATE_FULL_TABLE)
     connection.execute("VACUUM ANALYZE reference.payments")
 
 
 def __getattr__(name: str) -> Flask:
-    """`bench.reference_app:app`, made on first access: importing this connects to nothing."""
+    """Create `bench.reference_app:app` on first access: the import itself does not connect."""
     if name != "app":
         raise AttributeError(name)
-    return make_app(Settings.load())
+    return create_app(Settings.load())

@@ -1,29 +1,29 @@
-"""One table for people, and the same as JSON."""
+"""The measurements as a table and as JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
-from bench.measurement import Line, Verdict
+from bench.measurement import Measurement, Verdict
 from bench.options import Options
 
-HEAD: Final = ("figure", "case", "measured", "reference", "ratio (min-max)", "target", "", "")
+HEADER: Final = ("figure", "case", "measured", "reference", "ratio (min-max)", "target", "", "")
 
 
-def table(lines: Sequence[Line]) -> str:
-    """The lines in columns, and their notes beneath, each once."""
-    rows = [HEAD, *(_row(line) for line in lines)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    shown = [
+def format_table(measurements: Sequence[Measurement]) -> str:
+    """Format the measurements in columns, and each note once below them."""
+    rows = [HEADER, *(_format_cells(measurement) for measurement in measurements)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    shown.insert(1, "  ".join("-" * width for width in widths[:-1]))
-    notes = dict.fromkeys(line.note for line in lines if line.note)
-    return "\n".join([*shown, *(("", *notes) if notes else ())])
+    lines.insert(1, "  ".join("-" * width for width in widths[:-1]))
+    notes = dict.fromkeys(measurement.note for measurement in measurements if measurement.note)
+    return "\n".join([*lines, *(("", *notes) if notes else ())])
 
 
-def machine(facts: Mapping[str, object]) -> str:
+def format_machine(facts: Mapping[str, object]) -> str:
     return (
         f"{facts['cpu']}, {facts['cores']} cores, {facts['memoryGiB']} GiB, {facts['system']};"
         f" Python {facts['python']}, PostgreSQL {facts['postgresql']} (fsync and"
@@ -31,70 +31,74 @@ def machine(facts: Mapping[str, object]) -> str:
     )
 
 
-def document(
-    lines: Sequence[Line],
+def build_document(
+    measurements: Sequence[Measurement],
     facts: Mapping[str, object],
     options: Options,
-    verified: Mapping[str, str],
+    verify_results: Mapping[str, str],
     seconds: float,
 ) -> dict[str, object]:
-    """All that is known, fit for JSON."""
-    chosen = {**asdict(options), "json": str(options.json) if options.json else None}
+    """Return everything that was measured, as JSON values."""
+    chosen_options = {**asdict(options), "json": str(options.json) if options.json else None}
     return {
         "machine": dict(facts),
-        "options": chosen,
+        "options": chosen_options,
         "seconds": round(seconds, 1),
-        "verified": dict(verified),
-        "figures": [_entry(line) for line in lines],
+        "verified": dict(verify_results),
+        "figures": [_build_entry(measurement) for measurement in measurements],
     }
 
 
-def exit_status(lines: Sequence[Line], *, clean: bool, strict: bool) -> int:
-    verdicts = {line.verdict for line in lines}
-    if not clean or Verdict.FAILED in verdicts:
+def get_exit_status(
+    measurements: Sequence[Measurement], *, is_consistent: bool, strict: bool
+) -> int:
+    verdicts = {measurement.verdict for measurement in measurements}
+    if not is_consistent or Verdict.FAILED in verdicts:
         return 1
     return 1 if strict and Verdict.MISSED in verdicts else 0
 
 
-def number(value: float) -> str:
-    """Three digits at least: 12,345 and 123 and 1.23."""
+def format_number(value: float) -> str:
+    """Format with at least three digits: 12,345 and 123 and 1.23."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _row(line: Line) -> tuple[str, ...]:
-    ratios = line.ratios
-    spread = f"{line.ratio:.2f}× ({min(ratios):.2f}-{max(ratios):.2f})" if ratios else ""
-    verdict = line.verdict
+def _format_cells(measurement: Measurement) -> tuple[str, ...]:
+    ratios = measurement.ratios
+    spread = f"{measurement.ratio:.2f}× ({min(ratios):.2f}-{max(ratios):.2f})" if ratios else ""
+    verdict = measurement.verdict
     return (
-        line.figure,
-        line.case,
-        "" if line.value is None else f"{number(line.value)} {line.unit}".strip(),
-        "" if line.reference is None else number(line.reference),
+        measurement.figure,
+        measurement.case,
+        ""
+        if measurement.value is None
+        else f"{format_number(measurement.value)} {measurement.unit}".strip(),
+        "" if measurement.reference is None else format_number(measurement.reference),
         spread,
-        str(line.target or ""),
-        f"{verdict} ({line.absent})" if verdict is Verdict.ABSENT else str(verdict),
-        line.fault.partition("\n")[0] or line.remark,
+        str(measurement.target or ""),
+        f"{verdict} ({measurement.missing_feature})" if verdict is Verdict.ABSENT else str(verdict),
+        measurement.error.partition("\n")[0] or measurement.remark,
     )
 
 
-def _entry(line: Line) -> dict[str, object]:
-    ratios = line.ratios
+def _build_entry(measurement: Measurement) -> dict[str, object]:
+    ratios = measurement.ratios
     return {
-        "figure": line.figure,
-        "case": line.case,
-        "unit": line.unit,
-        "median": line.value,
-        "values": list(line.values),
-        "referenceMedian": line.reference,
-        "references": list(line.references),
-        "ratio": line.ratio,
+        "figure": measurement.figure,
+        "case": measurement.case,
+        "unit": measurement.unit,
+        "median": measurement.value,
+        "values": list(measurement.values),
+        "referenceMedian": measurement.reference,
+        "references": list(measurement.references),
+        "ratio": measurement.ratio,
         "ratioMin": min(ratios) if ratios else None,
         "ratioMax": max(ratios) if ratios else None,
         "ratios": ratios,
-        "target": str(line.target) if line.target else None,
-        "verdict": str(line.verdict),
-        "remark": line.remark,
-        "note": line.note,
-        "fault": line.fault or line.absent or None,
-        **line.extra,
+        "target": str(measurement.target) if measurement.target else None,
+        "verdict": str(measurement.verdict),
+        "remark": measurement.remark,
+        "note": measurement.note,
+        "error": measurement.error or measurement.missing_feature or None,
+        **measurement.extra,
     }

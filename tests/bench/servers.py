@@ -1,4 +1,4 @@
-"""The ground that every figure stands on: durable servers, and Atomic as production runs it."""
+"""Durable servers, and Atomic's processes with the settings of production."""
 
 import json
 import os
@@ -22,22 +22,22 @@ from processes import System, environment, eventually
 TEMPLATE: Final = "template_bench"
 TESTS: Final = Path(__file__).parents[1]
 
-OUT_OF_REACH: Final = "1000000000/900"
-"""The largest quota there is: nobody meets the limits, but every request is counted, in a round
-trip to Valkey. Switched off, they would cost nothing."""
+UNREACHABLE_RATE_LIMIT: Final = "1000000000/900"
+"""The largest quota: no request is refused, but each is counted by a round trip to Valkey. With
+the limits off, this cost would be missing."""
 
 VERIFY_SECONDS: Final = 1_800
-"""For four million entries; a small ledger takes one."""
+"""Only stops a run that hangs. A ledger of four million entries takes minutes."""
 
-STARTED: Final = {
+STARTED_TEXTS: Final = {
     "worker": b"worker started",
     "worker 2": b"worker started",
     "sweeper": b"sweeper started",
 }
 
 
-class BareSystem(System):
-    """The bare Flask views in the place of Atomic's API, under the same gunicorn settings."""
+class ReferenceSystem(System):
+    """Runs the reference API instead of Atomic's, under the same gunicorn settings."""
 
     def command(self, name: str) -> list[str]:
         settings = "python:atomic_web.server.gunicorn_conf"
@@ -45,51 +45,51 @@ class BareSystem(System):
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """One Atomic with a database of its own. API and settlers log to different files, and each
-    can be stopped without the other."""
+class SystemUnderTest:
+    """One Atomic with its own database. API and workers log to different files and can be stopped
+    separately."""
 
     name: str
     url: str
     redis_url: str
     api: System
-    settlers: System
-    bare: BareSystem
+    workers: System
+    reference_api: ReferenceSystem
 
-    def start_settlers(self, *names: str) -> None:
-        """Start workers or sweepers and return once they wait for work."""
-        log = self.settlers.log
+    def start_workers(self, *names: str) -> None:
+        """Start workers or sweepers and wait until they have started."""
+        log = self.workers.log
         for name in names:
-            begun = log.stat().st_size if log.exists() else 0
+            offset = log.stat().st_size if log.exists() else 0
 
-            def is_up(begun: int = begun, words: bytes = STARTED[name]) -> bool:
-                with log.open("rb") as written:
-                    written.seek(begun)
-                    return words in written.read()
+            def is_started(offset: int = offset, text: bytes = STARTED_TEXTS[name]) -> bool:
+                with log.open("rb") as file:
+                    file.seek(offset)
+                    return text in file.read()
 
-            self.settlers.start(name)
-            eventually(is_up, 20, f"the {name} is up")
+            self.workers.start(name)
+            eventually(is_started, 60, f"the {name} has started")
 
     def connect(self) -> psycopg.Connection:
         return psycopg.connect(self.url, autocommit=True)
 
     def stop(self) -> None:
-        for system in (self.settlers, self.api, self.bare):
-            _end(system)
+        for system in (self.workers, self.api, self.reference_api):
+            _stop(system)
 
 
 @dataclass
-class Ground:
-    """One PostgreSQL and one Valkey for the whole run, and everything that runs on them. Leaves
-    nothing behind, however the block ends."""
+class BenchCluster:
+    """One PostgreSQL and one Valkey for the whole run, and the systems that use them. Leaves no
+    files or processes behind, even after an error."""
 
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="atomic-bench-")))
-    verified: dict[str, str] = field(default_factory=dict)
-    """What `atomic verify` said of each database."""
-    unclean: list[str] = field(default_factory=list)
+    verify_results: dict[str, str] = field(default_factory=dict)
+    """The result of `atomic verify` for each database."""
+    inconsistent_databases: list[str] = field(default_factory=list)
     _stack: ExitStack = field(default_factory=ExitStack)
-    _open: list[Subject] = field(default_factory=list)
-    _subjects: int = 0
+    _running_systems: list[SystemUnderTest] = field(default_factory=list)
+    _system_count: int = 0
 
     def __enter__(self) -> Self:
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
@@ -110,66 +110,68 @@ class Ground:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._stack.close()
 
-    def subject(self, name: str) -> Subject:
-        """A database of this name, and an Atomic for it that is not started yet."""
+    def create_system(self, name: str) -> SystemUnderTest:
+        """Create a database of this name, and an Atomic for it that is not started yet."""
         url = self.postgres.create_database(name, template=TEMPLATE)
-        # A database of its own in Valkey too: a bell must not be answered by another's worker.
-        redis_url = f"{self.valkey.url}?db={self._subjects % 16}"
-        self._subjects += 1
-        environ = production(url, redis_url)
-        bare = {**production(url, redis_url), "PYTHONPATH": str(TESTS)}
-        subject = Subject(
+        # Its own Valkey database too: workers of other systems must not take its wake-ups.
+        redis_url = f"{self.valkey.url}?db={self._system_count % 16}"
+        self._system_count += 1
+        environ = build_production_environ(url, redis_url)
+        reference_environ = {**environ, "PYTHONPATH": str(TESTS)}
+        system = SystemUnderTest(
             name,
             url,
             redis_url,
             System(environ, self.folder / f"{name}-api.log", folder=self.folder),
-            System(environ, self.folder / f"{name}-settlers.log", folder=self.folder),
-            BareSystem(bare, self.folder / f"{name}-bare.log", folder=self.folder),
+            System(environ, self.folder / f"{name}-workers.log", folder=self.folder),
+            ReferenceSystem(
+                reference_environ, self.folder / f"{name}-reference.log", folder=self.folder
+            ),
         )
-        self._stack.callback(subject.stop)
-        self._open.append(subject)
-        return subject
+        self._stack.callback(system.stop)
+        self._running_systems.append(system)
+        return system
 
-    def close_subjects(self) -> None:
-        """Stop what runs, and have the books checked."""
-        while self._open:
-            subject = self._open.pop()
-            subject.stop()
-            self._verify(subject)
+    def close_systems(self) -> None:
+        """Stop all systems and verify their ledgers."""
+        while self._running_systems:
+            system = self._running_systems.pop()
+            system.stop()
+            self._verify(system)
 
-    def _verify(self, subject: Subject) -> None:
-        told = subject.api.atomic("verify", "--json", within=VERIFY_SECONDS)
+    def _verify(self, system: SystemUnderTest) -> None:
+        result = system.api.atomic("verify", "--json", within=VERIFY_SECONDS)
         try:
-            report = json.loads(told.stdout)
+            report = json.loads(result.stdout)
         except json.JSONDecodeError as error:
-            raise BenchError(f"atomic verify said: {told.stderr.strip()}") from error
-        clean = told.returncode == 0 and report["clean"]
+            raise BenchError(f"atomic verify failed: {result.stderr.strip()}") from error
+        is_clean = result.returncode == 0 and report["clean"]
         counts = f"{report['payments']:,} payments, {report['entries']:,} entries"
-        self.verified[subject.name] = f"{'clean' if clean else 'NOT CLEAN'}, {counts}"
-        if not clean:
-            self.unclean.append(subject.name)
+        self.verify_results[system.name] = f"{'clean' if is_clean else 'NOT CLEAN'}, {counts}"
+        if not is_clean:
+            self.inconsistent_databases.append(system.name)
 
-    def version(self) -> str:
+    def get_postgres_version(self) -> str:
         with psycopg.connect(self.postgres.url()) as connection:
             row = connection.execute("SHOW server_version").fetchone()
         return row[0] if row else "unknown"
 
 
-def production(url: str, redis_url: str) -> dict[str, str]:
-    """The defaults of production, apart from where things are and the height of the limits."""
+def build_production_environ(url: str, redis_url: str) -> dict[str, str]:
+    """Return the defaults of production, except for addresses and rate limits."""
     environ = environment(
         url,
         redis_url,
         ATOMIC_ENV="production",
-        RATE_LIMIT_GLOBAL=OUT_OF_REACH,
-        RATE_LIMIT_PAYMENTS=OUT_OF_REACH,
+        RATE_LIMIT_GLOBAL=UNREACHABLE_RATE_LIMIT,
+        RATE_LIMIT_PAYMENTS=UNREACHABLE_RATE_LIMIT,
     )
     del environ["DATABASE_POOL"]
     return environ
 
 
-def _end(system: System) -> None:
-    """Ask the processes to stop; kill what does not, or has left children behind."""
+def _stop(system: System) -> None:
+    """Stop the processes by SIGTERM; kill those that do not stop, and their children."""
     with suppress(TimeoutExpired):
         system.stop()
     for process in system.running.values():

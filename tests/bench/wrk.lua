@@ -1,7 +1,7 @@
--- Sends the requests of a file in turn, and tells the outcome as one line of JSON.
--- Arguments: the file, which holds whole requests with NULs between them, and a prefix for
--- Idempotency-Keys. Wherever a request says @KEY@ a key is put that was never used. All else is
--- put together beforehand: the driver runs on the machine that it measures.
+-- Sends the requests of a file in turn, and prints the result as one line of JSON.
+-- Arguments: the file, which contains whole requests separated by NULs, and a prefix for
+-- Idempotency-Keys. Each @KEY@ in a request is replaced by a new key. Everything else is prepared
+-- beforehand: wrk runs on the machine that it measures.
 
 local threads = 0
 
@@ -14,7 +14,7 @@ local texts, used, sent = {}, 0, 0
 local key_format
 
 function init(args)
-  -- Of one length always, for the Content-Length is there already.
+  -- All keys have the same length, since the Content-Length is already computed.
   key_format = string.format("%s%02d-%%010d", args[2], number)
   local file = assert(io.open(args[1], "rb"))
   for text in (file:read("*a") .. "\0"):gmatch("(.-)%z") do
@@ -48,7 +48,7 @@ function request()
   return table.concat(whole)
 end
 
--- No response(): wrk itself counts every status above 399 without calling into Lua.
+-- There is no response(): wrk counts each status above 399 by itself, without calling Lua.
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format(

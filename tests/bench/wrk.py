@@ -1,4 +1,4 @@
-"""Driving HTTP with wrk. An error among the answers is an error of the figure."""
+"""Sends HTTP load with wrk. One failed request makes the figure fail."""
 
 import json
 import secrets
@@ -20,18 +20,20 @@ HOW_TO_INSTALL: Final = (
 )
 
 THREADS: Final = 1
-"""One thread of wrk sends more than two cores can answer; more would only take those cores."""
+"""One thread sends more than two cores can answer; more threads would only take CPU time."""
 
 SCRIPT: Final = Path(__file__).with_name("wrk.lua")
 
-PATIENCE_SECONDS: Final = 10
-"""Before an answer counts as lost; wrk's own two would be met by a batch on a slow disk."""
+TIMEOUT_SECONDS: Final = 10
+"""For each response. The default of two seconds is too short for a batch on a slow disk."""
 
 GRACE_SECONDS: Final = 30.0
-
+"""For wrk to stop after its time."""
 
 KEY: Final = "@KEY@"
-"""Where a request says this, wrk.lua puts an Idempotency-Key that was never used."""
+"""wrk.lua replaces this in a request by a new Idempotency-Key."""
+
+ERROR_KINDS: Final = ("refused", "broken", "timeouts")
 
 PREFIX_BYTES: Final = 6
 KEY_LENGTH: Final = 2 * PREFIX_BYTES + len("01-0000000001")
@@ -43,24 +45,24 @@ class Request:
     path: str
     api_key: str
     body: str = ""
-    keyed: bool = False
-    """With an Idempotency-Key of its own each time it is sent."""
+    has_key: bool = False
+    """Whether it is sent with a new Idempotency-Key each time."""
 
-    def text(self, host: str) -> str:
-        """As it goes over the wire, but for the keys."""
+    def format_request(self, host: str) -> str:
+        """Return the HTTP request, with KEY in place of each Idempotency-Key."""
         lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {host}"]
         lines.append(f"Authorization: Bearer {self.api_key}")
         if self.body:
             length = len(self.body.encode()) + self.body.count(KEY) * (KEY_LENGTH - len(KEY))
             lines += ["Content-Type: application/json", f"Content-Length: {length}"]
-        if self.keyed:
+        if self.has_key:
             lines.append(f"Idempotency-Key: {KEY}")
         return "\r\n".join([*lines, "", self.body])
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a stretch of load came to."""
+    """The result of one run of wrk."""
 
     requests: int
     seconds: float
@@ -84,57 +86,57 @@ def drive(
     meanwhile: Callable[[], object] = lambda: None,
     every: float = 0.5,
 ) -> Load:
-    """Send the requests in turn over so many connections; every `every` seconds call
-    `meanwhile`. Raises BenchError unless every answer was a 2xx."""
+    """Send the requests in turn over the connections, and call `meanwhile` every `every` seconds.
+    Raises BenchError unless every response is a 2xx."""
     host = urlsplit(base_url).netloc
-    with _written([each.text(host) for each in requests]) as file:
+    with _write_requests([request.format_request(host) for request in requests]) as file:
         command = ["wrk", f"-t{THREADS}", f"-c{connections}", f"-d{seconds}s"]
-        command += ["--timeout", f"{PATIENCE_SECONDS}s", "-s", str(SCRIPT), base_url]
+        command += ["--timeout", f"{TIMEOUT_SECONDS}s", "-s", str(SCRIPT), base_url]
         command += ["--", str(file), secrets.token_hex(PREFIX_BYTES)]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         try:
-            told = _listen(process, meanwhile, every, seconds + GRACE_SECONDS)
+            output = _await_output(process, meanwhile, every, seconds + GRACE_SECONDS)
         finally:
             process.kill()
             process.wait()
-    return load_of(told)
+    return parse_load(output)
 
 
-def load_of(told: str) -> Load:
-    """What wrk.lua said. Raises BenchError if any answer was missing or not a 2xx."""
-    lines = [line for line in told.splitlines() if line.startswith('{"requests"')]
+def parse_load(output: str) -> Load:
+    """Parse the output of wrk.lua. Raises BenchError if a response was missing or not a 2xx."""
+    lines = [line for line in output.splitlines() if line.startswith('{"requests"')]
     if not lines:
-        raise BenchError(f"wrk said: {told.strip()}")
-    found = json.loads(lines[-1])
-    faults = [f"{found[kind]} {kind}" for kind in ("refused", "broken", "timeouts") if found[kind]]
-    if faults or not found["requests"]:
-        raise BenchError(f"of {found['requests']} requests: {', '.join(faults) or 'none'}")
+        raise BenchError(f"wrk failed: {output.strip()}")
+    result = json.loads(lines[-1])
+    errors = [f"{result[kind]} {kind}" for kind in ERROR_KINDS if result[kind]]
+    if errors or not result["requests"]:
+        raise BenchError(f"of {result['requests']} requests: {', '.join(errors) or 'none'}")
     return Load(
-        found["requests"],
-        found["microseconds"] / 1e6,
-        found["p50_us"] / 1e3,
-        found["p99_us"] / 1e3,
+        result["requests"],
+        result["microseconds"] / 1e6,
+        result["p50_us"] / 1e3,
+        result["p99_us"] / 1e3,
     )
 
 
-def _listen(
+def _await_output(
     process: subprocess.Popen[str], meanwhile: Callable[[], object], every: float, within: float
 ) -> str:
-    spent = 0.0
+    waited = 0.0
     while True:
         try:
             return process.communicate(timeout=every)[0]
-        except subprocess.TimeoutExpired as late:
-            spent += every
-            if spent > within:
-                raise BenchError(f"wrk did not end within {within:.0f} s") from late
+        except subprocess.TimeoutExpired as error:
+            waited += every
+            if waited > within:
+                raise BenchError(f"wrk did not stop within {within:.0f} s") from error
             meanwhile()
 
 
 @contextmanager
-def _written(texts: Sequence[str]) -> Iterator[Path]:
+def _write_requests(texts: Sequence[str]) -> Iterator[Path]:
     with tempfile.NamedTemporaryFile(prefix="atomic-bench-") as file:
         file.write("\0".join(texts).encode())
         file.flush()

@@ -1,4 +1,4 @@
-"""What of the bench is pure: whether it would tell."""
+"""The pure functions of the benchmark: parsing, verdicts and reports."""
 
 import json
 from dataclasses import replace
@@ -8,20 +8,20 @@ import pytest
 
 from bench import machine, report
 from bench.figures import FIGURES
-from bench.figures.accept import check_kept
+from bench.figures.accept import check_recorded
 from bench.measurement import (
-    Backlog,
+    BacklogGrowth,
     BenchError,
-    Line,
+    Measurement,
     Target,
     Verdict,
     alternate,
     percentile,
 )
-from bench.options import FULL, QUICK, parse
-from bench.wrk import KEY, KEY_LENGTH, Request, load_of
+from bench.options import FULL, QUICK, parse_options
+from bench.wrk import KEY, KEY_LENGTH, Request, parse_load
 
-LINE = Line(
+MEASUREMENT = Measurement(
     figure="accept",
     unit="req/s",
     values=[90, 300, 110],
@@ -29,8 +29,8 @@ LINE = Line(
     target=Target(1.0),
     note="A note.",
 )
-FAILED = Line(figure="read", fault="of 7 requests: 1 refused\nand more")
-ABSENT = Line(figure="bulk", absent="404")
+FAILED = Measurement(figure="read", error="of 7 requests: 1 refused\nand more")
+ABSENT = Measurement(figure="bulk", missing_feature="404")
 FACTS = {
     "cpu": "A CPU",
     "cores": 2,
@@ -43,8 +43,8 @@ FACTS = {
 }
 
 
-def wrk_said(**changed: int) -> str:
-    found = {
+def build_wrk_output(**changed: int) -> str:
+    result = {
         "requests": 3_000,
         "microseconds": 2_000_000,
         "refused": 0,
@@ -53,55 +53,56 @@ def wrk_said(**changed: int) -> str:
         "p50_us": 1_500,
         "p99_us": 20_000,
     }
-    return f"Running 2s test\n{json.dumps(found | changed)}\n"
+    return f"Running 2s test\n{json.dumps(result | changed)}\n"
 
 
-def test_what_wrk_said_is_read() -> None:
-    load = load_of(wrk_said())
+def test_wrk_output_is_parsed() -> None:
+    load = parse_load(build_wrk_output())
     assert (load.rate, load.p50_ms, load.p99_ms) == (1_500, 1.5, 20)
 
 
 @pytest.mark.parametrize("kind", ["refused", "broken", "timeouts"])
-def test_a_single_error_is_no_throughput(kind: str) -> None:
+def test_single_error_raises(kind: str) -> None:
     with pytest.raises(BenchError, match=f"1 {kind}"):
-        load_of(wrk_said(**{kind: 1}))
+        parse_load(build_wrk_output(**{kind: 1}))
 
 
-def test_neither_silence_nor_no_request_is_throughput() -> None:
+def test_missing_result_and_zero_requests_raise() -> None:
     with pytest.raises(BenchError, match="unable to connect"):
-        load_of("unable to connect")
+        parse_load("unable to connect")
     with pytest.raises(BenchError, match="none"):
-        load_of(wrk_said(requests=0))
+        parse_load(build_wrk_output(requests=0))
 
 
-def test_a_202_without_a_row_is_no_throughput() -> None:
-    check_kept(answered=10, kept=12)
-    with pytest.raises(BenchError, match="11 payments were answered 202, 10"):
-        check_kept(answered=11, kept=10)
+def test_accepted_payment_without_row_raises() -> None:
+    check_recorded(accepted=10, recorded=12)
+    with pytest.raises(BenchError, match="11 payments were accepted, 10"):
+        check_recorded(accepted=11, recorded=10)
 
 
-def test_the_length_of_a_request_counts_the_keys_that_will_stand_in_it() -> None:
+def test_content_length_counts_generated_keys() -> None:
     body = json.dumps({"payments": [{"idempotencyKey": KEY}, {"idempotencyKey": KEY}], "ä": "ä"})
-    head, sent = Request("POST", "/x", "sk", body, keyed=True).text("h:1").split("\r\n\r\n")
-    arrived = sent.replace(KEY, "k" * KEY_LENGTH).encode()
-    assert f"Content-Length: {len(arrived)}" in head.split("\r\n")
+    request = Request("POST", "/x", "sk", body, has_key=True)
+    head, content = request.format_request("h:1").split("\r\n\r\n")
+    sent = content.replace(KEY, "k" * KEY_LENGTH).encode()
+    assert f"Content-Length: {len(sent)}" in head.split("\r\n")
     assert f"Idempotency-Key: {KEY}" in head.split("\r\n")
 
 
-def test_a_get_has_neither_body_nor_key() -> None:
-    text = Request("GET", "/x", "sk").text("h:1")
+def test_get_has_neither_body_nor_key() -> None:
+    text = Request("GET", "/x", "sk").format_request("h:1")
     assert text == "GET /x HTTP/1.1\r\nHost: h:1\r\nAuthorization: Bearer sk\r\n\r\n"
 
 
-def test_the_ratio_is_the_median_of_the_ratios_not_the_ratio_of_the_medians() -> None:
-    assert LINE.ratios == [0.9, 1.5, 1.1]
-    assert LINE.ratio == 1.1
-    assert (LINE.value, LINE.reference) == (110, 100)
+def test_ratio_is_median_of_ratios() -> None:
+    assert MEASUREMENT.ratios == [0.9, 1.5, 1.1]
+    assert MEASUREMENT.ratio == 1.1
+    assert (MEASUREMENT.value, MEASUREMENT.reference) == (110, 100)
 
 
-def test_sides_of_different_lengths_are_an_error() -> None:
+def test_sides_of_different_lengths_raise() -> None:
     with pytest.raises(ValueError, match="zip"):
-        _ = replace(LINE, references=[1]).ratios
+        _ = replace(MEASUREMENT, references=[1]).ratios
 
 
 @pytest.mark.parametrize(
@@ -111,23 +112,23 @@ def test_sides_of_different_lengths_are_an_error() -> None:
         (Target(1.11), Verdict.MISSED),
         (Target(1.1, at_least=False), Verdict.MET),
         (Target(1.09, at_least=False), Verdict.MISSED),
-        # In a unit of its own: the value is judged, not the ratio.
+        # With its own unit, the target applies to the value instead of the ratio.
         (Target(110, "ms", at_least=False), Verdict.MET),
         (Target(109, "ms", at_least=False), Verdict.MISSED),
         (None, Verdict.REPORTED),
     ],
 )
-def test_a_line_is_judged_by_its_target(target: Target | None, verdict: Verdict) -> None:
-    assert replace(LINE, target=target).verdict is verdict
+def test_verdict_follows_target(target: Target | None, verdict: Verdict) -> None:
+    assert replace(MEASUREMENT, target=target).verdict is verdict
 
 
-def test_what_has_no_number_does_not_meet_its_target() -> None:
-    assert replace(LINE, values=(), references=()).verdict is Verdict.FAILED
+def test_measurement_without_values_fails() -> None:
+    assert replace(MEASUREMENT, values=(), references=()).verdict is Verdict.FAILED
     assert FAILED.verdict is Verdict.FAILED
     assert ABSENT.verdict is Verdict.ABSENT
 
 
-def test_sides_alternate_after_a_warm_up_that_does_not_count() -> None:
+def test_sides_alternate_after_warm_up() -> None:
     calls: list[str] = []
 
     def side(name: str) -> int:
@@ -138,7 +139,7 @@ def test_sides_alternate_after_a_warm_up_that_does_not_count() -> None:
     assert calls == ["a", "b"] * 3
 
 
-def test_a_percentile_is_a_value_that_was_seen() -> None:
+def test_percentile_is_one_of_the_samples() -> None:
     samples = [float(n) for n in range(200, 0, -1)]
     assert (percentile(samples, 50), percentile(samples, 99), percentile(samples, 100)) == (
         100,
@@ -149,92 +150,98 @@ def test_a_percentile_is_a_value_that_was_seen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "grew"),
+    ("first", "last", "has_grown"),
     [(0, 2_000, False), (0, 2_001, True), (50_000, 55_000, False), (50_000, 55_001, True)],
 )
-def test_a_backlog_grows_by_more_than_a_batch_and_a_tenth(
-    first: int, last: int, grew: bool
+def test_backlog_has_grown_beyond_a_batch_and_a_tenth(
+    first: int, last: int, has_grown: bool
 ) -> None:
-    assert Backlog.of([first, 9, last]).grew is grew
+    assert BacklogGrowth.from_samples([first, 9, last]).has_grown is has_grown
 
 
-def test_a_backlog_that_swings_does_not_grow() -> None:
-    assert Backlog.of([0, 9000, 0, 9000, 0, 9000, 9000, 0, 0]).growth == 0
+def test_oscillating_backlog_has_not_grown() -> None:
+    assert BacklogGrowth.from_samples([0, 9000, 0, 9000, 0, 9000, 9000, 0, 0]).growth == 0
     with pytest.raises(BenchError, match="2 samples"):
-        Backlog.of([1, 2])
+        BacklogGrowth.from_samples([1, 2])
 
 
-def test_a_judgement_stands_over_the_median() -> None:
-    line = replace(LINE, target=Target(0.5), judged=False)
-    assert line.verdict is Verdict.MISSED
-    assert replace(line, judged=True).verdict is Verdict.MET
+def test_explicit_verdict_overrides_median() -> None:
+    measurement = replace(MEASUREMENT, target=Target(0.5), is_target_met=False)
+    assert measurement.verdict is Verdict.MISSED
+    assert replace(measurement, is_target_met=True).verdict is Verdict.MET
 
 
-def test_the_table_shows_ratio_spread_verdict_and_the_first_line_of_a_fault() -> None:
-    told = report.table([LINE, LINE, FAILED, ABSENT])
-    assert "1.10× (0.90-1.50)" in told
-    assert "≥ 1×" in told
-    assert "FAILED" in told
-    assert "1 refused" in told
-    assert "and more" not in told
-    assert "n/a (404)" in told
-    assert told.count("A note.") == 1
+def test_table_shows_ratio_spread_verdict_and_first_line_of_error() -> None:
+    table = report.format_table([MEASUREMENT, MEASUREMENT, FAILED, ABSENT])
+    assert "1.10× (0.90-1.50)" in table
+    assert "≥ 1×" in table
+    assert "FAILED" in table
+    assert "1 refused" in table
+    assert "and more" not in table
+    assert "n/a (404)" in table
+    assert table.count("A note.") == 1
 
 
-def test_the_document_is_json_and_has_every_value() -> None:
-    options = parse(["--quick", "--json", "x.json", "--only", "accept"], FIGURES)
-    document = report.document([LINE, FAILED], FACTS, options, {"accept": "clean"}, 1.26)
+def test_document_is_json_with_every_value() -> None:
+    options = parse_options(["--quick", "--json", "x.json", "--only", "accept"], FIGURES)
+    document = report.build_document(
+        [MEASUREMENT, FAILED], FACTS, options, {"accept": "clean"}, 1.26
+    )
     read = json.loads(json.dumps(document))
     assert read["figures"][0]["values"] == [90, 300, 110]
     assert (read["figures"][0]["ratioMin"], read["figures"][0]["ratioMax"]) == (0.9, 1.5)
-    assert read["figures"][1]["fault"] == FAILED.fault
+    assert read["figures"][1]["error"] == FAILED.error
     assert read["options"]["only"] == ["accept"]
     assert read["options"]["sizes"]["repeats"] == QUICK.repeats
     assert (read["machine"], read["seconds"]) == (FACTS, 1.3)
 
 
 @pytest.mark.parametrize(
-    ("line", "clean", "strict", "status"),
+    ("measurement", "is_consistent", "strict", "status"),
     [
-        (LINE, True, True, 0),
-        (LINE, False, False, 1),
+        (MEASUREMENT, True, True, 0),
+        (MEASUREMENT, False, False, 1),
         (FAILED, True, False, 1),
         (ABSENT, True, True, 0),
-        (replace(LINE, target=Target(9)), True, False, 0),
-        (replace(LINE, target=Target(9)), True, True, 1),
+        (replace(MEASUREMENT, target=Target(9)), True, False, 0),
+        (replace(MEASUREMENT, target=Target(9)), True, True, 1),
     ],
 )
-def test_exit_status(line: Line, clean: bool, strict: bool, status: int) -> None:
-    assert report.exit_status([line], clean=clean, strict=strict) == status
+def test_exit_status_follows_verdicts(
+    measurement: Measurement, is_consistent: bool, strict: bool, status: int
+) -> None:
+    assert (
+        report.get_exit_status([measurement], is_consistent=is_consistent, strict=strict) == status
+    )
 
 
-def test_options() -> None:
-    assert parse([], FIGURES).only == tuple(FIGURES)
-    assert parse([], FIGURES).sizes == FULL
-    chosen = parse(["--only", "read, settle,read", "--repeats", "7"], FIGURES)
+def test_options_have_defaults_and_ignore_duplicates() -> None:
+    assert parse_options([], FIGURES).only == tuple(FIGURES)
+    assert parse_options([], FIGURES).sizes == FULL
+    chosen = parse_options(["--only", "read, settle,read", "--repeats", "7"], FIGURES)
     assert (chosen.only, chosen.sizes.repeats) == (("read", "settle"), 7)
 
 
-@pytest.mark.parametrize("wrong", [["--only", "speed"], ["--only", ""], ["--repeats", "0"]])
-def test_wrong_options_are_wrong_usage(
-    wrong: list[str], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("arguments", [["--only", "speed"], ["--only", ""], ["--repeats", "0"]])
+def test_invalid_options_exit_with_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as left:
-        parse(wrong, FIGURES)
-    assert left.value.code == 2
+    with pytest.raises(SystemExit) as exit_info:
+        parse_options(arguments, FIGURES)
+    assert exit_info.value.code == 2
     assert capsys.readouterr().err
 
 
-def test_the_machine_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = {"rev-parse": "abc", "status": " M file"}
-    monkeypatch.setattr(machine, "_git", lambda *arguments: said[arguments[0]])
-    assert machine.commit() == "abc dirty"
-    assert FACTS.keys() == machine.describe("18.6").keys()
-    said["status"] = ""
-    assert machine.commit() == "abc"
+def test_machine_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = {"rev-parse": "abc", "status": " M file"}
+    monkeypatch.setattr(machine, "_run_git", lambda *arguments: outputs[arguments[0]])
+    assert machine.get_commit() == "abc dirty"
+    assert FACTS.keys() == machine.describe_machine("18.6").keys()
+    outputs["status"] = ""
+    assert machine.get_commit() == "abc"
 
 
-def test_every_statement_of_the_reference_settles_one_payment_in_seven() -> None:
+def test_reference_settles_payment_in_seven_statements() -> None:
     script = (Path(__file__).parents[1] / "bench" / "pgbench.sql").read_text()
     statements = script.partition("BEGIN;")[2].partition("COMMIT;")[0].strip().splitlines()
     assert len(statements) == 7

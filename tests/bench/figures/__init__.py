@@ -1,4 +1,4 @@
-"""The figures, in the order in which they are measured."""
+"""The figures, in the order of measurement."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
@@ -10,17 +10,18 @@ from bench.figures import (
     latency,
     memory,
     read,
+    restarts,
     scale,
     settle,
     sustained,
 )
-from bench.measurement import Line
+from bench.measurement import Measurement
 from bench.options import Sizes
-from bench.servers import Ground
+from bench.servers import BenchCluster
 
 
 class Figure(NamedTuple):
-    measure: Callable[[Ground, Sizes], list[Line]]
+    measure: Callable[[BenchCluster, Sizes], list[Measurement]]
     drives_wrk: bool = True
 
 
@@ -34,4 +35,5 @@ FIGURES: Final[Mapping[str, Figure]] = {
     "growth": Figure(growth.measure),
     "memory": Figure(memory.measure),
     "scale": Figure(scale.measure, drives_wrk=False),
+    "restarts": Figure(restarts.measure, drives_wrk=False),
 }

@@ -1,4 +1,4 @@
-"""How long a payment takes on a system at rest: from the POST to the GET that says SUCCESS."""
+"""Time from a POST until a GET shows SUCCESS, on a system without other load."""
 
 import http.client
 import json
@@ -8,69 +8,75 @@ import time
 from typing import Final
 from urllib.parse import urlsplit
 
-from bench.measurement import BenchError, Line, Target, percentile
-from bench.merchants import CURRENCY, Shop, open_shops
+from bench.measurement import BenchError, Measurement, Target, percentile
+from bench.merchants import CURRENCY, Merchant, create_merchants
 from bench.options import Sizes
-from bench.servers import Ground, Subject
+from bench.servers import BenchCluster, SystemUnderTest
 
 PAUSE_SECONDS: Final = (0.005, 0.025)
-"""Between two payments, at random: at rest means that nothing of the one before is still going
-on, and that no rhythm is met."""
+"""Between two payments: work for the previous one ends, and a random pause cannot synchronize with
+the workers' polling."""
 
 WARM_UP: Final = 10
-"""Payments that do not count."""
+"""Payments that are not measured."""
 
-PATIENCE_SECONDS: Final = 10
+TIMEOUT_SECONDS: Final = 10
 
 
-def measure(ground: Ground, sizes: Sizes) -> list[Line]:
-    subject = ground.subject("latency")
-    shop = open_shops(subject, 1)[0]
-    subject.api.start("api")
-    subject.start_settlers("worker", "sweeper")
-    _sample(subject, shop, WARM_UP)
-    repeats = [_sample(subject, shop, sizes.latency_samples) for _ in range(sizes.repeats)]
+def measure(cluster: BenchCluster, sizes: Sizes) -> list[Measurement]:
+    system = cluster.create_system("latency")
+    merchant = create_merchants(system, 1)[0]
+    system.api.start("api")
+    system.start_workers("worker", "sweeper")
+    _measure_payments(system, merchant, WARM_UP)
+    repeats = [
+        _measure_payments(system, merchant, sizes.latency_samples) for _ in range(sizes.repeats)
+    ]
     case = f"POST to SUCCESS, {sizes.latency_samples} payments, "
     return [
-        Line(
+        Measurement(
             figure="latency",
             case=case + f"p{percent}",
             unit="ms",
             values=[percentile(samples, percent) for samples in repeats],
             target=Target(bound, "ms", at_least=False),
-            remark="one client, one connection, asking without a pause",
+            remark="one client, one connection, polling without a pause",
         )
         for percent, bound in ((50, 15), (99, 60))
     ]
 
 
-def _sample(subject: Subject, shop: Shop, count: int) -> list[float]:
-    """Milliseconds per payment."""
-    host = urlsplit(subject.api.base_url).netloc
-    connection = http.client.HTTPConnection(host, timeout=PATIENCE_SECONDS)
+def _measure_payments(system: SystemUnderTest, merchant: Merchant, count: int) -> list[float]:
+    """Return the milliseconds of each payment."""
+    host = urlsplit(system.api.base_url).netloc
+    connection = http.client.HTTPConnection(host, timeout=TIMEOUT_SECONDS)
     try:
-        return [_one(connection, shop) for _ in range(count)]
+        return [_measure_payment(connection, merchant) for _ in range(count)]
     finally:
         connection.close()
 
 
-def _one(connection: http.client.HTTPConnection, shop: Shop) -> float:
-    # Not a wait for anything: the pause belongs to what is measured.
+def _measure_payment(connection: http.client.HTTPConnection, merchant: Merchant) -> float:
+    # Part of the measurement, not a wait for a condition.
     time.sleep(random.uniform(*PAUSE_SECONDS))
-    head = {"Authorization": f"Bearer {shop.key}"}
-    order = json.dumps({"amount": 5000, "currency": CURRENCY, "source": "tok_visa"})
-    posting = {**head, "Content-Type": "application/json", "Idempotency-Key": secrets.token_hex(8)}
-    begun = time.perf_counter()
-    payment = _ask(connection, "POST", "/api/v1/payments", posting, order, 202)
+    get_headers = {"Authorization": f"Bearer {merchant.api_key}"}
+    body = json.dumps({"amount": 5000, "currency": CURRENCY, "source": "tok_visa"})
+    post_headers = {
+        **get_headers,
+        "Content-Type": "application/json",
+        "Idempotency-Key": secrets.token_hex(8),
+    }
+    started = time.perf_counter()
+    payment = _request(connection, "POST", "/api/v1/payments", post_headers, body, 202)
     path = f"/api/v1/payments/{payment['id']}"
     while payment["status"] != "SUCCESS":
-        if time.perf_counter() - begun > PATIENCE_SECONDS:
-            raise BenchError(f"after {PATIENCE_SECONDS} s the payment is {payment['status']}")
-        payment = _ask(connection, "GET", path, head, None, 200)["payment"]
-    return (time.perf_counter() - begun) * 1e3
+        if time.perf_counter() - started > TIMEOUT_SECONDS:
+            raise BenchError(f"after {TIMEOUT_SECONDS} s the payment is {payment['status']}")
+        payment = _request(connection, "GET", path, get_headers, None, 200)["payment"]
+    return (time.perf_counter() - started) * 1e3
 
 
-def _ask(
+def _request(
     connection: http.client.HTTPConnection,
     method: str,
     path: str,

@@ -1,4 +1,4 @@
-"""What all processes take after many payments, beside what they took after few."""
+"""Memory of all processes after many payments, beside their memory after few."""
 
 import statistics
 from collections.abc import Mapping
@@ -7,65 +7,65 @@ from typing import Final
 import psycopg
 
 from atomic_adapters.redis.rq_job_queue import RqJobQueue
-from bench.figures.accept import FULL_LOAD, PAYING, orders
-from bench.measurement import Line, Target
-from bench.merchants import Shop, bell_of, count_payments, open_shops, settle_all
+from bench.figures.accept import FULL_LOAD, PAYING_MERCHANTS, build_payment_requests
+from bench.measurement import Measurement, Target
+from bench.merchants import Merchant, count_payments, create_job_queue, create_merchants, settle_all
 from bench.options import Sizes
-from bench.process_stats import memory_mb
-from bench.servers import Ground, Subject
+from bench.process_stats import measure_memory_mb
+from bench.servers import BenchCluster, SystemUnderTest
 from bench.wrk import drive
 
-LOOKS: Final = 3
+SAMPLES: Final = 3
 SLICE_SECONDS: Final = 1
-"""Of load at a time, so that the marks are met closely."""
+"""Of load at a time, so that measuring starts soon after the given number of payments."""
 
 
-def measure(ground: Ground, sizes: Sizes) -> list[Line]:
-    subject = ground.subject("memory")
-    shops = open_shops(subject, PAYING)
-    subject.api.start("api")
-    subject.start_settlers("worker", "sweeper")
-    early_mark, late_mark = sizes.memory
-    with subject.connect() as connection:
-        bell = bell_of(subject)
-        early = _after(early_mark, ground, subject, shops, connection, bell)
-        late = _after(late_mark, ground, subject, shops, connection, bell)
-    beside = f"PostgreSQL {late['postgresql']:.0f} MB, Valkey {late['valkey']:.0f} MB"
-    case = f"all processes of Atomic, after {late_mark:,}"
+def measure(cluster: BenchCluster, sizes: Sizes) -> list[Measurement]:
+    system = cluster.create_system("memory")
+    merchants = create_merchants(system, PAYING_MERCHANTS)
+    system.api.start("api")
+    system.start_workers("worker", "sweeper")
+    early_count, late_count = sizes.memory
+    with system.connect() as connection:
+        job_queue = create_job_queue(system)
+        early = _measure_after(early_count, cluster, system, merchants, connection, job_queue)
+        late = _measure_after(late_count, cluster, system, merchants, connection, job_queue)
+    servers = f"PostgreSQL {late['postgresql']:.0f} MB, Valkey {late['valkey']:.0f} MB"
+    case = f"all processes of Atomic, after {late_count:,}"
     extra = {"after": dict(late), "before": dict(early)}
     return [
-        Line(
+        Measurement(
             figure="memory",
             case=case,
             unit="MB",
             values=[late["atomic"]],
             target=Target(350, "MB", at_least=False),
-            remark=f"PSS; gunicorn's three, worker, sweeper; beside them {beside}",
+            remark=f"PSS; 3 gunicorn processes, worker, sweeper; besides: {servers}",
             extra=extra,
         ),
-        Line(
+        Measurement(
             figure="memory",
             case=case,
             unit="MB",
             values=[late["atomic"]],
             references=[early["atomic"]],
             target=Target(1.05, at_least=False),
-            remark=f"reference: after {early_mark:,}",
+            remark=f"reference: after {early_count:,}",
         ),
     ]
 
 
-def _after(
-    mark: int,
-    ground: Ground,
-    subject: Subject,
-    shops: list[Shop],
+def _measure_after(
+    payment_count: int,
+    cluster: BenchCluster,
+    system: SystemUnderTest,
+    merchants: list[Merchant],
     connection: psycopg.Connection,
-    bell: RqJobQueue,
+    job_queue: RqJobQueue,
 ) -> Mapping[str, float]:
-    """Take payments until there are so many, settle them, and look: medians of a few looks."""
-    while count_payments(connection) < mark:
-        drive(subject.api.base_url, orders(shops), FULL_LOAD, SLICE_SECONDS)
-    settle_all(connection, bell)
-    looks = [memory_mb(ground, subject) for _ in range(LOOKS)]
-    return {kind: statistics.median(look[kind] for look in looks) for kind in looks[0]}
+    """Create and settle so many payments, then return the medians of some samples."""
+    while count_payments(connection) < payment_count:
+        drive(system.api.base_url, build_payment_requests(merchants), FULL_LOAD, SLICE_SECONDS)
+    settle_all(connection, job_queue)
+    samples = [measure_memory_mb(cluster, system) for _ in range(SAMPLES)]
+    return {kind: statistics.median(sample[kind] for sample in samples) for kind in samples[0]}

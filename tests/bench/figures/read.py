@@ -1,4 +1,4 @@
-"""How many payments can be read per second, beside a bare Flask view with one SELECT."""
+"""Payments that can be read per second, beside a Flask view with one SELECT."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -8,45 +8,55 @@ from uuid import UUID
 import psycopg
 
 from bench import reference_app
-from bench.figures.accept import FULL_LOAD, line_of
-from bench.measurement import Line, alternate
-from bench.merchants import Shop, add_waiting, bell_of, open_shops, settle_all
+from bench.figures.accept import FULL_LOAD, build_measurement
+from bench.measurement import Measurement, alternate
+from bench.merchants import (
+    Merchant,
+    create_job_queue,
+    create_merchants,
+    insert_open_payments,
+    settle_all,
+)
 from bench.options import Sizes
-from bench.servers import Ground
+from bench.servers import BenchCluster
 from bench.wrk import Request, drive
 
 MERCHANTS: Final = 100
 
-READ: Final = 10_000
-"""Payments that are read in turn, picked at random from all."""
+READ_PAYMENTS: Final = 10_000
+"""Random payments that are read in turn."""
 
 
-def questions(connection: psycopg.Connection, shops: Sequence[Shop]) -> list[Request]:
-    """GETs of random settled payments, each by its merchant."""
-    keys: Mapping[UUID, str] = {shop.merchant_id: shop.key for shop in shops}
+def build_read_requests(
+    connection: psycopg.Connection, merchants: Sequence[Merchant]
+) -> list[Request]:
+    """Build GETs of random settled payments, each with its merchant's key."""
+    api_keys: Mapping[UUID, str] = {merchant.id: merchant.api_key for merchant in merchants}
     rows = connection.execute(
         "SELECT id, merchant_id FROM payments WHERE status = 'SUCCESS' ORDER BY random() LIMIT %s",
-        (READ,),
+        (READ_PAYMENTS,),
     )
-    return [Request("GET", f"/api/v1/payments/{id}", keys[merchant]) for id, merchant in rows]
+    return [
+        Request("GET", f"/api/v1/payments/{id}", api_keys[merchant_id]) for id, merchant_id in rows
+    ]
 
 
-def measure(ground: Ground, sizes: Sizes) -> list[Line]:
-    subject = ground.subject("read")
-    shops = open_shops(subject, MERCHANTS)
-    subject.start_settlers("worker")
-    with subject.connect() as connection:
-        add_waiting(connection, shops, sizes.readable)
-        settle_all(connection, bell_of(subject))
-        subject.settlers.stop()
+def measure(cluster: BenchCluster, sizes: Sizes) -> list[Measurement]:
+    system = cluster.create_system("read")
+    merchants = create_merchants(system, MERCHANTS)
+    system.start_workers("worker")
+    with system.connect() as connection:
+        insert_open_payments(connection, merchants, sizes.readable)
+        settle_all(connection, create_job_queue(system))
+        system.workers.stop()
         reference_app.copy_payments(connection)
-        asked = questions(connection, shops)
-    subject.api.start("api")
-    subject.bare.start("api")
+        read_requests = build_read_requests(connection, merchants)
+    system.api.start("api")
+    system.reference_api.start("api")
     seconds = sizes.load_seconds
     loads, references = alternate(
         sizes.repeats,
-        partial(drive, subject.api.base_url, asked, FULL_LOAD, seconds),
-        partial(drive, subject.bare.base_url, asked, FULL_LOAD, seconds),
+        partial(drive, system.api.base_url, read_requests, FULL_LOAD, seconds),
+        partial(drive, system.reference_api.base_url, read_requests, FULL_LOAD, seconds),
     )
-    return [line_of("read", f"{FULL_LOAD} connections", loads, references)]
+    return [build_measurement("read", f"{FULL_LOAD} connections", loads, references)]

@@ -1,4 +1,4 @@
-"""What a second worker brings, and what the number of merchants costs."""
+"""The effect of a second worker and of the number of merchants."""
 
 import os
 from collections import Counter
@@ -9,168 +9,181 @@ from typing import Final
 import psycopg
 
 from atomic_adapters.redis.rq_job_queue import RqJobQueue
-from bench.measurement import Line, alternate
-from bench.merchants import Shop, add_waiting, bell_of, open_shops, settle_all
+from bench.measurement import Measurement, alternate
+from bench.merchants import (
+    Merchant,
+    create_job_queue,
+    create_merchants,
+    insert_open_payments,
+    settle_all,
+)
 from bench.options import Sizes
-from bench.process_stats import cpu_seconds
-from bench.servers import Ground, Subject
+from bench.process_stats import measure_cpu_seconds
+from bench.servers import BenchCluster, SystemUnderTest
 
 MERCHANTS: Final = 100
-ONE: Final = ("worker",)
-TWO: Final = ("worker", "worker 2")
+ONE_WORKER: Final = ("worker",)
+TWO_WORKERS: Final = ("worker", "worker 2")
 
-ACTIVITY: Final = """
+SELECT_ACTIVITY: Final = """
 SELECT coalesce(wait_event_type || ' ' || wait_event, 'computing')
   FROM pg_stat_activity
  WHERE datname = current_database() AND application_name = 'atomic' AND state <> 'idle'
 """
 
-MOST_SHOWN: Final = 4
+MAX_LISTED_ACTIVITIES: Final = 4
 
-LOOKED_AT: Final = 2
-"""Times the usual payments are settled while it is watched, to see enough."""
+OBSERVED_FACTOR: Final = 2
+"""How many times more payments the observed settlement has, for enough samples."""
 
-IN_WORDS: Final = {
+ACTIVITY_DESCRIPTIONS: Final = {
     "computing": "PostgreSQL computed",
     "Client ClientRead": "PostgreSQL waited for the worker's Python",
     "Lock transactionid": "waited for the World account",
-    "Lock tuple": "queued for it behind another",
-    "IO WalSync": "waited for the disk to sync the log",
-    "LWLock WALWrite": "waited for another's write of the log",
+    "Lock tuple": "queued for the World account",
+    "IO WalSync": "waited for the disk to sync the WAL",
+    "LWLock WALWrite": "waited for another session's WAL write",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    subject: Subject
-    bell: RqJobQueue
+class Scenario:
+    system: SystemUnderTest
+    job_queue: RqJobQueue
     connection: psycopg.Connection
-    count: int
-    shops: Sequence[Shop]
-    workers: tuple[str, ...] = ONE
+    payment_count: int
+    merchants: Sequence[Merchant]
+    workers: tuple[str, ...] = ONE_WORKER
 
     @property
     def name(self) -> str:
         workers = f"{len(self.workers)} worker{'s' if len(self.workers) > 1 else ''}"
-        return f"{workers}, {len(self.shops):,} merchant{'s' if len(self.shops) > 1 else ''}"
+        return (
+            f"{workers}, {len(self.merchants):,} merchant{'s' if len(self.merchants) > 1 else ''}"
+        )
 
-    def lay_out(self) -> None:
-        """Just these workers running, and payments waiting."""
-        running = self.subject.settlers.running
+    def prepare(self) -> None:
+        """Run exactly these workers and insert open payments."""
+        running = self.system.workers.running
         for name in [name for name in running if name not in self.workers]:
-            self.subject.settlers.stop(name)
+            self.system.workers.stop(name)
             del running[name]
-        self.subject.start_settlers(*(name for name in self.workers if name not in running))
-        add_waiting(self.connection, self.shops, self.count)
+        self.system.start_workers(*(name for name in self.workers if name not in running))
+        insert_open_payments(self.connection, self.merchants, self.payment_count)
 
     def settle(self) -> float:
-        """Payments per second."""
-        self.lay_out()
-        return self.count / settle_all(self.connection, self.bell)
+        """Return payments per second."""
+        self.prepare()
+        return self.payment_count / settle_all(self.connection, self.job_queue)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    spent: Mapping[str, float]
-    """Seconds on a core."""
-    doing: Counter[str]
-    """Of the settlers' sessions, while they were not idle."""
+class Observation:
+    cpu_seconds: Mapping[str, float]
+    """By kind of process."""
+    activities: Counter[str]
+    """Samples of what the workers' sessions did while not idle."""
     seconds: float
-    payments: int
-    log: int
-    """Bytes of PostgreSQL's write-ahead log."""
+    payment_count: int
+    total_wal_bytes: int
 
     @property
-    def log_bytes(self) -> float:
-        """Per payment."""
-        return self.log / self.payments
+    def wal_bytes_per_payment(self) -> float:
+        return self.total_wal_bytes / self.payment_count
 
     @property
-    def cpu_us(self) -> float:
-        """Per payment."""
-        return sum(self.spent.values()) / self.payments * 1e6
+    def cpu_us_per_payment(self) -> float:
+        return sum(self.cpu_seconds.values()) / self.payment_count * 1e6
 
     @property
-    def locked(self) -> float:
-        """The share of lock waits in what the sessions did."""
-        waits = sum(count for name, count in self.doing.items() if name.startswith("Lock "))
-        return waits / (self.doing.total() or 1)
+    def lock_wait_share(self) -> float:
+        """The share of lock waits in the activities."""
+        waits = sum(count for name, count in self.activities.items() if name.startswith("Lock "))
+        return waits / (self.activities.total() or 1)
 
-    def words(self) -> str:
-        busy = ", ".join(f"{who} {spent / self.seconds:.2f}" for who, spent in self.spent.items())
-        total = self.doing.total() or 1
-        did = "; ".join(
-            f"{count / total:.0%} {IN_WORDS.get(name, name)}"
-            for name, count in self.doing.most_common(MOST_SHOWN)
+    def describe(self) -> str:
+        cores = ", ".join(
+            f"{kind} {seconds / self.seconds:.2f}" for kind, seconds in self.cpu_seconds.items()
         )
-        return f"{busy} of {os.cpu_count()} cores; sessions: {did or 'not seen'}."
+        total = self.activities.total() or 1
+        activities = "; ".join(
+            f"{count / total:.0%} {ACTIVITY_DESCRIPTIONS.get(name, name)}"
+            for name, count in self.activities.most_common(MAX_LISTED_ACTIVITIES)
+        )
+        return f"{cores} of {os.cpu_count()} cores; sessions: {activities or 'not sampled'}."
 
 
-def measure(ground: Ground, sizes: Sizes) -> list[Line]:
-    subject = ground.subject("scale")
-    shops = open_shops(subject, sizes.many_merchants)
-    bell = bell_of(subject)
-    with subject.connect() as connection:
+def measure(cluster: BenchCluster, sizes: Sizes) -> list[Measurement]:
+    system = cluster.create_system("scale")
+    merchants = create_merchants(system, sizes.many_merchants)
+    job_queue = create_job_queue(system)
+    with system.connect() as connection:
 
-        def case(merchants: int, workers: tuple[str, ...] = ONE) -> Case:
-            chosen = shops[:merchants]
-            return Case(subject, bell, connection, sizes.settled, chosen, workers)
+        def build_scenario(count: int, workers: tuple[str, ...] = ONE_WORKER) -> Scenario:
+            return Scenario(
+                system, job_queue, connection, sizes.settled, merchants[:count], workers
+            )
 
-        base = case(MERCHANTS)
-        others = [case(1), case(sizes.many_merchants), case(MERCHANTS, TWO)]
+        base = build_scenario(MERCHANTS)
+        others = [
+            build_scenario(1),
+            build_scenario(sizes.many_merchants),
+            build_scenario(MERCHANTS, TWO_WORKERS),
+        ]
         rates = alternate(sizes.repeats, base.settle, *(other.settle for other in others))
-        seen = {each.name: _observed(ground, each) for each in (base, *others)}
+        observations = {each.name: _observe(cluster, each) for each in (base, *others)}
     return [
-        Line(
+        Measurement(
             figure="scale",
             case=each.name,
             unit="payments/s",
             values=values,
             references=() if each is base else rates[0],
             remark="" if each is base else f"reference: {base.name}",
-            note=_reason(each, base, seen),
+            note=_explain(each, base, observations),
         )
         for each, values in zip((base, *others), rates, strict=True)
     ]
 
 
-def _observed(ground: Ground, case: Case) -> Seen:
-    """One more settling, which does not count: looking has its price."""
-    looked_at = replace(case, count=LOOKED_AT * case.count)
-    looked_at.lay_out()
-    doing: Counter[str] = Counter()
+def _observe(cluster: BenchCluster, scenario: Scenario) -> Observation:
+    """Settle once more under observation. This is not measured, since sampling takes time."""
+    observed = replace(scenario, payment_count=OBSERVED_FACTOR * scenario.payment_count)
+    observed.prepare()
+    activities: Counter[str] = Counter()
 
-    def look() -> None:
-        doing.update(name for (name,) in case.connection.execute(ACTIVITY))
+    def sample() -> None:
+        activities.update(name for (name,) in scenario.connection.execute(SELECT_ACTIVITY))
 
-    log = _log_bytes(case.connection)
-    before = cpu_seconds(ground, case.subject)
-    seconds = settle_all(case.connection, case.bell, look)
-    after = cpu_seconds(ground, case.subject)
-    spent = {name: after[name] - before[name] for name in after}
-    log = _log_bytes(case.connection) - log
-    return Seen(spent, doing, seconds, looked_at.count, log)
+    wal_before = _get_wal_bytes(scenario.connection)
+    before = measure_cpu_seconds(cluster, scenario.system)
+    seconds = settle_all(scenario.connection, scenario.job_queue, sample)
+    after = measure_cpu_seconds(cluster, scenario.system)
+    cpu_seconds = {name: after[name] - before[name] for name in after}
+    wal_bytes = _get_wal_bytes(scenario.connection) - wal_before
+    return Observation(cpu_seconds, activities, seconds, observed.payment_count, wal_bytes)
 
 
-def _log_bytes(connection: psycopg.Connection) -> int:
+def _get_wal_bytes(connection: psycopg.Connection) -> int:
     row = connection.execute("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn").fetchone()
     assert row
     return int(row[0])
 
 
-def _reason(case: Case, base: Case, seen: Mapping[str, Seen]) -> str:
-    """What was seen of a case and, beside it, of the one it is compared with."""
-    here, there = seen[case.name], seen[base.name]
-    told = f"scale, {case.name}: {here.words()}"
-    if case is base:
-        return told
-    if case.workers != base.workers:
+def _explain(scenario: Scenario, base: Scenario, observations: Mapping[str, Observation]) -> str:
+    """Compare the observation of a scenario with that of the base."""
+    observed, base_observed = observations[scenario.name], observations[base.name]
+    text = f"scale, {scenario.name}: {observed.describe()}"
+    if scenario is base:
+        return text
+    if scenario.workers != base.workers:
         return (
-            f"{told} Batches are posted one after the other, for all need the World account:"
-            f" waiting for it is {here.locked:.0%} of the sessions' busy time, with one worker"
-            f" {there.locked:.0%}."
+            f"{text} Batches are posted one after another, since all lock the World account:"
+            f" sessions wait for it {observed.lock_wait_share:.0%} of their busy time, with one"
+            f" worker {base_observed.lock_wait_share:.0%}."
         )
     return (
-        f"{told} Per payment {here.cpu_us:.0f} µs of CPU and {here.log_bytes:,.0f} bytes of log,"
-        f" with {len(base.shops)} merchants {there.cpu_us:.0f} and {there.log_bytes:,.0f}."
+        f"{text} Per payment {observed.cpu_us_per_payment:.0f} µs of CPU and"
+        f" {observed.wal_bytes_per_payment:,.0f} bytes of WAL, with {len(base.merchants)} merchants"
+        f" {base_observed.cpu_us_per_payment:.0f} and {base_observed.wal_bytes_per_payment:,.0f}."
     )

@@ -1,73 +1,83 @@
-"""What is left of the accept rate while the payments are settled at the same time."""
+"""The rate of accepted payments while they are settled at the same time."""
 
 from typing import Final
 
-from bench.figures.accept import FULL_LOAD, PAYING, accept, latencies, latency_lists, orders
-from bench.measurement import LEAST_SLACK, Backlog, Line, Target, alternate
-from bench.merchants import backlog, bell_of, open_shops, settle_all
+from bench.figures.accept import (
+    FULL_LOAD,
+    PAYING_MERCHANTS,
+    build_payment_requests,
+    format_latencies,
+    list_latencies,
+    load_payments,
+)
+from bench.measurement import MIN_SLACK, BacklogGrowth, Measurement, Target, alternate
+from bench.merchants import count_open_payments, create_job_queue, create_merchants, settle_all
 from bench.options import Sizes
-from bench.servers import Ground
+from bench.servers import BenchCluster
 from bench.wrk import Load, drive
 
 SAMPLE_SECONDS: Final = 0.5
 
 
-def measure(ground: Ground, sizes: Sizes) -> list[Line]:
-    subject = ground.subject("sustained")
-    shops = open_shops(subject, PAYING)
-    bell = bell_of(subject)
+def measure(cluster: BenchCluster, sizes: Sizes) -> list[Measurement]:
+    system = cluster.create_system("sustained")
+    merchants = create_merchants(system, PAYING_MERCHANTS)
+    job_queue = create_job_queue(system)
     backlogs: list[list[int]] = []
-    subject.api.start("api")
-    with subject.connect() as connection:
+    system.api.start("api")
+    with system.connect() as connection:
 
-        def sustained() -> Load:
-            subject.start_settlers("worker", "sweeper")
-            # This is their warm-up too.
-            settle_all(connection, bell)
+        def load_with_settlement() -> Load:
+            system.start_workers("worker", "sweeper")
+            # Also their warm-up.
+            settle_all(connection, job_queue)
             samples: list[int] = []
             load = drive(
-                subject.api.base_url,
-                orders(shops),
+                system.api.base_url,
+                build_payment_requests(merchants),
                 FULL_LOAD,
                 sizes.sustained_seconds,
-                meanwhile=lambda: samples.append(backlog(connection)),
+                meanwhile=lambda: samples.append(count_open_payments(connection)),
                 every=SAMPLE_SECONDS,
             )
             backlogs.append(samples)
-            settle_all(connection, bell)
-            subject.settlers.stop()
+            settle_all(connection, job_queue)
+            system.workers.stop()
             return load
 
-        def alone() -> Load:
-            return accept(subject, shops, FULL_LOAD, sizes.load_seconds)
+        def load_accept_only() -> Load:
+            return load_payments(system, merchants, FULL_LOAD, sizes.load_seconds)
 
-        alone()
-        # Alone first: what it leaves waiting is settled before what comes next.
-        references, loads = alternate(sizes.repeats, alone, sustained, warm_up=False)
-    found = [Backlog.of(samples) for samples in backlogs]
+        load_accept_only()
+        # Accept only comes first: its open payments are settled before the next measurement.
+        references, loads = alternate(
+            sizes.repeats, load_accept_only, load_with_settlement, warm_up=False
+        )
+    growths = [BacklogGrowth.from_samples(samples) for samples in backlogs]
     return [
-        Line(
+        Measurement(
             figure="sustained",
-            case=f"{FULL_LOAD} connections, worker and sweeper at work",
+            case=f"{FULL_LOAD} connections, worker and sweeper running",
             unit="req/s",
             values=[load.rate for load in loads],
             references=[load.rate for load in references],
             target=Target(0.65),
-            remark=f"{latencies(loads)}; reference: accept alone, {latencies(references)}",
-            extra=latency_lists(loads, references),
+            remark=f"{format_latencies(loads)};"
+            f" reference: accept alone, {format_latencies(references)}",
+            extra=list_latencies(loads, references),
         ),
-        Line(
+        Measurement(
             figure="sustained",
             case="growth of the backlog",
             unit="payments",
-            values=[each.growth for each in found],
-            target=Target(LEAST_SLACK, "payments", at_least=False),
-            # In every repeat, not in most.
-            judged=not any(each.grew for each in found),
-            remark=f"at most {max(map(max, backlogs)):,} were open at once",
-            note="backlog: median of the last third of the samples less that of the first third,"
-            f" in every repeat; up to {LEAST_SLACK:,}, a worker's batch, or a tenth of the first"
-            " third is no growth.",
+            values=[each.growth for each in growths],
+            target=Target(MIN_SLACK, "payments", at_least=False),
+            # In every repeat, not only in the median one.
+            is_target_met=not any(each.has_grown for each in growths),
+            remark=f"at most {max(map(max, backlogs)):,} were open at the same time",
+            note="backlog: median of the last third of the samples minus that of the first third,"
+            f" in every repeat; up to {MIN_SLACK:,}, a worker's batch, or a tenth of the first"
+            " third do not count.",
             extra={"backlogs": backlogs},
         ),
     ]

@@ -1,0 +1,62 @@
+"""Posting the outcomes of claims to the ledger, inside settlement's transaction."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from atomic_core.domain.accounts import Account
+from atomic_core.domain.errors import StorageRefused
+from atomic_core.domain.posting import Posting, PostingResult, post
+from atomic_core.domain.settlement import (
+    Claim,
+    Settlement,
+    fail_claim,
+    get_system_account_ids,
+    postpone_claim,
+)
+from atomic_core.ports.unit_of_work import UnitOfWork
+
+
+def post_to_ledger(
+    work: UnitOfWork, claimed_postings: Sequence[tuple[Claim, Posting | None]]
+) -> Sequence[Settlement | None]:
+    """Post what can be posted, in order. Returns for each claim the settlement that replaces the
+    intended one because its posting was not made; None if it was made or there was none."""
+    required = [(claim, posting) for claim, posting in claimed_postings if posting]
+    accounts = _lock_accounts(work, [claim for claim, _ in required])
+    postings = [posting for claim, posting in required if claim.account_id in accounts]
+    # The time is read after the accounts are locked, so that an account's entries are in order of
+    # time.
+    result = post(accounts, postings, work.now())
+    work.ledger.save(result)
+    if len(postings) == len(required) and not result.refusals:
+        return [None] * len(claimed_postings)
+    return [
+        _outcome_if_not_posted(claim, posting, accounts, result)
+        for claim, posting in claimed_postings
+    ]
+
+
+def _lock_accounts(work: UnitOfWork, claims: Sequence[Claim]) -> Mapping[UUID, Account]:
+    """Lock the accounts of the claims. Waits for system accounts, which every worker needs. A
+    merchant's account that is locked elsewhere is left out, so that it delays its own payments
+    only."""
+    system_account_ids = {id for claim in claims for id in get_system_account_ids(claim)}
+    system_accounts = work.accounts.lock(system_account_ids)
+    merchant_account_ids = {claim.account_id for claim in claims}
+    return {**system_accounts, **work.accounts.lock_available(merchant_account_ids)}
+
+
+def _outcome_if_not_posted(
+    claim: Claim, posting: Posting | None, accounts: Mapping[UUID, Account], result: PostingResult
+) -> Settlement | None:
+    if posting is None:
+        return None
+    if claim.account_id not in accounts:
+        return postpone_claim(claim)
+    refusal = result.refusals.get(posting.transaction_id)
+    if refusal is None:
+        return None
+    if posting.released_hold:
+        # A hold keeps its amount available, so releasing or capturing it cannot fail.
+        raise StorageRefused(f"a hold could not be released: {refusal}")
+    return fail_claim(claim, refusal)

@@ -58,7 +58,7 @@ verify: .venv/embedded.stamp ## Recompute the books; fails if they do not agree
 
 psql: .venv/embedded.stamp ## psql on the database of a running `make run` (sql="SELECT 1")
 	@. ./.atomic/dev.env && exec "$$($(BIN)/python -c \
-		'from atomic_adapters.embedded.cluster import binary; print(binary("psql"))')" \
+		'from atomic_adapters.embedded.cluster import get_binary_path; print(get_binary_path("psql"))')" \
 		"$$DATABASE_URL" $(if $(sql),-c "$(sql)")
 
 ##@ Work on it

@@ -1,2 +1,2 @@
-"""The positive control of the tests: the code is broken on purpose, one way at a time, and the
-tests must notice. `python tests/mutants`, not part of `make test`."""
+"""`make mutants`: changes the code in one way at a time and checks that the tests fail: tests that
+never failed prove nothing. Not part of `make test`."""

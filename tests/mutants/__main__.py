@@ -1,4 +1,4 @@
-"""`python tests/mutants`: break the code, one way at a time, and see the tests notice.
+"""`python tests/mutants`: run the tests against each mutant and report which ones catch it.
 
 Exit status: 0 every mutant was caught; 1 one survived or proves nothing; 2 wrong usage; 130
 interrupted.
@@ -17,107 +17,109 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from mutants.catalogue import MUTANTS
 from mutants.checks import (
     CHECKS,
+    FAULT_CHECK,
     FAULT_SUITE,
-    FAULTS,
+    HANGS,
     LIKELY_SECONDS,
-    STANDS_STILL,
     Check,
     Runner,
 )
-from mutants.copies import copied, record_migrations
+from mutants.copies import create_copy, write_migration_checksums
 from mutants.mutant import Mutant, StaleMutant
-from mutants.options import Options, parse
-from mutants.report import Verdict, summary, table
+from mutants.options import Options, parse_options
+from mutants.report import Verdict, format_table, summarize
 
 INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str]) -> int:
-    options = parse(arguments, MUTANTS, [check.name for check in CHECKS])
-    # Not what SIGINT is now: it is ignored in the background, and tests would inherit that.
+    options = parse_options(arguments, MUTANTS, [check.name for check in CHECKS])
+    # Not the current SIGINT handler: a background process ignores SIGINT, and tests inherit that.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     runner = Runner()
-    begun = time.monotonic()
+    started = time.monotonic()
     with ThreadPoolExecutor(options.jobs) as threads:
         try:
-            trials = [
-                threads.submit(try_out, MUTANTS[name], runner, options) for name in options.only
+            futures = [
+                threads.submit(run_mutant, MUTANTS[name], runner, options) for name in options.only
             ]
-            verdicts = control([trial.result() for trial in trials], runner)
+            verdicts = confirm_verdicts([future.result() for future in futures], runner)
         except KeyboardInterrupt:
             threads.shutdown(wait=False, cancel_futures=True)
             runner.stop()
-            tell("interrupted")
+            print_progress("interrupted")
             return INTERRUPTED
-    sys.stdout.write(f"\n{table(verdicts)}\n\n{summary(verdicts, time.monotonic() - begun)}\n")
-    return 1 if any(verdict.survived for verdict in verdicts) else 0
+    seconds = time.monotonic() - started
+    sys.stdout.write(f"\n{format_table(verdicts)}\n\n{summarize(verdicts, seconds)}\n")
+    return 0 if all(verdict.is_caught for verdict in verdicts) else 1
 
 
-def try_out(mutant: Mutant, runner: Runner, options: Options) -> Verdict:
-    """Run the checks on a copy with the mutant in it until one fails, or all of them."""
-    begun = time.monotonic()
-    caught: list[str] = []
-    broken = None
-    with copied() as root:
+def run_mutant(mutant: Mutant, runner: Runner, options: Options) -> Verdict:
+    """Run the checks on a copy with the mutant, until one fails unless all are requested."""
+    started = time.monotonic()
+    caught_by: list[str] = []
+    error = None
+    with create_copy() as root:
         try:
             for edit in mutant.edits:
                 edit.apply(root)
         except StaleMutant as stale:
-            return Verdict(mutant, 0, broken=str(stale))
-        record_migrations(root)
-        for check in _checks(mutant, options):
+            return Verdict(mutant, 0, error=str(stale))
+        write_migration_checksums(root)
+        for check in _select_checks(mutant, options):
             outcome = runner.run(check, root, mutant.faults)
-            broken = outcome.broken
-            caught += [outcome.caught] if outcome.caught else []
-            if broken or (caught and not options.all_checks):
+            error = outcome.error
+            caught_by += [outcome.failure] if outcome.failure else []
+            if error or (caught_by and not options.all_checks):
                 break
-    verdict = Verdict(mutant, time.monotonic() - begun, caught, broken)
-    tell(f"{verdict.seconds:4.0f} s  {mutant.name}: {verdict.words}")
+    verdict = Verdict(mutant, time.monotonic() - started, caught_by, error)
+    print_progress(f"{verdict.seconds:4.0f} s  {mutant.name}: {verdict.describe()}")
     return verdict
 
 
-def _checks(mutant: Mutant, options: Options) -> Sequence[Check]:
+def _select_checks(mutant: Mutant, options: Options) -> Sequence[Check]:
     if options.checks:
         return [check for check in CHECKS if check.name in options.checks]
     if options.all_checks:
         return CHECKS
-    return (Check("likely", mutant.likely, LIKELY_SECONDS), *CHECKS)
+    return (Check("likely", mutant.likely_tests, LIKELY_SECONDS), *CHECKS)
 
 
-def control(verdicts: Sequence[Verdict], runner: Runner) -> Sequence[Verdict]:
-    """The tests that caught a mutant must pass without one, or they prove nothing."""
-    caught = dict.fromkeys(_test_of(words) for verdict in verdicts for words in verdict.caught_by)
-    tests = [test for test in caught if test != str(FAULT_SUITE)]
-    tell(f"the same {len(tests)} tests without a mutant")
-    with copied() as root:
-        failing = runner.failing(root, tests, LIKELY_SECONDS + 10 * len(tests))
-        if str(FAULT_SUITE) in caught:
+def confirm_verdicts(verdicts: Sequence[Verdict], runner: Runner) -> Sequence[Verdict]:
+    """Run the tests that caught a mutant without one, and discard those that fail then too."""
+    caught_by = dict.fromkeys(_get_test(each) for verdict in verdicts for each in verdict.caught_by)
+    tests = [test for test in caught_by if test != str(FAULT_SUITE)]
+    print_progress(f"running these {len(tests)} tests without a mutant")
+    with create_copy() as root:
+        failing = runner.list_failing_tests(root, tests, LIKELY_SECONDS + 10 * len(tests))
+        if str(FAULT_SUITE) in caught_by:
             faults = dict.fromkeys(name for verdict in verdicts for name in verdict.mutant.faults)
-            if runner.run(FAULTS, root, tuple(faults)).caught:
+            if runner.run(FAULT_CHECK, root, tuple(faults)).failure:
                 failing.add(str(FAULT_SUITE))
-    return [_without(verdict, failing) for verdict in verdicts]
+    return [_discard_tests(verdict, failing) for verdict in verdicts]
 
 
-def _without(verdict: Verdict, failing: Collection[str]) -> Verdict:
-    """The verdict without those tests; one that has no others left proves nothing."""
-    left = [words for words in verdict.caught_by if _test_of(words) not in failing]
-    if left == list(verdict.caught_by):
+def _discard_tests(verdict: Verdict, failing: Collection[str]) -> Verdict:
+    """Return the verdict without these tests; if no others are left, it proves nothing."""
+    kept = [failure for failure in verdict.caught_by if _get_test(failure) not in failing]
+    if kept == list(verdict.caught_by):
         return verdict
-    for words in set(verdict.caught_by) - set(left):
-        tell(f"fails without a mutant too, and is not counted: {words}")
-    broken = None if left else f"{verdict.words} fails without it too"
-    return replace(verdict, caught_by=left, broken=verdict.broken or broken)
+    for failure in set(verdict.caught_by) - set(kept):
+        print_progress(f"not counted, since it also fails without a mutant: {failure}")
+    error = None if kept else f"{verdict.describe()} also fails without the mutant"
+    return replace(verdict, caught_by=kept, error=verdict.error or error)
 
 
-def _test_of(words: str) -> str:
-    """The test that these words are about, or the fault suite."""
-    if words.startswith(f"{FAULT_SUITE} "):
+def _get_test(failure: str) -> str:
+    """Return the test id, or the fault suite, that the description of a failure starts with."""
+    if failure.startswith(f"{FAULT_SUITE} "):
         return str(FAULT_SUITE)
-    return words.split(STANDS_STILL)[0]
+    return failure.split(HANGS)[0]
 
 
-def tell(words: str) -> None:
-    sys.stderr.write(f"{words}\n")
+def print_progress(line: str) -> None:
+    """Progress goes to stderr, results to stdout."""
+    sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
 

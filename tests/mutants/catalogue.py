@@ -1,14 +1,22 @@
-"""All mutants."""
+"""All mutants by name."""
 
 from typing import Final
 
-from mutants.access import ACCESS
-from mutants.ledger import BOOKS
-from mutants.payments import LIVES
-from mutants.refunds import REFUNDS
-from mutants.settling import SETTLING
-from mutants.web import DOOR
+from mutants.access import ACCESS_MUTANTS
+from mutants.ledger import LEDGER_MUTANTS
+from mutants.payments import PAYMENT_MUTANTS
+from mutants.refunds import REFUND_MUTANTS
+from mutants.settlement import SETTLEMENT_MUTANTS
+from mutants.web import WEB_MUTANTS
 
 MUTANTS: Final = {
-    mutant.name: mutant for mutant in (*SETTLING, *BOOKS, *LIVES, *REFUNDS, *DOOR, *ACCESS)
+    mutant.name: mutant
+    for mutant in (
+        *SETTLEMENT_MUTANTS,
+        *LEDGER_MUTANTS,
+        *PAYMENT_MUTANTS,
+        *REFUND_MUTANTS,
+        *WEB_MUTANTS,
+        *ACCESS_MUTANTS,
+    )
 }

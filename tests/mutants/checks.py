@@ -1,4 +1,4 @@
-"""The checks that must notice a mutant, fast ones first."""
+"""The checks that must catch a mutant, fast ones first."""
 
 import re
 import subprocess
@@ -11,10 +11,10 @@ from typing import Final
 
 import psutil
 
-from mutants.copies import environment_of, python_of
+from mutants.copies import build_environ, get_python
 
-SILENT: Final = (
-    # They read the source and the plans, not what the code does: any edit might disturb them.
+EXCLUDED_TESTS: Final = (
+    # They inspect sources and query plans instead of behaviour: any edit could make them fail.
     "tests/architecture",
     "tests/integration/test_plans.py",
     "tests/unit/test_mutants.py",
@@ -22,16 +22,16 @@ SILENT: Final = (
 
 FAULT_SUITE: Final = Path("tests/fault")
 FAULT_OPTIONS: Final = ("--seconds", "20", "--seed", "1", "--patience", "1.8")
-"""Patient, since mutants may be tried two at a time; but a second that becomes a lease of two is
-to be noticed."""
+"""Time bounds are wider, since mutants may run concurrently; but a recovery that takes a lease of
+two seconds instead of one second must be caught."""
 
-_ENDED: Final = re.compile(r"^(tests/.+?::.+) (FAILED|ERROR) +\[ *\d+%\]", re.MULTILINE)
-_BEGUN: Final = re.compile(r"^(tests/.+?::.+?) *$", re.MULTILINE)
+_FAILED_TEST: Final = re.compile(r"^(tests/.+?::.+) (FAILED|ERROR) +\[ *\d+%\]", re.MULTILINE)
+_STARTED_TEST: Final = re.compile(r"^(tests/.+?::.+?) *$", re.MULTILINE)
 
-STANDS_STILL: Final = " (stands still:"
+HANGS: Final = " (hangs:"
 
 PASSED, FAILED, NOTHING_TO_RUN = 0, 1, 5
-"""pytest's own numbers. All others mean that it could not even try."""
+"""Exit statuses of pytest. With any other one it could not run the tests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Check:
     name: str
     targets: tuple[str, ...]
     seconds: float
-    """Several times what it takes without a mutant, on a machine that is doing other things."""
+    """The time-out: several times what it takes without a mutant on a busy machine."""
 
 
 LIKELY_SECONDS: Final = 240.0
@@ -52,73 +52,73 @@ CHECKS: Final = (
     Check("e2e", ("tests/e2e",), 480),
     Check("fault", (str(FAULT_SUITE),), 180),
 )
-FAULTS: Final = CHECKS[-1]
+FAULT_CHECK: Final = CHECKS[-1]
 
 
 REPEATS: Final = 2
-"""A test that failed must fail again, at least once in so many more tries: else it was the
-machine that failed it, not the mutant."""
+"""A failed test must fail again in one of so many repeats: otherwise the machine caused it, not
+the mutant."""
 
 MAX_FLAKES: Final = 3
-"""Tests per check that failed once only, before the check is taken for passed."""
+"""After so many tests that failed only once, the check counts as passed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    caught: str | None = None
-    """The first test that failed, and failed again, or in which everything stood still."""
-    broken: str | None = None
-    """Why no test could be run at all: then the mutant breaks too much to prove anything."""
+    failure: str | None = None
+    """The first test that failed repeatedly or hangs."""
+    error: str | None = None
+    """Why no test could run: the mutant breaks too much to prove anything."""
 
 
 @dataclass(slots=True)
 class Runner:
-    """Runs checks, and can end all that it runs."""
+    """Runs checks in copies, and can stop all of its processes."""
 
     _running: set[subprocess.Popen[bytes]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: bool = False
 
     def run(self, check: Check, root: Path, faults: Sequence[str] = ()) -> Outcome:
-        """Run a check in a copy. One that a copy does not have passes. `faults` are those of the
-        fault suite to inject; without any it throws its dice."""
-        if check is FAULTS:
-            return self._fault_suite(check, root, faults)
-        flaky: list[str] = []
-        while len(flaky) < MAX_FLAKES:
-            outcome = self._first_failure(check, root, flaky)
-            test = outcome.caught
-            if test is None or STANDS_STILL in test or self._fails_again(root, test):
+        """Run a check in a copy. `faults` selects the faults of the fault suite, none means all. If
+        the copy has no fault suite, its check passes."""
+        if check is FAULT_CHECK:
+            return self._run_fault_suite(check, root, faults)
+        flaky_tests: list[str] = []
+        while len(flaky_tests) < MAX_FLAKES:
+            outcome = self._find_failure(check, root, flaky_tests)
+            test = outcome.failure
+            if test is None or HANGS in test or self._is_reproducible(root, test):
                 return outcome
-            flaky.append(test)
+            flaky_tests.append(test)
         return Outcome()
 
-    def _first_failure(self, check: Check, root: Path, flaky: Sequence[str]) -> Outcome:
-        options = ["--exitfirst", *(f"--deselect={test}" for test in flaky)]
-        code, words = self._pytest(root, check.targets, check.seconds, *options)
-        if code is None:
-            begun = _BEGUN.findall(words)
-            where = begun[-1] if begun else check.name
-            return Outcome(caught=f"{where}{STANDS_STILL} {check.seconds:.0f} s)")
-        if code in (PASSED, NOTHING_TO_RUN):
+    def _find_failure(self, check: Check, root: Path, flaky_tests: Sequence[str]) -> Outcome:
+        options = ["--exitfirst", *(f"--deselect={test}" for test in flaky_tests)]
+        status, output = self._run_pytest(root, check.targets, check.seconds, *options)
+        if status is None:
+            started = _STARTED_TEST.findall(output)
+            test = started[-1] if started else check.name
+            return Outcome(failure=f"{test}{HANGS} {check.seconds:.0f} s)")
+        if status in (PASSED, NOTHING_TO_RUN):
             return Outcome()
-        ended = _ENDED.search(words)
-        if code != FAILED or ended is None:
-            return Outcome(broken=f"pytest ended with {code}: …{words[-400:]}")
-        return Outcome(caught=ended[1])
+        failed = _FAILED_TEST.search(output)
+        if status != FAILED or failed is None:
+            return Outcome(error=f"pytest exited with {status}: …{output[-400:]}")
+        return Outcome(failure=failed[1])
 
-    def _fails_again(self, root: Path, test: str) -> bool:
-        return any(self.failing(root, [test], LIKELY_SECONDS) for _ in range(REPEATS))
+    def _is_reproducible(self, root: Path, test: str) -> bool:
+        return any(self.list_failing_tests(root, [test], LIKELY_SECONDS) for _ in range(REPEATS))
 
-    def failing(self, root: Path, tests: Sequence[str], seconds: float) -> set[str]:
-        """Those of the tests that fail in this copy, or never come to their end."""
+    def list_failing_tests(self, root: Path, tests: Sequence[str], seconds: float) -> set[str]:
+        """Return the tests that fail or hang in this copy."""
         if not tests:
             return set()
-        code, words = self._pytest(root, tests, seconds)
-        if code == PASSED:
+        status, output = self._run_pytest(root, tests, seconds)
+        if status == PASSED:
             return set()
-        failed = {test for test, _ in _ENDED.findall(words)}
-        return failed if code == FAILED else set(tests)
+        failed = {test for test, _ in _FAILED_TEST.findall(output)}
+        return failed if status == FAILED else set(tests)
 
     def stop(self) -> None:
         with self._lock:
@@ -126,72 +126,74 @@ class Runner:
             for process in self._running:
                 _kill(process)
 
-    def _pytest(
+    def _run_pytest(
         self, root: Path, targets: Sequence[str], seconds: float, *options: str
     ) -> tuple[int | None, str]:
-        ignored = [f"--ignore={path}" for path in SILENT]
+        ignored = [f"--ignore={path}" for path in EXCLUDED_TESTS]
         command = ["-m", "pytest", "-vv", "-p", "no:cacheprovider", "--tb=short", *options]
-        return self._python(root, [*command, *ignored, *targets], seconds)
+        return self._run_python(root, [*command, *ignored, *targets], seconds)
 
-    def _fault_suite(self, check: Check, root: Path, faults: Sequence[str]) -> Outcome:
+    def _run_fault_suite(self, check: Check, root: Path, faults: Sequence[str]) -> Outcome:
         if not (root / FAULT_SUITE / "__main__.py").exists():
             return Outcome()
         options = [*FAULT_OPTIONS, *(("--only", ",".join(faults)) if faults else ())]
-        first = self._faults_once(check, root, options)
-        # Like a test, it must fail again.
-        if first.caught and self._faults_once(check, root, options).caught:
+        first = self._run_fault_suite_once(check, root, options)
+        # Like a test, it must fail repeatedly.
+        if first.failure and self._run_fault_suite_once(check, root, options).failure:
             return first
         return Outcome()
 
-    def _faults_once(self, check: Check, root: Path, options: Sequence[str]) -> Outcome:
-        code, words = self._python(root, [str(FAULT_SUITE), *options], check.seconds)
-        if code == 0:
+    def _run_fault_suite_once(self, check: Check, root: Path, options: Sequence[str]) -> Outcome:
+        status, output = self._run_python(root, [str(FAULT_SUITE), *options], check.seconds)
+        if status == 0:
             return Outcome()
-        how = "stands still" if code is None else f"ended with {code}"
-        return Outcome(caught=f"{FAULT_SUITE} {' '.join(options)} ({how}: {_decisive(words)})")
+        how = "hangs" if status is None else f"exited with {status}"
+        return Outcome(failure=f"{FAULT_SUITE} {' '.join(options)} ({how}: {_select_line(output)})")
 
-    def _python(
+    def _run_python(
         self, root: Path, arguments: Sequence[str], seconds: float
     ) -> tuple[int | None, str]:
-        """The exit status, None after the time-out, and all that was said."""
+        """Return the exit status, None after the time-out, and the output."""
         log = root / "tmp" / "check.log"
-        with log.open("wb") as output, self._lock:
+        with log.open("wb") as file, self._lock:
             if self._stopped:
                 raise KeyboardInterrupt
             process = subprocess.Popen(
-                [python_of(root), *arguments],
+                [get_python(root), *arguments],
                 cwd=root,
-                env=environment_of(root),
+                env=build_environ(root),
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                # A Ctrl-C is for us to pass on.
+                stdout=file,
+                stderr=file,
+                # Ctrl-C is handled by stop().
                 start_new_session=True,
             )
             self._running.add(process)
         try:
-            code = process.wait(seconds)
+            status = process.wait(seconds)
         except subprocess.TimeoutExpired:
-            code = None
+            status = None
         finally:
             _kill(process)
             process.wait()
             with self._lock:
                 self._running.discard(process)
-        return code, log.read_text(errors="replace")
+        return status, log.read_text(errors="replace")
 
 
-def _decisive(words: str) -> str:
-    """Of all that the fault suite said: the first violation, else the first bound it missed."""
-    lines = words.strip().splitlines() or ["without a word"]
-    for place, line in enumerate(lines[:-1]):
+def _select_line(output: str) -> str:
+    """Select the first violation from the fault suite's output, else the first failed or late
+    fault."""
+    lines = output.strip().splitlines() or ["no output"]
+    for index, line in enumerate(lines[:-1]):
         if line.endswith("VIOLATIONS"):
-            return lines[place + 1].strip()
-    return next((line for line in lines if "  MISSED  " in line), lines[-1])
+            return lines[index + 1].strip()
+    failed = (line for line in lines if "  FAILED  " in line or "  MISSED  " in line)
+    return next(failed, lines[-1])
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill it, unless it has ended, and all that it started, in whatever session."""
+    """Kill a running process and all its descendants, in whatever session."""
     if process.poll() is not None:
         return
     with suppress(psutil.NoSuchProcess):

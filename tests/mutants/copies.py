@@ -1,4 +1,4 @@
-"""Copies of the tree that import themselves, with the packages of the venv that runs this."""
+"""Copies of the working tree that import their own modules, with the current venv's packages."""
 
 import hashlib
 import os
@@ -14,43 +14,43 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 
-_OURS: Final = """
+_PRINT_PATHS: Final = """
 import atomic_adapters, atomic_core, atomic_web, atomic_worker
-from atomic_adapters.postgres.migration_files import FOLDER
+from atomic_adapters.postgres.migration_files import MIGRATIONS_FOLDER
 for module in (atomic_adapters, atomic_core, atomic_web, atomic_worker):
     print(module.__file__)
-print(FOLDER)
+print(MIGRATIONS_FOLDER)
 """
 
 
-class NotTheCopy(Exception):
-    """A copy's Python imports something else: no test of it would prove anything."""
+class ForeignImport(Exception):
+    """A copy's Python imports modules from elsewhere: its tests would prove nothing."""
 
 
 @contextmanager
-def copied() -> Iterator[Path]:
-    """A copy of the working tree, as it is now, until the block ends."""
-    # Short, since sockets lie below; open, since embedded servers do not run as root.
+def create_copy() -> Iterator[Path]:
+    """Copy the current working tree, and delete the copy when the block ends."""
+    # A short path, for Unix sockets; readable, since embedded servers do not run as root.
     root = Path(tempfile.mkdtemp(prefix="mutant-"))
     root.chmod(0o755)
     try:
         _copy_files(root)
         _link_venv(root)
         (root / "tmp").mkdir()
-        prove(root)
+        check_imports(root)
         yield root
     finally:
-        # Servers of tests that were killed may still be on their way out.
+        # Servers of killed tests may still be stopping.
         shutil.rmtree(root, ignore_errors=True)
 
 
-def python_of(root: Path) -> Path:
+def get_python(root: Path) -> Path:
     return root / ".venv" / "bin" / "python"
 
 
-def environment_of(root: Path) -> dict[str, str]:
-    """For the copy's processes: nothing that could lead them elsewhere, and what they leave
-    behind is thrown away with it."""
+def build_environ(root: Path) -> dict[str, str]:
+    """Return the environment of the copy's processes: without variables that could make them import
+    other modules, and with their temporary files inside the copy."""
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -59,9 +59,9 @@ def environment_of(root: Path) -> dict[str, str]:
     return {**inherited, "TMPDIR": str(root / "tmp")}
 
 
-def record_migrations(root: Path) -> None:
-    """Write SHA256SUMS anew: that an edited migration is noticed as edited proves nothing about
-    what the edit breaks."""
+def write_migration_checksums(root: Path) -> None:
+    """Update SHA256SUMS: tests must fail because of what an edited migration does, not of its
+    checksum."""
     folder = root / "migrations"
     sums = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
@@ -70,18 +70,19 @@ def record_migrations(root: Path) -> None:
     (folder / "SHA256SUMS").write_text("".join(sums))
 
 
-def prove(root: Path) -> None:
-    """Raises NotTheCopy unless the copy's Python, started anywhere, imports the copy."""
-    told = subprocess.run(
-        [python_of(root), "-c", _OURS],
+def check_imports(root: Path) -> None:
+    """Raises ForeignImport unless the copy's Python imports the copy from any directory."""
+    result = subprocess.run(
+        [get_python(root), "-c", _PRINT_PATHS],
         cwd="/",
-        env=environment_of(root),
+        env=build_environ(root),
         capture_output=True,
         text=True,
         check=True,
     )
-    if strangers := [line for line in told.stdout.splitlines() if root not in Path(line).parents]:
-        raise NotTheCopy(f"{', '.join(strangers)}: not below {root}")
+    paths = [Path(line) for line in result.stdout.splitlines()]
+    if foreign := [str(path) for path in paths if root not in path.parents]:
+        raise ForeignImport(f"{', '.join(foreign)}: not in {root}")
 
 
 def _copy_files(root: Path) -> None:
@@ -94,15 +95,15 @@ def _copy_files(root: Path) -> None:
     )
     for name in filter(None, listed.stdout.split("\0")):
         source, target = ROOT / name, root / name
-        # One that was deleted is listed until that is committed.
+        # A deleted file is listed until the deletion is committed.
         if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
 
 
 def _link_venv(root: Path) -> None:
-    """A venv of the same packages, each a link, with the copy in the place of the editable
-    install. An environment variable would not do: tests start processes without ours."""
+    """Create a venv of links to the same packages, with the copy in place of the editable install.
+    An environment variable is not enough: tests start processes with another environment."""
     venv, packages = Path(sys.prefix), Path(sysconfig.get_path("purelib"))
     own = root / ".venv" / packages.relative_to(venv)
     own.mkdir(parents=True)
@@ -111,5 +112,5 @@ def _link_venv(root: Path) -> None:
             (own / package.name).symlink_to(package)
     (own / "copy.pth").write_text(f"{root}\n")
     shutil.copy(venv / "pyvenv.cfg", root / ".venv")
-    python_of(root).parent.mkdir()
-    python_of(root).symlink_to(Path(sys.executable).resolve())
+    get_python(root).parent.mkdir()
+    get_python(root).symlink_to(Path(sys.executable).resolve())

@@ -1,30 +1,30 @@
-"""Mutants of the books: what the database refuses, what is undone, what `verify` sees."""
+"""Mutants of the ledger: database guards, transactions, verification."""
 
 from typing import Final
 
 from mutants.mutant import Edit, Mutant
 
-LIFE: Final = "migrations/0008.payment-life.sql"
+LIFECYCLE_SQL: Final = "migrations/0008.payment-life.sql"
 
-GUARDS: Final = "tests/integration/test_guards.py"
+GUARDS_TEST: Final = "tests/integration/test_guards.py"
 
-BOOKS: Final = (
+LEDGER_MUTANTS: Final = (
     Mutant(
-        "posted-twice",
+        "duplicate-posting-allowed",
         "the database refuses a second posting of a payment: UNIQUE (payment_id, kind, refund_id)",
         (
             Edit(
-                LIFE,
+                LIFECYCLE_SQL,
                 "UNIQUE NULLS NOT DISTINCT (payment_id, kind, refund_id)",
                 "UNIQUE (payment_id, kind, refund_id, id)",
             ),
         ),
-        (GUARDS,),
+        (GUARDS_TEST,),
     ),
     Mutant(
-        "nothing-stands-behind",
-        "a payment is posted once: without fence, UNIQUE and final statuses it is posted again,"
-        " and every sum still agrees",
+        "no-posting-guard-at-all",
+        "a payment is posted once: without fencing token, UNIQUE and final statuses it is posted"
+        " again, and every sum still agrees",
         (
             Edit(
                 "atomic_adapters/postgres/payments.sql",
@@ -32,22 +32,22 @@ BOOKS: Final = (
                 " WHERE true\n",
             ),
             Edit(
-                LIFE,
+                LIFECYCLE_SQL,
                 "UNIQUE NULLS NOT DISTINCT (payment_id, kind, refund_id)",
                 "UNIQUE (payment_id, kind, refund_id, id)",
             ),
             Edit(
-                LIFE,
+                LIFECYCLE_SQL,
                 "CREATE TRIGGER payments_settled_are_final\n    BEFORE UPDATE ON payments\n",
                 "CREATE TRIGGER payments_settled_are_final\n"
                 "    BEFORE UPDATE OF webhook_url ON payments\n",
             ),
         ),
         ("tests/contract/test_payments.py",),
-        ("freeze-claimed", "network-frozen"),
+        ("worker-freeze-after-claim", "network-frozen"),
     ),
     Mutant(
-        "entries-unchecked",
+        "entries-not-checked",
         "the database refuses entries that do not balance, or do not continue their account",
         (
             Edit(
@@ -56,11 +56,11 @@ BOOKS: Final = (
                 "BEGIN\n    RETURN NULL;\n    SELECT array_agg(sums.id), sum(sums.legs)",
             ),
         ),
-        (GUARDS,),
+        (GUARDS_TEST,),
     ),
     Mutant(
-        "balances-unchecked",
-        "the database refuses a balance that no entry explains",
+        "balances-not-checked",
+        "the database refuses a balance that differs from its entries",
         (
             Edit(
                 "migrations/0002.ledger.sql",
@@ -68,10 +68,10 @@ BOOKS: Final = (
                 "BEGIN\n    RETURN NULL;\n    PERFORM FROM accounts a\n",
             ),
         ),
-        (GUARDS,),
+        (GUARDS_TEST,),
     ),
     Mutant(
-        "entries-can-be-edited",
+        "entries-mutable",
         "the database refuses to change or delete an entry",
         (
             Edit(
@@ -80,11 +80,11 @@ BOOKS: Final = (
                 "    BEFORE TRUNCATE ON entries\n",
             ),
         ),
-        (GUARDS,),
+        (GUARDS_TEST,),
     ),
     Mutant(
-        "rollback-swallowed",
-        "a unit of work that was left without commit has done nothing",
+        "rollback-commits",
+        "a unit of work that is left without a commit changes nothing",
         (
             Edit(
                 "atomic_adapters/postgres/connections.py",
@@ -95,11 +95,11 @@ BOOKS: Final = (
         ("tests/contract/test_unit_of_work.py",),
     ),
     Mutant(
-        "commit-unread",
-        "a COMMIT that PostgreSQL answers with ROLLBACK does not pass for one",
+        "failed-commit-ignored",
+        "a COMMIT that PostgreSQL answers with ROLLBACK raises an error",
         (
             Edit(
-                "atomic_adapters/postgres/session.py",
+                "atomic_adapters.postgres.database_session.py",
                 'if done != "COMMIT":',
                 "if not done:",
             ),
@@ -107,7 +107,7 @@ BOOKS: Final = (
         ("tests/integration/test_connections.py",),
     ),
     Mutant(
-        "chain-unchecked",
+        "hash-chain-not-verified",
         "`verify` recomputes the hash of every entry",
         (
             Edit(
@@ -119,8 +119,8 @@ BOOKS: Final = (
         ("tests/contract/test_ledger_verification.py",),
     ),
     Mutant(
-        "hash-without-history",
-        "an entry's hash covers the entry before it",
+        "hash-without-previous-entry",
+        "the hash of an entry includes the hash of the previous entry",
         (
             Edit(
                 "atomic_core/domain/ledger.py",
@@ -131,8 +131,8 @@ BOOKS: Final = (
         ("tests/unit/test_ledger.py", "tests/contract/test_ledger_verification.py"),
     ),
     Mutant(
-        "books-never-checked",
-        "the sweeper checks the books by itself",
+        "ledger-never-verified",
+        "the sweeper verifies the ledger periodically",
         (
             Edit(
                 "atomic_worker/settlement/sweeper.py",
@@ -143,8 +143,8 @@ BOOKS: Final = (
         ("tests/unit/test_sweeper.py",),
     ),
     Mutant(
-        "time-of-the-client",
-        "money's times are the database's, whatever a settler's clock says",
+        "client-clock-used",
+        "ledger timestamps are those of the database, not of the worker",
         (
             Edit(
                 "atomic_adapters/postgres/unit_of_work.py",

@@ -1,11 +1,11 @@
-"""What a mutant is: a small edit of the source that breaks a promise."""
+"""A mutant: a small edit of the source that breaks one guarantee."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 
 class StaleMutant(Exception):
-    """The source has moved on: the text to edit is not there exactly once."""
+    """The source has changed: the text to replace does not occur exactly once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,20 +18,19 @@ class Edit:
         """Raises StaleMutant."""
         file = root / self.path
         text = file.read_text(encoding="utf-8")
-        if (times := text.count(self.old)) != 1:
-            raise StaleMutant(f"{self.path} has it {times} times: {self.old!r}")
+        if (count := text.count(self.old)) != 1:
+            raise StaleMutant(f"{self.path} contains this {count} times, not once: {self.old!r}")
         file.write_text(text.replace(self.old, self.new), encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
     name: str
-    breaks: str
-    """The promise, as whoever relies on it would say it."""
+    guarantee: str
+    """What the original code guarantees and the mutant breaks."""
     edits: tuple[Edit, ...]
-    likely: tuple[str, ...]
-    """The tests that most likely notice: tried first, for the sake of time. All others come
-    after."""
+    likely_tests: tuple[str, ...]
+    """The tests that probably fail. They run first, to save time; all others follow."""
     faults: tuple[str, ...] = ()
-    """The faults of tests/fault under which clients and the books come to harm. With
-    `--checks fault` they alone must notice."""
+    """The faults of tests/fault that reveal the mutant. With `--checks fault` they alone must
+    catch it."""

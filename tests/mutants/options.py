@@ -1,4 +1,4 @@
-"""What can be asked for on the command line."""
+"""The command line options."""
 
 import argparse
 from collections.abc import Collection, Sequence
@@ -10,41 +10,46 @@ class Options:
     only: tuple[str, ...]
     jobs: int
     checks: tuple[str, ...]
-    """Of these kinds; empty for all, and those first that most likely notice."""
+    """The kinds of checks to run; empty for the likely tests and then all kinds."""
     all_checks: bool
 
 
-def parse(arguments: Sequence[str], names: Collection[str], checks: Collection[str]) -> Options:
-    """Leaves with status 2 and a usage message if the arguments make no sense."""
+def parse_options(
+    arguments: Sequence[str], names: Collection[str], checks: Collection[str]
+) -> Options:
+    """Exits with status 2 and a usage message if the arguments are invalid."""
     parser = argparse.ArgumentParser(
-        prog="mutants", description="Break the code on purpose; the tests must notice."
+        prog="mutants", description="Change the code in one way at a time; the tests must fail."
     )
     parser.add_argument(
         "--only",
         metavar="MUTANTS",
         default=",".join(names),
-        help=f"by commas, of: {', '.join(names)}",
+        help=f"separated by commas, of: {', '.join(names)}",
     )
     parser.add_argument(
-        "--checks", metavar="KINDS", default="", help=f"by commas, of: {', '.join(checks)}"
+        "--checks",
+        metavar="KINDS",
+        default="",
+        help=f"separated by commas, of: {', '.join(checks)}",
     )
-    parser.add_argument("--jobs", type=int, default=1, help="mutants at the same time")
+    parser.add_argument("--jobs", type=int, default=1, help="how many mutants to run concurrently")
     parser.add_argument(
         "--all-checks",
         action="store_true",
-        help="do not stop at the first test that fails: say which kinds of tests notice",
+        help="run all kinds of checks, also after one has failed",
     )
-    asked = parser.parse_args(arguments)
-    only = _listed(asked.only)
+    parsed = parser.parse_args(arguments)
+    only = _split_list(parsed.only)
     if unknown := set(only) - set(names):
-        parser.error(f"no such mutant: {', '.join(sorted(unknown))}")
-    kinds = _listed(asked.checks)
+        parser.error(f"unknown mutants: {', '.join(sorted(unknown))}")
+    kinds = _split_list(parsed.checks)
     if unknown := set(kinds) - set(checks):
-        parser.error(f"no such kind of checks: {', '.join(sorted(unknown))}")
-    if asked.jobs < 1:
+        parser.error(f"unknown kinds of checks: {', '.join(sorted(unknown))}")
+    if parsed.jobs < 1:
         parser.error("--jobs must be 1 or more")
-    return Options(only, asked.jobs, kinds, asked.all_checks)
+    return Options(only, parsed.jobs, kinds, parsed.all_checks)
 
 
-def _listed(words: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
+def _split_list(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))

@@ -1,73 +1,73 @@
-"""Mutants of holds, and of what becomes of them."""
+"""Mutants of holds: reservation, capture, cancellation, expiry."""
 
 from typing import Final
 
 from mutants.mutant import Edit, Mutant
 
-LEDGER: Final = "atomic_core/domain/ledger.py"
-DECISIONS: Final = "atomic_core/domain/settlement.py"
-ENGINE: Final = "atomic_core/use_cases/settlement.py"
+LEDGER_PY: Final = "atomic_core/domain/ledger.py"
+SETTLEMENT_DOMAIN_PY: Final = "atomic_core/domain/settlement.py"
+SETTLEMENT_PY: Final = "atomic_core/use_cases/settlement.py"
 PAYMENTS_SQL: Final = "atomic_adapters/postgres/payments.sql"
-LIFE_SQL: Final = "migrations/0008.payment-life.sql"
+LIFECYCLE_SQL: Final = "migrations/0008.payment-life.sql"
 
-HOLDS_TEST: Final = "tests/property/test_holds.py"
-HOLDING: Final = "tests/contract/test_holds.py"
-REFUNDING: Final = "tests/contract/test_refunds.py"
-RACES: Final = "tests/integration/test_races.py"
+HOLDS_PROPERTY_TEST: Final = "tests/property/test_holds.py"
+HOLDS_TEST: Final = "tests/contract/test_holds.py"
+REFUNDS_TEST: Final = "tests/contract/test_refunds.py"
+RACES_TEST: Final = "tests/integration/test_races.py"
 
-LIVES: Final = (
+PAYMENT_MUTANTS: Final = (
     Mutant(
-        "promised-money-is-spent",
-        "what a refund was promised cannot be promised again",
-        (Edit(LEDGER, "            low + account.pending_out,\n", "            low,\n"),),
-        (HOLDS_TEST, REFUNDING, RACES),
+        "reserved-funds-reused",
+        "funds reserved for one refund cannot be reserved for another",
+        (Edit(LEDGER_PY, "            low + account.pending_out,\n", "            low,\n"),),
+        (HOLDS_PROPERTY_TEST, REFUNDS_TEST, RACES_TEST),
     ),
     Mutant(
-        "held-money-needs-no-room",
-        "what is held finds room when it is captured",
-        (Edit(LEDGER, "            high - account.pending_in,\n", "            high,\n"),),
-        (HOLDS_TEST, HOLDING),
+        "hold-ignores-max-balance",
+        "a captured hold never exceeds the maximum balance",
+        (Edit(LEDGER_PY, "            high - account.pending_in,\n", "            high,\n"),),
+        (HOLDS_PROPERTY_TEST, HOLDS_TEST),
     ),
     Mutant(
-        "promises-of-a-batch-forgotten",
-        "two refunds of one batch cannot be promised the same money",
-        (Edit(LEDGER, "    tips[hold.debit_account_id].low += amount\n", ""),),
-        (REFUNDING, HOLDS_TEST),
+        "batch-reservations-ignored",
+        "two refunds of one batch cannot reserve the same funds",
+        (Edit(LEDGER_PY, "    tips[hold.debit_account_id].low += amount\n", ""),),
+        (REFUNDS_TEST, HOLDS_PROPERTY_TEST),
     ),
     Mutant(
-        "network-before-promise",
-        "money is given back only once it is promised",
+        "refund-before-reservation",
+        "the network refunds only reserved funds",
         (
             Edit(
-                ENGINE,
+                SETTLEMENT_PY,
                 "if claim.refund_id and not claim.reserved]",
                 "if not claims]",
             ),
         ),
-        (REFUNDING, RACES),
+        (REFUNDS_TEST, RACES_TEST),
     ),
     Mutant(
-        "an-old-claim-decides",
-        "who authorized a hold and does not know it yet cannot touch its capture",
+        "stale-claim-decides",
+        "the worker that authorized a hold cannot change it once it is captured",
         (
             Edit(
                 PAYMENTS_SQL,
                 "cancellation_reason = %(reason)s, attempt = attempt + 1, faults = 0,\n",
                 "cancellation_reason = %(reason)s, faults = 0,\n",
             ),
-            Edit(LIFE_SQL, " OR NEW.attempt <= OLD.attempt\n", "\n"),
+            Edit(LIFECYCLE_SQL, " OR NEW.attempt <= OLD.attempt\n", "\n"),
         ),
-        (HOLDING,),
+        (HOLDS_TEST,),
     ),
     Mutant(
-        "expires-early",
+        "hold-expires-early",
         "a hold never expires early",
         (Edit(PAYMENTS_SQL, "           AND expires_at <= now()\n", ""),),
-        (HOLDING,),
+        (HOLDS_TEST,),
     ),
     Mutant(
-        "never-expires",
-        "a hold that nobody captures is let go of",
+        "hold-never-expires",
+        "a hold that is never captured expires",
         (
             Edit(
                 "atomic_worker/settlement/sweeper.py",
@@ -78,8 +78,8 @@ LIVES: Final = (
         ("tests/unit/test_sweeper.py",),
     ),
     Mutant(
-        "resolved-unseen",
-        "whoever captures or cancels holds the payment while looking at its state",
+        "hold-resolved-without-lock",
+        "a capture or cancellation locks the payment before checking its state",
         (
             Edit(
                 PAYMENTS_SQL,
@@ -87,30 +87,30 @@ LIVES: Final = (
                 " WHERE id = %(id)s\n   AND merchant_id = %(merchant_id)s\n",
             ),
         ),
-        (RACES,),
+        (RACES_TEST,),
     ),
     Mutant(
-        "capture-takes-it-all",
-        "of a hold no more is taken than was asked for",
+        "capture-ignores-amount",
+        "a capture takes only the requested amount",
         (
             Edit(
-                DECISIONS,
+                SETTLEMENT_DOMAIN_PY,
                 "return claim.amount if claim.capture_amount is None else claim.capture_amount",
                 "return claim.amount",
             ),
         ),
-        (HOLDING,),
+        (HOLDS_TEST,),
     ),
     Mutant(
-        "void-keeps-the-hold",
-        "what is let go of is pending no more",
+        "void-keeps-hold",
+        "a voided hold is no longer pending",
         (
             Edit(
-                DECISIONS,
+                SETTLEMENT_DOMAIN_PY,
                 "claim.refund_id, releases=build_hold(claim)\n",
                 "claim.refund_id, releases=build_hold(claim) if legs else None\n",
             ),
         ),
-        (HOLDING,),
+        (HOLDS_TEST,),
     ),
 )

@@ -1,25 +1,25 @@
-"""Mutants of fees and refunds, and of what the database and the stories say of them."""
+"""Mutants of fees, refunds, timelines and their database guards."""
 
 from typing import Final
 
 from mutants.mutant import Edit, Mutant
 
-LEDGER: Final = "atomic_core/domain/ledger.py"
-DECISIONS: Final = "atomic_core/domain/settlement.py"
-ENGINE: Final = "atomic_core/use_cases/settlement.py"
-LIFE_SQL: Final = "migrations/0008.payment-life.sql"
-ENGINE_TEST: Final = "tests/contract/test_settlement.py"
-HOLDING: Final = "tests/contract/test_holds.py"
-REFUNDING: Final = "tests/contract/test_refunds.py"
-CHARGING: Final = "tests/contract/test_fees.py"
-STORY: Final = "tests/contract/test_timeline.py"
-RACES: Final = "tests/integration/test_races.py"
-GUARDS: Final = "tests/integration/test_payment_guards.py"
-AUDIT: Final = "tests/contract/test_ledger_verification_holds.py"
+LEDGER_PY: Final = "atomic_core/domain/ledger.py"
+SETTLEMENT_DOMAIN_PY: Final = "atomic_core/domain/settlement.py"
+SETTLEMENT_PY: Final = "atomic_core/use_cases/settlement.py"
+LIFECYCLE_SQL: Final = "migrations/0008.payment-life.sql"
+SETTLEMENT_TEST: Final = "tests/contract/test_settlement.py"
+HOLDS_TEST: Final = "tests/contract/test_holds.py"
+REFUNDS_TEST: Final = "tests/contract/test_refunds.py"
+FEES_TEST: Final = "tests/contract/test_fees.py"
+TIMELINE_TEST: Final = "tests/contract/test_timeline.py"
+RACES_TEST: Final = "tests/integration/test_races.py"
+GUARDS_TEST: Final = "tests/integration/test_payment_guards.py"
+VERIFICATION_TEST: Final = "tests/contract/test_ledger_verification_holds.py"
 
-REFUNDS: Final = (
+REFUND_MUTANTS: Final = (
     Mutant(
-        "fees-rounded-up",
+        "fee-rounded-up",
         "fees are rounded half to even",
         (
             Edit(
@@ -28,11 +28,11 @@ REFUNDS: Final = (
                 "2 * rest == WHOLE",
             ),
         ),
-        (CHARGING,),
+        (FEES_TEST,),
     ),
     Mutant(
-        "fees-without-bound",
-        "a fee is never more than was captured",
+        "fee-exceeds-capture",
+        "a fee is never more than the captured amount",
         (
             Edit(
                 "atomic_core/domain/fees.py",
@@ -40,23 +40,23 @@ REFUNDS: Final = (
                 "        return part + self.fixed\n",
             ),
         ),
-        (CHARGING,),
+        (FEES_TEST,),
     ),
     Mutant(
-        "refunded-beyond-capture",
-        "the database refuses refunds beyond what was captured",
+        "refunds-exceed-capture",
+        "the database refuses refunds beyond the captured amount",
         (
             Edit(
-                LIFE_SQL,
+                LIFECYCLE_SQL,
                 "            AND refunds_reserved <= coalesce(capture_amount, amount));\n",
                 "            AND true);\n",
             ),
         ),
-        (GUARDS,),
+        (GUARDS_TEST,),
     ),
     Mutant(
-        "refunds-counted-when-done",
-        "refunds under way count",
+        "pending-refunds-not-counted",
+        "pending refunds count as refunded",
         (
             Edit(
                 "atomic_core/domain/payments.py",
@@ -64,59 +64,59 @@ REFUNDS: Final = (
                 "        return self.amount_captured - self.amount_refunded\n",
             ),
         ),
-        (REFUNDING, RACES),
+        (REFUNDS_TEST, RACES_TEST),
     ),
     Mutant(
-        "failed-refunds-count",
-        "a refund that failed can be asked for again",
+        "failed-refunds-counted",
+        "the amount of a failed refund can be refunded again",
         (
             Edit(
-                LIFE_SQL,
+                LIFECYCLE_SQL,
                 "           SET refunds_reserved = payments.refunds_reserved - ended.lost,\n",
                 "           SET refunds_reserved = payments.refunds_reserved,\n",
             ),
         ),
-        (REFUNDING,),
+        (REFUNDS_TEST,),
     ),
     Mutant(
-        "held-twice",
+        "duplicate-hold-allowed",
         "the database refuses a second hold of a payment or refund",
         (
             Edit(
-                LIFE_SQL,
+                LIFECYCLE_SQL,
                 "    CONSTRAINT holds_once UNIQUE NULLS NOT DISTINCT (payment_id, refund_id),\n",
                 "",
             ),
         ),
-        (GUARDS,),
+        (GUARDS_TEST,),
     ),
     Mutant(
-        "holds-not-summed",
-        "what is pending follows from holds",
+        "pending-amounts-ignore-holds",
+        "pending amounts follow from holds",
         (
             Edit(
-                LIFE_SQL,
+                LIFECYCLE_SQL,
                 "THEN n.amount ELSE -n.amount END, 0::bigint),\n",
                 "THEN n.amount ELSE 0 END, 0::bigint),\n",
             ),
         ),
-        (HOLDING,),
+        (HOLDS_TEST,),
     ),
     Mutant(
-        "refund-hash-without-refund",
-        "a posting cannot be moved to another refund unseen",
+        "refund-id-not-hashed",
+        "moving a posting to another refund breaks the hash chain",
         (
             Edit(
-                LEDGER,
+                LEDGER_PY,
                 "    return kind.encode() + refund_id.bytes if refund_id else kind.encode()\n",
                 "    return kind.encode()\n",
             ),
         ),
-        (AUDIT,),
+        (VERIFICATION_TEST,),
     ),
     Mutant(
-        "verify-blind-to-holds",
-        "verify names holds that are missing or too many",
+        "verify-ignores-missing-holds",
+        "verify reports missing and surplus holds",
         (
             Edit(
                 "atomic_adapters/postgres/ledger_verification.sql",
@@ -124,11 +124,11 @@ REFUNDS: Final = (
                 "           THEN h.payment_id IS NOT NULL AND (h.payment_id IS NOT NULL)\n",
             ),
         ),
-        (AUDIT,),
+        (VERIFICATION_TEST,),
     ),
     Mutant(
-        "settled-refund-posted-again",
-        "a refund is given back once, whoever dies and takes over",
+        "refund-posted-twice",
+        "a refund is posted once, although a worker dies and another takes over",
         (
             Edit(
                 "atomic_adapters/postgres/refunds.sql",
@@ -139,8 +139,8 @@ REFUNDS: Final = (
         ("tests/contract/test_refunds_queue.py",),
     ),
     Mutant(
-        "another-merchants-refund",
-        "what belongs to another merchant is unknown",
+        "refund-of-other-merchant-visible",
+        "a merchant sees only its own refunds",
         (
             Edit(
                 "atomic_adapters/postgres/refunds.sql",
@@ -148,29 +148,29 @@ REFUNDS: Final = (
                 " WHERE id = %(id)s\n",
             ),
         ),
-        (REFUNDING,),
+        (REFUNDS_TEST,),
     ),
     Mutant(
-        "promised-again",
-        "a promise whose commit got no answer is not made a second time",
-        (Edit(ENGINE, "if claim.id in ours - made]", "if claim.id in ours]"),),
-        (ENGINE_TEST,),
+        "reservation-repeated",
+        "a reservation whose COMMIT got no reply is not made twice",
+        (Edit(SETTLEMENT_PY, "if claim.id in ours - made]", "if claim.id in ours]"),),
+        (SETTLEMENT_TEST,),
     ),
     Mutant(
-        "fails-and-keeps-its-hold",
-        "the database refuses an end that leaves money on hold",
+        "failed-payment-keeps-hold",
+        "the database refuses a final status that leaves funds on hold",
         (
             Edit(
-                LIFE_SQL,
+                LIFECYCLE_SQL,
                 "    WHEN (OLD.phase = 'OPEN' AND NEW.phase <> 'OPEN')\n",
                 "    WHEN (OLD.phase = 'OPEN' AND NEW.phase = 'GONE')\n",
             ),
         ),
-        (GUARDS, HOLDING),
+        (GUARDS_TEST, HOLDS_TEST),
     ),
     Mutant(
-        "told-as-of-the-beginning",
-        "a story is told in the order in which it happened",
+        "events-at-transaction-start",
+        "timeline events are in the order in which they happened",
         (
             Edit(
                 "atomic_adapters/postgres/events.sql",
@@ -178,11 +178,11 @@ REFUNDS: Final = (
                 "now(), attempt",
             ),
         ),
-        (STORY,),
+        (TIMELINE_TEST,),
     ),
     Mutant(
-        "another-payments-story",
-        "a story is of one payment",
+        "timeline-of-other-payments",
+        "a timeline contains the events of one payment",
         (
             Edit(
                 "atomic_adapters/postgres/events.sql",
@@ -190,11 +190,11 @@ REFUNDS: Final = (
                 " WHERE payment_id IS NOT NULL OR payment_id = %(payment_id)s\n",
             ),
         ),
-        (STORY,),
+        (TIMELINE_TEST,),
     ),
     Mutant(
-        "unsorted-refunded-payments",
-        "two settlers never wait for each other in a circle (refunded payments)",
+        "refunded-payments-locked-unsorted",
+        "two workers never deadlock on refunded payments",
         (
             Edit(
                 "atomic_adapters/postgres/refunds.sql",
@@ -205,8 +205,8 @@ REFUNDS: Final = (
         ("tests/integration/test_locks.py",),
     ),
     Mutant(
-        "resolved-whatever-it-is",
-        "only what is held is captured or canceled, and others are told the state",
+        "hold-resolved-in-any-state",
+        "only a hold can be captured or canceled",
         (
             Edit(
                 "atomic_core/use_cases/holds.py",
@@ -214,11 +214,11 @@ REFUNDS: Final = (
                 "    if payment.status is None:\n",
             ),
         ),
-        (HOLDING,),
+        (HOLDS_TEST,),
     ),
     Mutant(
-        "released-by-hearsay",
-        "a hold that is not live cannot be let go of",
+        "released-hold-released-again",
+        "a hold that was released cannot be released again",
         (
             Edit(
                 "atomic_adapters/postgres/ledger.py",
@@ -229,29 +229,35 @@ REFUNDS: Final = (
         ("tests/contract/test_ledger.py",),
     ),
     Mutant(
-        "fees-not-posted",
-        "the fee that a payment shows went to the house",
-        (Edit(DECISIONS, "    fee = fee_of(claim)\n    legs", "    fee = 0\n    legs"),),
-        (CHARGING,),
-    ),
-    Mutant(
-        "refunds-posted-as-payments",
-        "a refund is a ledger transaction of its own kind",
+        "fee-not-posted",
+        "the fee of a payment is posted to the fee account",
         (
             Edit(
-                DECISIONS,
+                SETTLEMENT_DOMAIN_PY,
+                "    fee = compute_fee(claim)\n    legs",
+                "    fee = 0\n    legs",
+            ),
+        ),
+        (FEES_TEST,),
+    ),
+    Mutant(
+        "refund-posted-as-payment",
+        "a refund is posted as its own kind of ledger transaction",
+        (
+            Edit(
+                SETTLEMENT_DOMAIN_PY,
                 "    kind = Kind.REFUND if step == Step.REFUND else Kind.PAYMENT\n",
                 "    kind = Kind.PAYMENT\n",
             ),
         ),
-        (REFUNDING,),
+        (REFUNDS_TEST,),
     ),
     Mutant(
-        "payments-posted-twice",
+        "duplicate-payment-posting-allowed",
         "the database refuses a second posting of a payment, which has no refund",
         (
             Edit(
-                LIFE_SQL,
+                LIFECYCLE_SQL,
                 "        UNIQUE NULLS NOT DISTINCT (payment_id, kind, refund_id);\n",
                 "        UNIQUE (payment_id, kind, refund_id);\n",
             ),

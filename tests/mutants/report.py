@@ -1,4 +1,4 @@
-"""What is printed."""
+"""The verdicts as a table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,35 +11,40 @@ class Verdict:
     mutant: Mutant
     seconds: float
     caught_by: Sequence[str] = ()
-    broken: str | None = None
-    """Why it proves nothing."""
+    """The failures that caught the mutant."""
+    error: str | None = None
+    """Why the mutant proves nothing."""
 
     @property
-    def survived(self) -> bool:
-        return not self.caught_by or self.broken is not None
+    def is_caught(self) -> bool:
+        return bool(self.caught_by) and self.error is None
 
-    @property
-    def words(self) -> str:
-        if self.broken is not None:
-            return f"PROVES NOTHING: {self.broken}"
+    def describe(self) -> str:
+        if self.error is not None:
+            return f"PROVES NOTHING: {self.error}"
         return "; ".join(self.caught_by) or "SURVIVED"
 
 
-def table(verdicts: Sequence[Verdict]) -> str:
+def format_table(verdicts: Sequence[Verdict]) -> str:
     rows = [
-        ("mutant", "breaks", "caught by", "s"),
+        ("mutant", "broken guarantee", "caught by", "s"),
         *(
-            (verdict.mutant.name, verdict.mutant.breaks, verdict.words, f"{verdict.seconds:.0f}")
+            (
+                verdict.mutant.name,
+                verdict.mutant.guarantee,
+                verdict.describe(),
+                f"{verdict.seconds:.0f}",
+            )
             for verdict in verdicts
         ),
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     return "\n".join(
-        f"{name:<{widths[0]}}  {breaks:<{widths[1]}}  {seconds:>4}  {caught}"
-        for name, breaks, caught, seconds in rows
+        f"{name:<{widths[0]}}  {guarantee:<{widths[1]}}  {seconds:>4}  {description}"
+        for name, guarantee, description, seconds in rows
     )
 
 
-def summary(verdicts: Sequence[Verdict], seconds: float) -> str:
-    caught = sum(not verdict.survived for verdict in verdicts)
-    return f"{caught} of {len(verdicts)} mutants caught, in {seconds:.0f} s"
+def summarize(verdicts: Sequence[Verdict], seconds: float) -> str:
+    caught_count = sum(verdict.is_caught for verdict in verdicts)
+    return f"{caught_count} of {len(verdicts)} mutants caught, in {seconds:.0f} s"

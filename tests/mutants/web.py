@@ -1,20 +1,20 @@
-"""Mutants of what callers rely on: idempotency, keys, limits."""
+"""Mutants of idempotency, API keys and rate limits."""
 
 from typing import Final
 
 from mutants.mutant import Edit, Mutant
 
 PAYMENTS_SQL: Final = "atomic_adapters/postgres/payments.sql"
-KEYS_SQL: Final = "atomic_adapters/postgres/idempotency.sql"
+IDEMPOTENCY_SQL: Final = "atomic_adapters/postgres/idempotency.sql"
 
-ONCE: Final = "tests/contract/test_perform_once.py"
-DESK: Final = "tests/contract/test_payment_store.py"
-ENGINE: Final = "tests/contract/test_settlement.py"
+IDEMPOTENT_EXECUTION_TEST: Final = "tests/contract/test_perform_once.py"
+PAYMENT_STORE_TEST: Final = "tests/contract/test_payment_store.py"
+SETTLEMENT_TEST: Final = "tests/contract/test_settlement.py"
 
-DOOR: Final = (
+WEB_MUTANTS: Final = (
     Mutant(
-        "key-committed-alone",
-        "an idempotency record and its effect are one commit",
+        "key-committed-separately",
+        "an idempotency record and its effect are committed together",
         (
             Edit(
                 "atomic_core/use_cases/idempotency.py",
@@ -24,16 +24,16 @@ DOOR: Final = (
                 "        with self.begin() as work:\n",
             ),
         ),
-        (ONCE,),
+        (IDEMPOTENT_EXECUTION_TEST,),
     ),
     Mutant(
-        "keys-are-everybodys",
-        "a key belongs to its merchant: another's request with the same key is another request",
+        "keys-shared-by-merchants",
+        "each merchant has its own Idempotency-Keys",
         (
             Edit("migrations/0004.idempotency.sql", "KEY (merchant_id, key)", "KEY (key)"),
-            Edit(KEYS_SQL, "ON CONFLICT (merchant_id, key)", "ON CONFLICT (key)"),
+            Edit(IDEMPOTENCY_SQL, "ON CONFLICT (merchant_id, key)", "ON CONFLICT (key)"),
             Edit(
-                KEYS_SQL,
+                IDEMPOTENCY_SQL,
                 " WHERE merchant_id = %(merchant_id)s\n   AND key = ANY(%(keys)b)",
                 " WHERE %(merchant_id)s::uuid IS NOT NULL\n   AND key = ANY(%(keys)b)",
             ),
@@ -42,8 +42,8 @@ DOOR: Final = (
         ("tests/contract/test_idempotency.py",),
     ),
     Mutant(
-        "replay-renders-again",
-        "a repeat gets the first answer, byte for byte",
+        "replay-differs-from-first-response",
+        "a repeated request gets the first response, byte for byte",
         (
             Edit(
                 "atomic_core/domain/idempotency.py",
@@ -51,12 +51,12 @@ DOOR: Final = (
                 "return self.response.at(datetime.now(self.created_at.tzinfo))",
             ),
         ),
-        (DESK, "tests/web/test_idempotency.py"),
+        (PAYMENT_STORE_TEST, "tests/web/test_idempotency.py"),
         ("connections-cut",),
     ),
     Mutant(
-        "batch-takes-no-keys",
-        "each payment of a batch is made once under its key",
+        "batch-ignores-keys",
+        "each payment of a batch is created once per key",
         (
             Edit(
                 "atomic_core/use_cases/payment_batches.py",
@@ -67,11 +67,11 @@ DOOR: Final = (
         ("tests/contract/test_batch.py",),
     ),
     Mutant(
-        "live-keys-purged",
-        "a key is remembered for as long as was promised",
+        "unexpired-keys-purged",
+        "a key is stored until it expires",
         (
             Edit(
-                KEYS_SQL,
+                IDEMPOTENCY_SQL,
                 "         WHERE expires_at <= now()\n",
                 "         WHERE created_at <= now()\n",
             ),
@@ -79,8 +79,8 @@ DOOR: Final = (
         ("tests/contract/test_idempotency.py",),
     ),
     Mutant(
-        "limits-count-nothing",
-        "requests are counted against their limits",
+        "rate-limits-count-nothing",
+        "requests count against their rate limits",
         (
             Edit(
                 "atomic_adapters/redis/rate_limiter.lua",
@@ -91,8 +91,8 @@ DOOR: Final = (
         ("tests/contract/test_services.py",),
     ),
     Mutant(
-        "revoked-key-passes",
-        "from the commit of its revocation on, no request with a key passes",
+        "revoked-key-accepted",
+        "a revoked key is refused from the COMMIT of its revocation",
         (
             Edit(
                 "atomic_adapters/postgres/merchants.sql",
@@ -109,7 +109,7 @@ DOOR: Final = (
     ),
     Mutant(
         "revoked-key-pays",
-        "the statement that accepts a payment confirms the key",
+        "the statement that inserts a payment checks that the key is active",
         (
             Edit(
                 PAYMENTS_SQL,
@@ -120,23 +120,23 @@ DOOR: Final = (
                 "             WHERE api_keys.id = asked.key_id)\n), taken AS (",
             ),
         ),
-        (DESK,),
+        (PAYMENT_STORE_TEST,),
     ),
     Mutant(
-        "raw-key-in-its-prefix",
-        "a raw key is kept nowhere",
+        "raw-key-in-prefix",
+        "a raw API key is never stored",
         (
             Edit(
                 "atomic_core/use_cases/api_keys.py",
-                "            raw[:SHOWN_CHARACTERS],\n",
+                "            raw[:VISIBLE_KEY_LENGTH],\n",
                 "            raw,\n",
             ),
         ),
         ("tests/unit/test_merchants.py", "tests/e2e/test_system.py"),
     ),
     Mutant(
-        "raw-key-for-a-hash",
-        "of a raw key only its SHA-256 is kept",
+        "raw-key-instead-of-hash",
+        "of an API key only its SHA-256 is stored",
         (
             Edit(
                 "atomic_adapters/system.py",
@@ -147,8 +147,8 @@ DOOR: Final = (
         ("tests/unit/test_merchants.py", "tests/contract/test_services.py"),
     ),
     Mutant(
-        "keys-taken-in-any-order",
-        "two batches with the same keys never wait for each other in a circle",
+        "keys-locked-unsorted",
+        "two batches with the same keys never deadlock",
         (
             Edit(
                 PAYMENTS_SQL,
@@ -159,8 +159,8 @@ DOOR: Final = (
         ("tests/integration/test_locks.py",),
     ),
     Mutant(
-        "payments-of-others-show",
-        "a merchant sees its own payments only",
+        "payments-of-other-merchants-visible",
+        "a merchant sees only its own payments",
         (
             Edit(
                 PAYMENTS_SQL,
@@ -171,8 +171,8 @@ DOOR: Final = (
         ("tests/contract/test_payments.py",),
     ),
     Mutant(
-        "another-body-same-key",
-        "a key that was used with another body is refused",
+        "key-reused-with-another-body",
+        "a key is refused with another body",
         (
             Edit(
                 "atomic_core/domain/idempotency.py",
@@ -183,8 +183,8 @@ DOOR: Final = (
         ("tests/contract/test_idempotency.py",),
     ),
     Mutant(
-        "two-first-accounts",
-        "first payments that come at once open one account",
+        "duplicate-first-account",
+        "concurrent first payments open one account",
         (
             Edit(
                 "atomic_adapters/postgres/merchants.sql",
@@ -192,6 +192,6 @@ DOOR: Final = (
                 " WHERE id = %(id)s\n",
             ),
         ),
-        (ENGINE,),
+        (SETTLEMENT_TEST,),
     ),
 )

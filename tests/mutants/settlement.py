@@ -1,21 +1,21 @@
-"""Mutants of settling: claims, locks, bells, dead settlers."""
+"""Mutants of settlement: claims, locks, wake-ups, dead workers."""
 
 from typing import Final
 
 from mutants.mutant import Edit, Mutant
 
 PAYMENTS_SQL: Final = "atomic_adapters/postgres/payments.sql"
-ENGINE_PY: Final = "atomic_core/use_cases/settlement.py"
+SETTLEMENT_PY: Final = "atomic_core/use_cases/settlement.py"
 
-ENGINE: Final = "tests/contract/test_settlement.py"
-QUEUE: Final = "tests/contract/test_payments.py"
-PRESENCE: Final = "tests/contract/test_worker_liveness.py"
-LOCKS: Final = "tests/integration/test_locks.py"
+SETTLEMENT_TEST: Final = "tests/contract/test_settlement.py"
+PAYMENTS_TEST: Final = "tests/contract/test_payments.py"
+LIVENESS_TEST: Final = "tests/contract/test_worker_liveness.py"
+LOCKS_TEST: Final = "tests/integration/test_locks.py"
 
-SETTLING: Final = (
+SETTLEMENT_MUTANTS: Final = (
     Mutant(
         "no-claim-guard",
-        "a settler whose claim was taken over changes nothing",
+        "a worker whose claim was taken over changes nothing",
         (
             Edit(
                 PAYMENTS_SQL,
@@ -23,11 +23,11 @@ SETTLING: Final = (
                 " WHERE payments.attempt >= claim.attempt\n",
             ),
         ),
-        (QUEUE, ENGINE),
+        (PAYMENTS_TEST, SETTLEMENT_TEST),
     ),
     Mutant(
-        "attempt-not-raised",
-        "each claim has a fencing number of its own",
+        "attempt-not-incremented",
+        "each claim has its own fencing token",
         (
             Edit(
                 PAYMENTS_SQL,
@@ -35,11 +35,11 @@ SETTLING: Final = (
                 "SET status = 'PROCESSING', attempt = payments.attempt,",
             ),
         ),
-        (QUEUE, ENGINE),
+        (PAYMENTS_TEST, SETTLEMENT_TEST),
     ),
     Mutant(
-        "unsorted-claims",
-        "two settlers never wait for each other in a circle (payments)",
+        "claims-locked-unsorted",
+        "two workers never deadlock on payments",
         (
             Edit(
                 PAYMENTS_SQL,
@@ -47,11 +47,11 @@ SETTLING: Final = (
                 "   FOR NO KEY UPDATE OF payments",
             ),
         ),
-        (LOCKS,),
+        (LOCKS_TEST,),
     ),
     Mutant(
-        "unsorted-accounts",
-        "two settlers never wait for each other in a circle (accounts)",
+        "accounts-locked-unsorted",
+        "two workers never deadlock on accounts",
         (
             Edit(
                 "atomic_adapters/postgres/ledger.sql",
@@ -59,11 +59,11 @@ SETTLING: Final = (
                 "   FOR NO KEY UPDATE\n",
             ),
         ),
-        (LOCKS,),
+        (LOCKS_TEST,),
     ),
     Mutant(
         "no-world-lock",
-        "the World account is held from reading its balance to writing it",
+        "the World account is locked from reading its balance to writing it",
         (
             Edit(
                 "atomic_adapters/postgres/ledger.sql",
@@ -71,11 +71,11 @@ SETTLING: Final = (
                 " ORDER BY id\n",
             ),
         ),
-        (LOCKS, ENGINE),
+        (LOCKS_TEST, SETTLEMENT_TEST),
     ),
     Mutant(
-        "waits-for-claims",
-        "settlers share the work instead of waiting for each other (SKIP LOCKED)",
+        "claim-waits-for-locks",
+        "workers skip payments that others have locked (SKIP LOCKED)",
         (
             Edit(
                 PAYMENTS_SQL,
@@ -83,11 +83,11 @@ SETTLING: Final = (
                 "       FOR NO KEY UPDATE\n",
             ),
         ),
-        (LOCKS,),
+        (LOCKS_TEST,),
     ),
     Mutant(
-        "leases-never-end",
-        "what a stopped settler holds is taken over when its lease has ended",
+        "lease-never-expires",
+        "the claims of a stuck worker are taken over when their lease expires",
         (
             Edit(
                 PAYMENTS_SQL,
@@ -95,11 +95,11 @@ SETTLING: Final = (
                 "(leased_until IS NULL AND due_at <= now() - %(overdue_by)s::interval\n",
             ),
         ),
-        (QUEUE, ENGINE),
+        (PAYMENTS_TEST, SETTLEMENT_TEST),
     ),
     Mutant(
-        "the-dead-keep-their-claims",
-        "what a killed settler had claimed is taken over at once",
+        "dead-worker-keeps-claims",
+        "the claims of a killed worker are taken over at once",
         (
             Edit(
                 PAYMENTS_SQL,
@@ -107,12 +107,12 @@ SETTLING: Final = (
                 "OR false)",
             ),
         ),
-        (PRESENCE,),
-        ("kill-claimed", "kill-posting"),
+        (LIVENESS_TEST,),
+        ("worker-kill-after-claim", "worker-kill-in-batch"),
     ),
     Mutant(
-        "the-living-lose-their-claims",
-        "what is claimed under a session that was cut is kept until its lease ends",
+        "cut-session-loses-claims",
+        "claims made under a session that was cut are kept until their lease expires",
         (
             Edit(
                 PAYMENTS_SQL,
@@ -120,11 +120,11 @@ SETTLING: Final = (
                 "claimed_by = %(worker_id)s::integer,",
             ),
         ),
-        (PRESENCE,),
+        (LIVENESS_TEST,),
     ),
     Mutant(
-        "presence-of-a-moment",
-        "a settler is there until its process ends, and no longer",
+        "liveness-ends-with-transaction",
+        "a worker is alive until its process ends, and no longer",
         (
             Edit(
                 "atomic_adapters/postgres/worker_liveness.sql",
@@ -132,11 +132,11 @@ SETTLING: Final = (
                 "pg_try_advisory_xact_lock(",
             ),
         ),
-        (PRESENCE,),
+        (LIVENESS_TEST,),
     ),
     Mutant(
-        "sweeper-off",
-        "what no bell announced is settled by the sweeper",
+        "sweeper-settles-nothing",
+        "the sweeper settles payments without a wake-up",
         (
             Edit(
                 "atomic_worker/settlement/sweeper.py",
@@ -148,8 +148,8 @@ SETTLING: Final = (
         ("valkey-kill",),
     ),
     Mutant(
-        "bell-answered-late",
-        "a payment that arrives while others are settled rings again",
+        "wakeup-cleared-late",
+        "a payment that arrives during a settlement causes another wake-up",
         (
             Edit(
                 "atomic_worker/jobs.py",
@@ -163,41 +163,41 @@ SETTLING: Final = (
         ("tests/unit/test_jobs.py",),
     ),
     Mutant(
-        "network-inside-the-transaction",
-        "nobody waits for the card network with locks held",
+        "network-called-with-locks",
+        "no locks are held during a call of the card network",
         (
             Edit(
-                ENGINE_PY,
+                SETTLEMENT_PY,
                 "            decided = [",
                 "            asked = self._ask([claim for claim, _ in asked])\n"
                 "            decided = [",
             ),
             Edit(
-                ENGINE_PY,
+                SETTLEMENT_PY,
                 "_in_parts(self._ask(claims), self._post)",
                 "_in_parts([(claim, _NOT_ASKED) for claim in claims], self._post)",
             ),
         ),
-        (ENGINE, PRESENCE),
+        (SETTLEMENT_TEST, LIVENESS_TEST),
     ),
     Mutant(
-        "lost-commit-is-failure",
-        "a batch whose COMMIT got no answer is tried again, and found if it was done",
+        "lost-commit-not-retried",
+        "a batch whose COMMIT got no reply is retried, and found if it was committed",
         (
             Edit(
-                ENGINE_PY,
+                SETTLEMENT_PY,
                 "_again(lambda: write(asked))",
                 "write(asked)",
             ),
         ),
-        (ENGINE,),
+        (SETTLEMENT_TEST,),
     ),
     Mutant(
-        "network-inside-a-transaction",
-        "no transaction is open while the card network is asked",
+        "network-called-in-transaction",
+        "no transaction is open during a call of the card network",
         (
             Edit(
-                ENGINE_PY,
+                SETTLEMENT_PY,
                 "return _batch(len(claims), _in_parts(self._ask(claims), self._post))",
                 "with self.begin():\n"
                 "                asked = self._ask(claims)\n"
@@ -207,27 +207,27 @@ SETTLING: Final = (
         ("tests/contract/test_network_calls_outside_transactions.py",),
     ),
     Mutant(
-        "claims-nobody-knows-of",
-        "claims whose COMMIT got no answer are due at once",
+        "lost-claims-kept",
+        "claims whose COMMIT got no reply are due at once",
         (
             Edit(
-                ENGINE_PY,
+                SETTLEMENT_PY,
                 "                self.worker_liveness.leave()\n                raise\n",
                 "                raise\n",
             ),
         ),
-        (PRESENCE,),
+        (LIVENESS_TEST,),
         ("commit-reply-lost",),
     ),
     Mutant(
-        "one-spoils-the-batch",
-        "a payment that the database refuses holds up no other",
-        (Edit(ENGINE_PY, "        if len(asked) == 1:\n", "        if asked:\n"),),
-        (ENGINE,),
+        "batch-not-bisected",
+        "a payment that the database refuses does not delay others",
+        (Edit(SETTLEMENT_PY, "        if len(asked) == 1:\n", "        if asked:\n"),),
+        (SETTLEMENT_TEST,),
     ),
     Mutant(
-        "waits-for-accounts",
-        "an account that somebody holds holds up its own payments only",
+        "settlement-waits-for-accounts",
+        "a locked account delays only its own payments",
         (
             Edit(
                 "atomic_adapters/postgres/ledger.sql",
@@ -235,11 +235,11 @@ SETTLING: Final = (
                 "   FOR NO KEY UPDATE\n",
             ),
         ),
-        (LOCKS,),
+        (LOCKS_TEST,),
     ),
     Mutant(
-        "frozen-with-locks-held",
-        "a process that is frozen inside a transaction loses its locks after five seconds",
+        "frozen-process-keeps-locks",
+        "a process that freezes in a transaction loses its locks after five seconds",
         (
             Edit(
                 "atomic_adapters/postgres/connections.py",
@@ -250,12 +250,12 @@ SETTLING: Final = (
         ("tests/integration/test_connections.py",),
     ),
     Mutant(
-        "dead-with-locks-held",
-        "a process that was killed while it waited for a lock loses its own at once",
+        "dead-process-keeps-locks",
+        "a process that is killed while it waits for a lock loses its own locks at once",
         (
             Edit(
                 "atomic_adapters/postgres/connections.py",
-                '"hangup": _milliseconds(HANGUP_SECONDS),',
+                '"hangup": _milliseconds(CLIENT_CHECK_SECONDS),',
                 '"hangup": _milliseconds(0),',
             ),
         ),

@@ -1,4 +1,4 @@
-"""The chart of accounts: whose an account is, of which type, what is in it and what is pending."""
+"""The chart of accounts: owners, types, balances and pending amounts."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,11 +11,12 @@ from uuid import UUID, uuid5
 from atomic_core.domain.money import MAX_AMOUNT
 
 MAX_BALANCE: Final = MAX_AMOUNT
-"""Ceiling of a merchant's account, with what is pending: its balance is shown in JSON."""
+"""The highest balance of a merchant's account, pending amounts included. JSON readers keep it
+exact."""
 
 MAX_WORLD_BALANCE: Final = 2**63 - 1
-"""Bound of the house's own accounts: PostgreSQL's bigint. A single merchant's ceiling is a
-thousandth of it, so no merchant can fill the World account and stop the others."""
+"""The highest balance of a system account, and the lowest of World: PostgreSQL's bigint. One
+merchant's maximum is a thousandth of it, so that no merchant can fill the World account."""
 
 _WORLD_NAMESPACE: Final = UUID("6f3a1d52-8f0e-5b7c-9d27-5a1c0e4b7d10")
 _FEES_NAMESPACE: Final = UUID("0d6b8a8e-3c55-5b5a-8c4e-6a1f2b9d7e31")
@@ -25,14 +26,14 @@ _FEES_NAMESPACE: Final = UUID("0d6b8a8e-3c55-5b5a-8c4e-6a1f2b9d7e31")
 def world_account_id(currency: str) -> UUID:
     """The id of a currency's World account, the counterparty of all money from outside.
 
-    Derived from the currency, so that two processes that open it at once mean the same row.
+    Derived from the currency, so that processes that open it concurrently insert the same row.
     """
     return uuid5(_WORLD_NAMESPACE, currency)
 
 
 @cache
 def fee_account_id(currency: str) -> UUID:
-    """The id of the account that collects a currency's fees. Derived, as World's is."""
+    """The id of the account that collects a currency's fees. Derived like World's."""
     return uuid5(_FEES_NAMESPACE, currency)
 
 
@@ -42,8 +43,8 @@ class Side(StrEnum):
 
 
 class AccountType(StrEnum):
-    """The five types of double-entry bookkeeping. Here a merchant's account is a liability (we
-    owe what is in it), World an asset (what the card networks owe us), fees are revenue."""
+    """The five account types of double-entry bookkeeping. A merchant's account is a liability,
+    World an asset (what the card networks owe the gateway), the fee account revenue."""
 
     ASSET = "asset"
     LIABILITY = "liability"
@@ -53,14 +54,14 @@ class AccountType(StrEnum):
 
     @property
     def normal_side(self) -> Side:
-        """The side that makes it grow. `balance` is credits less debits for every type, so one
-        with a normal debit side has a negative balance as a rule."""
-        grows_by_debit = self in (AccountType.ASSET, AccountType.EXPENSE)
-        return Side.DEBIT if grows_by_debit else Side.CREDIT
+        """The side that increases it. `balance` is credits less debits for every type, so that an
+        account with a normal debit side usually has a negative balance."""
+        is_debit = self in (AccountType.ASSET, AccountType.EXPENSE)
+        return Side.DEBIT if is_debit else Side.CREDIT
 
 
 class PendingAmounts(NamedTuple):
-    """Minor units that are held for an account, and promised from it."""
+    """Minor units that holds reserve into and out of an account."""
 
     incoming: int
     outgoing: int
@@ -68,7 +69,7 @@ class PendingAmounts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account and the tip of its chain. Amounts in minor units of its currency."""
+    """An account and the end of its hash chain. Amounts are in minor units of its currency."""
 
     id: UUID
     merchant_id: UUID | None
@@ -76,36 +77,38 @@ class Account:
     currency: str
     allow_negative: bool
     balance: int
-    """Posted: credits less debits."""
+    """Credits less debits of its entries."""
     sequence: int
+    """Of the last entry; 0 without entries."""
     head: bytes
+    """The hash of the last entry; `hash_account_identity` without entries."""
     created_at: datetime
     type: AccountType = AccountType.LIABILITY
     pending_in: int = 0
-    """Held for it: authorized, and not yet captured or let go."""
+    """Holds into it: authorized, and neither captured nor released yet."""
     pending_out: int = 0
-    """Promised from it: refunds on their way to the card network."""
+    """Holds out of it: refunds in progress."""
 
     @classmethod
     def new_merchant_account(
         cls, id: UUID, merchant_id: UUID, name: str, currency: str, created_at: datetime
     ) -> "Account":
-        return cls._at_zero(id, merchant_id, name, currency, created_at, AccountType.LIABILITY)
+        return cls._new(id, merchant_id, name, currency, created_at, AccountType.LIABILITY)
 
     @classmethod
     def new_world_account(cls, currency: str, created_at: datetime) -> "Account":
-        """The outside world in one currency: negative by as much as merchants are owed."""
+        """The outside world in one currency. Its balance is what is owed to merchants, negated."""
         id, name = world_account_id(currency), f"World {currency}"
-        return cls._at_zero(id, None, name, currency, created_at, AccountType.ASSET)
+        return cls._new(id, None, name, currency, created_at, AccountType.ASSET)
 
     @classmethod
     def new_fee_account(cls, currency: str, created_at: datetime) -> "Account":
-        """What the house earned in one currency."""
+        """The fees earned in one currency."""
         id, name = fee_account_id(currency), f"Fees {currency}"
-        return cls._at_zero(id, None, name, currency, created_at, AccountType.REVENUE)
+        return cls._new(id, None, name, currency, created_at, AccountType.REVENUE)
 
     @classmethod
-    def _at_zero(
+    def _new(
         cls,
         id: UUID,
         merchant_id: UUID | None,
@@ -138,18 +141,18 @@ class Account:
 
     @property
     def available(self) -> int:
-        """What can be spent: the balance less what is promised. What is pending to come in does
-        not count until it is captured."""
+        """The amount that can be spent: the balance less outgoing holds. Incoming holds do not
+        count until they are captured."""
         return self.balance - self.pending_out
 
     @property
     def has_activity(self) -> bool:
-        """Whether anything was ever posted, or is pending."""
+        """Whether it has entries or pending amounts."""
         return bool(self.sequence or self.pending_in or self.pending_out)
 
     @property
     def balance_bounds(self) -> tuple[int, int]:
-        """The lowest and the highest balance this account may have, were nothing pending."""
+        """The lowest and the highest balance that the account may have without pending amounts."""
         if self.allow_negative:
             return -MAX_WORLD_BALANCE, MAX_WORLD_BALANCE
         return 0, MAX_BALANCE if self.merchant_id else MAX_WORLD_BALANCE
@@ -158,8 +161,8 @@ class Account:
 def hash_account_identity(
     account_id: UUID, merchant_id: UUID | None, currency: str, *, allow_negative: bool
 ) -> bytes:
-    """The head of an account without entries: SHA-256 over whose account it is, so that an
-    account that changes hands breaks its chain."""
+    """The head of an account without entries. It covers the owner and the currency, so that
+    changing either breaks the chain."""
     owner = merchant_id.bytes if merchant_id else bytes(16)
     identity = account_id.bytes + owner + bytes([allow_negative]) + currency.encode()
     return hashlib.sha256(identity).digest()

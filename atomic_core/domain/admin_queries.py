@@ -1,4 +1,4 @@
-"""What operators see beyond what merchants do."""
+"""Results of operators' queries, with details that merchants do not see."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from atomic_core.domain.refunds import Refund
 
 
 class WorkProgress(NamedTuple):
-    """How far the open work of a payment or refund is; of settled ones, how it ended."""
+    """The schedule of a payment or refund; the last one, if it is settled."""
 
     faults: int
-    """Of the card network, in its present step."""
+    """Network faults of the present step."""
     due_at: datetime
-    """When it shall be taken up: the end of a back-off."""
+    """When it can be claimed, or claimed again."""
     leased_until: datetime | None
-    """When its settler's time is over, if one has it."""
+    """When the lease of its claim ends; None if it is not claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class AdminRefund:
 
 @dataclass(frozen=True, slots=True)
 class MerchantDetails:
-    """A merchant with accounts, fees and keys, the oldest of these first."""
+    """A merchant with its accounts, fees and keys, oldest first."""
 
     merchant: Merchant
     accounts: Sequence[Account]
@@ -50,11 +50,11 @@ class MerchantDetails:
 class AccountDetails:
     account: Account
     entries: Sequence[AccountEntry]
-    """The last ones, newest first."""
+    """The newest, newest first."""
 
 
 class SystemAccounts(NamedTuple):
-    """The house's own accounts in a currency, as far as they are open."""
+    """The system accounts of a currency; None for one that is not open."""
 
     world: Account | None = None
     fees: Account | None = None

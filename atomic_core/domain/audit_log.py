@@ -1,4 +1,4 @@
-"""The log of every use of authority: who may speak for a merchant, since when, and who said so."""
+"""The audit log: registrations, logins and changes of API keys."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -28,17 +28,17 @@ class ActorType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who does something, and whence they ask."""
+    """Who makes a request, and from where."""
 
     actor: ActorType
     actor_id: UUID | None = None
-    """The session's, if it is one."""
+    """The session's id, for a session."""
     address: str | None = None
-    """The client's IP address; None for operators, and where there is none to be read."""
+    """The client's IP address; None for operators and for clients without one."""
     request_id: str | None = None
 
-    def as_session(self, session_id: UUID) -> "Origin":
-        """The same request, by the session that it opened."""
+    def with_session(self, session_id: UUID) -> "Origin":
+        """The same request, made by the session that it opened."""
         return replace(self, actor=ActorType.SESSION, actor_id=session_id)
 
 
@@ -47,21 +47,21 @@ OPERATOR: Final = Origin(ActorType.OPERATOR)
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """What is to be told. Its time is the store's."""
+    """An event to store. The store sets its time."""
 
     id: UUID
     type: AuditEventType
     origin: Origin
     merchant_id: UUID | None
     details: Mapping[str, str] = field(default_factory=dict)
-    """Never a secret."""
+    """Must not contain secrets."""
     email_hash: bytes | None = None
-    """SHA-256 of an email that is nobody's, instead of a merchant."""
+    """SHA-256 of the email of a failed login, if no merchant has that email."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedAuditEvent:
-    """A row of the log."""
+    """A stored event."""
 
     id: UUID
     type: str
@@ -78,7 +78,7 @@ class RecordedAuditEvent:
 
 
 class AuditLogPosition(NamedTuple):
-    """Where a row stands in the log's order."""
+    """A position in the order of the log."""
 
     at: datetime
     id: UUID

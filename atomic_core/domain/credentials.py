@@ -1,4 +1,4 @@
-"""Emails and passwords, and the sessions that they open."""
+"""Emails, passwords and sessions."""
 
 import re
 import unicodedata
@@ -11,37 +11,37 @@ from atomic_core.domain.errors import ValidationFailed
 
 MIN_PASSWORD_LENGTH: Final = 8
 MAX_PASSWORD_LENGTH: Final = 128
-"""Characters. NIST SP 800-63B asks for 8 and at least 64; what is far longer is no password, and
-would only be more to hash."""
+"""Characters. NIST SP 800-63B requires a minimum of 8 and a maximum of at least 64. The maximum
+bounds the cost of hashing."""
 
 MAX_EMAIL_LENGTH: Final = 254
 MAX_LOCAL_PART_LENGTH: Final = 64
-"""Bytes that fit into SMTP's paths (RFC 5321, 4.5.3.1)."""
+"""Bytes (RFC 5321, 4.5.3.1)."""
 
-# RFC 5321's dot-string at a domain of at least two labels. ASCII only: of an address in Unicode
-# nobody can say by its look whose it is. Domains beyond it have their spelling in ASCII (xn--).
+# A dot-string of RFC 5321 at a domain of at least two labels. ASCII only, because Unicode addresses
+# can look alike. Internationalized domains have an ASCII form (xn--).
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 EMAIL_PATTERN: Final = rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})+"
 _EMAIL: Final = re.compile(EMAIL_PATTERN)
 
-_REGISTRATIONS: Final = UUID("a70a1c00-0000-4000-8000-000000000002")
+_REGISTRATION_NAMESPACE: Final = UUID("a70a1c00-0000-4000-8000-000000000002")
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a merchant logs in with."""
+    """A merchant's email and password hash."""
 
     merchant_id: UUID
     email: str
     password_hash: str = field(repr=False)
     account_id: UUID
-    """The account that was opened with them."""
+    """The account that the registration opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A login, until it is revoked or expires. Its token is kept nowhere."""
+    """A login. It ends when it is revoked or expires. Only the hash of its token is stored."""
 
     id: UUID
     merchant_id: UUID
@@ -50,10 +50,10 @@ class Session:
 
 
 def normalize_email(text: str) -> str:
-    """The one spelling of an email address: in lower case, its local part too, since no provider of
-    today tells them apart and people do not either. Raises ValidationFailed."""
-    fits = len(text) <= MAX_EMAIL_LENGTH and text.find("@") <= MAX_LOCAL_PART_LENGTH
-    if not fits or not _EMAIL.fullmatch(text):
+    """The email in lower case, the local part too: providers ignore its case. Raises
+    ValidationFailed."""
+    is_short = len(text) <= MAX_EMAIL_LENGTH and text.find("@") <= MAX_LOCAL_PART_LENGTH
+    if not is_short or not _EMAIL.fullmatch(text):
         raise ValidationFailed(
             details={
                 "email": [f"Must be an email address in ASCII of up to {MAX_EMAIL_LENGTH} bytes."]
@@ -63,17 +63,16 @@ def normalize_email(text: str) -> str:
 
 
 def normalize_password(text: str) -> str:
-    """The password in NFC, as RFC 8265 has it: keyboards differ in how they spell an é. Nothing
-    else of it is touched. Raises ValidationFailed unless it has MIN_PASSWORD_LENGTH to MAX_PASSWORD_LENGTH
-    characters then."""
-    # Before normalising too: that takes time by length.
-    normal = unicodedata.normalize("NFC", text) if len(text) <= 4 * MAX_PASSWORD_LENGTH else ""
-    if not MIN_PASSWORD_LENGTH <= len(normal) <= MAX_PASSWORD_LENGTH:
+    """The password in NFC, because keyboards encode é differently (RFC 8265). Raises
+    ValidationFailed unless it then has MIN_PASSWORD_LENGTH to MAX_PASSWORD_LENGTH characters."""
+    # Long inputs are refused before they are normalized, which takes time proportional to length.
+    normalized = unicodedata.normalize("NFC", text) if len(text) <= 4 * MAX_PASSWORD_LENGTH else ""
+    if not MIN_PASSWORD_LENGTH <= len(normalized) <= MAX_PASSWORD_LENGTH:
         expected = f"Must be {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters."
         raise ValidationFailed(details={"password": [expected]})
-    return normal
+    return normalized
 
 
 def derive_registration_scope_id(email: str) -> UUID:
-    """Whose an Idempotency-Key is before there is a merchant: the address's that is registered."""
-    return uuid5(_REGISTRATIONS, email)
+    """The owner of a registration's Idempotency-Key, because its merchant does not exist yet."""
+    return uuid5(_REGISTRATION_NAMESPACE, email)

@@ -1,7 +1,7 @@
-"""The currencies of ISO 4217, list one, as of November 2026: every code that has a minor unit.
+"""The currencies of ISO 4217, list one, as of November 2026: every code with a minor unit.
 
-Left out are those that have none, in which nothing can be counted in minor units: metals, bond
-market and drawing units, test codes. Funds codes (CLF, UYI, USN …) are in.
+Without a minor unit, and left out, are metals, bond market units, drawing units and test codes.
+Funds codes (CLF, UYI, USN …) are included.
 """
 
 from collections.abc import Mapping
@@ -11,18 +11,18 @@ from typing import Final, NamedTuple
 class Currency(NamedTuple):
     code: str
     exponent: int
-    """How many decimals of the unit the minor unit is: 2 for USD, whose minor unit is the cent."""
+    """Decimal places of the minor unit: 2 for USD, whose minor unit is the cent."""
     name: str
-    """ISO's, in English."""
+    """The English name in ISO 4217."""
 
 
-def _read(line: str) -> Currency:
+def _parse_line(line: str) -> Currency:
     code, exponent, name = line.split(" ", 2)
     return Currency(code, int(exponent), name)
 
 
-# What ISO withdraws stays readable only while it stands here: an installation that has accounts in
-# it turns it off with CURRENCIES instead.
+# Keep a currency that ISO withdraws, so that existing accounts stay readable; an installation
+# disables it with CURRENCIES.
 _LIST_ONE: Final = """
 AED 2 UAE Dirham
 AFN 2 Afghani
@@ -192,6 +192,6 @@ ZWG 2 Zimbabwe Gold
 """
 
 CURRENCIES: Final[Mapping[str, Currency]] = {
-    currency.code: currency for currency in map(_read, _LIST_ONE.split("\n")[1:-1])
+    currency.code: currency for currency in map(_parse_line, _LIST_ONE.split("\n")[1:-1])
 }
 """By code, in order of codes."""

@@ -1,4 +1,4 @@
-"""What a merchant sees first."""
+"""A merchant's dashboard."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,20 +11,19 @@ from atomic_core.domain.payments import Payment
 
 MAX_RECENT_PAYMENTS: Final = 10
 MAX_ACCOUNTS: Final = 100
-"""The oldest: the one in each currency that payments credit is among them, in any honest use."""
+"""The oldest are listed, which include the default account of each currency."""
 
 MAX_COUNTED_PAYMENTS: Final = 100_000
-"""Payments looked at for the totals, the newest: they are counted anew for each answer, in about a
-tenth of a second. A merchant who has more in 30 days is told that the totals are not whole."""
+"""The newest payments, counted for the totals of each response in about a tenth of a second. A
+merchant with more of them in 30 days gets incomplete totals."""
 
 TOTAL_DAYS: Final = 30
-"""Today is the last of them; days begin at midnight UTC."""
+"""Including today. Days begin at midnight UTC."""
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentTotal:
-    """Payments of one status and currency. `amount` is in minor units, and MAX_AMOUNT if it is more
-    than that."""
+    """Payments of one status and currency. `amount` is in minor units, at most MAX_AMOUNT."""
 
     status: str
     currency: str
@@ -45,9 +44,9 @@ class Dashboard:
     profile: MerchantProfile
     accounts: Sequence[Account]
     payments: Sequence[Payment]
-    """The last ones, newest first."""
+    """The newest, newest first."""
     today: Sequence[PaymentTotal]
     last_30_days: Sequence[PaymentTotal]
     are_totals_complete: bool
-    """Whether the totals count all payments of their days: see MAX_COUNTED_PAYMENTS."""
+    """False if the merchant has more payments than MAX_COUNTED_PAYMENTS."""
     at: datetime

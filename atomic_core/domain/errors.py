@@ -1,4 +1,4 @@
-"""Every refusal the core can utter. Codes are stable; how they travel is the doors' business."""
+"""The errors of the core. Codes are stable. The docstring of an error is its default message."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,11 +6,11 @@ Details = Mapping[str, Sequence[str]]
 
 
 class AtomicError(Exception):
-    """Something went wrong that has no better name."""
+    """An unexpected error."""
 
     code = "internal_error"
     retryable = False
-    """Whether the same request, sent again later, may succeed."""
+    """Whether the same request can succeed later."""
 
     def __init__(self, message: str | None = None, details: Details | None = None) -> None:
         self.message = message or (type(self).__doc__ or "").strip()
@@ -19,7 +19,7 @@ class AtomicError(Exception):
 
 
 class ValidationFailed(AtomicError):
-    """The request is well formed but not acceptable."""
+    """The request failed validation; see details."""
 
     code = "validation_failed"
 
@@ -31,45 +31,45 @@ class Unauthorized(AtomicError):
 
 
 class Forbidden(AtomicError):
-    """This API key may not do that."""
+    """This API key does not permit this request."""
 
     code = "forbidden"
 
 
 class NotFound(AtomicError):
-    """There is no such thing here."""
+    """No resource matches this URL."""
 
     code = "not_found"
 
 
 class Conflict(AtomicError):
-    """The present state does not allow that."""
+    """The current state of the resource does not allow this request."""
 
     code = "conflict"
 
 
 class IdempotencyKeyReused(AtomicError):
-    """This Idempotency-Key was first used for another request."""
+    """This Idempotency-Key was first used with a different request."""
 
     code = "idempotency_key_reused"
 
 
 class IdempotencyKeyInUse(AtomicError):
-    """The first request with this Idempotency-Key has not finished yet."""
+    """The first request with this Idempotency-Key is still in progress."""
 
     code = "idempotency_key_in_use"
     retryable = True
 
 
 class RateLimited(AtomicError):
-    """Too many requests; wait for the window to end."""
+    """Too many requests; retry after the rate limit resets."""
 
     code = "rate_limited"
     retryable = True
 
 
 class StorageUnavailable(AtomicError):
-    """The database cannot be reached or is too busy; nothing is known to have changed."""
+    """The database is unreachable or overloaded; the request may or may not have been processed."""
 
     code = "service_unavailable"
     retryable = True
@@ -80,18 +80,18 @@ class SchemaOutdated(StorageUnavailable):
 
 
 class HasherBusy(AtomicError):
-    """Too many passwords are being checked at this moment; nothing has changed."""
+    """Too many password checks are in progress; nothing has changed."""
 
     code = "service_unavailable"
     retryable = True
 
 
 class StorageRefused(AtomicError):
-    """The database refused a write that the core should never have sent. A bug, not weather."""
+    """The database rejected a write that breaks a rule. This is a bug."""
 
 
 class NetworkFault(AtomicError):
-    """The card network did not answer in time; asking again is safe."""
+    """The card network did not respond in time; repeating the call is safe."""
 
     code = "processing_error"
     retryable = True

@@ -1,4 +1,4 @@
-"""What happened to a payment beyond what its row and its ledger transaction tell."""
+"""Payment events: the history of a payment beyond its row and its ledger transaction."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -13,7 +13,7 @@ class PaymentEventType(StrEnum):
     CREATED = "created"
     PROCESSING = "processing"
     RETRIED = "retried"
-    """The card network failed in passing; it will be asked again."""
+    """The card network failed; the step will be tried again."""
     AUTHORIZED = "authorized"
     CAPTURE_REQUESTED = "capture_requested"
     CANCEL_REQUESTED = "cancel_requested"
@@ -30,38 +30,38 @@ class PaymentEventType(StrEnum):
 
 
 class PaymentEvent(NamedTuple):
-    """One thing that happened. `status` is the payment's after it, or the refund's."""
+    """One event. `status` is that of the payment after it, or of the refund if it is a refund's."""
 
     payment_id: UUID
     type: PaymentEventType
     status: Status
     refund_id: UUID | None = None
     attempt: int | None = None
-    """Of settling, if a settler did it."""
+    """The settlement attempt, if a worker caused the event."""
     amount: int | None = None
     reason: str | None = None
     request_id: str | None = None
 
 
 class RecordedEvent(NamedTuple):
-    """An event and when it was."""
+    """An event and its time, by the database's clock."""
 
     event: PaymentEvent
     at: datetime
 
 
 def build_settlement_event(claim: Claim, settlement: Settlement) -> PaymentEvent | None:
-    """What a settlement has to tell. None for a charge that went as charges go, which its row and
-    its ledger transaction tell already, and for one that was merely put off."""
+    """The event of a settlement. None for a charge that ended, because its row and its ledger
+    transaction record it, and for a postponement."""
     is_retry = settlement.status is Status.PROCESSING
     if is_retry and settlement.faults == claim.faults:
         return None
     if claim.step == Step.CHARGE and not is_retry:
         return None
-    event = (_OF_REFUNDS if claim.refund_id else _OF_PAYMENTS)[settlement.status]
+    types = _REFUND_EVENT_TYPES if claim.refund_id else _PAYMENT_EVENT_TYPES
     return PaymentEvent(
         claim.payment_id,
-        event,
+        types[settlement.status],
         settlement.status,
         claim.refund_id,
         claim.attempt,
@@ -71,7 +71,6 @@ def build_settlement_event(claim: Claim, settlement: Settlement) -> PaymentEvent
 
 
 def build_reservation_event(claim: Claim) -> PaymentEvent:
-    """A refund's amount is promised."""
     return PaymentEvent(
         claim.payment_id,
         PaymentEventType.REFUND_RESERVED,
@@ -82,14 +81,14 @@ def build_reservation_event(claim: Claim) -> PaymentEvent:
     )
 
 
-_OF_PAYMENTS: Final = {
+_PAYMENT_EVENT_TYPES: Final = {
     Status.PROCESSING: PaymentEventType.RETRIED,
     Status.AUTHORIZED: PaymentEventType.AUTHORIZED,
     Status.SUCCESS: PaymentEventType.SUCCEEDED,
     Status.FAILED: PaymentEventType.FAILED,
     Status.CANCELED: PaymentEventType.CANCELED,
 }
-_OF_REFUNDS: Final = {
+_REFUND_EVENT_TYPES: Final = {
     Status.PROCESSING: PaymentEventType.REFUND_RETRIED,
     Status.SUCCESS: PaymentEventType.REFUND_SUCCEEDED,
     Status.FAILED: PaymentEventType.REFUND_FAILED,

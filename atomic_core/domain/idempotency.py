@@ -1,6 +1,7 @@
-"""Idempotency keys: the first answer is the answer.
+"""Idempotency keys: a repeated request gets the response of the first one.
 
-After draft-ietf-httpapi-idempotency-key-header, with the record and its effect in one commit.
+Follows draft-ietf-httpapi-idempotency-key-header. The key's record and the effect of its request
+are written in one commit.
 """
 
 from dataclasses import dataclass
@@ -12,13 +13,13 @@ from atomic_core.domain.errors import IdempotencyKeyReused
 from atomic_core.domain.timestamps import format_rfc3339
 
 COMMIT_TIME_PLACEHOLDER: Final = b"\0"
-"""Stands in a body where the store's time belongs, for only the store knows the moment of a
-commit. A raw NUL is no part of any JSON, and we take no text that holds one."""
+"""Stands in a response body for the time of the commit, which only the database knows. A NUL cannot
+occur in JSON, and no accepted text contains one."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """An answer kept to be given again, byte for byte. Until it is given, its body may hold
+    """A response that is stored and replayed byte for byte. The stored body can contain
     COMMIT_TIME_PLACEHOLDER."""
 
     status: int
@@ -26,7 +27,7 @@ class StoredResponse:
     location: str | None = None
 
     def with_commit_time(self, moment: datetime) -> "StoredResponse":
-        """The answer with the moment it was first given filled in."""
+        """The response with the time in place of COMMIT_TIME_PLACEHOLDER."""
         if COMMIT_TIME_PLACEHOLDER not in self.body:
             return self
         body = self.body.replace(COMMIT_TIME_PLACEHOLDER, format_rfc3339(moment).encode())
@@ -35,10 +36,10 @@ class StoredResponse:
 
 @dataclass(frozen=True, slots=True)
 class IdempotentRequest:
-    """A request that must have its effect once, however often it arrives.
+    """A request that takes effect once, however often it is repeated.
 
-    A key belongs to its merchant, and for as long as it is kept to the request it was first
-    used with: the same method, path and content.
+    A key belongs to its merchant. During `retention` it can be used only with the same method, path
+    and content.
     """
 
     merchant_id: UUID
@@ -57,19 +58,19 @@ class IdempotencyRecord:
     fingerprint: bytes
     response: StoredResponse
     created_at: datetime
-    """When the key was taken, by the store's clock: the moment of its effect too."""
+    """The time of the commit, by the database's clock."""
 
     def replay_for(self, request: IdempotentRequest) -> StoredResponse:
-        """The kept answer; raises IdempotencyKeyReused if this is another request."""
-        mine = (self.method, self.path, self.fingerprint)
-        if mine != (request.method, request.path, request.fingerprint):
+        """The stored response. Raises IdempotencyKeyReused if this is a different request."""
+        first_request = (self.method, self.path, self.fingerprint)
+        if first_request != (request.method, request.path, request.fingerprint):
             raise IdempotencyKeyReused
         return self.response.with_commit_time(self.created_at)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredIdempotencyKey:
-    """What became of an Idempotency-Key. It is kept until `expires_at`, by the store's clock."""
+    """A used Idempotency-Key. Times come from the database's clock."""
 
     key: str
     record: IdempotencyRecord

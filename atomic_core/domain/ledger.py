@@ -1,52 +1,41 @@
-"""The double-entry ledger as a deterministic state machine.
+"""The records of the double-entry ledger, and the hash chain of an account's entries.
 
 `balance = credits - debits` for every account, so the balances of one currency sum to zero.
-Each account's entries form a chain: gap-free sequence numbers, the balance after each entry,
-and a hash over the entry and the hash before it.
-
-Holds stand beside the entries: money promised from one account to another. A hold is no entry and
-moves no balance, but no posting may spend what it promises, nor fill the room it needs.
+Each account's entries form a chain: gap-free sequence numbers, the balance after each entry, and
+a hash over the entry and the previous hash. `posting.py` appends to it.
 """
 
 import hashlib
 import struct
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from atomic_core.domain.accounts import Account
-
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
-# Fixed width, big endian, so that no two entries share an encoding and SQL can rebuild it:
-# account, sequence, transaction and payment, amount, balance after, posted at in microseconds.
-# The kind follows, as text, and a refund's own id.
-_CANONICAL_ENTRY: Final = struct.Struct(">16sq32sqqq")
+CANONICAL_ENTRY: Final = struct.Struct(">16sq32sqqq")
+"""Account id, sequence, transaction id and payment id, amount, balance after, posted at in
+microseconds. Big endian with a fixed width, so that no two entries have the same encoding and SQL
+can rebuild it. The suffix of `encode_kind` follows."""
 
 
 class TransactionKind(StrEnum):
-    """What a ledger transaction stands for. A payment has at most one, charged or captured; so
-    has each of its refunds."""
+    """What a ledger transaction stands for. A payment has at most one transaction of its own, and
+    each of its refunds has at most one."""
 
     PAYMENT = "payment"
     REFUND = "refund"
 
 
-class Leg(NamedTuple):
-    """One side of a posting: credits are positive, debits negative."""
-
-    account_id: UUID
-    amount: int
-
-
 class Hold(NamedTuple):
-    """Money promised: pending out of one account and into another, of the same currency.
+    """A pending amount out of one account and into another of the same currency.
 
-    One for a payment that is authorized, one for a refund that is on its way.
+    An authorized payment has one; a refund has one from its reservation until its end. A hold is
+    not an entry and changes no balance, but postings can neither spend the amount it reserves in
+    the one account nor fill the room it reserves in the other.
     """
 
     payment_id: UUID
@@ -54,21 +43,6 @@ class Hold(NamedTuple):
     debit_account_id: UUID
     credit_account_id: UUID
     amount: int
-
-
-class Posting(NamedTuple):
-    """What shall be posted: legs of one currency that sum to zero. Or what shall be promised or
-    let go: then there may be no legs, and no ledger transaction comes of it."""
-
-    transaction_id: UUID
-    payment_id: UUID
-    kind: TransactionKind
-    legs: tuple[Leg, ...]
-    refund_id: UUID | None = None
-    released_hold: Hold | None = None
-    """A live hold, let go before the legs are posted."""
-    placed_hold: Hold | None = None
-    """A new hold."""
 
 
 class LedgerTransaction(NamedTuple):
@@ -80,7 +54,7 @@ class LedgerTransaction(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One leg as it stands in the books. Never edited, never deleted."""
+    """One leg of a ledger transaction. Append-only: never updated, never deleted."""
 
     transaction_id: UUID
     account_id: UUID
@@ -91,7 +65,7 @@ class Entry(NamedTuple):
 
 
 class PostedTransaction(NamedTuple):
-    """A ledger transaction with its entries, as they stand in the books."""
+    """A ledger transaction with its entries."""
 
     transaction: LedgerTransaction
     entries: Sequence[Entry]
@@ -109,104 +83,9 @@ class PostedTransaction(NamedTuple):
         return self.transaction.posted_at
 
 
-class Refusal(StrEnum):
-    """Why a posting was not accepted. A refused posting changes nothing."""
-
-    ACCOUNT_NOT_FOUND = "account_not_found"
-    CURRENCY_MISMATCH = "currency_mismatch"
-    INSUFFICIENT_BALANCE = "insufficient_balance"
-    BALANCE_OVERFLOW = "balance_overflow"
-
-
-@dataclass(frozen=True, slots=True)
-class PostingResult:
-    """The outcome of one batch: what to save, and which postings were refused."""
-
-    transactions: Sequence[LedgerTransaction]
-    entries: Sequence[Entry]
-    accounts: Sequence[Account]
-    refusals: Mapping[UUID, Refusal]
-    """By transaction id."""
-    released_holds: Sequence[Hold] = ()
-    placed_holds: Sequence[Hold] = ()
-
-
-@dataclass(slots=True)
-class _AccountState:
-    """An account while its batch is being posted. What is pending narrows its bounds."""
-
-    account: Account
-    id_bytes: bytes
-    low: int
-    high: int
-    balance: int
-    sequence: int
-    head: bytes
-
-    @classmethod
-    def of(cls, account: Account) -> "_AccountState":
-        low, high = account.balance_bounds
-        return cls(
-            account,
-            account.id.bytes,
-            low + account.pending_out,
-            high - account.pending_in,
-            account.balance,
-            account.sequence,
-            account.head,
-        )
-
-    def moved(self) -> Account:
-        return replace(self.account, balance=self.balance, sequence=self.sequence, head=self.head)
-
-
-def post(
-    accounts: Mapping[UUID, Account], postings: Iterable[Posting], posted_at: datetime
-) -> PostingResult:
-    """Post a batch, in order; each posting sees the balances the ones before it left.
-
-    Pure: the same accounts, postings and time give the same result, bit for bit. The caller
-    holds the accounts locked and saves the result in the same transaction. Raises ValueError
-    for legs that do not balance: no data from outside can cause that, only a bug.
-    """
-    tips = {id: _AccountState.of(account) for id, account in accounts.items()}
-    micros = to_microseconds(posted_at)
-    transactions: list[LedgerTransaction] = []
-    entries: list[Entry] = []
-    refusals: dict[UUID, Refusal] = {}
-    released: list[Hold] = []
-    placed: list[Hold] = []
-    for posting in postings:
-        id, payment_id, kind, legs, refund_id, releases, places = posting
-        _check_legs(posting)
-        if releases and (refusal := _release(tips, releases)):
-            refusals[id] = refusal
-            continue
-        # Looked up once: hashing a UUID costs as much as the arithmetic of an entry.
-        moves = [(tips[account_id], amount) for account_id, amount in legs if account_id in tips]
-        refusal = _refusal(moves, len(legs)) or (_place(tips, places) if places else None)
-        if refusal:
-            refusals[id] = refusal
-            if releases:
-                _pend(tips, releases, releases.amount)
-            continue
-        if releases:
-            released.append(releases)
-        if places:
-            placed.append(places)
-        if not legs:
-            continue
-        transactions.append(LedgerTransaction(id, payment_id, kind, posted_at, refund_id))
-        subject, tail = id.bytes + payment_id.bytes, _tail(kind, refund_id)
-        for tip, amount in moves:
-            entries.append(_append(tip, id, amount, subject, micros, tail))
-    moved = [tip.moved() for tip in tips.values() if tip.sequence != tip.account.sequence]
-    return PostingResult(transactions, entries, moved, refusals, released, placed)
-
-
-def hash_entry(previous: bytes, entry: "Entry", transaction: "LedgerTransaction") -> bytes:
-    """SHA-256 over the hash before it and the canonical entry. `entry.hash` is not read."""
-    canonical = _CANONICAL_ENTRY.pack(
+def hash_entry(previous_hash: bytes, entry: Entry, transaction: LedgerTransaction) -> bytes:
+    """SHA-256 over the previous hash and the canonical entry. Does not read `entry.hash`."""
+    canonical = CANONICAL_ENTRY.pack(
         entry.account_id.bytes,
         entry.sequence,
         transaction.id.bytes + transaction.payment_id.bytes,
@@ -214,96 +93,15 @@ def hash_entry(previous: bytes, entry: "Entry", transaction: "LedgerTransaction"
         entry.balance_after,
         to_microseconds(transaction.posted_at),
     )
-    tail = _tail(transaction.kind, transaction.refund_id)
-    return hashlib.sha256(previous + canonical + tail).digest()
+    suffix = encode_kind(transaction.kind, transaction.refund_id)
+    return hashlib.sha256(previous_hash + canonical + suffix).digest()
 
 
-def _tail(kind: TransactionKind, refund_id: UUID | None) -> bytes:
+def encode_kind(kind: TransactionKind, refund_id: UUID | None) -> bytes:
+    """The end of a canonical entry: the kind as text, and a refund's id."""
     return kind.encode() + refund_id.bytes if refund_id else kind.encode()
 
 
-def to_microseconds(at: datetime) -> int:
-    """Microseconds since 1970, exactly; a float would lose the last digits."""
-    return (at - _EPOCH) // _MICROSECOND
-
-
-def _check_legs(posting: Posting) -> None:
-    if not posting.legs and (posting.released_hold or posting.placed_hold):
-        return
-    if posting.legs and posting.placed_hold:
-        raise ValueError(f"posting {posting.transaction_id} moves money and promises some")
-    total = 0
-    for _, amount in posting.legs:
-        if amount == 0:
-            raise ValueError(f"posting {posting.transaction_id} has an empty leg")
-        total += amount
-    if total != 0:
-        raise ValueError(f"posting {posting.transaction_id} does not balance")
-    if len(posting.legs) < 2:
-        raise ValueError(f"posting {posting.transaction_id} has fewer than two legs")
-    if len({account_id for account_id, _ in posting.legs}) != len(posting.legs):
-        raise ValueError(f"posting {posting.transaction_id} has a repeated leg")
-
-
-def _refusal(moves: Sequence[tuple[_AccountState, int]], legs: int) -> Refusal | None:
-    if len(moves) < legs:
-        return Refusal.ACCOUNT_NOT_FOUND
-    if not moves:
-        return None
-    currency = moves[0][0].account.currency
-    for tip, amount in moves:
-        if tip.account.currency != currency:
-            return Refusal.CURRENCY_MISMATCH
-        after = tip.balance + amount
-        if after < tip.low:
-            overdrawn = not tip.account.allow_negative
-            return Refusal.INSUFFICIENT_BALANCE if overdrawn else Refusal.BALANCE_OVERFLOW
-        if after > tip.high:
-            return Refusal.BALANCE_OVERFLOW
-    return None
-
-
-def _release(tips: Mapping[UUID, _AccountState], hold: Hold) -> Refusal | None:
-    if hold.debit_account_id not in tips or hold.credit_account_id not in tips:
-        return Refusal.ACCOUNT_NOT_FOUND
-    _pend(tips, hold, -hold.amount)
-    return None
-
-
-def _place(tips: Mapping[UUID, _AccountState], hold: Hold) -> Refusal | None:
-    """Promise what the one account has to spare and the other has room for."""
-    if hold.amount < 1 or hold.debit_account_id == hold.credit_account_id:
-        raise ValueError(f"the hold of payment {hold.payment_id} promises nothing")
-    if hold.debit_account_id not in tips or hold.credit_account_id not in tips:
-        return Refusal.ACCOUNT_NOT_FOUND
-    moves = [
-        (tips[hold.debit_account_id], -hold.amount),
-        (tips[hold.credit_account_id], hold.amount),
-    ]
-    refusal = _refusal(moves, len(moves))
-    if refusal is None:
-        _pend(tips, hold, hold.amount)
-    return refusal
-
-
-def _pend(tips: Mapping[UUID, _AccountState], hold: Hold, amount: int) -> None:
-    tips[hold.debit_account_id].low += amount
-    tips[hold.credit_account_id].high -= amount
-
-
-def _append(
-    tip: _AccountState,
-    transaction_id: UUID,
-    amount: int,
-    subject: bytes,
-    posted_at_us: int,
-    tail: bytes,
-) -> Entry:
-    """Move the tip by one entry. `subject` is the ids of the transaction and the payment."""
-    tip.sequence += 1
-    tip.balance += amount
-    canonical = _CANONICAL_ENTRY.pack(
-        tip.id_bytes, tip.sequence, subject, amount, tip.balance, posted_at_us
-    )
-    tip.head = hashlib.sha256(tip.head + canonical + tail).digest()
-    return Entry(transaction_id, tip.account.id, tip.sequence, amount, tip.balance, tip.head)
+def to_microseconds(moment: datetime) -> int:
+    """Microseconds since 1970, exactly: a float would lose the last digits."""
+    return (moment - _EPOCH) // _MICROSECOND

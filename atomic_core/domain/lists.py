@@ -1,7 +1,7 @@
-"""Finding things again: what may be asked of a list, and where it goes on.
+"""Filters, positions and pages of lists.
 
-Lists are read newest first, a page at a time. A page ends at a position, and the next begins
-behind it: what arrives meanwhile stands before both, so nothing is shown twice or left out.
+Lists are read newest first, by keyset pagination: a page ends at a position and the next one begins
+after it, so that rows which are added meanwhile neither repeat nor hide an item.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import Status
 
 MAX_LIMIT: Final = 100
-"""Items on a page: about as many as a person looks through, and a few milliseconds' work."""
+"""Items per page. A page takes a few milliseconds to read."""
 
 DEFAULT_LIMIT: Final = 20
 
 MIN_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_TIME: Final = datetime(9999, 12, 31, tzinfo=UTC)
-"""Nothing was made before the one or will be after the other."""
+"""Before and after every row."""
 
 MIN_ID: Final = UUID(int=0)
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Position(NamedTuple):
-    """A place in a list by creation. Ids part those that were made at the same moment."""
+    """A position in a list ordered by creation time, then by id."""
 
     created_at: datetime
     id: UUID
@@ -38,19 +38,19 @@ class Position(NamedTuple):
 class Page(Generic[T]):
     items: Sequence[T]
     has_more: bool
-    """Whether something stands behind the last of them."""
+    """Whether items follow the last one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatedFilter:
-    """All conditions of a filter must hold. Made from `created_from` on, and before
-    `created_to`."""
+    """Created from `created_from` on and before `created_to`. An item must meet all conditions of a
+    filter."""
 
     created_from: datetime = MIN_TIME
     created_to: datetime = MAX_TIME
 
     def get_start_position(self, after: Position | None) -> Position:
-        """The position behind which the page begins."""
+        """The position after which the page begins."""
         end = Position(self.created_to, MIN_ID)
         return end if after is None else min(after, end)
 
@@ -66,12 +66,12 @@ class AccountFilter(CreatedFilter):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentFilter(AccountFilter):
     statuses: frozenset[Status] = frozenset()
-    """One of these; of any status if there are none."""
+    """Any of these; empty for every status."""
     amount_min: int = 1
     amount_max: int = MAX_AMOUNT
-    """Minor units, both included."""
+    """Minor units, inclusive."""
     metadata: tuple[tuple[str, str], ...] = ()
-    """Pairs that must all be there."""
+    """Key and value pairs that the metadata must contain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class RefundFilter(PaymentFilter):
 
 
 class AccountEntry(NamedTuple):
-    """An entry as it is shown, with what it was posted for. Credits are positive."""
+    """An entry with the payment or refund it was posted for. Credits are positive."""
 
     account_id: UUID
     sequence: int

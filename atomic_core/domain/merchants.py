@@ -1,4 +1,4 @@
-"""Merchants and the API keys that speak for them."""
+"""Merchants and their API keys."""
 
 import re
 from collections.abc import Collection
@@ -12,27 +12,26 @@ from atomic_core.domain.errors import ValidationFailed
 
 KEY_PREFIX: Final = "sk_test_"
 VISIBLE_KEY_LENGTH: Final = len(KEY_PREFIX) + 4
-"""What a key may show of itself in lists: enough to tell keys apart, far too little to guess."""
+"""The characters of a key that lists show: enough to tell keys apart, too few to guess the rest."""
 
 TOKEN_PREFIX: Final = "st_"  # noqa: S105  no password
-"""What a session token begins with. (A key holds this too: see the pattern.)"""
+"""The prefix of session tokens."""
 
-# Shorter than a key is: what was cut off at an end must not pass for something else.
-_LIKE_A_SECRET: Final = re.compile(r"(?:sk_[a-z]{4}|st)_[0-9a-f]{40}")
+# Shorter than a key, so that a truncated key matches too.
+_SECRET_PATTERN: Final = re.compile(r"(?:sk_[a-z]{4}|st)_[0-9a-f]{40}")
 
 MAX_KEY_NAME_LENGTH: Final = 100
-"""Characters: a name is there to be read in a list."""
+"""Characters."""
 
 MAX_LIVE_KEYS: Final = 100
-"""Active keys of one merchant: one for each of its systems, with room for rotation, and few enough
-that somebody can look through the list."""
+"""Active keys of one merchant: enough for one per system and for rotation, few enough to review."""
 
 MAX_OVERLAP: Final = timedelta(days=7)
-"""How long a key may still be used that was rotated: time for a careful roll-out."""
+"""How long a rotated key can stay active: time for a careful roll-out."""
 
 
 class Scope(StrEnum):
-    """What an API key may be good for."""
+    """A permission of an API key."""
 
     PAYMENTS_WRITE = "payments:write"
     PAYMENTS_READ = "payments:read"
@@ -45,7 +44,7 @@ ALL_SCOPES: Final[frozenset[str]] = frozenset(Scope)
 
 
 def sort_scopes(scopes: Collection[str]) -> list[str]:
-    """Scopes as people read them: always the same way round."""
+    """The scopes in the order of `Scope`."""
     return [scope.value for scope in Scope if scope in scopes]
 
 
@@ -58,25 +57,26 @@ class Merchant:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as stored: its SHA-256, never itself."""
+    """A stored API key: its SHA-256, never the key itself."""
 
     id: UUID
     merchant_id: UUID
     name: str
     prefix: str
-    """The first characters, kept so that a person can tell keys apart. Empty when the raw key
-    was never seen (MERCHANT_API_KEY_HASH)."""
+    """The first VISIBLE_KEY_LENGTH characters. Empty if only the hash is known
+    (MERCHANT_API_KEY_HASH)."""
     hash: bytes
     scopes: frozenset[str]
-    """What it may do. Never changes."""
+    """Immutable."""
     created_at: datetime
     expires_at: datetime | None
-    """It ends by itself at this moment. May be brought forward, never put off."""
+    """Can only be moved to an earlier time."""
     last_used_at: datetime | None
-    """About, and possibly long ago: see `ports.outside.KeyUses`."""
+    """Approximate: see `ports/api_key_usage.py`."""
     revoked_at: datetime | None
     active: bool
-    """Whether it was neither revoked nor expired when it was read, by the store's clock."""
+    """Whether it was neither revoked nor expired at the time of the read, by the database's
+    clock."""
 
     @property
     def sorted_scopes(self) -> list[str]:
@@ -88,8 +88,8 @@ class ApiKey:
 
 
 class Caller(NamedTuple):
-    """Whose API key was shown. A key stays its merchant's for ever, and may do what it was made
-    for; whether it is still active, only the store can say."""
+    """The owner of an API key and its scopes. Both are immutable; whether the key is still
+    active must be checked in the store."""
 
     key_id: UUID
     merchant_id: UUID
@@ -98,22 +98,23 @@ class Caller(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IssuedApiKey:
-    """A key at the only moment its raw form exists."""
+    """A new key with its raw form, which is not stored."""
 
     key: ApiKey
     raw: str
 
 
 def check_key_name(name: str) -> None:
-    """Raises ValidationFailed for a name that could not be told in a list."""
+    """Raises ValidationFailed for a name that is empty, too long or not printable, or that
+    contains a secret."""
     if not 1 <= len(name) <= MAX_KEY_NAME_LENGTH or not name.isprintable() or not name.strip():
         expected = f"Must be 1 to {MAX_KEY_NAME_LENGTH} printable characters."
         raise ValidationFailed(details={"name": [expected]})
     if contains_secret(name):
-        raise ValidationFailed(details={"name": ["Must not hold an API key."]})
+        raise ValidationFailed(details={"name": ["Must not contain an API key."]})
 
 
 def contains_secret(text: str) -> bool:
-    """Whether an API key or a session token stands in a text. What callers write is kept and shown
-    to others; one that lands there by mistake must not stay."""
-    return ("sk_" in text or "st_" in text) and _LIKE_A_SECRET.search(text) is not None
+    """Whether the text contains an API key or a session token. Callers' texts are stored and
+    shown to others, so that a secret pasted by mistake must be refused."""
+    return ("sk_" in text or "st_" in text) and _SECRET_PATTERN.search(text) is not None

@@ -1,4 +1,4 @@
-"""Money is a whole number of minor units (cents, paise, yen) of one ISO 4217 currency."""
+"""Money: an integer number of minor units (cents, paise, yen) of an ISO 4217 currency."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ MAX_AMOUNT: Final = 2**53 - 1
 CURRENCY_EXPONENTS: Final[Mapping[str, int]] = {
     currency.code: currency.exponent for currency in CURRENCIES.values()
 }
-"""By code: how many decimals of the unit the minor unit is."""
+"""Decimal places of the minor unit, by currency code."""
 
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """An amount that can be charged: 1 to MAX_AMOUNT minor units of a known currency.
+    """A positive amount: 1 to MAX_AMOUNT minor units of a known currency.
 
     Raises ValidationFailed for any other amount (bool and float included) or currency.
     """
@@ -29,16 +29,16 @@ class Money:
     def __post_init__(self) -> None:
         if type(self.amount) is not int or not 1 <= self.amount <= MAX_AMOUNT:
             raise ValidationFailed(
-                details={"amount": [f"Must be a whole number from 1 to {MAX_AMOUNT}."]}
+                details={"amount": [f"Must be an integer from 1 to {MAX_AMOUNT}."]}
             )
         if self.currency not in CURRENCY_EXPONENTS:
-            raise ValidationFailed(details={"currency": ["Is not an ISO 4217 currency code."]})
+            raise ValidationFailed(details={"currency": ["Must be an ISO 4217 currency code."]})
 
 
 def format_minor_units(amount: int, currency: str) -> str:
-    """Minor units as a person reads them: -5 of USD is -0.05, of JPY -5, of KWD -0.005.
+    """The amount in major units: -5 is -0.05 in USD, -5 in JPY and -0.005 in KWD.
 
-    Exact whatever the amount, and of any sign. Raises KeyError for an unknown currency.
+    Exact for any integer. Raises KeyError for an unknown currency.
     """
     exponent = CURRENCY_EXPONENTS[currency]
     sign = "-" if amount < 0 else ""

@@ -1,8 +1,8 @@
-"""A payment and its life.
+"""Payments and their states.
 
-Captured automatically: PENDING -> PROCESSING -> SUCCESS | FAILED. By hand: PENDING -> PROCESSING ->
-AUTHORIZED, where the money is held; then, asked to capture or to cancel, or when the hold expires,
--> PROCESSING -> SUCCESS | CANCELED | FAILED.
+With automatic capture: PENDING -> PROCESSING -> SUCCESS | FAILED. With manual capture: PENDING ->
+PROCESSING -> AUTHORIZED | FAILED; a capture, a cancellation or the end of the hold then leads from
+AUTHORIZED to PROCESSING -> SUCCESS | CANCELED | FAILED.
 """
 
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.domain.money import Money
 
 DEFAULT_HOLD_PERIOD: Final = timedelta(days=7)
-"""How long money is held unless configuration says otherwise: as long as card networks do."""
+"""How long an authorization is held by default: as long as card networks hold one."""
 
 REASON_EXPIRED: Final = "expired"
-"""Why a payment is CANCELED whose hold nobody captured in time."""
+"""The cancellation reason of a payment whose hold ended before it was captured."""
 
 REASON_REQUESTED_BY_MERCHANT: Final = "requested_by_merchant"
-"""Why it is, when the merchant asked for it and said no more."""
+"""The default cancellation reason of a canceled payment."""
 
 
 class Status(StrEnum):
@@ -35,17 +35,17 @@ class Status(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """Whether there is work to do for it."""
+        """Whether a worker has to process it."""
         return self in (Status.PENDING, Status.PROCESSING)
 
     @property
     def is_settled(self) -> bool:
-        """Whether this is the end: a settled payment never changes again, but for its refunds."""
+        """Whether it is final: a settled payment changes only by its refunds."""
         return self in (Status.SUCCESS, Status.FAILED, Status.CANCELED)
 
 
 class CaptureMethod(StrEnum):
-    """Whether the money is taken with the authorization, or when the merchant says so."""
+    """Whether the amount is captured with the authorization or at the merchant's request."""
 
     AUTOMATIC = "automatic"
     MANUAL = "manual"
@@ -56,10 +56,10 @@ class CaptureMethod(StrEnum):
 
 
 class Step(StrEnum):
-    """What the open work of a payment is, or its last was; or of a refund."""
+    """The current step of a payment or refund; the last one, if it is settled."""
 
     CHARGE = "charge"
-    """Authorize and capture in one."""
+    """Authorize and capture in one call."""
     AUTHORIZE = "authorize"
     CAPTURE = "capture"
     VOID = "void"
@@ -69,7 +69,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewPayment:
-    """What a merchant asks for: charge `source` and credit the merchant's account."""
+    """A request to charge `source` and to credit the merchant's account."""
 
     merchant_id: UUID
     money: Money
@@ -80,17 +80,17 @@ class NewPayment:
     capture: CaptureMethod = CaptureMethod.AUTOMATIC
     metadata: Mapping[str, str] = field(default_factory=dict)
     request_id: str | None = None
-    """Of the request that asks for it."""
+    """The X-Request-Id of the request that creates it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A payment as recorded. Times come from the database's clock, in UTC."""
+    """A stored payment. Times come from the database's clock, in UTC."""
 
     id: UUID
     merchant_id: UUID
     account_id: UUID
-    """The merchant's account that a success credits."""
+    """The merchant's account, which a success credits."""
     money: Money
     source: str
     description: str
@@ -105,16 +105,16 @@ class Payment:
     metadata: Mapping[str, str] = field(default_factory=dict)
     request_id: str | None = None
     claimed_at: datetime | None = None
-    """When it was first taken up for settling."""
+    """When a worker first claimed it."""
     attempt: int = 0
-    """How often it was."""
+    """How often it has been claimed."""
     expires_at: datetime | None = None
-    """The end of its hold, if it ever had one."""
+    """When its hold ends or ended; None if it never had one."""
     capture_amount: int | None = None
-    """What was asked to be captured of a hold."""
+    """The amount of the requested capture of a hold."""
     cancellation_reason: str | None = None
     fee: int = 0
-    """What of the captured amount went to the house."""
+    """The part of the captured amount that went to the fee account."""
     refunds_reserved: int = 0
     """The sum of its refunds that have not failed."""
     amount_refunded: int = 0
@@ -128,7 +128,7 @@ class Payment:
 
     @property
     def amount_refundable(self) -> int:
-        """What can still be asked back."""
+        """The amount that further refunds can have."""
         return self.amount_captured - self.refunds_reserved
 
 
@@ -171,14 +171,14 @@ class PaymentInsert:
 
 
 class InsertedPayment(NamedTuple):
-    """Where a recorded payment will be credited, and when it was recorded."""
+    """The account that a success will credit, and the time of the insert."""
 
     account_id: UUID
     created_at: datetime
 
 
 class PaymentLookup(NamedTuple):
-    """A payment to find for its merchant; with a `key_id`, only while that API key is active."""
+    """A payment to find by id and merchant; with a `key_id`, only while that API key is active."""
 
     merchant_id: UUID
     payment_id: UUID
@@ -186,7 +186,7 @@ class PaymentLookup(NamedTuple):
 
 
 class HoldResolution(NamedTuple):
-    """What shall become of a hold: `step` is CAPTURE (of `amount`), VOID (for a `reason`)."""
+    """How to end a hold. `step` is CAPTURE (of `amount`), VOID or EXPIRE (both with a `reason`)."""
 
     payment_id: UUID
     step: Step

@@ -1,4 +1,4 @@
-"""Money given back: PENDING -> PROCESSING -> SUCCESS | FAILED."""
+"""Refunds and their states: PENDING -> PROCESSING -> SUCCESS | FAILED."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from atomic_core.domain.payments import Status
 
 @dataclass(frozen=True, slots=True)
 class NewRefund:
-    """What a merchant asks for: give back `amount` of a payment, or all that is left of it."""
+    """A request to refund `amount` of a payment, or its whole refundable amount."""
 
     merchant_id: UUID
     payment_id: UUID
@@ -25,7 +25,7 @@ class NewRefund:
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """A refund as recorded. Times come from the database's clock, in UTC."""
+    """A stored refund. Times come from the database's clock, in UTC."""
 
     id: UUID
     payment_id: UUID

@@ -1,4 +1,4 @@
-"""Moments, as people and machines outside read them."""
+"""Time formats."""
 
 from datetime import UTC, datetime
 

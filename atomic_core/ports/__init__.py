@@ -1,1 +1,1 @@
-"""What the core needs from outside, as Protocols. Adapters fulfil them; contract tests judge."""
+"""What the core needs from outside, as Protocols. tests/contract checks every implementation."""

@@ -9,30 +9,28 @@ from atomic_core.domain.accounts import Account
 
 class AccountRepository(Protocol):
     def open(self, id: UUID, merchant_id: UUID, name: str, currency: str) -> Account:
-        """Open an account at zero, and the house's own in the currency if there are none yet."""
+        """Open an account with a balance of zero, and the currency's system accounts unless they
+        exist."""
         ...
 
     def open_system_accounts(self, currency: str) -> None:
-        """Open the currency's World account and its fee account unless they exist. Safe to do
-        twice at once."""
+        """Open the currency's World account and its fee account unless they exist. Idempotent,
+        also for concurrent calls."""
         ...
 
     def get(self, merchant_id: UUID, account_id: UUID) -> Account | None:
-        """The account, if it is the merchant's."""
+        """The account. None if it is not the merchant's."""
         ...
 
     def get_default_account_id(self, merchant_id: UUID, currency: str) -> UUID | None:
-        """The account that payments in this currency credit: the merchant's first."""
+        """The account that payments credit: the merchant's oldest in the currency."""
         ...
 
     def lock(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
-        """Return the accounts, held until the unit of work ends.
-
-        Taken in id order, so two batches cannot wait on each other. Ids that do not exist
-        are left out.
-        """
+        """The accounts by id, locked until the unit of work ends. Locks in id order, so that
+        batches cannot deadlock. Ignores unknown ids."""
         ...
 
     def lock_available(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
-        """The same for those accounts that nobody else holds; waits for none."""
+        """Like `lock`, but skips accounts that another unit of work has locked."""
         ...

@@ -1,7 +1,6 @@
-"""Everybody's rows, for operators. The API never asks here: its callers see what is theirs, and
-so does who asks for one merchant's (see `lists`).
+"""Queries across all merchants, for operators. The API uses `lists`, which are per merchant.
 
-Read inside a unit of work; locks nothing. Each method may raise StorageUnavailable.
+They read inside a unit of work and lock nothing. Each raises StorageUnavailable.
 """
 
 from collections.abc import Sequence
@@ -24,13 +23,13 @@ class AdminQueries(Protocol):
         ...
 
     def list_system_accounts(self) -> Sequence[Account]:
-        """The house's own accounts, by currency, World first."""
+        """All system accounts by currency, World first."""
         ...
 
     def get_account(self, account_id: UUID) -> Account | None: ...
 
     def list_payments(self, limit: int, status: Status | None = None) -> Sequence[Payment]:
-        """Up to `limit` payments, newest first by their ids, which grow with time."""
+        """Up to `limit` payments, newest first, in the order of their ids, which grow with time."""
         ...
 
     def get_payment(self, payment_id: UUID) -> AdminPayment | None: ...

@@ -6,13 +6,14 @@ from atomic_core.domain.merchants import Caller
 
 
 class ApiKeyCache(Protocol):
-    """A process's own memory of whose keys it has met, and what they may do. Neither ever changes,
-    so what is remembered stays true; it does not say that a key is still active."""
+    """An in-process cache of the owner and scopes of API keys. Both are immutable, so entries
+    never go stale; an entry does not say that the key is still active."""
 
     def get(self, hash: bytes) -> Caller | None:
-        """Whose key has this hash, if it is remembered."""
+        """The owner and scopes of the key with this hash, if they are cached."""
         ...
 
     def put(self, hash: bytes, caller: Caller) -> None:
-        """Remember the owner of a key that was found active. Forgets others to stay small."""
+        """Cache the owner and scopes of an active key. Evicts other entries when the cache is
+        full."""
         ...

@@ -13,5 +13,6 @@ class AuditLogRepository(Protocol):
     def list_by_merchant(
         self, merchant_id: UUID, before: AuditLogPosition | None, limit: int
     ) -> Sequence[RecordedAuditEvent]:
-        """Up to `limit` rows of the merchant, newest first; those before `before`."""
+        """Up to `limit` events of the merchant, newest first, after the position `before` in that
+        order."""
         ...

@@ -7,23 +7,23 @@ from atomic_core.domain.settlement import Claim, NetworkResponse
 
 
 class CardNetwork(Protocol):
-    """Answers come in the order of the claims. The claim's id and step are the idempotency key:
-    asking twice does it once. Must answer within the settler's lease. Raises NetworkFault if there
-    was no answer at all.
+    """Responses are in the order of the claims. The claim's id and step are the idempotency key, so
+    that repeating a call has no further effect. Calls must end within the worker's lease. They
+    raise NetworkFault if the network does not respond.
     """
 
     def authorize(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
-        """Ask for each claim's money: to take it at once (CHARGE), or to hold it (AUTHORIZE)."""
+        """Authorize each claim's amount, and for a CHARGE capture it too."""
         ...
 
     def capture(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
-        """Take `capture_amount` of what is held, and let the rest go."""
+        """Capture `capture_amount` of the authorized amount and release the rest."""
         ...
 
     def void(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
-        """Let go of what is held."""
+        """Release the authorized amount."""
         ...
 
     def refund(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
-        """Give back each claim's amount of what was taken."""
+        """Refund each claim's amount of the captured amount."""
         ...

@@ -6,5 +6,6 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """The time in UTC. For display and rate windows; money's times are the store's."""
+        """The time in UTC, for display and rate limits. Ledger timestamps come from PostgreSQL's
+        clock, not from this one."""
         ...

@@ -1,19 +1,17 @@
-"""A service this process needs."""
+"""A service that this process uses."""
 
 from typing import Protocol
 
 
 class Dependency(Protocol):
-    """Something this process needs to do its work."""
-
     @property
     def name(self) -> str: ...
 
     @property
     def is_required(self) -> bool:
-        """Whether nothing useful can be done without it."""
+        """Whether the process is not ready without it."""
         ...
 
     def is_up(self) -> bool:
-        """Whether it answers now. Bounded in time; never raises."""
+        """Whether it responds now. Has a time-out; never raises."""
         ...

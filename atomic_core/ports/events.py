@@ -9,9 +9,9 @@ from atomic_core.domain.events import PaymentEvent, RecordedEvent
 
 class EventRepository(Protocol):
     def add(self, events: Sequence[PaymentEvent]) -> None:
-        """Keep for ever what happened, as of now."""
+        """Append the events, with the current time of the database."""
         ...
 
     def list_by_payment(self, payment_id: UUID, limit: int) -> Sequence[RecordedEvent]:
-        """The first `limit` of what happened to a payment, in order."""
+        """The first `limit` events of a payment and its refunds, oldest first."""
         ...

@@ -9,9 +9,9 @@ from atomic_core.domain.fees import FeeSchedule, FeeTerms
 
 class FeeRepository(Protocol):
     def set(self, merchant_id: UUID, currency: str, terms: FeeTerms) -> FeeSchedule:
-        """Agree on new terms, instead of those there were."""
+        """Replace the merchant's terms in the currency."""
         ...
 
     def list_by_merchant(self, merchant_id: UUID) -> Sequence[FeeSchedule]:
-        """By currency."""
+        """The merchant's fees, ordered by currency."""
         ...

@@ -6,7 +6,7 @@ from uuid import UUID
 
 class IdGenerator(Protocol):
     def new_id(self) -> UUID:
-        """A new id, growing with time so that indexes stay compact."""
+        """A new UUID that grows with time (version 7), so that indexes stay compact."""
         ...
 
     def new_secret(self) -> str:

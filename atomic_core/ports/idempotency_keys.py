@@ -14,28 +14,28 @@ from atomic_core.domain.idempotency import (
 
 class IdempotencyRepository(Protocol):
     def claim_key(self, request: IdempotentRequest) -> StoredResponse | None:
-        """Take the key, or return the answer its first use got.
+        """Claim the key, or return the stored response of its first request.
 
-        Waits for a concurrent first use to end, within the store's lock time-out. An expired
-        key is new again. Raises IdempotencyKeyReused if the key belongs to another request,
-        IdempotencyKeyInUse if waiting took too long.
+        Waits for a concurrent first request, within the store's lock time-out. An expired key can
+        be claimed again. Raises IdempotencyKeyReused if the key belongs to a different request,
+        and IdempotencyKeyInUse on time-out.
         """
         ...
 
     def find_records(
         self, merchant_id: UUID, keys: Sequence[str]
     ) -> Mapping[str, IdempotencyRecord]:
-        """The records of those keys that are taken, by key. Locks and takes none."""
+        """The records of the used ones among the keys, by key. Locks nothing."""
         ...
 
     def find_key(self, merchant_id: UUID, key: str) -> StoredIdempotencyKey | None:
-        """What became of a key. None if it is unused, or has expired."""
+        """The key with its record. None if it is unused or has expired."""
         ...
 
     def store_response(self, request: IdempotentRequest, response: StoredResponse) -> None:
-        """Keep the answer of a key claimed in this unit of work."""
+        """Store the response of a key that this unit of work has claimed."""
         ...
 
     def purge_keys(self, limit: int) -> int:
-        """Delete up to `limit` expired keys; return how many."""
+        """Delete up to `limit` expired keys and return their number."""
         ...

@@ -5,17 +5,18 @@ from typing import Protocol
 
 
 class Job(StrEnum):
-    """Work that a bell can announce."""
+    """A kind of work."""
 
     SETTLE = "settle"
 
 
 class JobQueue(Protocol):
     def notify(self, job: Job) -> None:
-        """Say that there is work. Coalesced, bounded in time (0.25 s), and never an error: the
-        work is in the store, and the sweeper finds what a lost ring did not announce."""
+        """Wake a worker. Carries no payload: due work is read from PostgreSQL, so a lost or
+        duplicate wake-up is harmless. Coalesced, takes at most 0.25 s, never raises."""
         ...
 
     def clear(self, job: Job) -> None:
-        """Said by the worker before it looks for work, so that later work rings again."""
+        """Let the next `notify` enqueue a wake-up again. The worker calls it before it claims
+        work."""
         ...

@@ -5,5 +5,5 @@ from typing import Protocol
 
 class KeyHasher(Protocol):
     def hash(self, raw_key: str) -> bytes:
-        """32 bytes from which the key cannot be found again."""
+        """A one-way hash of 32 bytes."""
         ...

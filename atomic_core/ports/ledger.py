@@ -4,24 +4,25 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
-from atomic_core.domain.ledger import PostedTransaction, PostingResult
+from atomic_core.domain.ledger import PostedTransaction
 from atomic_core.domain.ledger_verification import LedgerReport
+from atomic_core.domain.posting import PostingResult
 
 
 class LedgerRepository(Protocol):
-    def save(self, posted: PostingResult) -> None:
-        """Write a posted batch: holds let go, accounts, transactions, entries, new holds.
+    def save(self, result: PostingResult) -> None:
+        """Save a posted batch: released holds, accounts, transactions, entries, placed holds.
 
-        The accounts must be held by this unit of work. Raises StorageRefused if the batch
-        breaks a rule of the books, above all if a payment would be posted twice, or a hold let
-        go of that is not live.
+        This unit of work must have locked the accounts. Raises StorageRefused if the batch breaks
+        a rule of the ledger, such as a second transaction of a payment, or the release of a hold
+        that is not live.
         """
         ...
 
     def list_by_payment(self, payment_id: UUID) -> Sequence[PostedTransaction]:
-        """What was posted for a payment and its refunds, oldest first, each with its entries."""
+        """The ledger transactions of a payment and its refunds, oldest first."""
         ...
 
     def verify(self) -> LedgerReport:
-        """Apply every rule of `domain/ledger_verification.py` to one snapshot. Locks nothing."""
+        """Check every rule of `domain/ledger_verification.py` on one snapshot. Locks nothing."""
         ...

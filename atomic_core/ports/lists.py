@@ -1,7 +1,8 @@
-"""Lists: read inside a unit of work, lock nothing.
+"""Lists of one merchant's rows, newest first.
 
-Every list is one merchant's and newest first. `after` is where the page before it ended; None
-for the first page. Up to `limit` items are returned. Each method may raise StorageUnavailable.
+They read inside a unit of work and lock nothing. `after` is the position of the last item of the
+previous page, None for the first page. Up to `limit` items are returned. Each raises
+StorageUnavailable.
 """
 
 from collections.abc import Sequence
@@ -37,6 +38,6 @@ class ListQueries(Protocol):
     def list_entries(
         self, account_id: UUID, filters: CreatedFilter, after: int | None, limit: int
     ) -> Sequence[AccountEntry]:
-        """The account's, whoever it belongs to. `after` is a sequence number. Times are those
-        of posting, and an account's entries stand in order of time (see SettlePayments)."""
+        """The entries of any account. `after` is a sequence number. Filters apply to the time of
+        posting, which never decreases from one entry of an account to the next."""
         ...

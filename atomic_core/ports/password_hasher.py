@@ -4,22 +4,21 @@ from typing import Protocol
 
 
 class PasswordHasher(Protocol):
-    """A slow hash, of passwords. Bounded: so many at once in a process, and whoever would wait too
-    long for their turn gets HasherBusy. Meanwhile others are served; never call it inside a unit
-    of work."""
+    """A slow password hash. The number of concurrent hashes per process is limited; a call that
+    waits too long for its turn raises HasherBusy. Do not call it inside a unit of work."""
 
     @property
     def dummy_hash(self) -> str:
-        """The hash of no password, at the present parameters: to spend on an unknown name what a
-        known one would have cost."""
+        """A hash that no password matches, with the current parameters. Verifying against it
+        makes an unknown email cost as much time as a known one."""
         ...
 
     def hash(self, password: str) -> str:
-        """Encoded, with its salt and parameters."""
+        """The encoded hash, with its salt and parameters."""
         ...
 
     def verify(self, encoded: str, password: str) -> bool: ...
 
     def is_outdated(self, encoded: str) -> bool:
-        """Whether it was made with other parameters than are used today."""
+        """Whether it was made with other than the current parameters."""
         ...

@@ -1,4 +1,4 @@
-"""Where callers of the API are served."""
+"""Creating and finding payments without a unit of work."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,15 +7,17 @@ from atomic_core.domain.payments import InsertedPayment, Payment, PaymentInsert,
 
 
 class PaymentStore(Protocol):
-    """The two things asked for most, each call one statement and a transaction of its own.
+    """The two most frequent calls of the API. Each is one statement in its own transaction.
 
-    For many callers at once: a desk may serve those who ask at the same moment together, so the
-    usual must be all that it does. None sends a caller the long way, where what is unusual gets
-    its due answer. Raises StorageUnavailable; what was asked to accept may then be recorded.
+    An implementation can batch concurrent calls (micro-batching), so that a call must not depend
+    on anything but its arguments. A None result means that the common case does not apply: the
+    caller retries in a unit of work, which raises the specific error. Both raise
+    StorageUnavailable, after which an insert may have been committed.
     """
 
     def insert(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
-        """`PaymentRepository.insert`, committed. Waits only moments for anybody: None instead."""
+        """`PaymentRepository.insert`, committed, with a short lock time-out: where that raises an
+        error, the result is None."""
         ...
 
     def find(self, lookups: Sequence[PaymentLookup]) -> Sequence[Payment | None]:

@@ -7,8 +7,8 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """A fixed window: `quota` per `window` seconds for one `subject`. A request counts as
-    `cost`: 1, or as many things as it asks for."""
+    """A fixed window: `quota` per `window` seconds for one `subject`. A request counts as `cost`,
+    which for a batch is its number of items."""
 
     name: str
     quota: int
@@ -19,8 +19,8 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class RateState:
-    """A window after counting a request. `reset` is the whole seconds until it ends, rounded
-    up: a client that waits that long is never early."""
+    """A window after counting a request. `reset` is the seconds until it ends, rounded up, so
+    that a client that waits that long is not too early."""
 
     limit: RateLimit
     remaining: int
@@ -32,11 +32,11 @@ class RateLimiter(Protocol):
     def count(self, limits: Sequence[RateLimit]) -> Sequence[RateState]:
         """Count one request against each limit, in order, up to the first that is exceeded.
 
-        Returns a state for each limit that was counted. Raises RateLimiterUnavailable if it
-        cannot count, within 0.25 s.
+        Returns the state of each counted limit. Raises RateLimiterUnavailable within 0.25 s if
+        counting fails.
         """
         ...
 
 
 class RateLimiterUnavailable(Exception):
-    """Counting was not possible; the caller decides whether the request passes."""
+    """Counting failed. The caller decides whether to allow the request."""

@@ -1,44 +1,36 @@
 """The repository of refunds."""
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
 from atomic_core.domain.payments import Payment
 from atomic_core.domain.refunds import NewRefund, Refund
-from atomic_core.domain.settlement import Claim, Settlement
+from atomic_core.domain.settlement import Settlement
+from atomic_core.ports.work_items import WorkItemRepository
 
 
-class RefundRepository(Protocol):
-    """Work rows, as payments are: `claim`, `hold`, `settle` and `make_due` are theirs, word for
-    word."""
+class RefundRepository(WorkItemRepository, Protocol):
+    """`lock_claims` locks the refunds' payments first, in id order too."""
 
-    def add(self, id: UUID, payment: Payment, amount: int, order: NewRefund) -> Refund:
-        """Record a refund of a payment, held by this unit of work, as PENDING and due at once.
-        Raises StorageRefused if more would be given back than was captured."""
+    def add(self, id: UUID, payment: Payment, amount: int, new_refund: NewRefund) -> Refund:
+        """Insert a refund as PENDING and due. This unit of work must have locked the payment.
+        `amount` is in minor units. Raises StorageRefused if the refunds would exceed the captured
+        amount."""
         ...
 
     def get(self, merchant_id: UUID, refund_id: UUID) -> Refund | None:
-        """The refund, if it is the merchant's."""
+        """The refund. None if it is not the merchant's."""
         ...
 
     def list_by_payment(self, payment_id: UUID, limit: int) -> Sequence[Refund]:
         """Up to `limit` refunds of a payment, newest first."""
         ...
 
-    def claim(
-        self, limit: int, lease: timedelta, overdue_by: timedelta, worker_id: int | None = None
-    ) -> Sequence[Claim]: ...
-
-    def lock_claims(self, claims: Sequence[Claim]) -> frozenset[UUID]:
-        """Locks the refunds' payments too, before them and in id order."""
-        ...
-
     def list_reserved(self, ids: Iterable[UUID]) -> frozenset[UUID]:
-        """Those of these refunds, held by this unit of work, whose amount is on hold already."""
+        """Those of the refunds, locked by this unit of work, that have a live hold."""
         ...
 
-    def settle(self, settlements: Sequence[Settlement]) -> None: ...
-
-    def make_due(self, refund_id: UUID) -> bool: ...
+    def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Save the settlements of refunds that `lock_claims` has locked."""
+        ...

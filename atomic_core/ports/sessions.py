@@ -9,16 +9,16 @@ from atomic_core.domain.credentials import Credentials, Session
 
 class SessionRepository(Protocol):
     def add_credentials(self, credentials: Credentials) -> bool:
-        """Keep them; False if the email is somebody's already. Waits for a concurrent use of the
-        same email to end."""
+        """Store credentials. False if the email is taken. Waits for a concurrent insert of the same
+        email."""
         ...
 
     def find_credentials(self, email: str) -> Credentials | None:
-        """Whose email this is."""
+        """The credentials with this email."""
         ...
 
     def replace_password_hash(self, merchant_id: UUID, old: str, new: str) -> None:
-        """Unless it has been replaced meanwhile."""
+        """Replace the hash `old`; does nothing if another one is stored."""
         ...
 
     def add_session(
@@ -30,9 +30,9 @@ class SessionRepository(Protocol):
         ...
 
     def revoke_session(self, session_id: UUID) -> bool:
-        """Revoke now and for good. False if it was revoked before, or is unknown."""
+        """Revoke the session for good. False if it is unknown or was revoked before."""
         ...
 
     def purge_sessions(self, limit: int) -> int:
-        """Delete up to `limit` expired sessions; return how many."""
+        """Delete up to `limit` expired sessions and return their number."""
         ...

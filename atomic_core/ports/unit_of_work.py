@@ -1,4 +1,4 @@
-"""All or nothing."""
+"""The unit of work: one database transaction with all repositories."""
 
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -20,7 +20,7 @@ from atomic_core.ports.sessions import SessionRepository
 
 
 class UnitOfWork(Protocol):
-    """One transaction. Leaving it without `commit()` undoes every write in it."""
+    """One transaction. Leaving its context without `commit()` rolls back every write."""
 
     @property
     def merchants(self) -> MerchantRepository: ...
@@ -62,19 +62,19 @@ class UnitOfWork(Protocol):
     def dashboard(self) -> DashboardRepository: ...
 
     def now(self) -> datetime:
-        """The store's clock at this moment, in UTC. Money's times come from here."""
+        """The current time of the database's clock, in UTC. Ledger timestamps come from here."""
         ...
 
     def commit(self) -> None:
-        """Make every write durable.
+        """Commit every write.
 
-        Raises StorageUnavailable when the answer was lost: the writes may then have been
-        made, and whoever asks again must be able to find them.
+        Raises StorageUnavailable if the connection is lost before the database responds: the
+        writes may then be committed, and a retry must detect them.
         """
         ...
 
 
 class UnitOfWorkFactory(Protocol):
-    """Begin a unit of work."""
-
-    def __call__(self) -> AbstractContextManager[UnitOfWork]: ...
+    def __call__(self) -> AbstractContextManager[UnitOfWork]:
+        """Begin a unit of work. Raises StorageUnavailable."""
+        ...

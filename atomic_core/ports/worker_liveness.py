@@ -1,22 +1,21 @@
-"""Being seen by the store."""
+"""Liveness of workers, as the store sees it."""
 
 from typing import Protocol
 
 
 class WorkerLiveness(Protocol):
-    """This process among all that share the store. The store itself notices when one is gone, so
-    no time-out is involved; one that is merely slow, or stopped, is still there."""
+    """The registration of this process with the store. The store itself notices when a worker dies,
+    without a time-out. A slow or stopped worker counts as alive."""
 
     def worker_id(self) -> int | None:
-        """The number to claim under now. It is nobody else's, and never will be.
+        """The id to claim under. Registers the process if needed. Ids are never reused.
 
-        None while the store cannot see this process: claims then last as long as their lease.
-        Any thread may ask; call it before a unit of work begins. Bounded in time; never raises
-        an AtomicError.
+        None if registration fails: the lease alone then limits a claim. Thread-safe. Must not be
+        called inside a unit of work. Has a time-out; never raises an AtomicError.
         """
         ...
 
     def deregister(self) -> None:
-        """Give up the present number, for another with the next claim: what was claimed under
-        it, by any thread, is due at once. Never raises an AtomicError."""
+        """Give up the current id, so that the next claim uses a new one: the claims of all threads
+        under the old id are due at once. Never raises an AtomicError."""
         ...

@@ -64,7 +64,7 @@ class ListAllAccounts:
         self, limit: int, merchant_id: UUID | None = None, currency: str | None = None
     ) -> Sequence[Account]:
         if currency is not None and currency not in CURRENCY_EXPONENTS:
-            raise ValidationFailed(details={"currency": ["Is not an ISO 4217 currency code."]})
+            raise ValidationFailed(details={"currency": ["Must be an ISO 4217 currency code."]})
         with self.begin() as work:
             _check_merchant(work, merchant_id)
             if merchant_id is None:

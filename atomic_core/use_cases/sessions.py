@@ -132,7 +132,7 @@ class OpenSession(Command[_Proven, NewSession]):
         session = work.sessions.add_session(
             self.ids.new_id(), merchant_id, self.key_hasher.hash(token), self.lifetime
         )
-        origin = order.origin.as_session(session.id)
+        origin = order.origin.with_session(session.id)
         work.audit_log.add(AuditEvent(self.ids.new_id(), AuditEventType.LOGIN, origin, merchant_id))
         if order.new_hash is not None:
             old = order.credentials.password_hash

@@ -15,8 +15,8 @@ from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 from atomic_core.use_cases.refunds import MAX_REFUNDS
 
 MAX_EVENTS: Final = 1_000
-"""TimelineEvent at once. A payment has at most a dozen of its own, and so has each of its MAX_REFUNDS
-refunds when the card network fails all the time: more than any payment can have."""
+"""TimelineEvent at once. A payment has at most a dozen of its own, and so has each of its
+MAX_REFUNDS refunds when the card network fails all the time: more than any payment can have."""
 
 
 _ByRefund = Mapping[UUID | None, PostedTransaction]

@@ -1,0 +1,237 @@
+"""Posting to the ledger, as a deterministic state machine: accounts and postings in; entries, new
+balances, holds and refusals out."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from atomic_core.domain.accounts import Account
+from atomic_core.domain.ledger import (
+    CANONICAL_ENTRY,
+    Entry,
+    Hold,
+    LedgerTransaction,
+    TransactionKind,
+    encode_kind,
+    to_microseconds,
+)
+
+
+class Leg(NamedTuple):
+    """One side of a posting. Credits are positive, debits negative."""
+
+    account_id: UUID
+    amount: int
+
+
+class Posting(NamedTuple):
+    """A request to post legs of one currency that sum to zero, to release a hold or to place one.
+
+    Without legs no ledger transaction is written. A posting with legs cannot place a hold.
+    """
+
+    transaction_id: UUID
+    payment_id: UUID
+    kind: TransactionKind
+    legs: tuple[Leg, ...]
+    refund_id: UUID | None = None
+    released_hold: Hold | None = None
+    """Must be live. Released before the legs are posted, which can then use its amount."""
+    placed_hold: Hold | None = None
+
+
+class Refusal(StrEnum):
+    """Why a posting was refused. A refused posting changes nothing."""
+
+    ACCOUNT_NOT_FOUND = "account_not_found"
+    CURRENCY_MISMATCH = "currency_mismatch"
+    INSUFFICIENT_BALANCE = "insufficient_balance"
+    BALANCE_OVERFLOW = "balance_overflow"
+
+
+@dataclass(frozen=True, slots=True)
+class PostingResult:
+    """The outcome of a batch: the rows to save, and the refused postings."""
+
+    transactions: Sequence[LedgerTransaction]
+    entries: Sequence[Entry]
+    accounts: Sequence[Account]
+    """Those whose balance changed."""
+    refusals: Mapping[UUID, Refusal]
+    """By transaction id."""
+    released_holds: Sequence[Hold] = ()
+    placed_holds: Sequence[Hold] = ()
+
+
+@dataclass(slots=True)
+class _AccountState:
+    """An account while a batch is posted. Pending amounts narrow its bounds."""
+
+    account: Account
+    id_bytes: bytes
+    min_balance: int
+    max_balance: int
+    balance: int
+    sequence: int
+    head: bytes
+
+    @classmethod
+    def from_account(cls, account: Account) -> "_AccountState":
+        min_balance, max_balance = account.balance_bounds
+        return cls(
+            account,
+            account.id.bytes,
+            min_balance + account.pending_out,
+            max_balance - account.pending_in,
+            account.balance,
+            account.sequence,
+            account.head,
+        )
+
+    def to_account(self) -> Account:
+        return replace(self.account, balance=self.balance, sequence=self.sequence, head=self.head)
+
+
+def post(
+    accounts: Mapping[UUID, Account], postings: Iterable[Posting], posted_at: datetime
+) -> PostingResult:
+    """Post a batch in order: each posting sees the balances that the previous ones left.
+
+    Pure: equal accounts, postings and times give equal results. The caller must have locked the
+    accounts, and must save the result in the same transaction. Raises ValueError for a malformed
+    posting, such as legs that do not balance: only a bug builds one.
+    """
+    states = {id: _AccountState.from_account(account) for id, account in accounts.items()}
+    posted_at_us = to_microseconds(posted_at)
+    transactions: list[LedgerTransaction] = []
+    entries: list[Entry] = []
+    refusals: dict[UUID, Refusal] = {}
+    released_holds: list[Hold] = []
+    placed_holds: list[Hold] = []
+    for posting in postings:
+        id, payment_id, kind, legs, refund_id, released_hold, placed_hold = posting
+        _check_posting(posting)
+        if released_hold and (refusal := _release_hold(states, released_hold)):
+            refusals[id] = refusal
+            continue
+        # Each state is looked up once: hashing a UUID costs as much as computing an entry.
+        moves = [
+            (states[account_id], amount) for account_id, amount in legs if account_id in states
+        ]
+        refusal = _find_refusal(moves, len(legs)) or (
+            _place_hold(states, placed_hold) if placed_hold else None
+        )
+        if refusal:
+            refusals[id] = refusal
+            if released_hold:
+                _apply_pending(states, released_hold, released_hold.amount)
+            continue
+        if released_hold:
+            released_holds.append(released_hold)
+        if placed_hold:
+            placed_holds.append(placed_hold)
+        if not legs:
+            continue
+        transactions.append(LedgerTransaction(id, payment_id, kind, posted_at, refund_id))
+        subject, suffix = id.bytes + payment_id.bytes, encode_kind(kind, refund_id)
+        for state, amount in moves:
+            entries.append(_append_entry(state, id, amount, subject, posted_at_us, suffix))
+    changed_accounts = [
+        state.to_account() for state in states.values() if state.sequence != state.account.sequence
+    ]
+    return PostingResult(
+        transactions, entries, changed_accounts, refusals, released_holds, placed_holds
+    )
+
+
+def _check_posting(posting: Posting) -> None:
+    if not posting.legs and (posting.released_hold or posting.placed_hold):
+        return
+    if posting.legs and posting.placed_hold:
+        raise ValueError(f"posting {posting.transaction_id} has legs and places a hold")
+    total = 0
+    for _, amount in posting.legs:
+        if amount == 0:
+            raise ValueError(f"posting {posting.transaction_id} has an empty leg")
+        total += amount
+    if total != 0:
+        raise ValueError(f"posting {posting.transaction_id} does not balance")
+    if len(posting.legs) < 2:
+        raise ValueError(f"posting {posting.transaction_id} has fewer than two legs")
+    if len({account_id for account_id, _ in posting.legs}) != len(posting.legs):
+        raise ValueError(f"posting {posting.transaction_id} has a repeated leg")
+
+
+def _find_refusal(
+    moves: Sequence[tuple[_AccountState, int]], expected_moves: int
+) -> Refusal | None:
+    if len(moves) < expected_moves:
+        return Refusal.ACCOUNT_NOT_FOUND
+    if not moves:
+        return None
+    currency = moves[0][0].account.currency
+    for state, amount in moves:
+        if state.account.currency != currency:
+            return Refusal.CURRENCY_MISMATCH
+        balance_after = state.balance + amount
+        if balance_after < state.min_balance:
+            is_overdrawn = not state.account.allow_negative
+            return Refusal.INSUFFICIENT_BALANCE if is_overdrawn else Refusal.BALANCE_OVERFLOW
+        if balance_after > state.max_balance:
+            return Refusal.BALANCE_OVERFLOW
+    return None
+
+
+def _release_hold(states: Mapping[UUID, _AccountState], hold: Hold) -> Refusal | None:
+    if hold.debit_account_id not in states or hold.credit_account_id not in states:
+        return Refusal.ACCOUNT_NOT_FOUND
+    _apply_pending(states, hold, -hold.amount)
+    return None
+
+
+def _place_hold(states: Mapping[UUID, _AccountState], hold: Hold) -> Refusal | None:
+    """Refused unless a posting of the same amount would be accepted."""
+    if hold.amount < 1 or hold.debit_account_id == hold.credit_account_id:
+        raise ValueError(f"the hold of payment {hold.payment_id} reserves nothing")
+    if hold.debit_account_id not in states or hold.credit_account_id not in states:
+        return Refusal.ACCOUNT_NOT_FOUND
+    moves = [
+        (states[hold.debit_account_id], -hold.amount),
+        (states[hold.credit_account_id], hold.amount),
+    ]
+    refusal = _find_refusal(moves, len(moves))
+    if refusal is None:
+        _apply_pending(states, hold, hold.amount)
+    return refusal
+
+
+def _apply_pending(states: Mapping[UUID, _AccountState], hold: Hold, amount: int) -> None:
+    states[hold.debit_account_id].min_balance += amount
+    states[hold.credit_account_id].max_balance -= amount
+
+
+def _append_entry(
+    state: _AccountState,
+    transaction_id: UUID,
+    amount: int,
+    subject: bytes,
+    posted_at_us: int,
+    suffix: bytes,
+) -> Entry:
+    """Advance the account by one entry. `subject` is the ids of the transaction and the payment.
+
+    The hash is that of `hash_entry`, computed from parts that the caller encodes once per posting.
+    """
+    state.sequence += 1
+    state.balance += amount
+    canonical = CANONICAL_ENTRY.pack(
+        state.id_bytes, state.sequence, subject, amount, state.balance, posted_at_us
+    )
+    state.head = hashlib.sha256(state.head + canonical + suffix).digest()
+    return Entry(
+        transaction_id, state.account.id, state.sequence, amount, state.balance, state.head
+    )

@@ -1,0 +1,37 @@
+"""The queue of payments and refunds: work items that are claimed, leased and settled."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+from atomic_core.domain.settlement import Claim
+
+
+class WorkItemRepository(Protocol):
+    """The row of a work item is its queue entry. `PaymentRepository` and `RefundRepository` extend
+    this with `settle`."""
+
+    def claim(
+        self, limit: int, lease: timedelta, overdue_by: timedelta, worker_id: int | None = None
+    ) -> Sequence[Claim]:
+        """Claim up to `limit` items that have been due for `overdue_by`, oldest first.
+
+        Due are PENDING items, and PROCESSING ones whose lease or back-off has ended. Items of a
+        dead worker (see `WorkerLiveness`) are due at once, whatever `overdue_by`. A claim makes
+        the item PROCESSING, increments its `attempt` and makes it due again when `lease` ends.
+        Without a `worker_id`, or under that of a dead worker, only the lease limits the claim.
+        Skips items that another unit of work has locked.
+        """
+        ...
+
+    def lock_claims(self, claims: Sequence[Claim]) -> frozenset[UUID]:
+        """Lock the items in id order until the unit of work ends. Returns the ids of those whose
+        claim is still current: not claimed again, and not settled."""
+        ...
+
+    def make_due(self, id: UUID, /) -> bool:
+        """Make an open item due now, as if its back-off or lease had ended. Its `attempt` stays,
+        so that a worker that has claimed it can still settle it. Waits for locks on the item.
+        Returns False if the item does not exist or is not open."""
+        ...

@@ -117,7 +117,8 @@ class BenchCluster:
         redis_url = f"{self.valkey.url}?db={self._system_count % 16}"
         self._system_count += 1
         environ = build_production_environ(url, redis_url)
-        reference_environ = {**environ, "PYTHONPATH": str(TESTS)}
+        # Built again, since each call chooses another port.
+        reference_environ = {**build_production_environ(url, redis_url), "PYTHONPATH": str(TESTS)}
         system = SystemUnderTest(
             name,
             url,
@@ -158,7 +159,7 @@ class BenchCluster:
 
 
 def build_production_environ(url: str, redis_url: str) -> dict[str, str]:
-    """Return the defaults of production, except for addresses and rate limits."""
+    """Return the defaults of production, except for addresses, a free port and rate limits."""
     environ = environment(
         url,
         redis_url,

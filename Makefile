@@ -1,4 +1,4 @@
-# Everything a person does here. `make help` lists it; nothing needs to be set up before.
+# Every task of users and contributors. `make help` lists them; no set-up is needed before.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -8,7 +8,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 ATOMIC := $(BIN)/atomic
 
-# The Python to make .venv with: PYTHON=… decides, else the first here that really works.
+# The Python that creates .venv: PYTHON=… if set, else the first of these that works.
 PYTHON ?=
 CANDIDATES := python3.14 python3.13 python3.12 python3.11 python3 python
 IS_FIT := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
@@ -24,7 +24,7 @@ help: ## Show this
 run: .venv/embedded.stamp ## Run everything here: PostgreSQL, Valkey, API, worker, sweeper (PORT=3000)
 	@$(ATOMIC) dev
 
-dev: .venv/embedded.stamp ## The same, restarting when the code changes
+dev: .venv/embedded.stamp ## The same, restarting processes when the code changes
 	@$(ATOMIC) dev --reload
 
 ##@ Operate (configured by the environment, .env, or a running `make run`)
@@ -34,10 +34,10 @@ start: export ATOMIC_ENV := $(or $(ATOMIC_ENV),production)
 start: .venv/embedded.stamp ## Serve the API as in production
 	@$(ATOMIC) serve
 
-worker: .venv/embedded.stamp ## Settle payments as they are announced
+worker: .venv/embedded.stamp ## Settle payments when woken through Redis
 	@$(ATOMIC) worker
 
-sweep: .venv/embedded.stamp ## Settle what no bell announced, purge, check the books
+sweep: .venv/embedded.stamp ## Settle overdue payments, purge, verify the ledger (needs no Redis)
 	@$(ATOMIC) sweep
 
 migrate-up: .venv/embedded.stamp ## Apply pending migrations
@@ -46,14 +46,14 @@ migrate-up: .venv/embedded.stamp ## Apply pending migrations
 migrate-down: .venv/embedded.stamp ## Roll back the last migration
 	@$(ATOMIC) migrate down
 
-migrate-create: .venv/embedded.stamp ## Write a new migration (name=add-something)
-	@test -n "$(name)" || { echo "Say its name: make migrate-create name=add-something" >&2; exit 2; }
+migrate-create: .venv/embedded.stamp ## Create a migration and its rollback (name=add-something)
+	@test -n "$(name)" || { echo "Give it a name: make migrate-create name=add-something" >&2; exit 2; }
 	@$(ATOMIC) migrate create "$(name)"
 
-seed: .venv/embedded.stamp ## Make the World accounts, the Test Merchant, its account and key
+seed: .venv/embedded.stamp ## Create the system accounts, the Test Merchant, its account and key
 	@$(ATOMIC) seed
 
-verify: .venv/embedded.stamp ## Recompute the books; fails if they do not agree
+verify: .venv/embedded.stamp ## Verify the ledger; fails if it is inconsistent
 	@$(ATOMIC) verify
 
 psql: .venv/embedded.stamp ## psql on the database of a running `make run` (sql="SELECT 1")
@@ -63,7 +63,7 @@ psql: .venv/embedded.stamp ## psql on the database of a running `make run` (sql=
 
 ##@ Work on it
 
-.PHONY: test lint types contracts format constraints bench faults mutants schemathesis
+.PHONY: test lint types contracts format constraints hooks bench faults mutants schemathesis
 test: lint types contracts ## Lint, types, import contracts and every test, on real servers
 	@$(BIN)/pytest -n 2 --dist loadfile
 
@@ -74,24 +74,28 @@ lint: .venv/dev.stamp ## Check style
 types: .venv/dev.stamp ## Check types
 	@$(BIN)/pyright
 
-contracts: .venv/dev.stamp ## Check the arrows of the architecture
+contracts: .venv/dev.stamp ## Check the dependency rules of the architecture
 	@$(BIN)/lint-imports --no-logo
 
-bench: .venv/dev.stamp ## Measure, each figure beside a reference (ARGS="--quick --only settle,accept")
+bench: .venv/dev.stamp ## Measure speed, each figure beside a reference (ARGS="--quick --only settle,accept")
 	@$(BIN)/python tests/bench $(ARGS)
 
-faults: .venv/dev.stamp ## Break it on purpose (ARGS="--seconds 600 --seed 7 --only worker-kill")
+faults: .venv/dev.stamp ## Inject faults under load (ARGS="--seconds 600 --seed 7 --only worker-kill")
 	@$(BIN)/python tests/fault $(ARGS)
 
-mutants: .venv/dev.stamp ## Break the code on purpose; the tests must notice (ARGS="--only no-claim-guard --jobs 2")
+mutants: .venv/dev.stamp ## Break the code on purpose; a test must fail (ARGS="--only lease-never-expires --jobs 2")
 	@$(BIN)/python tests/mutants $(ARGS)
 
-schemathesis: .venv/dev.stamp ## Hold the running system to its OpenAPI document (ARGS="--max-examples 1000")
+schemathesis: .venv/dev.stamp ## Test a running system against its OpenAPI document (ARGS="--max-examples 1000")
 	@$(BIN)/python tests/fuzz $(ARGS)
 
-format: .venv/dev.stamp ## Put the code into its usual form
+format: .venv/dev.stamp ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+hooks: .venv/dev.stamp ## Install a git hook that runs `make lint` before each commit
+	@printf '#!/bin/sh\nexec make --no-print-directory lint\n' > "$$(git rev-parse --git-path hooks)/pre-commit"
+	@chmod +x "$$(git rev-parse --git-path hooks)/pre-commit"
 
 constraints: ## Renew constraints.txt with the newest versions that pyproject.toml allows
 	@$(find-python); "$$python" tools/constraints.py
@@ -108,12 +112,12 @@ down: ## Stop it; the data stays
 ##@ Other
 
 .PHONY: clean
-clean: ## Remove what was built here; the data in .atomic stays
+clean: ## Remove build output; the data in .atomic stays
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Sets the shell variable `python`. Tried by running it: a version manager may put a name on
-# PATH behind which there is nothing.
+# Sets the shell variable `python`. Each candidate is run, because a version manager may put a name
+# on PATH that starts nothing.
 define find-python
 python="$(PYTHON)"; \
 if test -z "$$python"; then \
@@ -122,8 +126,8 @@ if test -z "$$python"; then \
 	done; \
 fi; \
 if test -z "$$python" || ! "$$python" -c '$(IS_FIT)' >/dev/null 2>&1; then \
-	echo "Python 3.11 or newer, with venv, is needed$${python:+; $$python is not that}." >&2; \
-	echo "Install one, or name it: make PYTHON=/path/to/python3" >&2; \
+	echo "Python 3.11 or newer with venv is required$${python:+; $$python is not}." >&2; \
+	echo "Install one, or set PYTHON: make PYTHON=/path/to/python3" >&2; \
 	exit 1; \
 fi
 endef

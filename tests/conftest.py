@@ -20,8 +20,12 @@ from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import SystemClock
+from skipped_tests import pytest_runtest_makereport, pytest_terminal_summary
 from support import MemoryBooks, PostgresBooks, Store
 from worker_processes import PostgresProcess
+
+__all__ = ["pytest_runtest_makereport", "pytest_terminal_summary"]
+"""Hooks that pytest finds here."""
 
 # structlog's own way draws each frame with all its locals, which takes seconds.
 structlog.configure(

@@ -1,1 +1,1 @@
-"""What is true of payments and ledgers, whoever asks. No clock, no I/O, no randomness."""
+"""The rules of payments and the ledger. No clock, no I/O, no randomness."""

@@ -1,1 +1,1 @@
-"""What Atomic does. Each use case is a frozen dataclass whose fields are all it depends on."""
+"""Use cases. Each is a frozen dataclass whose fields are its dependencies."""

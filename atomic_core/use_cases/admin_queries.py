@@ -1,4 +1,4 @@
-"""What operators ask, of everybody's. Bounds are the caller's to give."""
+"""Queries and actions of operators, across all merchants. The caller gives the limits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from atomic_core.use_cases.timeline import MAX_EVENTS, TimelineEvent, build_time
 
 @dataclass(frozen=True, slots=True)
 class ListAllMerchants:
-    """Newest first."""
+    """All merchants, newest first."""
 
     begin: UnitOfWorkFactory
 
@@ -36,7 +36,7 @@ class ListAllMerchants:
 
 @dataclass(frozen=True, slots=True)
 class GetMerchantDetails:
-    """A merchant, up to `limit` of their accounts, their fees and keys. Raises NotFound."""
+    """A merchant with up to `limit` accounts, its fees and its API keys. Raises NotFound."""
 
     begin: UnitOfWorkFactory
 
@@ -44,7 +44,7 @@ class GetMerchantDetails:
         with self.begin() as work:
             merchant = work.merchants.get(merchant_id)
             if merchant is None:
-                raise NotFound("There is no such merchant.")
+                raise NotFound("No merchant has this id.")
             accounts = work.lists.list_accounts(merchant_id, AccountFilter(), None, limit)
             fees, keys = (
                 work.fees.list_by_merchant(merchant_id),
@@ -55,8 +55,8 @@ class GetMerchantDetails:
 
 @dataclass(frozen=True, slots=True)
 class ListAllAccounts:
-    """Merchants' accounts, newest first; of one merchant, in one currency, if they are given.
-    Raises NotFound if there is no such merchant, ValidationFailed if no such currency."""
+    """Accounts of merchants, newest first, optionally of one merchant or in one currency. Raises
+    NotFound for an unknown merchant, ValidationFailed for an unknown currency."""
 
     begin: UnitOfWorkFactory
 
@@ -76,7 +76,7 @@ class ListAllAccounts:
 
 @dataclass(frozen=True, slots=True)
 class GetAccountDetails:
-    """Anybody's account, with up to `limit` of its last entries. Raises NotFound."""
+    """An account of any merchant with up to `limit` of its newest entries. Raises NotFound."""
 
     begin: UnitOfWorkFactory
 
@@ -84,7 +84,7 @@ class GetAccountDetails:
         with self.begin() as work:
             account = work.admin_queries.get_account(account_id)
             if account is None:
-                raise NotFound("There is no such account.")
+                raise NotFound("No account has this id.")
             return AccountDetails(
                 account, work.lists.list_entries(account_id, CreatedFilter(), None, limit)
             )
@@ -92,27 +92,27 @@ class GetAccountDetails:
 
 @dataclass(frozen=True, slots=True)
 class GetSystemAccounts:
-    """The house's own accounts, by currency."""
+    """The system accounts by currency."""
 
     begin: UnitOfWorkFactory
 
     def __call__(self) -> Mapping[str, SystemAccounts]:
         with self.begin() as work:
             accounts = work.admin_queries.list_system_accounts()
-        found: dict[str, SystemAccounts] = {}
+        accounts_by_currency: dict[str, SystemAccounts] = {}
         for account in accounts:
-            house = found.get(account.currency, SystemAccounts())
+            pair = accounts_by_currency.get(account.currency, SystemAccounts())
             is_world = account.type == AccountType.ASSET
-            found[account.currency] = (
-                house._replace(world=account) if is_world else house._replace(fees=account)
+            accounts_by_currency[account.currency] = (
+                pair._replace(world=account) if is_world else pair._replace(fees=account)
             )
-        return found
+        return accounts_by_currency
 
 
 @dataclass(frozen=True, slots=True)
 class ListAllPayments:
-    """Newest first; of one merchant, of one status, if they are given. Raises NotFound if there
-    is no such merchant."""
+    """Payments of all merchants, newest first, optionally of one merchant or of one status. Raises
+    NotFound for an unknown merchant."""
 
     begin: UnitOfWorkFactory
 
@@ -129,42 +129,42 @@ class ListAllPayments:
 
 @dataclass(frozen=True, slots=True)
 class PaymentDetails:
-    """All that is kept of a payment."""
+    """A payment with its refunds and its timeline."""
 
     admin_payment: AdminPayment
     refunds: Sequence[AdminRefund]
     """Newest first."""
     events: Sequence[TimelineEvent]
-    """Its whole story, in the order of its times."""
+    """The payment's timeline, ordered by time."""
 
 
 @dataclass(frozen=True, slots=True)
 class GetPaymentDetails:
-    """All that is kept of anybody's payment. Raises NotFound."""
+    """A payment of any merchant with its refunds and its timeline. Raises NotFound."""
 
     begin: UnitOfWorkFactory
 
     def __call__(self, payment_id: UUID) -> PaymentDetails:
         with self.begin() as work:
-            overseen = work.admin_queries.get_payment(payment_id)
-            if overseen is None:
-                raise NotFound("There is no such payment.")
+            admin_payment = work.admin_queries.get_payment(payment_id)
+            if admin_payment is None:
+                raise NotFound("No payment has this id.")
             refunds = work.admin_queries.list_refunds(payment_id, MAX_REFUNDS)
             events = work.events.list_by_payment(payment_id, MAX_EVENTS)
-            posted = work.ledger.list_by_payment(payment_id)
-        given_back = [each.refund for each in refunds]
-        timeline = build_timeline(overseen.payment, given_back, events, posted)
-        return PaymentDetails(overseen, refunds, timeline.events)
+            transactions = work.ledger.list_by_payment(payment_id)
+        timeline = build_timeline(
+            admin_payment.payment, [row.refund for row in refunds], events, transactions
+        )
+        return PaymentDetails(admin_payment, refunds, timeline.events)
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPayment:
-    """Make the open work of a payment or refund due at once, and ring the bell for it.
+    """Make an open payment or refund due at once and wake a worker.
 
-    Ends its back-off and its lease, as if they were over; the card network's faults still count.
-    Whoever has it in hand may finish it, unless somebody else takes it up first: the fence is
-    theirs, and stays as it is. Raises NotFound; Conflict if there is nothing open. Returns it as
-    it was before.
+    Ends its back-off and its lease; network faults still count. A worker that has claimed it may
+    still settle it until another one claims it, because its attempt does not change. Raises
+    NotFound; Conflict if it is not open. Returns the payment or refund as it was before.
     """
 
     begin: UnitOfWorkFactory
@@ -174,27 +174,27 @@ class RetryPayment:
         with self.begin() as work:
             before = work.admin_queries.get_payment(id) or work.admin_queries.get_refund(id)
             if before is None:
-                raise NotFound("There is no such payment or refund.")
+                raise NotFound("No payment or refund has this id.")
             is_payment = isinstance(before, AdminPayment)
             repository = work.payments if is_payment else work.refunds
             if not repository.make_due(id):
-                raise Conflict(_not_open(work, id))
+                raise Conflict(_describe_closed_state(work, id))
             work.commit()
         self.job_queue.notify(Job.SETTLE)
         return before
 
 
-def _not_open(work: UnitOfWork, id: UUID) -> str:
-    """Read again: it may have been settled since it was seen."""
+def _describe_closed_state(work: UnitOfWork, id: UUID) -> str:
+    """Reads the status again, because it may have been settled since it was first read."""
     payment, refund = work.admin_queries.get_payment(id), work.admin_queries.get_refund(id)
-    what, status = "refund", refund and refund.refund.status
+    kind, status = "refund", refund and refund.refund.status
     if payment:
-        what, status = "payment", payment.payment.status
+        kind, status = "payment", payment.payment.status
     if status is Status.AUTHORIZED:
-        return f"This {what} is AUTHORIZED: it waits for its capture, not for a settler."
-    return f"This {what} is settled as {status}: there is nothing to try again."
+        return f"This {kind} is AUTHORIZED: it waits for its capture, not for settlement."
+    return f"This {kind} is settled as {status} and cannot be retried."
 
 
 def _check_merchant(work: UnitOfWork, merchant_id: UUID | None) -> None:
     if merchant_id and work.merchants.get(merchant_id) is None:
-        raise NotFound("There is no such merchant.")
+        raise NotFound("No merchant has this id.")

@@ -1,4 +1,5 @@
-"""API keys: made, shown, replaced, ended. Each of it is told in the audit log, in one commit."""
+"""Creating, rotating, adopting, listing and revoking API keys. Each change writes an audit event in
+the same commit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from atomic_core.use_cases.idempotency import Command
 
 @dataclass(frozen=True, slots=True)
 class NewApiKey:
-    """A key as it is asked for."""
+    """A request for a new API key."""
 
     merchant_id: UUID
     name: str
@@ -37,55 +38,60 @@ class NewApiKey:
 
 @dataclass(frozen=True, slots=True)
 class CreateApiKey(Command[NewApiKey, IssuedApiKey]):
-    """Make an API key. Its raw form is in the answer and nowhere else.
+    """Create an API key. Only the result contains its raw form.
 
-    Raises NotFound; ValidationFailed for a name that could not be told in a list, for scopes that
-    do not exist or are none, and for an end that is past; Conflict if there are MAX_LIVE_KEYS.
+    Raises NotFound; ValidationFailed for an invalid name, for unknown scopes or none, and for an
+    expiry in the past; Conflict if the merchant has MAX_LIVE_KEYS active keys.
     """
 
     begin: UnitOfWorkFactory
     ids: IdGenerator
     key_hasher: KeyHasher
 
-    def execute(self, work: UnitOfWork, order: NewApiKey) -> IssuedApiKey:
-        issued = self.add(work, order)
-        details = described(issued.key)
-        deed = AuditEvent(
-            self.ids.new_id(), AuditEventType.KEY_CREATED, order.origin, order.merchant_id, details
+    def execute(self, work: UnitOfWork, new_key: NewApiKey) -> IssuedApiKey:
+        issued_key = self.add(work, new_key)
+        event = AuditEvent(
+            self.ids.new_id(),
+            AuditEventType.KEY_CREATED,
+            new_key.origin,
+            new_key.merchant_id,
+            build_key_details(issued_key.key),
         )
-        work.audit_log.add(deed)
-        return issued
+        work.audit_log.add(event)
+        return issued_key
 
-    def add(self, work: UnitOfWork, order: NewApiKey) -> IssuedApiKey:
-        """The key itself, of which the log must be told by whoever asks for it."""
-        check_key_name(order.name)
-        if not order.scopes or not order.scopes <= ALL_SCOPES:
-            known = ", ".join(sort_scopes(ALL_SCOPES))
-            raise ValidationFailed(details={"scopes": [f"Must be some of {known}."]})
-        if order.expires_at is not None and order.expires_at <= work.now():
+    def add(self, work: UnitOfWork, new_key: NewApiKey) -> IssuedApiKey:
+        """Store the key without an audit event, which the caller must add."""
+        check_key_name(new_key.name)
+        if not new_key.scopes or not new_key.scopes <= ALL_SCOPES:
+            all_scopes = ", ".join(sort_scopes(ALL_SCOPES))
+            raise ValidationFailed(details={"scopes": [f"Must be one or more of {all_scopes}."]})
+        if new_key.expires_at is not None and new_key.expires_at <= work.now():
             raise ValidationFailed(details={"expiresAt": ["Must be in the future."]})
-        # Held, so that two at once do not both find room for one more.
-        work.merchants.lock(order.merchant_id)
-        if work.merchants.count_active_keys(order.merchant_id) >= MAX_LIVE_KEYS:
-            raise Conflict(f"There are {MAX_LIVE_KEYS} active keys already: revoke one first.")
-        raw = KEY_PREFIX + self.ids.new_secret()
+        # Locked, so that concurrent calls cannot exceed the maximum together.
+        work.merchants.lock(new_key.merchant_id)
+        if work.merchants.count_active_keys(new_key.merchant_id) >= MAX_LIVE_KEYS:
+            raise Conflict(
+                f"This merchant has {MAX_LIVE_KEYS} active API keys, the maximum: revoke one first."
+            )
+        raw_key = KEY_PREFIX + self.ids.new_secret()
         key = work.merchants.add_key(
             self.ids.new_id(),
-            order.merchant_id,
-            order.name,
-            raw[:VISIBLE_KEY_LENGTH],
-            self.key_hasher.hash(raw),
-            order.scopes,
-            order.expires_at,
+            new_key.merchant_id,
+            new_key.name,
+            raw_key[:VISIBLE_KEY_LENGTH],
+            self.key_hasher.hash(raw_key),
+            new_key.scopes,
+            new_key.expires_at,
         )
         if key is None:
-            raise Conflict("This key exists already.")
-        return IssuedApiKey(key, raw)
+            raise Conflict("An API key with this hash already exists.")
+        return IssuedApiKey(key, raw_key)
 
 
 @dataclass(frozen=True, slots=True)
 class IssueApiKey:
-    """CreateApiKey for operators: good for everything, unless it is said for what."""
+    """CreateApiKey for operators, by default with all scopes."""
 
     create: CreateApiKey
 
@@ -97,7 +103,7 @@ class IssueApiKey:
 
 @dataclass(frozen=True, slots=True)
 class ApiKeyRotation:
-    """A key to be replaced. The old one can be used for `overlap` more."""
+    """A request to replace an API key. The old key stays active for `overlap`."""
 
     merchant_id: UUID
     key_id: UUID
@@ -107,43 +113,53 @@ class ApiKeyRotation:
 
 @dataclass(frozen=True, slots=True)
 class RotateApiKey(Command[ApiKeyRotation, IssuedApiKey]):
-    """Make a key that may do what the old one may, for as long, and let the old one end.
+    """Create a key with the old key's name, scopes and expiry, and make the old key expire.
 
-    Raises NotFound, for another merchant's too; Conflict if the old one is no longer active, or
-    if there are MAX_LIVE_KEYS beside those that have ended.
+    Raises NotFound, also for another merchant's key; Conflict if the old key is not active, or if
+    the merchant has MAX_LIVE_KEYS other active keys.
     """
 
     begin: UnitOfWorkFactory
     ids: IdGenerator
     create: CreateApiKey
 
-    def execute(self, work: UnitOfWork, order: ApiKeyRotation) -> IssuedApiKey:
-        work.merchants.lock(order.merchant_id)
-        old = work.merchants.get_key(order.key_id, order.merchant_id)
-        if old is None:
-            raise NotFound("There is no such key.")
-        if not old.active:
-            raise Conflict("This key is no longer active.")
-        work.merchants.expire_key(old.id, order.overlap)
-        new = NewApiKey(old.merchant_id, old.name, old.scopes, old.expires_at, order.origin)
-        issued = self.create.add(work, new)
-        details = {
-            **described(issued.key),
-            "oldKeyId": str(old.id),
-            "overlapSeconds": str(order.overlap // timedelta(seconds=1)),
-        }
-        deed = AuditEvent(
-            self.ids.new_id(), AuditEventType.KEY_ROTATED, order.origin, order.merchant_id, details
+    def execute(self, work: UnitOfWork, rotation: ApiKeyRotation) -> IssuedApiKey:
+        work.merchants.lock(rotation.merchant_id)
+        old_key = work.merchants.get_key(rotation.key_id, rotation.merchant_id)
+        if old_key is None:
+            raise NotFound("No API key has this id.")
+        if not old_key.active:
+            raise Conflict("This API key is no longer active.")
+        work.merchants.expire_key(old_key.id, rotation.overlap)
+        new_key = NewApiKey(
+            old_key.merchant_id,
+            old_key.name,
+            old_key.scopes,
+            old_key.expires_at,
+            rotation.origin,
         )
-        work.audit_log.add(deed)
-        return issued
+        issued_key = self.create.add(work, new_key)
+        details = {
+            **build_key_details(issued_key.key),
+            "oldKeyId": str(old_key.id),
+            "overlapSeconds": str(rotation.overlap // timedelta(seconds=1)),
+        }
+        event = AuditEvent(
+            self.ids.new_id(),
+            AuditEventType.KEY_ROTATED,
+            rotation.origin,
+            rotation.merchant_id,
+            details,
+        )
+        work.audit_log.add(event)
+        return issued_key
 
 
 @dataclass(frozen=True, slots=True)
 class AdoptApiKey:
-    """Make a key of which only the SHA-256 is known valid for a merchant. Safe to repeat.
+    """Store a key of which only the SHA-256 is known. Idempotent.
 
-    Returns the new key, or None if this hash was adopted before: a revoked key stays revoked.
+    Returns None if a key with this hash exists, which stays as it is, also if it is revoked.
     """
 
     begin: UnitOfWorkFactory
@@ -154,7 +170,7 @@ class AdoptApiKey:
             work.merchants.lock(merchant_id)
             key = work.merchants.add_key(self.ids.new_id(), merchant_id, name, "", hash)
             if key is not None:
-                id, details = self.ids.new_id(), described(key)
+                id, details = self.ids.new_id(), build_key_details(key)
                 work.audit_log.add(
                     AuditEvent(id, AuditEventType.KEY_ADOPTED, OPERATOR, merchant_id, details)
                 )
@@ -164,22 +180,22 @@ class AdoptApiKey:
 
 @dataclass(frozen=True, slots=True)
 class ListApiKeys:
-    """The keys of a merchant, oldest first: all active ones, and as many of the others at most, the
-    newest. Raises NotFound."""
+    """The API keys of a merchant, oldest first: all active ones and the newest inactive ones, up to
+    MAX_LIVE_KEYS. Raises NotFound."""
 
     begin: UnitOfWorkFactory
 
     def __call__(self, merchant_id: UUID) -> Sequence[ApiKey]:
         with self.begin() as work:
             if work.merchants.get(merchant_id) is None:
-                raise NotFound("There is no such merchant.")
+                raise NotFound("No merchant has this id.")
             return work.merchants.list_keys(merchant_id)
 
 
 @dataclass(frozen=True, slots=True)
 class RevokeApiKey:
-    """Revoke a key: from the commit on, no request with it passes. Safe to repeat: the first
-    revocation's time stays. Raises NotFound, for another merchant's too, where one is named."""
+    """Revoke an API key, which takes effect with the commit. Idempotent: the time of the first
+    revocation stays. Raises NotFound; with a `merchant_id`, also for another merchant's key."""
 
     begin: UnitOfWorkFactory
     ids: IdGenerator
@@ -190,27 +206,27 @@ class RevokeApiKey:
         with self.begin() as work:
             key = work.merchants.get_key(key_id, merchant_id)
             if key is None:
-                raise NotFound("There is no such key.")
+                raise NotFound("No API key has this id.")
             revoked = work.merchants.revoke_key(key_id)
             if revoked is None:
                 return work.merchants.get_key(key_id) or key
-            deed = AuditEvent(
+            event = AuditEvent(
                 self.ids.new_id(),
                 AuditEventType.KEY_REVOKED,
                 origin,
                 key.merchant_id,
-                described(key),
+                build_key_details(key),
             )
-            work.audit_log.add(deed)
+            work.audit_log.add(event)
             work.commit()
             return revoked
 
 
-def described(key: ApiKey) -> dict[str, str]:
-    """A key as the log tells of it."""
-    told = {"keyId": str(key.id), "name": key.name, "scopes": " ".join(sort_scopes(key.scopes))}
+def build_key_details(key: ApiKey) -> dict[str, str]:
+    """The details of an audit event about the key."""
+    details = {"keyId": str(key.id), "name": key.name, "scopes": " ".join(sort_scopes(key.scopes))}
     if key.prefix:
-        told["prefix"] = key.prefix
+        details["prefix"] = key.prefix
     if key.expires_at is not None:
-        told["expiresAt"] = format_rfc3339(key.expires_at)
-    return told
+        details["expiresAt"] = format_rfc3339(key.expires_at)
+    return details

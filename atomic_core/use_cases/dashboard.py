@@ -1,4 +1,4 @@
-"""What merchants see of themselves."""
+"""A merchant's dashboard and audit log."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 
 @dataclass(frozen=True, slots=True)
 class GetDashboard:
-    """A merchant's dashboard, all of one moment. Raises NotFound without credentials."""
+    """A merchant's dashboard, from one snapshot. Raises NotFound without credentials."""
 
     begin: UnitOfWorkFactory
 
     def __call__(self, merchant_id: UUID) -> Dashboard:
         with self.begin() as work:
-            shown = work.dashboard.get(merchant_id)
-        if shown is None:
-            raise NotFound("There is no such merchant.")
-        return shown
+            dashboard = work.dashboard.get(merchant_id)
+        if dashboard is None:
+            raise NotFound("No merchant has this id.")
+        return dashboard
 
 
 @dataclass(frozen=True, slots=True)
 class ListAuditEvents:
-    """Up to `limit` rows of a merchant's audit log, newest first, and the place after which to go
-    on; None if there are no more."""
+    """Up to `limit` events of a merchant's audit log, newest first, and the position of the last
+    one, or None if no more follow."""
 
     begin: UnitOfWorkFactory
 
@@ -35,7 +35,7 @@ class ListAuditEvents:
         self, merchant_id: UUID, before: AuditLogPosition | None, limit: int
     ) -> tuple[Sequence[RecordedAuditEvent], AuditLogPosition | None]:
         with self.begin() as work:
-            # One more: it tells whether there is more.
-            rows = work.audit_log.list_by_merchant(merchant_id, before, limit + 1)
-        shown = rows[:limit]
-        return shown, shown[-1].position if len(rows) > limit else None
+            # One more than the page, to see whether more follow.
+            events = work.audit_log.list_by_merchant(merchant_id, before, limit + 1)
+        page = events[:limit]
+        return page, page[-1].position if len(events) > limit else None

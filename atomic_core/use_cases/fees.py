@@ -1,4 +1,4 @@
-"""What merchants pay."""
+"""Setting and listing fees."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 
 @dataclass(frozen=True, slots=True)
 class SetFees:
-    """Agree on a merchant's fees in a currency, and make sure there is an account to collect
-    them. They hold for what is taken up from now on. Raises NotFound, ValidationFailed."""
+    """Set a merchant's fees in a currency, and open the fee account unless it exists. They apply to
+    claims from now on. Raises NotFound and ValidationFailed."""
 
     begin: UnitOfWorkFactory
 
@@ -28,12 +28,12 @@ class SetFees:
 
 @dataclass(frozen=True, slots=True)
 class ListFees:
-    """A merchant's fees, by currency. Raises NotFound."""
+    """A merchant's fees, ordered by currency. Raises NotFound."""
 
     begin: UnitOfWorkFactory
 
     def __call__(self, merchant_id: UUID) -> Sequence[FeeSchedule]:
         with self.begin() as work:
             if work.merchants.get(merchant_id) is None:
-                raise NotFound("There is no such merchant.")
+                raise NotFound("No merchant has this id.")
             return work.fees.list_by_merchant(merchant_id)

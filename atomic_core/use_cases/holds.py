@@ -1,4 +1,4 @@
-"""What becomes of a hold: captured, let go, or expired. Whoever comes first decides."""
+"""Capturing, canceling and expiring holds. The first of these to commit decides."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -19,15 +19,16 @@ from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.idempotency import Command
 
 EXPIRE_BATCH_SIZE: Final = 500
-"""Holds ended per transaction: short locks, as many as are settled in a moment."""
+"""Holds that expire per transaction. Keeps locks short."""
 
 MAX_EXPIRE_BATCHES: Final = 20
-"""Batches per call, so that the sweeper soon settles what it made due."""
+"""Batches per call, so that the sweeper soon settles the payments that they make due."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureRequest:
-    """Take `amount` (minor units) of what is held, or all of it; the rest is let go."""
+    """A request to capture `amount` (minor units) of a hold, or all of it, and to release the
+    rest."""
 
     merchant_id: UUID
     payment_id: UUID
@@ -37,7 +38,7 @@ class CaptureRequest:
 
 @dataclass(frozen=True, slots=True)
 class CancelRequest:
-    """Let go of what is held."""
+    """A request to release a hold."""
 
     merchant_id: UUID
     payment_id: UUID
@@ -47,35 +48,38 @@ class CancelRequest:
 
 @dataclass(frozen=True, slots=True)
 class CapturePayment(Command[CaptureRequest, Payment]):
-    """Decide that a hold is captured; it is settled later. Locks the payment.
+    """Make the capture of an AUTHORIZED payment due. Locks the payment.
 
-    Raises NotFound; ValidationFailed; Conflict for an amount that is more than is held, and, with
-    the present state, for a payment that is not AUTHORIZED: the first to decide decides.
+    Raises NotFound; ValidationFailed; Conflict for an amount above the hold, and, with the current
+    status in its details, for a payment that is not AUTHORIZED.
     """
 
     begin: UnitOfWorkFactory
     job_queue: JobQueue
 
-    def execute(self, work: UnitOfWork, order: CaptureRequest) -> Payment:
-        payment = lock_payment(work, order.merchant_id, order.payment_id)
+    def execute(self, work: UnitOfWork, request: CaptureRequest) -> Payment:
+        payment = lock_payment(work, request.merchant_id, request.payment_id)
         check_authorized(payment)
-        held = payment.money.amount
-        amount = held if order.amount is None else order.amount
+        held_amount = payment.money.amount
+        amount = held_amount if request.amount is None else request.amount
         if amount < 1:
             raise ValidationFailed(details={"amount": ["Must be at least 1."]})
-        if amount > held:
-            raise Conflict("More than is held.", details={"amount": [f"{held} is held."]})
+        if amount > held_amount:
+            raise Conflict(
+                "The amount exceeds the hold.",
+                details={"amount": [f"Must be at most {held_amount}."]},
+            )
         resolution = HoldResolution(payment.id, Step.CAPTURE, amount=amount)
-        captured = work.payments.resolve_hold(resolution)
+        resolved_payment = work.payments.resolve_hold(resolution)
         event = PaymentEvent(
             payment.id,
             PaymentEventType.CAPTURE_REQUESTED,
-            captured.status,
+            resolved_payment.status,
             amount=amount,
-            request_id=order.request_id,
+            request_id=request.request_id,
         )
         work.events.add([event])
-        return captured
+        return resolved_payment
 
     def after_commit(self) -> None:
         self.job_queue.notify(Job.SETTLE)
@@ -83,27 +87,26 @@ class CapturePayment(Command[CaptureRequest, Payment]):
 
 @dataclass(frozen=True, slots=True)
 class CancelPayment(Command[CancelRequest, Payment]):
-    """Decide that a hold is let go of; it is settled later. Locks the payment. Raises NotFound
-    and Conflict as CapturePayment."""
+    """Make the release of an AUTHORIZED payment's hold due. Locks the payment. Raises NotFound and
+    Conflict as CapturePayment."""
 
     begin: UnitOfWorkFactory
     job_queue: JobQueue
 
-    def execute(self, work: UnitOfWork, order: CancelRequest) -> Payment:
-        payment = lock_payment(work, order.merchant_id, order.payment_id)
+    def execute(self, work: UnitOfWork, request: CancelRequest) -> Payment:
+        payment = lock_payment(work, request.merchant_id, request.payment_id)
         check_authorized(payment)
-        canceled = work.payments.resolve_hold(
-            HoldResolution(payment.id, Step.VOID, reason=order.reason)
-        )
+        resolution = HoldResolution(payment.id, Step.VOID, reason=request.reason)
+        resolved_payment = work.payments.resolve_hold(resolution)
         event = PaymentEvent(
             payment.id,
             PaymentEventType.CANCEL_REQUESTED,
-            canceled.status,
-            reason=order.reason,
-            request_id=order.request_id,
+            resolved_payment.status,
+            reason=request.reason,
+            request_id=request.request_id,
         )
         work.events.add([event])
-        return canceled
+        return resolved_payment
 
     def after_commit(self) -> None:
         self.job_queue.notify(Job.SETTLE)
@@ -111,8 +114,8 @@ class CancelPayment(Command[CancelRequest, Payment]):
 
 @dataclass(frozen=True, slots=True)
 class ExpireHolds:
-    """Decide that holds which have ended are let go of; return how many. Never early, by the
-    store's clock. They are settled as everything is."""
+    """Make the release of holds that have ended, by the database's clock, due. Returns their
+    number."""
 
     begin: UnitOfWorkFactory
     job_queue: JobQueue
@@ -121,12 +124,12 @@ class ExpireHolds:
         total = 0
         for _ in range(MAX_EXPIRE_BATCHES):
             with self.begin() as work:
-                ended = work.payments.expire_holds(EXPIRE_BATCH_SIZE)
-                if ended:
-                    work.events.add([_expired(id) for id in ended])
+                payment_ids = work.payments.expire_holds(EXPIRE_BATCH_SIZE)
+                if payment_ids:
+                    work.events.add([_build_expired_event(id) for id in payment_ids])
                     work.commit()
-            total += len(ended)
-            if len(ended) < EXPIRE_BATCH_SIZE:
+            total += len(payment_ids)
+            if len(payment_ids) < EXPIRE_BATCH_SIZE:
                 break
         if total:
             self.job_queue.notify(Job.SETTLE)
@@ -134,10 +137,10 @@ class ExpireHolds:
 
 
 def lock_payment(work: UnitOfWork, merchant_id: UUID, payment_id: UUID) -> Payment:
-    """The merchant's payment, held. Raises NotFound, for another merchant's too."""
+    """The merchant's payment, locked. Raises NotFound, also for another merchant's payment."""
     payment = work.payments.lock(merchant_id, payment_id)
     if payment is None:
-        raise NotFound("There is no such payment.")
+        raise NotFound("No payment has this id.")
     return payment
 
 
@@ -149,12 +152,12 @@ def check_authorized(payment: Payment) -> None:
 
 
 def build_state_conflict(payment: Payment, rule: str) -> Conflict:
-    """A refusal that tells the present state."""
+    """The error for a request that the current status of the payment does not allow."""
     state = f"{payment.status} ({payment.step})" if payment.status.is_open else payment.status
     return Conflict(f"{rule}; this one is {state}.", details={"status": [payment.status.value]})
 
 
-def _expired(payment_id: UUID) -> PaymentEvent:
+def _build_expired_event(payment_id: UUID) -> PaymentEvent:
     return PaymentEvent(
         payment_id, PaymentEventType.EXPIRED, Status.PROCESSING, reason=REASON_EXPIRED
     )

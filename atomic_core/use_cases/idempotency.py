@@ -1,4 +1,4 @@
-"""Doing a thing once, however often it is asked for."""
+"""Commands, and executing them once per Idempotency-Key."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -7,32 +7,36 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from atomic_core.domain.errors import NotFound
-from atomic_core.domain.idempotency import IdempotentRequest, StoredIdempotencyKey, StoredResponse
+from atomic_core.domain.idempotency import (
+    IdempotentRequest,
+    StoredIdempotencyKey,
+    StoredResponse,
+)
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 
-Order = TypeVar("Order")
+Input = TypeVar("Input")
 Result = TypeVar("Result")
 
 
-class Command(ABC, Generic[Order, Result]):
-    """A use case that changes something in one unit of work.
+class Command(ABC, Generic[Input, Result]):
+    """A use case that writes in one unit of work.
 
-    Called directly it does it each time; through PerformOnce, once per idempotency key.
+    A direct call executes it every time; PerformOnce executes it once per Idempotency-Key.
     """
 
     begin: UnitOfWorkFactory
 
     @abstractmethod
-    def execute(self, work: UnitOfWork, order: Order) -> Result:
-        """The effect itself, inside the caller's unit of work; commits nothing."""
+    def execute(self, work: UnitOfWork, input: Input, /) -> Result:
+        """Write in the caller's unit of work, which the caller commits."""
 
     def after_commit(self) -> None:
-        """What follows once the effect is durable. Must not fail."""
+        """Called after the commit. Must not raise."""
         return
 
-    def __call__(self, order: Order) -> Result:
+    def __call__(self, input: Input) -> Result:
         with self.begin() as work:
-            result = self.execute(work, order)
+            result = self.execute(work, input)
             work.commit()
         self.after_commit()
         return result
@@ -46,11 +50,11 @@ class IdempotentResult:
 
 @dataclass(frozen=True, slots=True)
 class PerformOnce:
-    """Do a command and keep its answer, in one commit; a repeat gets the kept answer.
+    """Execute a command and store its response in one commit; replay the response on a repeat.
 
-    What is told once only, the first time, is left out of what `keep` makes of the answer.
-    Raises what the command raises, IdempotencyKeyReused and IdempotencyKeyInUse. A command
-    that raises leaves the key unused.
+    `redact` removes from the stored response what only the first response may contain, such as a
+    new token. Raises what the command raises, IdempotencyKeyReused and IdempotencyKeyInUse. If the
+    command raises, the key stays unused.
     """
 
     begin: UnitOfWorkFactory
@@ -58,17 +62,17 @@ class PerformOnce:
     def __call__(
         self,
         request: IdempotentRequest,
-        command: Command[Order, Result],
-        order: Order,
+        command: Command[Input, Result],
+        input: Input,
         render: Callable[[Result], StoredResponse],
-        keep: Callable[[StoredResponse], StoredResponse] | None = None,
+        redact: Callable[[StoredResponse], StoredResponse] | None = None,
     ) -> IdempotentResult:
         with self.begin() as work:
-            kept = work.idempotency.claim_key(request)
-            if kept is not None:
-                return IdempotentResult(kept, replayed=True)
-            response = render(command.execute(work, order))
-            work.idempotency.store_response(request, keep(response) if keep else response)
+            stored_response = work.idempotency.claim_key(request)
+            if stored_response is not None:
+                return IdempotentResult(stored_response, replayed=True)
+            response = render(command.execute(work, input))
+            work.idempotency.store_response(request, redact(response) if redact else response)
             work.commit()
         command.after_commit()
         return IdempotentResult(response, replayed=False)
@@ -76,14 +80,14 @@ class PerformOnce:
 
 @dataclass(frozen=True, slots=True)
 class GetIdempotencyKey:
-    """What became of an Idempotency-Key of this merchant. Raises NotFound for one that is unused,
-    expired, or somebody else's."""
+    """A used Idempotency-Key of this merchant, with its record. Raises NotFound if it is unused or
+    has expired."""
 
     begin: UnitOfWorkFactory
 
     def __call__(self, merchant_id: UUID, key: str) -> StoredIdempotencyKey:
         with self.begin() as work:
-            kept = work.idempotency.find_key(merchant_id, key)
-        if kept is None:
-            raise NotFound("This Idempotency-Key is not in use.")
-        return kept
+            stored_key = work.idempotency.find_key(merchant_id, key)
+        if stored_key is None:
+            raise NotFound("This Idempotency-Key is unused or has expired.")
+        return stored_key

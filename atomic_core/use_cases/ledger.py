@@ -1,4 +1,4 @@
-"""Accounts and the books."""
+"""Opening accounts and verifying the ledger."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from atomic_core.use_cases.idempotency import Command
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """What a merchant asks for: an account of one currency, at zero."""
+    """A request to open an account of one currency."""
 
     merchant_id: UUID
     name: str
@@ -23,19 +23,21 @@ class NewAccount:
 
 @dataclass(frozen=True, slots=True)
 class OpenAccount(Command[NewAccount, Account]):
-    """Open an account for a merchant. Raises NotFound if there is no such merchant."""
+    """Open an account with a balance of zero. Raises NotFound if the merchant does not exist."""
 
     begin: UnitOfWorkFactory
     ids: IdGenerator
 
-    def execute(self, work: UnitOfWork, order: NewAccount) -> Account:
-        work.merchants.lock(order.merchant_id)
-        return work.accounts.open(self.ids.new_id(), order.merchant_id, order.name, order.currency)
+    def execute(self, work: UnitOfWork, new_account: NewAccount) -> Account:
+        work.merchants.lock(new_account.merchant_id)
+        return work.accounts.open(
+            self.ids.new_id(), new_account.merchant_id, new_account.name, new_account.currency
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSystemAccounts:
-    """Open the World account of each currency that has none. Safe to repeat."""
+    """Open the system accounts of each currency unless they exist. Idempotent."""
 
     begin: UnitOfWorkFactory
 
@@ -48,7 +50,7 @@ class OpenSystemAccounts:
 
 @dataclass(frozen=True, slots=True)
 class GetAccount:
-    """An account of this merchant. Raises NotFound, for another merchant's too."""
+    """An account of this merchant. Raises NotFound, also for another merchant's account."""
 
     begin: UnitOfWorkFactory
 
@@ -56,13 +58,13 @@ class GetAccount:
         with self.begin() as work:
             account = work.accounts.get(merchant_id, account_id)
         if account is None:
-            raise NotFound("There is no such account.")
+            raise NotFound("No account has this id.")
         return account
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyLedger:
-    """Recompute the books from their entries and report what does not agree."""
+    """Check every rule of the ledger against its entries."""
 
     begin: UnitOfWorkFactory
 

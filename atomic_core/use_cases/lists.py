@@ -1,4 +1,4 @@
-"""Finding things again, a page at a time."""
+"""Lists of a merchant's payments, refunds, accounts and entries, page by page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,8 +88,8 @@ class ListAccounts:
 
 @dataclass(frozen=True, slots=True)
 class ListEntries:
-    """The entries of a merchant's account, newest first. Raises NotFound, for another
-    merchant's account too."""
+    """The entries of a merchant's account, newest first. Raises NotFound, also for another
+    merchant's account."""
 
     begin: UnitOfWorkFactory
 
@@ -103,7 +103,7 @@ class ListEntries:
     ) -> Page[AccountEntry]:
         with self.begin() as work:
             if work.accounts.get(merchant_id, account_id) is None:
-                raise NotFound("There is no such account.")
+                raise NotFound("No account has this id.")
             return _build_page(
                 work.lists.list_entries(account_id, filters, after, limit + 1), limit
             )
@@ -111,7 +111,7 @@ class ListEntries:
 
 @dataclass(frozen=True, slots=True)
 class ExpandedPayment:
-    """A payment, with what of it was asked for besides; None for what was not."""
+    """A payment with its refunds and entries; None for those that were not requested."""
 
     payment: Payment
     refunds: Sequence[Refund] | None = None
@@ -120,9 +120,8 @@ class ExpandedPayment:
 
 @dataclass(frozen=True, slots=True)
 class ExpandPayment:
-    """A payment of this merchant with its refunds, newest first, or with its entries in the
-    merchant's account, oldest first. (What was posted to other accounts is not the merchant's to
-    see.) Raises NotFound."""
+    """A payment of this merchant with its refunds, newest first, and its entries in the merchant's
+    account, oldest first. Raises NotFound."""
 
     begin: UnitOfWorkFactory
 
@@ -141,7 +140,7 @@ class ExpandPayment:
 def _get_payment(work: UnitOfWork, merchant_id: UUID, payment_id: UUID) -> Payment:
     [payment] = work.payments.find([PaymentLookup(merchant_id, payment_id)])
     if payment is None:
-        raise NotFound("There is no such payment.")
+        raise NotFound("No payment has this id.")
     return payment
 
 
@@ -164,6 +163,6 @@ def _list_payment_entries(work: UnitOfWork, payment: Payment) -> Sequence[Accoun
     ]
 
 
-def _build_page(found: Sequence[T], limit: int) -> Page[T]:
-    """One more than is shown was asked for, to know whether there is more."""
-    return Page(found[:limit], has_more=len(found) > limit)
+def _build_page(items: Sequence[T], limit: int) -> Page[T]:
+    """`items` has one more than `limit` if more follow."""
+    return Page(items[:limit], has_more=len(items) > limit)

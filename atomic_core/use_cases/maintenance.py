@@ -1,4 +1,4 @@
-"""What keeps the house in order, apart from payments."""
+"""Health checks and purges."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,41 +8,44 @@ from atomic_core.ports.dependency import Dependency
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 
 PURGE_BATCH_SIZE: Final = 1_000
-"""Rows deleted per transaction: short locks, and little to undo if it is cut off."""
+"""Rows deleted per transaction. Keeps locks short."""
 
 MAX_PURGE_BATCHES: Final = 100
-"""Batches per call, so that the sweeper soon looks for overdue payments again."""
+"""Batches per call, so that the sweeper soon settles overdue payments again."""
 
 
 @dataclass(frozen=True, slots=True)
 class PurgeIdempotencyKeys:
-    """Delete expired idempotency keys; return how many. They were already without effect."""
+    """Delete expired idempotency keys, which no longer have any effect. Returns their number."""
 
     begin: UnitOfWorkFactory
 
     def __call__(self) -> int:
-        return _in_batches(self.begin, lambda work: work.idempotency.purge_keys(PURGE_BATCH_SIZE))
+        return _purge_in_batches(
+            self.begin, lambda work: work.idempotency.purge_keys(PURGE_BATCH_SIZE)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class PurgeSessions:
-    """Delete expired sessions; return how many. They were already without effect, and what was done
-    with them is in the audit log."""
+    """Delete expired sessions, which no longer have any effect. Returns their number."""
 
     begin: UnitOfWorkFactory
 
     def __call__(self) -> int:
-        return _in_batches(self.begin, lambda work: work.sessions.purge_sessions(PURGE_BATCH_SIZE))
+        return _purge_in_batches(
+            self.begin, lambda work: work.sessions.purge_sessions(PURGE_BATCH_SIZE)
+        )
 
 
-def _in_batches(begin: UnitOfWorkFactory, purge: Callable[[UnitOfWork], int]) -> int:
+def _purge_in_batches(begin: UnitOfWorkFactory, purge: Callable[[UnitOfWork], int]) -> int:
     total = 0
     for _ in range(MAX_PURGE_BATCHES):
         with begin() as work:
-            purged = purge(work)
+            count = purge(work)
             work.commit()
-        total += purged
-        if purged < PURGE_BATCH_SIZE:
+        total += count
+        if count < PURGE_BATCH_SIZE:
             break
     return total
 
@@ -51,7 +54,7 @@ def _in_batches(begin: UnitOfWorkFactory, purge: Callable[[UnitOfWork], int]) ->
 class Health:
     checks: Mapping[str, bool]
     is_ready: bool
-    """Whether every vital dependency is up."""
+    """Whether every required dependency is up."""
 
     @property
     def is_degraded(self) -> bool:
@@ -60,13 +63,11 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class CheckHealth:
-    """Ask every dependency whether it is up."""
+    """Check whether every dependency is up."""
 
     dependencies: Sequence[Dependency]
 
     def __call__(self) -> Health:
         checks = {dependency.name: dependency.is_up() for dependency in self.dependencies}
-        vital = (
-            checks[dependency.name] for dependency in self.dependencies if dependency.is_required
-        )
-        return Health(checks, all(vital))
+        required = [dependency for dependency in self.dependencies if dependency.is_required]
+        return Health(checks, all(checks[dependency.name] for dependency in required))

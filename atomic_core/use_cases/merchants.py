@@ -1,4 +1,4 @@
-"""Merchants, and who may speak for them."""
+"""Merchants, and authentication by API key."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -14,16 +14,16 @@ from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 
 @dataclass(frozen=True, slots=True)
 class AddMerchant:
-    """Add a merchant; with an id given, return the one that has it if it exists."""
+    """Add a merchant. With the id of an existing merchant, return that one unchanged."""
 
     begin: UnitOfWorkFactory
     ids: IdGenerator
 
     def __call__(self, name: str, id: UUID | None = None) -> Merchant:
         with self.begin() as work:
-            known = work.merchants.get(id) if id else None
-            if known:
-                return known
+            existing = work.merchants.get(id) if id else None
+            if existing:
+                return existing
             merchant = work.merchants.add(id or self.ids.new_id(), name)
             work.commit()
             return merchant
@@ -31,9 +31,10 @@ class AddMerchant:
 
 @dataclass(frozen=True, slots=True)
 class AuthenticateApiKey:
-    """Find whose key this is. Raises Unauthorized for unknown, revoked and expired keys alike.
+    """Find an active API key. Raises Unauthorized, with the same message for unknown, revoked and
+    expired keys.
 
-    Every raw key costs one hash and one look-up by it, so the time taken tells nothing.
+    Every call costs one hash and one look-up, so that its duration reveals nothing.
     """
 
     begin: UnitOfWorkFactory
@@ -50,30 +51,29 @@ class AuthenticateApiKey:
 
 @dataclass(frozen=True, slots=True)
 class IdentifyCaller:
-    """Find whose key this is, from memory if it was met before. Raises Unauthorized.
+    """Find the owner and scopes of an API key, from the cache if possible. Raises Unauthorized.
 
-    Memory does not know of a revocation or of the time: whoever acts for the caller must confirm
-    them, in the transaction that does the work or before it. An unknown key always costs one
-    look-up.
+    A cached key may have been revoked or have expired: the caller must check that it is active, in
+    the transaction that does the work or before it. An unknown key always costs one look-up.
     """
 
     authenticate: AuthenticateApiKey
-    known: ApiKeyCache
-    uses: ApiKeyUsage
+    api_key_cache: ApiKeyCache
+    api_key_usage: ApiKeyUsage
 
     def __call__(self, raw_key: str) -> Caller:
         hash = self.authenticate.key_hasher.hash(raw_key)
-        caller = self.known.get(hash)
+        caller = self.api_key_cache.get(hash)
         if caller is None:
             caller = self.authenticate(raw_key).caller
-            self.known.put(hash, caller)
-        self.uses.record_use(caller.key_id)
+            self.api_key_cache.put(hash, caller)
+        self.api_key_usage.record_use(caller.key_id)
         return caller
 
 
 @dataclass(frozen=True, slots=True)
 class RequireActiveApiKey:
-    """Make sure that a caller's key is active now. Raises Unauthorized."""
+    """Raise Unauthorized unless the caller's API key is active now."""
 
     begin: UnitOfWorkFactory
 

@@ -1,4 +1,4 @@
-"""Many payments at once, each as if it had been asked for alone."""
+"""Creating many payments in one transaction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from atomic_core.use_cases.payments import RecordPayment, RenderPayment
 
 
 class BatchItem(NamedTuple):
-    """One payment of a batch; with a `request`, to be made once under that request's key."""
+    """One payment of a batch. With a `request`, it is created once per that Idempotency-Key."""
 
-    order: NewPayment
+    new_payment: NewPayment
     request: IdempotentRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentBatch:
-    """Payments of one merchant. No two of them share an Idempotency-Key. `render` gives the
-    answer that each would get alone."""
+    """Payments of one merchant, each with a different Idempotency-Key or none. `render` gives the
+    response that each payment would get if it were created alone."""
 
     merchant_id: UUID
     items: Sequence[BatchItem]
@@ -33,59 +33,67 @@ class PaymentBatch:
 
 @dataclass(frozen=True, slots=True)
 class CreatePaymentBatch(Command[PaymentBatch, Sequence[IdempotentResult]]):
-    """Accept all payments of a batch or none: in one unit of work, by one statement.
+    """Create all payments of a batch or none, with one statement.
 
-    Returns each one's answer in order; a payment whose key was used before for the same request
-    is not made again, and its answer is the kept one. Raises IdempotencyKeyReused, naming the
-    place, if a key belongs to another request; IdempotencyKeyInUse as PerformOnce; and what
-    RecordPayment raises.
+    Returns the result of each item in order; an item whose key was used before with the same
+    request gets the stored response. Raises IdempotencyKeyReused, with the index of the item in
+    its details, if a key belongs to a different request; IdempotencyKeyInUse as PerformOnce; and
+    what RecordPayment raises.
     """
 
     begin: UnitOfWorkFactory
     record_payment: RecordPayment
 
-    def execute(self, work: UnitOfWork, order: PaymentBatch) -> Sequence[IdempotentResult]:
-        # First, so that no key is held while the merchant's lock is waited for.
-        for currency in sorted({item.order.money.currency for item in order.items}):
-            self.record_payment.ensure_account(work, order.merchant_id, currency)
-        drafts: list[StoredResponse] = []
+    def execute(self, work: UnitOfWork, batch: PaymentBatch) -> Sequence[IdempotentResult]:
+        # Before the insert, which locks keys that must not wait for the merchant's lock.
+        for currency in sorted({item.new_payment.money.currency for item in batch.items}):
+            self.record_payment.ensure_account(work, batch.merchant_id, currency)
+        responses: list[StoredResponse] = []
         inserts: list[PaymentInsert] = []
-        for item in order.items:
+        for item in batch.items:
             payment_id = self.record_payment.ids.new_id()
-            draft = order.render(payment_id, item.order, None)
-            record = (item.request, draft) if item.request else None
-            inserts.append(PaymentInsert(payment_id, item.order, None, record))
-            drafts.append(draft)
-        accepted = work.payments.insert(inserts)
-        used = self._used_before(work, order, accepted)
+            response = batch.render(payment_id, item.new_payment, None)
+            idempotency = (item.request, response) if item.request else None
+            inserts.append(PaymentInsert(payment_id, item.new_payment, None, idempotency))
+            responses.append(response)
+        inserted_payments = work.payments.insert(inserts)
+        records = self._find_records(work, batch, inserted_payments)
         return [
-            IdempotentResult(drafts[place].with_commit_time(each.created_at), replayed=False)
-            if each
-            else _replay(place, item, used)
-            for place, (item, each) in enumerate(zip(order.items, accepted, strict=True))
+            IdempotentResult(responses[index].with_commit_time(inserted.created_at), replayed=False)
+            if inserted
+            else _replay(index, item, records)
+            for index, (item, inserted) in enumerate(
+                zip(batch.items, inserted_payments, strict=True)
+            )
         ]
 
     def after_commit(self) -> None:
         self.record_payment.job_queue.notify(Job.SETTLE)
 
-    def _used_before(
-        self, work: UnitOfWork, order: PaymentBatch, accepted: Sequence[InsertedPayment | None]
+    def _find_records(
+        self,
+        work: UnitOfWork,
+        batch: PaymentBatch,
+        inserted_payments: Sequence[InsertedPayment | None],
     ) -> Mapping[str, IdempotencyRecord]:
+        """The records of the keys that were used before."""
         keys = [
             item.request.key
-            for item, each in zip(order.items, accepted, strict=True)
-            if each is None and item.request
+            for item, inserted in zip(batch.items, inserted_payments, strict=True)
+            if inserted is None and item.request
         ]
-        return work.idempotency.find_records(order.merchant_id, keys) if keys else {}
+        return work.idempotency.find_records(batch.merchant_id, keys) if keys else {}
 
 
-def _replay(place: int, item: BatchItem, used: Mapping[str, IdempotencyRecord]) -> IdempotentResult:
-    record = used.get(item.request.key) if item.request else None
+def _replay(
+    index: int, item: BatchItem, records: Mapping[str, IdempotencyRecord]
+) -> IdempotentResult:
+    record = records.get(item.request.key) if item.request else None
     if record is None or item.request is None:
-        # Taken when we came, and expired and purged by now.
+        # The key was in use at the insert, and was purged before its record was read.
         raise IdempotencyKeyInUse
     try:
         return IdempotentResult(record.replay_for(item.request), replayed=True)
-    except IdempotencyKeyReused as reused:
-        name = f"payments.{place}.idempotencyKey"
-        raise IdempotencyKeyReused(details={name: [reused.message]}) from reused
+    except IdempotencyKeyReused as error:
+        name = f"payments.{index}.idempotencyKey"
+        raise IdempotencyKeyReused(details={name: [error.message]}) from error

@@ -1,4 +1,4 @@
-"""The way of a payment through the web door. What settles it is in settling.py."""
+"""Creating and reading payments. `settlement.py` settles them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,31 +25,31 @@ from atomic_core.use_cases.merchants import RequireActiveApiKey
 
 @dataclass(frozen=True, slots=True)
 class RecordPayment(Command[NewPayment, Payment]):
-    """Record a payment to be settled later. Answers at once; moves no money.
+    """Insert a payment as PENDING, to be settled later. Moves no money.
 
-    Credits the merchant's first account in the currency, and opens one if there is none.
-    Raises NotFound if there is no such merchant.
+    A success will credit the merchant's default account in the currency, which is opened if there
+    is none. Raises NotFound if the merchant does not exist.
     """
 
     begin: UnitOfWorkFactory
     ids: IdGenerator
     job_queue: JobQueue
 
-    def execute(self, work: UnitOfWork, order: NewPayment) -> Payment:
-        insert = PaymentInsert(self.ids.new_id(), order)
-        accepted = _accept_one(work, insert)
-        if accepted is None:
-            self.ensure_account(work, order.merchant_id, order.money.currency)
-            accepted = _accept_one(work, insert)
-        if accepted is None:
-            raise StorageRefused("a payment was not accepted although its account is there")
-        return insert.to_payment(accepted)
+    def execute(self, work: UnitOfWork, new_payment: NewPayment) -> Payment:
+        insert = PaymentInsert(self.ids.new_id(), new_payment)
+        inserted = _insert_payment(work, insert)
+        if inserted is None:
+            self.ensure_account(work, new_payment.merchant_id, new_payment.money.currency)
+            inserted = _insert_payment(work, insert)
+        if inserted is None:
+            raise StorageRefused("a payment was not inserted although its account exists")
+        return insert.to_payment(inserted)
 
     def ensure_account(self, work: UnitOfWork, merchant_id: UUID, currency: str) -> None:
-        """Open the merchant's first account in the currency unless there is one."""
+        """Open the merchant's default account in the currency unless it exists."""
         if work.accounts.get_default_account_id(merchant_id, currency) is not None:
             return
-        # Under the merchant's lock, so that two first payments open one account.
+        # Checked again under the merchant's lock, so that concurrent payments open one account.
         work.merchants.lock(merchant_id)
         if work.accounts.get_default_account_id(merchant_id, currency) is None:
             work.accounts.open(self.ids.new_id(), merchant_id, currency, currency)
@@ -58,85 +58,87 @@ class RecordPayment(Command[NewPayment, Payment]):
         self.job_queue.notify(Job.SETTLE)
 
 
-def _accept_one(work: UnitOfWork, insert: PaymentInsert) -> InsertedPayment | None:
+def _insert_payment(work: UnitOfWork, insert: PaymentInsert) -> InsertedPayment | None:
     return work.payments.insert([insert])[0]
 
 
 RenderPayment = Callable[[UUID, NewPayment, datetime | None], StoredResponse]
-"""The answer to an accepted payment: its id, what was ordered, when it was recorded. Without the
-moment, COMMIT_TIME_PLACEHOLDER stands in its place."""
+"""Renders the response to a created payment from its id, its request and its creation time. Without
+the time, the body contains COMMIT_TIME_PLACEHOLDER."""
 
 
 @dataclass(frozen=True, slots=True)
 class CreatePayment:
-    """RecordPayment for a caller of the API, once per Idempotency-Key.
+    """Create a payment for an API caller, once per Idempotency-Key.
 
-    The usual case is one statement at the desk, in which the caller is confirmed. Everything
-    else goes the long way: revoked keys, first payments in a currency, repeats. Raises
-    Unauthorized and what RecordPayment and PerformOnce raise.
+    The common case is one statement of the payment store, which also checks that the API key is
+    active. If it cannot insert the payment (repeated Idempotency-Key, first payment in a currency,
+    revoked API key), the payment is created in a unit of work, which raises the specific error:
+    Unauthorized, or what RecordPayment and PerformOnce raise.
     """
 
     payment_store: PaymentStore
     record_payment: RecordPayment
     perform_once: PerformOnce
-    confirm: RequireActiveApiKey
+    require_active_api_key: RequireActiveApiKey
 
     def __call__(
         self,
         caller: Caller,
-        order: NewPayment,
+        new_payment: NewPayment,
         request: IdempotentRequest | None,
         render: RenderPayment,
     ) -> IdempotentResult:
         payment_id = self.record_payment.ids.new_id()
-        draft = render(payment_id, order, None)
-        record = (request, draft) if request else None
-        [accepted] = self.payment_store.insert(
-            [PaymentInsert(payment_id, order, caller.key_id, record)]
+        response = render(payment_id, new_payment, None)
+        idempotency = (request, response) if request else None
+        [inserted] = self.payment_store.insert(
+            [PaymentInsert(payment_id, new_payment, caller.key_id, idempotency)]
         )
-        if accepted is None:
-            return self._create_in_unit_of_work(caller, order, request, render)
+        if inserted is None:
+            return self._create_in_unit_of_work(caller, new_payment, request, render)
         self.record_payment.after_commit()
-        return IdempotentResult(draft.with_commit_time(accepted.created_at), replayed=False)
+        return IdempotentResult(response.with_commit_time(inserted.created_at), replayed=False)
 
     def _create_in_unit_of_work(
         self,
         caller: Caller,
-        order: NewPayment,
+        new_payment: NewPayment,
         request: IdempotentRequest | None,
         render: RenderPayment,
     ) -> IdempotentResult:
-        self.confirm(caller)
+        self.require_active_api_key(caller)
 
-        def rendered(payment: Payment) -> StoredResponse:
-            return render(payment.id, order, payment.created_at)
+        def render_payment(payment: Payment) -> StoredResponse:
+            return render(payment.id, new_payment, payment.created_at)
 
         if request is None:
-            return IdempotentResult(rendered(self.record_payment(order)), replayed=False)
-        return self.perform_once(request, self.record_payment, order, rendered)
+            response = render_payment(self.record_payment(new_payment))
+            return IdempotentResult(response, replayed=False)
+        return self.perform_once(request, self.record_payment, new_payment, render_payment)
 
 
 @dataclass(frozen=True, slots=True)
 class GetPayment:
-    """A payment of this merchant. Raises NotFound, for another merchant's too."""
+    """A payment of this merchant. Raises NotFound, also for another merchant's payment."""
 
     payment_store: PaymentStore
-    confirm: RequireActiveApiKey
+    require_active_api_key: RequireActiveApiKey
 
     def __call__(self, merchant_id: UUID, payment_id: UUID) -> Payment:
-        return self._found(PaymentLookup(merchant_id, payment_id))
+        return self._find(PaymentLookup(merchant_id, payment_id))
 
     def for_caller(self, caller: Caller, payment_id: UUID) -> Payment:
-        """The same for a caller of the API, confirmed by the same statement. Raises
-        Unauthorized."""
+        """A payment of the caller. The same statement checks that its API key is active. Raises
+        NotFound and Unauthorized."""
         try:
-            return self._found(PaymentLookup(caller.merchant_id, payment_id, caller.key_id))
+            return self._find(PaymentLookup(caller.merchant_id, payment_id, caller.key_id))
         except NotFound:
-            self.confirm(caller)
+            self.require_active_api_key(caller)
             raise
 
-    def _found(self, lookup: PaymentLookup) -> Payment:
+    def _find(self, lookup: PaymentLookup) -> Payment:
         [payment] = self.payment_store.find([lookup])
         if payment is None:
-            raise NotFound("There is no such payment.")
+            raise NotFound("No payment has this id.")
         return payment

@@ -1,4 +1,4 @@
-"""Money given back."""
+"""Creating and reading refunds. `settlement.py` settles them."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -15,46 +15,48 @@ from atomic_core.use_cases.holds import build_state_conflict, lock_payment
 from atomic_core.use_cases.idempotency import Command
 
 MAX_REFUNDS: Final = 100
-"""Of one payment. Nobody who gives back by honest parts needs as many, and the payment's story
-stays short enough to be told at once."""
+"""Refunds of one payment. Bounds the size of its timeline."""
 
 
 @dataclass(frozen=True, slots=True)
 class CreateRefund(Command[NewRefund, Refund]):
-    """Record a refund to be settled later. Locks the payment, so that those who ask at once are
-    told one after the other what is left. Moves no money.
+    """Insert a refund as PENDING, to be settled later. Moves no money. Locks the payment, so that
+    concurrent refunds cannot exceed its refundable amount together.
 
-    Raises NotFound; ValidationFailed; Conflict for a payment that did not succeed, and for more
-    than is left of it: refunds that are under way count, those that failed do not. Whether the
-    balance suffices is asked when it is settled.
+    Raises NotFound; ValidationFailed; Conflict for a payment that is not a SUCCESS, and for an
+    amount above the refundable amount, which excludes open and succeeded refunds. The account's
+    balance is checked at settlement.
     """
 
     begin: UnitOfWorkFactory
     ids: IdGenerator
     job_queue: JobQueue
 
-    def execute(self, work: UnitOfWork, order: NewRefund) -> Refund:
-        payment = lock_payment(work, order.merchant_id, order.payment_id)
+    def execute(self, work: UnitOfWork, new_refund: NewRefund) -> Refund:
+        payment = lock_payment(work, new_refund.merchant_id, new_refund.payment_id)
         if payment.status is not Status.SUCCESS:
             raise build_state_conflict(payment, "Only a payment that is a SUCCESS can be refunded")
-        left = payment.amount_refundable
-        amount = left if order.amount is None else order.amount
-        if order.amount is not None and order.amount < 1:
+        refundable = payment.amount_refundable
+        amount = refundable if new_refund.amount is None else new_refund.amount
+        if new_refund.amount is not None and new_refund.amount < 1:
             raise ValidationFailed(details={"amount": ["Must be at least 1."]})
-        if not 1 <= amount <= left:
-            told = f"{left} of {payment.amount_captured} can still be refunded."
-            raise Conflict("More than is left of this payment.", details={"amount": [told]})
+        if not 1 <= amount <= refundable:
+            detail = f"{refundable} of {payment.amount_captured} can still be refunded."
+            raise Conflict(
+                "The amount exceeds the refundable amount of this payment.",
+                details={"amount": [detail]},
+            )
         if len(work.refunds.list_by_payment(payment.id, MAX_REFUNDS)) >= MAX_REFUNDS:
-            raise Conflict(f"This payment has {MAX_REFUNDS} refunds, which is the most it can.")
-        refund = work.refunds.add(self.ids.new_id(), payment, amount, order)
+            raise Conflict(f"This payment has {MAX_REFUNDS} refunds, the maximum.")
+        refund = work.refunds.add(self.ids.new_id(), payment, amount, new_refund)
         event = PaymentEvent(
             payment.id,
             PaymentEventType.REFUND_CREATED,
             refund.status,
             refund.id,
             amount=amount,
-            reason=order.reason,
-            request_id=order.request_id,
+            reason=new_refund.reason,
+            request_id=new_refund.request_id,
         )
         work.events.add([event])
         return refund
@@ -65,7 +67,7 @@ class CreateRefund(Command[NewRefund, Refund]):
 
 @dataclass(frozen=True, slots=True)
 class GetRefund:
-    """A refund of this merchant. Raises NotFound, for another merchant's too."""
+    """A refund of this merchant. Raises NotFound, also for another merchant's refund."""
 
     begin: UnitOfWorkFactory
 
@@ -73,5 +75,5 @@ class GetRefund:
         with self.begin() as work:
             refund = work.refunds.get(merchant_id, refund_id)
         if refund is None:
-            raise NotFound("There is no such refund.")
+            raise NotFound("No refund has this id.")
         return refund

@@ -1,4 +1,4 @@
-"""How merchants come in by themselves: they register, log in, and log out."""
+"""Registration, login and logout of merchants."""
 
 import hashlib
 from collections.abc import Callable
@@ -24,7 +24,7 @@ INVALID_SESSION_MESSAGE: Final = "A valid session token is required."
 
 @dataclass(frozen=True, slots=True)
 class MerchantRegistration:
-    """A merchant who asks to be one. Email and password as domain/credentials.py has them."""
+    """A request to register a merchant, with normalized email and password."""
 
     email: str
     password: str = field(repr=False)
@@ -34,38 +34,44 @@ class MerchantRegistration:
 
 
 @dataclass(frozen=True, slots=True)
-class _Hashed:
+class _HashedRegistration:
     registration: MerchantRegistration
     password_hash: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class AddMerchantWithCredentials(Command[_Hashed, Credentials]):
-    """A merchant, its first account, its credentials. Raises Conflict if the email is taken."""
+class AddMerchantWithCredentials(Command[_HashedRegistration, Credentials]):
+    """Add a merchant with its first account and credentials. Raises Conflict if the email is
+    taken."""
 
     begin: UnitOfWorkFactory
     ids: IdGenerator
 
-    def execute(self, work: UnitOfWork, order: _Hashed) -> Credentials:
-        asked = order.registration
-        merchant = work.merchants.add(self.ids.new_id(), asked.name)
+    def execute(self, work: UnitOfWork, hashed: _HashedRegistration) -> Credentials:
+        registration = hashed.registration
+        merchant = work.merchants.add(self.ids.new_id(), registration.name)
         account_id = self.ids.new_id()
-        work.accounts.open(account_id, merchant.id, asked.currency, asked.currency)
-        added = Credentials(merchant.id, asked.email, order.password_hash, account_id)
-        if not work.sessions.add_credentials(added):
-            raise Conflict("There is a merchant with this email already.")
-        event = AuditEventType.MERCHANT_REGISTERED
-        work.audit_log.add(AuditEvent(self.ids.new_id(), event, asked.origin, merchant.id))
-        return added
+        work.accounts.open(account_id, merchant.id, registration.currency, registration.currency)
+        credentials = Credentials(merchant.id, registration.email, hashed.password_hash, account_id)
+        if not work.sessions.add_credentials(credentials):
+            raise Conflict("A merchant with this email already exists.")
+        event = AuditEvent(
+            self.ids.new_id(),
+            AuditEventType.MERCHANT_REGISTERED,
+            registration.origin,
+            merchant.id,
+        )
+        work.audit_log.add(event)
+        return credentials
 
 
 @dataclass(frozen=True, slots=True)
 class RegisterMerchant:
-    """Add a merchant with a password, once per Idempotency-Key.
+    """Register a merchant with a password, once per Idempotency-Key.
 
-    A key is the email's that is registered, for there is no merchant yet. The password must be no
-    part of what is kept of the request, so a repeat is held to it by its hash: with another one
-    it is another request. Raises Conflict, HasherBusy and what PerformOnce raises.
+    Keys belong to the email, because there is no merchant yet. The stored fingerprint must not
+    contain the password, so a repeat is also checked against the password's hash: with another
+    password it is a different request. Raises Conflict, HasherBusy and what PerformOnce raises.
     """
 
     add: AddMerchantWithCredentials
@@ -74,27 +80,29 @@ class RegisterMerchant:
 
     def __call__(
         self,
-        asked: MerchantRegistration,
+        registration: MerchantRegistration,
         request: IdempotentRequest | None,
         render: Callable[[Credentials], StoredResponse],
     ) -> IdempotentResult:
-        order = _Hashed(asked, self.password_hasher.hash(asked.password))
+        hashed = _HashedRegistration(registration, self.password_hasher.hash(registration.password))
         if request is None:
-            return IdempotentResult(render(self.add(order)), replayed=False)
-        answer = self.perform_once(request, self.add, order, render)
-        if answer.replayed and not self._is_the_same(asked):
+            return IdempotentResult(render(self.add(hashed)), replayed=False)
+        result = self.perform_once(request, self.add, hashed, render)
+        if result.replayed and not self._has_same_password(registration):
             raise IdempotencyKeyReused
-        return answer
+        return result
 
-    def _is_the_same(self, asked: MerchantRegistration) -> bool:
+    def _has_same_password(self, registration: MerchantRegistration) -> bool:
         with self.add.begin() as work:
-            kept = work.sessions.find_credentials(asked.email)
-        return kept is not None and self.password_hasher.verify(kept.password_hash, asked.password)
+            credentials = work.sessions.find_credentials(registration.email)
+        return credentials is not None and self.password_hasher.verify(
+            credentials.password_hash, registration.password
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class LoginAttempt:
-    """Somebody who says who they are."""
+    """A request to log in."""
 
     email: str
     password: str = field(repr=False)
@@ -102,7 +110,7 @@ class LoginAttempt:
 
 
 @dataclass(frozen=True, slots=True)
-class _Proven:
+class _VerifiedLogin:
     credentials: Credentials
     origin: Origin
     new_hash: str | None = field(repr=False)
@@ -110,7 +118,7 @@ class _Proven:
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """A session at the only moment its token exists."""
+    """A new session with its token, which is not stored."""
 
     session: Session
     token: str = field(repr=False)
@@ -118,37 +126,37 @@ class NewSession:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenSession(Command[_Proven, NewSession]):
-    """A session for a merchant that has shown its password."""
+class OpenSession(Command[_VerifiedLogin, NewSession]):
+    """Open a session for a merchant whose password has been verified."""
 
     begin: UnitOfWorkFactory
     ids: IdGenerator
     key_hasher: KeyHasher
     lifetime: timedelta
 
-    def execute(self, work: UnitOfWork, order: _Proven) -> NewSession:
-        merchant_id = order.credentials.merchant_id
+    def execute(self, work: UnitOfWork, login: _VerifiedLogin) -> NewSession:
+        merchant_id = login.credentials.merchant_id
         token = TOKEN_PREFIX + self.ids.new_secret()
         session = work.sessions.add_session(
             self.ids.new_id(), merchant_id, self.key_hasher.hash(token), self.lifetime
         )
-        origin = order.origin.with_session(session.id)
+        origin = login.origin.with_session(session.id)
         work.audit_log.add(AuditEvent(self.ids.new_id(), AuditEventType.LOGIN, origin, merchant_id))
-        if order.new_hash is not None:
-            old = order.credentials.password_hash
-            work.sessions.replace_password_hash(merchant_id, old, order.new_hash)
+        if login.new_hash is not None:
+            old_hash = login.credentials.password_hash
+            work.sessions.replace_password_hash(merchant_id, old_hash, login.new_hash)
             event = AuditEventType.PASSWORD_REHASHED
             work.audit_log.add(AuditEvent(self.ids.new_id(), event, origin, merchant_id))
-        return NewSession(session, token, order.credentials)
+        return NewSession(session, token, login.credentials)
 
 
 @dataclass(frozen=True, slots=True)
 class LogIn:
     """Open a session, once per Idempotency-Key.
 
-    Raises Unauthorized for a wrong password and for an unknown email, in the same words, after one
-    look-up, one slow hash and one row in the audit log each: neither the answer nor the time it
-    takes says which it was. Raises HasherBusy and what PerformOnce raises.
+    Raises Unauthorized for a wrong password and for an unknown email, with the same message and
+    after the same work (one look-up, one password hash, one audit event), so that neither the
+    response nor its duration reveals which it was. Raises HasherBusy and what PerformOnce raises.
     """
 
     open_session: OpenSession
@@ -160,45 +168,45 @@ class LogIn:
         attempt: LoginAttempt,
         request: IdempotentRequest | None,
         render: Callable[[NewSession], StoredResponse],
-        keep: Callable[[StoredResponse], StoredResponse],
+        redact: Callable[[StoredResponse], StoredResponse],
     ) -> IdempotentResult:
-        """`request` belongs to the merchant that logs in, whoever it names. `keep` must leave the
-        token out."""
-        proven = self._prove(attempt)
+        """The Idempotency-Key of `request` is made the merchant's that logs in. `redact` must
+        remove the token from the stored response."""
+        login = self._verify(attempt)
         if request is None:
-            return IdempotentResult(render(self.open_session(proven)), replayed=False)
-        theirs = replace(request, merchant_id=proven.credentials.merchant_id)
-        return self.perform_once(theirs, self.open_session, proven, render, keep)
+            return IdempotentResult(render(self.open_session(login)), replayed=False)
+        merchant_request = replace(request, merchant_id=login.credentials.merchant_id)
+        return self.perform_once(merchant_request, self.open_session, login, render, redact)
 
-    def _prove(self, attempt: LoginAttempt) -> _Proven:
+    def _verify(self, attempt: LoginAttempt) -> _VerifiedLogin:
         with self.open_session.begin() as work:
-            known = work.sessions.find_credentials(attempt.email)
-        encoded = known.password_hash if known else self.password_hasher.dummy_hash
-        matches = self.password_hasher.verify(encoded, attempt.password)
-        if known is None or not matches:
-            self._tell_of_failure(attempt, known)
+            credentials = work.sessions.find_credentials(attempt.email)
+        encoded = credentials.password_hash if credentials else self.password_hasher.dummy_hash
+        is_right = self.password_hasher.verify(encoded, attempt.password)
+        if credentials is None or not is_right:
+            self._record_failure(attempt, credentials)
             raise Unauthorized(WRONG_CREDENTIALS_MESSAGE)
-        outdated = self.password_hasher.is_outdated(encoded)
-        new_hash = self.password_hasher.hash(attempt.password) if outdated else None
-        return _Proven(known, attempt.origin, new_hash)
+        is_outdated = self.password_hasher.is_outdated(encoded)
+        new_hash = self.password_hasher.hash(attempt.password) if is_outdated else None
+        return _VerifiedLogin(credentials, attempt.origin, new_hash)
 
-    def _tell_of_failure(self, attempt: LoginAttempt, known: Credentials | None) -> None:
-        deed = AuditEvent(
+    def _record_failure(self, attempt: LoginAttempt, credentials: Credentials | None) -> None:
+        event = AuditEvent(
             self.open_session.ids.new_id(),
             AuditEventType.LOGIN_FAILED,
             attempt.origin,
-            known.merchant_id if known else None,
-            email_hash=None if known else hashlib.sha256(attempt.email.encode()).digest(),
+            credentials.merchant_id if credentials else None,
+            email_hash=None if credentials else hashlib.sha256(attempt.email.encode()).digest(),
         )
         with self.open_session.begin() as work:
-            work.audit_log.add(deed)
+            work.audit_log.add(event)
             work.commit()
 
 
 @dataclass(frozen=True, slots=True)
 class AuthenticateSession:
-    """Find whose session token this is. Raises Unauthorized for unknown, revoked and expired ones
-    alike, after one hash and one look-up."""
+    """Find the session of a token. Raises Unauthorized, with the same message for unknown, revoked
+    and expired tokens, after one hash and one look-up."""
 
     begin: UnitOfWorkFactory
     key_hasher: KeyHasher
@@ -221,14 +229,14 @@ class Logout:
 
 @dataclass(frozen=True, slots=True)
 class LogOut(Command[Logout, None]):
-    """Revoke the session: from the commit on, no request with it passes."""
+    """Revoke a session, which takes effect with the commit."""
 
     begin: UnitOfWorkFactory
     ids: IdGenerator
 
-    def execute(self, work: UnitOfWork, order: Logout) -> None:
-        if work.sessions.revoke_session(order.session_id):
+    def execute(self, work: UnitOfWork, logout: Logout) -> None:
+        if work.sessions.revoke_session(logout.session_id):
             id = self.ids.new_id()
             work.audit_log.add(
-                AuditEvent(id, AuditEventType.LOGOUT, order.origin, order.merchant_id)
+                AuditEvent(id, AuditEventType.LOGOUT, logout.origin, logout.merchant_id)
             )

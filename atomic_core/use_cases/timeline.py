@@ -1,4 +1,4 @@
-"""The whole story of a payment."""
+"""The timeline of a payment: its events with the ledger transactions that they caused."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 from atomic_core.use_cases.refunds import MAX_REFUNDS
 
 MAX_EVENTS: Final = 1_000
-"""TimelineEvent at once. A payment has at most a dozen of its own, and so has each of its
-MAX_REFUNDS refunds when the card network fails all the time: more than any payment can have."""
+"""Recorded events that are read. A payment and each of its MAX_REFUNDS refunds have at most a dozen
+when every network call fails, so no payment has more."""
 
 
-_ByRefund = Mapping[UUID | None, PostedTransaction]
-"""The payment's own under None."""
+_TransactionsByRefund = Mapping[UUID | None, PostedTransaction]
+"""By refund id; the payment's own transaction is under None."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineEvent:
-    """One thing that happened, and what it did to the books."""
+    """An event, and the ledger transaction that it caused."""
 
     event: PaymentEvent
     at: datetime
@@ -36,12 +36,12 @@ class TimelineEvent:
 class Timeline:
     payment: Payment
     events: Sequence[TimelineEvent]
-    """In the order of their times."""
+    """Ordered by time."""
 
 
 @dataclass(frozen=True, slots=True)
 class GetTimeline:
-    """All that happened to a payment of this merchant, with its refunds. Raises NotFound."""
+    """The timeline of a payment of this merchant, with its refunds. Raises NotFound."""
 
     begin: UnitOfWorkFactory
 
@@ -49,38 +49,43 @@ class GetTimeline:
         with self.begin() as work:
             [payment] = work.payments.find([PaymentLookup(merchant_id, payment_id)])
             if payment is None:
-                raise NotFound("There is no such payment.")
+                raise NotFound("No payment has this id.")
             recorded = work.events.list_by_payment(payment_id, MAX_EVENTS)
-            posted = work.ledger.list_by_payment(payment_id)
+            transactions = work.ledger.list_by_payment(payment_id)
             refunds = work.refunds.list_by_payment(payment_id, MAX_REFUNDS)
-        return build_timeline(payment, refunds, recorded, posted)
+        return build_timeline(payment, refunds, recorded, transactions)
 
 
 def build_timeline(
     payment: Payment,
     refunds: Sequence[Refund],
     recorded: Sequence[RecordedEvent],
-    posted: Sequence[PostedTransaction],
+    transactions: Sequence[PostedTransaction],
 ) -> Timeline:
-    """What is recorded, and before and between it what the rows tell by themselves."""
-    by_refund = {each.transaction.refund_id: each for each in posted}
-    told = [*_beginning(payment), *_end_of_charge(payment, by_refund)]
-    taken_up: dict[UUID | None, datetime | None] = {each.id: each.claimed_at for each in refunds}
-    # A try is kept twice if the answer to its commit was lost. It is told once.
-    once: dict[PaymentEvent, datetime] = {}
+    """Combine recorded events with those that follow from the rows of payment and refunds."""
+    transactions_by_refund = {
+        transaction.transaction.refund_id: transaction for transaction in transactions
+    }
+    events = [
+        *_build_first_events(payment),
+        *_build_last_charge_event(payment, transactions_by_refund),
+    ]
+    claim_times = {refund.id: refund.claimed_at for refund in refunds}
+    # An event is recorded twice if the reply to its commit was lost. The first one counts.
+    times: dict[PaymentEvent, datetime] = {}
     for event, at in recorded:
-        once.setdefault(event, at)
-    for event, at in once.items():
-        told.append(_with_books(event, at, by_refund))
-        if event.type is PaymentEventType.REFUND_CREATED and (
-            then := taken_up.get(event.refund_id)
-        ):
-            # Taken up by who began a moment before what it found.
-            told.append(_taken_up(event, max(at, then)))
-    return Timeline(payment, sorted(told, key=lambda each: each.at))
+        times.setdefault(event, at)
+    for event, at in times.items():
+        events.append(_add_transaction(event, at, transactions_by_refund))
+        if event.type is PaymentEventType.REFUND_CREATED and event.refund_id:
+            claimed_at = claim_times.get(event.refund_id)
+            if claimed_at:
+                # The claim's transaction may have begun just before the refund was created.
+                events.append(_build_refund_processing_event(event, max(at, claimed_at)))
+    return Timeline(payment, sorted(events, key=lambda event: event.at))
 
 
-def _beginning(payment: Payment) -> list[TimelineEvent]:
+def _build_first_events(payment: Payment) -> list[TimelineEvent]:
     created = PaymentEvent(
         payment.id,
         PaymentEventType.CREATED,
@@ -88,32 +93,33 @@ def _beginning(payment: Payment) -> list[TimelineEvent]:
         amount=payment.money.amount,
         request_id=payment.request_id,
     )
-    told = [TimelineEvent(created, payment.created_at)]
+    events = [TimelineEvent(created, payment.created_at)]
     if payment.claimed_at:
-        taken_up = PaymentEvent(
+        processing = PaymentEvent(
             payment.id, PaymentEventType.PROCESSING, Status.PROCESSING, attempt=1
         )
-        told.append(TimelineEvent(taken_up, payment.claimed_at))
-    return told
+        events.append(TimelineEvent(processing, payment.claimed_at))
+    return events
 
 
-def _end_of_charge(
-    payment: Payment, by_refund: Mapping[UUID | None, PostedTransaction]
+def _build_last_charge_event(
+    payment: Payment, transactions_by_refund: _TransactionsByRefund
 ) -> list[TimelineEvent]:
-    """A charge records nothing when it goes as charges go: thousands do in a second."""
+    """A charge records no events of its own, because thousands are settled per second. Its last
+    event follows from its row and its ledger transaction."""
     if payment.step is not Step.CHARGE:
         return []
-    if None in by_refund:
-        posted = by_refund[None]
+    if None in transactions_by_refund:
+        transaction = transactions_by_refund[None]
         succeeded = PaymentEvent(
             payment.id,
             PaymentEventType.SUCCEEDED,
             Status.SUCCESS,
             attempt=payment.attempt or None,
-            # Not the payment's word: it was read a moment before, and may know of no success.
-            amount=sum(entry.amount for entry in posted.entries if entry.amount > 0),
+            # From the entries: the payment was read before them and may not be a SUCCESS yet.
+            amount=sum(entry.amount for entry in transaction.entries if entry.amount > 0),
         )
-        return [TimelineEvent(succeeded, posted.posted_at, posted)]
+        return [TimelineEvent(succeeded, transaction.posted_at, transaction)]
     if payment.status is not Status.FAILED:
         return []
     failed = PaymentEvent(
@@ -126,18 +132,20 @@ def _end_of_charge(
     return [TimelineEvent(failed, payment.updated_at)]
 
 
-def _taken_up(created: PaymentEvent, at: datetime) -> TimelineEvent:
-    taken_up = PaymentEvent(
+def _build_refund_processing_event(created: PaymentEvent, at: datetime) -> TimelineEvent:
+    processing = PaymentEvent(
         created.payment_id,
         PaymentEventType.REFUND_PROCESSING,
         Status.PROCESSING,
         created.refund_id,
         1,
     )
-    return TimelineEvent(taken_up, at)
+    return TimelineEvent(processing, at)
 
 
-def _with_books(event: PaymentEvent, at: datetime, by_refund: _ByRefund) -> TimelineEvent:
+def _add_transaction(
+    event: PaymentEvent, at: datetime, transactions_by_refund: _TransactionsByRefund
+) -> TimelineEvent:
     if event.type not in (PaymentEventType.SUCCEEDED, PaymentEventType.REFUND_SUCCEEDED):
         return TimelineEvent(event, at)
-    return TimelineEvent(event, at, by_refund.get(event.refund_id))
+    return TimelineEvent(event, at, transactions_by_refund.get(event.refund_id))

@@ -99,9 +99,9 @@ LEDGER_MUTANTS: Final = (
         "a COMMIT that PostgreSQL answers with ROLLBACK raises an error",
         (
             Edit(
-                "atomic_adapters.postgres.database_session.py",
-                'if done != "COMMIT":',
-                "if not done:",
+                "atomic_adapters/postgres/database_session.py",
+                'if result != "COMMIT":',
+                "if not result:",
             ),
         ),
         ("tests/integration/test_connections.py",),
@@ -123,9 +123,9 @@ LEDGER_MUTANTS: Final = (
         "the hash of an entry includes the hash of the previous entry",
         (
             Edit(
-                "atomic_core/domain/ledger.py",
-                "hashlib.sha256(tip.head + canonical + tail)",
-                "hashlib.sha256(canonical + tail)",
+                "atomic_core/domain/posting.py",
+                "hashlib.sha256(state.head + canonical + suffix)",
+                "hashlib.sha256(canonical + suffix)",
             ),
         ),
         ("tests/unit/test_ledger.py", "tests/contract/test_ledger_verification.py"),
@@ -148,7 +148,7 @@ LEDGER_MUTANTS: Final = (
         (
             Edit(
                 "atomic_adapters/postgres/unit_of_work.py",
-                '        return self._session.one(_SQL["now"])[0]\n',
+                '        return self._session.fetch_one(_SQL["read_clock"])[0]\n',
                 "        from datetime import UTC\n\n        return datetime.now(UTC)\n",
             ),
         ),

@@ -19,19 +19,37 @@ PAYMENT_MUTANTS: Final = (
     Mutant(
         "reserved-funds-reused",
         "funds reserved for one refund cannot be reserved for another",
-        (Edit(LEDGER_PY, "            low + account.pending_out,\n", "            low,\n"),),
+        (
+            Edit(
+                "atomic_core/domain/posting.py",
+                "            min_balance + account.pending_out,\n",
+                "            min_balance,\n",
+            ),
+        ),
         (HOLDS_PROPERTY_TEST, REFUNDS_TEST, RACES_TEST),
     ),
     Mutant(
         "hold-ignores-max-balance",
         "a captured hold never exceeds the maximum balance",
-        (Edit(LEDGER_PY, "            high - account.pending_in,\n", "            high,\n"),),
+        (
+            Edit(
+                "atomic_core/domain/posting.py",
+                "            max_balance - account.pending_in,\n",
+                "            max_balance,\n",
+            ),
+        ),
         (HOLDS_PROPERTY_TEST, HOLDS_TEST),
     ),
     Mutant(
         "batch-reservations-ignored",
         "two refunds of one batch cannot reserve the same funds",
-        (Edit(LEDGER_PY, "    tips[hold.debit_account_id].low += amount\n", ""),),
+        (
+            Edit(
+                "atomic_core/domain/posting.py",
+                "    states[hold.debit_account_id].min_balance += amount\n",
+                "",
+            ),
+        ),
         (REFUNDS_TEST, HOLDS_PROPERTY_TEST),
     ),
     Mutant(
@@ -107,8 +125,8 @@ PAYMENT_MUTANTS: Final = (
         (
             Edit(
                 SETTLEMENT_DOMAIN_PY,
-                "claim.refund_id, releases=build_hold(claim)\n",
-                "claim.refund_id, releases=build_hold(claim) if legs else None\n",
+                "        released_hold=build_hold(claim),\n    )",
+                "        released_hold=build_hold(claim) if legs else None,\n    )",
             ),
         ),
         (HOLDS_TEST,),

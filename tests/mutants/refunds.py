@@ -24,8 +24,8 @@ REFUND_MUTANTS: Final = (
         (
             Edit(
                 "atomic_core/domain/fees.py",
-                "(2 * rest == WHOLE and part % 2 == 1)",
-                "2 * rest == WHOLE",
+                "(is_half and percentage % 2 == 1)",
+                "is_half",
             ),
         ),
         (FEES_TEST,),
@@ -36,8 +36,8 @@ REFUND_MUTANTS: Final = (
         (
             Edit(
                 "atomic_core/domain/fees.py",
-                "        return min(amount, part + self.fixed)\n",
-                "        return part + self.fixed\n",
+                "        return min(amount, percentage + self.fixed)\n",
+                "        return percentage + self.fixed\n",
             ),
         ),
         (FEES_TEST,),
@@ -153,7 +153,13 @@ REFUND_MUTANTS: Final = (
     Mutant(
         "reservation-repeated",
         "a reservation whose COMMIT got no reply is not made twice",
-        (Edit(SETTLEMENT_PY, "if claim.id in ours - made]", "if claim.id in ours]"),),
+        (
+            Edit(
+                SETTLEMENT_PY,
+                "if claim.id in valid_ids - reserved_ids]",
+                "if claim.id in valid_ids]",
+            ),
+        ),
         (SETTLEMENT_TEST,),
     ),
     Mutant(
@@ -246,8 +252,9 @@ REFUND_MUTANTS: Final = (
         (
             Edit(
                 SETTLEMENT_DOMAIN_PY,
-                "    kind = Kind.REFUND if step == Step.REFUND else Kind.PAYMENT\n",
-                "    kind = Kind.PAYMENT\n",
+                "    kind = TransactionKind.REFUND if step == Step.REFUND else TransactionKind."
+                "PAYMENT\n",
+                "    kind = TransactionKind.PAYMENT\n",
             ),
         ),
         (REFUNDS_TEST,),

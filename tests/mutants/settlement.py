@@ -78,7 +78,7 @@ SETTLEMENT_MUTANTS: Final = (
         "workers skip payments that others have locked (SKIP LOCKED)",
         (
             Edit(
-                PAYMENTS_SQL,
+                "atomic_adapters/postgres/fragments/due_items.sql",
                 "       FOR NO KEY UPDATE SKIP LOCKED\n",
                 "       FOR NO KEY UPDATE\n",
             ),
@@ -90,7 +90,7 @@ SETTLEMENT_MUTANTS: Final = (
         "the claims of a stuck worker are taken over when their lease expires",
         (
             Edit(
-                PAYMENTS_SQL,
+                "atomic_adapters/postgres/fragments/due_items.sql",
                 "(coalesce(leased_until, due_at) <= now() - %(overdue_by)s::interval\n",
                 "(leased_until IS NULL AND due_at <= now() - %(overdue_by)s::interval\n",
             ),
@@ -102,7 +102,7 @@ SETTLEMENT_MUTANTS: Final = (
         "the claims of a killed worker are taken over at once",
         (
             Edit(
-                PAYMENTS_SQL,
+                "atomic_adapters/postgres/fragments/due_items.sql",
                 "OR pg_try_advisory_xact_lock_shared('claimants'::regclass::integer, claimed_by))",
                 "OR false)",
             ),
@@ -116,7 +116,7 @@ SETTLEMENT_MUTANTS: Final = (
         (
             Edit(
                 PAYMENTS_SQL,
-                "claimed_by = worker_id.number,",
+                "claimed_by = worker.id,",
                 "claimed_by = %(worker_id)s::integer,",
             ),
         ),
@@ -168,14 +168,17 @@ SETTLEMENT_MUTANTS: Final = (
         (
             Edit(
                 SETTLEMENT_PY,
-                "            decided = [",
-                "            asked = self._ask([claim for claim, _ in asked])\n"
-                "            decided = [",
+                "            decisions = [\n",
+                "            called_claims = self._call_networks([claim for claim, _ in called_"
+                "claims])\n"
+                "            decisions = [\n",
             ),
             Edit(
                 SETTLEMENT_PY,
-                "_in_parts(self._ask(claims), self._post)",
-                "_in_parts([(claim, _NOT_ASKED) for claim in claims], self._post)",
+                "            result = _bisect_on_refusal(self._call_networks(claims), self._pos"
+                "t)\n",
+                "            result = _bisect_on_refusal([(claim, _NOT_CALLED) for claim in cla"
+                "ims], self._post)\n",
             ),
         ),
         (SETTLEMENT_TEST, LIVENESS_TEST),
@@ -186,8 +189,8 @@ SETTLEMENT_MUTANTS: Final = (
         (
             Edit(
                 SETTLEMENT_PY,
-                "_again(lambda: write(asked))",
-                "write(asked)",
+                "_retry_transient(lambda: write(called_claims))",
+                "write(called_claims)",
             ),
         ),
         (SETTLEMENT_TEST,),
@@ -198,10 +201,11 @@ SETTLEMENT_MUTANTS: Final = (
         (
             Edit(
                 SETTLEMENT_PY,
-                "return _batch(len(claims), _in_parts(self._ask(claims), self._post))",
-                "with self.begin():\n"
-                "                asked = self._ask(claims)\n"
-                "            return _batch(len(claims), _in_parts(asked, self._post))",
+                "            result = _bisect_on_refusal(self._call_networks(claims), self._pos"
+                "t)\n",
+                "            with self.begin():\n"
+                "                called_claims = self._call_networks(claims)\n"
+                "            result = _bisect_on_refusal(called_claims, self._post)\n",
             ),
         ),
         ("tests/contract/test_network_calls_outside_transactions.py",),
@@ -212,7 +216,7 @@ SETTLEMENT_MUTANTS: Final = (
         (
             Edit(
                 SETTLEMENT_PY,
-                "                self.worker_liveness.leave()\n                raise\n",
+                "                self.worker_liveness.deregister()\n                raise\n",
                 "                raise\n",
             ),
         ),
@@ -222,7 +226,13 @@ SETTLEMENT_MUTANTS: Final = (
     Mutant(
         "batch-not-bisected",
         "a payment that the database refuses does not delay others",
-        (Edit(SETTLEMENT_PY, "        if len(asked) == 1:\n", "        if asked:\n"),),
+        (
+            Edit(
+                SETTLEMENT_PY,
+                "        if len(called_claims) == 1:\n",
+                "        if called_claims:\n",
+            ),
+        ),
         (SETTLEMENT_TEST,),
     ),
     Mutant(
@@ -243,8 +253,8 @@ SETTLEMENT_MUTANTS: Final = (
         (
             Edit(
                 "atomic_adapters/postgres/connections.py",
-                '"idle": _milliseconds(IDLE_IN_TRANSACTION_SECONDS),',
-                '"idle": _milliseconds(0),',
+                '"idle": _format_milliseconds(IDLE_IN_TRANSACTION_SECONDS),',
+                '"idle": _format_milliseconds(0),',
             ),
         ),
         ("tests/integration/test_connections.py",),
@@ -255,8 +265,8 @@ SETTLEMENT_MUTANTS: Final = (
         (
             Edit(
                 "atomic_adapters/postgres/connections.py",
-                '"hangup": _milliseconds(CLIENT_CHECK_SECONDS),',
-                '"hangup": _milliseconds(0),',
+                '"client_check": _format_milliseconds(CLIENT_CHECK_SECONDS),',
+                '"client_check": _format_milliseconds(0),',
             ),
         ),
         ("tests/integration/test_worker_liveness.py",),

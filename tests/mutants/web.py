@@ -18,8 +18,8 @@ WEB_MUTANTS: Final = (
         (
             Edit(
                 "atomic_core/use_cases/idempotency.py",
-                "                return Answer(kept, replayed=True)\n",
-                "                return Answer(kept, replayed=True)\n"
+                "                return IdempotentResult(stored_response, replayed=True)\n",
+                "                return IdempotentResult(stored_response, replayed=True)\n"
                 "            work.commit()\n"
                 "        with self.begin() as work:\n",
             ),
@@ -47,8 +47,8 @@ WEB_MUTANTS: Final = (
         (
             Edit(
                 "atomic_core/domain/idempotency.py",
-                "return self.response.at(self.created_at)",
-                "return self.response.at(datetime.now(self.created_at.tzinfo))",
+                "return self.response.with_commit_time(self.created_at)",
+                "return self.response.with_commit_time(datetime.now(self.created_at.tzinfo))",
             ),
         ),
         (PAYMENT_STORE_TEST, "tests/web/test_idempotency.py"),
@@ -60,8 +60,8 @@ WEB_MUTANTS: Final = (
         (
             Edit(
                 "atomic_core/use_cases/payment_batches.py",
-                "record = (item.request, draft) if item.request else None",
-                "record = None",
+                "idempotency = (item.request, response) if item.request else None",
+                "idempotency = None",
             ),
         ),
         ("tests/contract/test_batch.py",),
@@ -113,11 +113,11 @@ WEB_MUTANTS: Final = (
         (
             Edit(
                 PAYMENTS_SQL,
-                "             WHERE api_keys.id = asked.key_id\n"
+                "             WHERE api_keys.id = requested.key_id\n"
                 "               AND api_keys.revoked_at IS NULL\n"
-                "               AND (api_keys.expires_at IS NULL OR api_keys.expires_at > now()))\n"
-                "), taken AS (",
-                "             WHERE api_keys.id = asked.key_id)\n), taken AS (",
+                "               AND (api_keys.expires_at IS NULL OR api_keys.expires_at > now()"
+                "))\n",
+                "             WHERE api_keys.id = requested.key_id)\n",
             ),
         ),
         (PAYMENT_STORE_TEST,),
@@ -128,8 +128,8 @@ WEB_MUTANTS: Final = (
         (
             Edit(
                 "atomic_core/use_cases/api_keys.py",
-                "            raw[:VISIBLE_KEY_LENGTH],\n",
-                "            raw,\n",
+                "            raw_key[:VISIBLE_KEY_LENGTH],\n",
+                "            raw_key,\n",
             ),
         ),
         ("tests/unit/test_merchants.py", "tests/e2e/test_system.py"),
@@ -164,8 +164,8 @@ WEB_MUTANTS: Final = (
         (
             Edit(
                 PAYMENTS_SQL,
-                " AND payments.merchant_id = asked.merchant_id\n",
-                " AND asked.merchant_id IS NOT NULL\n",
+                " AND payments.merchant_id = lookup.owner_id\n",
+                " AND lookup.owner_id IS NOT NULL\n",
             ),
         ),
         ("tests/contract/test_payments.py",),
@@ -176,8 +176,8 @@ WEB_MUTANTS: Final = (
         (
             Edit(
                 "atomic_core/domain/idempotency.py",
-                "mine = (self.method, self.path, self.fingerprint)",
-                "mine = (self.method, self.path, request.fingerprint)",
+                "first_request = (self.method, self.path, self.fingerprint)",
+                "first_request = (self.method, self.path, request.fingerprint)",
             ),
         ),
         ("tests/contract/test_idempotency.py",),

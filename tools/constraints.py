@@ -1,4 +1,4 @@
-"""Renews constraints.txt: installs everything into a fresh environment and notes the versions."""
+"""Renew constraints.txt: install everything into a new environment and write down the versions."""
 
 import subprocess
 import sys

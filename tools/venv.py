@@ -1,8 +1,8 @@
-"""Makes .venv, or brings it up to date: `python tools/venv.py embedded|dev`.
+"""Create or update .venv: `python tools/venv.py embedded|dev`.
 
-Standard library only, since it runs before anything is installed. Make calls it when
-pyproject.toml or constraints.txt are newer than the stamp; whether there is anything to do is
-decided here by their content, under a lock, so that two makes at once do it once.
+Uses the standard library only, because it runs before anything is installed. Make calls it when
+pyproject.toml or constraints.txt is newer than the stamp; it installs only if their content has
+changed, under a lock, so that concurrent calls of make install once.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 INCLUDED = {"embedded": ("embedded",), "dev": ("embedded", "dev")}
-"""Installing an extra also brings these."""
+"""The extras that installing an extra includes."""
 
 
 def main(extra: str) -> int:
@@ -26,49 +26,51 @@ def main(extra: str) -> int:
 
 
 def bring_up_to_date(extra: str) -> int:
-    wanted = digest()
-    stamp = stamp_of(extra)
-    if runs("-c", "pass") and stamp.exists() and stamp.read_text() == wanted:
+    expected_digest = compute_digest()
+    stamp = get_stamp(extra)
+    if can_run("-c", "pass") and stamp.exists() and stamp.read_text() == expected_digest:
         stamp.touch()
         return 0
     for other in INCLUDED:
-        stamp_of(other).unlink(missing_ok=True)
-    # One that was cut off, or whose Python has been removed, is made anew.
-    if not runs("-m", "pip", "--version"):
-        say(f"Making .venv with Python {sys.version.split()[0]}")
-        made = subprocess.run([sys.executable, "-m", "venv", VENV], check=False)
-        if made.returncode:
-            say("This Python cannot make virtual environments; on Debian: apt install python3-venv")
-            return made.returncode
+        get_stamp(other).unlink(missing_ok=True)
+    # Created again if its creation was interrupted or its Python has been removed.
+    if not can_run("-m", "pip", "--version"):
+        say(f"Creating .venv with Python {sys.version.split()[0]}")
+        created = subprocess.run([sys.executable, "-m", "venv", VENV], check=False)
+        if created.returncode:
+            say(
+                "This Python cannot create virtual environments; on Debian: apt install python3-venv"
+            )
+            return created.returncode
     say(f"Installing atomic[{extra}] as pinned in constraints.txt")
     quiet = [] if sys.stdout.isatty() else ["--quiet"]
     install = ["-m", "pip", "install", "--disable-pip-version-check", *quiet]
-    done = subprocess.run(
+    installed = subprocess.run(
         [PYTHON, *install, "-c", "constraints.txt", "-e", f".[{extra}]"], cwd=ROOT, check=False
     )
-    if done.returncode == 0:
+    if installed.returncode == 0:
         for included in INCLUDED[extra]:
-            stamp_of(included).write_text(wanted)
-    return done.returncode
+            get_stamp(included).write_text(expected_digest)
+    return installed.returncode
 
 
-def digest() -> str:
+def compute_digest() -> str:
     files = [ROOT / "pyproject.toml", ROOT / "constraints.txt"]
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def stamp_of(extra: str) -> Path:
+def get_stamp(extra: str) -> Path:
     return VENV / f"{extra}.stamp"
 
 
-def runs(*arguments: str) -> bool:
+def can_run(*arguments: str) -> bool:
     if not PYTHON.exists():
         return False
     return subprocess.run([PYTHON, *arguments], capture_output=True, check=False).returncode == 0
 
 
 def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - there is nothing else to print with yet
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - no logging is set up
 
 
 if __name__ == "__main__":

@@ -127,14 +127,14 @@ def verify(ctx: click.Context, box: Toolbox, *, as_json: bool) -> None:
     }
     if as_json:
         findings = [finding._asdict() for finding in report.findings]
-        say_json({"clean": report.clean, **counts, "findings": findings})
+        say_json({"clean": report.is_clean, **counts, "findings": findings})
     else:
         for finding in report.findings:
             click.echo(f"{finding.check}  {finding.subject}  {finding.problem}")
-        verdict = "The books agree" if report.clean else "The books do NOT agree"
+        verdict = "The books agree" if report.is_clean else "The books do NOT agree"
         counted = ", ".join(f"{count} {name}" for name, count in counts.items())
         click.echo(f"{verdict}: {counted}.")
-    ctx.exit(0 if report.clean else 1)
+    ctx.exit(0 if report.is_clean else 1)
 
 
 for command in (accounts, currencies, dev, fees, keys, merchants, migrate, payments):

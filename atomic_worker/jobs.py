@@ -7,7 +7,7 @@ import structlog
 
 from atomic_adapters.logs import configure_logging
 from atomic_adapters.settings import Settings
-from atomic_adapters.wiring import production
+from atomic_adapters.wiring import build_application
 from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError
 from atomic_core.ports.job_queue import Job
@@ -41,12 +41,12 @@ def settle() -> None:
     application = bench.application
     # First: a payment that arrives from here on rings again, so none is overlooked between
     # the last look and the end of this job.
-    application.queue.clear(Job.SETTLE)
+    application.job_queue.clear(Job.SETTLE)
     try:
         claimed = settle_concurrently(application, "worker", bench.stopping)
     except StoppedBetweenBatches:
         # There may be more: for another worker, or for this one when it is back.
-        application.queue.notify(Job.SETTLE)
+        application.job_queue.notify(Job.SETTLE)
         return
     except AtomicError as error:
         if not error.retryable:
@@ -56,7 +56,7 @@ def settle() -> None:
         _log.warning("settling put off", problem=error.message, cause=repr(error.__cause__))
         return
     if claimed >= MAX_BATCHES * application.settlement.settle.batch_size:
-        application.queue.notify(Job.SETTLE)
+        application.job_queue.notify(Job.SETTLE)
 
 
 def _bench() -> Bench:
@@ -64,5 +64,5 @@ def _bench() -> Bench:
     if not _benches:
         settings = Settings.load()
         configure_logging(settings)
-        use(production(settings))
+        use(build_application(settings))
     return _benches[0]

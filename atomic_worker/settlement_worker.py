@@ -11,7 +11,7 @@ from rq.exceptions import DeserializationError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from atomic_adapters.redis.rq_job_queue import JOB_PATHS, QUEUE, wakeup_queue
+from atomic_adapters.redis.rq_job_queue import JOB_PATHS, QUEUE_NAME, get_wakeup_queue
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_worker import jobs
@@ -50,7 +50,7 @@ class SettlementWorker(SimpleWorker):
     def _install_signal_handlers(self) -> None:
         super()._install_signal_handlers()
         # Said from here on, when it also can be asked to stop.
-        _log.info("worker started", queue=QUEUE)
+        _log.info("worker started", queue=QUEUE_NAME)
 
     def request_stop(self, signum, frame) -> None:
         # RQ stops by raising where the signal meets it; in the moments between taking a job
@@ -97,7 +97,7 @@ def run_worker(settings: Settings, application: Application) -> bool:
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), RETRIES),
     )
     worker = SettlementWorker(
-        [wakeup_queue(redis)],
+        [get_wakeup_queue(redis)],
         connection=redis,
         serializer=JSONSerializer,
         worker_ttl=WORKER_TTL_SECONDS,

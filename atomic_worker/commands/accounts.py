@@ -6,8 +6,8 @@ from uuid import UUID
 import click
 
 from atomic_core.domain.accounts import Account
-from atomic_core.domain.lists import BookedEntry
-from atomic_core.domain.money import EXPONENTS, format_minor
+from atomic_core.domain.lists import AccountEntry
+from atomic_core.domain.money import CURRENCY_EXPONENTS, format_minor_units
 from atomic_worker.commands.console import Id, Listing, Toolbox, as_json, limit, say_json, tools
 from atomic_worker.commands.tables import facts, moment, money, table
 
@@ -93,7 +93,7 @@ def _of_house(box: Toolbox, currency: str | None) -> list[Account]:
         account
         for code, own in box.application.admin.get_system_accounts().items()
         for account in (own.world, own.fees)
-        if account and account.is_used and currency in (None, code)
+        if account and account.has_activity and currency in (None, code)
     ]
 
 
@@ -103,24 +103,24 @@ def accounts_table(found: Sequence[Account]) -> str:
 
 def _row(account: Account) -> tuple[object, ...]:
     amounts = (account.balance, account.pending_in, account.pending_out, account.available)
-    shown = (format_minor(amount, account.currency) for amount in amounts)
+    shown = (format_minor_units(amount, account.currency) for amount in amounts)
     return account.id, account.type, *shown, account.currency, account.name
 
 
-def _entry_row(entry: BookedEntry, currency: str) -> tuple[object, ...]:
+def _entry_row(entry: AccountEntry, currency: str) -> tuple[object, ...]:
     return (
         entry.sequence,
         moment(entry.posted_at),
         entry.kind,
-        format_minor(entry.amount, currency),
-        format_minor(entry.balance_after, currency),
+        format_minor_units(entry.amount, currency),
+        format_minor_units(entry.balance_after, currency),
         currency,
         entry.payment_id,
         entry.refund_id,
     )
 
 
-def _described_entry(entry: BookedEntry) -> dict[str, object]:
+def _described_entry(entry: AccountEntry) -> dict[str, object]:
     return {
         "sequence": entry.sequence,
         "transactionId": entry.transaction_id,
@@ -139,7 +139,7 @@ def described(account: Account) -> dict[str, object]:
         "merchantId": account.merchant_id,
         "name": account.name,
         "currency": account.currency,
-        "exponent": EXPONENTS[account.currency],
+        "exponent": CURRENCY_EXPONENTS[account.currency],
         "type": account.type,
         "normalSide": account.normal_side,
         "balance": account.balance,

@@ -18,7 +18,7 @@ from atomic_adapters.embedded import EmbeddedServerError
 from atomic_adapters.environ import SettingsError
 from atomic_adapters.logs import configure_logging
 from atomic_adapters.settings import Settings
-from atomic_adapters.wiring import production
+from atomic_adapters.wiring import build_application
 from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError, SchemaOutdated
 
@@ -31,7 +31,7 @@ class Toolbox:
     """Settings and application, made when a command first asks: `--help` needs neither."""
 
     load: Callable[[], Settings] = Settings.load
-    build: Callable[[Settings], Application] = production
+    build: Callable[[Settings], Application] = build_application
 
     @cached_property
     def settings(self) -> Settings:

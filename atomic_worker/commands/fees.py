@@ -6,7 +6,7 @@ from uuid import UUID
 import click
 
 from atomic_core.domain.fees import FeeSchedule, FeeTerms
-from atomic_core.domain.money import EXPONENTS, format_minor
+from atomic_core.domain.money import CURRENCY_EXPONENTS, format_minor_units
 from atomic_worker.commands.console import Listing, Toolbox, as_json, say_json, tools
 from atomic_worker.commands.keys import merchant
 from atomic_worker.commands.tables import moment, table
@@ -50,7 +50,7 @@ def list_(box: Toolbox, merchant_id: UUID, *, as_json: bool) -> None:
 
 def fees_table(found: Sequence[FeeSchedule]) -> str:
     rows = [
-        (each.currency, _percent(each.terms), format_minor(each.terms.fixed, each.currency),
+        (each.currency, _percent(each.terms), format_minor_units(each.terms.fixed, each.currency),
          moment(each.updated_at))
         for each in found
     ]  # fmt: skip
@@ -67,7 +67,7 @@ def described(schedule: FeeSchedule) -> dict[str, object]:
     return {
         "merchantId": schedule.merchant_id,
         "currency": schedule.currency,
-        "exponent": EXPONENTS[schedule.currency],
+        "exponent": CURRENCY_EXPONENTS[schedule.currency],
         "basisPoints": schedule.terms.basis_points,
         "fixed": schedule.terms.fixed,
         "updatedAt": schedule.updated_at,

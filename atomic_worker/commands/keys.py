@@ -4,7 +4,7 @@ from uuid import UUID
 
 import click
 
-from atomic_core.domain.merchants import ALL_SCOPES, ApiKey, in_order
+from atomic_core.domain.merchants import ALL_SCOPES, ApiKey, sort_scopes
 from atomic_worker.commands.console import Id, Toolbox, as_json, say_json, tools
 from atomic_worker.commands.seed import TEST_MERCHANT_ID
 from atomic_worker.commands.tables import moment, table
@@ -30,7 +30,7 @@ def keys() -> None:
     "--scope",
     "scopes",
     multiple=True,
-    type=click.Choice(in_order(ALL_SCOPES)),
+    type=click.Choice(sort_scopes(ALL_SCOPES)),
     help="What it may do; repeat it for more. Everything, if left out.",
 )
 @merchant
@@ -83,7 +83,7 @@ def _row(key: ApiKey) -> tuple[object, ...]:
         moment(key.created_at),
         _state(key),
         moment(key.last_used_at),
-        "all" if key.scopes == ALL_SCOPES else " ".join(in_order(key.scopes)),
+        "all" if key.scopes == ALL_SCOPES else " ".join(sort_scopes(key.scopes)),
         key.name,
     )
 
@@ -102,7 +102,7 @@ def _described(key: ApiKey) -> dict[str, object]:
         "merchantId": key.merchant_id,
         "name": key.name,
         "prefix": key.prefix,
-        "scopes": in_order(key.scopes),
+        "scopes": sort_scopes(key.scopes),
         "createdAt": key.created_at,
         "expiresAt": key.expires_at,
         "lastUsedAt": key.last_used_at,

@@ -2,26 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 
-from atomic_core.domain.admin_queries import AdminRefund, Progress
+from atomic_core.domain.admin_queries import AdminRefund, WorkProgress
 from atomic_core.domain.ledger import PostedTransaction
-from atomic_core.domain.money import EXPONENTS, Money, format_minor
+from atomic_core.domain.money import CURRENCY_EXPONENTS, Money, format_minor_units
 from atomic_core.domain.payments import Payment, Status
 from atomic_core.use_cases.admin_queries import PaymentDetails
-from atomic_core.use_cases.timeline import Told
+from atomic_core.use_cases.timeline import TimelineEvent
 from atomic_worker.commands.tables import facts, moment, money, table
 
 
 def file_shown(file: PaymentDetails) -> str:
-    payment = file.overseen.payment
-    parts = [facts(_facts(payment, file.overseen.progress))]
+    payment = file.admin_payment.payment
+    parts = [facts(_facts(payment, file.admin_payment.progress))]
     if file.refunds:
         headings = ("Refund", "Created", "Status", "Attempt", "Amount", "Currency", "Due", "Reason")
         rows = [_refund_row(each) for each in file.refunds]
         parts.append("Refunds\n" + table(headings, rows, right={"Attempt", "Amount"}))
     headings = ("At", "Event", "Status", "Attempt", "Amount", "Reason", "Refund", "Request")
-    rows = [_told_row(told, payment.money.currency) for told in file.told]
+    rows = [_told_row(told, payment.money.currency) for told in file.events]
     parts.append("Story\n" + table(headings, rows, right={"Attempt", "Amount"}))
-    rows = [row for told in file.told for row in _entry_rows(told, payment.money.currency)]
+    rows = [row for told in file.events for row in _entry_rows(told, payment.money.currency)]
     if rows:
         headings = ("Transaction", "Posted", "Account", "Entry", "Amount", "Currency")
         parts.append("Books\n" + table(headings, rows, right={"Entry", "Amount"}))
@@ -30,10 +30,10 @@ def file_shown(file: PaymentDetails) -> str:
 
 def described_file(file: PaymentDetails) -> Mapping[str, object]:
     return {
-        **described(file.overseen.payment),
-        **_progress(file.overseen.progress),
+        **described(file.admin_payment.payment),
+        **_progress(file.admin_payment.progress),
         "refunds": [_described_refund(each) for each in file.refunds],
-        "events": [_described_told(told) for told in file.told],
+        "events": [_described_told(told) for told in file.events],
     }
 
 
@@ -65,10 +65,10 @@ def described(payment: Payment) -> Mapping[str, object]:
     }
 
 
-def _facts(payment: Payment, progress: Progress) -> Sequence[tuple[str, object]]:
+def _facts(payment: Payment, progress: WorkProgress) -> Sequence[tuple[str, object]]:
     currency = payment.money.currency
     succeeded = payment.status is Status.SUCCESS
-    due = progress if payment.status.open else None
+    due = progress if payment.status.is_open else None
     return [
         ("Payment", payment.id),
         ("Merchant", payment.merchant_id),
@@ -101,28 +101,28 @@ def _refund_row(overseen: AdminRefund) -> tuple[object, ...]:
         moment(refund.created_at),
         refund.status,
         refund.attempt,
-        format_minor(refund.money.amount, refund.money.currency),
+        format_minor_units(refund.money.amount, refund.money.currency),
         refund.money.currency,
-        moment(progress.leased_until or progress.due_at) if refund.status.open else None,
+        moment(progress.leased_until or progress.due_at) if refund.status.is_open else None,
         refund.failure_reason or refund.reason,
     )
 
 
-def _told_row(told: Told, currency: str) -> tuple[object, ...]:
+def _told_row(told: TimelineEvent, currency: str) -> tuple[object, ...]:
     event = told.event
     return (
         moment(told.at),
-        event.event,
+        event.type,
         event.status,
         event.attempt,
-        None if event.amount is None else format_minor(event.amount, currency),
+        None if event.amount is None else format_minor_units(event.amount, currency),
         event.reason,
         event.refund_id,
         event.request_id,
     )
 
 
-def _entry_rows(told: Told, currency: str) -> Sequence[tuple[object, ...]]:
+def _entry_rows(told: TimelineEvent, currency: str) -> Sequence[tuple[object, ...]]:
     if told.posted is None:
         return []
     transaction, entries = told.posted
@@ -132,7 +132,7 @@ def _entry_rows(told: Told, currency: str) -> Sequence[tuple[object, ...]]:
             moment(transaction.posted_at),
             entry.account_id,
             entry.sequence,
-            format_minor(entry.amount, currency),
+            format_minor_units(entry.amount, currency),
             currency,
         )
         for entry in entries
@@ -140,10 +140,10 @@ def _entry_rows(told: Told, currency: str) -> Sequence[tuple[object, ...]]:
 
 
 def _money(of: Money) -> Mapping[str, object]:
-    return {"amount": of.amount, "currency": of.currency, "exponent": EXPONENTS[of.currency]}
+    return {"amount": of.amount, "currency": of.currency, "exponent": CURRENCY_EXPONENTS[of.currency]}
 
 
-def _progress(progress: Progress) -> Mapping[str, object]:
+def _progress(progress: WorkProgress) -> Mapping[str, object]:
     return {
         "faults": progress.faults,
         "dueAt": progress.due_at,
@@ -169,11 +169,11 @@ def _described_refund(overseen: AdminRefund) -> Mapping[str, object]:
     }
 
 
-def _described_told(told: Told) -> Mapping[str, object]:
+def _described_told(told: TimelineEvent) -> Mapping[str, object]:
     event = told.event
     return {
         "at": told.at,
-        "event": event.event,
+        "event": event.type,
         "status": event.status,
         "refundId": event.refund_id,
         "attempt": event.attempt,

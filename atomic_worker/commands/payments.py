@@ -5,7 +5,7 @@ from uuid import UUID
 import click
 
 from atomic_core.domain.admin_queries import AdminPayment, AdminRefund
-from atomic_core.domain.money import format_minor
+from atomic_core.domain.money import format_minor_units
 from atomic_core.domain.payments import Payment, Status
 from atomic_worker.commands.console import Id, Listing, Toolbox, as_json, limit, say_json, tools
 from atomic_worker.commands.payment_details import described, described_file, file_shown
@@ -86,7 +86,7 @@ def _row(payment: Payment) -> tuple[object, ...]:
         payment.status,
         payment.step,
         payment.attempt,
-        format_minor(amount, currency),
+        format_minor_units(amount, currency),
         currency,
         payment.merchant_id,
     )

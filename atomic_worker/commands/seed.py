@@ -61,11 +61,11 @@ def _account(application: Application, merchant: Merchant, currency: str) -> UUI
     with open_account.begin() as work:
         # Held, so that two seedings open one account.
         work.merchants.lock(merchant.id)
-        known = work.accounts.credited(merchant.id, currency)
+        known = work.accounts.get_default_account_id(merchant.id, currency)
         if known is not None:
             return known
         order = NewAccount(merchant.id, f"{merchant.name} {currency}", currency)
-        account = open_account.within(work, order)
+        account = open_account.execute(work, order)
         work.commit()
     return account.id
 

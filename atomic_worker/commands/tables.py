@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from atomic_core.domain.money import format_minor
+from atomic_core.domain.money import format_minor_units
 
 MAX_WIDTH: Final = 60
 """Of a cell that somebody else wrote: ids and lists of scopes fit, and a table stays a table."""
@@ -35,7 +35,7 @@ def moment(at: datetime | None) -> str | None:
 
 def money(amount: int, currency: str) -> str:
     """Such as `12.34 USD`."""
-    return f"{format_minor(amount, currency)} {currency}"
+    return f"{format_minor_units(amount, currency)} {currency}"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], sides: Sequence[bool]) -> str:

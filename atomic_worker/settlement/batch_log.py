@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from atomic_core.domain.payments import Status
-from atomic_core.use_cases.settlement import Batch
+from atomic_core.use_cases.settlement import SettledBatch
 
 MAX_IDS: Final = 20
 """Payment ids per line: enough to find a payment in the log of a quiet shop, without lines of
@@ -33,7 +33,7 @@ class BatchLog:
     stopping: Callable[[], bool]
     _since: float = field(default_factory=time.monotonic)
 
-    def __call__(self, batch: Batch) -> None:
+    def __call__(self, batch: SettledBatch) -> None:
         now = time.monotonic()
         duration, self._since = now - self._since, now
         statuses = [settlement.status for settlement in batch.settlements]
@@ -48,7 +48,7 @@ class BatchLog:
             duration_ms=round(duration * 1000, 1),
             payments=[str(each.payment_id) for each in batch.settlements[:MAX_IDS]],
         )
-        for payment_id, problem in batch.stuck:
+        for payment_id, problem in batch.rejected:
             _log.error("payment stuck", by=self.by, payment=str(payment_id), problem=problem)
         if self.stopping():
             raise StoppedBetweenBatches

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError
-from atomic_core.use_cases.settlement import AT_ONCE, Batch
+from atomic_core.use_cases.settlement import NO_DELAY, SettledBatch
 from atomic_worker.settlement.batch_log import BatchLog, StoppedBetweenBatches
 
 
@@ -14,7 +14,7 @@ def settle_concurrently(
     application: Application,
     by: str,
     stopping: Callable[[], bool],
-    overdue_by: timedelta = AT_ONCE,
+    overdue_by: timedelta = NO_DELAY,
 ) -> int:
     """Settle what is due; return how many payments were claimed.
 
@@ -30,16 +30,16 @@ def settle_concurrently(
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="settle") as second_lane:
         log = BatchLog(by, stopping)
 
-        def done(batch: Batch) -> None:
+        def done(batch: SettledBatch) -> None:
             log(batch)
             full = batch.claimed >= settler.batch_size
             if full and all(help.done() for help in helps):
                 their_log = BatchLog(by, stopping)
-                helps.append(second_lane.submit(settler, overdue_by=overdue_by, done=their_log))
+                helps.append(second_lane.submit(settler, overdue_by=overdue_by, on_batch=their_log))
 
         own: Future[int] = Future()
         try:
-            own.set_result(settler(overdue_by=overdue_by, done=done))
+            own.set_result(settler(overdue_by=overdue_by, on_batch=done))
         except Exception as error:  # noqa: BLE001 - raised again below, when the other has ended
             own.set_exception(error)
     outcomes = [own, *helps]

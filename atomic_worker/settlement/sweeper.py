@@ -127,7 +127,7 @@ class Sweeper:
             )
         _log.info(
             "ledger checked",
-            clean=report.clean,
+            clean=report.is_clean,
             entries=report.entries,
             payments=report.payments,
             duration_ms=round((time.monotonic() - since) * 1000, 1),

@@ -1,4 +1,4 @@
-"""Real servers for the tests that want them, one pair per test process."""
+"""Fixtures: real PostgreSQL and Valkey servers, one pair per test process, and stores."""
 
 import secrets
 import shutil
@@ -27,7 +27,7 @@ from worker_processes import PostgresProcess
 __all__ = ["pytest_runtest_makereport", "pytest_terminal_summary"]
 """Hooks that pytest finds here."""
 
-# structlog's own way draws each frame with all its locals, which takes seconds.
+# structlog's default traceback formatter shows all local variables, which takes seconds.
 structlog.configure(
     processors=[
         *structlog.get_config()["processors"][:-1],
@@ -51,7 +51,7 @@ $$
 
 @pytest.fixture(scope="session")
 def scratch() -> Iterator[Path]:
-    """A short path: sockets live here."""
+    """A temporary directory with a short path, because socket paths are limited."""
     path = Path(tempfile.mkdtemp(prefix="atomic-"))
     yield path
     shutil.rmtree(path)
@@ -59,7 +59,7 @@ def scratch() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres(scratch: Path) -> Iterator[EmbeddedPostgres]:
-    """A PostgreSQL 18 that does not wait for the disk; its databases die with it."""
+    """A PostgreSQL 18 without fsync. Its databases are deleted with it."""
     server = EmbeddedPostgres.start(scratch / "postgres", durable=False)
     yield server
     server.stop()
@@ -67,7 +67,7 @@ def postgres(scratch: Path) -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture(scope="session")
 def migrated(postgres: EmbeddedPostgres) -> str:
-    """The name of a migrated database that nobody writes to."""
+    """The name of a migrated template database."""
     Migrator(postgres.create_database("template_atomic")).up()
     return "template_atomic"
 
@@ -79,7 +79,7 @@ def shared_database_url(postgres: EmbeddedPostgres, migrated: str) -> str:
 
 @pytest.fixture
 def database_url(shared_database_url: str) -> str:
-    """A migrated database, empty for this test."""
+    """A migrated database that is emptied for each test."""
     with psycopg.connect(shared_database_url, autocommit=True) as connection:
         connection.execute(EMPTY)
     return shared_database_url
@@ -89,16 +89,16 @@ def database_url(shared_database_url: str) -> str:
 def own_database(
     postgres: EmbeddedPostgres,
 ) -> Iterator[Callable[..., str]]:
-    """Make a database of this test's own, migrated or not."""
-    made: list[str] = []
+    """Creates databases for one test, from a template or empty."""
+    names: list[str] = []
 
     def create(template: str | None = None) -> str:
-        made.append(f"own_{secrets.token_hex(6)}")
-        return postgres.create_database(made[-1], template=template)
+        names.append(f"own_{secrets.token_hex(6)}")
+        return postgres.create_database(names[-1], template=template)
 
     yield create
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
-        for name in made:
+        for name in names:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
@@ -120,9 +120,9 @@ def valkey(valkey_server: EmbeddedValkey) -> Iterator[Redis]:
 
 @pytest.fixture
 def settings_for() -> Callable[..., Settings]:
-    """Settings for a database (and a Redis), with any variable changed."""
+    """Builds settings for a database and a Redis, with changed variables."""
 
-    def make(
+    def build(
         database_url: str = "postgresql:///nowhere",
         redis_url: str = "redis://localhost:1",
         **changed: str,
@@ -130,7 +130,7 @@ def settings_for() -> Callable[..., Settings]:
         urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
         return Settings.from_environ(ENVIRON | urls | changed)
 
-    return make
+    return build
 
 
 @pytest.fixture
@@ -155,5 +155,5 @@ def postgres_store(database_url: str, settings_for: Callable[..., Settings]) -> 
 
 @pytest.fixture(params=["memory", "postgres"])
 def store(request: pytest.FixtureRequest) -> Store:
-    """A store of either kind: what is asked of one is asked of the other."""
+    """Each store in turn: contract tests run on both."""
     return request.getfixturevalue(f"{request.param}_store")

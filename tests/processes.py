@@ -1,4 +1,4 @@
-"""The real thing for end-to-end tests: API, worker and sweeper as processes, and a client."""
+"""A real system for tests: API, worker and sweeper as processes, and an HTTP client."""
 
 import http.client
 import json
@@ -28,14 +28,11 @@ COMMANDS = {
 PAUSE = threading.Event()
 
 LEASE_SECONDS = 60
-"""Longer than any test waits: what a killed settler had in hand is not recovered by its lease."""
-
-RECOVERED_SECONDS = 1 + 1
-"""Within which it is: the promise, and the same again for a busy machine."""
+"""Longer than any test waits, so that no claim of a killed worker is recovered by its lease."""
 
 
-def free_port() -> int:
-    """A free port below those that the kernel hands out by itself."""
+def find_free_port() -> int:
+    """A free port below the ephemeral range, which the kernel gives to other connections."""
     while True:
         port = random.randrange(15_000, 32_000)
         with socket.socket() as probe:
@@ -43,13 +40,14 @@ def free_port() -> int:
                 return port
 
 
-def eventually(holds: Callable[[], object], within: float, what: str) -> float:
-    """Wait until it holds; return the seconds it took. Fails after `within` seconds."""
-    begun = time.monotonic()
+def wait_until(condition: Callable[[], object], within: float, description: str) -> float:
+    """Wait until the condition holds; return the seconds it took. Fails after `within` seconds,
+    which only guard against a test that hangs."""
+    started = time.monotonic()
     while True:
-        if holds():
-            return time.monotonic() - begun
-        assert time.monotonic() - begun < within, f"not within {within} s: {what}"
+        if condition():
+            return time.monotonic() - started
+        assert time.monotonic() - started < within, f"not within {within} s: {description}"
         PAUSE.wait(0.01)
 
 
@@ -71,62 +69,62 @@ class Reply:
 
 @dataclass
 class Client:
-    """One caller: a connection per request, as a careless client would."""
+    """An API client that opens a connection per request."""
 
     base_url: str
     key: str
 
-    def ask(self, method: str, path: str, body: object = None, **headers: str) -> Reply:
-        begun = time.monotonic()
+    def request(self, method: str, path: str, body: object = None, **headers: str) -> Reply:
+        started = time.monotonic()
         host = urlsplit(self.base_url).netloc
         connection = http.client.HTTPConnection(host, timeout=20)
-        sent = {"Authorization": f"Bearer {self.key}"}
-        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        all_headers = {"Authorization": f"Bearer {self.key}"}
+        all_headers |= {name.replace("_", "-"): value for name, value in headers.items()}
         content: bytes | str | None = None
         if body is not None:
             content = body if isinstance(body, bytes) else json.dumps(body)
-            sent.setdefault("Content-Type", "application/json")
+            all_headers.setdefault("Content-Type", "application/json")
         try:
-            connection.request(method, f"/api/v1{path}", content, sent)
+            connection.request(method, f"/api/v1{path}", content, all_headers)
             reply = connection.getresponse()
             raw = reply.read()
         finally:
             connection.close()
-        return Reply(reply.status, dict(reply.headers), raw, time.monotonic() - begun)
+        return Reply(reply.status, dict(reply.headers), raw, time.monotonic() - started)
 
     def pay(self, amount: int = 100, source: str = "tok_visa", **headers: str) -> Reply:
         order = {"amount": amount, "currency": "USD", "source": source}
-        return self.ask("POST", "/payments", order, **headers)
+        return self.request("POST", "/payments", order, **headers)
 
     def status(self, payment_id: str) -> str:
         return self.payment(payment_id)["status"]
 
     def payment(self, payment_id: str) -> Any:
-        return self.ask("GET", f"/payments/{payment_id}").data["payment"]
+        return self.request("GET", f"/payments/{payment_id}").data["payment"]
 
     def is_settled(self, payment_id: str) -> bool:
         return self.status(payment_id) in ("SUCCESS", "FAILED")
 
     def balance(self, account_id: str) -> int:
-        return self.ask("GET", f"/accounts/{account_id}").data["balance"]
+        return self.request("GET", f"/accounts/{account_id}").data["balance"]
 
 
 @dataclass
 class System:
-    """Processes of one Atomic, each in a session of its own, their words in one file."""
+    """The processes of one system, each in a session of its own, with one log file."""
 
     environ: dict[str, str]
     log: Path
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     folder: Path | None = None
-    """Where to run; else here, where a .env would be read."""
+    """The working directory, from which .env is read; by default the current one."""
 
     @property
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.environ['PORT']}"
 
     def atomic(self, *arguments: str, within: float = 60) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
+        """Run a command of the CLI and wait for its end."""
         return subprocess.run(
             [sys.executable, "-m", "atomic_worker", *arguments],
             env=self.environ,
@@ -143,11 +141,18 @@ class System:
         for name in names:
             self.spawn(name)
         if "api" in names:
-            client = Client(self.base_url, "")
-            eventually(lambda: _answers(client), 60, "the API answers")
+            self._wait_for_api()
+
+    def _wait_for_api(self) -> None:
+        client, api = Client(self.base_url, ""), self.running["api"]
+        try:
+            wait_until(lambda: _is_live(client) or api.poll() is not None, 60, "the API is live")
+            assert api.poll() is None, f"the API ended with status {api.returncode}"
+        except AssertionError as error:
+            raise AssertionError(f"{error}; its log ends:\n{self.read_log()[-2_000:]}") from None
 
     def spawn(self, name: str, **changed: str) -> None:
-        """Start a process, with this changed in its environment, and do not wait for it."""
+        """Start a process with these changes to its environment, without waiting for it."""
         with self.log.open("ab") as log:
             self.running[name] = subprocess.Popen(
                 self.command(name),
@@ -159,14 +164,14 @@ class System:
             )
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
-        """Signal the whole session; after SIGKILL, wait until it is gone."""
+        """Signal the whole session; after SIGKILL, wait until the process has ended."""
         process = self.running[name]
         os.killpg(process.pid, number)
         if number == signal.SIGKILL:
             process.wait()
 
     def stop(self, *names: str) -> None:
-        """Ask these to stop, or all, and wait until they have."""
+        """Stop these processes, or all, by SIGTERM, and wait until they have ended."""
         processes = [self.running[name] for name in names or self.running]
         for process in processes:
             if process.poll() is None:
@@ -174,36 +179,36 @@ class System:
         for process in processes:
             process.wait(60)
 
-    def books_are_clean(self) -> bool:
+    def is_ledger_clean(self) -> bool:
         verified = self.atomic("verify", "--json")
         return verified.returncode == 0 and json.loads(verified.stdout)["clean"]
 
-    def number(self, question: LiteralString) -> Any:
-        """The one number that a query of the database gives."""
+    def query_number(self, query: LiteralString) -> Any:
+        """The number that a database query returns."""
         with psycopg.connect(self.environ["DATABASE_URL"]) as connection:
-            row = connection.execute(question).fetchone()
+            row = connection.execute(query).fetchone()
         assert row
         return row[0]
 
-    def words(self) -> str:
+    def read_log(self) -> str:
         return self.log.read_text(errors="replace")
 
 
-def _answers(client: Client) -> bool:
+def _is_live(client: Client) -> bool:
     try:
-        return client.ask("GET", "/health/live").status == 200
+        return client.request("GET", "/health/live").status == 200
     except OSError:
         return False
 
 
 def environment(database_url: str, redis_url: str, **changed: str) -> dict[str, str]:
-    """The environment of a test system: limits off, nothing inherited that configures Atomic."""
+    """The environment of a test system: rate limits off, no inherited settings of Atomic."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     ours = {
         "ATOMIC_ENV": "test",
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
-        "PORT": str(free_port()),
+        "PORT": str(find_free_port()),
         "LOG_FORMAT": "json",
         "RATE_LIMIT_GLOBAL": "off",
         "RATE_LIMIT_PAYMENTS": "off",

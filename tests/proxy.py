@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import eventually, free_port
+from processes import find_free_port, wait_until
 from raw_http import Wire
 
 CONFIGURATION = Path(__file__).parents[1] / "deploy" / "nginx.conf"
@@ -33,7 +33,7 @@ class Nginx:
         if PROGRAM is None:
             pytest.skip("nginx is not installed (Debian: apt-get install nginx)")
         folder.mkdir()
-        port = free_port()
+        port = find_free_port()
         text = CONFIGURATION.read_text()
         changes = {
             "server api:3000;": f"server 127.0.0.1:{api_port};",
@@ -53,7 +53,7 @@ class Nginx:
         process = subprocess.Popen([*command, "-g", "daemon off;"])
         nginx = Nginx(port, folder)
         try:
-            eventually(nginx._listens, 10, "nginx listens")
+            wait_until(nginx._listens, 10, "nginx listens")
             yield nginx
         finally:
             process.terminate()

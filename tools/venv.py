@@ -38,9 +38,7 @@ def bring_up_to_date(extra: str) -> int:
         say(f"Creating .venv with Python {sys.version.split()[0]}")
         created = subprocess.run([sys.executable, "-m", "venv", VENV], check=False)
         if created.returncode:
-            say(
-                "This Python cannot create virtual environments; on Debian: apt install python3-venv"
-            )
+            say("This Python cannot create .venv; on Debian: apt install python3-venv")
             return created.returncode
     say(f"Installing atomic[{extra}] as pinned in constraints.txt")
     quiet = [] if sys.stdout.isatty() else ["--quiet"]

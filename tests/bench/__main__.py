@@ -26,7 +26,7 @@ from bench.servers import BenchCluster
 
 INTERRUPTED = 130
 
-# A figure that fails in one of these ways does not stop the others. `eventually` asserts.
+# A figure that fails in one of these ways does not stop the others. `wait_until` asserts.
 FIGURE_ERRORS = (BenchError, AssertionError, OSError, psycopg.Error, subprocess.SubprocessError)
 
 

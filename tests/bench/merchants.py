@@ -19,7 +19,7 @@ from atomic_adapters.system import Sha256Hasher, SystemIdGenerator
 from atomic_core.domain.accounts import Account
 from atomic_core.ports.job_queue import Job
 from bench.servers import SystemUnderTest
-from processes import eventually
+from processes import wait_until
 
 CURRENCY: Final = "USD"
 
@@ -131,7 +131,7 @@ def settle_all(
         return False
 
     job_queue.notify(Job.SETTLE)
-    return eventually(is_done, SETTLE_TIMEOUT_SECONDS, "all payments are settled")
+    return wait_until(is_done, SETTLE_TIMEOUT_SECONDS, "all payments are settled")
 
 
 def count_open_payments(connection: psycopg.Connection) -> int:

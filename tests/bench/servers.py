@@ -17,7 +17,7 @@ import psycopg
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from atomic_adapters.postgres.migrations import Migrator
 from bench.measurement import BenchError
-from processes import System, environment, eventually
+from processes import System, environment, wait_until
 
 TEMPLATE: Final = "template_bench"
 TESTS: Final = Path(__file__).parents[1]
@@ -68,7 +68,7 @@ class SystemUnderTest:
                     return text in file.read()
 
             self.workers.start(name)
-            eventually(is_started, 60, f"the {name} has started")
+            wait_until(is_started, 60, f"the {name} has started")
 
     def connect(self) -> psycopg.Connection:
         return psycopg.connect(self.url, autocommit=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
-from processes import LEASE_SECONDS, Client, System, environment, eventually
+from processes import LEASE_SECONDS, Client, System, environment, wait_until
 from slow_clients import AttackedSystem
 
 
@@ -36,7 +36,7 @@ def system(
     try:
         system.start("api", "worker", "sweeper")
         for name in ("worker", "sweeper"):
-            eventually(lambda n=name: f"{n} started" in system.words(), 60, f"the {name} is up")
+            wait_until(lambda n=name: f"{n} started" in system.read_log(), 60, f"the {name} is up")
         yield system
     finally:
         system.stop()

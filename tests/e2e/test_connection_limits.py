@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from atomic_adapters.embedded import EmbeddedPostgres
-from processes import PAUSE, Client, System, environment, eventually, free_port
+from processes import PAUSE, Client, System, environment, find_free_port, wait_until
 from proxy import Nginx
 from raw_http import BODY, LENGTH, Wire, head, parse_responses, receive_all
 from slow_clients import PAYMENTS, SECURITY
@@ -105,7 +105,10 @@ def measure_other_client(client: Client, slow_clients: SlowClients, rounds: int 
         slow_clients.send_one_byte_each()
         created = client.pay()
         assert created.status == 202
-        seconds += [created.seconds, client.ask("GET", f"/payments/{created.data['id']}").seconds]
+        seconds += [
+            created.seconds,
+            client.request("GET", f"/payments/{created.data['id']}").seconds,
+        ]
     return max(seconds)
 
 
@@ -224,12 +227,12 @@ def test_responses_of_the_api_pass_through_unchanged(nginx: Nginx, key: str) -> 
 
 
 def test_unreachable_api_is_503_and_the_query_is_not_logged(scratch: Path) -> None:
-    with Nginx.before(free_port(), scratch / "alone", {}) as alone:
+    with Nginx.before(find_free_port(), scratch / "alone", {}) as alone:
         line = b"GET /api/v1/payments/sk_test_needle?key=sk_test_needle HTTP/1.1"
         answer = alone.wire.send_one(head(line), half_close=False)
         alone.wire.send_one(head(b"GET /api/v1/health?sk_test_needle HTTP/1.1"), half_close=False)
         assert (answer.status, answer.code) == (503, "service_unavailable")
         assert answer.header("Retry-After") == "1"
-        eventually(lambda: alone.log.count('" 503 ') == 2, GUARD_SECONDS, "both are logged")
+        wait_until(lambda: alone.log.count('" 503 ') == 2, GUARD_SECONDS, "both are logged")
         assert '"GET /api/v1/health" 503' in alone.log
         assert "needle" not in alone.log

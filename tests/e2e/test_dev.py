@@ -19,7 +19,7 @@ from dotenv import dotenv_values
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from atomic_worker.stop_request import REPEAT_SECONDS
-from processes import PAUSE, Client, eventually, free_port
+from processes import PAUSE, Client, find_free_port, wait_until
 
 GUARD_SECONDS = 60
 """How long a condition is awaited before the test fails; no promise about speed."""
@@ -32,7 +32,7 @@ class Dev:
     """A folder in which `atomic dev` runs, and the process that runs there."""
 
     folder: Path
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=find_free_port)
     process: subprocess.Popen[bytes] | None = None
     descendants: list[psutil.Process] = field(default_factory=list)
     extra_environ: dict[str, str] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Dev:
                 start_new_session=True,
             )
         try:
-            eventually(lambda: "Ctrl-C stops everything" in self.log, GUARD_SECONDS, "ready")
+            wait_until(lambda: "Ctrl-C stops everything" in self.log, GUARD_SECONDS, "ready")
         except AssertionError as error:
             raise AssertionError(self.log) from error
 
@@ -116,11 +116,11 @@ class Dev:
 
     def pay(self, source: str = "tok_visa") -> dict[str, str]:
         """Create a payment, wait until it is settled, and return it."""
-        accepted = self.client.ask("POST", "/payments", {**ORDER, "source": source})
+        accepted = self.client.request("POST", "/payments", {**ORDER, "source": source})
         assert (accepted.status, accepted.data["status"]) == (202, "PENDING")
         id = accepted.data["id"]
         settled = ("SUCCESS", "FAILED")
-        eventually(
+        wait_until(
             lambda: self.client.status(id) in settled, GUARD_SECONDS, "the payment is settled"
         )
         return self.client.payment(id)
@@ -212,7 +212,7 @@ def test_dev_env_can_be_sourced_and_is_readable_by_its_owner_only(running: Dev) 
 
 
 def test_second_run_in_the_same_folder_is_refused(running: Dev) -> None:
-    second = running.command("dev", PORT=str(free_port()))
+    second = running.command("dev", PORT=str(find_free_port()))
     assert second.returncode == 1
     assert running.process
     assert f"already running in this folder (process {running.process.pid})" in second.stderr
@@ -249,9 +249,9 @@ def test_killed_process_is_restarted(running: Dev, words: tuple[str, ...]) -> No
         except AssertionError:
             return False
 
-    eventually(is_restarted, GUARD_SECONDS, "the process is restarted")
+    wait_until(is_restarted, GUARD_SECONDS, "the process is restarted")
     assert "killed by SIGKILL; starting it again" in running.log
-    eventually(lambda: _is_ready(running), GUARD_SECONDS, "the API is ready")
+    wait_until(lambda: _is_ready(running), GUARD_SECONDS, "the API is ready")
     assert running.pay()["status"] == "SUCCESS"
 
 
@@ -260,14 +260,14 @@ def test_killed_server_is_restarted(running: Dev, name: str) -> None:
     assert running.process
     children = psutil.Process(running.process.pid).children()
     next(child for child in children if child.name() == name).kill()
-    eventually(lambda: _is_ready(running), GUARD_SECONDS, "every process is up")
+    wait_until(lambda: _is_ready(running), GUARD_SECONDS, "every process is up")
     assert running.pay()["status"] == "SUCCESS"
     assert running.command("verify").returncode == 0
 
 
 def _is_ready(dev: Dev) -> bool:
     try:
-        ready = dev.client.ask("GET", "/health/ready")
+        ready = dev.client.request("GET", "/health/ready")
     except OSError:
         return False
     return ready.status == 200 and ready.data["status"] == "ready"
@@ -288,7 +288,7 @@ def test_killed_supervisor_leaves_no_process(running: Dev) -> None:
     running.send_signal(signal.SIGKILL)
     assert running.process
     running.process.wait()
-    eventually(running.is_gone, GUARD_SECONDS, "every process is gone")
+    wait_until(running.is_gone, GUARD_SECONDS, "every process is gone")
     running.start()
     assert running.pay()["status"] == "SUCCESS"
 
@@ -302,7 +302,7 @@ def test_second_ctrl_c_kills_what_does_not_stop(running: Dev) -> None:
     PAUSE.wait(REPEAT_SECONDS + 0.1)
     running.process.send_signal(signal.SIGINT)
     running.process.wait(GUARD_SECONDS)
-    eventually(running.is_gone, GUARD_SECONDS, "every process is gone")
+    wait_until(running.is_gone, GUARD_SECONDS, "every process is gone")
     # The first Ctrl-C alone would have stopped PostgreSQL cleanly, after everything else.
     assert not running.was_postgres_stopped_cleanly()
 
@@ -315,10 +315,10 @@ def test_reload_restarts_when_code_changes(dev: Dev) -> None:
     changed_file = Path(__file__).parents[2] / "atomic_worker/__init__.py"
     changed_file.touch()
     # Await the end of each: an API that is stopping still answers health checks.
-    eventually(
+    wait_until(
         lambda: not any(map(_is_alive, old_processes)), GUARD_SECONDS, "the old processes end"
     )
     assert "changed: __init__.py; restarting" in dev.log
-    eventually(lambda: _is_ready(dev), GUARD_SECONDS, "every process is up")
+    wait_until(lambda: _is_ready(dev), GUARD_SECONDS, "every process is up")
     assert dev.pay()["status"] == "SUCCESS"
     assert dev.stop() == 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from processes import Client, System, eventually
+from processes import Client, System, wait_until
 
 ROOT = Path(__file__).parents[2]
 MARK = "<!-- written by tests/e2e/test_documented_example.py -->\n```text\n"
@@ -25,7 +25,7 @@ class Transcript:
         """Send a POST, record the response and its final status; return the final resource."""
         members = ", ".join(f'"{name}": {_to_json(value)}' for name, value in body.items())
         self.lines.append(f"POST {path} {{{members}}}")
-        reply = self.client.ask("POST", path.replace("{id}", self.payment_id), body)
+        reply = self.client.request("POST", path.replace("{id}", self.payment_id), body)
         assert reply.status == 202, reply.raw
         created = reply.data
         self.payment_id = self.payment_id or created["id"]
@@ -33,15 +33,15 @@ class Transcript:
         url = f"/payments/{self.payment_id}" if is_payment else f"/refunds/{created['id']}"
 
         def get_resource() -> dict[str, Any]:
-            data = self.client.ask("GET", url).data
+            data = self.client.request("GET", url).data
             return data.get("payment", data)
 
-        eventually(lambda: get_resource()["status"] == final_status, 60, f"{path}: {final_status}")
+        wait_until(lambda: get_resource()["status"] == final_status, 60, f"{path}: {final_status}")
         self.lines.append(f"  202 {created['status']}, soon {final_status}")
         return get_resource()
 
     def add_account(self) -> None:
-        account = self.client.ask("GET", f"/accounts/{self.account_id}").data
+        account = self.client.request("GET", f"/accounts/{self.account_id}").data
         pending = account["pending"]
         self.lines.append(
             f"  balance {account['balance']}, pending in {pending['in']}, out {pending['out']},"
@@ -50,7 +50,7 @@ class Transcript:
 
     def add_entries(self) -> None:
         self.lines.append("GET /accounts/{account}/entries")
-        reply = self.client.ask("GET", f"/accounts/{self.account_id}/entries")
+        reply = self.client.request("GET", f"/accounts/{self.account_id}/entries")
         for entry in reply.data["items"]:
             kind, amount = entry["kind"], entry["amount"]
             self.lines.append(
@@ -59,7 +59,7 @@ class Transcript:
 
     def add_timeline(self) -> None:
         self.lines.append("GET /payments/{id}/timeline")
-        reply = self.client.ask("GET", f"/payments/{self.payment_id}/timeline")
+        reply = self.client.request("GET", f"/payments/{self.payment_id}/timeline")
         for event in reply.data["events"]:
             amount = event["amount"] or ""
             transaction = event["transaction"]

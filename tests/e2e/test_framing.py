@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from processes import eventually
+from processes import wait_until
 from raw_http import BODY, CHUNKED, LAST, LENGTH, chunk, head
 from slow_clients import AttackedSystem, assert_refused
 
@@ -215,7 +215,7 @@ def test_other_text_is_stored_unchanged(attacked: AttackedSystem, text: str) -> 
 
 
 def test_ledger_verifies_and_no_process_failed(attacked: AttackedSystem) -> None:
-    eventually(attacked.is_settled, 60, "all payments are settled")
+    wait_until(attacked.is_settled, 60, "all payments are settled")
     assert len(attacked.accepted_payment_ids) >= 8
-    assert attacked.system.books_are_clean()
+    assert attacked.system.is_ledger_clean()
     assert attacked.is_intact()

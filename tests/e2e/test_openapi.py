@@ -23,11 +23,11 @@ def test_the_system_keeps_to_its_document(
     system: System, account: dict[str, str], scratch: Path, least: int, arguments: list[str]
 ) -> None:
     done = run(system, account["apiKey"], *arguments, scratch=scratch)
-    assert done.passed, done.words
-    assert done.requests >= least, done.words
+    assert done.passed, done.output
+    assert done.requests >= least, done.output
     assert {200, 201, 400, 401, 404} <= done.statuses.keys()
     assert max(done.statuses) < 500
-    assert system.books_are_clean()
+    assert system.is_ledger_clean()
 
 
 def test_a_broken_promise_is_found(system: System, account: dict[str, str], scratch: Path) -> None:
@@ -36,4 +36,4 @@ def test_a_broken_promise_is_found(system: System, account: dict[str, str], scra
     done = run(system, account["apiKey"] + "x", *arguments, scratch=scratch)
     assert not done.passed
     assert done.statuses.keys() >= {401}
-    assert "POST /payments" in done.words
+    assert "POST /payments" in done.output

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from processes import eventually
+from processes import wait_until
 from raw_http import BODY, CHUNKED, LAST, LENGTH, chunk, head
 from slow_clients import PAYMENTS, AttackedSystem, assert_refused
 
@@ -197,7 +197,7 @@ def test_absolute_target_gives_a_relative_location(attacked: AttackedSystem) -> 
 def test_request_id_cannot_forge_a_log_line(attacked: AttackedSystem, id: str) -> None:
     response = attacked.send_one(head(LIVE, b"X-Request-Id: " + id.encode()))
     assert response.header("X-Request-Id") == id
-    lines = [json.loads(line) for line in attacked.system.words().splitlines()]
+    lines = [json.loads(line) for line in attacked.system.read_log().splitlines()]
     assert [line["event"] for line in lines if line.get("request_id") == id] == ["request"]
 
 
@@ -212,7 +212,7 @@ def test_every_wrong_key_gets_the_same_401(attacked: AttackedSystem) -> None:
 
 
 def test_ledger_verifies_and_no_process_failed(attacked: AttackedSystem) -> None:
-    eventually(attacked.is_settled, 60, "all payments are settled")
+    wait_until(attacked.is_settled, 60, "all payments are settled")
     assert len(attacked.accepted_payment_ids) >= 2
-    assert attacked.system.books_are_clean()
+    assert attacked.system.is_ledger_clean()
     assert attacked.is_intact()

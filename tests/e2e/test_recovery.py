@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 
 from atomic_adapters.embedded import EmbeddedValkey
-from processes import LEASE_SECONDS, PAUSE, Client, Reply, System, eventually
+from processes import LEASE_SECONDS, PAUSE, Client, Reply, System, wait_until
 
 WITHOUT_LEASE_SECONDS = LEASE_SECONDS / 2
 """A guard, not a promise: what is settled within it was not recovered by the end of a lease.
@@ -45,10 +45,10 @@ def test_without_valkey_payments_are_accepted_and_settled_by_the_sweeper(
         accepted = client.pay()
         assert accepted.status == 202
         is_settled = partial(client.is_settled, accepted.data["id"])
-        eventually(is_settled, WITHOUT_LEASE_SECONDS, "the sweeper settles the payment")
-    ready = client.ask("GET", "/health/ready")
+        wait_until(is_settled, WITHOUT_LEASE_SECONDS, "the sweeper settles the payment")
+    ready = client.request("GET", "/health/ready")
     assert (ready.status, ready.data["status"]) == (200, "degraded")
-    assert system.books_are_clean()
+    assert system.is_ledger_clean()
 
 
 class PaymentLoad:
@@ -90,11 +90,11 @@ class PaymentLoad:
     def await_replies(self, count: int) -> None:
         """Wait until `count` more payments have been answered."""
         target = len(self.replies) + count
-        eventually(lambda: len(self.replies) >= target, 60, f"{count} more payments are answered")
+        wait_until(lambda: len(self.replies) >= target, 60, f"{count} more payments are answered")
 
     def await_success(self, system: System) -> None:
         """Wait until every payment that was answered 202 is SUCCESS, sooner than a lease ends."""
-        eventually(
+        wait_until(
             lambda: not self._unsuccessful_ids(system),
             WITHOUT_LEASE_SECONDS,
             "all accepted payments succeed",
@@ -116,7 +116,7 @@ def test_flushed_valkey_loses_no_payment(
     assert not load.failures
     assert {reply.status for reply in load.replies} == {202}
     load.await_success(system)
-    assert system.books_are_clean()
+    assert system.is_ledger_clean()
 
 
 def test_repeatedly_killed_worker_settles_each_payment_once(
@@ -127,10 +127,10 @@ def test_repeatedly_killed_worker_settles_each_payment_once(
         for _ in range(KILLS):
             batches_so_far = _count_worker_batches(system)
             with _world_account_locked(system):
-                eventually(lambda: _is_waiting_for_a_lock(system), 60, "a settler waits for World")
+                wait_until(lambda: _is_waiting_for_a_lock(system), 60, "a settler waits for World")
                 system.kill("worker")
             system.start("worker")
-            eventually(
+            wait_until(
                 lambda so_far=batches_so_far: _count_worker_batches(system) > so_far,
                 60,
                 "the new worker settles",
@@ -139,7 +139,7 @@ def test_repeatedly_killed_worker_settles_each_payment_once(
         load.await_success(system)
     assert not load.failures
     assert client.balance(account["accountId"]) == balance_before + len(load.accepted_ids)
-    assert system.books_are_clean()
+    assert system.is_ledger_clean()
 
 
 def test_worker_killed_while_posting_is_recovered_before_its_lease_ends(
@@ -151,10 +151,10 @@ def test_worker_killed_while_posting_is_recovered_before_its_lease_ends(
     batches_before = _count_worker_batches(system)
     with _world_account_locked(system):
         accepted_ids = [client.pay().data["id"] for _ in range(20)]
-        eventually(lambda: _is_waiting_for_a_lock(system), 60, "the worker waits for World")
+        wait_until(lambda: _is_waiting_for_a_lock(system), 60, "the worker waits for World")
         system.kill("worker")
     system.start("sweeper")
-    eventually(
+    wait_until(
         lambda: all(map(client.is_settled, accepted_ids)),
         WITHOUT_LEASE_SECONDS,
         "all payments are settled",
@@ -162,7 +162,7 @@ def test_worker_killed_while_posting_is_recovered_before_its_lease_ends(
     assert {client.status(id) for id in accepted_ids} == {"SUCCESS"}
     assert batches_before == _count_worker_batches(system), "the worker finished its batch"
     assert _count_reclaimed_payments(system) > reclaimed_before, "the worker had claimed nothing"
-    assert system.books_are_clean()
+    assert system.is_ledger_clean()
     system.start("worker")
 
 
@@ -175,16 +175,16 @@ def _world_account_locked(system: System) -> Iterator[None]:
 
 
 def _count_worker_batches(system: System) -> int:
-    return system.words().count('"by":"worker"')
+    return system.read_log().count('"by":"worker"')
 
 
 def _count_reclaimed_payments(system: System) -> int:
     """Payments that were claimed again after the first claim was abandoned."""
-    return system.number("SELECT count(*) FROM payments WHERE attempt > 1")
+    return system.query_number("SELECT count(*) FROM payments WHERE attempt > 1")
 
 
 def _count_payments_in_processing(system: System) -> int:
-    return system.number("SELECT count(*) FROM payments WHERE status = 'PROCESSING'")
+    return system.query_number("SELECT count(*) FROM payments WHERE status = 'PROCESSING'")
 
 
 def test_request_in_flight_is_answered_after_sigterm(
@@ -202,9 +202,9 @@ def test_request_in_flight_is_answered_after_sigterm(
             [account["merchantId"], key],
         )
         reply = threads.submit(lambda: client.pay(Idempotency_Key=key))
-        eventually(lambda: _is_waiting_for_a_lock(system), 60, "the request waits")
+        wait_until(lambda: _is_waiting_for_a_lock(system), 60, "the request waits")
         system.running["api"].send_signal(signal.SIGTERM)
-        eventually(lambda: "Handling signal: term" in system.words(), 60, "the API stops")
+        wait_until(lambda: "Handling signal: term" in system.read_log(), 60, "the API stops")
         blocker.rollback()
         assert reply.result(60).status == 202
     assert system.running["api"].wait(60) == 0
@@ -212,7 +212,7 @@ def test_request_in_flight_is_answered_after_sigterm(
 
 
 def _is_waiting_for_a_lock(system: System) -> bool:
-    waiting = system.number(
+    waiting = system.query_number(
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE wait_event_type = 'Lock' AND datname = current_database()",
     )
@@ -230,4 +230,4 @@ def test_sigterm_ends_a_settler_between_two_batches(
         system.start(name)
     load.await_success(system)
     assert _count_payments_in_processing(system) == 0
-    assert system.books_are_clean()
+    assert system.is_ledger_clean()

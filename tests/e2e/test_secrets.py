@@ -16,7 +16,7 @@ from psycopg import conninfo
 from redis import Redis
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
-from processes import Client, System, environment, eventually, free_port
+from processes import Client, System, environment, find_free_port, wait_until
 from raw_http import BODY, LENGTH, Wire, head
 from secret_scan import entries, found, rows
 from slow_clients import PAYMENTS
@@ -38,8 +38,8 @@ class RecordedSystem:
     folder: Path
     responses: list[tuple[str, bytes]] = field(default_factory=list)
 
-    def ask(self, key: str, method: str, path: str, body: object = None, **headers: str) -> int:
-        reply = Client(self.system.base_url, key).ask(method, path, body, **headers)
+    def request(self, key: str, method: str, path: str, body: object = None, **headers: str) -> int:
+        reply = Client(self.system.base_url, key).request(method, path, body, **headers)
         self.responses.append((f"{method} {path}", repr(reply.headers).encode() + reply.raw))
         return reply.status
 
@@ -78,13 +78,13 @@ def recorded(
     postgres: EmbeddedPostgres, migrated: str, valkey: EmbeddedValkey, scratch: Path
 ) -> Iterator[RecordedSystem]:
     url = postgres.create_database("secrets", template=migrated)
-    verbose = {"LOG_LEVEL": "debug", "METRICS_PORT": str(free_port()), "WEB_WORKERS": "1"}
+    verbose = {"LOG_LEVEL": "debug", "METRICS_PORT": str(find_free_port()), "WEB_WORKERS": "1"}
     environ = environment(url, valkey.url, CORS_ORIGIN="https://shop.example", **verbose)
     system = System(environ, scratch / "secrets" / "system.log")
     try:
         system.start("api", "worker", "sweeper")
         for name in ("worker", "sweeper"):
-            eventually(lambda n=name: f"{n} started" in system.words(), 60, f"the {name} is up")
+            wait_until(lambda n=name: f"{n} started" in system.read_log(), 60, f"the {name} is up")
         yield RecordedSystem(system, valkey, _create_secrets(system), scratch)
     finally:
         system.stop()
@@ -106,17 +106,23 @@ def _register_merchant(system: System) -> dict[str, str]:
     """Create a password, tokens and keys under Idempotency-Keys: their responses are stored."""
     anonymous = Client(system.base_url, "no-key")
     secrets = {"password": PASSWORD}
-    assert anonymous.ask("POST", "/merchants/register", LOGIN, Idempotency_Key="r").status == 201
+    assert (
+        anonymous.request("POST", "/merchants/register", LOGIN, Idempotency_Key="r").status == 201
+    )
     for name in ("token", "left"):
-        entered = anonymous.ask("POST", "/merchants/login", LOGIN, Idempotency_Key=f"login-{name}")
+        entered = anonymous.request(
+            "POST", "/merchants/login", LOGIN, Idempotency_Key=f"login-{name}"
+        )
         secrets[name] = entered.data["token"]
     member = Client(system.base_url, secrets["token"])
-    issued = member.ask("POST", "/merchants/api-keys", {"name": "till"}, Idempotency_Key="k").data
+    issued = member.request(
+        "POST", "/merchants/api-keys", {"name": "till"}, Idempotency_Key="k"
+    ).data
     secrets["till"] = issued["rawKey"]
     path = f"/merchants/api-keys/{issued['id']}/rotate"
-    secrets["turned"] = member.ask("POST", path, {}, Idempotency_Key="t").data["rawKey"]
+    secrets["turned"] = member.request("POST", path, {}, Idempotency_Key="t").data["rawKey"]
     left = Client(system.base_url, secrets["left"])
-    assert left.ask("POST", "/merchants/logout", Idempotency_Key="o").status == 200
+    assert left.request("POST", "/merchants/logout", Idempotency_Key="o").status == 200
     return secrets
 
 
@@ -125,12 +131,13 @@ def _use_merchant_routes(recorded: RecordedSystem) -> None:
     token = recorded.secrets["token"]
     for name in ("login-token", "login-left"):
         assert (
-            recorded.ask("no-key", "POST", "/merchants/login", LOGIN, Idempotency_Key=name) == 200
+            recorded.request("no-key", "POST", "/merchants/login", LOGIN, Idempotency_Key=name)
+            == 200
         )
-    recorded.ask("no-key", "POST", "/merchants/register", LOGIN, Idempotency_Key="r")
-    recorded.ask(token, "POST", "/merchants/api-keys", {"name": "till"}, Idempotency_Key="k")
+    recorded.request("no-key", "POST", "/merchants/register", LOGIN, Idempotency_Key="r")
+    recorded.request(token, "POST", "/merchants/api-keys", {"name": "till"}, Idempotency_Key="k")
     for path in ("dashboard", "api-keys", "audit-log", f"audit-log?cursor={token}", token):
-        recorded.ask(token, "GET", f"/merchants/{path}")
+        recorded.request(token, "GET", f"/merchants/{path}")
     email = LOGIN["email"]
     for body in (
         *({"email": PASSWORD, "password": PASSWORD}, {"email": email, PASSWORD[:9]: PASSWORD}),
@@ -140,25 +147,25 @@ def _use_merchant_routes(recorded: RecordedSystem) -> None:
         *(json.dumps(LOGIN)[:-1].encode(), json.dumps(LOGIN).encode() + b"\xff"),
     ):
         for path in ("register", "login"):
-            assert recorded.ask("no-key", "POST", f"/merchants/{path}", body) == 400
+            assert recorded.request("no-key", "POST", f"/merchants/{path}", body) == 400
     wrong = {**LOGIN, "email": "nobody@shop.example"}
-    assert recorded.ask("no-key", "POST", "/merchants/login", wrong) == 401
-    assert recorded.ask("no-key", "POST", f"/merchants/login?password={PASSWORD}", LOGIN) == 400
-    assert recorded.ask(token, "POST", "/merchants/api-keys", {"name": token}) == 400
-    assert recorded.ask(token, "DELETE", f"/merchants/api-keys/{token}") == 400
-    assert recorded.ask(PASSWORD, "GET", "/merchants/dashboard") == 401
+    assert recorded.request("no-key", "POST", "/merchants/login", wrong) == 401
+    assert recorded.request("no-key", "POST", f"/merchants/login?password={PASSWORD}", LOGIN) == 400
+    assert recorded.request(token, "POST", "/merchants/api-keys", {"name": token}) == 400
+    assert recorded.request(token, "DELETE", f"/merchants/api-keys/{token}") == 400
+    assert recorded.request(PASSWORD, "GET", "/merchants/dashboard") == 401
 
 
 def _use_keys_correctly(recorded: RecordedSystem) -> None:
     for key in recorded.secrets.values():
         for number in range(2):
-            recorded.ask(key, "POST", "/payments", ORDER, Idempotency_Key=f"k{number}")
-        recorded.ask(key, "POST", "/payments/batch", {"payments": [ORDER, ORDER]})
-        recorded.ask(key, "POST", "/payments", ORDER | {"amount": 0})
-        recorded.ask(key, "POST", "/accounts", ACCOUNT)
+            recorded.request(key, "POST", "/payments", ORDER, Idempotency_Key=f"k{number}")
+        recorded.request(key, "POST", "/payments/batch", {"payments": [ORDER, ORDER]})
+        recorded.request(key, "POST", "/payments", ORDER | {"amount": 0})
+        recorded.request(key, "POST", "/accounts", ACCOUNT)
         for path in ("/health", "/health/ready", "/nowhere", "/payments/x", "/accounts/x"):
-            recorded.ask(key, "GET", path)
-        recorded.ask(key, "DELETE", "/payments")
+            recorded.request(key, "GET", path)
+        recorded.request(key, "DELETE", "/payments")
 
 
 def _misplace_keys(recorded: RecordedSystem) -> None:
@@ -166,20 +173,21 @@ def _misplace_keys(recorded: RecordedSystem) -> None:
     good = recorded.secrets["seeded"]
     for key in (good, recorded.secrets["revoked"], recorded.secrets["token"]):
         for path in (f"/payments/{key}", f"/{key}", f"/payments?key={key}", f"/health?{key}"):
-            recorded.ask(good, "GET", path)
+            recorded.request(good, "GET", path)
         orders = [ORDER | {name: key} for name in ("description", "source", "merchantId", key)]
         orders += [ORDER | {key: key}, ORDER | {"source": f"tok_{key}"}]
         orders += [ORDER | {"webhookUrl": f"https://example.com/?key={key}"}]
         for order in orders:
-            assert recorded.ask(good, "POST", "/payments", order) == 400
+            assert recorded.request(good, "POST", "/payments", order) == 400
             assert (
-                recorded.ask(good, "POST", "/payments/batch", {"payments": [ORDER, order]}) == 400
+                recorded.request(good, "POST", "/payments/batch", {"payments": [ORDER, order]})
+                == 400
             )
         item = ORDER | {"idempotencyKey": key}
-        assert recorded.ask(good, "POST", "/payments/batch", {"payments": [item]}) == 400
-        assert recorded.ask(good, "POST", "/accounts", ACCOUNT | {"name": f"of {key}"}) == 400
+        assert recorded.request(good, "POST", "/payments/batch", {"payments": [item]}) == 400
+        assert recorded.request(good, "POST", "/accounts", ACCOUNT | {"name": f"of {key}"}) == 400
         for header in (key, f'"{key}"', f"order-{key}"):
-            assert recorded.ask(good, "POST", "/payments", ORDER, Idempotency_Key=header) == 400
+            assert recorded.request(good, "POST", "/payments", ORDER, Idempotency_Key=header) == 400
         basic = "Basic " + base64.b64encode(f"{key}:".encode()).decode()
         for headers in (
             *({"X_Request_Id": key}, {"User_Agent": key}, {"Referer": key}, {"Origin": key}),
@@ -188,7 +196,7 @@ def _misplace_keys(recorded: RecordedSystem) -> None:
             *({"Authorization": word} for word in (key, f"Token {key}", f"Bearer {key}x", basic)),
             *({"Authorization": f"Bearer {key}, {key}"}, {"Authorization": f"Bearer '{key}'"}),
         ):
-            recorded.ask(good, "POST", "/payments", ORDER, **headers)
+            recorded.request(good, "POST", "/payments", ORDER, **headers)
         _send_malformed_requests(recorded, key.encode())
 
 
@@ -229,9 +237,11 @@ def _with_database_closed(recorded: RecordedSystem, action: Callable[[], None]) 
 
 
 def _use_without_database(recorded: RecordedSystem) -> None:
-    statuses = [recorded.ask(key, "POST", "/payments", ORDER) for key in recorded.secrets.values()]
-    assert recorded.ask("no-key", "POST", "/merchants/login", LOGIN) == 503
-    assert recorded.ask(recorded.secrets["token"], "GET", "/merchants/dashboard") == 503
+    statuses = [
+        recorded.request(key, "POST", "/payments", ORDER) for key in recorded.secrets.values()
+    ]
+    assert recorded.request("no-key", "POST", "/merchants/login", LOGIN) == 503
+    assert recorded.request(recorded.secrets["token"], "GET", "/merchants/dashboard") == 503
     assert 503 in statuses
     assert recorded.command("keys", "create", "--name", "while down").returncode == 1
 
@@ -245,10 +255,10 @@ def test_secrets_appear_only_in_the_response_that_creates_them(recorded: Recorde
     assert recorded.command("keys", "list", "--json").returncode == 0
     assert recorded.command("keys", "create", "--name", good).returncode == 1
     assert recorded.command("keys", "revoke", good).returncode == 2
-    eventually(
-        lambda: recorded.ask(good, "POST", "/payments", ORDER) == 202, 60, "the API recovers"
+    wait_until(
+        lambda: recorded.request(good, "POST", "/payments", ORDER) == 202, 60, "the API recovers"
     )
-    words = recorded.system.words()
+    words = recorded.system.read_log()
     assert all(event in words for event in ('"level":"debug"', "malformed_request", '"status":503'))
     assert recorded.find_leaks() == []
 

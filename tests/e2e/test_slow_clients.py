@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from atomic_adapters.embedded import EmbeddedValkey
-from processes import Client, System, environment, eventually, free_port
+from processes import Client, System, environment, find_free_port, wait_until
 
 REQUEST_SECONDS = 2.0
 SLOW_CLIENTS = 100
@@ -49,7 +49,7 @@ def impatient_system(
 @pytest.fixture
 def api(impatient_system: System, account: dict[str, str]) -> Client:
     if "api" not in impatient_system.running or impatient_system.running["api"].poll() is not None:
-        impatient_system.environ["PORT"] = str(free_port())
+        impatient_system.environ["PORT"] = str(find_free_port())
         impatient_system.start("api")
     return Client(impatient_system.base_url, account["apiKey"])
 
@@ -120,7 +120,7 @@ def test_client_that_does_not_read_its_responses_is_cut_off(
             while True:  # until the API stops reading, because its responses are not read
                 client.sendall(LIVE * 100)
         # Only after the API has answered the requests that the socket buffers hold.
-        eventually(
+        wait_until(
             lambda: not _connections(impatient_system), GUARD_SECONDS, "the client is cut off"
         )
     assert api.pay().status == 202
@@ -146,9 +146,9 @@ def test_request_that_waits_for_a_lock_does_not_delay_others(
         ThreadPoolExecutor(1) as threads,
     ):
         blocker.execute("LOCK TABLE accounts")
-        waiting = threads.submit(api.ask, "GET", f"/accounts/{account['accountId']}")
+        waiting = threads.submit(api.request, "GET", f"/accounts/{account['accountId']}")
         for _ in range(5):
-            assert api.ask("GET", f"/payments/{id}").status == 200
+            assert api.request("GET", f"/payments/{id}").status == 200
         assert not waiting.done()
         blocker.rollback()
         assert waiting.result(GUARD_SECONDS).status == 200
@@ -175,7 +175,7 @@ def test_idle_connections_are_closed_on_stop(impatient_system: System, api: Clie
         impatient_system.running["api"].send_signal(signal.SIGTERM)
         assert impatient_system.running["api"].wait(GUARD_SECONDS) == 0
         assert {receive_all(connection) for connection in idle} == {b""}, "closed, not reset"
-    assert "graceful timeout" not in impatient_system.words(), "the stop waited for them"
+    assert "graceful timeout" not in impatient_system.read_log(), "the stop waited for them"
 
 
 def test_queued_connections_are_answered_on_stop(impatient_system: System, api: Client) -> None:
@@ -229,7 +229,7 @@ def test_connections_of_a_stopping_worker_are_answered_or_refused_and_never_rese
 
     with ThreadPoolExecutor(8) as threads:
         running = [threads.submit(connect_until_stopped) for _ in range(8)]
-        eventually(lambda: len(outcomes) > 50, GUARD_SECONDS, "the clients are connecting")
+        wait_until(lambda: len(outcomes) > 50, GUARD_SECONDS, "the clients are connecting")
         impatient_system.running["api"].send_signal(signal.SIGTERM)
         assert impatient_system.running["api"].wait(GUARD_SECONDS) == 0
         for future in running:
@@ -241,17 +241,17 @@ def test_connections_of_a_stopping_worker_are_answered_or_refused_and_never_rese
 def test_readiness_fails_while_a_stopping_api_drains(
     impatient_system: System, account: dict[str, str]
 ) -> None:
-    environ = {**impatient_system.environ, "PORT": str(free_port()), "DRAIN_SECONDS": "300"}
+    environ = {**impatient_system.environ, "PORT": str(find_free_port()), "DRAIN_SECONDS": "300"}
     draining = System(environ, impatient_system.log.with_name("draining.log"))
     client = Client(draining.base_url, account["apiKey"])
     try:
         draining.start("api")
-        assert client.ask("GET", "/health/ready").status == 200
+        assert client.request("GET", "/health/ready").status == 200
         draining.running["api"].send_signal(signal.SIGTERM)
-        eventually(
-            lambda: client.ask("GET", "/health/ready").status == 503, GUARD_SECONDS, "not ready"
+        wait_until(
+            lambda: client.request("GET", "/health/ready").status == 503, GUARD_SECONDS, "not ready"
         )
-        assert client.ask("GET", "/health/ready").code == "not_ready"
+        assert client.request("GET", "/health/ready").code == "not_ready"
         assert client.pay().status == 202
     finally:
         # The master's second signal is a quick shutdown.
@@ -263,17 +263,17 @@ def test_sigterm_before_the_worker_has_started_stops_it(
     impatient_system: System, account: dict[str, str]
 ) -> None:
     """A worker that misses the signal would be waited for until SHUTDOWN_GRACE_SECONDS ends."""
-    environ = {**impatient_system.environ, "PORT": str(free_port())}
+    environ = {**impatient_system.environ, "PORT": str(find_free_port())}
     starting = System(environ, impatient_system.log.with_name("starting.log"))
     starting.spawn("api")
     try:
-        eventually(lambda: "Booting worker" in starting.words(), GUARD_SECONDS, "a worker forks")
+        wait_until(lambda: "Booting worker" in starting.read_log(), GUARD_SECONDS, "a worker forks")
         starting.running["api"].send_signal(signal.SIGTERM)
         assert starting.running["api"].wait(GUARD_SECONDS) == 0
     finally:
         starting.stop()
-    assert "SIGKILL" not in starting.words()
-    assert starting.words().count("Worker exiting") == 1
+    assert "SIGKILL" not in starting.read_log()
+    assert starting.read_log().count("Worker exiting") == 1
 
 
 class Caller(threading.Thread):
@@ -308,7 +308,7 @@ def test_stop_under_load_answers_every_request(impatient_system: System, api: Cl
     callers = [Caller(api) for _ in range(16)]
     for caller in callers:
         caller.start()
-    eventually(
+    wait_until(
         lambda: all(caller.answered > 5 for caller in callers), GUARD_SECONDS, "all callers send"
     )
     impatient_system.running["api"].send_signal(signal.SIGTERM)
@@ -322,5 +322,5 @@ def test_standard_library_is_patched_before_it_is_used(
     impatient_system: System, api: Client
 ) -> None:
     api.pay()
-    assert "MonkeyPatchWarning" not in impatient_system.words()
-    assert "Traceback" not in impatient_system.words()
+    assert "MonkeyPatchWarning" not in impatient_system.read_log()
+    assert "Traceback" not in impatient_system.read_log()

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from processes import eventually
+from processes import wait_until
 from raw_http import BODY, CHUNKED, LAST, LENGTH, chunk, head, parse_responses, receive_all
 from slow_clients import PAYMENTS, AttackedSystem
 
@@ -188,6 +188,6 @@ def test_client_that_resets_before_the_response_has_paid_once(attacked: Attacked
 
 
 def test_ledger_verifies(attacked: AttackedSystem) -> None:
-    eventually(attacked.is_settled, 60, "all payments are settled")
+    wait_until(attacked.is_settled, 60, "all payments are settled")
     assert len(attacked.accepted_payment_ids) >= 15
-    assert attacked.system.books_are_clean()
+    assert attacked.system.is_ledger_clean()

@@ -9,7 +9,7 @@ from uuid import uuid4
 from redis import Redis
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
-from processes import Client, System, environment, eventually
+from processes import Client, System, environment, wait_until
 
 
 def test_payment_succeeds_and_credits_the_balance(
@@ -18,16 +18,16 @@ def test_payment_succeeds_and_credits_the_balance(
     balance_before = client.balance(account["accountId"])
     accepted = client.pay(5_000)
     assert (accepted.status, accepted.data["status"]) == (202, "PENDING")
-    eventually(lambda: client.is_settled(accepted.data["id"]), 60, "the payment is settled")
+    wait_until(lambda: client.is_settled(accepted.data["id"]), 60, "the payment is settled")
     assert client.status(accepted.data["id"]) == "SUCCESS"
     assert client.balance(account["accountId"]) == balance_before + 5_000
-    assert system.books_are_clean()
+    assert system.is_ledger_clean()
 
 
 def test_declined_payment_fails_and_posts_nothing(client: Client, account: dict[str, str]) -> None:
     balance_before = client.balance(account["accountId"])
     id = client.pay(source="tok_chargeDeclined").data["id"]
-    eventually(lambda: client.is_settled(id), 60, "the payment is settled")
+    wait_until(lambda: client.is_settled(id), 60, "the payment is settled")
     payment = client.payment(id)
     assert (payment["status"], payment["failureReason"]) == ("FAILED", "card_declined")
     assert client.balance(account["accountId"]) == balance_before
@@ -43,7 +43,7 @@ def test_fifty_concurrent_requests_with_one_key_create_one_payment(
     assert {reply.status for reply in replies} == {202}
     assert len({reply.raw for reply in replies}) == 1
     assert sum("Idempotent-Replayed" not in reply.headers for reply in replies) == 1
-    eventually(lambda: client.is_settled(replies[0].data["id"]), 60, "the payment is settled")
+    wait_until(lambda: client.is_settled(replies[0].data["id"]), 60, "the payment is settled")
     assert client.balance(account["accountId"]) == balance_before + 700
     assert client.pay(701, Idempotency_Key=key).code == "idempotency_key_reused"
 
@@ -89,12 +89,12 @@ def test_documented_default_rate_limits_apply(
         assert [reply.status for reply in payments] == [202] * 10 + [429]
         assert payments[-1].code == "rate_limited"
         assert 1 <= int(payments[-1].headers["Retry-After"]) <= 60
-        gets = [client.ask("GET", "/health") for _ in range(90)]
+        gets = [client.request("GET", "/health") for _ in range(90)]
         assert [reply.status for reply in gets] == [200] * 89 + [429]
         assert 1 <= int(gets[-1].headers["Retry-After"]) <= 900
         assert gets[0].headers["RateLimit-Policy"] == '"global";q=100;w=900'
         assert gets[0].headers["RateLimit"].startswith('"global";r=88;t=')
-        assert client.ask("GET", "/health/live").status == 200
+        assert client.request("GET", "/health/live").status == 200
     finally:
         limited.stop()
 
@@ -103,7 +103,7 @@ def test_raw_keys_are_in_no_log_and_no_table(
     client: Client, system: System, postgres: EmbeddedPostgres
 ) -> None:
     Client(system.base_url, "sk_test_wrong_key_of_mine").pay()
-    client.ask("GET", f"/payments/{client.key}")
+    client.request("GET", f"/payments/{client.key}")
     dump = subprocess.run(
         [postgres.tool("pg_dump"), "--data-only", system.environ["DATABASE_URL"]],
         check=True,
@@ -111,7 +111,7 @@ def test_raw_keys_are_in_no_log_and_no_table(
         text=True,
     ).stdout
     assert "Test Merchant" in dump, "the dump or the log is empty"
-    assert '"settled"' in system.words(), "the dump or the log is empty"
+    assert '"settled"' in system.read_log(), "the dump or the log is empty"
     for secret in (client.key, client.key.removeprefix("sk_test_"), "sk_test_wrong_key_of_mine"):
-        assert secret not in system.words()
+        assert secret not in system.read_log()
         assert secret not in dump

@@ -27,7 +27,7 @@ from atomic_worker.dev.child import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, STAB
 from fault.failpoint_flags import FLAGS_VARIABLE, FailpointFlags
 from fault.oracle import Merchant
 from fault.servers import START_SECONDS, TESTS, Servers
-from processes import COMMANDS, Client, System, environment, eventually
+from processes import COMMANDS, Client, System, environment, wait_until
 
 DEFAULT_PROCESSES: Final = ("api", "worker", "sweeper")
 """The processes that run unless a fault starts others."""
@@ -190,7 +190,7 @@ class Cluster:
 
     def await_log_text(self, text: str, offset: int) -> None:
         """Wait until the text is logged after the first `offset` bytes."""
-        eventually(lambda: self._is_logged(text, offset), START_SECONDS, f"the log has {text!r}")
+        wait_until(lambda: self._is_logged(text, offset), START_SECONDS, f"the log has {text!r}")
 
     def _is_logged(self, text: str, offset: int) -> bool:
         with self.system.log.open("rb") as log:
@@ -211,7 +211,7 @@ class Cluster:
 
     def is_ready(self) -> bool:
         try:
-            reply = Client(self.system.base_url, "").ask("GET", "/health/ready")
+            reply = Client(self.system.base_url, "").request("GET", "/health/ready")
         except OSError:
             return False
         return reply.status == 200 and reply.data["status"] == "ready"

@@ -91,7 +91,7 @@ class RecordingClient:
         started = time.monotonic()
         outcome, reply, may_be_processed = "", None, True
         try:
-            reply = Client(self.base_url, merchant.api_key).ask(method, path, body, **headers)
+            reply = Client(self.base_url, merchant.api_key).request(method, path, body, **headers)
         except ConnectionRefusedError:
             outcome, may_be_processed = "refused", False
         except OSError as error:

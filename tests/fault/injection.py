@@ -13,7 +13,7 @@ from fault.cluster import Cluster
 from fault.http_client import Attempt
 from fault.load import Load
 from fault.oracle import RETRIED_SOURCE, Acknowledgement, Oracle, PaymentRequest
-from processes import PAUSE, eventually
+from processes import PAUSE, wait_until
 
 FAILPOINT_SECONDS: Final = 60
 """Until the load makes a process reach any failpoint. Only stops a run that hangs."""
@@ -81,7 +81,7 @@ class Injection:
         flags = self.cluster.flags
         flags.arm(failpoint, action)
         try:
-            eventually(
+            wait_until(
                 lambda: flags.is_taken(failpoint),
                 FAILPOINT_SECONDS,
                 f"a process reaches {failpoint}",
@@ -148,7 +148,7 @@ class Injection:
         while True:
             try:
                 with self.cluster.servers.connect() as connection:
-                    eventually(lambda: holds(connection), until - time.monotonic(), description)
+                    wait_until(lambda: holds(connection), until - time.monotonic(), description)
             except psycopg.OperationalError:
                 # PostgreSQL is still down, or ends all sessions because a backend was killed.
                 assert time.monotonic() < until, f"PostgreSQL is still down: {description}"

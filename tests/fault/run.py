@@ -19,7 +19,7 @@ from fault.options import Options
 from fault.oracle import Oracle
 from fault.progress_sampler import ProgressSampler
 from fault.report import FaultResults, InjectionResult
-from processes import PAUSE, eventually
+from processes import PAUSE, wait_until
 
 WARM_UP_SECONDS: Final = 1.0
 
@@ -79,7 +79,7 @@ class Run:
             if self.options.rounds is None and elapsed > self.options.seconds:
                 break
             self._inject(self.results[name])
-            eventually(self.cluster.is_recovered, RECOVERY_SECONDS, f"recovery after {name}")
+            wait_until(self.cluster.is_recovered, RECOVERY_SECONDS, f"recovery after {name}")
             PAUSE.wait(self._random.uniform(*PAUSE_SECONDS))
 
     def _schedule_faults(self) -> Iterator[str]:
@@ -136,7 +136,7 @@ class Run:
                 return connection.execute(ALL_SETTLED).fetchone() == (True,)
 
             try:
-                eventually(is_settled, SETTLED_SECONDS, "all payments and refunds are settled")
+                wait_until(is_settled, SETTLED_SECONDS, "all payments and refunds are settled")
             except AssertionError as error:
                 self.oracle.add_violation("I4", str(error))
             self.recorded_count = run_final_audit(connection, self.oracle)

@@ -16,7 +16,7 @@ from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedServerError, Embe
 from atomic_adapters.postgres.migrations import Migrator
 from fault.failpoint_flags import FLAGS_VARIABLE, FailpointFlags
 from fault.full_disk import TmpfsDisk
-from processes import PAUSE, eventually
+from processes import PAUSE, wait_until
 
 TESTS: Final = Path(__file__).parents[1]
 
@@ -106,7 +106,7 @@ class Servers:
                 stderr=log,
                 start_new_session=True,
             )
-        eventually(listen.exists, START_SECONDS, "the proxy listens")
+        wait_until(listen.exists, START_SECONDS, "the proxy listens")
         return proxy
 
     def _stop_proxy(self, proxy: subprocess.Popen[bytes]) -> None:

@@ -37,11 +37,11 @@ def _fuzz(system: System, arguments: list[str], scratch: Path) -> int:
         system.start("api", "worker", "sweeper")
         seeded = json.loads(system.atomic("seed", "--json").stdout)
         done = run(system, seeded["apiKey"], *(arguments or USUAL), scratch=scratch)
-        clean = system.books_are_clean()
+        clean = system.is_ledger_clean()
     finally:
         system.stop()
     enough = bool(arguments) or done.requests >= LEAST
-    say(done.words)
+    say(done.output)
     say(f"{done.requests} requests answered: {done.statuses}")
     say("The books are clean." if clean else "The books do not agree.")
     if not enough:

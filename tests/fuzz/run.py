@@ -20,7 +20,7 @@ class Run:
     requests: int
     """Those that the API says it answered."""
     statuses: dict[int, int]
-    words: str
+    output: str
 
 
 def run(system: System, key: str, *arguments: str, scratch: Path) -> Run:
@@ -54,11 +54,11 @@ def _session(system: System) -> str:
     email = f"{secrets.token_hex(8)}@fuzz.example"
     login = {"email": email, "password": secrets.token_hex(16)}
     anybody = Client(system.base_url, "nobody")
-    assert anybody.ask("POST", "/merchants/register", login).status == 201
-    return anybody.ask("POST", "/merchants/login", login).data["token"]
+    assert anybody.request("POST", "/merchants/register", login).status == 201
+    return anybody.request("POST", "/merchants/login", login).data["token"]
 
 
 def _answered(system: System) -> list[int]:
     """The status of every request in the API's log."""
-    lines = (line for line in system.words().splitlines() if '"event":"request"' in line)
+    lines = (line for line in system.read_log().splitlines() if '"event":"request"' in line)
     return [json.loads(line)["status"] for line in lines]

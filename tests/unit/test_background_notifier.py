@@ -4,7 +4,7 @@ import threading
 
 from atomic_adapters.redis.background_notifier import BackgroundNotifier
 from atomic_core.ports.job_queue import Job
-from processes import eventually
+from processes import wait_until
 
 PATIENCE_SECONDS = 10
 
@@ -31,13 +31,13 @@ def test_nobody_waits_and_many_rings_become_one_more() -> None:
     slow = SlowBell()
     bell = BackgroundNotifier(slow)
     bell.notify(Job.SETTLE)
-    eventually(lambda: slow.begun == 1, PATIENCE_SECONDS, "it is ringing")
+    wait_until(lambda: slow.begun == 1, PATIENCE_SECONDS, "it is ringing")
     for _ in range(100):
         bell.notify(Job.SETTLE)
     assert slow.rung == 0
     slow.let.release(2)
     # Work that came while it was ringing is announced after it came.
-    eventually(lambda: slow.rung == 2, PATIENCE_SECONDS, "it has rung once more")
+    wait_until(lambda: slow.rung == 2, PATIENCE_SECONDS, "it has rung once more")
     assert slow.begun == 2
 
 
@@ -47,7 +47,7 @@ def test_it_rings_each_time_there_is_something_new() -> None:
     slow.let.release(3)
     for times in (1, 2, 3):
         bell.notify(Job.SETTLE)
-        eventually(lambda times=times: slow.rung == times, PATIENCE_SECONDS, "it has rung")
+        wait_until(lambda times=times: slow.rung == times, PATIENCE_SECONDS, "it has rung")
 
 
 def test_to_reset_it_is_done_at_once() -> None:
@@ -63,7 +63,7 @@ def test_a_ringer_that_died_is_replaced() -> None:
     dead = threading.Thread(target=lambda: None)
     dead.start()
     dead.join()
-    bell._ringer = dead
+    bell._thread = dead
     slow.let.release()
     bell.notify(Job.SETTLE)
-    eventually(lambda: slow.rung == 1, PATIENCE_SECONDS, "it has rung")
+    wait_until(lambda: slow.rung == 1, PATIENCE_SECONDS, "it has rung")

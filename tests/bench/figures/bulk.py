@@ -58,7 +58,7 @@ def measure(cluster: BenchCluster, sizes: Sizes) -> list[Measurement]:
 
 def _check_endpoint_exists(system: SystemUnderTest, merchant: Merchant) -> None:
     """Raises FeatureMissing with the status."""
-    reply = Client(system.api.base_url, merchant.api_key).ask(
+    reply = Client(system.api.base_url, merchant.api_key).request(
         "POST", PATH, _build_batch(1, "probe")
     )
     if reply.status in NOT_FOUND_STATUSES:

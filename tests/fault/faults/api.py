@@ -7,7 +7,7 @@ from fault.failpoints import KILL, KILL_ALL
 from fault.faults.fault import Fault
 from fault.faults.workers import GRACE_SECONDS
 from fault.injection import STOP_SECONDS, Injection
-from processes import eventually
+from processes import wait_until
 
 RESTART_SECONDS: Final = 5.0
 """Until a Python process with all its imports has started, on a busy machine."""
@@ -31,7 +31,7 @@ def terminate(injection: Injection) -> None:
     process = injection.cluster.system.running["api"]
     with injection.cluster.suspend_restarts("api"):
         process.terminate()
-        eventually(lambda: process.poll() is not None, STOP_SECONDS, "the API stops")
+        wait_until(lambda: process.poll() is not None, STOP_SECONDS, "the API stops")
     injection.mark_ended()
     stop_seconds = injection.ended - injection.started
     injection.check_time_bound("stopping the API", stop_seconds, GRACE_SECONDS)

@@ -8,7 +8,7 @@ from fault.cluster import DEFAULT_PROCESSES, Cluster
 from fault.faults.fault import Fault
 from fault.injection import STOP_SECONDS, Injection
 from fault.servers import START_SECONDS
-from processes import eventually
+from processes import wait_until
 
 LIBRARIES: Final = (
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
@@ -34,7 +34,7 @@ def jump(injection: Injection) -> None:
         file.write_text(f"{seconds}\n")
         injection.wait(CACHE_SECONDS + 1)
     _restart(injection)
-    eventually(cluster.is_ready, START_SECONDS, "the API is ready")
+    wait_until(cluster.is_ready, START_SECONDS, "the API is ready")
     injection.mark_ended()
 
 

@@ -12,7 +12,7 @@ from fault.cluster import Cluster
 from fault.faults.fault import Fault
 from fault.injection import Injection
 from fault.proxy import DROP_REPLY
-from processes import eventually
+from processes import wait_until
 
 FROM_ATOMIC_SESSIONS: Final = "FROM pg_stat_activity WHERE application_name = 'atomic'"
 
@@ -100,7 +100,7 @@ def fill_disk(injection: Injection) -> None:
         return shutil.disk_usage(servers.disk.folder).free < 8_192
 
     try:
-        eventually(is_full, 60, "the disk is full")
+        wait_until(is_full, 60, "the disk is full")
         injection.wait(FULL_SECONDS)
     finally:
         servers.disk.restore_size()

@@ -13,7 +13,7 @@ from fault.faults.fault import Fault
 from fault.http_client import Attempt
 from fault.injection import Injection
 from fault.servers import START_SECONDS
-from processes import eventually
+from processes import wait_until
 
 SETTLEMENT_SECONDS: Final = 1.0
 
@@ -65,7 +65,7 @@ def start_without(injection: Injection) -> float:
         cluster.kill(name)
     cluster.await_log_text("sweeper started", offset)
     killed = injection.started
-    eventually(
+    wait_until(
         lambda: "202" in {attempt.outcome for attempt in injection.list_attempts()},
         START_SECONDS,
         "the API accepts a payment",

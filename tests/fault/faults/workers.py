@@ -10,7 +10,7 @@ from fault.cluster import LEASE_SECONDS
 from fault.failpoints import FREEZE, KILL
 from fault.faults.fault import Fault
 from fault.injection import STOP_SECONDS, Injection
-from processes import eventually
+from processes import wait_until
 
 RECOVERY_SECONDS: Final = 1.0
 
@@ -48,7 +48,7 @@ def terminate(name: str, injection: Injection) -> None:
     with injection.cluster.suspend_restarts(name):
         process.terminate()
         injection.mark_ended()
-        eventually(lambda: process.poll() is not None, STOP_SECONDS, f"the {name} stops")
+        wait_until(lambda: process.poll() is not None, STOP_SECONDS, f"the {name} stops")
         stop_seconds = time.monotonic() - injection.ended
         injection.check_time_bound(f"stopping the {name}", stop_seconds, GRACE_SECONDS)
         _check_exit_status(injection, name, process.returncode)

@@ -1,4 +1,4 @@
-"""When keys were used: told seldom, together, and by nobody who waits."""
+"""API key usage is written rarely, in batches and in the background."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -13,19 +13,19 @@ from support import IDS
 
 
 @dataclass
-class Store:
-    """Notes what it is told; fails when it is told to."""
+class RecordingStore:
+    """Records the keys that are written; fails on request."""
 
     failing: bool = False
-    told: list[Sequence[UUID]] = field(default_factory=list)
+    written_keys: list[Sequence[UUID]] = field(default_factory=list)
     arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     @property
-    def merchants(self) -> "Store":
+    def merchants(self) -> "RecordingStore":
         return self
 
     def record_api_key_usage(self, key_ids: Sequence[UUID]) -> None:
-        self.told.append(key_ids)
+        self.written_keys.append(key_ids)
         self.arrived.release()
         if self.failing:
             raise StorageUnavailable
@@ -33,46 +33,46 @@ class Store:
     def commit(self) -> None: ...
 
     @contextmanager
-    def begin(self) -> Iterator["Store"]:
+    def begin(self) -> Iterator["RecordingStore"]:
         yield self
 
 
-def uses_over(store: Store) -> BackgroundApiKeyUsage:
+def build_usage(store: RecordingStore) -> BackgroundApiKeyUsage:
     return BackgroundApiKeyUsage(store.begin, pause=0.01)  # type: ignore[arg-type]
 
 
-def test_a_key_in_constant_use_is_told_once(monkeypatch) -> None:
-    store, key = Store(), IDS.new_id()
-    uses = uses_over(store)
+def test_frequent_use_of_a_key_is_written_once(monkeypatch) -> None:
+    store, key = RecordingStore(), IDS.new_id()
+    usage = build_usage(store)
     for _ in range(1_000):
-        uses.note(key)
-    assert store.arrived.acquire(timeout=5)
-    uses.note(key)
+        usage.record_use(key)
+    assert store.arrived.acquire(timeout=60)
+    usage.record_use(key)
     other = IDS.new_id()
-    uses.note(other)
-    assert store.arrived.acquire(timeout=5)
-    assert store.told == [[key], [other]]
+    usage.record_use(other)
+    assert store.arrived.acquire(timeout=60)
+    assert store.written_keys == [[key], [other]]
     monkeypatch.setattr(api_key_usage, "WRITE_INTERVAL_SECONDS", 0.0)
-    uses.note(key)
-    assert store.arrived.acquire(timeout=5)
-    assert store.told[-1] == [key]
+    usage.record_use(key)
+    assert store.arrived.acquire(timeout=60)
+    assert store.written_keys[-1] == [key]
 
 
-def test_a_store_that_is_away_harms_nobody() -> None:
-    store = Store(failing=True)
-    uses = uses_over(store)
+def test_unavailable_store_is_ignored() -> None:
+    store = RecordingStore(failing=True)
+    usage = build_usage(store)
     first, second = IDS.new_id(), IDS.new_id()
-    uses.note(first)
-    assert store.arrived.acquire(timeout=5)
+    usage.record_use(first)
+    assert store.arrived.acquire(timeout=60)
     store.failing = False
-    uses.note(second)
-    assert store.arrived.acquire(timeout=5)
-    assert store.told == [[first], [second]]
+    usage.record_use(second)
+    assert store.arrived.acquire(timeout=60)
+    assert store.written_keys == [[first], [second]]
 
 
-def test_it_remembers_a_bounded_number(monkeypatch) -> None:
+def test_number_of_remembered_keys_is_limited(monkeypatch) -> None:
     monkeypatch.setattr(api_key_usage, "MAX_RECENT_KEYS", 10)
-    uses = uses_over(Store())
+    usage = build_usage(RecordingStore())
     for _ in range(100):
-        uses.note(IDS.new_id())
-    assert len(uses._last_writes) == 10
+        usage.record_use(IDS.new_id())
+    assert len(usage._last_writes) == 10

@@ -1,4 +1,4 @@
-"""A bell that nobody waits for."""
+"""Wake-ups are sent in the background."""
 
 import threading
 
@@ -6,64 +6,64 @@ from atomic_adapters.redis.background_notifier import BackgroundNotifier
 from atomic_core.ports.job_queue import Job
 from processes import wait_until
 
-PATIENCE_SECONDS = 10
+GUARD_SECONDS = 60
 
 
-class SlowBell:
-    """Takes as long to ring as it is made to."""
+class SlowJobQueue:
+    """Waits in `notify` until the test releases it."""
 
     def __init__(self) -> None:
-        self.begun = 0
-        self.rung = 0
-        self.reset = 0
-        self.let = threading.Semaphore(0)
+        self.started = 0
+        self.sent = 0
+        self.cleared = 0
+        self.released = threading.Semaphore(0)
 
     def notify(self, job: Job) -> None:
-        self.begun += 1
-        assert self.let.acquire(timeout=PATIENCE_SECONDS)
-        self.rung += 1
+        self.started += 1
+        assert self.released.acquire(timeout=GUARD_SECONDS)
+        self.sent += 1
 
     def clear(self, job: Job) -> None:
-        self.reset += 1
+        self.cleared += 1
 
 
-def test_nobody_waits_and_many_rings_become_one_more() -> None:
-    slow = SlowBell()
-    bell = BackgroundNotifier(slow)
-    bell.notify(Job.SETTLE)
-    wait_until(lambda: slow.begun == 1, PATIENCE_SECONDS, "it is ringing")
+def test_notify_does_not_wait_and_calls_are_coalesced() -> None:
+    job_queue = SlowJobQueue()
+    notifier = BackgroundNotifier(job_queue)
+    notifier.notify(Job.SETTLE)
+    wait_until(lambda: job_queue.started == 1, GUARD_SECONDS, "it is sending")
     for _ in range(100):
-        bell.notify(Job.SETTLE)
-    assert slow.rung == 0
-    slow.let.release(2)
-    # Work that came while it was ringing is announced after it came.
-    wait_until(lambda: slow.rung == 2, PATIENCE_SECONDS, "it has rung once more")
-    assert slow.begun == 2
+        notifier.notify(Job.SETTLE)
+    assert job_queue.sent == 0
+    job_queue.released.release(2)
+    # A notification during a send is sent after it.
+    wait_until(lambda: job_queue.sent == 2, GUARD_SECONDS, "it has sent one more")
+    assert job_queue.started == 2
 
 
-def test_it_rings_each_time_there_is_something_new() -> None:
-    slow = SlowBell()
-    bell = BackgroundNotifier(slow)
-    slow.let.release(3)
-    for times in (1, 2, 3):
-        bell.notify(Job.SETTLE)
-        wait_until(lambda times=times: slow.rung == times, PATIENCE_SECONDS, "it has rung")
+def test_each_new_notification_is_sent() -> None:
+    job_queue = SlowJobQueue()
+    notifier = BackgroundNotifier(job_queue)
+    job_queue.released.release(3)
+    for count in (1, 2, 3):
+        notifier.notify(Job.SETTLE)
+        wait_until(lambda count=count: job_queue.sent == count, GUARD_SECONDS, "it has sent")
 
 
-def test_to_reset_it_is_done_at_once() -> None:
-    slow = SlowBell()
-    BackgroundNotifier(slow).clear(Job.SETTLE)
-    assert slow.reset == 1
+def test_clear_is_called_at_once() -> None:
+    job_queue = SlowJobQueue()
+    BackgroundNotifier(job_queue).clear(Job.SETTLE)
+    assert job_queue.cleared == 1
 
 
-def test_a_ringer_that_died_is_replaced() -> None:
-    """As after a fork, which takes no threads along."""
-    slow = SlowBell()
-    bell = BackgroundNotifier(slow)
-    dead = threading.Thread(target=lambda: None)
-    dead.start()
-    dead.join()
-    bell._thread = dead
-    slow.let.release()
-    bell.notify(Job.SETTLE)
-    wait_until(lambda: slow.rung == 1, PATIENCE_SECONDS, "it has rung")
+def test_dead_notifier_thread_is_replaced() -> None:
+    """As after a fork, which does not copy threads."""
+    job_queue = SlowJobQueue()
+    notifier = BackgroundNotifier(job_queue)
+    dead_thread = threading.Thread(target=lambda: None)
+    dead_thread.start()
+    dead_thread.join()
+    notifier._thread = dead_thread
+    job_queue.released.release()
+    notifier.notify(Job.SETTLE)
+    wait_until(lambda: job_queue.sent == 1, GUARD_SECONDS, "it has sent")

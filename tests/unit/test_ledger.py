@@ -11,24 +11,25 @@ from atomic_core.domain.accounts import (
     MAX_BALANCE,
     MAX_WORLD_BALANCE,
     Account,
-    chain_start,
+    hash_account_identity,
     world_account_id,
 )
-from atomic_core.domain.ledger import Hold, Kind, Leg, Posting, Refusal, post
+from atomic_core.domain.ledger import Hold, TransactionKind
+from atomic_core.domain.posting import Leg, Posting, Refusal, post
 
 AT = datetime(2026, 11, 22, 15, 30, 13, 153_001, tzinfo=UTC)
-WORLD = Account.world("USD", AT)
-SHOP = Account.opened(UUID(int=1), UUID(int=2), "Shop", "USD", AT)
-EURO = Account.opened(UUID(int=3), UUID(int=2), "Shop", "EUR", AT)
+WORLD = Account.new_world_account("USD", AT)
+SHOP = Account.new_merchant_account(UUID(int=1), UUID(int=2), "Shop", "USD", AT)
+EURO = Account.new_merchant_account(UUID(int=3), UUID(int=2), "Shop", "EUR", AT)
 ACCOUNTS = {account.id: account for account in (WORLD, SHOP, EURO)}
 
 
 def posting(*legs: tuple[Account, int], number: int = 1) -> Posting:
     parts = tuple(Leg(account.id, amount) for account, amount in legs)
-    return Posting(UUID(int=100 + number), UUID(int=200 + number), Kind.PAYMENT, parts)
+    return Posting(UUID(int=100 + number), UUID(int=200 + number), TransactionKind.PAYMENT, parts)
 
 
-def test_a_posting_makes_one_entry_per_leg_and_moves_the_tips() -> None:
+def test_posting_adds_one_entry_per_leg_and_updates_accounts() -> None:
     result = post(ACCOUNTS, [posting((WORLD, -500), (SHOP, 500))], AT)
     assert [(e.account_id, e.sequence, e.amount, e.balance_after) for e in result.entries] == [
         (WORLD.id, 1, -500, -500),
@@ -42,7 +43,7 @@ def test_a_posting_makes_one_entry_per_leg_and_moves_the_tips() -> None:
     assert (transaction.payment_id, transaction.posted_at) == (UUID(int=201), AT)
 
 
-def test_the_hash_is_of_the_head_before_and_the_canonical_entry() -> None:
+def test_hash_covers_previous_head_and_canonical_entry() -> None:
     """Written out byte by byte: whoever changes the encoding breaks every kept chain."""
     (_, entry) = post(ACCOUNTS, [posting((WORLD, -500), (SHOP, 500))], AT).entries
     micros = 1_795_361_413_153_001
@@ -61,7 +62,7 @@ def test_the_hash_is_of_the_head_before_and_the_canonical_entry() -> None:
     assert entry.hash == hashlib.sha256(canonical).digest()
 
 
-def test_each_entry_builds_on_the_one_before() -> None:
+def test_entries_of_an_account_are_chained() -> None:
     batch = [posting((WORLD, -5), (SHOP, 5), number=n) for n in (1, 2)]
     together = post(ACCOUNTS, batch, AT)
     first = post(ACCOUNTS, batch[:1], AT)
@@ -80,9 +81,7 @@ def test_each_entry_builds_on_the_one_before() -> None:
         ([(WORLD, -MAX_BALANCE - 1), (SHOP, MAX_BALANCE + 1)], Refusal.BALANCE_OVERFLOW),
     ],
 )
-def test_a_refused_posting_changes_nothing(
-    legs: list[tuple[Account, int]], refusal: Refusal
-) -> None:
+def test_refused_posting_changes_nothing(legs: list[tuple[Account, int]], refusal: Refusal) -> None:
     result = post(ACCOUNTS, [posting(*legs)], AT)
     assert result.refusals == {UUID(int=101): refusal}
     assert not result.entries
@@ -90,18 +89,18 @@ def test_a_refused_posting_changes_nothing(
     assert not result.transactions
 
 
-def test_a_balance_may_reach_its_ceiling_exactly() -> None:
+def test_balance_may_equal_its_maximum() -> None:
     result = post(ACCOUNTS, [posting((WORLD, -MAX_BALANCE), (SHOP, MAX_BALANCE))], AT)
     assert not result.refusals
 
 
-def test_the_world_is_bounded_by_what_the_database_can_hold() -> None:
+def test_world_balance_is_limited_to_bigint() -> None:
     full = replace(WORLD, balance=-MAX_WORLD_BALANCE)
     result = post({**ACCOUNTS, WORLD.id: full}, [posting((WORLD, -1), (SHOP, 1))], AT)
     assert set(result.refusals.values()) == {Refusal.BALANCE_OVERFLOW}
 
 
-def test_later_postings_see_what_earlier_ones_left() -> None:
+def test_postings_of_a_batch_see_earlier_balances() -> None:
     give = posting((WORLD, -10), (SHOP, 10), number=1)
     take = posting((SHOP, -10), (WORLD, 10), number=2)
     again = posting((SHOP, -1), (WORLD, 1), number=3)
@@ -122,31 +121,31 @@ def test_later_postings_see_what_earlier_ones_left() -> None:
     ],
     ids=["unbalanced", "of nothing", "one account twice", "no legs"],
 )
-def test_malformed_legs_are_a_bug_not_an_outcome(legs: list[tuple[Account, int]]) -> None:
+def test_malformed_legs_raise(legs: list[tuple[Account, int]]) -> None:
     with pytest.raises(ValueError, match="posting"):
         post(ACCOUNTS, [posting(*legs)], AT)
 
 
-def test_a_multi_leg_posting_may_split_an_amount() -> None:
+def test_posting_may_split_an_amount_into_legs() -> None:
     other = replace(SHOP, id=UUID(int=4))
     accounts = {**ACCOUNTS, other.id: other}
     result = post(accounts, [posting((WORLD, -100), (SHOP, 97), (other, 3))], AT)
     assert [entry.balance_after for entry in result.entries] == [-100, 97, 3]
 
 
-def test_each_currency_has_one_world() -> None:
+def test_each_currency_has_one_world_account() -> None:
     assert world_account_id("USD") == WORLD.id
     assert world_account_id("USD") != world_account_id("EUR")
 
 
-def test_a_chain_starts_from_whose_account_it_is() -> None:
+def test_hash_chain_starts_from_the_account_identity() -> None:
     heads = {
-        chain_start(SHOP.id, SHOP.merchant_id, "USD", allow_negative=False),
-        chain_start(EURO.id, SHOP.merchant_id, "USD", allow_negative=False),
-        chain_start(SHOP.id, UUID(int=9), "USD", allow_negative=False),
-        chain_start(SHOP.id, None, "USD", allow_negative=False),
-        chain_start(SHOP.id, SHOP.merchant_id, "EUR", allow_negative=False),
-        chain_start(SHOP.id, SHOP.merchant_id, "USD", allow_negative=True),
+        hash_account_identity(SHOP.id, SHOP.merchant_id, "USD", allow_negative=False),
+        hash_account_identity(EURO.id, SHOP.merchant_id, "USD", allow_negative=False),
+        hash_account_identity(SHOP.id, UUID(int=9), "USD", allow_negative=False),
+        hash_account_identity(SHOP.id, None, "USD", allow_negative=False),
+        hash_account_identity(SHOP.id, SHOP.merchant_id, "EUR", allow_negative=False),
+        hash_account_identity(SHOP.id, SHOP.merchant_id, "USD", allow_negative=True),
     }
     assert len(heads) == 6
     assert SHOP.head in heads
@@ -158,36 +157,44 @@ def hold(amount: int = 5, refund_id: UUID | None = None) -> Hold:
 
 
 def placing(held: Hold, number: int = 1) -> Posting:
-    return Posting(UUID(int=number), held.payment_id, Kind.PAYMENT, (), held.refund_id, None, held)
+    return Posting(
+        UUID(int=number), held.payment_id, TransactionKind.PAYMENT, (), held.refund_id, None, held
+    )
 
 
-def test_a_hold_is_no_entry_and_moves_nothing() -> None:
+def test_hold_adds_no_entry_and_changes_no_balance() -> None:
     result = post(ACCOUNTS, [placing(hold())], AT)
-    assert (result.placed, result.released) == ([hold()], [])
+    assert (result.placed_holds, result.released_holds) == ([hold()], [])
     assert not result.transactions
     assert not result.entries
     assert not result.accounts
 
 
-def test_a_refused_posting_leaves_its_hold_live() -> None:
+def test_refused_posting_keeps_its_hold() -> None:
     """Whoever comes after it in the batch still finds the money promised."""
     held = replace(SHOP, balance=5, pending_out=5)
     legs = (Leg(SHOP.id, -9), Leg(WORLD.id, 9))
     promise = hold(5, UUID(int=7))
-    too_much = Posting(UUID(int=1), UUID(int=201), Kind.REFUND, legs, UUID(int=7), promise)
+    too_much = Posting(
+        UUID(int=1), UUID(int=201), TransactionKind.REFUND, legs, UUID(int=7), promise
+    )
     other = placing(hold(1, UUID(int=8)), number=2)
     result = post({**ACCOUNTS, SHOP.id: held}, [too_much, other], AT)
     assert result.refusals == dict.fromkeys(
         (UUID(int=1), UUID(int=2)), Refusal.INSUFFICIENT_BALANCE
     )
-    assert not result.released
+    assert not result.released_holds
 
 
-def test_a_refund_names_itself_in_its_hash() -> None:
+def test_refund_id_is_part_of_the_hash() -> None:
     rich = {**ACCOUNTS, SHOP.id: replace(SHOP, balance=10)}
     legs = (Leg(SHOP.id, -5), Leg(WORLD.id, 5))
     hashes = {
-        post(rich, [Posting(UUID(int=1), UUID(int=2), Kind.REFUND, legs, UUID(int=id))], AT)
+        post(
+            rich,
+            [Posting(UUID(int=1), UUID(int=2), TransactionKind.REFUND, legs, UUID(int=id))],
+            AT,
+        )
         .entries[0]
         .hash
         for id in (3, 4)
@@ -201,19 +208,19 @@ def test_a_refund_names_itself_in_its_hash() -> None:
         placing(hold(0)),
         placing(hold(-1)),
         placing(hold()._replace(debit_account_id=SHOP.id)),
-        posting((WORLD, -5), (SHOP, 5))._replace(places=hold()),
-        Posting(UUID(int=1), UUID(int=2), Kind.PAYMENT, ()),
+        posting((WORLD, -5), (SHOP, 5))._replace(placed_hold=hold()),
+        Posting(UUID(int=1), UUID(int=2), TransactionKind.PAYMENT, ()),
     ],
 )
-def test_a_hold_that_makes_no_sense_is_a_bug(wrong: Posting) -> None:
+def test_invalid_hold_raises(wrong: Posting) -> None:
     with pytest.raises(ValueError, match=r"hold|promises|legs"):
         post(ACCOUNTS, [wrong], AT)
 
 
 @pytest.mark.parametrize("gone", [WORLD.id, SHOP.id])
-def test_a_hold_of_an_account_that_is_not_there_is_refused(gone: UUID) -> None:
+def test_hold_of_unknown_account_is_refused(gone: UUID) -> None:
     rest = {id: account for id, account in ACCOUNTS.items() if id != gone}
-    release = Posting(UUID(int=2), UUID(int=201), Kind.PAYMENT, (), releases=hold())
+    release = Posting(UUID(int=2), UUID(int=201), TransactionKind.PAYMENT, (), released_hold=hold())
     result = post(rest, [placing(hold()), release], AT)
     assert set(result.refusals.values()) == {Refusal.ACCOUNT_NOT_FOUND}
     assert len(result.refusals) == 2

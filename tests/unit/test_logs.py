@@ -28,7 +28,7 @@ def lines(code: str, **variables: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in ran.stderr.splitlines()]
 
 
-def test_our_lines_and_those_of_others_have_one_shape() -> None:
+def test_lines_of_all_loggers_have_one_format() -> None:
     ours, theirs = lines("log.info('said', number=1); theirs.info('said %s', 'by gunicorn')")
     assert ours.keys() - {"number"} == theirs.keys()
     assert (ours["event"], ours["level"], ours["logger"]) == ("said", "info", "atomic.ours")
@@ -38,7 +38,7 @@ def test_our_lines_and_those_of_others_have_one_shape() -> None:
         assert str(line["timestamp"]).endswith("Z")
 
 
-def test_an_exception_is_told_with_its_traceback() -> None:
+def test_exception_is_logged_with_its_traceback() -> None:
     code = "try: 1 / 0\nexcept ZeroDivisionError as error: log.error('failed', exc_info=error)"
     for line in lines(f"{code}; theirs.exception('failed')"):
         assert str(line["exception"]).startswith("Traceback")
@@ -48,7 +48,7 @@ def test_an_exception_is_told_with_its_traceback() -> None:
 @pytest.mark.parametrize(
     ("level", "told"), [("debug", 8), ("info", 6), ("warning", 4), ("error", 2)]
 )
-def test_the_level_is_one_for_all(level: str, told: int) -> None:
+def test_level_applies_to_all_loggers(level: str, told: int) -> None:
     code = "\n".join(
         f"log.{name}('x'); theirs.{name}('x')" for name in ("debug", "info", "warning", "error")
     )
@@ -64,10 +64,10 @@ def test_the_level_is_one_for_all(level: str, told: int) -> None:
         ("__import__('uuid').UUID(int=1)", "00000000-0000-0000-0000-000000000001"),
     ],
 )
-def test_a_line_is_written_whatever_it_holds(value: str, told: object) -> None:
+def test_unserializable_values_are_logged(value: str, told: object) -> None:
     assert lines(f"log.info('said', value={value})")[0]["value"] == told
 
 
-def test_text_is_for_people() -> None:
+def test_text_format_is_readable() -> None:
     with pytest.raises(json.JSONDecodeError):
         lines("log.info('said')", LOG_FORMAT="text")

@@ -1,4 +1,4 @@
-"""Serving together those who ask at the same moment."""
+"""Concurrent calls share one statement."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -7,126 +7,124 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from atomic_adapters.micro_batching import (
-    MAX_BATCH,
+    MAX_BATCH_SIZE,
     BatchedPaymentStore,
     MicroBatcher,
     _PendingCall,
 )
 from atomic_core.domain.errors import StorageUnavailable
-from atomic_core.domain.payments import InsertedPayment, Lookup, Payment, PaymentInsert
-from processes import eventually
+from atomic_core.domain.payments import InsertedPayment, Payment, PaymentInsert, PaymentLookup
+from processes import wait_until
 from support import IDS, order
 
-PATIENCE_SECONDS = 10
+GUARD_SECONDS = 60
 
 
-class Abandoned(Exception):
+class LeaderInterrupted(Exception):
     pass
 
 
-class Counter:
-    """Doubles numbers, when it is let; remembers who was served together."""
+class Doubler:
+    """Doubles numbers when the test releases it, and records the batches."""
 
     def __init__(self) -> None:
-        self.groups: list[list[int]] = []
-        self.let = threading.Semaphore(0)
+        self.batches: list[list[int]] = []
+        self.released = threading.Semaphore(0)
         self.error: BaseException | None = None
 
-    def serve(self, asks: Sequence[int]) -> Sequence[int]:
-        self.groups.append(list(asks))
-        assert self.let.acquire(timeout=PATIENCE_SECONDS)
+    def execute(self, calls: Sequence[int]) -> Sequence[int]:
+        self.batches.append(list(calls))
+        assert self.released.acquire(timeout=GUARD_SECONDS)
         if self.error:
             raise self.error
-        return [2 * ask for ask in asks]
+        return [2 * call for call in calls]
 
 
 @pytest.fixture
-def counter() -> Counter:
-    return Counter()
+def doubler() -> Doubler:
+    return Doubler()
 
 
 @pytest.fixture
-def together(counter: Counter) -> MicroBatcher[int, int]:
-    return MicroBatcher(counter.serve, Abandoned)
+def batcher(doubler: Doubler) -> MicroBatcher[int, int]:
+    return MicroBatcher(doubler.execute, LeaderInterrupted)
 
 
-def ask_behind(
-    together: MicroBatcher[int, int], counter: Counter, numbers: Sequence[int]
+def queue_calls(
+    batcher: MicroBatcher[int, int], doubler: Doubler, numbers: Sequence[int]
 ) -> list[Future[int]]:
-    """Ask 0, which is served at once, and then the others, who have to wait for it."""
+    """Call with 0, which is executed at once, and then with the others, which wait for it."""
     threads = ThreadPoolExecutor(len(numbers) + 1)
-    first = threads.submit(together, 0)
-    eventually(lambda: counter.groups == [[0]], PATIENCE_SECONDS, "the first is being served")
+    first = threads.submit(batcher, 0)
+    wait_until(lambda: doubler.batches == [[0]], GUARD_SECONDS, "the first call is executed")
     others: list[Future[int]] = []
     for place, number in enumerate(numbers, 1):
-        others.append(threads.submit(together, number))
-        eventually(
-            lambda place=place: len(together._waiting) == place, PATIENCE_SECONDS, "they queue"
+        others.append(threads.submit(batcher, number))
+        wait_until(
+            lambda place=place: len(batcher._queue) == place, GUARD_SECONDS, "the calls are queued"
         )
     threads.shutdown(wait=False)
     return [first, *others]
 
 
-def test_one_alone_is_served_at_once(together: MicroBatcher[int, int], counter: Counter) -> None:
-    counter.let.release()
-    assert together(21) == 42
-    assert counter.groups == [[21]]
+def test_single_call_is_executed_at_once(batcher: MicroBatcher[int, int], doubler: Doubler) -> None:
+    doubler.released.release()
+    assert batcher(21) == 42
+    assert doubler.batches == [[21]]
 
 
-def test_who_comes_meanwhile_is_served_together_next(
-    together: MicroBatcher[int, int], counter: Counter
+def test_calls_during_a_batch_form_the_next_batch(
+    batcher: MicroBatcher[int, int], doubler: Doubler
 ) -> None:
-    asked = ask_behind(together, counter, [1, 2, 3])
-    counter.let.release(2)
-    assert [each.result(PATIENCE_SECONDS) for each in asked] == [0, 2, 4, 6]
-    assert counter.groups == [[0], [1, 2, 3]]
+    futures = queue_calls(batcher, doubler, [1, 2, 3])
+    doubler.released.release(2)
+    assert [future.result(GUARD_SECONDS) for future in futures] == [0, 2, 4, 6]
+    assert doubler.batches == [[0], [1, 2, 3]]
 
 
-def test_no_group_is_larger_than_its_limit(
-    together: MicroBatcher[int, int], counter: Counter
+def test_batch_size_is_limited(batcher: MicroBatcher[int, int], doubler: Doubler) -> None:
+    numbers = list(range(1, MAX_BATCH_SIZE + 4))
+    futures = queue_calls(batcher, doubler, numbers)
+    doubler.released.release(3)
+    assert [future.result(GUARD_SECONDS) for future in futures[1:]] == [2 * n for n in numbers]
+    assert [len(batch) for batch in doubler.batches] == [1, MAX_BATCH_SIZE, 3]
+
+
+def test_error_is_raised_to_every_call_of_its_batch_only(
+    batcher: MicroBatcher[int, int], doubler: Doubler
 ) -> None:
-    numbers = list(range(1, MAX_BATCH + 4))
-    asked = ask_behind(together, counter, numbers)
-    counter.let.release(3)
-    assert [each.result(PATIENCE_SECONDS) for each in asked[1:]] == [2 * n for n in numbers]
-    assert [len(group) for group in counter.groups] == [1, MAX_BATCH, 3]
-
-
-def test_an_error_is_told_to_all_it_struck_and_to_nobody_else(
-    together: MicroBatcher[int, int], counter: Counter
-) -> None:
-    counter.error = StorageUnavailable()
-    asked = ask_behind(together, counter, [1, 2])
-    counter.let.release()
+    doubler.error = StorageUnavailable()
+    futures = queue_calls(batcher, doubler, [1, 2])
+    doubler.released.release()
     with pytest.raises(StorageUnavailable):
-        asked[0].result(PATIENCE_SECONDS)
-    eventually(lambda: len(counter.groups) == 2, PATIENCE_SECONDS, "the next are being served")
-    counter.error = None
-    counter.let.release()
-    assert [each.result(PATIENCE_SECONDS) for each in asked[1:]] == [2, 4]
+        futures[0].result(GUARD_SECONDS)
+    wait_until(lambda: len(doubler.batches) == 2, GUARD_SECONDS, "the next batch is executed")
+    doubler.error = None
+    doubler.released.release()
+    assert [future.result(GUARD_SECONDS) for future in futures[1:]] == [2, 4]
 
 
-def test_a_server_that_loses_count_is_an_error(counter: Counter) -> None:
+def test_wrong_number_of_results_raises(doubler: Doubler) -> None:
     with pytest.raises(ValueError, match="zip"):
-        MicroBatcher[int, int](lambda _asks: [], Abandoned)(1)
+        MicroBatcher[int, int](lambda _calls: [], LeaderInterrupted)(1)
 
 
-def test_when_the_one_who_serves_is_cut_off_the_others_are_told(
-    together: MicroBatcher[int, int], counter: Counter
+def test_interrupted_leader_raises_to_its_batch(
+    batcher: MicroBatcher[int, int], doubler: Doubler
 ) -> None:
-    asked = ask_behind(together, counter, [1, 2])
-    counter.let.release()
-    assert asked[0].result(PATIENCE_SECONDS) == 0
-    eventually(lambda: len(counter.groups) == 2, PATIENCE_SECONDS, "the next are being served")
-    counter.error = KeyboardInterrupt()
-    counter.let.release()
+    futures = queue_calls(batcher, doubler, [1, 2])
+    doubler.released.release()
+    assert futures[0].result(GUARD_SECONDS) == 0
+    wait_until(lambda: len(doubler.batches) == 2, GUARD_SECONDS, "the next batch is executed")
+    doubler.error = KeyboardInterrupt()
+    doubler.released.release()
     with pytest.raises(KeyboardInterrupt):
-        asked[1].result(PATIENCE_SECONDS)
-    with pytest.raises(Abandoned):
-        asked[2].result(PATIENCE_SECONDS)
-    counter.error = None
-    counter.let.release()
-    assert together(4) == 8
+        futures[1].result(GUARD_SECONDS)
+    with pytest.raises(LeaderInterrupted):
+        futures[2].result(GUARD_SECONDS)
+    doubler.error = None
+    doubler.released.release()
+    assert batcher(4) == 8
 
 
 class CutOff:
@@ -144,58 +142,58 @@ class CutOff:
 
 
 @pytest.mark.parametrize("turn_has_come", [False, True])
-def test_one_who_is_cut_off_while_waiting_holds_nobody_up(
-    together: MicroBatcher[int, int],
-    counter: Counter,
+def test_interrupted_waiting_call_blocks_no_other(
+    batcher: MicroBatcher[int, int],
+    doubler: Doubler,
     monkeypatch: pytest.MonkeyPatch,
     turn_has_come: bool,
 ) -> None:
-    [first] = ask_behind(together, counter, [])
+    [first] = queue_calls(batcher, doubler, [])
 
     def meanwhile() -> None:
         if turn_has_come:
-            counter.let.release()
-            first.result(PATIENCE_SECONDS)
+            doubler.released.release()
+            first.result(GUARD_SECONDS)
 
     def place(ask: int) -> _PendingCall[int, int]:
         made = _PendingCall[int, int](ask)
-        made.called = CutOff(meanwhile)  # type: ignore[assignment]
+        made.wake_up = CutOff(meanwhile)  # type: ignore[assignment]
         return made
 
     with monkeypatch.context() as patched:
-        patched.setattr(MicroBatcher, "_place", staticmethod(place))
+        patched.setattr(MicroBatcher, "_create_pending_call", staticmethod(place))
         with pytest.raises(KeyboardInterrupt):
-            together(1)
-    counter.let.release(2)
-    assert together(2) == 4
-    assert [1] not in counter.groups
+            batcher(1)
+    doubler.released.release(2)
+    assert batcher(2) == 4
+    assert [1] not in doubler.batches
 
 
-def test_many_at_once_each_get_their_own_answer(counter: Counter) -> None:
-    together = MicroBatcher[int, int](lambda asks: [2 * ask for ask in asks], Abandoned)
+def test_concurrent_calls_each_get_their_own_result(doubler: Doubler) -> None:
+    batcher = MicroBatcher[int, int](lambda asks: [2 * call for call in calls], LeaderInterrupted)
     with ThreadPoolExecutor(16) as threads:
-        assert list(threads.map(together, range(2_000))) == [2 * n for n in range(2_000)]
+        assert list(threads.map(batcher, range(2_000))) == [2 * n for n in range(2_000)]
 
 
 class PaymentStore:
-    """Serves what it is asked; remembers how."""
+    """Serves what it is futures; remembers how."""
 
     def __init__(self) -> None:
         self.calls: list[int] = []
 
-    def accept(self, acceptances: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
-        self.calls.append(len(acceptances))
-        return [None] * len(acceptances)
+    def insert(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
+        self.calls.append(len(inserts))
+        return [None] * len(inserts)
 
-    def find(self, lookups: Sequence[Lookup]) -> Sequence[Payment | None]:
+    def find(self, lookups: Sequence[PaymentLookup]) -> Sequence[Payment | None]:
         raise StorageUnavailable
 
 
-def test_a_shared_desk_does_what_the_desk_behind_it_does() -> None:
+def test_batched_store_returns_what_its_store_returns() -> None:
     payment_store = PaymentStore()
     merchant_id = IDS.new_id()
-    acceptance = PaymentInsert(IDS.new_id(), order(merchant_id))
-    assert BatchedPaymentStore(payment_store).accept([acceptance, acceptance]) == [None, None]
+    insert = PaymentInsert(IDS.new_id(), order(merchant_id))
+    assert BatchedPaymentStore(payment_store).insert([insert, insert]) == [None, None]
     assert payment_store.calls == [1, 1]
     with pytest.raises(StorageUnavailable):
-        BatchedPaymentStore(payment_store).find([Lookup(merchant_id, IDS.new_id())])
+        BatchedPaymentStore(payment_store).find([PaymentLookup(merchant_id, IDS.new_id())])

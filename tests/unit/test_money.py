@@ -6,30 +6,30 @@ import pytest
 
 from atomic_core.domain.currencies import CURRENCIES
 from atomic_core.domain.errors import ValidationFailed
-from atomic_core.domain.money import EXPONENTS, MAX_AMOUNT, Money, format_minor
+from atomic_core.domain.money import CURRENCY_EXPONENTS, MAX_AMOUNT, Money, format_minor_units
 
 
 @pytest.mark.parametrize("amount", [1, MAX_AMOUNT])
-def test_the_bounds_are_allowed(amount: int) -> None:
+def test_amount_bounds_are_accepted(amount: int) -> None:
     assert Money(amount, "USD").amount == amount
 
 
 @pytest.mark.parametrize("amount", [0, -1, MAX_AMOUNT + 1, 2**63, True, 5.0, "5", None])
-def test_anything_else_is_refused(amount: object) -> None:
+def test_other_amounts_and_currencies_are_refused(amount: object) -> None:
     with pytest.raises(ValidationFailed) as refused:
         Money(amount, "USD")  # pyright: ignore[reportArgumentType]
     assert set(refused.value.details or {}) == {"amount"}
 
 
 @pytest.mark.parametrize("currency", ["usd", "USD\n", "XXX", "", "DOLLARS", "XAU", "XDR"])
-def test_only_currencies_with_a_minor_unit_are_known(currency: str) -> None:
+def test_only_currencies_with_a_minor_unit_exist(currency: str) -> None:
     with pytest.raises(ValidationFailed) as refused:
         Money(1, currency)
     assert set(refused.value.details or {}) == {"currency"}
 
 
-def test_the_table_has_the_shape_of_list_one() -> None:
-    counted = Counter(EXPONENTS.values())
+def test_currency_table_matches_iso_list_one() -> None:
+    counted = Counter(CURRENCY_EXPONENTS.values())
     assert counted == {0: 17, 2: 139, 3: 7, 4: 2}
     assert list(CURRENCIES) == sorted(CURRENCIES)
     assert len({currency.name for currency in CURRENCIES.values()}) >= 160
@@ -51,14 +51,17 @@ def test_the_table_has_the_shape_of_list_one() -> None:
         (4, "CLF UYW"),
     ],
 )
-def test_exponents_are_those_of_iso_4217(exponent: int, codes: str) -> None:
-    listed = {code for code, each in EXPONENTS.items() if each == exponent}
+def test_exponents_match_iso_4217(exponent: int, codes: str) -> None:
+    listed = {code for code, each in CURRENCY_EXPONENTS.items() if each == exponent}
     assert set(codes.split()) <= listed
     assert exponent == 2 or listed == set(codes.split())
 
 
-def test_what_was_withdrawn_is_not_there() -> None:
-    assert not {"ANG", "BGN", "CUC", "HRK", "SLL", "ZWL", "BYR", "MRO", "STD"} & EXPONENTS.keys()
+def test_withdrawn_currencies_do_not_exist() -> None:
+    assert (
+        not {"ANG", "BGN", "CUC", "HRK", "SLL", "ZWL", "BYR", "MRO", "STD"}
+        & CURRENCY_EXPONENTS.keys()
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,11 +83,11 @@ def test_what_was_withdrawn_is_not_there() -> None:
         (-(2**63 - 1), "CLF", "-922337203685477.5807"),
     ],
 )
-def test_minor_units_are_shown_exactly(amount: int, currency: str, shown: str) -> None:
-    assert format_minor(amount, currency) == shown
+def test_minor_units_are_formatted_exactly(amount: int, currency: str, shown: str) -> None:
+    assert format_minor_units(amount, currency) == shown
 
 
-def test_what_is_shown_is_what_it_was() -> None:
-    for currency, exponent in EXPONENTS.items():
+def test_formatted_amount_parses_back() -> None:
+    for currency, exponent in CURRENCY_EXPONENTS.items():
         for amount in (0, 1, 9, 10, 99, 10**exponent, -1, -(10**exponent) - 1, MAX_AMOUNT):
-            assert int(format_minor(amount, currency).replace(".", "")) == amount
+            assert int(format_minor_units(amount, currency).replace(".", "")) == amount

@@ -1,4 +1,4 @@
-"""The slow hash: few at once, nobody waits for ever, and nobody else waits at all."""
+"""Password hashing: bounded concurrency, bounded waiting, and no delay for other requests."""
 
 import subprocess
 import sys
@@ -13,32 +13,32 @@ from atomic_adapters.security.argon2_password_hasher import (
     RFC_9106,
     Argon2PasswordHasher,
 )
-from atomic_core.domain.credentials import normal_email, normal_password
+from atomic_core.domain.credentials import normalize_email, normalize_password
 from atomic_core.domain.errors import HasherBusy, ValidationFailed
 from support import at_once
 
 
-class Slow:
-    """Stands in for argon2: works until it is told to end, and counts how many work at once."""
+class SlowHasher:
+    """Replaces argon2: works until the test ends it, and counts concurrent calls."""
 
     def __init__(self) -> None:
-        self.working = self.most = 0
+        self.running = self.max_running = 0
         self.lock = threading.Lock()
-        self.begun = threading.Semaphore(0)
+        self.started = threading.Semaphore(0)
         self.end = threading.Event()
 
     def hash(self, password: str) -> str:
         with self.lock:
-            self.working += 1
-            self.most = max(self.most, self.working)
-        self.begun.release()
-        self.end.wait(10)
+            self.running += 1
+            self.max_running = max(self.max_running, self.running)
+        self.started.release()
+        self.end.wait(60)
         with self.lock:
-            self.working -= 1
+            self.running -= 1
         return password
 
 
-def test_what_was_hashed_verifies_and_nothing_else_does() -> None:
+def test_only_the_hashed_password_verifies() -> None:
     passwords = Argon2PasswordHasher(MINIMAL_PARAMETERS)
     encoded = passwords.hash("correct horse")
     assert encoded.startswith("$argon2id$")
@@ -47,19 +47,19 @@ def test_what_was_hashed_verifies_and_nothing_else_does() -> None:
     assert not passwords.verify(encoded, "Correct horse")
 
 
-def test_the_decoy_costs_what_a_hash_costs_and_is_nobodys() -> None:
+def test_dummy_hash_costs_the_same_and_verifies_nothing() -> None:
     passwords = Argon2PasswordHasher()
     head = f"m={RFC_9106.memory_kib},t={RFC_9106.passes},p={RFC_9106.lanes}$"
-    assert head in passwords.decoy
+    assert head in passwords.dummy_hash
     real = passwords.hash("correct horse")
     assert [len(part) for part in real.split("$")] == [
-        len(part) for part in passwords.decoy.split("$")
+        len(part) for part in passwords.dummy_hash.split("$")
     ]
-    assert not passwords.is_outdated(passwords.decoy)
-    assert not passwords.verify(passwords.decoy, "")
+    assert not passwords.is_outdated(passwords.dummy_hash)
+    assert not passwords.verify(passwords.dummy_hash, "")
 
 
-def test_other_parameters_are_outdated() -> None:
+def test_hash_with_other_parameters_is_outdated() -> None:
     old = Argon2PasswordHasher(MINIMAL_PARAMETERS).hash("correct horse")
     newer = Argon2PasswordHasher(MINIMAL_PARAMETERS._replace(passes=2))
     assert newer.is_outdated(old)
@@ -67,30 +67,31 @@ def test_other_parameters_are_outdated() -> None:
     assert not newer.is_outdated(newer.hash("correct horse"))
 
 
-def test_fifty_at_once_are_worked_off_few_at_a_time() -> None:
-    passwords, slow = Argon2PasswordHasher(MINIMAL_PARAMETERS, wait_timeout=10), Slow()
+def test_concurrent_hashes_are_limited() -> None:
+    passwords, slow = Argon2PasswordHasher(MINIMAL_PARAMETERS, wait_timeout=60), SlowHasher()
     passwords._hasher = slow  # type: ignore[assignment]
-    opener = threading.Thread(target=lambda: (slow.begun.acquire(), slow.end.set()))
+    opener = threading.Thread(target=lambda: (slow.started.acquire(), slow.end.set()))
     opener.start()
     assert at_once([lambda: passwords.hash("x")] * 50) == ["x"] * 50
     opener.join()
-    assert 1 <= slow.most <= MAX_CONCURRENT_HASHES
+    assert 1 <= slow.max_running <= MAX_CONCURRENT_HASHES
 
 
-def test_who_would_wait_too_long_is_told_to_come_again() -> None:
-    passwords, slow = Argon2PasswordHasher(MINIMAL_PARAMETERS, max_concurrent=1, wait_timeout=0.01), Slow()
+def test_waiting_too_long_raises_hasher_busy() -> None:
+    passwords = Argon2PasswordHasher(MINIMAL_PARAMETERS, max_concurrent=1, wait_timeout=0.01)
+    slow = SlowHasher()
     passwords._hasher = slow  # type: ignore[assignment]
     first = threading.Thread(target=passwords.hash, args=("x",))
     first.start()
-    assert slow.begun.acquire(timeout=5)
+    assert slow.started.acquire(timeout=60)
     with pytest.raises(HasherBusy):
         passwords.hash("y")
     slow.end.set()
     first.join()
-    assert passwords.hash("z") == "z", "the place is free again"
+    assert passwords.hash("z") == "z", "the slot is free again"
 
 
-def test_a_failure_gives_its_place_back() -> None:
+def test_failed_hash_frees_its_slot() -> None:
     passwords = Argon2PasswordHasher(MINIMAL_PARAMETERS, max_concurrent=1, wait_timeout=0.01)
     for _ in range(3):
         with pytest.raises(InvalidHashError):
@@ -104,12 +105,12 @@ import gevent
 from atomic_adapters.security.argon2_password_hasher import Argon2PasswordHasher
 passwords = Argon2PasswordHasher()
 turns = 0
-def others():
+def run_others():
     global turns
     while True:
         turns += 1
         gevent.sleep(0)
-gevent.spawn(others)
+gevent.spawn(run_others)
 jobs = [gevent.spawn(passwords.hash, "correct horse") for _ in range(4)]
 gevent.joinall(jobs, raise_error=True)
 assert passwords.verify(jobs[0].value, "correct horse")
@@ -117,22 +118,22 @@ print(turns)
 """
 
 
-def test_under_gevent_everybody_else_goes_on() -> None:
-    """Patched threads are greenlets: without a real one, these five hashes would be five turns."""
-    done = subprocess.run(
+def test_other_greenlets_run_while_a_password_is_hashed() -> None:
+    """Patched threads are greenlets. Without a native thread, the five hashes would block all others."""
+    completed = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", UNDER_GEVENT], capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 100
+    assert completed.returncode == 0, completed.stderr
+    assert int(completed.stdout) > 100
 
 
 @pytest.mark.parametrize("text", ["a@b.example", "A@B.EXAMPLE"])
-def test_an_email_has_one_spelling(text: str) -> None:
-    assert normal_email(text) == "a@b.example"
+def test_email_is_normalized(text: str) -> None:
+    assert normalize_email(text) == "a@b.example"
 
 
-def test_length_counts_after_normalising() -> None:
-    assert normal_password("e\u0301" * 8) == "é" * 8
-    for wrong in ("e\u0301" * 7, "e\u0301" * 129, "\u0301" * 100_000):
+def test_password_length_counts_after_normalization() -> None:
+    assert normalize_password("e\u0301" * 8) == "é" * 8
+    for invalid in ("e\u0301" * 7, "e\u0301" * 129, "\u0301" * 100_000):
         with pytest.raises(ValidationFailed):
-            normal_password(wrong)
+            normalize_password(invalid)

@@ -7,7 +7,7 @@ import pytest
 
 from atomic_adapters.environ import SettingsError, Window
 from atomic_adapters.settings import Settings
-from atomic_core.domain.money import EXPONENTS
+from atomic_core.domain.money import CURRENCY_EXPONENTS
 
 DATABASE = {"DATABASE_URL": "postgresql:///atomic"}
 
@@ -15,7 +15,7 @@ DATABASE = {"DATABASE_URL": "postgresql:///atomic"}
 def test_defaults() -> None:
     settings = Settings.from_environ(DATABASE)
     assert settings.port == 3000
-    assert settings.currencies == EXPONENTS.keys()
+    assert settings.currencies == CURRENCY_EXPONENTS.keys()
     assert settings.rate_limits["global"] == Window(100, 900)
     assert settings.rate_limits["accounts"] is None
     assert settings.settle_lease == timedelta(seconds=2)
@@ -26,14 +26,14 @@ def test_defaults() -> None:
 @pytest.mark.parametrize(
     ("value", "currencies"),
     [("USD,EUR,INR", {"USD", "EUR", "INR"}), (" JPY ,, KWD", {"JPY", "KWD"}), ("CLF", {"CLF"}),
-     ("all", EXPONENTS.keys()), ("", EXPONENTS.keys())],
+     ("all", CURRENCY_EXPONENTS.keys()), ("", CURRENCY_EXPONENTS.keys())],
 )  # fmt: skip
 def test_currencies_can_be_narrowed(value: str, currencies: set[str]) -> None:
     assert Settings.from_environ({**DATABASE, "CURRENCIES": value}).currencies == currencies
 
 
 @pytest.mark.parametrize("level", ["warn", "WARN", "Warning"])
-def test_levels_are_read_in_any_case_and_by_their_node_name(level: str) -> None:
+def test_log_level_is_case_insensitive_and_accepts_node_names(level: str) -> None:
     assert Settings.from_environ({**DATABASE, "LOG_LEVEL": level}).log_level == "warning"
 
 
@@ -68,21 +68,21 @@ def test_production_logs_json() -> None:
         ("METRICS_PORT", "yes"),
     ],
 )
-def test_a_malformed_variable_is_named_with_what_was_expected(name: str, value: str) -> None:
+def test_malformed_variable_is_reported_with_the_expected_form(name: str, value: str) -> None:
     with pytest.raises(
         SettingsError, match=f"^{name}: expected .*, got ({value!r}|something else)$"
     ):
         Settings.from_environ({**DATABASE, name: value})
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_malformed_variables_are_reported_together() -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_environ({"PORT": "x", "WEB_CONNECTIONS": "y"})
     told = [line.split(":")[0] for line in str(caught.value).splitlines()]
     assert told == ["PORT", "DATABASE_URL", "WEB_CONNECTIONS"]
 
 
-def test_no_secret_is_repeated() -> None:
+def test_errors_do_not_contain_secrets() -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_environ(
             {
@@ -95,7 +95,7 @@ def test_no_secret_is_repeated() -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_libpq_variables_stand_in_for_a_url() -> None:
+def test_libpq_variables_replace_database_url() -> None:
     assert Settings.from_environ({"PGHOST": "db"}).database_url == ""
 
 
@@ -109,7 +109,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_environment_wins_over_env_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_takes_precedence_over_env_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / ".env").write_text("DATABASE_URL=postgresql:///file\nPORT=4000\nHOST=::1\n")
     monkeypatch.setenv("PORT", "5000")
     settings = Settings.load()
@@ -117,23 +119,21 @@ def test_the_environment_wins_over_env_files(folder: Path, monkeypatch: pytest.M
     assert settings.host == "::1"
 
 
-def test_a_running_dev_is_found_unless_a_database_is_named(folder: Path) -> None:
+def test_running_dev_is_used_unless_a_database_is_configured(folder: Path) -> None:
     (folder / ".atomic/dev.env").write_text("DATABASE_URL='postgresql://u@/a?host=/s'\n")
     assert Settings.load().database_url == "postgresql://u@/a?host=/s"
     (folder / ".env").write_text("DATABASE_URL=postgresql:///file\n")
     assert Settings.load().database_url == "postgresql:///file"
 
 
-def test_production_never_uses_what_a_running_dev_left(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_production_ignores_dev_env(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / ".atomic/dev.env").write_text("DATABASE_URL=postgresql:///dev\n")
     monkeypatch.setenv("ATOMIC_ENV", "production")
     with pytest.raises(SettingsError, match="DATABASE_URL"):
         Settings.load()
 
 
-def test_an_empty_variable_is_no_database(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_variable_counts_as_unset(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / ".atomic/dev.env").write_text("DATABASE_URL=postgresql:///dev\n")
     monkeypatch.setenv("DATABASE_URL", "")
     monkeypatch.setenv("PGHOST", "")

@@ -44,7 +44,7 @@ def test_posting_adds_one_entry_per_leg_and_updates_accounts() -> None:
 
 
 def test_hash_covers_previous_head_and_canonical_entry() -> None:
-    """Written out byte by byte: whoever changes the encoding breaks every kept chain."""
+    """Spelled out byte by byte: a change of the encoding would break every existing chain."""
     (_, entry) = post(ACCOUNTS, [posting((WORLD, -500), (SHOP, 500))], AT).entries
     micros = 1_795_361_413_153_001
     start = hashlib.sha256(SHOP.id.bytes + UUID(int=2).bytes + b"\x00" + b"USD").digest()

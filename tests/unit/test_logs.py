@@ -1,4 +1,4 @@
-"""One JSON shape for every line, whoever wrote it."""
+"""One JSON format for the lines of all loggers."""
 
 import json
 import subprocess
@@ -46,17 +46,17 @@ def test_exception_is_logged_with_its_traceback() -> None:
 
 
 @pytest.mark.parametrize(
-    ("level", "told"), [("debug", 8), ("info", 6), ("warning", 4), ("error", 2)]
+    ("level", "expected_lines"), [("debug", 8), ("info", 6), ("warning", 4), ("error", 2)]
 )
-def test_level_applies_to_all_loggers(level: str, told: int) -> None:
+def test_level_applies_to_all_loggers(level: str, expected_lines: int) -> None:
     code = "\n".join(
         f"log.{name}('x'); theirs.{name}('x')" for name in ("debug", "info", "warning", "error")
     )
-    assert len(lines(code, LOG_LEVEL=level)) == told
+    assert len(lines(code, LOG_LEVEL=level)) == expected_lines
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [
         (r"'\ud800'", "\ud800"),
         ("2 ** 80", 2**80),
@@ -64,8 +64,8 @@ def test_level_applies_to_all_loggers(level: str, told: int) -> None:
         ("__import__('uuid').UUID(int=1)", "00000000-0000-0000-0000-000000000001"),
     ],
 )
-def test_unserializable_values_are_logged(value: str, told: object) -> None:
-    assert lines(f"log.info('said', value={value})")[0]["value"] == told
+def test_unserializable_values_are_logged(value: str, expected: object) -> None:
+    assert lines(f"log.info('said', value={value})")[0]["value"] == expected
 
 
 def test_text_format_is_readable() -> None:

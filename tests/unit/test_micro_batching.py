@@ -15,7 +15,7 @@ from atomic_adapters.micro_batching import (
 from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.domain.payments import InsertedPayment, Payment, PaymentInsert, PaymentLookup
 from processes import wait_until
-from support import IDS, order
+from support import IDS, build_payment
 
 GUARD_SECONDS = 60
 
@@ -170,7 +170,7 @@ def test_interrupted_waiting_call_blocks_no_other(
 
 
 def test_concurrent_calls_each_get_their_own_result(doubler: Doubler) -> None:
-    batcher = MicroBatcher[int, int](lambda asks: [2 * call for call in calls], LeaderInterrupted)
+    batcher = MicroBatcher[int, int](lambda calls: [2 * call for call in calls], LeaderInterrupted)
     with ThreadPoolExecutor(16) as threads:
         assert list(threads.map(batcher, range(2_000))) == [2 * n for n in range(2_000)]
 
@@ -192,7 +192,7 @@ class PaymentStore:
 def test_batched_store_returns_what_its_store_returns() -> None:
     payment_store = PaymentStore()
     merchant_id = IDS.new_id()
-    insert = PaymentInsert(IDS.new_id(), order(merchant_id))
+    insert = PaymentInsert(IDS.new_id(), build_payment(merchant_id))
     assert BatchedPaymentStore(payment_store).insert([insert, insert]) == [None, None]
     assert payment_store.calls == [1, 1]
     with pytest.raises(StorageUnavailable):

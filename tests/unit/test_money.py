@@ -65,7 +65,7 @@ def test_withdrawn_currencies_do_not_exist() -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "currency", "shown"),
+    ("amount", "currency", "formatted"),
     [
         (0, "JPY", "0"),
         (5, "JPY", "5"),
@@ -83,8 +83,8 @@ def test_withdrawn_currencies_do_not_exist() -> None:
         (-(2**63 - 1), "CLF", "-922337203685477.5807"),
     ],
 )
-def test_minor_units_are_formatted_exactly(amount: int, currency: str, shown: str) -> None:
-    assert format_minor_units(amount, currency) == shown
+def test_minor_units_are_formatted_exactly(amount: int, currency: str, formatted: str) -> None:
+    assert format_minor_units(amount, currency) == formatted
 
 
 def test_formatted_amount_parses_back() -> None:

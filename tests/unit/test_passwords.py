@@ -15,7 +15,7 @@ from atomic_adapters.security.argon2_password_hasher import (
 )
 from atomic_core.domain.credentials import normalize_email, normalize_password
 from atomic_core.domain.errors import HasherBusy, ValidationFailed
-from support import at_once
+from support import run_concurrently
 
 
 class SlowHasher:
@@ -72,7 +72,7 @@ def test_concurrent_hashes_are_limited() -> None:
     passwords._hasher = slow  # type: ignore[assignment]
     opener = threading.Thread(target=lambda: (slow.started.acquire(), slow.end.set()))
     opener.start()
-    assert at_once([lambda: passwords.hash("x")] * 50) == ["x"] * 50
+    assert run_concurrently([lambda: passwords.hash("x")] * 50) == ["x"] * 50
     opener.join()
     assert 1 <= slow.max_running <= MAX_CONCURRENT_HASHES
 
@@ -119,7 +119,7 @@ print(turns)
 
 
 def test_other_greenlets_run_while_a_password_is_hashed() -> None:
-    """Patched threads are greenlets. Without a native thread, the five hashes would block all others."""
+    """Patched threads are greenlets: without a native thread, a hash would block all others."""
     completed = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", UNDER_GEVENT], capture_output=True, text=True
     )

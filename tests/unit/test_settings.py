@@ -78,8 +78,8 @@ def test_malformed_variable_is_reported_with_the_expected_form(name: str, value:
 def test_all_malformed_variables_are_reported_together() -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_environ({"PORT": "x", "WEB_CONNECTIONS": "y"})
-    told = [line.split(":")[0] for line in str(caught.value).splitlines()]
-    assert told == ["PORT", "DATABASE_URL", "WEB_CONNECTIONS"]
+    names = [line.split(":")[0] for line in str(caught.value).splitlines()]
+    assert names == ["PORT", "DATABASE_URL", "WEB_CONNECTIONS"]
 
 
 def test_errors_do_not_contain_secrets() -> None:

@@ -283,6 +283,6 @@ def test_documented_pattern_refuses_malformed_urls(url: str) -> None:
 def documented_pattern() -> str:
     settings = Settings.from_environ({"DATABASE_URL": "postgresql:///unused"})
     (check,) = NewPaymentSchema().fields["webhook_url"].validators
-    told = get_json_schema(check, settings)
-    assert told
-    return told["pattern"]
+    json_schema = get_json_schema(check, settings)
+    assert json_schema
+    return json_schema["pattern"]

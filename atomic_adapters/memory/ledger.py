@@ -63,14 +63,14 @@ class MemoryAccountRepository:
 class MemoryLedgerRepository:
     session: MemorySession
 
-    def save(self, posted: PostingResult) -> None:
-        self._check_balanced(posted)
-        for hold in posted.released_holds:
+    def save(self, result: PostingResult) -> None:
+        self._check_balanced(result)
+        for hold in result.released_holds:
             self._release_hold(hold)
-        self._add_transactions(posted)
-        self._add_entries(posted)
-        self._update_accounts(posted)
-        for hold in posted.placed_holds:
+        self._add_transactions(result)
+        self._add_entries(result)
+        self._update_accounts(result)
+        for hold in result.placed_holds:
             self._place_hold(hold)
 
     def list_by_payment(self, payment_id: UUID) -> Sequence[PostedTransaction]:
@@ -91,16 +91,16 @@ class MemoryLedgerRepository:
     def verify(self) -> LedgerReport:
         return verify_ledger(self.session.tables)
 
-    def _check_balanced(self, posted: PostingResult) -> None:
+    def _check_balanced(self, result: PostingResult) -> None:
         sums = Counter[UUID]()
-        for entry in posted.entries:
+        for entry in result.entries:
             sums[entry.transaction_id] += entry.amount
         if any(sums.values()):
             raise StorageRefused("entries_must_balance")
 
-    def _add_transactions(self, posted: PostingResult) -> None:
+    def _add_transactions(self, result: PostingResult) -> None:
         tables = self.session.tables
-        for row in posted.transactions:
+        for row in result.transactions:
             key = (row.payment_id, row.kind, row.refund_id)
             if key in tables.transaction_ids.rows or row.id in tables.transactions.rows:
                 raise StorageRefused("ledger_transactions_once_per_payment")
@@ -112,9 +112,9 @@ class MemoryLedgerRepository:
             tables.transaction_ids.put(key, row.id)
             tables.transactions.put(row.id, row)
 
-    def _add_entries(self, posted: PostingResult) -> None:
+    def _add_entries(self, result: PostingResult) -> None:
         tables = self.session.tables
-        for entry in posted.entries:
+        for entry in result.entries:
             key = (entry.account_id, entry.sequence)
             previous = tables.entries.rows.get((entry.account_id, entry.sequence - 1))
             has_predecessor = entry.sequence == 1 or previous is not None
@@ -125,9 +125,9 @@ class MemoryLedgerRepository:
                 raise StorageRefused("entries_must_balance")
             tables.entries.put(key, entry)
 
-    def _update_accounts(self, posted: PostingResult) -> None:
+    def _update_accounts(self, result: PostingResult) -> None:
         tables = self.session.tables
-        for account in posted.accounts:
+        for account in result.accounts:
             last = tables.entries.rows.get((account.id, account.sequence))
             if last is None or (last.balance_after, last.hash) != (account.balance, account.head):
                 raise StorageRefused("account_must_follow_entries")

@@ -27,7 +27,7 @@ class MemoryMerchantRepository:
 
     def lock(self, merchant_id: UUID) -> None:
         if self.get(merchant_id) is None:
-            raise NotFound("There is no such merchant.")
+            raise NotFound("No merchant has this id.")
 
     def add_key(
         self,

@@ -23,7 +23,7 @@ from atomic_core.domain.settlement import Claim, Settlement
 class MemoryRefundRepository:
     session: MemorySession
 
-    def add(self, id: UUID, payment: Payment, amount: int, order: NewRefund) -> Refund:
+    def add(self, id: UUID, payment: Payment, amount: int, new_refund: NewRefund) -> Refund:
         tables = self.session.tables
         if id in tables.refunds.rows:
             raise StorageRefused("refunds_pkey")
@@ -34,14 +34,14 @@ class MemoryRefundRepository:
             merchant_id=payment.merchant_id,
             account_id=payment.account_id,
             money=Money(amount, payment.money.currency),
-            reason=order.reason,
-            metadata=order.metadata,
+            reason=new_refund.reason,
+            metadata=new_refund.metadata,
             status=Status.PENDING,
             failure_reason=None,
-            idempotency_key=order.idempotency_key,
+            idempotency_key=new_refund.idempotency_key,
             created_at=now,
             updated_at=now,
-            request_id=order.request_id,
+            request_id=new_refund.request_id,
         )
         self._update_sums(payment.id, reserved=amount)
         tables.refunds.put(id, WorkItemRow(refund, 0, 0, now))

@@ -84,21 +84,21 @@ class PostgresAccountRepository:
 class PostgresLedgerRepository:
     session: DatabaseSession
 
-    def save(self, posted: PostingResult) -> None:
-        if posted.released_holds:
-            self._release_holds(posted.released_holds)
-        if posted.transactions:
-            self._update_accounts(posted)
-            self._insert_transactions(posted)
-            self._insert_entries(posted)
-        if posted.placed_holds:
-            self._insert_holds(posted.placed_holds)
+    def save(self, result: PostingResult) -> None:
+        if result.released_holds:
+            self._release_holds(result.released_holds)
+        if result.transactions:
+            self._update_accounts(result)
+            self._insert_transactions(result)
+            self._insert_entries(result)
+        if result.placed_holds:
+            self._insert_holds(result.placed_holds)
 
     def verify(self) -> LedgerReport:
         return verify_ledger(self.session)
 
-    def _update_accounts(self, posted: PostingResult) -> None:
-        accounts = posted.accounts
+    def _update_accounts(self, result: PostingResult) -> None:
+        accounts = result.accounts
         updated = self.session.execute(
             _SQL["update_accounts"],
             ids=uuid_array(account.id for account in accounts),
@@ -109,8 +109,8 @@ class PostgresLedgerRepository:
         if updated != len(accounts):
             raise StorageRefused(f"updated {updated} of {len(accounts)} accounts")
 
-    def _insert_transactions(self, posted: PostingResult) -> None:
-        transactions = posted.transactions
+    def _insert_transactions(self, result: PostingResult) -> None:
+        transactions = result.transactions
         self.session.execute(
             _SQL["insert_transactions"],
             ids=uuid_array(transaction.id for transaction in transactions),
@@ -120,8 +120,8 @@ class PostgresLedgerRepository:
             posted_at=transactions[0].posted_at,
         )
 
-    def _insert_entries(self, posted: PostingResult) -> None:
-        entries = posted.entries
+    def _insert_entries(self, result: PostingResult) -> None:
+        entries = result.entries
         self.session.execute(
             _SQL["insert_entries"],
             transaction_ids=uuid_array(entry.transaction_id for entry in entries),

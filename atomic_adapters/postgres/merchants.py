@@ -26,7 +26,7 @@ class PostgresMerchantRepository:
 
     def lock(self, merchant_id: UUID) -> None:
         if self.session.fetch_optional(_SQL["lock_merchant"], id=merchant_id) is None:
-            raise NotFound("There is no such merchant.")
+            raise NotFound("No merchant has this id.")
 
     def add_key(
         self,

@@ -22,7 +22,7 @@ _SQL: Final = load_statements("refunds")
 class PostgresRefundRepository:
     session: DatabaseSession
 
-    def add(self, id: UUID, payment: Payment, amount: int, order: NewRefund) -> Refund:
+    def add(self, id: UUID, payment: Payment, amount: int, new_refund: NewRefund) -> Refund:
         row = self.session.fetch_one(
             _SQL["insert_refund"],
             id=id,
@@ -31,10 +31,10 @@ class PostgresRefundRepository:
             account_id=payment.account_id,
             currency=payment.money.currency,
             amount=amount,
-            reason=order.reason,
-            metadata=encode_metadata(order.metadata),
-            idempotency_key=order.idempotency_key,
-            request_id=order.request_id,
+            reason=new_refund.reason,
+            metadata=encode_metadata(new_refund.metadata),
+            idempotency_key=new_refund.idempotency_key,
+            request_id=new_refund.request_id,
         )
         return build_refund(row)
 

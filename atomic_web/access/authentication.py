@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from atomic_core.domain.errors import AtomicError, Forbidden, StorageUnavailable, Unauthorized
 from atomic_core.domain.merchants import Scope
-from atomic_core.use_cases.sessions import NO_SESSION
+from atomic_core.use_cases.sessions import INVALID_SESSION_MESSAGE
 from atomic_web.context import request_context
 
 P = ParamSpec("P")
@@ -124,7 +124,7 @@ def authenticate(policy: AccessPolicy) -> None:
     credential = _read_bearer_credential()
     if policy.is_session_required:
         if credential is None:
-            raise Unauthorized(NO_SESSION)
+            raise Unauthorized(INVALID_SESSION_MESSAGE)
         context.session = context.application.sessions.authenticate(credential)
         return
     if credential is None:

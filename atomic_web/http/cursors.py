@@ -17,7 +17,7 @@ from uuid import UUID
 import orjson
 
 from atomic_core.domain.errors import ValidationFailed
-from atomic_core.domain.ledger import microseconds
+from atomic_core.domain.ledger import to_microseconds
 from atomic_core.domain.lists import Position
 
 MAX_LENGTH: Final = 64
@@ -40,7 +40,7 @@ class CursorCodec:
     """The list's name, parent id and filters."""
 
     def encode_position(self, position: Position) -> str:
-        return self._encode(_POSITION.pack(microseconds(position.created_at), position.id.bytes))
+        return self._encode(_POSITION.pack(to_microseconds(position.created_at), position.id.bytes))
 
     def encode_sequence(self, sequence: int) -> str:
         return self._encode(_SEQUENCE.pack(sequence))

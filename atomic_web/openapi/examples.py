@@ -8,7 +8,7 @@ from uuid import UUID
 from atomic_core.domain.accounts import Account, world_account_id
 from atomic_core.domain.audit_log import ActorType, AuditEventType, RecordedAuditEvent
 from atomic_core.domain.credentials import Credentials, Session
-from atomic_core.domain.dashboard import Dashboard, Profile, Total
+from atomic_core.domain.dashboard import Dashboard, MerchantProfile, PaymentTotal
 from atomic_core.domain.idempotency import IdempotencyRecord, StoredIdempotencyKey, StoredResponse
 from atomic_core.domain.ledger import Entry, LedgerTransaction, PostedTransaction, TransactionKind
 from atomic_core.domain.lists import AccountEntry
@@ -161,11 +161,11 @@ _SESSION: Final = Session(
 LOGGED_IN: Final = NewSession(_SESSION, TOKEN_PREFIX + "0" * 48, CREDENTIALS)
 
 DASHBOARD: Final = Dashboard(
-    profile=Profile(_MERCHANT, "Shop", CREDENTIALS.email, _TIME),
+    profile=MerchantProfile(_MERCHANT, "Shop", CREDENTIALS.email, _TIME),
     accounts=[replace(ACCOUNT, balance=5_000)],
     payments=[SUCCESS],
-    today=[Total("SUCCESS", "USD", 1, 5_000)],
-    last_30_days=[Total("SUCCESS", "USD", 1, 5_000)],
+    today=[PaymentTotal("SUCCESS", "USD", 1, 5_000)],
+    last_30_days=[PaymentTotal("SUCCESS", "USD", 1, 5_000)],
     are_totals_complete=True,
     at=_TIME,
 )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from atomic_core.domain.lists import DEFAULT_LIMIT, MAX_LIMIT
-from atomic_core.domain.money import EXPONENTS, MAX_AMOUNT
+from atomic_core.domain.money import CURRENCY_EXPONENTS, MAX_AMOUNT
 from atomic_core.domain.payments import Status
 from atomic_web.http.cursors import MAX_LENGTH
 from atomic_web.http.ids import INVALID_UUID, parse_canonical_uuid
@@ -54,7 +54,7 @@ def _parse_amount(text: str) -> int:
 
 def _parse_currency(text: str) -> str:
     # Any currency: existing payments may have one that is no longer enabled.
-    if text not in EXPONENTS:
+    if text not in CURRENCY_EXPONENTS:
         raise InvalidParameter("Must be an ISO 4217 currency code.")
     return text
 
@@ -149,7 +149,7 @@ CURRENCY: Final = Parameter(
     name="currency",
     attribute="currency",
     parse=_parse_currency,
-    schema={"enum": sorted(EXPONENTS)},
+    schema={"enum": sorted(CURRENCY_EXPONENTS)},
     description="ISO 4217.",
     example="USD",
 )

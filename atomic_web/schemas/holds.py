@@ -5,10 +5,10 @@ from typing import Final
 from marshmallow import fields, validate
 
 from atomic_core.domain.money import MAX_AMOUNT
-from atomic_core.domain.payments import REQUESTED
+from atomic_core.domain.payments import REASON_REQUESTED_BY_MERCHANT
 from atomic_web.schemas.fields import INVALID_AMOUNT, RequestSchema
 
-REASONS: Final = ("abandoned", "duplicate", "fraudulent", "requested_by_customer", REQUESTED)
+REASONS: Final = ("abandoned", "duplicate", "fraudulent", "requested_by_customer", REASON_REQUESTED_BY_MERCHANT)
 
 
 def build_optional_amount_field(description: str) -> fields.Integer:
@@ -34,4 +34,4 @@ class PaymentCaptureSchema(RequestSchema):
 class PaymentCancellationSchema(RequestSchema):
     """The body of POST /payments/{id}/cancel."""
 
-    reason = fields.String(load_default=REQUESTED, validate=validate.OneOf(REASONS))
+    reason = fields.String(load_default=REASON_REQUESTED_BY_MERCHANT, validate=validate.OneOf(REASONS))

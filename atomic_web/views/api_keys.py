@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import ALL_SCOPES, MAX_LIVE_KEYS, IssuedApiKey
-from atomic_core.use_cases.api_keys import NewApiKey, Rotation
+from atomic_core.use_cases.api_keys import ApiKeyRotation, NewApiKey
 from atomic_web.access.audit_origin import build_audit_origin
 from atomic_web.access.authentication import requires_session
 from atomic_web.access.idempotency import (
@@ -162,7 +162,7 @@ def rotate(id: str) -> Response:
     overlap = timedelta(seconds=_rotation_schema.parse(content)["overlap_seconds"])
     key = read_idempotency_key()
     context = request_context()
-    rotation = Rotation(context.merchant_id, key_id, overlap, build_audit_origin())
+    rotation = ApiKeyRotation(context.merchant_id, key_id, overlap, build_audit_origin())
     rotate_key = context.application.api_keys.rotate
     return execute_idempotently(
         key, rotate_key, rotation, _render_issued_key, content, redact(RAW_KEY)

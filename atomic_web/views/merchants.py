@@ -14,7 +14,7 @@ from atomic_core.domain.credentials import (
 )
 from atomic_core.domain.errors import AtomicError
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
-from atomic_core.use_cases.sessions import Attempt, Leaving, NewSession, Registration
+from atomic_core.use_cases.sessions import LoginAttempt, Logout, MerchantRegistration, NewSession
 from atomic_web.access.audit_origin import build_audit_origin
 from atomic_web.access.authentication import get_current_policy, public, requires_session
 from atomic_web.access.idempotency import (
@@ -137,7 +137,7 @@ def register() -> Response:
     key = read_idempotency_key()
     email = normalize_email(values["email"])
     context = request_context()
-    registration = Registration(
+    registration = MerchantRegistration(
         email=email,
         password=normalize_password(values["password"]),
         name=values.get("name", email),
@@ -187,7 +187,7 @@ def log_out() -> Response:
     key = read_idempotency_key()
     context = request_context()
     session = context.authenticated_session
-    logout = Leaving(session.id, session.merchant_id, build_audit_origin())
+    logout = Logout(session.id, session.merchant_id, build_audit_origin())
     end_session = context.application.sessions.log_out
     return execute_idempotently(key, end_session, logout, _render_ended_session, {})
 
@@ -202,13 +202,13 @@ def dashboard() -> Response:
     return ok_response(_dashboard_schema.dump(merchant_dashboard))
 
 
-def _parse_attempt() -> tuple[Attempt, IdempotentRequest | None]:
+def _parse_attempt() -> tuple[LoginAttempt, IdempotentRequest | None]:
     content = read_json_object()
     refuse_query_parameters()
     values = _login_schema.parse(content)
     key = read_idempotency_key()
     email = normalize_email(values["email"])
-    attempt = Attempt(email, normalize_password(values["password"]), build_audit_origin())
+    attempt = LoginAttempt(email, normalize_password(values["password"]), build_audit_origin())
     # The key belongs to the email until the password is verified, then to the merchant.
     return attempt, read_idempotent_request(
         key, _remove_password(content), derive_registration_scope_id(email)

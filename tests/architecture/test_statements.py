@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from atomic_adapters.postgres.statements import SQL_FOLDER, load_statements
-from support import numbered
+from support import number_parameters
 
 STATEMENTS = {
     f"{path.stem}.{name}": statement
@@ -20,7 +20,7 @@ UTILITY = {"ledger_verification.use_one_snapshot"}
 @pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - UTILITY))
 def test_postgres_can_prepare_the_statement(shared_database_url: str, name: str) -> None:
     with psycopg.connect(shared_database_url) as connection:
-        connection.execute(b"PREPARE statement AS " + numbered(STATEMENTS[name])[0])
+        connection.execute(b"PREPARE statement AS " + number_parameters(STATEMENTS[name])[0])
 
 
 @pytest.mark.parametrize("name", STATEMENTS)

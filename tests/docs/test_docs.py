@@ -27,9 +27,9 @@ from atomic_adapters.networks.sandbox import (
 from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import in_memory
 from atomic_core.domain import audit_log, events
-from atomic_core.domain.ledger import Refusal
 from atomic_core.domain.ledger_verification import LedgerCheck
 from atomic_core.domain.merchants import Scope
+from atomic_core.domain.posting import Refusal
 from atomic_core.domain.settlement import PROCESSING_ERROR
 from atomic_web import metrics
 from atomic_web.app import create_app

@@ -8,30 +8,40 @@ import click
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.lists import AccountEntry
 from atomic_core.domain.money import CURRENCY_EXPONENTS, format_minor_units
-from atomic_worker.commands.console import Id, Listing, Toolbox, as_json, limit, say_json, tools
-from atomic_worker.commands.tables import facts, moment, money, table
+from atomic_worker.commands.console import (
+    CliContext,
+    ListByDefaultGroup,
+    UuidParam,
+    json_option,
+    limit_option,
+    pass_cli_context,
+    print_json,
+)
+from atomic_worker.commands.tables import format_money, format_time, render_fields, render_table
 
 _HEADINGS = ("ID", "Type", "Balance", "Pending in", "Pending out", "Available", "Currency", "Name")
-_NUMBERS = frozenset({"Balance", "Pending in", "Pending out", "Available"})
+_RIGHT_ALIGNED = frozenset({"Balance", "Pending in", "Pending out", "Available"})
 
 
-@click.group(cls=Listing)
+@click.group(cls=ListByDefaultGroup)
 def accounts() -> None:
-    """List accounts and show what is in them.
+    """List accounts and show their balances and entries.
 
-    Amounts are in units, such as 12.34 USD. --json has minor units.
+    Amounts are in major units, such as 12.34 USD; with --json, in minor units.
     """
 
 
 @accounts.command("list")
-@click.option("--merchant", "merchant_id", type=Id(), help="Only this merchant's.")
-@click.option("--currency", metavar="CODE", help="Only those in this currency.")
-@click.option("--house", is_flag=True, help="The house's own that were used, by currency.")
-@limit
-@as_json
-@tools
+@click.option("--merchant", "merchant_id", type=UuidParam(), help="Only this merchant's accounts.")
+@click.option("--currency", metavar="CODE", help="Only accounts in this currency.")
+@click.option(
+    "--house", is_flag=True, help="The system accounts (World and fees) in use, by currency."
+)
+@limit_option
+@json_option
+@pass_cli_context
 def list_(
-    box: Toolbox,
+    cli: CliContext,
     merchant_id: UUID | None,
     currency: str | None,
     limit: int,
@@ -39,78 +49,80 @@ def list_(
     house: bool,
     as_json: bool,
 ) -> None:
-    """List merchants' accounts, newest first; or with --house the house's own: World and fees."""
+    """List merchants' accounts, newest first; with --house, the system accounts: World and fees."""
     if house and merchant_id:
         raise click.UsageError("--house and --merchant exclude each other.")
     if house:
-        found = _of_house(box, currency)[:limit]
+        accounts = _list_system_accounts(cli, currency)[:limit]
     else:
-        found = box.application.admin.list_accounts(limit, merchant_id, currency)
+        accounts = cli.application.admin.list_accounts(limit, merchant_id, currency)
     if as_json:
-        say_json({"accounts": [described(account) for account in found]})
+        print_json({"accounts": [account_to_json(account) for account in accounts]})
     else:
-        click.echo(accounts_table(found))
+        click.echo(render_accounts(accounts))
 
 
 @accounts.command()
-@click.argument("account_id", type=Id(), metavar="ID")
-@limit
-@as_json
-@tools
-def show(box: Toolbox, account_id: UUID, limit: int, *, as_json: bool) -> None:
-    """Show an account, anybody's, and its last entries."""
-    file = box.application.admin.get_account(account_id, limit)
-    account, entries = file.account, file.entries
+@click.argument("account_id", type=UuidParam(), metavar="ID")
+@limit_option
+@json_option
+@pass_cli_context
+def show(cli: CliContext, account_id: UUID, limit: int, *, as_json: bool) -> None:
+    """Show any account and its last entries."""
+    details = cli.application.admin.get_account(account_id, limit)
+    account, entries = details.account, details.entries
     if as_json:
-        listed = [_described_entry(entry) for entry in entries]
-        say_json({**described(account), "lastEntries": listed})
+        last_entries = [_entry_to_json(entry) for entry in entries]
+        print_json({**account_to_json(account), "lastEntries": last_entries})
         return
     currency = account.currency
     click.echo(
-        facts(
+        render_fields(
             [
                 ("Account", account.id),
                 ("Name", account.name),
-                ("Merchant", account.merchant_id or "none: the house's own"),
+                ("Merchant", account.merchant_id or "none: a system account"),
                 ("Type", f"{account.type}, normal side {account.normal_side}"),
-                ("Opened", moment(account.created_at)),
-                ("Balance", money(account.balance, currency)),
-                ("Pending in", money(account.pending_in, currency)),
-                ("Pending out", money(account.pending_out, currency)),
-                ("Available", money(account.available, currency)),
+                ("Opened", format_time(account.created_at)),
+                ("Balance", format_money(account.balance, currency)),
+                ("Pending in", format_money(account.pending_in, currency)),
+                ("Pending out", format_money(account.pending_out, currency)),
+                ("Available", format_money(account.available, currency)),
                 ("Entries", account.sequence),
             ]
         )
     )
     if entries:
         headings = ("Entry", "Posted", "Kind", "Amount", "Balance", "Currency", "Payment", "Refund")
-        rows = [_entry_row(entry, currency) for entry in entries]
-        click.echo(f"\n{table(headings, rows, right={'Entry', 'Amount', 'Balance'})}")
+        rows = [_build_entry_row(entry, currency) for entry in entries]
+        click.echo(f"\n{render_table(headings, rows, right={'Entry', 'Amount', 'Balance'})}")
 
 
-def _of_house(box: Toolbox, currency: str | None) -> list[Account]:
+def _list_system_accounts(cli: CliContext, currency: str | None) -> list[Account]:
     return [
         account
-        for code, own in box.application.admin.get_system_accounts().items()
-        for account in (own.world, own.fees)
+        for code, system_accounts in cli.application.admin.get_system_accounts().items()
+        for account in (system_accounts.world, system_accounts.fees)
         if account and account.has_activity and currency in (None, code)
     ]
 
 
-def accounts_table(found: Sequence[Account]) -> str:
-    return table(_HEADINGS, [_row(account) for account in found], right=_NUMBERS)
+def render_accounts(accounts: Sequence[Account]) -> str:
+    return render_table(
+        _HEADINGS, [_build_row(account) for account in accounts], right=_RIGHT_ALIGNED
+    )
 
 
-def _row(account: Account) -> tuple[object, ...]:
+def _build_row(account: Account) -> tuple[object, ...]:
     amounts = (account.balance, account.pending_in, account.pending_out, account.available)
-    shown = (format_minor_units(amount, account.currency) for amount in amounts)
-    return account.id, account.type, *shown, account.currency, account.name
+    formatted = (format_minor_units(amount, account.currency) for amount in amounts)
+    return account.id, account.type, *formatted, account.currency, account.name
 
 
-def _entry_row(entry: AccountEntry, currency: str) -> tuple[object, ...]:
+def _build_entry_row(entry: AccountEntry, currency: str) -> tuple[object, ...]:
     return (
         entry.sequence,
-        moment(entry.posted_at),
+        format_time(entry.posted_at),
         entry.kind,
         format_minor_units(entry.amount, currency),
         format_minor_units(entry.balance_after, currency),
@@ -120,7 +132,7 @@ def _entry_row(entry: AccountEntry, currency: str) -> tuple[object, ...]:
     )
 
 
-def _described_entry(entry: AccountEntry) -> dict[str, object]:
+def _entry_to_json(entry: AccountEntry) -> dict[str, object]:
     return {
         "sequence": entry.sequence,
         "transactionId": entry.transaction_id,
@@ -133,7 +145,7 @@ def _described_entry(entry: AccountEntry) -> dict[str, object]:
     }
 
 
-def described(account: Account) -> dict[str, object]:
+def account_to_json(account: Account) -> dict[str, object]:
     return {
         "id": account.id,
         "merchantId": account.merchant_id,

@@ -1,4 +1,4 @@
-"""What every command of `atomic` shares: what it works with, and how it talks."""
+"""What the commands of `atomic` share: their context, options, output and error reports."""
 
 import json
 import logging
@@ -22,43 +22,43 @@ from atomic_adapters.wiring import build_application
 from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError, SchemaOutdated
 
-SPINNER: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+SPINNER_FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SPINNER_SECONDS: Final = 0.1
 
 
 @dataclass
-class Toolbox:
-    """Settings and application, made when a command first asks: `--help` needs neither."""
+class CliContext:
+    """The settings and the application, built on first use: `--help` needs neither."""
 
-    load: Callable[[], Settings] = Settings.load
-    build: Callable[[Settings], Application] = build_application
+    load_settings: Callable[[], Settings] = Settings.load
+    build_application: Callable[[Settings], Application] = build_application
 
     @cached_property
     def settings(self) -> Settings:
-        return self.load()
+        return self.load_settings()
 
     @cached_property
     def application(self) -> Application:
-        """For a command that somebody waits for: what goes wrong is said once, by the command,
-        and not by the libraries' loggers as well."""
+        """For a command that ends: only critical messages are logged, because the command itself
+        reports its errors."""
         configure_logging(self.settings)
         for handler in logging.getLogger().handlers:
             handler.setLevel(logging.CRITICAL)
-        return self.build(self.settings)
+        return self.build_application(self.settings)
 
-    def service(self) -> Application:
-        """For a process that runs on: it logs as configured."""
+    def build_service_application(self) -> Application:
+        """For a long-running process: it logs as configured."""
         configure_logging(self.settings)
-        return self.build(self.settings)
+        return self.build_application(self.settings)
 
 
-tools = click.make_pass_decorator(Toolbox, ensure=True)
+pass_cli_context = click.make_pass_decorator(CliContext, ensure=True)
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for scripts.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
-class Id(click.ParamType):
-    """A UUID. What is none is not repeated, as click's own does: it may be a key."""
+class UuidParam(click.ParamType):
+    """A UUID. Unlike click.UUID, its error does not repeat the value, which may be an API key."""
 
     name = "uuid"
 
@@ -72,18 +72,18 @@ class Id(click.ParamType):
             self.fail(f"Must be an id, a UUID{self.hint}.", param, ctx)
 
 
-limit = click.option(
+limit_option = click.option(
     "--limit",
-    # More is for scripts, and those ask the database.
+    # Larger exports are read from the database.
     type=click.IntRange(1, 1_000),
     default=20,
     show_default=True,
-    help="How many at most.",
+    help="The maximum number of rows.",
 )
 
 
-class Listing(click.Group):
-    """Lists when it is not told what else to do: `atomic merchants --limit 3`."""
+class ListByDefaultGroup(click.Group):
+    """Runs `list` when no subcommand is given: `atomic merchants --limit 3`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
@@ -91,8 +91,8 @@ class Listing(click.Group):
         return super().parse_args(ctx, args)
 
 
-class Commands(click.Group):
-    """Tells expected faults in one line on stderr and exits with status 1."""
+class ErrorReportingGroup(click.Group):
+    """Reports expected errors in one line on stderr and exits with status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -100,28 +100,32 @@ class Commands(click.Group):
         except (SettingsError, EmbeddedServerError) as error:
             raise click.ClickException(str(error)) from error
         except RedisError as error:
-            raise click.ClickException(f"Redis cannot be reached: {error}") from error
+            raise click.ClickException(f"Redis is unreachable: {error}") from error
         except SchemaOutdated as error:
             raise click.ClickException(f"{error.message} Run: atomic migrate up") from error
         except AtomicError as error:
-            raise click.ClickException(_told(error)) from error
+            raise click.ClickException(_format_error(error)) from error
 
 
-def _told(error: AtomicError) -> str:
-    """An operator may see the cause, which a caller of the API never does."""
+def _format_error(error: AtomicError) -> str:
+    """With the first line of the cause, which operators may see and API clients may not."""
     if error.details:
-        return "; ".join(f"{name}: {' '.join(faults)}" for name, faults in error.details.items())
+        return "; ".join(
+            f"{name}: {' '.join(problems)}" for name, problems in error.details.items()
+        )
     cause = str(error.__cause__ or "").strip()
-    first = cause.splitlines()[0] if cause else ""
-    # A refusal's message has its cause in it already.
-    return f"{error.message} ({first})" if first and first not in error.message else error.message
+    first_line = cause.splitlines()[0] if cause else ""
+    # The message of StorageRefused contains its cause.
+    if not first_line or first_line in error.message:
+        return error.message
+    return f"{error.message} ({first_line})"
 
 
-def say_json(answer: Mapping[str, object]) -> None:
-    click.echo(json.dumps(answer, default=_plain))
+def print_json(document: Mapping[str, object]) -> None:
+    click.echo(json.dumps(document, default=_to_json_value))
 
 
-def _plain(value: object) -> str:
+def _to_json_value(value: object) -> str:
     if isinstance(value, UUID):
         return str(value)
     if hasattr(value, "isoformat"):
@@ -130,20 +134,20 @@ def _plain(value: object) -> str:
 
 
 @contextmanager
-def progress(doing: str) -> Iterator[None]:
-    """Show on a terminal that something takes its time."""
+def show_progress(activity: str) -> Iterator[None]:
+    """Show a spinner while the block runs, if stderr is a terminal."""
     if not sys.stderr.isatty():
         yield
         return
-    done = threading.Event()
+    is_done = threading.Event()
 
     def spin() -> None:
-        turn = 0
-        while not done.wait(SPINNER_SECONDS):
-            seconds = turn * SPINNER_SECONDS
-            sign = SPINNER[turn % len(SPINNER)]
-            click.echo(f"\r{sign} {doing} … {seconds:.0f} s", err=True, nl=False)
-            turn += 1
+        tick = 0
+        while not is_done.wait(SPINNER_SECONDS):
+            seconds = tick * SPINNER_SECONDS
+            frame = SPINNER_FRAMES[tick % len(SPINNER_FRAMES)]
+            click.echo(f"\r{frame} {activity} … {seconds:.0f} s", err=True, nl=False)
+            tick += 1
         click.echo("\r\x1b[K", err=True, nl=False)
 
     spinner = threading.Thread(target=spin, daemon=True)
@@ -151,5 +155,5 @@ def progress(doing: str) -> Iterator[None]:
     try:
         yield
     finally:
-        done.set()
+        is_done.set()
         spinner.join()

@@ -7,63 +7,79 @@ import click
 
 from atomic_core.domain.fees import FeeSchedule, FeeTerms
 from atomic_core.domain.money import CURRENCY_EXPONENTS, format_minor_units
-from atomic_worker.commands.console import Listing, Toolbox, as_json, say_json, tools
-from atomic_worker.commands.keys import merchant
-from atomic_worker.commands.tables import moment, table
+from atomic_worker.commands.console import (
+    CliContext,
+    ListByDefaultGroup,
+    json_option,
+    pass_cli_context,
+    print_json,
+)
+from atomic_worker.commands.keys import merchant_option
+from atomic_worker.commands.tables import format_time, render_table
 
 
-@click.group(cls=Listing)
+@click.group(cls=ListByDefaultGroup)
 def fees() -> None:
-    """Agree on what a merchant pays for a payment, per currency."""
+    """Set and list the fees that a merchant pays per payment, by currency."""
 
 
 @fees.command("set")
-@merchant
-@click.option("--currency", metavar="CODE", required=True, help="Of the payments it is for.")
+@merchant_option
+@click.option("--currency", metavar="CODE", required=True, help="The currency of the payments.")
 @click.option("--basis-points", type=int, default=0, show_default=True, help="290 is 2.9 %.")
 @click.option("--fixed", type=int, default=0, show_default=True, help="In minor units.")
-@as_json
-@tools
+@json_option
+@pass_cli_context
 def set_(
-    box: Toolbox, merchant_id: UUID, currency: str, basis_points: int, fixed: int, *, as_json: bool
+    cli: CliContext,
+    merchant_id: UUID,
+    currency: str,
+    basis_points: int,
+    fixed: int,
+    *,
+    as_json: bool,
 ) -> None:
-    """Agree on new terms. They hold for what is captured from now on; 0 and 0 ends them."""
-    schedule = box.application.fees.set(merchant_id, currency, FeeTerms(basis_points, fixed))
+    """Set the fee of payments captured from now on. 0 and 0 removes it."""
+    schedule = cli.application.fees.set(merchant_id, currency, FeeTerms(basis_points, fixed))
     if as_json:
-        say_json(described(schedule))
+        print_json(fee_to_json(schedule))
     else:
-        click.echo(fees_table([schedule]))
+        click.echo(render_fees([schedule]))
 
 
 @fees.command("list")
-@merchant
-@as_json
-@tools
-def list_(box: Toolbox, merchant_id: UUID, *, as_json: bool) -> None:
+@merchant_option
+@json_option
+@pass_cli_context
+def list_(cli: CliContext, merchant_id: UUID, *, as_json: bool) -> None:
     """List a merchant's fees, by currency."""
-    found = box.application.fees.list(merchant_id)
+    schedules = cli.application.fees.list(merchant_id)
     if as_json:
-        say_json({"fees": [described(schedule) for schedule in found]})
+        print_json({"fees": [fee_to_json(schedule) for schedule in schedules]})
     else:
-        click.echo(fees_table(found))
+        click.echo(render_fees(schedules))
 
 
-def fees_table(found: Sequence[FeeSchedule]) -> str:
+def render_fees(schedules: Sequence[FeeSchedule]) -> str:
     rows = [
-        (each.currency, _percent(each.terms), format_minor_units(each.terms.fixed, each.currency),
-         moment(each.updated_at))
-        for each in found
-    ]  # fmt: skip
-    return table(("Currency", "Part", "Fixed", "Since"), rows, right={"Part", "Fixed"})
+        (
+            schedule.currency,
+            _format_percent(schedule.terms),
+            format_minor_units(schedule.terms.fixed, schedule.currency),
+            format_time(schedule.updated_at),
+        )
+        for schedule in schedules
+    ]
+    return render_table(("Currency", "Part", "Fixed", "Since"), rows, right={"Part", "Fixed"})
 
 
-def _percent(terms: FeeTerms) -> str:
+def _format_percent(terms: FeeTerms) -> str:
     """Basis points are hundredths of a percent."""
     whole, part = divmod(terms.basis_points, 100)
     return f"{whole}.{part:02} %"
 
 
-def described(schedule: FeeSchedule) -> dict[str, object]:
+def fee_to_json(schedule: FeeSchedule) -> dict[str, object]:
     return {
         "merchantId": schedule.merchant_id,
         "currency": schedule.currency,

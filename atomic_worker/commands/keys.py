@@ -5,14 +5,20 @@ from uuid import UUID
 import click
 
 from atomic_core.domain.merchants import ALL_SCOPES, ApiKey, sort_scopes
-from atomic_worker.commands.console import Id, Toolbox, as_json, say_json, tools
+from atomic_worker.commands.console import (
+    CliContext,
+    UuidParam,
+    json_option,
+    pass_cli_context,
+    print_json,
+)
 from atomic_worker.commands.seed import TEST_MERCHANT_ID
-from atomic_worker.commands.tables import moment, table
+from atomic_worker.commands.tables import format_time, render_table
 
-merchant = click.option(
+merchant_option = click.option(
     "--merchant",
     "merchant_id",
-    type=Id(),
+    type=UuidParam(),
     default=TEST_MERCHANT_ID,
     show_default="the Test Merchant",
     help="The merchant's id.",
@@ -25,78 +31,81 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option("--name", default="cli", show_default=True, help="To tell keys apart by.")
+@click.option("--name", default="cli", show_default=True, help="A name to recognize the key by.")
 @click.option(
     "--scope",
     "scopes",
     multiple=True,
     type=click.Choice(sort_scopes(ALL_SCOPES)),
-    help="What it may do; repeat it for more. Everything, if left out.",
+    help="A permission of the key; repeat the option for more. Default: all.",
 )
-@merchant
-@as_json
-@tools
+@merchant_option
+@json_option
+@pass_cli_context
 def create(
-    box: Toolbox, merchant_id: UUID, name: str, scopes: tuple[str, ...], *, as_json: bool
+    cli: CliContext, merchant_id: UUID, name: str, scopes: tuple[str, ...], *, as_json: bool
 ) -> None:
-    """Issue a key. It is shown this once."""
-    issued = box.application.api_keys.issue(merchant_id, name, frozenset(scopes) or ALL_SCOPES)
+    """Issue a key. It is printed only once."""
+    issued = cli.application.api_keys.issue(merchant_id, name, frozenset(scopes) or ALL_SCOPES)
     if as_json:
-        say_json({**_described(issued.key), "apiKey": issued.raw})
+        print_json({**_key_to_json(issued.key), "apiKey": issued.raw})
     else:
         click.echo(issued.raw)
-        click.echo("The key above is shown only now. Its id, to revoke it by:", err=True)
+        click.echo(
+            "Store the key above: it cannot be printed again. Its id, for `atomic keys revoke`:",
+            err=True,
+        )
         click.echo(issued.key.id, err=True)
 
 
 @keys.command("list")
-@merchant
-@as_json
-@tools
-def list_(box: Toolbox, merchant_id: UUID, *, as_json: bool) -> None:
+@merchant_option
+@json_option
+@pass_cli_context
+def list_(cli: CliContext, merchant_id: UUID, *, as_json: bool) -> None:
     """List a merchant's keys, oldest first."""
-    found = box.application.api_keys.list(merchant_id)
+    api_keys = cli.application.api_keys.list(merchant_id)
     if as_json:
-        say_json({"keys": [_described(key) for key in found]})
+        print_json({"keys": [_key_to_json(key) for key in api_keys]})
         return
     headings = ("ID", "Key", "Created", "State", "Last used", "Scopes", "Name")
-    click.echo(table(headings, [_row(key) for key in found], right=()))
+    click.echo(render_table(headings, [_build_row(key) for key in api_keys], right=()))
 
 
 @keys.command()
-@click.argument("key_id", type=Id("; `atomic keys list` has those of keys"))
-@as_json
-@tools
-def revoke(box: Toolbox, key_id: UUID, *, as_json: bool) -> None:
-    """Revoke a key, by its id: at once and for good."""
-    key = box.application.api_keys.revoke(key_id)
+@click.argument("key_id", type=UuidParam("; `atomic keys list` prints the ids of keys"))
+@json_option
+@pass_cli_context
+def revoke(cli: CliContext, key_id: UUID, *, as_json: bool) -> None:
+    """Revoke a key by its id, at once and permanently."""
+    key = cli.application.api_keys.revoke(key_id)
     if as_json:
-        say_json(_described(key))
+        print_json(_key_to_json(key))
     else:
         click.echo(f"Revoked {key.id}.")
 
 
-def _row(key: ApiKey) -> tuple[object, ...]:
+def _build_row(key: ApiKey) -> tuple[object, ...]:
     return (
         key.id,
         f"{key.prefix}…" if key.prefix else "(adopted)",
-        moment(key.created_at),
-        _state(key),
-        moment(key.last_used_at),
+        format_time(key.created_at),
+        _format_state(key),
+        format_time(key.last_used_at),
         "all" if key.scopes == ALL_SCOPES else " ".join(sort_scopes(key.scopes)),
         key.name,
     )
 
 
-def _state(key: ApiKey) -> str:
+def _format_state(key: ApiKey) -> str:
     if key.revoked_at is not None:
-        return f"revoked {moment(key.revoked_at)}"
+        return f"revoked {format_time(key.revoked_at)}"
     if not key.active:
-        return f"expired {moment(key.expires_at)}"
-    return f"active until {moment(key.expires_at)}" if key.expires_at else "active"
+        return f"expired {format_time(key.expires_at)}"
+    return f"active until {format_time(key.expires_at)}" if key.expires_at else "active"
 
 
-def _described(key: ApiKey) -> dict[str, object]:
+def _key_to_json(key: ApiKey) -> dict[str, object]:
     return {
         "id": key.id,
         "merchantId": key.merchant_id,

@@ -7,60 +7,70 @@ import click
 
 from atomic_core.domain.merchants import Merchant
 from atomic_worker.commands import accounts, fees
-from atomic_worker.commands.console import Id, Listing, Toolbox, as_json, limit, say_json, tools
-from atomic_worker.commands.tables import facts, moment, table
+from atomic_worker.commands.console import (
+    CliContext,
+    ListByDefaultGroup,
+    UuidParam,
+    json_option,
+    limit_option,
+    pass_cli_context,
+    print_json,
+)
+from atomic_worker.commands.tables import format_time, render_fields, render_table
 
 MAX_ACCOUNTS: Final = 100
-"""Shown of one merchant: honest ones have a few; `atomic accounts --merchant` lists more."""
+"""Accounts that `show` prints; `atomic accounts --merchant` lists more."""
 
 
-@click.group(cls=Listing)
+@click.group(cls=ListByDefaultGroup)
 def merchants() -> None:
-    """List merchants and show what they have."""
+    """List merchants and show their accounts and fees."""
 
 
 @merchants.command("list")
-@limit
-@as_json
-@tools
-def list_(box: Toolbox, limit: int, *, as_json: bool) -> None:
+@limit_option
+@json_option
+@pass_cli_context
+def list_(cli: CliContext, limit: int, *, as_json: bool) -> None:
     """List merchants, newest first."""
-    found = box.application.admin.list_merchants(limit)
+    merchants = cli.application.admin.list_merchants(limit)
     if as_json:
-        say_json({"merchants": [_described(merchant) for merchant in found]})
+        print_json({"merchants": [_merchant_to_json(merchant) for merchant in merchants]})
         return
-    rows = [(each.id, moment(each.created_at), each.name) for each in found]
-    click.echo(table(("ID", "Since", "Name"), rows, right=()))
+    rows = [
+        (merchant.id, format_time(merchant.created_at), merchant.name) for merchant in merchants
+    ]
+    click.echo(render_table(("ID", "Since", "Name"), rows, right=()))
 
 
 @merchants.command()
-@click.argument("merchant_id", type=Id(), metavar="ID")
-@as_json
-@tools
-def show(box: Toolbox, merchant_id: UUID, *, as_json: bool) -> None:
-    """Show a merchant with accounts and fees. `atomic keys list` has the keys."""
-    file = box.application.admin.get_merchant(merchant_id, MAX_ACCOUNTS)
-    active = sum(key.active for key in file.keys)
+@click.argument("merchant_id", type=UuidParam(), metavar="ID")
+@json_option
+@pass_cli_context
+def show(cli: CliContext, merchant_id: UUID, *, as_json: bool) -> None:
+    """Show a merchant with its accounts and fees. `atomic keys list` lists its keys."""
+    details = cli.application.admin.get_merchant(merchant_id, MAX_ACCOUNTS)
+    active = sum(key.active for key in details.keys)
     if as_json:
-        shown = {
-            "accounts": [accounts.described(account) for account in file.accounts],
-            "fees": [fees.described(schedule) for schedule in file.fees],
-            "keys": {"active": active, "all": len(file.keys)},
+        members = {
+            "accounts": [accounts.account_to_json(account) for account in details.accounts],
+            "fees": [fees.fee_to_json(schedule) for schedule in details.fees],
+            "keys": {"active": active, "all": len(details.keys)},
         }
-        say_json({**_described(file.merchant), **shown})
+        print_json({**_merchant_to_json(details.merchant), **members})
         return
-    told = [
-        ("Merchant", file.merchant.id),
-        ("Name", file.merchant.name),
-        ("Since", moment(file.merchant.created_at)),
-        ("Keys", f"{active} active of {len(file.keys)}"),
+    fields = [
+        ("Merchant", details.merchant.id),
+        ("Name", details.merchant.name),
+        ("Since", format_time(details.merchant.created_at)),
+        ("Keys", f"{active} active of {len(details.keys)}"),
     ]
-    click.echo(facts(told))
-    if file.accounts:
-        click.echo(f"\nAccounts\n{accounts.accounts_table(file.accounts)}")
-    if file.fees:
-        click.echo(f"\nFees\n{fees.fees_table(file.fees)}")
+    click.echo(render_fields(fields))
+    if details.accounts:
+        click.echo(f"\nAccounts\n{accounts.render_accounts(details.accounts)}")
+    if details.fees:
+        click.echo(f"\nFees\n{fees.render_fees(details.fees)}")
 
 
-def _described(merchant: Merchant) -> dict[str, object]:
+def _merchant_to_json(merchant: Merchant) -> dict[str, object]:
     return {"id": merchant.id, "name": merchant.name, "createdAt": merchant.created_at}

@@ -3,27 +3,33 @@
 import click
 
 from atomic_adapters.postgres.migrations import Migrator
-from atomic_worker.commands.console import Toolbox, as_json, progress, say_json, tools
+from atomic_worker.commands.console import (
+    CliContext,
+    json_option,
+    pass_cli_context,
+    print_json,
+    show_progress,
+)
 
 
 @click.group()
 def migrate() -> None:
-    """Bring the database's schema up to date, or back."""
+    """Apply and roll back database migrations."""
 
 
-def _migrator(box: Toolbox) -> Migrator:
-    return Migrator(box.settings.database_url)
+def _build_migrator(cli: CliContext) -> Migrator:
+    return Migrator(cli.settings.database_url)
 
 
 @migrate.command()
-@as_json
-@tools
-def up(box: Toolbox, *, as_json: bool) -> None:
-    """Apply every pending migration. Safe to run twice at once."""
-    with progress("Migrating"):
-        applied = _migrator(box).up()
+@json_option
+@pass_cli_context
+def up(cli: CliContext, *, as_json: bool) -> None:
+    """Apply every pending migration. Safe to run concurrently."""
+    with show_progress("Migrating"):
+        applied = _build_migrator(cli).up()
     if as_json:
-        say_json({"applied": list(applied)})
+        print_json({"applied": list(applied)})
         return
     for id in applied:
         click.echo(f"applied {id}")
@@ -32,28 +38,28 @@ def up(box: Toolbox, *, as_json: bool) -> None:
 
 
 @migrate.command()
-@as_json
-@tools
-def down(box: Toolbox, *, as_json: bool) -> None:
+@json_option
+@pass_cli_context
+def down(cli: CliContext, *, as_json: bool) -> None:
     """Roll back the last applied migration."""
-    with progress("Rolling back"):
-        rolled_back = _migrator(box).down()
+    with show_progress("Rolling back"):
+        rolled_back = _build_migrator(cli).down()
     if as_json:
-        say_json({"rolledBack": rolled_back})
+        print_json({"rolledBack": rolled_back})
     else:
         click.echo(f"rolled back {rolled_back}" if rolled_back else "Nothing to roll back.")
 
 
 @migrate.command()
-@as_json
-@tools
-def status(box: Toolbox, *, as_json: bool) -> None:
-    """List the migrations. Status 0 also when some are pending."""
-    known = _migrator(box).status()
+@json_option
+@pass_cli_context
+def status(cli: CliContext, *, as_json: bool) -> None:
+    """List the migrations. The exit status is 0 even if some are pending."""
+    migrations = _build_migrator(cli).status()
     if as_json:
-        say_json({"migrations": [migration._asdict() for migration in known]})
+        print_json({"migrations": [migration._asdict() for migration in migrations]})
         return
-    for migration in known:
+    for migration in migrations:
         click.echo(f"{'applied' if migration.applied else 'pending'}  {migration.id}")
 
 

@@ -1,4 +1,4 @@
-"""All about a payment, as `atomic payments show` tells it."""
+"""The output of `atomic payments show`."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,42 +8,46 @@ from atomic_core.domain.money import CURRENCY_EXPONENTS, Money, format_minor_uni
 from atomic_core.domain.payments import Payment, Status
 from atomic_core.use_cases.admin_queries import PaymentDetails
 from atomic_core.use_cases.timeline import TimelineEvent
-from atomic_worker.commands.tables import facts, moment, money, table
+from atomic_worker.commands.tables import format_money, format_time, render_fields, render_table
 
 
-def file_shown(file: PaymentDetails) -> str:
-    payment = file.admin_payment.payment
-    parts = [facts(_facts(payment, file.admin_payment.progress))]
-    if file.refunds:
+def render_payment_details(details: PaymentDetails) -> str:
+    payment = details.admin_payment.payment
+    sections = [render_fields(_build_fields(payment, details.admin_payment.progress))]
+    if details.refunds:
         headings = ("Refund", "Created", "Status", "Attempt", "Amount", "Currency", "Due", "Reason")
-        rows = [_refund_row(each) for each in file.refunds]
-        parts.append("Refunds\n" + table(headings, rows, right={"Attempt", "Amount"}))
+        rows = [_build_refund_row(refund) for refund in details.refunds]
+        sections.append("Refunds\n" + render_table(headings, rows, right={"Attempt", "Amount"}))
     headings = ("At", "Event", "Status", "Attempt", "Amount", "Reason", "Refund", "Request")
-    rows = [_told_row(told, payment.money.currency) for told in file.events]
-    parts.append("Story\n" + table(headings, rows, right={"Attempt", "Amount"}))
-    rows = [row for told in file.events for row in _entry_rows(told, payment.money.currency)]
+    rows = [_build_event_row(event, payment.money.currency) for event in details.events]
+    sections.append("Timeline\n" + render_table(headings, rows, right={"Attempt", "Amount"}))
+    rows = [
+        row for event in details.events for row in _build_entry_rows(event, payment.money.currency)
+    ]
     if rows:
         headings = ("Transaction", "Posted", "Account", "Entry", "Amount", "Currency")
-        parts.append("Books\n" + table(headings, rows, right={"Entry", "Amount"}))
-    return "\n\n".join(parts)
+        sections.append(
+            "Ledger entries\n" + render_table(headings, rows, right={"Entry", "Amount"})
+        )
+    return "\n\n".join(sections)
 
 
-def described_file(file: PaymentDetails) -> Mapping[str, object]:
+def payment_details_to_json(details: PaymentDetails) -> Mapping[str, object]:
     return {
-        **described(file.admin_payment.payment),
-        **_progress(file.admin_payment.progress),
-        "refunds": [_described_refund(each) for each in file.refunds],
-        "events": [_described_told(told) for told in file.events],
+        **payment_to_json(details.admin_payment.payment),
+        **_progress_to_json(details.admin_payment.progress),
+        "refunds": [_refund_to_json(refund) for refund in details.refunds],
+        "events": [_event_to_json(event) for event in details.events],
     }
 
 
-def described(payment: Payment) -> Mapping[str, object]:
-    """But for the webhook's URL, which may hold a secret of the merchant's."""
+def payment_to_json(payment: Payment) -> Mapping[str, object]:
+    """Without the webhook URL, which may contain a secret of the merchant."""
     return {
         "id": payment.id,
         "merchantId": payment.merchant_id,
         "accountId": payment.account_id,
-        **_money(payment.money),
+        **_money_to_json(payment.money),
         "source": payment.source,
         "description": payment.description,
         "capture": payment.capture,
@@ -65,53 +69,53 @@ def described(payment: Payment) -> Mapping[str, object]:
     }
 
 
-def _facts(payment: Payment, progress: WorkProgress) -> Sequence[tuple[str, object]]:
+def _build_fields(payment: Payment, progress: WorkProgress) -> Sequence[tuple[str, object]]:
     currency = payment.money.currency
     succeeded = payment.status is Status.SUCCESS
-    due = progress if payment.status.is_open else None
+    schedule = progress if payment.status.is_open else None
     return [
         ("Payment", payment.id),
         ("Merchant", payment.merchant_id),
         ("Account", payment.account_id),
-        ("Amount", money(payment.money.amount, currency)),
-        ("Captured", money(payment.amount_captured, currency) if succeeded else None),
-        ("Refunded", money(payment.amount_refunded, currency) if succeeded else None),
-        ("Fee", money(payment.fee, currency) if payment.fee else None),
+        ("Amount", format_money(payment.money.amount, currency)),
+        ("Captured", format_money(payment.amount_captured, currency) if succeeded else None),
+        ("Refunded", format_money(payment.amount_refunded, currency) if succeeded else None),
+        ("Fee", format_money(payment.fee, currency) if payment.fee else None),
         ("Source", payment.source),
         ("Description", payment.description),
         ("Status", payment.status),
-        ("Because", payment.failure_reason or payment.cancellation_reason),
+        ("Reason", payment.failure_reason or payment.cancellation_reason),
         ("Capture", payment.capture),
         ("Step", payment.step),
         ("Attempts", payment.attempt),
         ("Faults", progress.faults),
-        ("Due", due and moment(due.due_at)),
-        ("Leased until", due and moment(due.leased_until)),
-        ("Held until", moment(payment.expires_at)),
-        ("Created", moment(payment.created_at)),
-        ("Updated", moment(payment.updated_at)),
+        ("Due", schedule and format_time(schedule.due_at)),
+        ("Leased until", schedule and format_time(schedule.leased_until)),
+        ("Held until", format_time(payment.expires_at)),
+        ("Created", format_time(payment.created_at)),
+        ("Updated", format_time(payment.updated_at)),
         *((f"Metadata {key}", value) for key, value in sorted(payment.metadata.items())),
     ]
 
 
-def _refund_row(overseen: AdminRefund) -> tuple[object, ...]:
-    refund, progress = overseen.refund, overseen.progress
+def _build_refund_row(admin_refund: AdminRefund) -> tuple[object, ...]:
+    refund, progress = admin_refund.refund, admin_refund.progress
     return (
         refund.id,
-        moment(refund.created_at),
+        format_time(refund.created_at),
         refund.status,
         refund.attempt,
         format_minor_units(refund.money.amount, refund.money.currency),
         refund.money.currency,
-        moment(progress.leased_until or progress.due_at) if refund.status.is_open else None,
+        format_time(progress.leased_until or progress.due_at) if refund.status.is_open else None,
         refund.failure_reason or refund.reason,
     )
 
 
-def _told_row(told: TimelineEvent, currency: str) -> tuple[object, ...]:
-    event = told.event
+def _build_event_row(timeline_event: TimelineEvent, currency: str) -> tuple[object, ...]:
+    event = timeline_event.event
     return (
-        moment(told.at),
+        format_time(timeline_event.at),
         event.type,
         event.status,
         event.attempt,
@@ -122,14 +126,14 @@ def _told_row(told: TimelineEvent, currency: str) -> tuple[object, ...]:
     )
 
 
-def _entry_rows(told: TimelineEvent, currency: str) -> Sequence[tuple[object, ...]]:
-    if told.posted is None:
+def _build_entry_rows(event: TimelineEvent, currency: str) -> Sequence[tuple[object, ...]]:
+    if event.posted is None:
         return []
-    transaction, entries = told.posted
+    transaction, entries = event.posted
     return [
         (
             transaction.id,
-            moment(transaction.posted_at),
+            format_time(transaction.posted_at),
             entry.account_id,
             entry.sequence,
             format_minor_units(entry.amount, currency),
@@ -139,11 +143,12 @@ def _entry_rows(told: TimelineEvent, currency: str) -> Sequence[tuple[object, ..
     ]
 
 
-def _money(of: Money) -> Mapping[str, object]:
-    return {"amount": of.amount, "currency": of.currency, "exponent": CURRENCY_EXPONENTS[of.currency]}
+def _money_to_json(money: Money) -> Mapping[str, object]:
+    exponent = CURRENCY_EXPONENTS[money.currency]
+    return {"amount": money.amount, "currency": money.currency, "exponent": exponent}
 
 
-def _progress(progress: WorkProgress) -> Mapping[str, object]:
+def _progress_to_json(progress: WorkProgress) -> Mapping[str, object]:
     return {
         "faults": progress.faults,
         "dueAt": progress.due_at,
@@ -151,11 +156,11 @@ def _progress(progress: WorkProgress) -> Mapping[str, object]:
     }
 
 
-def _described_refund(overseen: AdminRefund) -> Mapping[str, object]:
-    refund = overseen.refund
+def _refund_to_json(admin_refund: AdminRefund) -> Mapping[str, object]:
+    refund = admin_refund.refund
     return {
         "id": refund.id,
-        **_money(refund.money),
+        **_money_to_json(refund.money),
         "reason": refund.reason,
         "status": refund.status,
         "attempt": refund.attempt,
@@ -165,14 +170,14 @@ def _described_refund(overseen: AdminRefund) -> Mapping[str, object]:
         "requestId": refund.request_id,
         "createdAt": refund.created_at,
         "updatedAt": refund.updated_at,
-        **_progress(overseen.progress),
+        **_progress_to_json(admin_refund.progress),
     }
 
 
-def _described_told(told: TimelineEvent) -> Mapping[str, object]:
-    event = told.event
+def _event_to_json(timeline_event: TimelineEvent) -> Mapping[str, object]:
+    event = timeline_event.event
     return {
-        "at": told.at,
+        "at": timeline_event.at,
         "event": event.type,
         "status": event.status,
         "refundId": event.refund_id,
@@ -180,11 +185,11 @@ def _described_told(told: TimelineEvent) -> Mapping[str, object]:
         "amount": event.amount,
         "reason": event.reason,
         "requestId": event.request_id,
-        "transaction": told.posted and _described_transaction(told.posted),
+        "transaction": timeline_event.posted and _transaction_to_json(timeline_event.posted),
     }
 
 
-def _described_transaction(posted: PostedTransaction) -> Mapping[str, object]:
+def _transaction_to_json(posted: PostedTransaction) -> Mapping[str, object]:
     return {
         "id": posted.transaction.id,
         "kind": posted.transaction.kind,

@@ -1,4 +1,4 @@
-"""The first rows: World accounts, and a merchant to try things with. Safe to repeat."""
+"""Seed data: the system accounts, and a test merchant. Safe to repeat."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,18 +11,18 @@ from atomic_core.domain.merchants import Merchant
 from atomic_core.use_cases.ledger import NewAccount
 
 TEST_MERCHANT_ID: Final = UUID("a70a1c00-0000-4000-8000-000000000001")
-"""Well known, so that scripts can name the merchant before they have met it."""
+"""Fixed, so that scripts can name the merchant without a lookup."""
 
-TEST_MERCHANT: Final = "Test Merchant"
+TEST_MERCHANT_NAME: Final = "Test Merchant"
 
 
 @dataclass(frozen=True, slots=True)
-class Seeded:
+class SeedResult:
     merchant_id: UUID
     account_id: UUID
     currency: str
     api_key: str | None
-    """A raw key, if one was made or asked for. This is the only time a new one is seen."""
+    """The raw API key, if one was issued or ensured. A new key cannot be read again."""
 
 
 def seed(
@@ -30,47 +30,49 @@ def seed(
     settings: Settings,
     ensure_key: str | None = None,
     known_key: str | None = None,
-) -> Seeded:
-    """Make what is missing.
+) -> SeedResult:
+    """Create what is missing.
 
     MERCHANT_API_KEY_HASH becomes the merchant's key. Without it, a merchant that has no active
-    key is issued one. `ensure_key` gives a key in any case: `known_key` if it is the merchant's
-    and valid, else a new one of that name.
+    key is issued one. With `ensure_key`, the result always has a raw key: `known_key` if it is a
+    valid key of the merchant, else a new key with the name `ensure_key`.
     """
     application.accounts.open_system_accounts(settings.currencies)
-    merchant = _merchant(application)
+    merchant = _add_merchant(application)
     currency = settings.default_currency
-    account_id = _account(application, merchant, currency)
-    api_key = _first_key(application, settings, merchant)
+    account_id = _get_or_open_account(application, merchant, currency)
+    api_key = _issue_first_key(application, settings, merchant)
     if ensure_key and api_key is None:
-        api_key = _still_valid(application, merchant, known_key)
+        api_key = _validate_key(application, merchant, known_key)
         api_key = api_key or application.api_keys.issue(merchant.id, ensure_key).raw
-    return Seeded(merchant.id, account_id, currency, api_key)
+    return SeedResult(merchant.id, account_id, currency, api_key)
 
 
-def _merchant(application: Application) -> Merchant:
+def _add_merchant(application: Application) -> Merchant:
     try:
-        return application.merchants.add(TEST_MERCHANT, TEST_MERCHANT_ID)
+        return application.merchants.add(TEST_MERCHANT_NAME, TEST_MERCHANT_ID)
     except StorageRefused:
-        # Somebody else is seeding at this moment and was first; now there is one to return.
-        return application.merchants.add(TEST_MERCHANT, TEST_MERCHANT_ID)
+        # A concurrent seed has added the merchant: the second call returns it.
+        return application.merchants.add(TEST_MERCHANT_NAME, TEST_MERCHANT_ID)
 
 
-def _account(application: Application, merchant: Merchant, currency: str) -> UUID:
+def _get_or_open_account(application: Application, merchant: Merchant, currency: str) -> UUID:
     open_account = application.accounts.open
     with open_account.begin() as work:
-        # Held, so that two seedings open one account.
+        # Locked, so that concurrent seeds open one account.
         work.merchants.lock(merchant.id)
-        known = work.accounts.get_default_account_id(merchant.id, currency)
-        if known is not None:
-            return known
-        order = NewAccount(merchant.id, f"{merchant.name} {currency}", currency)
-        account = open_account.execute(work, order)
+        account_id = work.accounts.get_default_account_id(merchant.id, currency)
+        if account_id is not None:
+            return account_id
+        new_account = NewAccount(merchant.id, f"{merchant.name} {currency}", currency)
+        account = open_account.execute(work, new_account)
         work.commit()
     return account.id
 
 
-def _first_key(application: Application, settings: Settings, merchant: Merchant) -> str | None:
+def _issue_first_key(
+    application: Application, settings: Settings, merchant: Merchant
+) -> str | None:
     if settings.merchant_api_key_hash is not None:
         application.api_keys.adopt(
             merchant.id, "MERCHANT_API_KEY_HASH", settings.merchant_api_key_hash
@@ -81,7 +83,8 @@ def _first_key(application: Application, settings: Settings, merchant: Merchant)
     return application.api_keys.issue(merchant.id, "seed").raw
 
 
-def _still_valid(application: Application, merchant: Merchant, raw: str | None) -> str | None:
+def _validate_key(application: Application, merchant: Merchant, raw: str | None) -> str | None:
+    """Return the raw key if it is a valid key of the merchant."""
     if not raw:
         return None
     try:

@@ -1,5 +1,5 @@
-"""What people read: aligned columns, money in units, times in UTC. No colour, and the same for the
-same rows, on a terminal or not."""
+"""Text output: aligned columns, amounts in major units, times in UTC. No colour, so that the output
+is the same on a terminal and in a pipe."""
 
 import unicodedata
 from collections.abc import Collection, Sequence
@@ -8,58 +8,73 @@ from typing import Final
 
 from atomic_core.domain.money import format_minor_units
 
-MAX_WIDTH: Final = 60
-"""Of a cell that somebody else wrote: ids and lists of scopes fit, and a table stays a table."""
+MAX_CELL_WIDTH: Final = 60
+"""In terminal columns. Ids and lists of scopes fit; longer text is cut."""
 
-GAP: Final = "  "
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[object]], right: Collection[str]) -> str:
-    """Rows under their headings; those named in `right` are aligned there, as numbers are."""
-    lines = [list(headings), *([_cell(value, MAX_WIDTH) for value in row] for row in rows)]
-    widths = [max(_width(line[place]) for line in lines) for place in range(len(headings))]
-    sides = [heading in right for heading in headings]
-    return "\n".join(_line(line, widths, sides) for line in lines)
+COLUMN_GAP: Final = "  "
 
 
-def facts(pairs: Sequence[tuple[str, object]]) -> str:
-    """One thing, told by name: a line for each fact that there is."""
-    told = [(_cell(name, None), _cell(value, None)) for name, value in pairs if value is not None]
-    width = max(_width(name) for name, _ in told)
-    return "\n".join(f"{name}{' ' * (width - _width(name))}{GAP}{value}" for name, value in told)
+def render_table(
+    headings: Sequence[str], rows: Sequence[Sequence[object]], right: Collection[str]
+) -> str:
+    """Rows under their headings. The columns named in `right` are right-aligned."""
+    lines = [
+        list(headings),
+        *([_format_cell(value, MAX_CELL_WIDTH) for value in row] for row in rows),
+    ]
+    widths = [
+        max(_get_display_width(line[column]) for line in lines) for column in range(len(headings))
+    ]
+    right_aligned = [heading in right for heading in headings]
+    return "\n".join(_align_line(line, widths, right_aligned) for line in lines)
 
 
-def moment(at: datetime | None) -> str | None:
-    return at and f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+def render_fields(pairs: Sequence[tuple[str, object]]) -> str:
+    """One `name  value` line per pair; pairs whose value is None are left out."""
+    fields = [
+        (_format_cell(name, None), _format_cell(value, None))
+        for name, value in pairs
+        if value is not None
+    ]
+    width = max(_get_display_width(name) for name, _ in fields)
+    return "\n".join(
+        f"{name}{' ' * (width - _get_display_width(name))}{COLUMN_GAP}{value}"
+        for name, value in fields
+    )
 
 
-def money(amount: int, currency: str) -> str:
+def format_time(time: datetime | None) -> str | None:
+    return time and f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def format_money(amount: int, currency: str) -> str:
     """Such as `12.34 USD`."""
     return f"{format_minor_units(amount, currency)} {currency}"
 
 
-def _line(cells: Sequence[str], widths: Sequence[int], sides: Sequence[bool]) -> str:
+def _align_line(cells: Sequence[str], widths: Sequence[int], right_aligned: Sequence[bool]) -> str:
     padded: list[str] = []
-    for cell, width, is_right in zip(cells, widths, sides, strict=True):
-        space = " " * (width - _width(cell))
+    for cell, width, is_right in zip(cells, widths, right_aligned, strict=True):
+        space = " " * (width - _get_display_width(cell))
         padded.append(space + cell if is_right else cell + space)
-    return GAP.join(padded).rstrip()
+    return COLUMN_GAP.join(padded).rstrip()
 
 
-def _cell(value: object, longest: int | None) -> str:
-    """Text that cannot command a terminal, whoever wrote it."""
+def _format_cell(value: object, max_width: int | None) -> str:
+    """The value as text, with control characters escaped: payers' and merchants' text must not
+    control the operator's terminal."""
     text = "-" if value is None else str(value)
-    shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
-    if longest is None or _width(shown) <= longest:
-        return shown
-    while _width(shown) >= longest:
-        shown = shown[:-1]
-    return shown + "…"
+    escaped = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    if max_width is None or _get_display_width(escaped) <= max_width:
+        return escaped
+    while _get_display_width(escaped) >= max_width:
+        escaped = escaped[:-1]
+    return escaped + "…"
 
 
-def _width(text: str) -> int:
-    """Columns on a terminal: East Asian signs take two, and marks over others none."""
+def _get_display_width(text: str) -> int:
+    """In terminal columns: wide East Asian characters take two, combining characters none."""
     return sum(
-        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1
-        for sign in text
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        for char in text
     )

@@ -15,7 +15,7 @@ CONNECT_SECONDS: Final = 0.5
 
 
 @contextmanager
-def only_one_in(folder: Path) -> Iterator[None]:
+def lock_run_folder(folder: Path) -> Iterator[None]:
     """Hold this folder while the block runs. A killed holder lets go."""
     with (folder / "dev.lock").open("a+", encoding="utf-8") as lock:
         try:

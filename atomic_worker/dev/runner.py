@@ -16,7 +16,7 @@ import click
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from atomic_adapters.embedded.child_process import start_child
 from atomic_adapters.settings import DEV_ENV, Settings
-from atomic_worker.dev.checks import Probe, check_port_is_free, only_one_in
+from atomic_worker.dev.checks import Probe, check_port_is_free, lock_run_folder
 from atomic_worker.dev.child import Child, Ending, Launched
 from atomic_worker.dev.env_file import read_env_file, write_env_file
 from atomic_worker.dev.reload import Watcher
@@ -73,7 +73,7 @@ def dev(*, reload: bool) -> None:
     folder = DEV_ENV.parent
     folder.mkdir(mode=0o700, exist_ok=True)
     with ExitStack() as stack:
-        stack.enter_context(only_one_in(folder))
+        stack.enter_context(lock_run_folder(folder))
         stop = stack.enter_context(StopRequest.on_signals())
         DevRun(environ, folder, stop, reload=reload).run()
 

@@ -4,7 +4,7 @@ import os
 import sys
 
 from atomic_worker.cli import main
-from atomic_worker.commands.console import Toolbox
+from atomic_worker.commands.console import CliContext
 from fault.failpoints import build_application_with_failpoints
 
 GUNICORN = ("-m", "gunicorn", "-c", "python:atomic_web.server.gunicorn_conf", "fault.wsgi:app")
@@ -13,4 +13,4 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["serve"]:
         # Like `atomic serve`, with the application of fault.wsgi.
         os.execv(sys.executable, [sys.executable, *GUNICORN])  # noqa: S606
-    main(obj=Toolbox(build=build_application_with_failpoints), prog_name="atomic")
+    main(obj=CliContext(build_application=build_application_with_failpoints), prog_name="atomic")

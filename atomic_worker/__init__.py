@@ -1,1 +1,1 @@
-"""The operators' door: the `atomic` command, the worker and the sweeper."""
+"""The `atomic` command, the RQ worker and the sweeper."""

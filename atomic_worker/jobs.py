@@ -1,4 +1,5 @@
-"""What RQ calls. Job paths are in atomic_adapters/redis/rq_job_queue.py; a test resolves each."""
+"""The RQ jobs. Redis stores their paths (atomic_adapters/redis/rq_job_queue.py); a test resolves
+each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,50 +20,52 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
-    """What this process's jobs work with."""
+class JobContext:
+    """What the jobs of this process need: RQ calls them without arguments."""
 
     application: Application
-    stopping: Callable[[], bool]
-    """Whether to leave after the batch in hand."""
+    should_stop: Callable[[], bool]
+    """Checked after each batch."""
 
 
-_benches: list[Bench] = []
+_current_context: list[JobContext] = []
+"""At most one."""
 
 
-def use(application: Application, stopping: Callable[[], bool] = lambda: False) -> None:
-    """Do this process's jobs with this application."""
-    _benches[:] = [Bench(application, stopping)]
+def set_job_context(
+    application: Application, should_stop: Callable[[], bool] = lambda: False
+) -> None:
+    """Run the jobs of this process on this application."""
+    _current_context[:] = [JobContext(application, should_stop)]
 
 
 def settle() -> None:
-    """Settle everything that is due."""
-    bench = _bench()
-    application = bench.application
-    # First: a payment that arrives from here on rings again, so none is overlooked between
-    # the last look and the end of this job.
+    """Settle every payment and refund that is due."""
+    context = _get_job_context()
+    application = context.application
+    # Cleared first: a payment that arrives from here on causes another wake-up, even if this job
+    # has looked for due payments for the last time.
     application.job_queue.clear(Job.SETTLE)
     try:
-        claimed = settle_concurrently(application, "worker", bench.stopping)
+        claimed = settle_concurrently(application, "worker", context.should_stop)
     except StoppedBetweenBatches:
-        # There may be more: for another worker, or for this one when it is back.
+        # More may be due.
         application.job_queue.notify(Job.SETTLE)
         return
     except AtomicError as error:
         if not error.retryable:
             raise
-        # Not RQ's business: the payments are due again when their lease ends, and the sweeper
-        # finds them.
-        _log.warning("settling put off", problem=error.message, cause=repr(error.__cause__))
+        # No retry by RQ: the claims are due again after their lease, and the sweeper settles them.
+        _log.warning("settlement postponed", problem=error.message, cause=repr(error.__cause__))
         return
     if claimed >= MAX_BATCHES * application.settlement.settle.batch_size:
         application.job_queue.notify(Job.SETTLE)
 
 
-def _bench() -> Bench:
-    """The one in use; under RQ's own `rq worker` nobody has made one yet."""
-    if not _benches:
+def _get_job_context() -> JobContext:
+    """The context that was set, or a new one under RQ's own `rq worker`, which sets none."""
+    if not _current_context:
         settings = Settings.load()
         configure_logging(settings)
-        use(build_application(settings))
-    return _benches[0]
+        set_job_context(build_application(settings))
+    return _current_context[0]

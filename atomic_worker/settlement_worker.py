@@ -1,4 +1,4 @@
-"""The worker: answers the bell."""
+"""The RQ worker: settles when a wake-up arrives."""
 
 from typing import Final
 
@@ -18,83 +18,83 @@ from atomic_worker import jobs
 from atomic_worker.settlement.garbage_collection import tune_garbage_collection
 
 WORKER_TTL_SECONDS: Final = 20
-"""RQ waits 15 s less than this for a job before it looks after itself: by default 405 s, in
-which nobody would clean up after a killed worker."""
+"""RQ waits up to 15 s less than this for a job before it runs its own maintenance. With RQ's
+default, 405 s pass before it cleans up after a killed worker."""
 
 MAINTENANCE_SECONDS: Final = 60
 
-CONNECT_SECONDS: Final = 2.0
+CONNECT_TIMEOUT_SECONDS: Final = 2.0
 
-RETRIES: Final = 3
-"""Bridges a Redis that restarts. redis-py's own ten would hold a stopping worker for longer than
-its supervisor waits; whoever watches over us starts us again."""
+MAX_RETRIES: Final = 3
+"""Bridges a restart of Redis. With redis-py's default of ten, a stopping worker would outlast its
+supervisor's time-out. If Redis stays away, the worker exits and its supervisor restarts it."""
 
-_EXTRAS: Final = (
+_FORBIDDEN_FIELDS: Final = (
     "success_callback_name",
     "failure_callback_name",
     "stopped_callback_name",
     "webhooks",
 )
-"""What else RQ would do for a job: call functions, and ask addresses on the network."""
+"""Fields of a job that make RQ call further functions or URLs."""
 
 _log = structlog.get_logger(__name__)
 
 
 class SettlementWorker(SimpleWorker):
-    """Runs jobs in its own process, one at a time: a fork per job would cost more than the job,
-    and the application could not keep its connections."""
+    """Runs jobs in its own process, one at a time: a fork per job would cost more than the job and
+    could not share the application's connections."""
 
     max_connection_wait_time = 1.0
-    """A Redis that returns is found within a second; RQ would let up to a minute pass."""
+    """Reconnects within a second after Redis returns; RQ's default is up to a minute."""
 
     def _install_signal_handlers(self) -> None:
         super()._install_signal_handlers()
-        # Said from here on, when it also can be asked to stop.
+        # Logged here because from now on SIGTERM stops it cleanly.
         _log.info("worker started", queue=QUEUE_NAME)
 
     def request_stop(self, signum, frame) -> None:
-        # RQ stops by raising where the signal meets it; in the moments between taking a job
-        # and working on it that would be taken for the job's failure, and forgotten.
+        # RQ stops by raising an exception from its signal handler. Between dequeuing a job and
+        # running it, RQ records that exception as the job's failure and forgets the request.
         self._stop_requested = True
         super().request_stop(signum, frame)
 
     @property
-    def was_asked_to_stop(self) -> bool:
+    def is_stop_requested(self) -> bool:
         return self._stop_requested
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Only what we ring for is done: RQ would call whatever a job names, and whoever can
-        write to Redis would then run code here."""
-        if not _is_ours(job):
-            _log.error("foreign job refused", job_id=job.id)
+        """Run only known jobs: RQ calls any function that a job names, so write access to Redis
+        would be remote code execution."""
+        if not _is_known_job(job):
+            _log.error("unknown job rejected", job_id=job.id)
             job.delete()
             return
         super().execute_job(job, queue)
 
     def subscribe(self) -> None:
-        """No remote commands: whoever reaches Redis may ring the bell, and no more."""
+        """Accept no remote commands: access to Redis allows wake-ups and nothing more."""
 
 
-def _is_ours(job: Job) -> bool:
-    """A job of ours names one of our functions, and asks for nothing else."""
+def _is_known_job(job: Job) -> bool:
+    """Whether the job calls one of our functions without arguments, callbacks or webhooks."""
     try:
-        named = job.func_name in JOB_PATHS.values() and not job.args and not job.kwargs
+        is_known = job.func_name in JOB_PATHS.values() and not job.args and not job.kwargs
     except DeserializationError:
         return False
     stored = job.to_dict(include_meta=False)
-    return named and not any(stored.get(extra) for extra in _EXTRAS)
+    return is_known and not any(stored.get(field) for field in _FORBIDDEN_FIELDS)
 
 
 def run_worker(settings: Settings, application: Application) -> bool:
-    """Work until asked to stop; the batch in hand is finished first.
+    """Work until a signal requests a stop; the current batch is finished first.
 
-    Returns False if it ended for another reason, above all because Redis stayed away: to be
-    started again by whoever watches over it. Raises RedisError if Redis is away at the start.
+    Returns False if it ended for another reason, such as an unreachable Redis: its supervisor
+    should restart it. Raises RedisError if Redis is unreachable at the start.
     """
     redis = Redis.from_url(
         settings.redis_url,
-        socket_connect_timeout=CONNECT_SECONDS,
-        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), RETRIES),
+        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), MAX_RETRIES),
     )
     worker = SettlementWorker(
         [get_wakeup_queue(redis)],
@@ -103,12 +103,12 @@ def run_worker(settings: Settings, application: Application) -> bool:
         worker_ttl=WORKER_TTL_SECONDS,
         maintenance_interval=MAINTENANCE_SECONDS,
     )
-    jobs.use(application, stopping=lambda: worker.was_asked_to_stop)
+    jobs.set_job_context(application, should_stop=lambda: worker.is_stop_requested)
     tune_garbage_collection()
     try:
         worker.work()
     except RedisError as error:
-        # Also on the way out: it could not sign off.
-        _log.warning("redis is away", problem=str(error))
-    _log.info("worker stopped", asked=worker.was_asked_to_stop)
-    return worker.was_asked_to_stop
+        # Also raised while stopping, when the worker cannot deregister.
+        _log.warning("redis unreachable", problem=str(error))
+    _log.info("worker stopped", requested=worker.is_stop_requested)
+    return worker.is_stop_requested

@@ -1,4 +1,4 @@
-"""Being asked to stop, as something to wait for."""
+"""Requests to stop this process, by signal or by code, that a wait can be ended by."""
 
 import os
 import select
@@ -11,20 +11,20 @@ from typing import Final, Self
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
-REPEAT_SECONDS: Final = 0.5
-"""One wish to stop may arrive twice: from a process group, and passed on by make."""
+DEBOUNCE_SECONDS: Final = 0.5
+"""One Ctrl-C may arrive twice: from the terminal's process group and forwarded by make."""
 
 
 class StopRequest:
-    """Counts how often this process is asked to stop, and ends every wait at the first.
+    """Counts stop requests; the first one ends every wait.
 
-    A pipe, not a threading.Event: a handler that runs while the main thread is inside
-    Event.wait would wait for ever for the lock that the main thread holds.
+    Uses a pipe because threading.Event deadlocks here: a signal handler that runs while the main
+    thread is inside Event.wait would wait for the lock that the main thread holds.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self._made_at = float("-inf")
+        self._last_request_at = float("-inf")
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
@@ -32,47 +32,51 @@ class StopRequest:
     @classmethod
     @contextmanager
     def on_signals(cls) -> Iterator[Self]:
-        """A request that SIGTERM, SIGINT and SIGHUP make, until the block ends. One that is
-        ignored, as under nohup, stays so."""
-        request = cls()
-        heeded = [each for each in STOP_SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, request._handle) for number in heeded}
+        """Until the block ends, SIGTERM, SIGINT and SIGHUP request a stop. A signal that is ignored,
+        as under nohup, stays ignored."""
+        stop = cls()
+        handled = [
+            number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN
+        ]
+        previous_handlers = {
+            number: signal.signal(number, stop._handle_signal) for number in handled
+        }
         try:
-            yield request
+            yield stop
         finally:
-            for number, handler in before.items():
+            for number, handler in previous_handlers.items():
                 signal.signal(number, handler)
-            request.close()
+            stop.close()
 
     @property
-    def made(self) -> bool:
+    def is_requested(self) -> bool:
         return self.count > 0
 
-    def make(self) -> None:
-        """Ask to stop. May be called anywhere, signal handlers included."""
+    def request(self) -> None:
+        """Request a stop. Safe in signal handlers."""
         now = time.monotonic()
-        if now - self._made_at >= REPEAT_SECONDS:
+        if now - self._last_request_at >= DEBOUNCE_SECONDS:
             self.count += 1
-        self._made_at = now
+        self._last_request_at = now
         self.wake()
 
     def wake(self) -> None:
-        """End the present wait, or the next one, early."""
-        # A full pipe wakes as well as another byte would.
+        """End the current wait, or the next one, early."""
+        # A full pipe ends a wait too.
         with suppress(BlockingIOError):
             os.write(self._writer, b"!")
 
     def wait(self, seconds: float) -> bool:
-        """Wait to be asked, for this long at most; whether we were."""
-        if not self.made and select.select([self], [], [], seconds)[0]:
-            self.drain()
-        return self.made
+        """Wait up to `seconds` for a request; return whether there is one."""
+        if not self.is_requested and select.select([self], [], [], seconds)[0]:
+            self.clear_wakeups()
+        return self.is_requested
 
     def fileno(self) -> int:
-        """For select: readable when a wait should end."""
+        """For select(): readable when a wait should end."""
         return self._reader
 
-    def drain(self) -> None:
+    def clear_wakeups(self) -> None:
         with suppress(BlockingIOError):
             while os.read(self._reader, 4_096):
                 pass
@@ -81,5 +85,5 @@ class StopRequest:
         os.close(self._reader)
         os.close(self._writer)
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        self.make()
+    def _handle_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.request()

@@ -1,1 +1,1 @@
-"""The processes that settle: the RQ worker and the sweeper."""
+"""Concurrent settlement and the sweeper."""

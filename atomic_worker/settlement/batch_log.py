@@ -1,4 +1,4 @@
-"""What the log says of settled payments. Ids and counts; never a token, never a key."""
+"""Logs settled batches: ids and counts, never card tokens or API keys."""
 
 import time
 from collections.abc import Callable
@@ -11,44 +11,49 @@ from atomic_core.domain.payments import Status
 from atomic_core.use_cases.settlement import SettledBatch
 
 MAX_IDS: Final = 20
-"""Payment ids per line: enough to find a payment in the log of a quiet shop, without lines of
-40 KB in a busy one."""
+"""Payment ids per line: enough to find a payment under light load, while a full batch does not
+log 40 KB."""
 
 _log = structlog.get_logger(__name__)
 
 
 class StoppedBetweenBatches(Exception):
-    """The settler was asked to stop, and has nothing in hand."""
+    """The process was asked to stop. The last batch is committed and the next is not claimed."""
 
 
 @dataclass(slots=True)
 class BatchLog:
-    """Told of each batch as it ends: the `done` of SettlePayments. `by` says who settled.
+    """Logs each batch: the `on_batch` of SettlePayments.
 
-    Raises StoppedBetweenBatches once `stopping` says so: the batch is committed, and the next
-    is not claimed.
+    Raises StoppedBetweenBatches if `should_stop` returns true after a batch.
     """
 
-    by: str
-    stopping: Callable[[], bool]
-    _since: float = field(default_factory=time.monotonic)
+    process: str
+    """The name of the process in the log: worker or sweeper."""
+    should_stop: Callable[[], bool]
+    _previous_end: float = field(default_factory=time.monotonic)
 
     def __call__(self, batch: SettledBatch) -> None:
         now = time.monotonic()
-        duration, self._since = now - self._since, now
+        duration, self._previous_end = now - self._previous_end, now
         statuses = [settlement.status for settlement in batch.settlements]
         _log.info(
-            "settled",
-            by=self.by,
+            "batch settled",
+            by=self.process,
             claimed=batch.claimed,
             succeeded=statuses.count(Status.SUCCESS),
             failed=statuses.count(Status.FAILED),
             retried=statuses.count(Status.PROCESSING),
             lost=batch.lost,
             duration_ms=round(duration * 1000, 1),
-            payments=[str(each.payment_id) for each in batch.settlements[:MAX_IDS]],
+            payments=[str(settlement.payment_id) for settlement in batch.settlements[:MAX_IDS]],
         )
         for payment_id, problem in batch.rejected:
-            _log.error("payment stuck", by=self.by, payment=str(payment_id), problem=problem)
-        if self.stopping():
+            _log.error(
+                "settlement rejected by the database",
+                by=self.process,
+                payment=str(payment_id),
+                problem=problem,
+            )
+        if self.should_stop():
             raise StoppedBetweenBatches

@@ -1,4 +1,4 @@
-"""Settling in two lanes of one process."""
+"""Settles two batches at once in one process."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,44 +12,46 @@ from atomic_worker.settlement.batch_log import BatchLog, StoppedBetweenBatches
 
 def settle_concurrently(
     application: Application,
-    by: str,
-    stopping: Callable[[], bool],
+    process: str,
+    should_stop: Callable[[], bool],
     overdue_by: timedelta = NO_DELAY,
 ) -> int:
-    """Settle what is due; return how many payments were claimed.
+    """Settle what is due; return how many payments and refunds were claimed.
 
-    Posting holds the World account, so batches are posted one after the other. But while one
-    is, the next can be claimed and the card network asked: when a batch was full, a second
-    thread settles beside this one. To the store they are two settlers like any two.
+    Posting locks the World account, so batches are posted one after another. While one batch is
+    posted, the next can be claimed and its network calls made: after a full batch, a second
+    thread settles concurrently with this one. The store sees two independent workers.
 
-    Returns or raises only when both lanes have ended. Raises StoppedBetweenBatches, and what
-    settling raises; of two errors the one that does not pass by itself.
+    Returns or raises only when both threads have finished. Raises StoppedBetweenBatches and what
+    SettlePayments raises; of two errors, the one that is not transient.
     """
-    settler = application.settlement.settle
-    helps: list[Future[int]] = []
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="settle") as second_lane:
-        log = BatchLog(by, stopping)
+    settle = application.settlement.settle
+    helper_results: list[Future[int]] = []
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="settle") as helper:
+        log_batch = BatchLog(process, should_stop)
 
-        def done(batch: SettledBatch) -> None:
-            log(batch)
-            full = batch.claimed >= settler.batch_size
-            if full and all(help.done() for help in helps):
-                their_log = BatchLog(by, stopping)
-                helps.append(second_lane.submit(settler, overdue_by=overdue_by, on_batch=their_log))
+        def on_batch(batch: SettledBatch) -> None:
+            log_batch(batch)
+            is_full = batch.claimed >= settle.batch_size
+            if is_full and all(result.done() for result in helper_results):
+                helper_log = BatchLog(process, should_stop)
+                helper_results.append(
+                    helper.submit(settle, overdue_by=overdue_by, on_batch=helper_log)
+                )
 
-        own: Future[int] = Future()
+        own_result: Future[int] = Future()
         try:
-            own.set_result(settler(overdue_by=overdue_by, on_batch=done))
-        except Exception as error:  # noqa: BLE001 - raised again below, when the other has ended
-            own.set_exception(error)
-    outcomes = [own, *helps]
-    errors = [error for outcome in outcomes if (error := outcome.exception())]
+            own_result.set_result(settle(overdue_by=overdue_by, on_batch=on_batch))
+        except Exception as error:  # noqa: BLE001 - raised below, when the helper has finished
+            own_result.set_exception(error)
+    results = [own_result, *helper_results]
+    errors = [error for result in results if (error := result.exception())]
     if errors:
-        raise min(errors, key=_is_passing)
-    return sum(outcome.result() for outcome in outcomes)
+        raise min(errors, key=_is_transient)
+    return sum(result.result() for result in results)
 
 
-def _is_passing(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
     return isinstance(error, StoppedBetweenBatches) or (
         isinstance(error, AtomicError) and error.retryable
     )

@@ -1,4 +1,4 @@
-"""The sweeper: does what no bell announced. Needs PostgreSQL only."""
+"""The sweeper: settles overdue payments without Redis, purges and verifies the ledger."""
 
 import threading
 import time
@@ -16,52 +16,53 @@ from atomic_worker.settlement.garbage_collection import tune_garbage_collection
 from atomic_worker.stop_request import StopRequest
 
 PURGE_SECONDS: Final = 60.0
-"""Between two purges of expired idempotency keys. They are without effect already; this only
-bounds how many there are."""
+"""Between two purges. Expired rows have no effect; purging only bounds their number."""
 
 MAX_PAUSE_SECONDS: Final = 1.0
-"""Between two tries while PostgreSQL is away. Short, so that payments move within two seconds
-of its return; a refused connection costs next to nothing."""
+"""Between two attempts while PostgreSQL is unavailable. Short, so that settlement resumes within
+two seconds of its return; a refused connection costs little."""
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class Sweeper:
-    """Settles what is overdue, purges what has expired, checks the books.
+    """Settles overdue payments, purges expired rows and verifies the ledger.
 
-    Any number may run at once, beside any number of workers.
+    Any number of sweepers and workers may run at once.
     """
 
     application: Application
     settings: Settings
     stop: StopRequest
     _failures: int = 0
-    _purged_at: float = float("-inf")
-    _checked_at: float = field(default_factory=time.monotonic)
-    _check: threading.Thread | None = None
+    _last_purge: float = float("-inf")
+    _last_verification: float = field(default_factory=time.monotonic)
+    _verification: threading.Thread | None = None
 
     def run(self) -> None:
-        """Sweep until asked to stop, between two batches."""
+        """Sweep until a stop is requested; the current batch is finished first."""
         tune_garbage_collection()
         _log.info("sweeper started", interval_s=self.settings.sweep_interval.total_seconds())
-        while not self.stop.made:
-            self.stop.wait(self._round())
+        while not self.stop.is_requested:
+            self.stop.wait(self._run_round())
         _log.info("sweeper stopped")
 
     def sweep(self) -> int:
-        """Settle what has been due for longer than a worker would have left it; return how many
-        payments were claimed."""
+        """Expire holds and settle what has been due longer than a running worker leaves it; return
+        how many payments and refunds were claimed."""
         expired = self.application.settlement.expire_holds()
         if expired:
             _log.info("holds expired", count=expired)
-        # Half of the pause: what falls due just after one round has begun is taken by the next,
-        # or a payment without a bell would wait for two.
+        # Half of the interval: a payment that falls due just after a round began is settled in the
+        # next one, not in the one after that.
         overdue_by = self.settings.sweep_interval / 2
-        return settle_concurrently(self.application, "sweeper", lambda: self.stop.made, overdue_by)
+        return settle_concurrently(
+            self.application, "sweeper", lambda: self.stop.is_requested, overdue_by
+        )
 
     def purge(self) -> int:
-        """Delete expired idempotency keys, and return how many; expired sessions too."""
+        """Delete expired sessions and idempotency keys; return how many keys."""
         purged = self.application.maintenance.purge_idempotency_keys()
         if purged:
             _log.info("idempotency keys purged", count=purged)
@@ -70,8 +71,8 @@ class Sweeper:
             _log.info("sessions purged", count=sessions)
         return purged
 
-    def _round(self) -> float:
-        """One round; returns the seconds until the next."""
+    def _run_round(self) -> float:
+        """Run one round; return the seconds until the next."""
         interval = self.settings.sweep_interval.total_seconds()
         try:
             self.sweep()
@@ -79,56 +80,60 @@ class Sweeper:
         except StoppedBetweenBatches:
             return 0
         except AtomicError as error:
-            return self._failed(error, interval)
+            return self._record_failure(error, interval)
         if self._failures:
-            _log.info("sweeping again", after_failures=self._failures)
+            _log.info("sweep recovered", after_failures=self._failures)
             self._failures = 0
-        self._check_if_due()
+        self._verify_if_due()
         return interval
 
-    def _failed(self, error: AtomicError, interval: float) -> float:
+    def _record_failure(self, error: AtomicError, interval: float) -> float:
+        """Log the error; return the seconds until the next round."""
         self._failures += 1
-        # The first of an outage is told; a hundred more lines would say no more.
+        # Of an outage, only the first failure is logged.
         if self._failures == 1 or not error.retryable:
-            tell = _log.warning if error.retryable else _log.error
-            tell("sweep failed", problem=error.message, cause=repr(error.__cause__))
+            log = _log.warning if error.retryable else _log.error
+            log("sweep failed", problem=error.message, cause=repr(error.__cause__))
         return min(interval * 2 ** min(self._failures - 1, 10), max(interval, MAX_PAUSE_SECONDS))
 
     def _purge_if_due(self) -> None:
         now = time.monotonic()
-        if now - self._purged_at >= PURGE_SECONDS:
+        if now - self._last_purge >= PURGE_SECONDS:
             self.purge()
-            self._purged_at = now
+            self._last_purge = now
 
-    def _check_if_due(self) -> None:
-        """In a thread, since reading a large ledger takes long and payments must not wait. It
-        only reads, so it may be cut off at any point."""
+    def _verify_if_due(self) -> None:
+        """Start a verification in a daemon thread: a large ledger takes long to read, and payments
+        must not wait. It only reads, so it may be aborted at any point."""
         now = time.monotonic()
-        running = self._check is not None and self._check.is_alive()
-        if running or now - self._checked_at < self.settings.ledger_check_interval.total_seconds():
+        is_running = self._verification is not None and self._verification.is_alive()
+        interval = self.settings.ledger_check_interval.total_seconds()
+        if is_running or now - self._last_verification < interval:
             return
-        self._checked_at = now
-        self._check = threading.Thread(target=self._check_books, name="ledger-check", daemon=True)
-        self._check.start()
+        self._last_verification = now
+        self._verification = threading.Thread(
+            target=self._verify_ledger, name="ledger-verification", daemon=True
+        )
+        self._verification.start()
 
-    def _check_books(self) -> None:
-        since = time.monotonic()
+    def _verify_ledger(self) -> None:
+        started_at = time.monotonic()
         try:
             report = self.application.ledger.verify()
         except AtomicError as error:
-            _log.warning("ledger check failed", problem=error.message)
+            _log.warning("ledger verification aborted", problem=error.message)
             return
         for finding in report.findings:
             _log.error(
-                "books do not agree",
+                "ledger verification failed",
                 check=finding.check.value,
                 subject=finding.subject,
                 problem=finding.problem,
             )
         _log.info(
-            "ledger checked",
+            "ledger verified",
             clean=report.is_clean,
             entries=report.entries,
             payments=report.payments,
-            duration_ms=round((time.monotonic() - since) * 1000, 1),
+            duration_ms=round((time.monotonic() - started_at) * 1000, 1),
         )

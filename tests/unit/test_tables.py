@@ -14,8 +14,8 @@ from atomic_worker.commands.tables import (
 
 
 def test_columns_are_aligned_and_numbers_right_aligned() -> None:
-    table = render_table(("Name", "Amount", "Note"), [("a", "1.00", None), ("bcdef", "-10.00", "x")],
-                  right={"Amount"})  # fmt: skip
+    rows = [("a", "1.00", None), ("bcdef", "-10.00", "x")]
+    table = render_table(("Name", "Amount", "Note"), rows, right={"Amount"})
     assert table.splitlines() == [
         "Name   Amount  Note",
         "a        1.00  -",
@@ -28,8 +28,9 @@ def test_table_without_rows_has_headings_only() -> None:
 
 
 def test_wide_and_combining_characters_keep_columns_aligned() -> None:
-    lines = render_table(("Name", "End"), [("名前", "|"), ("abcd", "|"), ("e\u0301xyz", "|")], right=())
-    assert lines.splitlines()[1:] == ["名前  |", "abcd  |", "e\u0301xyz  |"]
+    rows = [("名前", "|"), ("abcd", "|"), ("e\u0301xyz", "|")]
+    table = render_table(("Name", "End"), rows, right=())
+    assert table.splitlines()[1:] == ["名前  |", "abcd  |", "e\u0301xyz  |"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from atomic_adapters.logs import configure_logging
 from atomic_worker.commands.accounts import accounts
 from atomic_worker.commands.console import (
     CliContext,
+    ErrorReportingGroup,
     json_option,
     pass_cli_context,
     print_json,

@@ -109,7 +109,7 @@ class DevRun:
         )
         with supervisor.in_charge():
             for server in servers:
-                if not self.stop.made:
+                if not self.stop.is_requested:
                     supervisor.say(server.name, "starting")
                     server.start()
             self._prepare(settings)
@@ -172,11 +172,11 @@ class DevRun:
         path = self.folder / DEV_ENV.name
         left = read_env_file(path).get("API_KEY", "")
         self._finish(self._atomic("migrate", "up"))
-        if self.stop.made:
+        if self.stop.is_requested:
             return
         seeding = ("seed", "--json", "--ensure-key", "dev")
         told = self._finish(self._atomic(*seeding, stdout=subprocess.PIPE, API_KEY=left))
-        if self.stop.made:
+        if self.stop.is_requested:
             return
         seeded = json.loads(told)
         self._currency = seeded["currency"]
@@ -200,7 +200,7 @@ class DevRun:
             process.terminate()
         # What it prints is smaller than a pipe.
         output, _ = process.communicate()
-        if process.returncode and not self.stop.made:
+        if process.returncode and not self.stop.is_requested:
             raise click.exceptions.Exit(1)
         return output or b""
 

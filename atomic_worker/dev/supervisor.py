@@ -54,14 +54,14 @@ class Supervisor:
         try:
             yield
         finally:
-            self.stop.make()
+            self.stop.request()
             self._end_all()
             signal.signal(signal.SIGCHLD, before)
             self._selector.close()
 
     def run(self) -> None:
         """Keep everything running until asked to stop. Only while in charge."""
-        while not self.stop.made:
+        while not self.stop.is_requested:
             self._start_due()
             self.each_tick()
             self._turn()
@@ -82,7 +82,7 @@ class Supervisor:
             # Nobody reads any more, as under `| head`. Python would write once more on its way
             # out, so it is given a place to.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            self.stop.make()
+            self.stop.request()
 
     def _start_due(self) -> None:
         for child in self.children:
@@ -103,13 +103,13 @@ class Supervisor:
         """Wait for something to happen, and see to it."""
         for key, _ in self._selector.select(self._pause()):
             if key.data is None:
-                self.stop.drain()
+                self.stop.clear_wakeups()
             else:
                 self._read(key.fd, key.data)
         for child in self.children:
             asked = child.ending
             status = child.tend()
-            if status is not None and not self.stop.made:
+            if status is not None and not self.stop.is_requested:
                 self._died(child, status, asked=asked)
 
     def _pause(self) -> float:

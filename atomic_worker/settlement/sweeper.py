@@ -63,13 +63,13 @@ class Sweeper:
 
     def purge(self) -> int:
         """Delete expired sessions and idempotency keys; return how many keys."""
-        purged = self.application.maintenance.purge_idempotency_keys()
-        if purged:
-            _log.info("idempotency keys purged", count=purged)
-        sessions = self.application.maintenance.purge_sessions()
-        if sessions:
-            _log.info("sessions purged", count=sessions)
-        return purged
+        purged_keys = self.application.maintenance.purge_idempotency_keys()
+        if purged_keys:
+            _log.info("idempotency keys purged", count=purged_keys)
+        purged_sessions = self.application.maintenance.purge_sessions()
+        if purged_sessions:
+            _log.info("sessions purged", count=purged_sessions)
+        return purged_keys
 
     def _run_round(self) -> float:
         """Run one round; return the seconds until the next."""

@@ -32,8 +32,8 @@ class StopRequest:
     @classmethod
     @contextmanager
     def on_signals(cls) -> Iterator[Self]:
-        """Until the block ends, SIGTERM, SIGINT and SIGHUP request a stop. A signal that is ignored,
-        as under nohup, stays ignored."""
+        """Until the block ends, SIGTERM, SIGINT and SIGHUP request a stop. An ignored signal, as
+        under nohup, stays ignored."""
         stop = cls()
         handled = [
             number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN

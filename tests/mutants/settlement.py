@@ -153,11 +153,11 @@ SETTLEMENT_MUTANTS: Final = (
         (
             Edit(
                 "atomic_worker/jobs.py",
-                "    application.queue.clear(Job.SETTLE)\n    try:\n"
-                '        claimed = settle_concurrently(application, "worker", bench.stopping)\n',
+                "    application.job_queue.clear(Job.SETTLE)\n    try:\n"
+                '        claimed = settle_concurrently(application, "worker", context.should_stop)\n',
                 "    try:\n"
-                '        claimed = settle_concurrently(application, "worker", bench.stopping)\n'
-                "        application.queue.clear(Job.SETTLE)\n",
+                '        claimed = settle_concurrently(application, "worker", context.should_stop)\n'
+                "        application.job_queue.clear(Job.SETTLE)\n",
             ),
         ),
         ("tests/unit/test_jobs.py",),

@@ -12,30 +12,32 @@ from atomic_core.domain.errors import StorageRefused, StorageUnavailable
 from atomic_core.domain.payments import Status
 from atomic_core.ports.job_queue import Job
 from atomic_worker import jobs
-from support import add_merchant, order, with_use_cases
+from support import add_merchant, build_payment, with_use_cases
 
 
 @pytest.fixture
 def application() -> Iterator[Application]:
     application = in_memory(batch_size=2)
-    jobs.use(application)
+    jobs.set_job_context(application)
     yield application
-    jobs._benches.clear()
+    jobs._current_context.clear()
 
 
 def pay(application: Application, count: int, source: str = "tok_visa") -> list[str]:
-    merchant_id = add_merchant(application.payments.accept.begin)
-    made = [application.payments.accept(order(merchant_id, source=source)) for _ in range(count)]
+    merchant_id = add_merchant(application.payments.record.begin)
+    made = [
+        application.payments.record(build_payment(merchant_id, source=source)) for _ in range(count)
+    ]
     return [str(payment.id) for payment in made]
 
 
 def is_notified(application: Application) -> bool:
-    assert isinstance(application.queue, MemoryJobQueue)
-    return Job.SETTLE in application.queue.notified_jobs
+    assert isinstance(application.job_queue, MemoryJobQueue)
+    return Job.SETTLE in application.job_queue.notified_jobs
 
 
 def statuses(application: Application) -> list[Status]:
-    with application.payments.accept.begin() as work:
+    with application.payments.record.begin() as work:
         rows = work.payments.session.tables.payments.rows.values()  # type: ignore[attr-defined]
         return [row.item.status for row in rows]
 
@@ -45,7 +47,7 @@ def test_it_settles_and_says_so(application: Application) -> None:
     with capture_logs() as lines:
         jobs.settle()
     assert statuses(application) == [Status.SUCCESS] * 3
-    assert [line["event"] for line in lines] == ["settled", "settled"]
+    assert [line["event"] for line in lines] == ["batch settled", "batch settled"]
     assert [line["succeeded"] for line in lines] == [2, 1]
     assert [id for line in lines for id in line["payments"]] == ids
     assert not any("tok_" in str(line) for line in lines)
@@ -61,7 +63,7 @@ def test_the_bell_is_answered_before_work_is_looked_for(application: Application
         return 0
 
     looking.batch_size = settler.batch_size  # type: ignore[attr-defined]
-    jobs.use(with_use_cases(application, {"settlement.settle": looking}))
+    jobs.set_job_context(with_use_cases(application, {"settlement.settle": looking}))
     assert is_notified(application)
     jobs.settle()
     assert seen == [False]
@@ -82,7 +84,7 @@ def test_it_rings_again_when_there_may_be_more(
 
 def test_asked_to_stop_it_leaves_after_the_batch_in_hand(application: Application) -> None:
     pay(application, 5)
-    jobs.use(application, stopping=lambda: True)
+    jobs.set_job_context(application, should_stop=lambda: True)
     jobs.settle()
     assert statuses(application).count(Status.SUCCESS) == 2
     assert statuses(application).count(Status.PENDING) == 3
@@ -99,13 +101,13 @@ def failing(application: Application, error: Exception) -> Application:
 def test_a_database_that_is_away_is_logged_and_left_to_the_sweeper(
     application: Application,
 ) -> None:
-    jobs.use(failing(application, StorageUnavailable()))
+    jobs.set_job_context(failing(application, StorageUnavailable()))
     with capture_logs() as lines:
         jobs.settle()
-    assert [line["event"] for line in lines] == ["settling put off"]
+    assert [line["event"] for line in lines] == ["settlement postponed"]
 
 
 def test_a_bug_is_not_hidden(application: Application) -> None:
-    jobs.use(failing(application, StorageRefused("entries_balance")))
+    jobs.set_job_context(failing(application, StorageRefused("entries_balance")))
     with pytest.raises(StorageRefused):
         jobs.settle()

@@ -14,8 +14,8 @@ from atomic_adapters.embedded import EmbeddedServerError
 from atomic_adapters.embedded.child_process import start_child
 from atomic_worker.dev.child import MAX_PAUSE_SECONDS, Child, Launched
 from atomic_worker.dev.supervisor import MAX_LINE_BYTES, Supervisor
-from atomic_worker.stop_request import REPEAT_SECONDS, StopRequest
-from processes import eventually
+from atomic_worker.stop_request import DEBOUNCE_SECONDS, StopRequest
+from processes import wait_until
 
 POLITE = ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 IMPATIENT = ((signal.SIGTERM, 0.2), (signal.SIGKILL, 5.0))
@@ -49,7 +49,7 @@ def run_until(supervisor: Supervisor, done: Callable[[], bool], within: float = 
         nonlocal is_done
         is_done = done()
         if is_done or time.monotonic() > deadline:
-            supervisor.stop.make()
+            supervisor.stop.request()
 
     supervisor.each_tick = look
     with supervisor.in_charge():
@@ -172,7 +172,7 @@ def test_one_that_does_not_listen_is_killed_with_all_it_started(
         return out.count("| up") == 2
 
     run_until(Supervisor([[child]], stop), both_up)
-    eventually(lambda: not _group_lives(group), 5, "its own child is gone too")
+    wait_until(lambda: not _group_lives(group), 5, "its own child is gone too")
 
 
 def _group_lives(group: int) -> bool:
@@ -214,11 +214,11 @@ def test_however_the_block_ends_no_child_stays(stop: StopRequest) -> None:
 
 def test_one_wish_that_arrives_twice_counts_once() -> None:
     stop = StopRequest()
-    stop.make()
-    stop.make()
+    stop.request()
+    stop.request()
     assert stop.count == 1
-    stop._made_at -= REPEAT_SECONDS
-    stop.make()
+    stop._last_request_at -= DEBOUNCE_SECONDS
+    stop.request()
     assert stop.count == 2
     stop.close()
 

@@ -16,7 +16,7 @@ from atomic_core.ports.unit_of_work import UnitOfWork
 from fault.failpoint_flags import FailpointFlags
 from fault.failpoints import WRAPPED_PORTS, FailpointProxy, Failpoints, delay
 from fault.faults import FAULTS
-from support import Store, add_merchant, application_over, open_account, order
+from support import Store, add_merchant, build_application, build_payment, open_account
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def application(memory_store: Store, flags: FailpointFlags) -> Application:
     network: Any = FailpointProxy(SandboxCardNetwork(), "card_network", failpoints)
     queue: Any = FailpointProxy(MemoryJobQueue(), "job_queue", failpoints)
     begin = failpoints.wrap_begin(memory_store.begin)
-    application = application_over(begin, card_network=network, job_queue=queue)
-    application.payments.record(order(merchant_id))
+    application = build_application(begin, card_network=network, job_queue=queue)
+    application.payments.record(build_payment(merchant_id))
     return application
 
 

@@ -14,7 +14,7 @@ from atomic_core.domain.payments import NewPayment, Status
 from atomic_core.domain.refunds import NewRefund
 from fault.auditor import Auditor, audit, run_final_audit
 from fault.oracle import Acknowledgement, Merchant, Oracle, PaymentRequest, RefundRequest
-from support import IDS, Store, add_merchant, application_over, open_account
+from support import IDS, Store, add_merchant, build_application, open_account
 
 
 @dataclass
@@ -39,7 +39,7 @@ def recorded(postgres_store: Store, database_url: str) -> Iterator[Recorded]:
     begin = postgres_store.begin
     merchant_id = add_merchant(begin)
     merchant = Merchant(merchant_id, "", {"USD": open_account(begin, merchant_id)})
-    application = application_over(begin)
+    application = build_application(begin)
     requests = [
         PaymentRequest("successful", merchant, 700, "USD", "tok_visa"),
         PaymentRequest("declined", merchant, 300, "USD", "tok_chargeDeclined"),
@@ -64,7 +64,7 @@ def test_consistent_ledger_has_no_violation(recorded: Recorded) -> None:
 
 
 def _delete_acknowledged_payment(recorded: Recorded) -> None:
-    recorded.store.books.delete_payment(_id(recorded.declined))
+    recorded.store.tampering.delete_payment(_id(recorded.declined))
 
 
 def _forget_payment_request(recorded: Recorded) -> None:
@@ -80,31 +80,32 @@ def _change_requested_amount(recorded: Recorded) -> None:
 
 
 def _set_wrong_status(recorded: Recorded) -> None:
-    recorded.store.books.set_status(_id(recorded.declined), Status.FAILED)
+    recorded.store.tampering.set_status(_id(recorded.declined), Status.FAILED)
 
 
 def _leave_payment_open(recorded: Recorded) -> None:
-    recorded.store.books.set_status(_id(recorded.declined), Status.PENDING)
+    recorded.store.tampering.set_status(_id(recorded.declined), Status.PENDING)
 
 
 def _post_failed_payment(recorded: Recorded) -> None:
-    recorded.store.books.add_empty_transaction(IDS.new_id(), _id(recorded.declined))
+    recorded.store.tampering.add_empty_transaction(IDS.new_id(), _id(recorded.declined))
 
 
 def _delete_posting(recorded: Recorded) -> None:
-    recorded.store.books.delete_transaction_of(_id(recorded.successful))
+    recorded.store.tampering.delete_payment_transaction(_id(recorded.successful))
 
 
 def _change_entry_amount(recorded: Recorded) -> None:
-    recorded.store.books.set_entry_amount(recorded.successful.merchant.account_ids["USD"], 1, 701)
+    account_id = recorded.successful.merchant.account_ids["USD"]
+    recorded.store.tampering.set_entry_amount(account_id, 1, 701)
 
 
 def _change_balance(recorded: Recorded) -> None:
-    recorded.store.books.set_balance(recorded.successful.merchant.account_ids["USD"], 699)
+    recorded.store.tampering.set_balance(recorded.successful.merchant.account_ids["USD"], 699)
 
 
 def _add_pending_amount_without_hold(recorded: Recorded) -> None:
-    recorded.store.books.set_pending(recorded.successful.merchant.account_ids["USD"], 1, 0)
+    recorded.store.tampering.set_pending(recorded.successful.merchant.account_ids["USD"], 1, 0)
 
 
 def _create_refund_without_request(recorded: Recorded) -> None:
@@ -129,7 +130,7 @@ def _capture_without_request(recorded: Recorded) -> None:
 
 
 def _create_refund(recorded: Recorded) -> None:
-    application = application_over(recorded.store.begin)
+    application = build_application(recorded.store.begin)
     merchant, payment_id = recorded.successful.merchant, _id(recorded.successful)
     application.refunds.create(NewRefund(merchant.id, payment_id, 100, "back"))
     application.settlement.settle()
@@ -172,7 +173,7 @@ def test_audit_finds_duplicate_payment(recorded: Recorded) -> None:
     duplicate = NewPayment(
         recorded.successful.merchant.id, Money(700, "USD"), "tok_visa", "successful"
     )
-    application = application_over(recorded.store.begin)
+    application = build_application(recorded.store.begin)
     application.payments.record(duplicate)
     application.settlement.settle()
     assert "I5" in recorded.audit()

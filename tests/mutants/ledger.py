@@ -136,7 +136,7 @@ LEDGER_MUTANTS: Final = (
         (
             Edit(
                 "atomic_worker/settlement/sweeper.py",
-                "        self._check_if_due()\n        return interval\n",
+                "        self._verify_if_due()\n        return interval\n",
                 "        return interval\n",
             ),
         ),

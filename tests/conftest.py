@@ -21,8 +21,8 @@ from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import SystemClock
 from skipped_tests import pytest_runtest_makereport, pytest_terminal_summary
-from support import MemoryBooks, PostgresBooks, Store
-from worker_processes import PostgresProcess
+from support import MemoryTampering, PostgresTampering, Store
+from worker_processes import PostgresWorkerProcess
 
 __all__ = ["pytest_runtest_makereport", "pytest_terminal_summary"]
 """Hooks that pytest finds here."""
@@ -136,8 +136,8 @@ def settings_for() -> Callable[..., Settings]:
 @pytest.fixture
 def memory_store() -> Store:
     store = MemoryStore(SystemClock())
-    books = MemoryBooks(store.tables)
-    return Store(store.begin, books, store, lambda: MemoryWorkerLiveness(store.tables))
+    tampering = MemoryTampering(store.tables)
+    return Store(store.begin, tampering, store, lambda: MemoryWorkerLiveness(store.tables))
 
 
 @pytest.fixture
@@ -146,10 +146,11 @@ def postgres_store(database_url: str, settings_for: Callable[..., Settings]) -> 
     store = PostgresStore(connections)
     with ExitStack() as processes:
 
-        def appear() -> PostgresProcess:
-            return processes.enter_context(closing(PostgresProcess(database_url, connections)))
+        def start_worker() -> PostgresWorkerProcess:
+            process = PostgresWorkerProcess(database_url, connections)
+            return processes.enter_context(closing(process))
 
-        yield Store(store.begin, PostgresBooks(database_url), store, appear)
+        yield Store(store.begin, PostgresTampering(database_url), store, start_worker)
     store.close()
 
 

@@ -1,4 +1,4 @@
-"""A shop whose payments live beyond a plain charge, and a card network that dies when told to."""
+"""A merchant whose payments are captured, canceled and refunded, and a faulty card network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,81 +16,92 @@ from atomic_core.domain.refunds import NewRefund, Refund
 from atomic_core.domain.settlement import Claim, NetworkResponse
 from atomic_core.use_cases.holds import CancelRequest, CaptureRequest
 
-MANY_TIMES = 20
+MAX_SETTLE_CALLS = 20
 
 
-class Power(SandboxCardNetwork):
-    """Goes away when it is asked for the first time, before or after it did what was asked."""
+class FaultyNetwork(SandboxCardNetwork):
+    """Records its calls. The next call of `failing_call` takes effect and raises KeyboardInterrupt,
+    as if the worker had died."""
 
     def __init__(self) -> None:
-        self.fails: str | None = None
-        self.asked: list[tuple[str, UUID]] = []
+        self.failing_call: str | None = None
+        self.calls: list[tuple[str, UUID]] = []
 
     def capture(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
-        return self._ask("capture", claims, super().capture(claims))
+        return self._record_call("capture", claims, super().capture(claims))
 
     def void(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
-        return self._ask("void", claims, super().void(claims))
+        return self._record_call("void", claims, super().void(claims))
 
     def refund(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
-        return self._ask("refund", claims, super().refund(claims))
+        return self._record_call("refund", claims, super().refund(claims))
 
-    def _ask(
-        self, call: str, claims: Sequence[Claim], answers: Sequence[NetworkResponse]
+    def _record_call(
+        self, call: str, claims: Sequence[Claim], responses: Sequence[NetworkResponse]
     ) -> Sequence[NetworkResponse]:
-        self.asked += [(call, claim.id) for claim in claims]
-        if self.fails == call:
-            self.fails = None
+        self.calls += [(call, claim.id) for claim in claims]
+        if self.failing_call == call:
+            self.failing_call = None
             raise KeyboardInterrupt
-        return answers
+        return responses
 
 
 @dataclass
-class Shop:
+class PaymentScenario:
+    """Operations of one merchant on its USD account."""
+
     application: Application
-    network: Power
+    network: FaultyNetwork
     merchant_id: UUID
     account_id: UUID
 
     def pay(
-        self, amount: int, source: str = "tok_visa", capture: CaptureMethod = CaptureMethod.AUTOMATIC
+        self,
+        amount: int,
+        source: str = "tok_visa",
+        capture: CaptureMethod = CaptureMethod.AUTOMATIC,
     ) -> Payment:
-        """A payment as it stands once all is settled."""
-        order = NewPayment(self.merchant_id, Money(amount, "USD"), source, capture=capture)
-        return self.settled(self.application.payments.record(order))
+        """Create a payment, and return it when everything is settled."""
+        new_payment = NewPayment(self.merchant_id, Money(amount, "USD"), source, capture=capture)
+        return self.settle(self.application.payments.record(new_payment))
 
-    def settled(self, payment: Payment) -> Payment:
-        for _ in range(MANY_TIMES):
+    def settle(self, payment: Payment) -> Payment:
+        """Settle until no work is due. The payment after that."""
+        for _ in range(MAX_SETTLE_CALLS):
             if not self.application.settlement.settle():
                 break
         else:
-            pytest.fail("something is never settled")
+            pytest.fail(f"not settled after {MAX_SETTLE_CALLS} calls")
         return self.application.payments.get(self.merchant_id, payment.id)
 
     def capture(self, payment: Payment, amount: int | None = None) -> Payment:
-        return self.application.payments.capture(CaptureRequest(self.merchant_id, payment.id, amount))
+        return self.application.payments.capture(
+            CaptureRequest(self.merchant_id, payment.id, amount)
+        )
 
     def cancel(self, payment: Payment) -> Payment:
         return self.application.payments.cancel(CancelRequest(self.merchant_id, payment.id))
 
-    def ask_back(self, payment: Payment, amount: int | None = None) -> Refund:
+    def create_refund(self, payment: Payment, amount: int | None = None) -> Refund:
         return self.application.refunds.create(NewRefund(self.merchant_id, payment.id, amount))
 
-    def give_back(self, payment: Payment, amount: int | None = None) -> tuple[Status, str | None]:
-        """What became of a refund."""
-        refund = self.ask_back(payment, amount)
-        self.settled(payment)
-        now = self.application.refunds.get(self.merchant_id, refund.id)
-        return now.status, now.failure_reason
+    def refund_and_settle(
+        self, payment: Payment, amount: int | None = None
+    ) -> tuple[Status, str | None]:
+        """The status and failure reason of a refund when everything is settled."""
+        refund = self.create_refund(payment, amount)
+        self.settle(payment)
+        settled_refund = self.application.refunds.get(self.merchant_id, refund.id)
+        return settled_refund.status, settled_refund.failure_reason
 
-    def told(self, payment: Payment) -> list[PaymentEventType]:
+    def list_event_types(self, payment: Payment) -> list[PaymentEventType]:
         timeline = self.application.payments.get_timeline(self.merchant_id, payment.id)
-        return [told.event.type for told in timeline.events]
+        return [event.event.type for event in timeline.events]
 
     @property
     def account(self) -> Account:
         return self.application.accounts.get(self.merchant_id, self.account_id)
 
-    def check_books(self) -> None:
+    def assert_ledger_is_clean(self) -> None:
         report = self.application.ledger.verify()
         assert report.is_clean, report.findings

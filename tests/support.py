@@ -1,4 +1,4 @@
-"""What many tests need: stores and how to tamper with them, applications, small builders."""
+"""Helpers of many tests: stores, tampering with their data, applications and builders."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +36,7 @@ from atomic_core.ports.job_queue import JobQueue
 from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.ports.worker_liveness import WorkerLiveness
-from worker_processes import Process, Unseen
+from worker_processes import UnregisteredWorker, WorkerProcess
 
 T = TypeVar("T")
 
@@ -45,8 +45,8 @@ HOUR = timedelta(hours=1)
 NOW = timedelta(0)
 
 
-class Books(Protocol):
-    """Ways to falsify the books behind the application's back, guards switched off."""
+class Tampering(Protocol):
+    """Changes stored rows directly, with the database's guards off, to test ledger verification."""
 
     def set_balance(self, account_id: UUID, balance: int) -> None: ...
     def set_entry_amount(self, account_id: UUID, sequence: int, amount: int) -> None: ...
@@ -56,45 +56,45 @@ class Books(Protocol):
     def set_amount(self, payment_id: UUID, amount: int) -> None: ...
     def add_empty_transaction(self, transaction_id: UUID, payment_id: UUID) -> None: ...
     def delete_payment(self, payment_id: UUID) -> None: ...
-    def delete_transaction_of(self, payment_id: UUID) -> None: ...
+    def delete_payment_transaction(self, payment_id: UUID) -> None: ...
     def move_posting(self, payment_id: UUID, other_id: UUID) -> None: ...
     def set_owner(self, account_id: UUID, merchant_id: UUID) -> None: ...
     def set_pending(self, account_id: UUID, incoming: int, outgoing: int) -> None: ...
     def set_hold_amount(self, payment_id: UUID, amount: int) -> None: ...
-    def forget_hold(self, payment_id: UUID) -> None: ...
+    def delete_hold(self, payment_id: UUID) -> None: ...
     def set_fee(self, payment_id: UUID, fee: int) -> None: ...
     def set_refund_status(self, refund_id: UUID, status: Status) -> None: ...
     def set_refunded(self, payment_id: UUID, refunded: int, reserved: int) -> None: ...
-    def swap_refund_postings(self, payment_id: UUID, one: UUID, other: UUID) -> None: ...
+    def swap_refund_postings(self, payment_id: UUID, first_id: UUID, second_id: UUID) -> None: ...
 
 
 @dataclass(frozen=True)
 class Store:
     begin: UnitOfWorkFactory
-    books: Books
+    tampering: Tampering
     payment_store: PaymentStore
-    appear: Callable[[], Process]
-    """Be present as one process more. Ends with the test at the latest."""
+    start_worker: Callable[[], WorkerProcess]
+    """Registers another worker process. It ends with the test at the latest."""
 
 
 @dataclass(frozen=True)
-class DeskOver:
-    """A desk of plain units of work, for stores that a test has wrapped."""
+class UnitOfWorkPaymentStore:
+    """A PaymentStore of plain units of work, for stores that a test has wrapped."""
 
     begin: UnitOfWorkFactory
 
     def insert(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
         with self.begin() as work:
-            accepted = work.payments.insert(inserts)
+            inserted_payments = work.payments.insert(inserts)
             work.commit()
-        return accepted
+        return inserted_payments
 
     def find(self, lookups: Sequence[PaymentLookup]) -> Sequence[Payment | None]:
         with self.begin() as work:
             return work.payments.find(lookups)
 
 
-class MemoryBooks:
+class MemoryTampering:
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
 
@@ -126,8 +126,8 @@ class MemoryBooks:
         rows[payment_id] = replace(rows[payment_id], item=payment)
 
     def add_empty_transaction(self, transaction_id: UUID, payment_id: UUID) -> None:
-        one = next(iter(self.tables.transactions.rows.values()))
-        self.tables.transactions.rows[transaction_id] = one._replace(
+        transaction = next(iter(self.tables.transactions.rows.values()))
+        self.tables.transactions.rows[transaction_id] = transaction._replace(
             id=transaction_id, payment_id=payment_id
         )
         self.tables.transaction_ids.rows[payment_id, TransactionKind.PAYMENT, None] = transaction_id
@@ -135,7 +135,7 @@ class MemoryBooks:
     def delete_payment(self, payment_id: UUID) -> None:
         del self.tables.payments.rows[payment_id]
 
-    def delete_transaction_of(self, payment_id: UUID) -> None:
+    def delete_payment_transaction(self, payment_id: UUID) -> None:
         del self.tables.transactions.rows[
             self.tables.transaction_ids.rows.pop((payment_id, TransactionKind.PAYMENT, None))
         ]
@@ -160,7 +160,7 @@ class MemoryBooks:
         row = rows[payment_id, None]
         rows[payment_id, None] = replace(row, hold=row.hold._replace(amount=amount))
 
-    def forget_hold(self, payment_id: UUID) -> None:
+    def delete_hold(self, payment_id: UUID) -> None:
         del self.tables.holds.rows[payment_id, None]
 
     def set_fee(self, payment_id: UUID, fee: int) -> None:
@@ -179,95 +179,97 @@ class MemoryBooks:
         payment = replace(payment, amount_refunded=refunded, refunds_reserved=reserved)
         rows[payment_id] = replace(rows[payment_id], item=payment)
 
-    def swap_refund_postings(self, payment_id: UUID, one: UUID, other: UUID) -> None:
-        posted, rows = self.tables.transaction_ids.rows, self.tables.transactions.rows
-        keys = [(payment_id, TransactionKind.REFUND, refund_id) for refund_id in (one, other)]
-        posted[keys[0]], posted[keys[1]] = posted[keys[1]], posted[keys[0]]
+    def swap_refund_postings(self, payment_id: UUID, first_id: UUID, second_id: UUID) -> None:
+        ids, rows = self.tables.transaction_ids.rows, self.tables.transactions.rows
+        keys = [
+            (payment_id, TransactionKind.REFUND, refund_id) for refund_id in (first_id, second_id)
+        ]
+        ids[keys[0]], ids[keys[1]] = ids[keys[1]], ids[keys[0]]
         for _, _, refund_id in keys:
-            id = posted[payment_id, TransactionKind.REFUND, refund_id]
+            id = ids[payment_id, TransactionKind.REFUND, refund_id]
             rows[id] = rows[id]._replace(refund_id=refund_id)
 
 
-class PostgresBooks:
+class PostgresTampering:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def falsify(self, statement: bytes, *parameters: object, rows: int = 1) -> None:
+    def _write(self, statement: bytes, *parameters: object, rows: int = 1) -> None:
         with psycopg.connect(self.url) as connection:
             connection.execute("SET session_replication_role = replica")
             assert connection.execute(statement, parameters).rowcount == rows
 
     def set_balance(self, account_id: UUID, balance: int) -> None:
-        self.falsify(b"UPDATE accounts SET balance = %s WHERE id = %s", balance, account_id)
+        self._write(b"UPDATE accounts SET balance = %s WHERE id = %s", balance, account_id)
 
     def set_entry_amount(self, account_id: UUID, sequence: int, amount: int) -> None:
         statement = b"UPDATE entries SET amount = %s WHERE account_id = %s AND sequence = %s"
-        self.falsify(statement, amount, account_id, sequence)
+        self._write(statement, amount, account_id, sequence)
 
     def set_entry_hash(self, account_id: UUID, sequence: int, hash: bytes) -> None:
         statement = b"UPDATE entries SET hash = %s WHERE account_id = %s AND sequence = %s"
-        self.falsify(statement, hash, account_id, sequence)
+        self._write(statement, hash, account_id, sequence)
 
     def delete_entry(self, account_id: UUID, sequence: int) -> None:
         statement = b"DELETE FROM entries WHERE account_id = %s AND sequence = %s"
-        self.falsify(statement, account_id, sequence)
+        self._write(statement, account_id, sequence)
 
     def set_status(self, payment_id: UUID, status: Status) -> None:
         reason = "because" if status is Status.FAILED else None
         statement = b"UPDATE payments SET status = %s, failure_reason = %s WHERE id = %s"
-        self.falsify(statement, status.value, reason, payment_id)
+        self._write(statement, status.value, reason, payment_id)
 
     def set_amount(self, payment_id: UUID, amount: int) -> None:
-        self.falsify(b"UPDATE payments SET amount = %s WHERE id = %s", amount, payment_id)
+        self._write(b"UPDATE payments SET amount = %s WHERE id = %s", amount, payment_id)
 
     def add_empty_transaction(self, transaction_id: UUID, payment_id: UUID) -> None:
         statement = b"INSERT INTO ledger_transactions VALUES (%s, %s, 'payment', now())"
-        self.falsify(statement, transaction_id, payment_id)
+        self._write(statement, transaction_id, payment_id)
 
     def delete_payment(self, payment_id: UUID) -> None:
-        self.falsify(b"DELETE FROM payments WHERE id = %s", payment_id)
+        self._write(b"DELETE FROM payments WHERE id = %s", payment_id)
 
-    def delete_transaction_of(self, payment_id: UUID) -> None:
-        self.falsify(b"DELETE FROM ledger_transactions WHERE payment_id = %s", payment_id)
+    def delete_payment_transaction(self, payment_id: UUID) -> None:
+        self._write(b"DELETE FROM ledger_transactions WHERE payment_id = %s", payment_id)
 
     def move_posting(self, payment_id: UUID, other_id: UUID) -> None:
         statement = b"UPDATE ledger_transactions SET payment_id = %s WHERE payment_id = %s"
-        self.falsify(statement, other_id, payment_id)
+        self._write(statement, other_id, payment_id)
 
     def set_owner(self, account_id: UUID, merchant_id: UUID) -> None:
-        self.falsify(b"UPDATE accounts SET merchant_id = %s WHERE id = %s", merchant_id, account_id)
+        self._write(b"UPDATE accounts SET merchant_id = %s WHERE id = %s", merchant_id, account_id)
 
     def set_pending(self, account_id: UUID, incoming: int, outgoing: int) -> None:
         statement = b"UPDATE accounts SET pending_in = %s, pending_out = %s WHERE id = %s"
-        self.falsify(statement, incoming, outgoing, account_id)
+        self._write(statement, incoming, outgoing, account_id)
 
     def set_hold_amount(self, payment_id: UUID, amount: int) -> None:
-        self.falsify(b"UPDATE holds SET amount = %s WHERE payment_id = %s", amount, payment_id)
+        self._write(b"UPDATE holds SET amount = %s WHERE payment_id = %s", amount, payment_id)
 
-    def forget_hold(self, payment_id: UUID) -> None:
-        self.falsify(b"DELETE FROM holds WHERE payment_id = %s", payment_id)
+    def delete_hold(self, payment_id: UUID) -> None:
+        self._write(b"DELETE FROM holds WHERE payment_id = %s", payment_id)
 
     def set_fee(self, payment_id: UUID, fee: int) -> None:
-        self.falsify(b"UPDATE payments SET fee_amount = %s WHERE id = %s", fee, payment_id)
+        self._write(b"UPDATE payments SET fee_amount = %s WHERE id = %s", fee, payment_id)
 
     def set_refund_status(self, refund_id: UUID, status: Status) -> None:
         reason = "because" if status is Status.FAILED else None
         statement = b"UPDATE refunds SET status = %s, failure_reason = %s WHERE id = %s"
-        self.falsify(statement, status.value, reason, refund_id)
+        self._write(statement, status.value, reason, refund_id)
 
     def set_refunded(self, payment_id: UUID, refunded: int, reserved: int) -> None:
         statement = b"UPDATE payments SET amount_refunded = %s, refunds_reserved = %s WHERE id = %s"
-        self.falsify(statement, refunded, reserved, payment_id)
+        self._write(statement, refunded, reserved, payment_id)
 
-    def swap_refund_postings(self, payment_id: UUID, one: UUID, other: UUID) -> None:
-        # One of them out of the way first: a refund is posted once.
+    def swap_refund_postings(self, payment_id: UUID, first_id: UUID, second_id: UUID) -> None:
+        # In three steps, because refund_id is unique.
         statement = b"UPDATE ledger_transactions SET refund_id = %s WHERE refund_id = %s"
-        self.falsify(statement, payment_id, one)
-        self.falsify(statement, one, other)
-        self.falsify(statement, other, payment_id)
+        self._write(statement, payment_id, first_id)
+        self._write(statement, first_id, second_id)
+        self._write(statement, second_id, payment_id)
 
 
-def application_over(
+def build_application(
     begin: UnitOfWorkFactory,
     card_network: CardNetwork | None = None,
     job_queue: JobQueue | None = None,
@@ -277,12 +279,12 @@ def application_over(
     worker_liveness: WorkerLiveness | None = None,
     hold_period: timedelta = DEFAULT_HOLD_PERIOD,
 ) -> Application:
-    """The application over a store, all else in memory."""
+    """The application on a store, with all other ports in memory."""
     clock = SystemClock()
     ports = Ports(
         begin=begin,
-        worker_liveness=worker_liveness or Unseen(),
-        payment_store=payment_store or DeskOver(begin),
+        worker_liveness=worker_liveness or UnregisteredWorker(),
+        payment_store=payment_store or UnitOfWorkPaymentStore(begin),
         clock=clock,
         ids=IDS,
         key_hasher=Sha256Hasher(),
@@ -298,18 +300,18 @@ def application_over(
 
 
 def with_use_cases(application: Application, replacements: Mapping[str, Any]) -> Application:
-    """A copy of the application with some use cases or ports replaced, by their path, such as
+    """A copy of the application with use cases or ports replaced. Keys are paths such as
     "ledger.verify" or "job_queue"."""
-    changed = copy(application)
+    copied = copy(application)
     for path, replacement in replacements.items():
         group, _, name = path.rpartition(".")
         if group:
-            setattr(changed, group, copy(getattr(changed, group)))
-        owner = getattr(changed, group) if group else changed
+            setattr(copied, group, copy(getattr(copied, group)))
+        owner = getattr(copied, group) if group else copied
         if not hasattr(owner, name):
             raise AttributeError(path)
         setattr(owner, name, replacement)
-    return changed
+    return copied
 
 
 def add_merchant(begin: UnitOfWorkFactory, name: str = "Shop") -> UUID:
@@ -328,12 +330,12 @@ def open_account(begin: UnitOfWorkFactory, merchant_id: UUID, currency: str = "U
     return account_id
 
 
-def add_payment(work: UnitOfWork, new: NewPayment, id: UUID | None = None) -> Payment:
-    """A payment of a merchant that has an account in its currency. Commits nothing."""
-    insert = PaymentInsert(id or IDS.new_id(), new)
-    [accepted] = work.payments.insert([insert])
-    assert accepted
-    return insert.to_payment(accepted)
+def add_payment(work: UnitOfWork, new_payment: NewPayment, id: UUID | None = None) -> Payment:
+    """Insert a payment of a merchant with an account in its currency. Does not commit."""
+    insert = PaymentInsert(id or IDS.new_id(), new_payment)
+    [inserted] = work.payments.insert([insert])
+    assert inserted
+    return insert.to_payment(inserted)
 
 
 def find_payment(work: UnitOfWork, merchant_id: UUID, payment_id: UUID) -> Payment | None:
@@ -341,11 +343,11 @@ def find_payment(work: UnitOfWork, merchant_id: UUID, payment_id: UUID) -> Payme
     return payment
 
 
-def order(merchant_id: UUID, amount: int = 5_000, source: str = "tok_visa") -> NewPayment:
+def build_payment(merchant_id: UUID, amount: int = 5_000, source: str = "tok_visa") -> NewPayment:
     return NewPayment(merchant_id, Money(amount, "USD"), source)
 
 
-def request_for(
+def build_request(
     merchant_id: UUID,
     key: str = "key-1",
     path: str = "/payments",
@@ -355,14 +357,14 @@ def request_for(
     return IdempotentRequest(merchant_id, key, "POST", path, fingerprint, retention)
 
 
-def at_once(actions: Sequence[Callable[[], T]]) -> list[T]:
-    """Run all actions at the same time, each in its thread; their results, in order."""
+def run_concurrently(actions: Sequence[Callable[[], T]]) -> list[T]:
+    """Run all actions concurrently, each in its own thread; return their results in order."""
     with ThreadPoolExecutor(len(actions)) as threads:
         return [future.result() for future in [threads.submit(action) for action in actions]]
 
 
-def numbered(statement: bytes) -> tuple[bytes, list[str]]:
-    """The statement with $1, $2 … for its named parameters, and their names in that order."""
+def number_parameters(statement: bytes) -> tuple[bytes, list[str]]:
+    """Replace named parameters by $1, $2 …; also return their names in that order."""
     names: list[str] = []
 
     def number(match: re.Match[bytes]) -> bytes:

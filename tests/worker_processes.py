@@ -1,4 +1,4 @@
-"""Presences of other processes, which tests begin and end."""
+"""Workers of other processes, which tests start and end."""
 
 from typing import Protocol
 
@@ -9,33 +9,33 @@ from atomic_adapters.postgres.worker_liveness import PostgresWorkerLiveness
 from atomic_core.ports.worker_liveness import WorkerLiveness
 
 
-class Process(WorkerLiveness, Protocol):
-    """The presence of another process, which a test can end."""
+class WorkerProcess(WorkerLiveness, Protocol):
+    def close(self) -> None:
+        """End the process. Returns when the store knows that the worker is dead."""
+        ...
 
-    def close(self) -> None: ...
 
-
-class PostgresProcess(PostgresWorkerLiveness):
+class PostgresWorkerProcess(PostgresWorkerLiveness):
     def __init__(self, url: str, connections: Connections) -> None:
         super().__init__(connections)
         self.url = url
 
     def close(self) -> None:
-        """Returns when PostgreSQL has noticed."""
-        number = self._worker_id
+        """Returns when PostgreSQL has released the worker's advisory lock."""
+        worker_id = self._worker_id
         super().close()
         with psycopg.connect(self.url) as connection:
             connection.execute(
                 "SELECT pg_advisory_xact_lock_shared('claimants'::regclass::integer, %s::integer)",
-                [number],
+                [worker_id],
             )
 
 
-class Unseen:
-    """A presence that no store can see: leases alone rule."""
+class UnregisteredWorker:
+    """A worker without an id: only leases protect its claims."""
 
     def worker_id(self) -> int | None:
         return None
 
     def deregister(self) -> None:
-        """There is nothing to leave."""
+        """Does nothing: the worker is not registered."""

@@ -1,5 +1,5 @@
-"""The model that both stores are held against: payments, refunds and balances in plain numbers, and
-what one settler makes of them. No entries, no hashes, no time but an order."""
+"""The model of payments, refunds and balances that both stores are compared with. One worker
+settles; there are no entries, hashes or times, only an order."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.money import MAX_AMOUNT
 
 BATCH = 3
-"""Of which one may be a refund."""
+"""Claims per batch, at most one of them a refund."""
 
 CHARGE = ("charge", "authorize")
 
@@ -21,22 +21,22 @@ REFUSALS: dict[str, tuple[tuple[str, ...], str]] = {
     "tok_refundDeclined": (("refund",), "refund_declined"),
     "tok_refundProcessingError": (("refund",), "processing_error"),
 }
-"""What the network refuses, and why in the end."""
+"""By source: the steps that the network refuses, and the failure reason."""
 
-SLOW = "tok_slow"
+UNDECIDED_SOURCE = "tok_slow"
 
-PATIENCE = 3
-"""How often a faulty network is tried, and by when a slow one has decided."""
+MAX_ATTEMPTS = 3
+"""Attempts against a faulty network, and until an undecided one decides."""
 
 
 @dataclass
 class Balance:
     posted: int = 0
-    coming: int = 0
-    going: int = 0
+    incoming: int = 0
+    outgoing: int = 0
 
     def has_room(self, amount: int) -> bool:
-        return self.posted + self.coming + amount <= MAX_AMOUNT
+        return self.posted + self.incoming + amount <= MAX_AMOUNT
 
 
 @dataclass
@@ -53,16 +53,16 @@ class Row:
     status: str = "PENDING"
     reason: str | None = None
     captured: int = 0
-    wanted: int | None = None
+    capture_amount: int | None = None
     fee: int = 0
     reserved: int = 0
     refunded: int = 0
     attempt: int = 0
     faults: int = 0
-    promised: bool = False
+    has_hold: bool = False
 
     @property
-    def told(self) -> tuple[object, ...]:
+    def state(self) -> tuple[object, ...]:
         return (
             *(self.status, self.reason, self.step),
             *(self.captured, self.fee, self.reserved, self.refunded),
@@ -78,22 +78,22 @@ class Model:
     due: list[Row] = field(default_factory=list)
     due_refunds: list[Row] = field(default_factory=list)
 
-    def accept(self, row: Row) -> None:
+    def insert(self, row: Row) -> None:
         self.payments[row.id] = row
         self.balances.setdefault(row.account, Balance())
         self.due.append(row)
 
-    def resolve(self, rows: Iterable[Row], step: str, amount: int | None = None) -> None:
-        """What is decided at one moment is due in the order of the ids."""
+    def resolve_holds(self, rows: Iterable[Row], step: str, amount: int | None = None) -> None:
+        """Payments that are resolved together are due in id order."""
         for row in sorted(rows, key=lambda row: row.id):
-            row.status, row.step, row.wanted = "PROCESSING", step, amount
+            row.status, row.step, row.capture_amount = "PROCESSING", step, amount
             row.attempt, row.faults = row.attempt + 1, 0
             self.due.append(row)
 
-    def held(self) -> list[Row]:
+    def list_authorized(self) -> list[Row]:
         return [row for row in self.payments.values() if row.status == "AUTHORIZED"]
 
-    def refund(self, id: UUID, payment: Row, amount: int) -> None:
+    def insert_refund(self, id: UUID, payment: Row, amount: int) -> None:
         owner, source = payment.owner, payment.source
         row = Row(id, payment.account, amount, source, "refund", owner, payment)
         payment.reserved += amount
@@ -101,7 +101,7 @@ class Model:
         self.due_refunds.append(row)
 
     def claim(self, limit: int) -> None:
-        """Somebody takes some up, and dies."""
+        """A worker claims items and dies."""
         for row in (*self.due[:limit], *self.due_refunds[:limit]):
             row.status = "PROCESSING"
             row.attempt += 1
@@ -116,36 +116,36 @@ class Model:
             for row in (*payments, *refunds):
                 row.status = "PROCESSING"
                 row.attempt += 1
-            promised = [row for row in refunds if row.promised or self._promise(row)]
-            again = [row for row in payments if not self._settle(row)]
-            again_too = [row for row in promised if not self._give_back(row)]
-            self.due += sorted(again, key=lambda row: row.id)
-            self.due_refunds += again_too
+            reserved = [row for row in refunds if row.has_hold or self._reserve(row)]
+            open_payments = [row for row in payments if not self._settle(row)]
+            open_refunds = [row for row in reserved if not self._refund(row)]
+            self.due += sorted(open_payments, key=lambda row: row.id)
+            self.due_refunds += open_refunds
             total += len(refunds) + len(payments)
             if not refunds and len(payments) < room:
                 return total
 
-    def _promise(self, row: Row) -> bool:
+    def _reserve(self, row: Row) -> bool:
         balance = self.balances[row.account]
-        if balance.posted - balance.going < row.amount:
+        if balance.posted - balance.outgoing < row.amount:
             row.status, row.reason = "FAILED", "insufficient_balance"
             assert row.payment
             row.payment.reserved -= row.amount
             return False
-        balance.going += row.amount
-        row.promised = True
+        balance.outgoing += row.amount
+        row.has_hold = True
         return True
 
-    def _give_back(self, row: Row) -> bool:
-        """Whether that is decided now."""
-        refusal, decided = self._asked(row)
-        if not decided:
+    def _refund(self, row: Row) -> bool:
+        """Returns whether the network has decided."""
+        reason, is_decided = self._call_network(row)
+        if not is_decided:
             return False
         balance = self.balances[row.account]
-        balance.going -= row.amount
+        balance.outgoing -= row.amount
         assert row.payment
-        if refusal:
-            row.status, row.reason = "FAILED", refusal
+        if reason:
+            row.status, row.reason = "FAILED", reason
             row.payment.reserved -= row.amount
         else:
             balance.posted -= row.amount
@@ -154,46 +154,46 @@ class Model:
         return True
 
     @staticmethod
-    def _asked(row: Row) -> tuple[str | None, bool]:
-        """Why the network refuses, and whether it has decided."""
-        if row.source == SLOW:
-            return None, row.attempt % PATIENCE == 0
+    def _call_network(row: Row) -> tuple[str | None, bool]:
+        """The failure reason, if any, and whether the network has decided."""
+        if row.source == UNDECIDED_SOURCE:
+            return None, row.attempt % MAX_ATTEMPTS == 0
         steps, reason = REFUSALS.get(row.source, ((), ""))
         if row.step not in steps:
             return None, True
         if reason == "processing_error":
             row.faults += 1
-            return reason, row.faults == PATIENCE
+            return reason, row.faults == MAX_ATTEMPTS
         return reason, True
 
     def _settle(self, row: Row) -> bool:
-        """Whether that is decided now."""
-        refusal, decided = self._asked(row)
-        if decided:
-            self._decide(row, refusal)
-        return decided
+        """Returns whether the network has decided."""
+        reason, is_decided = self._call_network(row)
+        if is_decided:
+            self._decide(row, reason)
+        return is_decided
 
-    def _decide(self, row: Row, refusal: str | None) -> None:
+    def _decide(self, row: Row, reason: str | None) -> None:
         balance = self.balances[row.account]
-        if refusal:
-            row.status, row.reason = "FAILED", refusal
-            balance.coming -= row.amount if row.step == "capture" else 0
+        if reason:
+            row.status, row.reason = "FAILED", reason
+            balance.incoming -= row.amount if row.step == "capture" else 0
         elif row.step == "charge":
-            self._take(row, row.amount)
+            self._capture(row, row.amount)
         elif row.step == "authorize":
             if balance.has_room(row.amount):
-                balance.coming += row.amount
+                balance.incoming += row.amount
                 row.status = "AUTHORIZED"
             else:
                 row.status, row.reason = "FAILED", "balance_overflow"
         else:
-            balance.coming -= row.amount
+            balance.incoming -= row.amount
             if row.step == "capture":
-                self._take(row, row.amount if row.wanted is None else row.wanted)
+                self._capture(row, row.amount if row.capture_amount is None else row.capture_amount)
             else:
                 row.status = "CANCELED"
 
-    def _take(self, row: Row, amount: int) -> None:
+    def _capture(self, row: Row, amount: int) -> None:
         fee = self.terms.get(row.owner, FeeTerms()).compute_fee(amount)
         balance = self.balances[row.account]
         if not balance.has_room(amount - fee):

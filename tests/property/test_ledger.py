@@ -1,4 +1,4 @@
-"""post() against a plain dictionary of balances."""
+"""post(), compared with a dictionary of balances."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atomic_core.domain.accounts import MAX_BALANCE, MAX_WORLD_BALANCE, Account
-from atomic_core.domain.ledger import Leg, Posting, TransactionKind, hash_entry, post
+from atomic_core.domain.ledger import TransactionKind, hash_entry
+from atomic_core.domain.posting import Leg, Posting, post
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 CURRENCIES = ("USD", "EUR")
@@ -20,7 +21,7 @@ ACCOUNTS = {account.id: account for account in (*SHOPS, *WORLDS)}
 UNKNOWN = UUID(int=1_000)
 
 ids = st.sampled_from([*ACCOUNTS, UNKNOWN])
-# Small ones meet often and overdraw; large ones overflow.
+# Small amounts repeat and overdraw; large ones overflow.
 amounts = st.one_of(
     st.integers(1, 50),
     st.sampled_from([MAX_BALANCE - 1, MAX_BALANCE, MAX_WORLD_BALANCE - 1, MAX_WORLD_BALANCE]),
@@ -30,11 +31,11 @@ amounts = st.one_of(
 @st.composite
 def leg_sets(draw: st.DrawFn) -> tuple[Leg, ...]:
     """Balanced legs over two to four different accounts."""
-    chosen = draw(st.lists(ids, min_size=2, max_size=4, unique=True))
-    parts = [draw(amounts) * draw(st.sampled_from([1, -1])) for _ in chosen[1:]]
+    account_ids = draw(st.lists(ids, min_size=2, max_size=4, unique=True))
+    parts = [draw(amounts) * draw(st.sampled_from([1, -1])) for _ in account_ids[1:]]
     if sum(parts) == 0:
         parts[0] *= 2
-    return tuple(Leg(id, part) for id, part in zip(chosen, [-sum(parts), *parts], strict=True))
+    return tuple(Leg(id, part) for id, part in zip(account_ids, [-sum(parts), *parts], strict=True))
 
 
 batches = st.lists(leg_sets(), max_size=30).map(
@@ -45,18 +46,18 @@ batches = st.lists(leg_sets(), max_size=30).map(
 )
 
 
-def allowed(balances: dict[UUID, int], posting: Posting) -> bool:
-    """What the rules say, in the plainest words."""
+def is_allowed(balances: dict[UUID, int], posting: Posting) -> bool:
+    """The rules of posting, restated for the model."""
     if any(leg.account_id == UNKNOWN for leg in posting.legs):
         return False
     if len({ACCOUNTS[leg.account_id].currency for leg in posting.legs}) > 1:
         return False
     for leg in posting.legs:
-        after = balances[leg.account_id] + leg.amount
+        balance_after = balances[leg.account_id] + leg.amount
         if ACCOUNTS[leg.account_id].merchant_id is None:
-            if abs(after) > MAX_WORLD_BALANCE:
+            if abs(balance_after) > MAX_WORLD_BALANCE:
                 return False
-        elif not 0 <= after <= MAX_BALANCE:
+        elif not 0 <= balance_after <= MAX_BALANCE:
             return False
     return True
 
@@ -64,21 +65,23 @@ def allowed(balances: dict[UUID, int], posting: Posting) -> bool:
 @given(batches)
 def test_balances_and_refusals_are_those_of_the_model(batch: list[Posting]) -> None:
     balances = dict.fromkeys(ACCOUNTS, 0)
-    refused: set[UUID] = set()
+    refused_ids: set[UUID] = set()
     for posting in batch:
-        if not allowed(balances, posting):
-            refused.add(posting.transaction_id)
+        if not is_allowed(balances, posting):
+            refused_ids.add(posting.transaction_id)
             continue
         for leg in posting.legs:
             balances[leg.account_id] += leg.amount
     result = post(ACCOUNTS, batch, AT)
-    assert set(result.refusals) == refused
-    after = dict.fromkeys(ACCOUNTS, 0) | {a.id: a.balance for a in result.accounts}
-    assert after == balances
+    assert set(result.refusals) == refused_ids
+    balances_after = dict.fromkeys(ACCOUNTS, 0) | {
+        account.id: account.balance for account in result.accounts
+    }
+    assert balances_after == balances
 
 
 @given(batches)
-def test_the_books_hold_together(batch: list[Posting]) -> None:
+def test_transactions_balance_and_chains_are_unbroken(batch: list[Posting]) -> None:
     result = post(ACCOUNTS, batch, AT)
     sums: dict[UUID, int] = {}
     for entry in result.entries:
@@ -97,17 +100,21 @@ def test_the_books_hold_together(batch: list[Posting]) -> None:
 
 
 @given(batches, st.data())
-def test_cutting_a_batch_in_two_changes_nothing(batch: list[Posting], data: st.DataObject) -> None:
+def test_splitting_a_batch_gives_the_same_entries(
+    batch: list[Posting], data: st.DataObject
+) -> None:
     cut = data.draw(st.integers(0, len(batch)))
     whole = post(ACCOUNTS, batch, AT)
     first = post(ACCOUNTS, batch[:cut], AT)
-    second = post({**ACCOUNTS, **{a.id: a for a in first.accounts}}, batch[cut:], AT)
+    second = post(
+        {**ACCOUNTS, **{account.id: account for account in first.accounts}}, batch[cut:], AT
+    )
     assert [*first.entries, *second.entries] == whole.entries
     assert {**first.refusals, **second.refusals} == whole.refusals
 
 
 @given(batches)
-def test_posting_is_deterministic_and_leaves_its_input_alone(batch: list[Posting]) -> None:
+def test_posting_is_deterministic_and_does_not_change_its_input(batch: list[Posting]) -> None:
     before = dict(ACCOUNTS)
     assert post(ACCOUNTS, batch, AT) == post(ACCOUNTS, batch, AT)
     assert before == ACCOUNTS

@@ -1,4 +1,4 @@
-"""The nginx of deploy/nginx.conf before an API of the tests."""
+"""An nginx that runs deploy/nginx.conf in front of an API under test."""
 
 import shutil
 import subprocess

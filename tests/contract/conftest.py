@@ -2,16 +2,16 @@
 
 import pytest
 
-from payment_scenarios import Power, Shop
-from support import NOW, Store, add_merchant, application_over, open_account
+from payment_scenarios import FaultyNetwork, PaymentScenario
+from support import NOW, Store, add_merchant, build_application, open_account
 
 
 @pytest.fixture
-def shop(store: Store, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def shop(store: Store, monkeypatch: pytest.MonkeyPatch) -> PaymentScenario:
     # What is put off, or tried again, is due at once.
-    monkeypatch.setattr("atomic_core.domain.settlement.BUSY_PAUSE", NOW)
+    monkeypatch.setattr("atomic_core.domain.settlement.POSTPONE_DELAY", NOW)
     monkeypatch.setattr("atomic_core.domain.settlement.BACK_OFF_BASE", NOW)
-    merchant_id, network = add_merchant(store.begin), Power()
+    merchant_id, network = add_merchant(store.begin), FaultyNetwork()
     account_id = open_account(store.begin, merchant_id)
-    application = application_over(store.begin, network=network, lease=NOW)
-    return Shop(application, network, merchant_id, account_id)
+    application = build_application(store.begin, card_network=network, lease=NOW)
+    return PaymentScenario(application, network, merchant_id, account_id)

@@ -1,4 +1,4 @@
-"""What operators see and may hasten, on both stores."""
+"""What operators see and may make_due, on both stores."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -11,15 +11,15 @@ from atomic_core.application import Application
 from atomic_core.domain.accounts import AccountType, fee_account_id, world_account_id
 from atomic_core.domain.admin_queries import AdminPayment, AdminRefund
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
-from atomic_core.domain.events import Event
+from atomic_core.domain.events import PaymentEventType
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.money import Money
-from atomic_core.domain.payments import Capture, NewPayment, Payment, Status
+from atomic_core.domain.payments import CaptureMethod, NewPayment, Payment, Status
 from atomic_core.domain.refunds import NewRefund, Refund
 from atomic_core.domain.settlement import Claim, NetworkResponse
 from atomic_core.ports.job_queue import Job
 from atomic_core.use_cases.ledger import NewAccount
-from support import HOUR, IDS, NOW, Store, add_merchant, application_over, order
+from support import HOUR, IDS, NOW, Store, add_merchant, build_application, build_payment
 
 FAULTY = "tok_chargeDeclinedProcessingError"
 
@@ -31,7 +31,7 @@ def merchant_id(store: Store) -> UUID:
 
 @pytest.fixture
 def application(store: Store) -> Application:
-    return application_over(store.begin)
+    return build_application(store.begin)
 
 
 def seen(application: Application, payment: Payment) -> Payment:
@@ -41,12 +41,12 @@ def seen(application: Application, payment: Payment) -> Payment:
 def refunded(application: Application, payment: Payment, amount: int = 100) -> Refund:
     new = NewRefund(payment.merchant_id, payment.id, amount, "damaged")
     with application.refunds.create.begin() as work:
-        refund = application.refunds.create.within(work, new)
+        refund = application.refunds.create.execute(work, new)
         work.commit()
     return refund
 
 
-def test_merchants_are_listed_newest_first_up_to_a_limit(
+def test_merchants_are_listed_newest_first_up_to_limit(
     store: Store, application: Application
 ) -> None:
     made = [add_merchant(store.begin, f"Shop {n}") for n in range(4)]
@@ -54,7 +54,7 @@ def test_merchants_are_listed_newest_first_up_to_a_limit(
     assert [each.name for each in application.admin.list_merchants(1)] == ["Shop 3"]
 
 
-def test_accounts_of_everybody_or_of_one(
+def test_accounts_are_listed_newest_first_by_merchant_and_currency(
     store: Store, application: Application, merchant_id: UUID
 ) -> None:
     other = add_merchant(store.begin)
@@ -80,7 +80,7 @@ def test_accounts_of_everybody_or_of_one(
         application.admin.list_accounts(9, None, "usd")
 
 
-def test_the_house_has_two_accounts_in_a_currency_from_its_first_use_on(
+def test_currency_has_two_system_accounts_from_first_use(
     application: Application, merchant_id: UUID
 ) -> None:
     assert application.admin.get_system_accounts() == {}
@@ -95,11 +95,13 @@ def test_the_house_has_two_accounts_in_a_currency_from_its_first_use_on(
         assert (own.fees.id, own.fees.type) == (fee_account_id(currency), AccountType.REVENUE)
 
 
-def test_an_account_is_shown_with_its_last_entries(
+def test_account_details_contain_latest_entries(
     application: Application, merchant_id: UUID
 ) -> None:
     application.fees.set(merchant_id, "USD", FeeTerms(100, 0))
-    payments = [application.payments.accept(order(merchant_id, amount)) for amount in (1, 200)]
+    payments = [
+        application.payments.record(build_payment(merchant_id, amount)) for amount in (1, 200)
+    ]
     application.settlement.settle()
     file = application.admin.get_account(payments[0].account_id, 1)
     assert file.account.balance == 199
@@ -110,19 +112,19 @@ def test_an_account_is_shown_with_its_last_entries(
         application.admin.get_account(IDS.new_id(), 1)
 
 
-def test_payments_of_everybody_by_status(
+def test_payments_are_listed_by_merchant_and_status(
     store: Store, application: Application, merchant_id: UUID
 ) -> None:
     other = add_merchant(store.begin)
     good, bad, held = (
-        application.payments.accept(order(merchant_id)),
-        application.payments.accept(order(other, source="tok_chargeDeclined")),
-        application.payments.accept(
-            NewPayment(other, Money(1, "USD"), "tok_visa", capture=Capture.MANUAL)
+        application.payments.record(build_payment(merchant_id)),
+        application.payments.record(build_payment(other, source="tok_chargeDeclined")),
+        application.payments.record(
+            NewPayment(other, Money(1, "USD"), "tok_visa", capture=CaptureMethod.MANUAL)
         ),
     )
     application.settlement.settle()
-    fresh = application.payments.accept(order(merchant_id))
+    fresh = application.payments.record(build_payment(merchant_id))
 
     def ids(*wanted: object) -> list[UUID]:
         return [each.id for each in application.admin.list_payments(10, *wanted)]  # pyright: ignore[reportArgumentType]
@@ -141,29 +143,29 @@ def test_payments_of_everybody_by_status(
         ids(IDS.new_id())
 
 
-def test_a_payments_file_holds_all_that_is_kept_of_it(
+def test_payment_details_contain_refunds_events_and_progress(
     application: Application, merchant_id: UUID
 ) -> None:
-    payment = application.payments.accept(order(merchant_id))
+    payment = application.payments.record(build_payment(merchant_id))
     application.settlement.settle()
     first, second = refunded(application, payment), refunded(application, payment, 50)
     file = application.admin.get_payment(payment.id)
-    assert file.overseen.payment == seen(application, payment)
-    assert file.overseen.progress.faults == 0
-    assert file.overseen.progress.leased_until is None
+    assert file.admin_payment.payment == seen(application, payment)
+    assert file.admin_payment.progress.faults == 0
+    assert file.admin_payment.progress.leased_until is None
     assert [each.refund for each in file.refunds] == [second, first]
-    assert [each.event.event for each in file.told] == [
-        Event.CREATED,
-        Event.PROCESSING,
-        Event.SUCCEEDED,
-        Event.REFUND_CREATED,
-        Event.REFUND_CREATED,
+    assert [each.event.type for each in file.events] == [
+        PaymentEventType.CREATED,
+        PaymentEventType.PROCESSING,
+        PaymentEventType.SUCCEEDED,
+        PaymentEventType.REFUND_CREATED,
+        PaymentEventType.REFUND_CREATED,
     ]
     with pytest.raises(NotFound):
         application.admin.get_payment(first.id)
 
 
-def test_a_merchants_file_holds_accounts_fees_and_keys(
+def test_merchant_details_contain_accounts_fees_and_keys(
     application: Application, merchant_id: UUID
 ) -> None:
     opened = [
@@ -181,10 +183,10 @@ def test_a_merchants_file_holds_accounts_fees_and_keys(
         application.admin.get_merchant(IDS.new_id(), 10)
 
 
-def test_a_back_off_can_be_ended(store: Store, merchant_id: UUID) -> None:
+def test_retry_ends_back_off_of_payment(store: Store, merchant_id: UUID) -> None:
     queue = MemoryJobQueue()
-    application = application_over(store.begin, queue=queue)
-    payment = application.payments.accept(order(merchant_id, source=FAULTY))
+    application = build_application(store.begin, job_queue=queue)
+    payment = application.payments.record(build_payment(merchant_id, source=FAULTY))
     assert application.settlement.settle() == 1
     assert application.settlement.settle() == 0, "its back-off runs"
     queue.clear(Job.SETTLE)
@@ -194,19 +196,21 @@ def test_a_back_off_can_be_ended(store: Store, merchant_id: UUID) -> None:
     assert isinstance(before, AdminPayment)
     assert (before.payment.attempt, before.progress.faults) == (1, 1)
     assert before.progress.due_at > before.payment.updated_at
-    assert queue.ringing == {Job.SETTLE}
-    after = application.admin.get_payment(payment.id).overseen
+    assert queue.notified_jobs == {Job.SETTLE}
+    after = application.admin.get_payment(payment.id).admin_payment
     assert (after.payment.attempt, after.progress.faults) == (1, 1)
     assert application.settlement.settle() == 1
-    again = application.admin.get_payment(payment.id).overseen
+    again = application.admin.get_payment(payment.id).admin_payment
     assert (again.payment.attempt, again.progress.faults) == (2, 2), "faults still count"
     application.admin.retry_payment(payment.id)
     application.settlement.settle()
     assert seen(application, payment).failure_reason == "processing_error"
 
 
-def test_a_refunds_back_off_can_be_ended(application: Application, merchant_id: UUID) -> None:
-    payment = application.payments.accept(order(merchant_id, source="tok_refundProcessingError"))
+def test_retry_ends_back_off_of_refund(application: Application, merchant_id: UUID) -> None:
+    payment = application.payments.record(
+        build_payment(merchant_id, source="tok_refundProcessingError")
+    )
     application.settlement.settle()
     refund = refunded(application, payment)
     assert application.settlement.settle() == 1
@@ -217,25 +221,25 @@ def test_a_refunds_back_off_can_be_ended(application: Application, merchant_id: 
     assert application.settlement.settle() == 1
     [overseen] = application.admin.get_payment(payment.id).refunds
     assert (overseen.refund.attempt, overseen.progress.faults) == (2, 2)
-    assert application.ledger.verify().clean
+    assert application.ledger.verify().is_clean
 
 
-def test_a_lease_can_be_ended_also_that_of_one_who_is_present(
+def test_retry_ends_lease_of_live_worker(
     store: Store, application: Application, merchant_id: UUID
 ) -> None:
-    payment = application.payments.accept(order(merchant_id))
+    payment = application.payments.record(build_payment(merchant_id))
     with store.begin() as work:
-        [stuck] = work.payments.claim(10, HOUR, NOW, store.appear().worker_id())
+        [stuck] = work.payments.claim(10, HOUR, NOW, store.start_worker().worker_id())
         work.commit()
     assert application.settlement.settle() == 0, "somebody has it"
 
     application.admin.retry_payment(payment.id)
 
     with store.begin() as work:
-        assert work.payments.hold([stuck]) == {payment.id}, "they may still finish it"
+        assert work.payments.lock_claims([stuck]) == {payment.id}, "they may still finish it"
     assert application.settlement.settle() == 1
     with store.begin() as work:
-        assert work.payments.hold([stuck]) == frozenset(), "but not any more"
+        assert work.payments.lock_claims([stuck]) == frozenset(), "but not any more"
     assert seen(application, payment).attempt == 2
     assert application.ledger.verify().transactions == 1
 
@@ -255,42 +259,44 @@ class Overtaken(SandboxCardNetwork):
         return super().authorize(claims)
 
 
-def test_whoever_was_overtaken_changes_nothing(
+def test_worker_whose_claim_was_taken_over_posts_nothing(
     store: Store, application: Application, merchant_id: UUID
 ) -> None:
-    slow = application_over(store.begin, network=Overtaken(application))
-    payment = slow.payments.accept(order(merchant_id, 5_000))
+    slow = build_application(store.begin, card_network=Overtaken(application))
+    payment = slow.payments.record(build_payment(merchant_id, 5_000))
     slow.settlement.settle()
     assert seen(application, payment).attempt == 2
     assert application.accounts.get(merchant_id, payment.account_id).balance == 5_000
     report = application.ledger.verify()
-    assert (report.clean, report.transactions) == (True, 1)
+    assert (report.is_clean, report.transactions) == (True, 1)
 
 
-def test_hastening_what_is_due_changes_nothing(application: Application, merchant_id: UUID) -> None:
-    payment = application.payments.accept(order(merchant_id))
+def test_retry_of_due_payment_changes_nothing(application: Application, merchant_id: UUID) -> None:
+    payment = application.payments.record(build_payment(merchant_id))
     before = application.admin.retry_payment(payment.id)
-    assert application.admin.get_payment(payment.id).overseen == before
+    assert application.admin.get_payment(payment.id).admin_payment == before
     assert application.settlement.settle() == 1
 
 
 @pytest.mark.parametrize("source", ["tok_visa", "tok_chargeDeclined"])
-def test_what_is_settled_stays_so(application: Application, merchant_id: UUID, source: str) -> None:
-    payment = application.payments.accept(order(merchant_id, source=source))
+def test_retry_of_settled_payment_raises_conflict(
+    application: Application, merchant_id: UUID, source: str
+) -> None:
+    payment = application.payments.record(build_payment(merchant_id, source=source))
     application.settlement.settle()
     before = application.admin.get_payment(payment.id)
-    with pytest.raises(Conflict, match=f"settled as {before.overseen.payment.status}"):
+    with pytest.raises(Conflict, match=f"settled as {before.admin_payment.payment.status}"):
         application.admin.retry_payment(payment.id)
     assert application.admin.get_payment(payment.id) == before
     assert application.settlement.settle() == 0
 
 
-def test_neither_a_settled_refund_nor_a_hold_is_retried(
+def test_retry_of_settled_refund_or_hold_raises_conflict(
     application: Application, merchant_id: UUID
 ) -> None:
-    payment = application.payments.accept(order(merchant_id))
-    held = application.payments.accept(
-        NewPayment(merchant_id, Money(1, "USD"), "tok_visa", capture=Capture.MANUAL)
+    payment = application.payments.record(build_payment(merchant_id))
+    held = application.payments.record(
+        NewPayment(merchant_id, Money(1, "USD"), "tok_visa", capture=CaptureMethod.MANUAL)
     )
     application.settlement.settle()
     refund = refunded(application, payment)
@@ -304,13 +310,13 @@ def test_neither_a_settled_refund_nor_a_hold_is_retried(
     assert application.settlement.settle() == 0
 
 
-def test_hastening_without_a_commit_is_undone(
+def test_make_due_without_commit_is_rolled_back(
     store: Store, application: Application, merchant_id: UUID
 ) -> None:
-    payment = application.payments.accept(order(merchant_id, source=FAULTY))
+    payment = application.payments.record(build_payment(merchant_id, source=FAULTY))
     application.settlement.settle()
     with store.begin() as work:
-        assert work.payments.hasten(payment.id)
-        assert not work.payments.hasten(IDS.new_id())
-        assert not work.refunds.hasten(payment.id)
+        assert work.payments.make_due(payment.id)
+        assert not work.payments.make_due(IDS.new_id())
+        assert not work.refunds.make_due(payment.id)
     assert application.settlement.settle() == 0

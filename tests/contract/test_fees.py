@@ -8,11 +8,11 @@ from atomic_core.domain.accounts import fee_account_id, world_account_id
 from atomic_core.domain.errors import NotFound, ValidationFailed
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.money import MAX_AMOUNT
-from atomic_core.domain.payments import Capture, Status
-from payment_scenarios import Shop
+from atomic_core.domain.payments import CaptureMethod, Status
+from payment_scenarios import PaymentScenario
 from support import Store
 
-MANUAL = Capture.MANUAL
+MANUAL = CaptureMethod.MANUAL
 
 
 @pytest.mark.parametrize(
@@ -29,15 +29,15 @@ MANUAL = Capture.MANUAL
         (FeeTerms(10_000, MAX_AMOUNT), MAX_AMOUNT, MAX_AMOUNT),
     ],
 )
-def test_fees_are_rounded_half_to_even_and_the_legs_sum_to_zero(
-    shop: Shop, terms: FeeTerms, amount: int, fee: int
+def test_fees_are_rounded_half_to_even_and_legs_sum_to_zero(
+    shop: PaymentScenario, terms: FeeTerms, amount: int, fee: int
 ) -> None:
     shop.application.fees.set(shop.merchant_id, "USD", terms)
     paid = shop.pay(amount)
     assert (paid.status, paid.fee) == (Status.SUCCESS, fee)
     assert shop.account.balance == amount - fee
     timeline = shop.application.payments.get_timeline(shop.merchant_id, paid.id)
-    posted = timeline.told[-1].posted
+    posted = timeline.events[-1].posted
     assert posted
     legs = {entry.account_id: entry.amount for entry in posted.entries}
     expected = {
@@ -46,21 +46,25 @@ def test_fees_are_rounded_half_to_even_and_the_legs_sum_to_zero(
         fee_account_id("USD"): fee,
     }
     assert legs == {id: leg for id, leg in expected.items() if leg}
-    shop.check_books()
+    shop.assert_ledger_is_clean()
 
 
-def test_a_captured_part_pays_for_that_part_and_a_void_nothing(shop: Shop) -> None:
+def test_partial_capture_pays_fee_on_captured_amount_and_void_pays_none(
+    shop: PaymentScenario,
+) -> None:
     shop.application.fees.set(shop.merchant_id, "USD", FeeTerms(1_000, 5))
     held, void = shop.pay(1_000, capture=MANUAL), shop.pay(1_000, capture=MANUAL)
     shop.capture(held, 400)
     shop.cancel(void)
-    assert shop.settled(held).fee == 45
-    assert shop.settled(void).fee == 0
+    assert shop.settle(held).fee == 45
+    assert shop.settle(void).fee == 0
     assert shop.account.balance == 355
-    shop.check_books()
+    shop.assert_ledger_is_clean()
 
 
-def test_terms_hold_from_now_on_and_for_their_currency(store: Store, shop: Shop) -> None:
+def test_fee_terms_apply_to_later_payments_in_their_currency(
+    store: Store, shop: PaymentScenario
+) -> None:
     free = shop.pay(100)
     shop.application.fees.set(shop.merchant_id, "EUR", FeeTerms(100, 100))
     shop.application.fees.set(shop.merchant_id, "USD", FeeTerms(100, 1))

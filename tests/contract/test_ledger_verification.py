@@ -7,9 +7,17 @@ from uuid import UUID
 import pytest
 
 from atomic_core.domain.accounts import world_account_id
-from atomic_core.domain.ledger_verification import Check
+from atomic_core.domain.ledger_verification import LedgerCheck
 from atomic_core.domain.payments import Status
-from support import IDS, Books, Store, add_merchant, application_over, open_account, order
+from support import (
+    IDS,
+    Store,
+    Tampering,
+    add_merchant,
+    build_application,
+    build_payment,
+    open_account,
+)
 
 
 @dataclass(frozen=True)
@@ -24,147 +32,145 @@ class Scene:
 
 @pytest.fixture
 def scene(store: Store) -> Scene:
-    application = application_over(store.begin)
+    application = build_application(store.begin)
     merchant_id = add_merchant(store.begin)
     account_id = open_account(store.begin, merchant_id)
-    succeeded = application.payments.accept(order(merchant_id, 700))
-    application.payments.accept(order(merchant_id, 300))
-    declined = application.payments.accept(order(merchant_id, source="tok_chargeDeclined"))
+    succeeded = application.payments.record(build_payment(merchant_id, 700))
+    application.payments.record(build_payment(merchant_id, 300))
+    declined = application.payments.record(build_payment(merchant_id, source="tok_chargeDeclined"))
     application.settlement.settle()
-    waiting = application.payments.accept(order(merchant_id))
+    waiting = application.payments.record(build_payment(merchant_id))
     return Scene(account_id, succeeded.id, declined.id, waiting.id)
 
 
-def findings(store: Store) -> set[tuple[Check, str]]:
+def findings(store: Store) -> set[tuple[LedgerCheck, str]]:
     with store.begin() as work:
-        report = work.ledger.check()
-    assert report.clean == (not report.findings)
+        report = work.ledger.verify()
+    assert report.is_clean == (not report.findings)
     return {(finding.check, finding.subject) for finding in report.findings}
 
 
-def test_honest_books_are_clean_and_counted(store: Store, scene: Scene) -> None:
+def test_unchanged_ledger_is_clean_and_counted(store: Store, scene: Scene) -> None:
     with store.begin() as work:
-        report = work.ledger.check()
-    assert report.clean
+        report = work.ledger.verify()
+    assert report.is_clean
     assert (report.accounts, report.transactions) == (3, 2)
     assert (report.entries, report.payments) == (4, 4)
 
 
-def test_empty_books_are_clean(store: Store) -> None:
+def test_empty_ledger_is_clean(store: Store) -> None:
     assert findings(store) == set()
 
 
-def test_a_balance_changed_by_hand_is_named(store: Store, scene: Scene) -> None:
-    store.books.set_balance(scene.account_id, 1_001)
+def test_changed_balance_is_found(store: Store, scene: Scene) -> None:
+    store.tampering.set_balance(scene.account_id, 1_001)
     assert findings(store) == {
-        (Check.BALANCE_IS_SUM, str(scene.account_id)),
-        (Check.TIP_IS_LAST_ENTRY, str(scene.account_id)),
+        (LedgerCheck.BALANCE_IS_SUM, str(scene.account_id)),
+        (LedgerCheck.TIP_IS_LAST_ENTRY, str(scene.account_id)),
     }
 
 
-def test_a_changed_entry_is_named_everywhere_it_shows(store: Store, scene: Scene) -> None:
-    store.books.set_entry_amount(scene.account_id, 1, 701)
+def test_changed_entry_is_found_by_every_affected_check(store: Store, scene: Scene) -> None:
+    store.tampering.set_entry_amount(scene.account_id, 1, 701)
     found = findings(store)
-    assert (Check.CURRENCY_BALANCED, "USD") in found
-    assert (Check.BALANCE_IS_SUM, str(scene.account_id)) in found
-    assert (Check.CHAIN_UNBROKEN, f"{scene.account_id}#1") in found
-    assert (Check.PAYMENT_POSTED, str(scene.succeeded)) in found
-    assert Check.TRANSACTION_BALANCED in {check for check, _ in found}
+    assert (LedgerCheck.CURRENCY_BALANCED, "USD") in found
+    assert (LedgerCheck.BALANCE_IS_SUM, str(scene.account_id)) in found
+    assert (LedgerCheck.CHAIN_UNBROKEN, f"{scene.account_id}#1") in found
+    assert (LedgerCheck.PAYMENT_POSTED, str(scene.succeeded)) in found
+    assert LedgerCheck.TRANSACTION_BALANCED in {check for check, _ in found}
 
 
-def test_a_changed_hash_breaks_the_chain_there_and_after(store: Store, scene: Scene) -> None:
-    store.books.set_entry_hash(scene.account_id, 1, bytes(32))
+def test_changed_hash_breaks_chain_there_and_at_next_entry(store: Store, scene: Scene) -> None:
+    store.tampering.set_entry_hash(scene.account_id, 1, bytes(32))
     assert findings(store) == {
-        (Check.CHAIN_UNBROKEN, f"{scene.account_id}#1"),
-        (Check.CHAIN_UNBROKEN, f"{scene.account_id}#2"),
+        (LedgerCheck.CHAIN_UNBROKEN, f"{scene.account_id}#1"),
+        (LedgerCheck.CHAIN_UNBROKEN, f"{scene.account_id}#2"),
     }
 
 
 @pytest.mark.parametrize("sequence", [1, 2])
-def test_a_missing_entry_is_named(store: Store, scene: Scene, sequence: int) -> None:
-    store.books.delete_entry(scene.account_id, sequence)
+def test_missing_entry_is_found(store: Store, scene: Scene, sequence: int) -> None:
+    store.tampering.delete_entry(scene.account_id, sequence)
     found = findings(store)
-    assert (Check.BALANCE_IS_SUM, str(scene.account_id)) in found
-    tip = (Check.TIP_IS_LAST_ENTRY, str(scene.account_id))
-    gap = (Check.CHAIN_UNBROKEN, f"{scene.account_id}#2")
+    assert (LedgerCheck.BALANCE_IS_SUM, str(scene.account_id)) in found
+    tip = (LedgerCheck.TIP_IS_LAST_ENTRY, str(scene.account_id))
+    gap = (LedgerCheck.CHAIN_UNBROKEN, f"{scene.account_id}#2")
     assert (tip in found, gap in found) == (sequence == 2, sequence == 1)
 
 
-def test_a_transaction_without_entries_is_named(store: Store, scene: Scene) -> None:
+def test_transaction_without_entries_is_found(store: Store, scene: Scene) -> None:
     transaction_id = IDS.new_id()
-    store.books.add_empty_transaction(transaction_id, scene.declined)
+    store.tampering.add_empty_transaction(transaction_id, scene.declined)
     assert findings(store) == {
-        (Check.TRANSACTION_BALANCED, str(transaction_id)),
-        (Check.PAYMENT_POSTED, str(scene.declined)),
+        (LedgerCheck.TRANSACTION_BALANCED, str(transaction_id)),
+        (LedgerCheck.PAYMENT_POSTED, str(scene.declined)),
     }
 
 
 @pytest.mark.parametrize(
     ("falsify", "who"),
     [
-        (lambda books, s: books.set_status(s.succeeded, Status.FAILED), "succeeded"),
-        (lambda books, s: books.set_status(s.succeeded, Status.PROCESSING), "succeeded"),
-        (lambda books, s: books.set_status(s.declined, Status.SUCCESS), "declined"),
-        (lambda books, s: books.set_status(s.waiting, Status.SUCCESS), "waiting"),
-        (lambda books, s: books.set_amount(s.succeeded, 699), "succeeded"),
+        (lambda tampering, s: tampering.set_status(s.succeeded, Status.FAILED), "succeeded"),
+        (lambda tampering, s: tampering.set_status(s.succeeded, Status.PROCESSING), "succeeded"),
+        (lambda tampering, s: tampering.set_status(s.declined, Status.SUCCESS), "declined"),
+        (lambda tampering, s: tampering.set_status(s.waiting, Status.SUCCESS), "waiting"),
+        (lambda tampering, s: tampering.set_amount(s.succeeded, 699), "succeeded"),
     ],
     ids=["posted but failed", "posted but open", "declined but success", "never posted", "amount"],
 )
-def test_a_payment_that_disagrees_with_its_posting_is_named(
-    store: Store, scene: Scene, falsify: Callable[[Books, Scene], None], who: str
+def test_payment_that_disagrees_with_its_posting_is_found(
+    store: Store, scene: Scene, falsify: Callable[[Tampering, Scene], None], who: str
 ) -> None:
-    falsify(store.books, scene)
-    assert findings(store) == {(Check.PAYMENT_POSTED, str(getattr(scene, who)))}
+    falsify(store.tampering, scene)
+    assert findings(store) == {(LedgerCheck.PAYMENT_POSTED, str(getattr(scene, who)))}
 
 
-def test_the_world_is_checked_like_any_account(store: Store, scene: Scene) -> None:
+def test_world_account_is_verified(store: Store, scene: Scene) -> None:
     world = world_account_id("USD")
-    store.books.set_balance(world, 1)
-    assert (Check.BALANCE_IS_SUM, str(world)) in findings(store)
+    store.tampering.set_balance(world, 1)
+    assert (LedgerCheck.BALANCE_IS_SUM, str(world)) in findings(store)
 
 
-def test_a_deleted_payment_is_named_by_its_posting(store: Store, scene: Scene) -> None:
-    store.books.delete_payment(scene.succeeded)
-    assert Check.PAYMENT_KNOWN in {check for check, _ in findings(store)}
+def test_deleted_payment_is_found_by_its_posting(store: Store, scene: Scene) -> None:
+    store.tampering.delete_payment(scene.succeeded)
+    assert LedgerCheck.PAYMENT_KNOWN in {check for check, _ in findings(store)}
 
 
-def test_a_deleted_ledger_transaction_leaves_entries_that_show_it(
-    store: Store, scene: Scene
-) -> None:
-    store.books.delete_transaction_of(scene.succeeded)
+def test_deleted_transaction_is_found_by_its_entries(store: Store, scene: Scene) -> None:
+    store.tampering.delete_payment_transaction(scene.succeeded)
     found = findings(store)
-    assert (Check.CHAIN_UNBROKEN, f"{scene.account_id}#1") in found
-    assert (Check.PAYMENT_POSTED, str(scene.succeeded)) in found
+    assert (LedgerCheck.CHAIN_UNBROKEN, f"{scene.account_id}#1") in found
+    assert (LedgerCheck.PAYMENT_POSTED, str(scene.succeeded)) in found
 
 
-def test_a_posting_moved_to_another_payment_breaks_the_chain(store: Store, scene: Scene) -> None:
+def test_posting_moved_to_another_payment_breaks_chain(store: Store, scene: Scene) -> None:
     """A declined payment made the paid one: every sum still agrees, the hash does not."""
-    store.books.set_amount(scene.declined, 700)
-    store.books.move_posting(scene.succeeded, scene.declined)
-    store.books.set_status(scene.succeeded, Status.FAILED)
-    store.books.set_status(scene.declined, Status.SUCCESS)
+    store.tampering.set_amount(scene.declined, 700)
+    store.tampering.move_posting(scene.succeeded, scene.declined)
+    store.tampering.set_status(scene.succeeded, Status.FAILED)
+    store.tampering.set_status(scene.declined, Status.SUCCESS)
     found = findings(store)
-    assert (Check.CHAIN_UNBROKEN, f"{scene.account_id}#1") in found
-    assert Check.PAYMENT_POSTED not in {check for check, _ in found}
+    assert (LedgerCheck.CHAIN_UNBROKEN, f"{scene.account_id}#1") in found
+    assert LedgerCheck.PAYMENT_POSTED not in {check for check, _ in found}
 
 
-def test_an_account_that_changed_hands_is_named(store: Store, scene: Scene) -> None:
+def test_changed_account_owner_is_found(store: Store, scene: Scene) -> None:
     thief = add_merchant(store.begin)
-    store.books.set_owner(scene.account_id, thief)
+    store.tampering.set_owner(scene.account_id, thief)
     found = findings(store)
-    assert (Check.CHAIN_UNBROKEN, f"{scene.account_id}#1") in found
-    assert (Check.PAYMENT_ACCOUNT_FITS, str(scene.waiting)) in found
+    assert (LedgerCheck.CHAIN_UNBROKEN, f"{scene.account_id}#1") in found
+    assert (LedgerCheck.PAYMENT_ACCOUNT_FITS, str(scene.waiting)) in found
 
 
-def test_an_empty_account_that_changed_hands_is_named_too(store: Store, scene: Scene) -> None:
+def test_changed_owner_of_empty_account_is_found(store: Store, scene: Scene) -> None:
     account_id = open_account(store.begin, add_merchant(store.begin))
-    store.books.set_owner(account_id, add_merchant(store.begin))
-    assert findings(store) == {(Check.TIP_IS_LAST_ENTRY, str(account_id))}
+    store.tampering.set_owner(account_id, add_merchant(store.begin))
+    assert findings(store) == {(LedgerCheck.TIP_IS_LAST_ENTRY, str(account_id))}
 
 
 @pytest.mark.parametrize("amount", [2**63 - 1, -(2**63 - 1)])
-def test_a_monstrous_entry_is_named_and_does_not_stop_the_check(
+def test_entry_at_integer_limit_is_found_without_overflow(
     store: Store, scene: Scene, amount: int
 ) -> None:
-    store.books.set_entry_amount(scene.account_id, 2, amount)
-    assert (Check.CHAIN_UNBROKEN, f"{scene.account_id}#2") in findings(store)
+    store.tampering.set_entry_amount(scene.account_id, 2, amount)
+    assert (LedgerCheck.CHAIN_UNBROKEN, f"{scene.account_id}#2") in findings(store)

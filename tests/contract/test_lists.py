@@ -18,10 +18,10 @@ from atomic_core.application import Application
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.errors import NotFound
 from atomic_core.domain.lists import (
-    BEGINNING,
-    END,
+    MAX_TIME,
+    MIN_TIME,
+    AccountEntry,
     AccountFilter,
-    BookedEntry,
     CreatedFilter,
     Page,
     PaymentFilter,
@@ -29,19 +29,19 @@ from atomic_core.domain.lists import (
     RefundFilter,
 )
 from atomic_core.domain.money import Money
-from atomic_core.domain.payments import Capture, NewPayment, Payment, Status
+from atomic_core.domain.payments import CaptureMethod, NewPayment, Payment, Status
 from atomic_core.domain.refunds import NewRefund, Refund
 from atomic_core.ports.unit_of_work import UnitOfWork
-from atomic_core.use_cases.holds import Cancellation
+from atomic_core.use_cases.holds import CancelRequest
 from support import (
     HOUR,
     IDS,
     NOW,
-    MemoryBooks,
+    MemoryTampering,
     Store,
     add_merchant,
     add_payment,
-    application_over,
+    build_application,
     find_payment,
     open_account,
 )
@@ -63,8 +63,8 @@ def memory_store() -> Store:
         with store.begin() as work:
             yield work
 
-    books = MemoryBooks(store.tables)
-    return Store(begin, books, store, lambda: MemoryWorkerLiveness(store.tables))
+    tampering = MemoryTampering(store.tables)
+    return Store(begin, tampering, store, lambda: MemoryWorkerLiveness(store.tables))
 
 
 @dataclass
@@ -112,16 +112,16 @@ def together(store: Store, *orders: NewPayment) -> list[UUID]:
 
 
 def make_shop(store: Store) -> Shop:
-    application = application_over(store.begin, lease=HOUR)
+    application = build_application(store.begin, lease=HOUR)
     id = add_merchant(store.begin)
     accounts = [open_account(store.begin, id, CURRENCIES[n % 3]) for n in range(7)]
     made: list[UUID] = []
-    made += together(store, *(new(id, n, capture=Capture.MANUAL) for n in range(9)))
+    made += together(store, *(new(id, n, capture=CaptureMethod.MANUAL) for n in range(9)))
     made += together(store, *(new(id, n) for n in range(12)))
     made += together(store, *(new(id, n, source="tok_chargeDeclined") for n in range(5)))
     application.settlement.settle()
     for payment_id in made[:4]:
-        application.payments.cancel(Cancellation(id, payment_id))
+        application.payments.cancel(CancelRequest(id, payment_id))
     refunds: list[UUID] = []
 
     def refund(number: int, payment_id: UUID, amount: int) -> None:
@@ -163,7 +163,7 @@ def newest(rows: Sequence[Any]) -> list[Any]:
 def all_pages(turn: Callable[[Any], Page[Any]], place: Callable[[Any], Any]) -> list[Any]:
     found: list[Any] = []
     page = turn(None)
-    while page.more:
+    while page.has_more:
         assert page.items
         found += page.items
         page = turn(place(page.items[-1]))
@@ -186,7 +186,7 @@ def fits(row: Payment | Refund, wanted: PaymentFilter) -> bool:
 
 def moments(rows: Sequence[Any]) -> st.SearchStrategy[datetime]:
     known = sorted({row.created_at for row in rows})
-    return st.sampled_from([BEGINNING, END, known[0] - TICK, known[-1] + TICK, *known])
+    return st.sampled_from([MIN_TIME, MAX_TIME, known[0] - TICK, known[-1] + TICK, *known])
 
 
 def filters(rows: Sequence[Payment] | Sequence[Refund]) -> dict[str, st.SearchStrategy[Any]]:
@@ -194,15 +194,15 @@ def filters(rows: Sequence[Payment] | Sequence[Refund]) -> dict[str, st.SearchSt
     return {
         "statuses": st.frozensets(st.sampled_from(Status), max_size=3),
         "currency": st.sampled_from([None, None, *CURRENCIES, "JPY"]),
-        "created_from": moments(rows) | st.just(BEGINNING),
-        "created_to": moments(rows) | st.just(END),
+        "created_from": moments(rows) | st.just(MIN_TIME),
+        "created_to": moments(rows) | st.just(MAX_TIME),
         "amount_min": st.just(1) | st.integers(1, 101),
         "amount_max": st.just(101) | st.integers(1, 101),
         "metadata": st.just(()) | pairs.map(lambda told: tuple(sorted(told.items()))),
     }
 
 
-def test_the_shop_has_of_everything(shop: Shop) -> None:
+def test_fixture_covers_every_status(shop: Shop) -> None:
     """Else the tests below would prove little."""
     payments, refunds = shop.payments(), shop.refunds()
     assert {payment.status for payment in payments} == set(Status)
@@ -214,7 +214,7 @@ def test_the_shop_has_of_everything(shop: Shop) -> None:
     assert len({payment.created_at for payment in payments}) < len(payments) / 4
 
 
-def test_any_filters_give_what_fits_them_newest_first(shop: Shop) -> None:
+def test_payment_filters_return_matches_newest_first(shop: Shop) -> None:
     payments = shop.payments()
     assert len(payments) == len(shop.payment_ids)
 
@@ -232,7 +232,7 @@ def test_any_filters_give_what_fits_them_newest_first(shop: Shop) -> None:
     check()
 
 
-def test_any_filters_of_refunds_too(shop: Shop) -> None:
+def test_refund_filters_return_matches_newest_first(shop: Shop) -> None:
     refunds = shop.refunds()
     asked = filters(refunds) | {
         "amount_min": st.integers(1, 3),
@@ -251,13 +251,13 @@ def test_any_filters_of_refunds_too(shop: Shop) -> None:
         fitting = [each for each in refunds if fits(each, wanted) and of in (None, each.payment_id)]
         assert all_pages(turn, position) == newest(fitting)
         if of:
-            page = list_refunds.of_payment(shop.merchant_id, wanted, None, 100)
-            assert page == Page(newest(fitting), more=False)
+            page = shop.application.refunds.list_by_payment(shop.merchant_id, wanted, None, 100)
+            assert page == Page(newest(fitting), has_more=False)
 
     check()
 
 
-def test_any_filters_of_accounts_too(shop: Shop) -> None:
+def test_account_filters_return_matches_newest_first(shop: Shop) -> None:
     accounts = shop.accounts()
 
     @settings(max_examples=60, deadline=None)
@@ -279,19 +279,20 @@ def test_any_filters_of_accounts_too(shop: Shop) -> None:
             [
                 account
                 for account in accounts
-                if wanted.spans(account.created_at) and wanted.currency in (None, account.currency)
+                if wanted.includes_time(account.created_at)
+                and wanted.currency in (None, account.currency)
             ]
         )
 
     check()
 
 
-def test_any_span_of_entries_too(shop: Shop) -> None:
+def test_entry_filters_return_matches_newest_first(shop: Shop) -> None:
     [account, *_] = [account for account in shop.accounts() if account.sequence > 10]
 
-    def entries(wanted: CreatedFilter, limit: int = 100) -> list[BookedEntry]:
+    def entries(wanted: CreatedFilter, limit: int = 100) -> list[AccountEntry]:
         list_entries = shop.application.accounts.list_entries
-        turn: Callable[[int | None], Page[BookedEntry]] = lambda after: list_entries(  # noqa: E731
+        turn: Callable[[int | None], Page[AccountEntry]] = lambda after: list_entries(  # noqa: E731
             shop.merchant_id, account.id, wanted, after, limit
         )
         return all_pages(turn, lambda entry: entry.sequence)
@@ -300,18 +301,18 @@ def test_any_span_of_entries_too(shop: Shop) -> None:
     assert [entry.sequence for entry in everything] == [*range(account.sequence, 0, -1)]
     times = sorted({entry.posted_at for entry in everything})
     assert len(times) > 1
-    some = st.sampled_from([BEGINNING, END, times[0] - TICK, times[-1] + TICK, *times])
+    some = st.sampled_from([MIN_TIME, MAX_TIME, times[0] - TICK, times[-1] + TICK, *times])
 
     @settings(max_examples=60, deadline=None)
     @given(st.builds(CreatedFilter, created_from=some, created_to=some), st.integers(1, 8))
     def check(wanted: CreatedFilter, limit: int) -> None:
-        fitting = [entry for entry in everything if wanted.spans(entry.posted_at)]
+        fitting = [entry for entry in everything if wanted.includes_time(entry.posted_at)]
         assert entries(wanted, limit) == fitting
 
     check()
 
 
-def test_an_entry_says_what_it_was_posted_for(shop: Shop) -> None:
+def test_entries_name_their_payment_or_refund(shop: Shop) -> None:
     payments = {payment.id: payment for payment in shop.payments()}
     refunds = {refund.id: refund for refund in shop.refunds()}
     seen = 0
@@ -335,14 +336,14 @@ def test_an_entry_says_what_it_was_posted_for(shop: Shop) -> None:
     assert seen > 10
 
 
-def test_pages_stay_right_while_rows_are_added_and_settled(shop: Shop) -> None:
+def test_pages_are_stable_while_payments_are_added_and_settled(shop: Shop) -> None:
     before = newest(shop.payments())
     found: list[UUID] = []
     after: Position | None = None
     for _ in range(100):
         page = shop.application.payments.list(shop.merchant_id, PaymentFilter(), after, 5)
         found += [payment.id for payment in page.items]
-        if not page.more:
+        if not page.has_more:
             break
         after = position(page.items[-1])
         together(shop.store, new(shop.merchant_id, 1), new(shop.merchant_id, 2))
@@ -350,7 +351,7 @@ def test_pages_stay_right_while_rows_are_added_and_settled(shop: Shop) -> None:
     assert found == [payment.id for payment in before]
 
 
-def test_another_merchants_things_are_in_no_list(shop: Shop) -> None:
+def test_lists_exclude_other_merchants(shop: Shop) -> None:
     nobody = add_merchant(shop.store.begin)
     application = shop.application
     [payment, *_] = shop.refunds()
@@ -363,14 +364,14 @@ def test_another_merchants_things_are_in_no_list(shop: Shop) -> None:
     assert application.refunds.list(nobody, theirs, None, 10).items == []
     assert application.accounts.list(nobody, AccountFilter(), None, 10).items == []
     with pytest.raises(NotFound):
-        application.refunds.list.of_payment(nobody, theirs, None, 10)
+        application.refunds.list_by_payment(nobody, theirs, None, 10)
     with pytest.raises(NotFound):
         application.accounts.list_entries(nobody, shop.account_ids[0], CreatedFilter(), None, 10)
     with pytest.raises(NotFound):
         application.payments.expand(nobody, payment.payment_id, refunds=True, entries=True)
 
 
-def test_a_payment_is_expanded_with_what_is_asked_for(shop: Shop) -> None:
+def test_expanded_payment_contains_requested_refunds_and_entries(shop: Shop) -> None:
     refund = next(refund for refund in shop.refunds() if refund.status is Status.SUCCESS)
     expand = shop.application.payments.expand
     plain = expand(shop.merchant_id, refund.payment_id, refunds=False, entries=False)

@@ -8,7 +8,7 @@ from support import IDS, Store, add_merchant
 HASH = bytes(range(32))
 
 
-def test_a_merchant_is_found_again(store: Store) -> None:
+def test_added_merchant_is_found(store: Store) -> None:
     merchant_id = add_merchant(store.begin, "Shop")
     with store.begin() as work:
         merchant = work.merchants.get(merchant_id)
@@ -17,7 +17,7 @@ def test_a_merchant_is_found_again(store: Store) -> None:
         assert work.merchants.get(IDS.new_id()) is None
 
 
-def test_only_a_known_merchant_can_be_locked(store: Store) -> None:
+def test_locking_unknown_merchant_raises_not_found(store: Store) -> None:
     merchant_id = add_merchant(store.begin)
     with store.begin() as work:
         work.merchants.lock(merchant_id)
@@ -25,29 +25,29 @@ def test_only_a_known_merchant_can_be_locked(store: Store) -> None:
             work.merchants.lock(IDS.new_id())
 
 
-def test_an_active_key_is_found_by_its_hash(store: Store) -> None:
+def test_active_key_is_found_by_hash(store: Store) -> None:
     merchant_id = add_merchant(store.begin)
     with store.begin() as work:
         key = work.merchants.add_key(IDS.new_id(), merchant_id, "till", "sk_test_ab", HASH)
         work.commit()
     with store.begin() as work:
-        assert work.merchants.active_key(HASH) == key
-        assert work.merchants.active_key(HASH[::-1]) is None
+        assert work.merchants.find_active_key(HASH) == key
+        assert work.merchants.find_active_key(HASH[::-1]) is None
 
 
-def test_the_same_hash_is_kept_once_even_for_another_merchant(store: Store) -> None:
+def test_key_hash_is_unique_across_merchants(store: Store) -> None:
     mine, theirs = add_merchant(store.begin), add_merchant(store.begin)
     with store.begin() as work:
         assert work.merchants.add_key(IDS.new_id(), mine, "one", "", HASH)
         assert work.merchants.add_key(IDS.new_id(), theirs, "two", "", HASH) is None
         work.commit()
     with store.begin() as work:
-        key = work.merchants.active_key(HASH)
+        key = work.merchants.find_active_key(HASH)
         assert key
         assert key.merchant_id == mine
 
 
-def test_a_revoked_key_is_not_found_and_stays_revoked(store: Store) -> None:
+def test_revoked_key_is_inactive_and_stays_revoked(store: Store) -> None:
     merchant_id = add_merchant(store.begin)
     with store.begin() as work:
         key = work.merchants.add_key(IDS.new_id(), merchant_id, "till", "", HASH)
@@ -57,14 +57,14 @@ def test_a_revoked_key_is_not_found_and_stays_revoked(store: Store) -> None:
         revoked = work.merchants.revoke_key(key.id)
         work.commit()
     with store.begin() as work:
-        assert work.merchants.active_key(HASH) is None
+        assert work.merchants.find_active_key(HASH) is None
         assert work.merchants.revoke_key(key.id) is None
-        assert work.merchants.key(key.id) == revoked
+        assert work.merchants.get_key(key.id) == revoked
         assert work.merchants.revoke_key(IDS.new_id()) is None
         assert work.merchants.add_key(IDS.new_id(), merchant_id, "again", "", HASH) is None
 
 
-def test_keys_are_listed_oldest_first_for_their_merchant_only(store: Store) -> None:
+def test_keys_of_merchant_are_listed_oldest_first(store: Store) -> None:
     mine, theirs = add_merchant(store.begin), add_merchant(store.begin)
     for number, merchant_id in enumerate([mine, theirs, mine]):
         with store.begin() as work:
@@ -72,4 +72,4 @@ def test_keys_are_listed_oldest_first_for_their_merchant_only(store: Store) -> N
             work.merchants.add_key(IDS.new_id(), merchant_id, f"key {number}", "", hash)
             work.commit()
     with store.begin() as work:
-        assert [key.name for key in work.merchants.keys(mine)] == ["key 0", "key 2"]
+        assert [key.name for key in work.merchants.list_keys(mine)] == ["key 0", "key 2"]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
 from atomic_core.domain.settlement import Claim, NetworkResponse
 from atomic_core.ports.unit_of_work import UnitOfWork
-from support import Store, add_merchant, application_over, order
+from support import Store, add_merchant, build_application, build_payment
 
 
 class Watched(SandboxCardNetwork):
@@ -35,7 +35,7 @@ class Watched(SandboxCardNetwork):
         self.asked.append(("presence", self.open))
         return None
 
-    def leave(self) -> None:
+    def deregister(self) -> None:
         self.asked.append(("presence", self.open))
 
     def notify(self, job: object) -> None:
@@ -45,14 +45,18 @@ class Watched(SandboxCardNetwork):
         self.asked.append(("bell", self.open))
 
 
-def test_no_transaction_is_open_while_anything_outside_is_asked(store: Store) -> None:
+def test_no_transaction_is_open_during_calls_to_other_services(store: Store) -> None:
     watched = Watched(store)
-    application = application_over(
-        watched.begin, network=watched, queue=watched, worker_liveness=watched, batch_size=2
+    application = build_application(
+        watched.begin,
+        card_network=watched,
+        job_queue=watched,
+        worker_liveness=watched,
+        batch_size=2,
     )
     merchant_id = add_merchant(store.begin)
     for _ in range(3):
-        application.payments.accept(order(merchant_id))
+        application.payments.record(build_payment(merchant_id))
     assert application.settlement.settle() == 3
     assert {what for what, _ in watched.asked} == {"network", "presence", "bell"}
     assert {open for _, open in watched.asked} == {0}

@@ -17,9 +17,9 @@ from support import (
     Store,
     add_merchant,
     add_payment,
+    build_payment,
     find_payment,
     open_account,
-    order,
 )
 
 
@@ -39,7 +39,7 @@ def payment_ids(store: Store, merchant_id: UUID, account_id: UUID) -> list[UUID]
     ids = [IDS.new_id() for _ in range(3)]
     for id in ids:
         with store.begin() as work:
-            add_payment(work, order(merchant_id), id)
+            add_payment(work, build_payment(merchant_id), id)
             work.commit()
     return ids
 
@@ -58,7 +58,7 @@ def status_of(store: Store, merchant_id: UUID, payment_id: UUID) -> Status:
     return payment.status
 
 
-def test_a_payment_is_found_again_as_it_was_accepted(
+def test_inserted_payment_is_found_unchanged(
     store: Store, merchant_id: UUID, account_id: UUID
 ) -> None:
     new = NewPayment(
@@ -77,13 +77,13 @@ def test_a_payment_is_found_again_as_it_was_accepted(
     assert added.created_at == added.updated_at
 
 
-def test_the_oldest_are_claimed_first(store: Store, payment_ids: list[UUID]) -> None:
+def test_oldest_payments_are_claimed_first(store: Store, payment_ids: list[UUID]) -> None:
     assert [c.payment_id for c in claim(store, limit=2)] == payment_ids[:2]
     assert [c.payment_id for c in claim(store, limit=2)] == payment_ids[2:]
     assert claim(store) == []
 
 
-def test_a_claim_tells_all_that_settling_needs(
+def test_claim_contains_what_settling_needs(
     store: Store, merchant_id: UUID, account_id: UUID, payment_ids: list[UUID]
 ) -> None:
     first = claim(store)[0]
@@ -91,14 +91,12 @@ def test_a_claim_tells_all_that_settling_needs(
     assert status_of(store, merchant_id, payment_ids[0]) is Status.PROCESSING
 
 
-def test_claiming_can_leave_alone_what_is_not_yet_overdue(
-    store: Store, payment_ids: list[UUID]
-) -> None:
+def test_overdue_by_excludes_payments_due_recently(store: Store, payment_ids: list[UUID]) -> None:
     with store.begin() as work:
         assert work.payments.claim(100, HOUR, overdue_by=HOUR) == []
 
 
-def test_an_expired_lease_is_claimed_again_with_a_higher_attempt(
+def test_expired_lease_is_claimed_again_with_higher_attempt(
     store: Store, payment_ids: list[UUID]
 ) -> None:
     first = claim(store, lease=NOW)
@@ -107,13 +105,15 @@ def test_an_expired_lease_is_claimed_again_with_a_higher_attempt(
     assert [(c.payment_id, c.attempt) for c in second] == [(id, 2) for id in payment_ids]
 
 
-def test_a_claim_does_not_cost_a_payment_its_place(store: Store, payment_ids: list[UUID]) -> None:
+def test_reclaimed_payments_keep_their_order(store: Store, payment_ids: list[UUID]) -> None:
     claim(store, lease=NOW, limit=2)
     assert [c.payment_id for c in claim(store, limit=1)] == payment_ids[:1]
     assert [c.payment_id for c in claim(store)] == payment_ids[1:]
 
 
-def test_neither_a_lease_nor_a_back_off_ends_early(store: Store, payment_ids: list[UUID]) -> None:
+def test_payments_are_not_claimed_before_lease_or_back_off_ends(
+    store: Store, payment_ids: list[UUID]
+) -> None:
     claim(store)
     retry = Settlement(payment_ids[0], Status.PROCESSING, None, 1, HOUR)
     with store.begin() as work:
@@ -122,16 +122,16 @@ def test_neither_a_lease_nor_a_back_off_ends_early(store: Store, payment_ids: li
     assert claim(store) == []
 
 
-def test_only_the_latest_claim_is_still_ours(store: Store, payment_ids: list[UUID]) -> None:
+def test_only_latest_claims_can_be_locked(store: Store, payment_ids: list[UUID]) -> None:
     stale = claim(store, lease=NOW)
     fresh = claim(store)
     with store.begin() as work:
-        assert work.payments.hold(stale) == frozenset()
-        assert work.payments.hold(fresh) == set(payment_ids)
-        assert work.payments.hold([stale[0], *fresh[1:]]) == set(payment_ids[1:])
+        assert work.payments.lock_claims(stale) == frozenset()
+        assert work.payments.lock_claims(fresh) == set(payment_ids)
+        assert work.payments.lock_claims([stale[0], *fresh[1:]]) == set(payment_ids[1:])
 
 
-def test_a_settled_payment_is_nobodys_and_final(
+def test_settled_payment_is_final_and_not_claimed(
     store: Store, merchant_id: UUID, payment_ids: list[UUID]
 ) -> None:
     claims = claim(store, lease=NOW)
@@ -141,7 +141,7 @@ def test_a_settled_payment_is_nobodys_and_final(
         work.payments.settle([won, lost], HOUR)
         work.commit()
     with store.begin() as work:
-        assert work.payments.hold(claims) == {payment_ids[2]}
+        assert work.payments.lock_claims(claims) == {payment_ids[2]}
         failed = find_payment(work, merchant_id, payment_ids[1])
     assert failed
     assert (failed.status, failed.failure_reason) == (Status.FAILED, "card_declined")
@@ -152,7 +152,7 @@ def test_a_settled_payment_is_nobodys_and_final(
     assert status_of(store, merchant_id, payment_ids[0]) is Status.SUCCESS
 
 
-def test_a_retry_is_due_after_its_back_off_and_remembers_its_faults(
+def test_retry_is_due_after_back_off_and_keeps_fault_count(
     store: Store, merchant_id: UUID, payment_ids: list[UUID]
 ) -> None:
     claim(store)
@@ -169,4 +169,4 @@ def test_a_retry_is_due_after_its_back_off_and_remembers_its_faults(
 def test_settling_nothing_is_allowed(store: Store) -> None:
     with store.begin() as work:
         work.payments.settle([], HOUR)
-        assert work.payments.hold([]) == frozenset()
+        assert work.payments.lock_claims([]) == frozenset()

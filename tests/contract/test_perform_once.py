@@ -11,9 +11,16 @@ from atomic_core.domain.errors import IdempotencyKeyReused, StorageUnavailable
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.payments import Payment
 from atomic_core.ports.job_queue import Job
-from atomic_core.ports.unit_of_work import Begin, UnitOfWork
-from atomic_core.use_cases.idempotency import Answer
-from support import Store, add_merchant, application_over, at_once, order, request_for
+from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from atomic_core.use_cases.idempotency import IdempotentResult
+from support import (
+    Store,
+    add_merchant,
+    build_application,
+    build_payment,
+    build_request,
+    run_concurrently,
+)
 
 
 def render(payment: Payment) -> StoredResponse:
@@ -25,10 +32,10 @@ def pay_once(
     merchant_id: UUID,
     amount: int = 100,
     render: Callable[[Payment], StoredResponse] = render,
-) -> Answer:
-    request = request_for(merchant_id, fingerprint=amount.to_bytes(32, "big"))
+) -> IdempotentResult:
+    request = build_request(merchant_id, fingerprint=amount.to_bytes(32, "big"))
     return application.idempotency.perform_once(
-        request, application.payments.accept, order(merchant_id, amount), render
+        request, application.payments.record, build_payment(merchant_id, amount), render
     )
 
 
@@ -36,32 +43,32 @@ def payments_in(application: Application) -> int:
     return application.ledger.verify().payments
 
 
-def test_a_repeat_gets_the_first_answer_and_has_no_effect(store: Store) -> None:
-    application, merchant_id = application_over(store.begin), add_merchant(store.begin)
+def test_repeat_returns_first_response_without_effect(store: Store) -> None:
+    application, merchant_id = build_application(store.begin), add_merchant(store.begin)
     first, second = pay_once(application, merchant_id), pay_once(application, merchant_id)
     assert (first.replayed, second.replayed) == (False, True)
     assert first.response == second.response
     assert payments_in(application) == 1
 
 
-def test_repeats_at_once_have_one_effect(store: Store) -> None:
-    application, merchant_id = application_over(store.begin), add_merchant(store.begin)
-    answers = at_once([lambda: pay_once(application, merchant_id)] * 8)
+def test_concurrent_repeats_have_one_effect(store: Store) -> None:
+    application, merchant_id = build_application(store.begin), add_merchant(store.begin)
+    answers = run_concurrently([lambda: pay_once(application, merchant_id)] * 8)
     assert len({answer.response for answer in answers}) == 1
     assert [answer.replayed for answer in answers].count(False) == 1
     assert payments_in(application) == 1
 
 
-def test_another_request_with_the_key_is_refused_without_effect(store: Store) -> None:
-    application, merchant_id = application_over(store.begin), add_merchant(store.begin)
+def test_reused_key_is_refused_without_effect(store: Store) -> None:
+    application, merchant_id = build_application(store.begin), add_merchant(store.begin)
     pay_once(application, merchant_id)
     with pytest.raises(IdempotencyKeyReused):
         pay_once(application, merchant_id, amount=101)
     assert payments_in(application) == 1
 
 
-def test_without_its_record_there_is_no_effect(store: Store) -> None:
-    application, merchant_id = application_over(store.begin), add_merchant(store.begin)
+def test_failure_to_render_response_rolls_back_effect(store: Store) -> None:
+    application, merchant_id = build_application(store.begin), add_merchant(store.begin)
 
     def fail(payment: Payment) -> StoredResponse:
         raise KeyError(payment.id)
@@ -72,16 +79,16 @@ def test_without_its_record_there_is_no_effect(store: Store) -> None:
     assert not pay_once(application, merchant_id).replayed
 
 
-def test_a_commit_that_fails_leaves_neither_effect_nor_record(store: Store) -> None:
-    application, merchant_id = application_over(store.begin), add_merchant(store.begin)
-    failing = application_over(failing_commit(store))
+def test_failed_commit_leaves_neither_effect_nor_response(store: Store) -> None:
+    application, merchant_id = build_application(store.begin), add_merchant(store.begin)
+    failing = build_application(failing_commit(store))
     with pytest.raises(StorageUnavailable):
         pay_once(failing, merchant_id)
     assert payments_in(application) == 0
     assert not pay_once(application, merchant_id).replayed
 
 
-def failing_commit(store: Store) -> Begin:
+def failing_commit(store: Store) -> UnitOfWorkFactory:
     """A Begin whose units of work cannot commit."""
 
     @contextmanager
@@ -106,20 +113,20 @@ class Listening:
 
     def notify(self, job: Job) -> None:
         with self.store.begin() as work:
-            self.heard.append(work.ledger.check().payments)
+            self.heard.append(work.ledger.verify().payments)
 
     def clear(self, job: Job) -> None:
         raise AssertionError("nobody settles here")
 
 
 @pytest.mark.parametrize("once", [True, False], ids=["with a key", "without"])
-def test_the_bell_rings_when_the_payment_can_be_found(store: Store, once: bool) -> None:
+def test_worker_is_notified_after_commit(store: Store, once: bool) -> None:
     merchant_id = add_merchant(store.begin)
     bell = Listening(store)
-    application = application_over(store.begin, queue=bell)
+    application = build_application(store.begin, job_queue=bell)
     if once:
         pay_once(application, merchant_id)
         pay_once(application, merchant_id)
     else:
-        application.payments.accept(order(merchant_id))
+        application.payments.record(build_payment(merchant_id))
     assert bell.heard == [1]

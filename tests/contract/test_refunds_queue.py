@@ -10,17 +10,17 @@ from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.payments import Status, Step
 from atomic_core.domain.refunds import NewRefund
 from atomic_core.domain.settlement import Claim, Settlement
-from processes import eventually
-from support import HOUR, NOW, Store, add_merchant, application_over, open_account, order
+from processes import wait_until
+from support import HOUR, NOW, Store, add_merchant, build_application, build_payment, open_account
 
 
 @pytest.fixture
 def refunds(store: Store) -> list[UUID]:
     """Three refunds of 1, 2 and 3, of one payment."""
-    application = application_over(store.begin)
+    application = build_application(store.begin)
     merchant_id = add_merchant(store.begin)
     open_account(store.begin, merchant_id)
-    paid = application.payments.accept(order(merchant_id, 5_000))
+    paid = application.payments.record(build_payment(merchant_id, 5_000))
     application.settlement.settle()
     return [
         application.refunds.create(NewRefund(merchant_id, paid.id, amount)).id
@@ -47,7 +47,7 @@ def ended(claim: Claim, status: Status, reason: str | None = None) -> Settlement
     return Settlement(claim.payment_id, status, reason, 0, None, refund_id=claim.refund_id)
 
 
-def test_the_oldest_are_claimed_first_and_tell_all_that_settling_needs(
+def test_oldest_refunds_are_claimed_first_with_what_settling_needs(
     store: Store, refunds: list[UUID]
 ) -> None:
     one, two = claim(store, limit=2)
@@ -58,31 +58,29 @@ def test_the_oldest_are_claimed_first_and_tell_all_that_settling_needs(
     assert claim(store) == []
 
 
-def test_an_expired_lease_is_claimed_again_and_only_the_latest_claim_is_ours(
+def test_expired_lease_is_claimed_again_and_only_latest_claims_can_be_locked(
     store: Store, refunds: list[UUID]
 ) -> None:
     stale, fresh = claim(store, lease=NOW), claim(store)
     assert [each.attempt for each in fresh] == [2, 2, 2]
     with store.begin() as work:
-        assert work.refunds.hold(stale) == frozenset()
-        assert work.refunds.hold(fresh) == set(refunds)
-        assert work.refunds.hold([stale[0], *fresh[1:]]) == set(refunds[1:])
+        assert work.refunds.lock_claims(stale) == frozenset()
+        assert work.refunds.lock_claims(fresh) == set(refunds)
+        assert work.refunds.lock_claims([stale[0], *fresh[1:]]) == set(refunds[1:])
 
 
-def test_what_a_claimant_that_is_gone_had_claimed_is_due_at_once(
-    store: Store, refunds: list[UUID]
-) -> None:
-    process = store.appear()
+def test_claims_of_dead_worker_are_due_at_once(store: Store, refunds: list[UUID]) -> None:
+    process = store.start_worker()
     assert len(claim(store, worker_id=process.worker_id())) == 3
     assert claim(store) == []
-    process.leave()
+    process.deregister()
     again: list[Claim] = []
     # PostgreSQL notices that a session has ended a moment later.
-    eventually(lambda: again.extend(claim(store)) or again, 5, "its claims are due")
+    wait_until(lambda: again.extend(claim(store)) or again, 5, "its claims are due")
     assert [each.attempt for each in again] == [2, 2, 2]
 
 
-def test_a_retry_is_due_after_its_back_off_and_remembers_its_faults(
+def test_retry_is_due_after_back_off_and_keeps_fault_count(
     store: Store, refunds: list[UUID]
 ) -> None:
     soon, late, _ = claim(store)
@@ -95,12 +93,12 @@ def test_a_retry_is_due_after_its_back_off_and_remembers_its_faults(
     assert (again.id, again.attempt, again.faults) == (refunds[0], 2, 1)
 
 
-def test_a_settled_refund_is_nobodys_and_final(store: Store, refunds: list[UUID]) -> None:
+def test_settled_refund_is_final_and_not_claimed(store: Store, refunds: list[UUID]) -> None:
     claims = claim(store, lease=NOW)
     failed = ended(claims[0], Status.FAILED, "refund_declined")
     settle(store, failed)
     with store.begin() as work:
-        assert work.refunds.hold(claims) == set(refunds[1:])
+        assert work.refunds.lock_claims(claims) == set(refunds[1:])
     assert [each.id for each in claim(store)] == refunds[1:]
     with pytest.raises(StorageRefused):
         settle(store, failed._replace(status=Status.SUCCESS, failure_reason=None))
@@ -109,4 +107,4 @@ def test_a_settled_refund_is_nobodys_and_final(store: Store, refunds: list[UUID]
 def test_settling_nothing_is_allowed(store: Store) -> None:
     with store.begin() as work:
         work.refunds.settle([])
-        assert work.refunds.hold([]) == frozenset()
+        assert work.refunds.lock_claims([]) == frozenset()

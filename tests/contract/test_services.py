@@ -17,7 +17,7 @@ from atomic_adapters.redis.rq_job_queue import RqJobQueue, get_wakeup_queue
 from atomic_adapters.system import SystemClock
 from atomic_core.ports.job_queue import Job, JobQueue
 from atomic_core.ports.rate_limiter import RateLimit, RateLimiter, RateState
-from support import at_once
+from support import run_concurrently
 
 ALICE = RateLimit("payments", 3, 60, "alice")
 BOB = RateLimit("payments", 3, 60, "bob")
@@ -41,7 +41,7 @@ def spend(limiter: RateLimiter, *limits: RateLimit) -> RateState:
     return limiter.count(limits)[-1]
 
 
-def test_a_window_counts_down_and_then_is_exceeded(limiter: RateLimiter) -> None:
+def test_limit_is_exceeded_after_its_quota(limiter: RateLimiter) -> None:
     states = [spend(limiter, ALICE) for _ in range(5)]
     assert [state.remaining for state in states] == [2, 1, 0, 0, 0]
     assert [state.exceeded for state in states] == [False, False, False, True, True]
@@ -49,24 +49,24 @@ def test_a_window_counts_down_and_then_is_exceeded(limiter: RateLimiter) -> None
     assert states[0].limit == ALICE
 
 
-def test_subjects_and_names_are_counted_apart(limiter: RateLimiter) -> None:
+def test_subjects_and_limit_names_are_counted_separately(limiter: RateLimiter) -> None:
     for _ in range(4):
         spend(limiter, ALICE)
     assert not spend(limiter, BOB).exceeded
     assert not spend(limiter, RateLimit("accounts", 3, 60, "alice")).exceeded
 
 
-def test_a_request_counts_as_its_cost(limiter: RateLimiter) -> None:
+def test_request_counts_as_its_cost(limiter: RateLimiter) -> None:
     two = replace(ALICE, cost=2)
     states = [spend(limiter, two), spend(limiter, two), spend(limiter, ALICE)]
     assert [state.remaining for state in states] == [1, 0, 0]
     assert [state.exceeded for state in states] == [False, True, True]
 
 
-def test_those_counted_at_once_are_each_told_their_own(limiter: RateLimiter) -> None:
+def test_concurrent_counts_return_each_callers_limits(limiter: RateLimiter) -> None:
     many = RateLimit("payments", 100, 60, "many")
     asked = [[GLOBAL, ALICE], [many], [GLOBAL], [BOB, many]] * 10
-    told = at_once([lambda limits=limits: limiter.count(limits) for limits in asked])
+    told = run_concurrently([lambda limits=limits: limiter.count(limits) for limits in asked])
     for limits, states in zip(asked, told, strict=True):
         counted = [state.limit for state in states]
         assert counted == limits[: len(counted)]
@@ -85,24 +85,24 @@ def test_those_counted_at_once_are_each_told_their_own(limiter: RateLimiter) -> 
     )
 
 
-def test_all_limits_of_a_request_are_counted_in_order(limiter: RateLimiter) -> None:
+def test_limits_of_a_request_are_counted_in_order(limiter: RateLimiter) -> None:
     states = limiter.count([GLOBAL, ALICE])
     assert [(state.limit, state.remaining) for state in states] == [(GLOBAL, 3), (ALICE, 2)]
     assert 899 <= states[0].reset <= 900
 
 
-def test_counting_stops_at_the_first_limit_that_is_exceeded(limiter: RateLimiter) -> None:
+def test_counting_stops_at_first_exceeded_limit(limiter: RateLimiter) -> None:
     for _ in range(4):
         spend(limiter, GLOBAL)
     assert [state.exceeded for state in limiter.count([GLOBAL, ALICE])] == [True]
     assert spend(limiter, ALICE).remaining == 2, "a refused request uses up nothing else"
 
 
-def test_without_limits_nothing_is_counted(limiter: RateLimiter) -> None:
+def test_empty_limits_return_nothing(limiter: RateLimiter) -> None:
     assert list(limiter.count([])) == []
 
 
-def test_a_window_ends_and_the_next_begins_with_the_next_request(limiter: RateLimiter) -> None:
+def test_next_window_begins_with_next_request(limiter: RateLimiter) -> None:
     short = RateLimit("short", 1, 1, "alice")
     first, second = spend(limiter, short), spend(limiter, short)
     assert (first.exceeded, second.exceeded, second.reset) == (False, True, 1)
@@ -126,7 +126,7 @@ def rings(redis: Redis) -> int:
     return get_wakeup_queue(redis).count
 
 
-def test_rings_are_coalesced_until_somebody_answers(bell: JobQueue, bell_redis: Redis) -> None:
+def test_wake_ups_are_coalesced_until_cleared(bell: JobQueue, bell_redis: Redis) -> None:
     for _ in range(5):
         bell.notify(Job.SETTLE)
     assert rings(bell_redis) == 1
@@ -135,20 +135,22 @@ def test_rings_are_coalesced_until_somebody_answers(bell: JobQueue, bell_redis: 
     assert rings(bell_redis) == 2
 
 
-def test_a_lost_ring_silences_the_bell_for_a_moment_only(bell: JobQueue, bell_redis: Redis) -> None:
+def test_lost_wake_up_blocks_further_ones_for_two_seconds_at_most(
+    bell: JobQueue, bell_redis: Redis
+) -> None:
     bell.notify(Job.SETTLE)
     left = bell_redis.pttl("atomic:wakeup:settle")
     assert isinstance(left, int)
     assert 0 < left <= 2_000
 
 
-def test_an_enqueued_job_names_work_not_payments(bell: JobQueue, bell_redis: Redis) -> None:
+def test_enqueued_job_carries_no_payload(bell: JobQueue, bell_redis: Redis) -> None:
     bell.notify(Job.SETTLE)
     (job,) = get_wakeup_queue(bell_redis).jobs
     assert (job.func_name, list(job.args), job.kwargs) == ("atomic_worker.jobs.settle", [], {})
 
 
-def test_a_job_is_data_and_not_code(bell: JobQueue, bell_redis: Redis) -> None:
+def test_job_is_serialized_as_json(bell: JobQueue, bell_redis: Redis) -> None:
     """A pickle runs what it likes when it is read."""
     bell.notify(Job.SETTLE)
     (id,) = get_wakeup_queue(bell_redis).job_ids
@@ -157,7 +159,7 @@ def test_a_job_is_data_and_not_code(bell: JobQueue, bell_redis: Redis) -> None:
     assert json.loads(zlib.decompress(stored))[0] == "atomic_worker.jobs.settle"
 
 
-def test_the_bell_in_memory_rings_until_it_is_answered() -> None:
+def test_memory_job_queue_keeps_wake_up_until_cleared() -> None:
     bell = MemoryJobQueue()
     bell.notify(Job.SETTLE)
     bell.notify(Job.SETTLE)

@@ -9,25 +9,25 @@ from uuid import UUID
 
 import pytest
 
-from atomic_core.domain.audit_log import OPERATOR, ActorType, AuditEvent, Event, Origin
+from atomic_core.domain.audit_log import OPERATOR, ActorType, AuditEvent, AuditEventType, Origin
 from atomic_core.domain.credentials import Credentials
 from atomic_core.domain.errors import Conflict, StorageRefused, ValidationFailed
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import MAX_LIVE_KEYS
-from atomic_core.domain.payments import Lookup, PaymentInsert
+from atomic_core.domain.payments import PaymentInsert, PaymentLookup
 from atomic_core.ports.unit_of_work import UnitOfWork
-from atomic_core.use_cases.api_keys import NewKey, Rotation
-from atomic_core.use_cases.sessions import Registration
+from atomic_core.use_cases.api_keys import ApiKeyRotation, NewApiKey
+from atomic_core.use_cases.sessions import MerchantRegistration
 from support import (
     HOUR,
     IDS,
     NOW,
     Store,
     add_merchant,
-    application_over,
-    at_once,
+    build_application,
+    build_payment,
     open_account,
-    order,
+    run_concurrently,
 )
 
 HASH = bytes(range(32))
@@ -62,32 +62,32 @@ def pass_by(store: Store, moment: datetime) -> None:
         time.sleep(0.005)
 
 
-def test_credentials_are_found_by_their_email(store: Store, merchant_id: UUID) -> None:
+def test_credentials_are_found_by_email(store: Store, merchant_id: UUID) -> None:
     mine = credentials(store, merchant_id)
     assert writing(store, lambda work: work.sessions.add_credentials(mine)) is True
     with store.begin() as work:
-        assert work.sessions.credentials(EMAIL) == mine
-        assert work.sessions.credentials("nobody@shop.example") is None
+        assert work.sessions.find_credentials(EMAIL) == mine
+        assert work.sessions.find_credentials("nobody@shop.example") is None
 
 
-def test_an_email_is_somebodys_once(store: Store, merchant_id: UUID) -> None:
+def test_email_is_unique(store: Store, merchant_id: UUID) -> None:
     other = add_merchant(store.begin)
     mine, theirs = credentials(store, merchant_id), credentials(store, other)
     writing(store, lambda work: work.sessions.add_credentials(mine))
     assert writing(store, lambda work: work.sessions.add_credentials(theirs)) is False
     with store.begin() as work:
-        assert work.sessions.credentials(EMAIL) == mine
+        assert work.sessions.find_credentials(EMAIL) == mine
 
 
-def test_an_email_that_was_not_committed_is_free(store: Store, merchant_id: UUID) -> None:
+def test_rolled_back_email_is_free(store: Store, merchant_id: UUID) -> None:
     mine = credentials(store, merchant_id)
     with store.begin() as work:
         assert work.sessions.add_credentials(mine)
     with store.begin() as work:
-        assert work.sessions.credentials(EMAIL) is None
+        assert work.sessions.find_credentials(EMAIL) is None
 
 
-def test_a_hash_is_replaced_unless_it_was_meanwhile(store: Store, merchant_id: UUID) -> None:
+def test_password_hash_is_replaced_only_if_unchanged(store: Store, merchant_id: UUID) -> None:
     mine = credentials(store, merchant_id)
     writing(store, lambda work: work.sessions.add_credentials(mine))
     second, third = ENCODED + "B", ENCODED + "C"
@@ -98,26 +98,26 @@ def test_a_hash_is_replaced_unless_it_was_meanwhile(store: Store, merchant_id: U
             lambda work, o=old, n=new: work.sessions.replace_password_hash(merchant_id, o, n),
         )
     with store.begin() as work:
-        assert work.sessions.credentials(EMAIL) == replace(mine, password_hash=second)
+        assert work.sessions.find_credentials(EMAIL) == replace(mine, password_hash=second)
 
 
-def test_a_session_lives_until_it_is_revoked(store: Store, merchant_id: UUID) -> None:
+def test_session_is_live_until_revoked(store: Store, merchant_id: UUID) -> None:
     id = IDS.new_id()
     session = writing(store, lambda work: work.sessions.add_session(id, merchant_id, HASH, HOUR))
     with store.begin() as work:
-        found = work.sessions.live_session(HASH)
+        found = work.sessions.find_live_session(HASH)
         assert found == session
         assert found
         assert found.expires_at - found.created_at == HOUR
-        assert work.sessions.live_session(HASH[::-1]) is None
+        assert work.sessions.find_live_session(HASH[::-1]) is None
     assert writing(store, lambda work: work.sessions.revoke_session(id)) is True
     assert writing(store, lambda work: work.sessions.revoke_session(id)) is False
     assert writing(store, lambda work: work.sessions.revoke_session(IDS.new_id())) is False
     with store.begin() as work:
-        assert work.sessions.live_session(HASH) is None
+        assert work.sessions.find_live_session(HASH) is None
 
 
-def test_an_expired_session_is_none_and_is_purged(store: Store, merchant_id: UUID) -> None:
+def test_expired_session_is_not_found_and_is_purged(store: Store, merchant_id: UUID) -> None:
     def open_them(work: UnitOfWork) -> None:
         for number in range(3):
             work.sessions.add_session(IDS.new_id(), merchant_id, bytes([number] * 32), NOW)
@@ -125,39 +125,39 @@ def test_an_expired_session_is_none_and_is_purged(store: Store, merchant_id: UUI
 
     writing(store, open_them)
     with store.begin() as work:
-        assert work.sessions.live_session(bytes(32)) is None
+        assert work.sessions.find_live_session(bytes(32)) is None
     assert writing(store, lambda work: work.sessions.purge_sessions(2)) == 2
-    assert application_over(store.begin).maintenance.purge_sessions() == 1
+    assert build_application(store.begin).maintenance.purge_sessions() == 1
     with store.begin() as work:
-        assert work.sessions.live_session(HASH)
+        assert work.sessions.find_live_session(HASH)
 
 
-def test_a_token_is_one_sessions(store: Store, merchant_id: UUID) -> None:
+def test_session_token_is_unique(store: Store, merchant_id: UUID) -> None:
     writing(store, lambda work: work.sessions.add_session(IDS.new_id(), merchant_id, HASH, HOUR))
     with store.begin() as work, pytest.raises(StorageRefused):
         work.sessions.add_session(IDS.new_id(), merchant_id, HASH, HOUR)
 
 
-def test_a_key_opens_nothing_from_its_end_on(store: Store, merchant_id: UUID) -> None:
+def test_expired_key_is_inactive_everywhere(store: Store, merchant_id: UUID) -> None:
     """Wherever it is asked: by hash, by id, at the desk, in the list, in the count."""
     open_account(store.begin, merchant_id)
-    application = application_over(store.begin, payment_store=store.payment_store)
+    application = build_application(store.begin, payment_store=store.payment_store)
     end = at_the_store(store) + timedelta(milliseconds=300)
-    key = application.api_keys.create(NewKey(merchant_id, "till", expires_at=end)).key
-    raw = application.api_keys.create(NewKey(merchant_id, "other")).key
-    payment = application.payments.accept(order(merchant_id))
-    look = Lookup(merchant_id, payment.id, key.id)
+    key = application.api_keys.create(NewApiKey(merchant_id, "till", expires_at=end)).key
+    raw = application.api_keys.create(NewApiKey(merchant_id, "other")).key
+    payment = application.payments.record(build_payment(merchant_id))
+    look = PaymentLookup(merchant_id, payment.id, key.id)
 
     def seen() -> list[bool]:
         found = store.payment_store.find([look]) != [None]
-        paid = store.payment_store.accept(
-            [PaymentInsert(IDS.new_id(), order(merchant_id), key.id)]
+        paid = store.payment_store.insert(
+            [PaymentInsert(IDS.new_id(), build_payment(merchant_id), key.id)]
         ) != [None]
         with store.begin() as work:
-            listed = {each.id: each.active for each in work.merchants.keys(merchant_id)}
+            listed = {each.id: each.active for each in work.merchants.list_keys(merchant_id)}
             return [
-                work.merchants.active_key(key.hash) is not None,
-                work.merchants.is_active(key.id),
+                work.merchants.find_active_key(key.hash) is not None,
+                work.merchants.is_key_active(key.id),
                 found,
                 paid,
                 listed[key.id],
@@ -168,49 +168,49 @@ def test_a_key_opens_nothing_from_its_end_on(store: Store, merchant_id: UUID) ->
     pass_by(store, end)
     assert seen() == [False] * 6
     with store.begin() as work:
-        assert work.merchants.is_active(raw.id)
-        assert work.merchants.key(key.id) == replace(key, active=False)
+        assert work.merchants.is_key_active(raw.id)
+        assert work.merchants.get_key(key.id) == replace(key, active=False)
 
 
-def test_an_end_is_brought_forward_and_never_put_off(store: Store, merchant_id: UUID) -> None:
-    key = application_over(store.begin).api_keys.issue(merchant_id, "till").key
+def test_key_expiry_moves_only_earlier(store: Store, merchant_id: UUID) -> None:
+    key = build_application(store.begin).api_keys.issue(merchant_id, "till").key
     ends = []
     for after in (HOUR, 2 * HOUR, HOUR / 2):
         writing(store, lambda work, a=after: work.merchants.expire_key(key.id, a))
         with store.begin() as work:
-            found = work.merchants.key(key.id)
+            found = work.merchants.get_key(key.id)
             assert found
             ends.append(found.expires_at)
     assert ends[0] == ends[1]
     assert ends[2] < ends[0]
 
 
-def test_a_keys_scopes_come_back(store: Store, merchant_id: UUID) -> None:
+def test_key_scopes_are_stored_and_must_not_be_empty(store: Store, merchant_id: UUID) -> None:
     scopes = frozenset({"payments:read", "accounts:read"})
-    key = application_over(store.begin).api_keys.issue(merchant_id, "till", scopes).key
+    key = build_application(store.begin).api_keys.issue(merchant_id, "till", scopes).key
     with store.begin() as work:
-        found = work.merchants.active_key(key.hash)
+        found = work.merchants.find_active_key(key.hash)
     assert found
     assert found.caller.scopes == scopes
     with store.begin() as work, pytest.raises(StorageRefused):
         work.merchants.add_key(IDS.new_id(), merchant_id, "x", "", HASH, frozenset())
 
 
-def test_uses_are_noted_of_active_keys(store: Store, merchant_id: UUID) -> None:
-    application = application_over(store.begin)
+def test_usage_is_recorded_for_active_keys_only(store: Store, merchant_id: UUID) -> None:
+    application = build_application(store.begin)
     used, revoked, idle = (application.api_keys.issue(merchant_id, "till").key for _ in range(3))
     application.api_keys.revoke(revoked.id)
     writing(
         store, lambda work: work.merchants.record_api_key_usage([used.id, revoked.id, IDS.new_id()])
     )
     with store.begin() as work:
-        noted = {key.id: key.last_used_at for key in work.merchants.keys(merchant_id)}
+        noted = {key.id: key.last_used_at for key in work.merchants.list_keys(merchant_id)}
     assert noted[used.id]
     assert (noted[revoked.id], noted[idle.id]) == (None, None)
 
 
-def test_a_merchants_keys_are_bounded_also_at_once(store: Store, merchant_id: UUID) -> None:
-    application = application_over(store.begin)
+def test_concurrent_issues_do_not_exceed_maximum_of_keys(store: Store, merchant_id: UUID) -> None:
+    application = build_application(store.begin)
     for number in range(MAX_LIVE_KEYS - 2):
         application.api_keys.issue(merchant_id, f"k{number}")
 
@@ -221,13 +221,11 @@ def test_a_merchants_keys_are_bounded_also_at_once(store: Store, merchant_id: UU
             return False
         return True
 
-    assert sum(at_once([issue] * 6)) == 2
+    assert sum(run_concurrently([issue] * 6)) == 2
 
 
-def test_who_comes_while_the_last_place_is_taken_waits_and_finds_none(
-    store: Store, merchant_id: UUID
-) -> None:
-    application = application_over(store.begin)
+def test_issue_waits_for_uncommitted_key_and_is_refused(store: Store, merchant_id: UUID) -> None:
+    application = build_application(store.begin)
     for number in range(MAX_LIVE_KEYS - 1):
         application.api_keys.issue(merchant_id, f"k{number}")
     refused: list[Conflict] = []
@@ -240,7 +238,7 @@ def test_who_comes_while_the_last_place_is_taken_waits_and_finds_none(
 
     other = Thread(target=issue)
     with store.begin() as work:
-        application.api_keys.create.within(work, NewKey(merchant_id, "the last"))
+        application.api_keys.create.execute(work, NewApiKey(merchant_id, "the last"))
         other.start()
         # It ends at once if it does not wait.
         other.join(0.3)
@@ -249,35 +247,39 @@ def test_who_comes_while_the_last_place_is_taken_waits_and_finds_none(
     assert len(refused) == 1
 
 
-def test_a_rotation_and_its_log_are_one_commit(store: Store, merchant_id: UUID) -> None:
-    application = application_over(store.begin)
-    old = application.api_keys.create(NewKey(merchant_id, "till", frozenset({"payments:read"}))).key
-    new = application.api_keys.rotate(Rotation(merchant_id, old.id, NOW, OPERATOR)).key
+def test_rotation_and_audit_events_are_one_commit(store: Store, merchant_id: UUID) -> None:
+    application = build_application(store.begin)
+    old = application.api_keys.create(
+        NewApiKey(merchant_id, "till", frozenset({"payments:read"}))
+    ).key
+    new = application.api_keys.rotate(ApiKeyRotation(merchant_id, old.id, NOW, OPERATOR)).key
     assert (new.name, new.scopes) == (old.name, old.scopes)
     with store.begin() as work:
-        assert not work.merchants.is_active(old.id)
+        assert not work.merchants.is_key_active(old.id)
     rows, rest = application.merchants.list_audit_events(merchant_id, None, 10)
-    assert ([row.event for row in rows], rest) == (["key_rotated", "key_created"], None)
+    assert ([row.type for row in rows], rest) == (["key_rotated", "key_created"], None)
     with store.begin() as work:
-        application.api_keys.rotate.within(work, Rotation(merchant_id, new.id, NOW, OPERATOR))
+        application.api_keys.rotate.execute(
+            work, ApiKeyRotation(merchant_id, new.id, NOW, OPERATOR)
+        )
     with store.begin() as work:
-        assert work.merchants.is_active(new.id)
+        assert work.merchants.is_key_active(new.id)
     assert len(application.merchants.list_audit_events(merchant_id, None, 10)[0]) == 2
 
 
-def test_revoking_twice_is_told_once(store: Store, merchant_id: UUID) -> None:
-    application = application_over(store.begin)
+def test_repeated_revocation_is_logged_once(store: Store, merchant_id: UUID) -> None:
+    application = build_application(store.begin)
     key = application.api_keys.issue(merchant_id, "till").key
-    first = at_once([lambda: application.api_keys.revoke(key.id)] * 6)
+    first = run_concurrently([lambda: application.api_keys.revoke(key.id)] * 6)
     assert len({revoked.revoked_at for revoked in first}) == 1
     rows, _ = application.merchants.list_audit_events(merchant_id, None, 10)
-    assert [row.event for row in rows] == ["key_revoked", "key_created"]
+    assert [row.type for row in rows] == ["key_revoked", "key_created"]
 
 
-def test_a_key_that_is_refused_is_not_told_of(store: Store, merchant_id: UUID) -> None:
-    application = application_over(store.begin)
+def test_refused_key_is_not_logged(store: Store, merchant_id: UUID) -> None:
+    application = build_application(store.begin)
     past = at_the_store(store)
-    for wrong in (NewKey(merchant_id, ""), NewKey(merchant_id, "x", expires_at=past)):
+    for wrong in (NewApiKey(merchant_id, ""), NewApiKey(merchant_id, "x", expires_at=past)):
         with pytest.raises(ValidationFailed):
             application.api_keys.create(wrong)
     assert application.merchants.list_audit_events(merchant_id, None, 10) == ([], None)
@@ -286,17 +288,17 @@ def test_a_key_that_is_refused_is_not_told_of(store: Store, merchant_id: UUID) -
 def deed(merchant_id: UUID | None, **changes: object) -> AuditEvent:
     origin = Origin(ActorType.SESSION, IDS.new_id(), "2001:db8::1", "r" * 128)
     return replace(
-        AuditEvent(IDS.new_id(), Event.LOGIN, origin, merchant_id, {"a": "é"}), **changes
+        AuditEvent(IDS.new_id(), AuditEventType.LOGIN, origin, merchant_id, {"a": "é"}), **changes
     )
 
 
-def test_the_log_is_told_newest_first_page_by_page(store: Store, merchant_id: UUID) -> None:
+def test_audit_log_pages_are_newest_first(store: Store, merchant_id: UUID) -> None:
     stranger = add_merchant(store.begin)
     told = [deed(merchant_id) for _ in range(7)]
     for each in told:
         writing(store, lambda work, it=each: work.audit_log.add(it))
         writing(store, lambda work: work.audit_log.add(deed(stranger)))
-    read = application_over(store.begin).merchants.list_audit_events
+    read = build_application(store.begin).merchants.list_audit_events
     seen, place = [], None
     while True:
         rows, place = read(merchant_id, place, 3)
@@ -305,18 +307,18 @@ def test_the_log_is_told_newest_first_page_by_page(store: Store, merchant_id: UU
             break
     assert [row.id for row in seen] == [each.id for each in reversed(told)]
     first, origin = seen[0], told[-1].origin
-    assert (first.event, first.actor, first.actor_id) == ("login", "session", origin.actor_id)
+    assert (first.type, first.actor, first.actor_id) == ("login", "session", origin.actor_id)
     assert (first.address, first.request_id) == (origin.address, origin.request_id)
     assert first.details == {"a": "é"}
 
 
-def test_rows_of_one_moment_are_told_once_each(store: Store, merchant_id: UUID) -> None:
+def test_audit_log_pages_return_events_of_equal_time_once(store: Store, merchant_id: UUID) -> None:
     def add_all(work: UnitOfWork) -> None:
         for _ in range(10):
             work.audit_log.add(deed(merchant_id))
 
     writing(store, add_all)
-    read = application_over(store.begin).merchants.list_audit_events
+    read = build_application(store.begin).merchants.list_audit_events
     seen, place = [], None
     for _ in range(4):
         rows, place = read(merchant_id, place, 3)
@@ -325,7 +327,7 @@ def test_rows_of_one_moment_are_told_once_each(store: Store, merchant_id: UUID) 
     assert len(seen) == len(set(seen)) == 10
 
 
-def test_the_log_tells_of_a_merchant_or_of_an_email(store: Store, merchant_id: UUID) -> None:
+def test_audit_event_has_merchant_or_email_hash(store: Store, merchant_id: UUID) -> None:
     for wrong in (deed(None), deed(merchant_id, email_hash=HASH)):
         with store.begin() as work, pytest.raises(StorageRefused):
             work.audit_log.add(wrong)
@@ -333,8 +335,8 @@ def test_the_log_tells_of_a_merchant_or_of_an_email(store: Store, merchant_id: U
 
 
 def test_registration_is_one_commit(store: Store) -> None:
-    application = application_over(store.begin)
-    asked = Registration(EMAIL, "a long password", "Shop", "USD", OPERATOR)
+    application = build_application(store.begin)
+    asked = MerchantRegistration(EMAIL, "a long password", "Shop", "USD", OPERATOR)
     made: list[Credentials] = []
 
     def render(added: Credentials) -> StoredResponse:
@@ -346,41 +348,41 @@ def test_registration_is_one_commit(store: Store) -> None:
         application.merchants.register(replace(asked, name="Other"), None, render)
     [mine] = made
     rows, _ = application.merchants.list_audit_events(mine.merchant_id, None, 10)
-    assert [row.event for row in rows] == ["merchant_registered"]
+    assert [row.type for row in rows] == ["merchant_registered"]
     with store.begin() as work:
-        assert work.sessions.credentials(EMAIL) == mine
+        assert work.sessions.find_credentials(EMAIL) == mine
         assert work.accounts.get(mine.merchant_id, mine.account_id)
 
 
-def test_of_registrations_at_once_one_wins(store: Store) -> None:
-    application = application_over(store.begin)
+def test_one_of_concurrent_registrations_of_an_email_succeeds(store: Store) -> None:
+    application = build_application(store.begin)
 
     def register(name: str) -> str | None:
-        asked = Registration(EMAIL, "a long password", name, "USD", OPERATOR)
+        asked = MerchantRegistration(EMAIL, "a long password", name, "USD", OPERATOR)
         try:
             application.merchants.register(asked, None, lambda _: StoredResponse(201, b"{}"))
         except Conflict:
             return None
         return name
 
-    names = at_once([lambda n=n: register(f"Shop {n}") for n in range(6)])
+    names = run_concurrently([lambda n=n: register(f"Shop {n}") for n in range(6)])
     [winner] = [name for name in names if name]
     with store.begin() as work:
-        mine = work.sessions.credentials(EMAIL)
+        mine = work.sessions.find_credentials(EMAIL)
         assert mine
         merchant = work.merchants.get(mine.merchant_id)
     assert merchant
     assert merchant.name == winner
 
 
-def test_a_dashboard_is_of_one_moment(store: Store, merchant_id: UUID) -> None:
-    application = application_over(store.begin)
+def test_dashboard_counts_payments_and_balances(store: Store, merchant_id: UUID) -> None:
+    application = build_application(store.begin)
     writing(store, lambda work: work.sessions.add_credentials(credentials(store, merchant_id)))
-    payments = [application.payments.accept(order(merchant_id, 100 + n)) for n in range(12)]
-    application.payments.accept(order(merchant_id, 5, "tok_chargeDeclined"))
+    payments = [application.payments.record(build_payment(merchant_id, 100 + n)) for n in range(12)]
+    application.payments.record(build_payment(merchant_id, 5, "tok_chargeDeclined"))
     application.settlement.settle()
     board = application.merchants.get_dashboard(merchant_id)
-    assert (board.profile.email, board.whole) == (EMAIL, True)
+    assert (board.profile.email, board.are_totals_complete) == (EMAIL, True)
     assert [payment.id for payment in board.payments[1:]] == [
         payment.id for payment in reversed(payments[3:])
     ]

@@ -15,10 +15,10 @@ from support import (
     Store,
     add_merchant,
     add_payment,
+    build_payment,
+    build_request,
     find_payment,
     open_account,
-    order,
-    request_for,
 )
 
 
@@ -27,11 +27,11 @@ def write_everything(work: UnitOfWork) -> tuple[UUID, UUID, UUID]:
     work.merchants.add(merchant_id, "Shop")
     work.merchants.add_key(IDS.new_id(), merchant_id, "key", "sk_", merchant_id.bytes * 2)
     work.accounts.open(account_id, merchant_id, "Shop USD", "USD")
-    add_payment(work, order(merchant_id), payment_id)
+    add_payment(work, build_payment(merchant_id), payment_id)
     work.payments.claim(1, HOUR, overdue_by=HOUR * 0)
-    request = request_for(merchant_id)
-    work.idempotency.claim(request)
-    work.idempotency.complete(request, StoredResponse(202, b"{}"))
+    request = build_request(merchant_id)
+    work.idempotency.claim_key(request)
+    work.idempotency.store_response(request, StoredResponse(202, b"{}"))
     return merchant_id, account_id, payment_id
 
 
@@ -40,11 +40,11 @@ def what_is_left(store: Store, ids: tuple[UUID, UUID, UUID]) -> list[bool]:
     with store.begin() as work:
         return [
             work.merchants.get(merchant_id) is not None,
-            work.merchants.active_key(merchant_id.bytes * 2) is not None,
+            work.merchants.find_active_key(merchant_id.bytes * 2) is not None,
             work.accounts.get(merchant_id, account_id) is not None,
             world_account_id("USD") in work.accounts.lock([world_account_id("USD")]),
             find_payment(work, merchant_id, payment_id) is not None,
-            work.idempotency.claim(request_for(merchant_id)) is not None,
+            work.idempotency.claim_key(build_request(merchant_id)) is not None,
         ]
 
 
@@ -55,13 +55,13 @@ def test_commit_keeps_every_write(store: Store) -> None:
     assert what_is_left(store, ids) == [True] * 6
 
 
-def test_leaving_without_commit_undoes_every_write(store: Store) -> None:
+def test_exit_without_commit_rolls_back_every_write(store: Store) -> None:
     with store.begin() as work:
         ids = write_everything(work)
     assert what_is_left(store, ids) == [False] * 6
 
 
-def test_an_exception_undoes_every_write_and_passes_through(store: Store) -> None:
+def test_exception_rolls_back_every_write_and_propagates(store: Store) -> None:
     ids = None
     with pytest.raises(KeyError), store.begin() as work:
         ids = write_everything(work)
@@ -70,12 +70,12 @@ def test_an_exception_undoes_every_write_and_passes_through(store: Store) -> Non
     assert what_is_left(store, ids) == [False] * 6
 
 
-def test_undoing_restores_what_was_there_before(store: Store) -> None:
+def test_rollback_restores_previous_rows(store: Store) -> None:
     merchant_id = add_merchant(store.begin)
     open_account(store.begin, merchant_id)
     payment_id = IDS.new_id()
     with store.begin() as work:
-        add_payment(work, order(merchant_id), payment_id)
+        add_payment(work, build_payment(merchant_id), payment_id)
         work.commit()
     with store.begin() as work:
         before = find_payment(work, merchant_id, payment_id)
@@ -87,7 +87,7 @@ def test_undoing_restores_what_was_there_before(store: Store) -> None:
         assert len(work.payments.claim(10, HOUR, HOUR * 0)) == 1
 
 
-def test_a_refused_write_leaves_nothing_behind(store: Store) -> None:
+def test_refused_write_rolls_back_the_unit_of_work(store: Store) -> None:
     merchant_id = add_merchant(store.begin)
     other = IDS.new_id()
     with pytest.raises(StorageRefused), store.begin() as work:
@@ -98,7 +98,7 @@ def test_a_refused_write_leaves_nothing_behind(store: Store) -> None:
         assert work.merchants.get(other) is None
 
 
-def test_writes_are_invisible_to_others_until_commit(store: Store) -> None:
+def test_uncommitted_writes_are_invisible_to_others(store: Store) -> None:
     merchant_id = IDS.new_id()
     with store.begin() as work:
         work.merchants.add(merchant_id, "Shop")
@@ -107,7 +107,7 @@ def test_writes_are_invisible_to_others_until_commit(store: Store) -> None:
         assert work.merchants.get(merchant_id) is None
 
 
-def test_now_is_utc_and_goes_forward(store: Store) -> None:
+def test_now_is_utc_and_never_goes_back(store: Store) -> None:
     with store.begin() as work:
         first, second = work.now(), work.now()
     assert first.tzinfo is not None

@@ -4,7 +4,7 @@ from typing import Final
 
 from mutants.mutant import Edit, Mutant
 
-LEDGER_PY: Final = "atomic_core/domain/ledger.py"
+POSTING_PY: Final = "atomic_core/domain/posting.py"
 SETTLEMENT_DOMAIN_PY: Final = "atomic_core/domain/settlement.py"
 SETTLEMENT_PY: Final = "atomic_core/use_cases/settlement.py"
 PAYMENTS_SQL: Final = "atomic_adapters/postgres/payments.sql"
@@ -21,7 +21,7 @@ PAYMENT_MUTANTS: Final = (
         "funds reserved for one refund cannot be reserved for another",
         (
             Edit(
-                "atomic_core/domain/posting.py",
+                POSTING_PY,
                 "            min_balance + account.pending_out,\n",
                 "            min_balance,\n",
             ),
@@ -33,7 +33,7 @@ PAYMENT_MUTANTS: Final = (
         "a captured hold never exceeds the maximum balance",
         (
             Edit(
-                "atomic_core/domain/posting.py",
+                POSTING_PY,
                 "            max_balance - account.pending_in,\n",
                 "            max_balance,\n",
             ),
@@ -45,7 +45,7 @@ PAYMENT_MUTANTS: Final = (
         "two refunds of one batch cannot reserve the same funds",
         (
             Edit(
-                "atomic_core/domain/posting.py",
+                POSTING_PY,
                 "    states[hold.debit_account_id].min_balance += amount\n",
                 "",
             ),

@@ -12,6 +12,10 @@ PAYMENTS_TEST: Final = "tests/contract/test_payments.py"
 LIVENESS_TEST: Final = "tests/contract/test_worker_liveness.py"
 LOCKS_TEST: Final = "tests/integration/test_locks.py"
 
+SETTLE: Final = (
+    '        claimed = settle_concurrently(application, "worker", context.should_stop)\n'
+)
+
 SETTLEMENT_MUTANTS: Final = (
     Mutant(
         "no-claim-guard",
@@ -153,11 +157,8 @@ SETTLEMENT_MUTANTS: Final = (
         (
             Edit(
                 "atomic_worker/jobs.py",
-                "    application.job_queue.clear(Job.SETTLE)\n    try:\n"
-                '        claimed = settle_concurrently(application, "worker", context.should_stop)\n',
-                "    try:\n"
-                '        claimed = settle_concurrently(application, "worker", context.should_stop)\n'
-                "        application.job_queue.clear(Job.SETTLE)\n",
+                "    application.job_queue.clear(Job.SETTLE)\n    try:\n" + SETTLE,
+                "    try:\n" + SETTLE + "        application.job_queue.clear(Job.SETTLE)\n",
             ),
         ),
         ("tests/unit/test_jobs.py",),
@@ -169,16 +170,14 @@ SETTLEMENT_MUTANTS: Final = (
             Edit(
                 SETTLEMENT_PY,
                 "            decisions = [\n",
-                "            called_claims = self._call_networks([claim for claim, _ in called_"
-                "claims])\n"
+                "            claims = [claim for claim, _ in called_claims]\n"
+                "            called_claims = self._call_networks(claims)\n"
                 "            decisions = [\n",
             ),
             Edit(
                 SETTLEMENT_PY,
-                "            result = _bisect_on_refusal(self._call_networks(claims), self._pos"
-                "t)\n",
-                "            result = _bisect_on_refusal([(claim, _NOT_CALLED) for claim in cla"
-                "ims], self._post)\n",
+                "_bisect_on_refusal(self._call_networks(claims), self._post)\n",
+                "_bisect_on_refusal([(claim, _NOT_CALLED) for claim in claims], self._post)\n",
             ),
         ),
         (SETTLEMENT_TEST, LIVENESS_TEST),
@@ -201,8 +200,8 @@ SETTLEMENT_MUTANTS: Final = (
         (
             Edit(
                 SETTLEMENT_PY,
-                "            result = _bisect_on_refusal(self._call_networks(claims), self._pos"
-                "t)\n",
+                "            result ="
+                " _bisect_on_refusal(self._call_networks(claims), self._post)\n",
                 "            with self.begin():\n"
                 "                called_claims = self._call_networks(claims)\n"
                 "            result = _bisect_on_refusal(called_claims, self._post)\n",

@@ -1,4 +1,4 @@
-"""Requests to stop this process, by signal or by code, that a wait can be ended by."""
+"""Requests to stop this process, by signal or by code, which end its waits."""
 
 import os
 import select

@@ -1,4 +1,4 @@
-"""What must be so before `atomic dev` starts anything."""
+"""Checks that `atomic dev` makes before and during its start."""
 
 import fcntl
 import os
@@ -16,15 +16,18 @@ CONNECT_SECONDS: Final = 0.5
 
 @contextmanager
 def lock_run_folder(folder: Path) -> Iterator[None]:
-    """Hold this folder while the block runs. A killed holder lets go."""
+    """Lock the folder while the block runs. The kernel releases the lock of a killed process.
+
+    Raises ClickException if another process holds the lock.
+    """
     with (folder / "dev.lock").open("a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             lock.seek(0)
-            holder = lock.read().strip() or "unknown"
+            process_id = lock.read().strip() or "unknown"
             raise click.ClickException(
-                f"atomic dev is already running in this folder (process {holder})."
+                f"atomic dev is already running in this folder (process {process_id})."
             ) from error
         lock.truncate(0)
         lock.write(str(os.getpid()))
@@ -33,14 +36,13 @@ def lock_run_folder(folder: Path) -> Iterator[None]:
 
 
 def check_port_is_free(host: str, port: int) -> None:
-    """Raises ClickException, naming the port."""
+    """Raise ClickException if the port cannot be bound."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As the server will: connections of its predecessor that are still closing are no
-        # obstacle.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        # As the server does: closing connections of its predecessor do not block the port.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            listener.bind((host, port))
         except OSError as error:
             raise click.ClickException(
                 f"Port {port} on {host} cannot be used: {error.strerror}. "
@@ -49,36 +51,37 @@ def check_port_is_free(host: str, port: int) -> None:
 
 
 @dataclass(slots=True)
-class Probe:
-    """Asks a server for a page until it answers, without ever waiting for it."""
+class HealthProbe:
+    """Polls a server for a page without blocking."""
 
     host: str
     port: int
     path: str
     _connection: socket.socket | None = None
 
-    def has_answered(self) -> bool:
-        """Whether the page has been answered with 200 by now. To be asked again until so."""
+    def has_succeeded(self) -> bool:
+        """Whether the server has responded with 200. Call it until it returns True: a call sends
+        the request, or reads the response if it has arrived."""
         try:
             if self._connection is None:
-                self._ask()
+                self._send_request()
                 return False
-            answer = self._connection.recv(64)
+            response = self._connection.recv(64)
         except BlockingIOError:
             return False
         except OSError:
             self.close()
             return False
         self.close()
-        return answer.startswith(b"HTTP/1.1 200")
+        return response.startswith(b"HTTP/1.1 200")
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def _ask(self) -> None:
-        # On this machine: it connects or is refused at once.
+    def _send_request(self) -> None:
+        # A connection to this machine succeeds or is refused at once.
         self._connection = socket.create_connection((self.host, self.port), CONNECT_SECONDS)
         request = f"GET {self.path} HTTP/1.1\r\nHost: {self.host}\r\nConnection: close\r\n\r\n"
         self._connection.sendall(request.encode("ascii"))

@@ -1,4 +1,4 @@
-"""One process under the supervisor's care."""
+"""A supervised process."""
 
 import os
 import signal
@@ -11,103 +11,103 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 STABLE_SECONDS: Final = 5.0
-"""Having lived this long, a child that dies is restarted at once, as after its first death."""
+"""A child that has run this long before it exits is restarted at once, as after its first exit."""
 
 FIRST_PAUSE_SECONDS: Final = 0.25
 
 MAX_PAUSE_SECONDS: Final = 5.0
-"""Between restarts of a child that keeps dying: often enough to come back soon after its cause
-is gone, seldom enough to read what it says."""
+"""Between restarts of a child that keeps exiting: short enough to recover soon after the cause is
+removed, long enough to read its output."""
 
-Ending = tuple[signal.Signals, float]
-"""A signal, and the seconds to wait before the next."""
+StopStep = tuple[signal.Signals, float]
+"""A signal, and the seconds to wait before the next step."""
 
 
-class Launched(NamedTuple):
+class LaunchedProcess(NamedTuple):
     process: subprocess.Popen[bytes]
     output: int | None = None
-    """The descriptor to read its log from; None if it writes its own."""
+    """The file descriptor to read its output from; None if it writes a log file."""
     release: Callable[[], None] = lambda: None
-    """Called once it has ended."""
+    """Called when the process has ended."""
 
 
 @dataclass(slots=True)
 class Child:
-    """Starts, ends and, if it dies, starts again."""
+    """A process that is started, stopped, and restarted when it exits."""
 
     name: str
-    launch: Callable[[], Launched]
-    endings: Sequence[Ending]
-    """How to end it, from polite to final."""
-    launched: Launched | None = None
-    due_at: float = 0.0
-    """When to start it next, if it does not run."""
+    launch: Callable[[], LaunchedProcess]
+    stop_steps: Sequence[StopStep]
+    """Signals to send in turn until it has ended; the last is SIGKILL."""
+    launched_process: LaunchedProcess | None = None
+    start_at: float = 0.0
+    """When to start it, if it does not run; monotonic time."""
     _started_at: float = 0.0
     _failures: int = 0
-    _ending: deque[Ending] = field(default_factory=deque)
+    _pending_steps: deque[StopStep] = field(default_factory=deque)
     _deadline: float = float("inf")
 
     @property
-    def running(self) -> bool:
-        return self.launched is not None
+    def is_running(self) -> bool:
+        return self.launched_process is not None
 
     @property
-    def ending(self) -> bool:
-        """Whether it was asked to end."""
+    def is_stopping(self) -> bool:
         return self._deadline < float("inf")
 
     def start(self) -> None:
-        """Raises what `launch` raises."""
+        """Start the process. Raises what `launch` raises."""
         self._started_at = time.monotonic()
-        self.launched = self.launch()
+        self.launched_process = self.launch()
 
-    def end(self) -> None:
-        """Ask it to end; `tend` insists. Asked again, it changes nothing."""
-        if self.running and not self.ending:
-            self._ending = deque(self.endings)
-            self._next_signal()
+    def stop(self) -> None:
+        """Send the first stop signal; `poll` sends the next ones. Has no effect if repeated."""
+        if self.is_running and not self.is_stopping:
+            self._pending_steps = deque(self.stop_steps)
+            self._send_next_signal()
 
     def kill(self) -> None:
-        """End it now."""
-        if self.running:
-            self._ending = deque(self.endings[-1:])
-            self._next_signal()
+        """Send the last stop signal now."""
+        if self.is_running:
+            self._pending_steps = deque(self.stop_steps[-1:])
+            self._send_next_signal()
 
-    def tend(self) -> int | None:
-        """See to it; its exit status if it has just ended, negative for a signal."""
-        if self.launched is None:
+    def poll(self) -> int | None:
+        """Return the exit status if the process has just ended, negative for a signal. Sends the
+        next stop signal when it is due."""
+        if self.launched_process is None:
             return None
-        status = self.launched.process.poll()
+        status = self.launched_process.process.poll()
         if status is None:
             if time.monotonic() >= self._deadline:
-                self._next_signal()
+                self._send_next_signal()
             return None
-        # Whatever it started and did not take with it.
+        # Its descendants that are still running.
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.launched.process.pid, signal.SIGKILL)
-        self.launched.release()
-        self.launched = None
+            os.killpg(self.launched_process.process.pid, signal.SIGKILL)
+        self.launched_process.release()
+        self.launched_process = None
         self._deadline = float("inf")
         return status
 
     def postpone(self) -> float:
-        """Plan the restart after a death or a failed start; the seconds until then."""
+        """Schedule the restart after an exit or a failed start; return the seconds until then."""
         now = time.monotonic()
         if now - self._started_at >= STABLE_SECONDS:
             self._failures = 0
         pause = FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1) if self._failures else 0.0
         pause = min(pause, MAX_PAUSE_SECONDS)
-        # Bounded, so that the power above is.
+        # Bounded, so that the exponent above is.
         self._failures = min(self._failures + 1, 10)
-        self.due_at = now + pause
+        self.start_at = now + pause
         return pause
 
-    def _next_signal(self) -> None:
-        if self.launched is None or not self._ending:
+    def _send_next_signal(self) -> None:
+        if self.launched_process is None or not self._pending_steps:
             return
-        number, seconds = self._ending.popleft()
+        number, seconds = self._pending_steps.popleft()
         self._deadline = time.monotonic() + seconds
         with suppress(ProcessLookupError, PermissionError):
             if number is signal.SIGKILL:
-                os.killpg(self.launched.process.pid, number)
-            self.launched.process.send_signal(number)
+                os.killpg(self.launched_process.process.pid, number)
+            self.launched_process.process.send_signal(number)

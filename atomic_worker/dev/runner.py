@@ -1,4 +1,4 @@
-"""`atomic dev`: everything on one machine, with nothing to install."""
+"""`atomic dev`: runs every process and its servers on one machine."""
 
 import json
 import os
@@ -16,34 +16,34 @@ import click
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from atomic_adapters.embedded.child_process import start_child
 from atomic_adapters.settings import DEV_ENV, Settings
-from atomic_worker.dev.checks import Probe, check_port_is_free, lock_run_folder
-from atomic_worker.dev.child import Child, Ending, Launched
+from atomic_worker.dev.checks import HealthProbe, check_port_is_free, lock_run_folder
+from atomic_worker.dev.child import Child, LaunchedProcess, StopStep
 from atomic_worker.dev.env_file import read_env_file, write_env_file
-from atomic_worker.dev.reload import Watcher
+from atomic_worker.dev.reload import FileWatcher
 from atomic_worker.dev.supervisor import TICK_SECONDS, Supervisor
 from atomic_worker.stop_request import StopRequest
 
 DATABASE: Final = "atomic"
 
-OUR_PROCESSES: Final = ("api", "worker", "sweeper")
+RELOADED_PROCESSES: Final = ("api", "worker", "sweeper")
 
-# All of it together stays below the ten seconds that a person, or a container runtime, waits.
-API_ENDS: Final[Sequence[Ending]] = ((signal.SIGTERM, 3.0), (signal.SIGKILL, 0.5))
-WORKERS_END: Final[Sequence[Ending]] = ((signal.SIGTERM, 2.0), (signal.SIGKILL, 0.5))
-VALKEY_ENDS: Final[Sequence[Ending]] = ((signal.SIGTERM, 0.5), (signal.SIGKILL, 0.5))
-POSTGRES_ENDS: Final[Sequence[Ending]] = (
+# The sum stays below ten seconds, after which a container runtime kills the process.
+API_STOP_STEPS: Final[Sequence[StopStep]] = ((signal.SIGTERM, 3.0), (signal.SIGKILL, 0.5))
+WORKER_STOP_STEPS: Final[Sequence[StopStep]] = ((signal.SIGTERM, 2.0), (signal.SIGKILL, 0.5))
+VALKEY_STOP_STEPS: Final[Sequence[StopStep]] = ((signal.SIGTERM, 0.5), (signal.SIGKILL, 0.5))
+POSTGRES_STOP_STEPS: Final[Sequence[StopStep]] = (
     (signal.SIGINT, 1.0),
     (signal.SIGQUIT, 0.5),
     (signal.SIGKILL, 0.5),
 )
 
 HEALTH_PATH: Final = "/api/v1/health/live"
-"""Not limited, so that looking does not use up the developer's own requests."""
+"""Not rate limited, so that the probe does not consume the developer's limit."""
 
-MAX_NAMES: Final = 3
-"""Changed files that are named on a reload."""
+MAX_FILE_NAMES: Final = 3
+"""Changed files that a reload prints."""
 
-READY: Final = """\
+READY_MESSAGE: Final = """\
 Atomic answers at {base_url}. In another terminal, in this folder:
 
   . {dev_env}
@@ -59,15 +59,15 @@ Ctrl-C stops everything."""  # noqa: E501 - a command that can be pasted
 @click.command()
 @click.option("--reload", is_flag=True, help="Restart API, worker and sweeper on changes.")
 def dev(*, reload: bool) -> None:
-    """Run everything here: PostgreSQL, Valkey, API, worker and sweeper.
+    """Run PostgreSQL, Valkey, API, worker and sweeper on this machine.
 
-    Servers are embedded, their data in .atomic/, unless DATABASE_URL and REDIS_URL name others.
-    Writes .atomic/dev.env for scripts and for the other commands. Ctrl-C stops everything, a
-    second one at once.
+    The servers are embedded, with their data in .atomic/, unless DATABASE_URL and REDIS_URL name
+    others. Writes .atomic/dev.env for scripts and other commands. Ctrl-C stops everything; a
+    second Ctrl-C kills it.
     """
-    # As Settings sees it: an empty variable is one that is not set.
-    said = {name: value for name, value in os.environ.items() if value}
-    environ = {**read_env_file(Path(".env")), **said}
+    # Like Settings: an empty variable counts as unset.
+    variables = {name: value for name, value in os.environ.items() if value}
+    environ = {**read_env_file(Path(".env")), **variables}
     if environ.get("ATOMIC_ENV") == "production":
         raise click.ClickException("ATOMIC_ENV is production: atomic dev is for development.")
     folder = DEV_ENV.parent
@@ -86,102 +86,107 @@ class DevRun:
     folder: Path
     stop: StopRequest
     reload: bool
-    _probe: Probe | None = None
+    _probe: HealthProbe | None = None
     _currency: str = ""
-    _watcher: Watcher | None = None
+    _watcher: FileWatcher | None = None
 
     def run(self) -> None:
-        # What is wrong with the configuration is said before anything starts.
-        settings = Settings.from_environ({**self.environ, **self._urls_to_come()})
+        # Errors of the configuration are reported before anything starts.
+        placeholders = {} if self._has_database else {"DATABASE_URL": f"postgresql:///{DATABASE}"}
+        settings = Settings.from_environ({**self.environ, **placeholders})
         check_port_is_free(settings.host, settings.port)
-        self._probe = Probe(_host(settings), settings.port, HEALTH_PATH)
-        self._watcher = Watcher() if self.reload else None
-        servers = self._servers()
-        ours = [
-            self._process("api", "serve", API_ENDS),
-            self._process("worker", "worker", WORKERS_END),
-            self._process("sweeper", "sweep", WORKERS_END),
+        self._probe = HealthProbe(_get_client_host(settings), settings.port, HEALTH_PATH)
+        self._watcher = FileWatcher() if self.reload else None
+        servers = self._build_servers()
+        processes = [
+            self._build_process("api", "serve", API_STOP_STEPS),
+            self._build_process("worker", "worker", WORKER_STOP_STEPS),
+            self._build_process("sweeper", "sweep", WORKER_STOP_STEPS),
         ]
         supervisor = Supervisor(
-            [*([server] for server in servers), ours[1:], ours[:1]],
+            [*([server] for server in servers), processes[1:], processes[:1]],
             self.stop,
-            each_tick=lambda: self._tick(supervisor, settings),
+            on_tick=lambda: self._tick(supervisor, settings),
         )
-        with supervisor.in_charge():
+        with supervisor.stop_children_on_exit():
             for server in servers:
                 if not self.stop.is_requested:
-                    supervisor.say(server.name, "starting")
+                    supervisor.print_line(server.name, "starting")
                     server.start()
             self._prepare(settings)
             supervisor.run()
 
     @property
-    def _names_database(self) -> bool:
-        named = ("DATABASE_URL", "PGHOST", "PGDATABASE", "PGSERVICE")
-        return any(self.environ.get(name) for name in named)
+    def _has_database(self) -> bool:
+        """Whether the environment names a database, so that no embedded one is needed."""
+        names = ("DATABASE_URL", "PGHOST", "PGDATABASE", "PGSERVICE")
+        return any(self.environ.get(name) for name in names)
 
-    def _urls_to_come(self) -> dict[str, str]:
-        return {} if self._names_database else {"DATABASE_URL": f"postgresql:///{DATABASE}"}
-
-    def _servers(self) -> list[Child]:
-        """The embedded servers that are needed. Each tells its address when it starts; after a
-        restart it is the same."""
+    def _build_servers(self) -> list[Child]:
+        """The embedded servers that are needed. Each sets its URL in `environ` when it starts; a
+        restart keeps the URL."""
         servers: list[Child] = []
-        if not self._names_database:
-            servers.append(Child("postgres", self._start_postgres, POSTGRES_ENDS))
+        if not self._has_database:
+            servers.append(Child("postgres", self._start_postgres, POSTGRES_STOP_STEPS))
         if not self.environ.get("REDIS_URL"):
-            servers.append(Child("valkey", self._start_valkey, VALKEY_ENDS))
+            servers.append(Child("valkey", self._start_valkey, VALKEY_STOP_STEPS))
         return servers
 
-    def _start_postgres(self) -> Launched:
+    def _start_postgres(self) -> LaunchedProcess:
         server = EmbeddedPostgres.start(self.folder / "postgres")
         self.environ["DATABASE_URL"] = server.create_database(DATABASE)
-        return Launched(server.process, release=server.stop)
+        return LaunchedProcess(server.process, release=server.stop)
 
-    def _start_valkey(self) -> Launched:
+    def _start_valkey(self) -> LaunchedProcess:
         server = EmbeddedValkey.start(self.folder / "valkey")
         self.environ["REDIS_URL"] = server.url
-        return Launched(server.process, release=server.stop)
+        return LaunchedProcess(server.process, release=server.stop)
 
-    def _process(self, name: str, command: str, endings: Sequence[Ending]) -> Child:
-        def launch() -> Launched:
+    def _build_process(self, name: str, command: str, stop_steps: Sequence[StopStep]) -> Child:
+        def launch() -> LaunchedProcess:
             reader, writer = os.pipe()
             try:
-                process = self._atomic(command, stdout=writer, stderr=writer)
+                process = self._start_command(command, stdout=writer, stderr=writer)
             except BaseException:
                 os.close(reader)
                 raise
             finally:
                 os.close(writer)
-            return Launched(process, reader)
+            return LaunchedProcess(process, reader)
 
-        return Child(name, launch, endings)
+        return Child(name, launch, stop_steps)
 
-    def _atomic(
-        self, *arguments: str, stdout: int | None = None, stderr: int | None = None, **more: str
+    def _start_command(
+        self,
+        *arguments: str,
+        stdout: int | None = None,
+        stderr: int | None = None,
+        **extra_environ: str,
     ) -> subprocess.Popen[bytes]:
         return start_child(
             [sys.executable, "-m", "atomic_worker", *arguments],
-            env={**self.environ, "PYTHONUNBUFFERED": "1", **more},
+            env={**self.environ, "PYTHONUNBUFFERED": "1", **extra_environ},
             stdout=stdout,
             stderr=stderr,
         )
 
     def _prepare(self, settings: Settings) -> None:
-        """Migrate and seed: in processes of their own, so that this one keeps no connections."""
+        """Migrate and seed, in separate processes, so that this one keeps no connections."""
         path = self.folder / DEV_ENV.name
-        left = read_env_file(path).get("API_KEY", "")
-        self._finish(self._atomic("migrate", "up"))
+        previous_key = read_env_file(path).get("API_KEY", "")
+        self._await_command(self._start_command("migrate", "up"))
         if self.stop.is_requested:
             return
-        seeding = ("seed", "--json", "--ensure-key", "dev")
-        told = self._finish(self._atomic(*seeding, stdout=subprocess.PIPE, API_KEY=left))
+        seeding = self._start_command(
+            *("seed", "--json", "--ensure-key", "dev"), stdout=subprocess.PIPE, API_KEY=previous_key
+        )
+        output = self._await_command(seeding)
         if self.stop.is_requested:
             return
-        seeded = json.loads(told)
+        seeded = json.loads(output)
         self._currency = seeded["currency"]
         values = {
-            "BASE_URL": _base_url(settings),
+            "BASE_URL": _build_base_url(settings),
             "API_KEY": seeded["apiKey"],
             "MERCHANT_ID": seeded["merchantId"],
             "ACCOUNT_ID": seeded["accountId"],
@@ -190,40 +195,40 @@ class DevRun:
         }
         write_env_file(path, {name: value for name, value in values.items() if value})
 
-    def _finish(self, process: subprocess.Popen[bytes]) -> bytes:
-        """Wait for a command and return what it printed. If it fails it has said why, and we
-        leave. Asked to stop, it is cut short."""
-        # The supervisor, in charge, is woken by deaths: this waits for either.
+    def _await_command(self, process: subprocess.Popen[bytes]) -> bytes:
+        """Wait for a command and return its output. A stop request terminates it. Raises Exit if it
+        fails; it has printed its error."""
+        # The supervisor's SIGCHLD handler ends the wait when a process exits.
         while process.poll() is None and not self.stop.wait(TICK_SECONDS):
             pass
         if process.poll() is None:
             process.terminate()
-        # What it prints is smaller than a pipe.
+        # The output fits into the pipe's buffer.
         output, _ = process.communicate()
         if process.returncode and not self.stop.is_requested:
             raise click.exceptions.Exit(1)
         return output or b""
 
     def _tick(self, supervisor: Supervisor, settings: Settings) -> None:
-        if self._probe and self._probe.has_answered():
+        if self._probe and self._probe.has_succeeded():
             self._probe = None
-            text = READY.format(
-                base_url=_base_url(settings),
+            text = READY_MESSAGE.format(
+                base_url=_build_base_url(settings),
                 dev_env=self.folder / DEV_ENV.name,
                 currency=self._currency,
             )
             click.secho(f"\n{text}\n", bold=True)
-        if self._watcher and (changed := self._watcher.changed()):
-            names = ", ".join(path.name for path in changed[:MAX_NAMES])
-            supervisor.say("dev", f"changed: {names}; restarting")
-            supervisor.renew(OUR_PROCESSES)
+        if self._watcher and (changed := self._watcher.list_changed_files()):
+            file_names = ", ".join(path.name for path in changed[:MAX_FILE_NAMES])
+            supervisor.print_line("dev", f"changed: {file_names}; restarting")
+            supervisor.restart_children(RELOADED_PROCESSES)
 
 
-def _host(settings: Settings) -> str:
-    """Where a client on this machine finds the API."""
+def _get_client_host(settings: Settings) -> str:
+    """The address under which clients on this machine reach the API."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
 
 
-def _base_url(settings: Settings) -> str:
-    host = _host(settings)
+def _build_base_url(settings: Settings) -> str:
+    host = _get_client_host(settings)
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"

@@ -1,4 +1,4 @@
-"""Keeps child processes running, shows what they say, and ends them in order."""
+"""Keeps child processes running, prints their output, and stops them in order."""
 
 import os
 import selectors
@@ -17,146 +17,153 @@ from atomic_worker.dev.child import Child
 from atomic_worker.stop_request import StopRequest
 
 TICK_SECONDS: Final = 0.25
-"""How often `each_tick` is called, and deadlines are looked at. Deaths and signals end the wait
-by themselves."""
+"""Between two calls of `on_tick` and checks of deadlines. Exits of children and signals end the
+wait early."""
 
 READ_BYTES: Final = 65_536
 
 MAX_LINE_BYTES: Final = 65_536
-"""A longer line is shown in pieces, so that a child that never ends one cannot fill memory."""
+"""A longer line is printed in parts, so that a line without an end does not fill memory."""
 
-COLOURS: Final = ("cyan", "green", "yellow", "magenta", "blue")
+NAME_COLOURS: Final = ("cyan", "green", "yellow", "magenta", "blue")
 
 
 @dataclass(slots=True)
 class Supervisor:
-    """Runs the stages' children. A later stage needs the ones before it: it is started after
-    them and ended before them.
+    """Runs the children of all stages. A later stage depends on the earlier ones: it is started
+    after them and stopped before them.
 
-    Lives in the main thread: children die with the thread that started them.
+    Belongs in the main thread: children end with the thread that started them.
     """
 
     stages: Sequence[Sequence[Child]]
     stop: StopRequest
-    each_tick: Callable[[], None] = lambda: None
+    on_tick: Callable[[], None] = lambda: None
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
-    _unfinished: dict[str, bytes] = field(default_factory=dict)
+    _partial_lines: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def children(self) -> list[Child]:
         return [child for stage in self.stages for child in stage]
 
     @contextmanager
-    def in_charge(self) -> Iterator[None]:
-        """However the block ends, every child ends with it, in order."""
+    def stop_children_on_exit(self) -> Iterator[None]:
+        """Stop every child, in order, when the block ends or raises."""
         self._selector.register(self.stop, selectors.EVENT_READ)
-        before = signal.signal(signal.SIGCHLD, lambda *_: self.stop.wake())
+        previous_handler = signal.signal(signal.SIGCHLD, lambda *_: self.stop.wake())
         try:
             yield
         finally:
             self.stop.request()
-            self._end_all()
-            signal.signal(signal.SIGCHLD, before)
+            self._stop_children()
+            signal.signal(signal.SIGCHLD, previous_handler)
             self._selector.close()
 
     def run(self) -> None:
-        """Keep everything running until asked to stop. Only while in charge."""
+        """Keep the children running until a stop is requested. Call it inside
+        `stop_children_on_exit`."""
         while not self.stop.is_requested:
             self._start_due()
-            self.each_tick()
-            self._turn()
+            self.on_tick()
+            self._wait_and_handle_events()
 
-    def renew(self, names: Sequence[str]) -> None:
-        """End these children; they are started again at once, and it counts as no failure."""
+    def restart_children(self, names: Sequence[str]) -> None:
+        """Stop these children and start them again at once. It does not count as a failure."""
         for child in self.children:
             if child.name in names:
-                child.end()
+                child.stop()
 
-    def say(self, name: str, line: str) -> None:
+    def print_line(self, name: str, line: str) -> None:
+        """Print a line under the name of its process. Requests a stop if stdout is closed."""
         width = max(len(child.name) for child in self.children)
         names = [child.name for child in self.children]
-        colour = COLOURS[names.index(name) % len(COLOURS)] if name in names else "white"
+        colour = NAME_COLOURS[names.index(name) % len(NAME_COLOURS)] if name in names else "white"
         try:
             click.echo(f"{click.style(f'{name:<{width}} |', fg=colour)} {line}")
         except BrokenPipeError:
-            # Nobody reads any more, as under `| head`. Python would write once more on its way
-            # out, so it is given a place to.
+            # The reader has ended, as in `| head`. Python flushes stdout at exit: replace it, or
+            # that fails too.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             self.stop.request()
 
     def _start_due(self) -> None:
         for child in self.children:
-            if child.running or time.monotonic() < child.due_at:
+            if child.is_running or time.monotonic() < child.start_at:
                 continue
             try:
                 child.start()
             except (OSError, EmbeddedServerError) as error:
                 pause = child.postpone()
-                self.say(child.name, f"did not start, trying again in {pause:.2g} s: {error}")
-                # What comes after may need it.
+                self.print_line(
+                    child.name, f"did not start, trying again in {pause:.2g} s: {error}"
+                )
+                # The children after it may depend on it.
                 return
-            if child.launched and child.launched.output is not None:
-                os.set_blocking(child.launched.output, False)
-                self._selector.register(child.launched.output, selectors.EVENT_READ, child.name)
+            if child.launched_process and child.launched_process.output is not None:
+                os.set_blocking(child.launched_process.output, False)
+                self._selector.register(
+                    child.launched_process.output, selectors.EVENT_READ, child.name
+                )
 
-    def _turn(self) -> None:
-        """Wait for something to happen, and see to it."""
-        for key, _ in self._selector.select(self._pause()):
+    def _wait_and_handle_events(self) -> None:
+        """Wait for output, an exit, a signal or the next tick, and handle it."""
+        for key, _ in self._selector.select(self._get_timeout()):
             if key.data is None:
                 self.stop.clear_wakeups()
             else:
-                self._read(key.fd, key.data)
+                self._read_output(key.fd, key.data)
         for child in self.children:
-            asked = child.ending
-            status = child.tend()
+            was_stopping = child.is_stopping
+            status = child.poll()
             if status is not None and not self.stop.is_requested:
-                self._died(child, status, asked=asked)
+                self._schedule_restart(child, status, was_stopping=was_stopping)
 
-    def _pause(self) -> float:
-        waiting = [child.due_at for child in self.children if not child.running]
-        return max(0.0, min([TICK_SECONDS, *(due - time.monotonic() for due in waiting)]))
+    def _get_timeout(self) -> float:
+        """Seconds until the next tick or start of a child."""
+        starts = [child.start_at for child in self.children if not child.is_running]
+        return max(0.0, min([TICK_SECONDS, *(start - time.monotonic() for start in starts)]))
 
-    def _died(self, child: Child, status: int, *, asked: bool) -> None:
-        if asked:
-            child.due_at = 0.0
+    def _schedule_restart(self, child: Child, status: int, *, was_stopping: bool) -> None:
+        if was_stopping:
+            child.start_at = 0.0
             return
         pause = child.postpone()
         when = f"in {pause:.2g} s" if pause else "at once"
-        self.say(child.name, f"{_told(status)}; starting it again {when}")
+        self.print_line(child.name, f"{_format_exit(status)}; starting it again {when}")
 
-    def _read(self, descriptor: int, name: str) -> None:
+    def _read_output(self, descriptor: int, name: str) -> None:
         try:
-            read = os.read(descriptor, READ_BYTES)
+            data = os.read(descriptor, READ_BYTES)
         except BlockingIOError:
             return
-        *lines, rest = (self._unfinished.pop(name, b"") + read).split(b"\n")
-        if rest and (not read or len(rest) > MAX_LINE_BYTES):
-            lines.append(rest)
-        elif rest:
-            self._unfinished[name] = rest
+        *lines, partial_line = (self._partial_lines.pop(name, b"") + data).split(b"\n")
+        if partial_line and (not data or len(partial_line) > MAX_LINE_BYTES):
+            lines.append(partial_line)
+        elif partial_line:
+            self._partial_lines[name] = partial_line
         for line in lines:
-            self.say(name, line.decode(errors="replace"))
-        if not read:
+            self.print_line(name, line.decode(errors="replace"))
+        if not data:
             self._selector.unregister(descriptor)
             os.close(descriptor)
 
-    def _end_all(self) -> None:
-        """Last stage first. Asked to stop a second time, everything is killed at once."""
+    def _stop_children(self) -> None:
+        """Stop the stages, last first. A second stop request kills all children at once."""
         for stage in reversed(self.stages):
             for child in stage:
-                child.end()
-            while any(child.running for child in stage):
+                child.stop()
+            while any(child.is_running for child in stage):
                 if self.stop.count > 1:
                     for child in self.children:
                         child.kill()
-                self._turn()
-        # What they said last.
+                self._wait_and_handle_events()
+        # Their last output.
         for key in list(self._selector.get_map().values()):
             if key.data is not None:
-                self._read(key.fd, key.data)
+                self._read_output(key.fd, key.data)
 
 
-def _told(status: int) -> str:
+def _format_exit(status: int) -> str:
     if status < 0:
         return f"killed by {signal.Signals(-status).name}"
     return f"ended with status {status}"

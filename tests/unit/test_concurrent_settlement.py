@@ -1,4 +1,4 @@
-"""Two batches under way at once."""
+"""Concurrent settlement of two batches."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -13,103 +13,107 @@ from atomic_core.domain.payments import Status
 from atomic_core.domain.settlement import Claim, NetworkResponse
 from atomic_worker.settlement.batch_log import StoppedBetweenBatches
 from atomic_worker.settlement.concurrent_settlement import settle_concurrently
-from support import add_merchant, order
+from support import add_merchant, build_payment
 
-PATIENCE = 5
+GUARD_SECONDS = 60
 
 
-class Watched(SandboxCardNetwork):
-    """A card network that does something of its own before it answers, batch after batch."""
+class HookedCardNetwork(SandboxCardNetwork):
+    """Calls a hook with the number of the batch before each authorization."""
 
-    def __init__(self, before: Callable[[int], None] = lambda number: None) -> None:
-        self.before = before
-        self.threads: list[str] = []
+    def __init__(self, before_batch: Callable[[int], None] = lambda number: None) -> None:
+        self.before_batch = before_batch
+        self.thread_names: list[str] = []
 
     def authorize(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
-        self.threads.append(threading.current_thread().name)
-        self.before(len(self.threads))
+        self.thread_names.append(threading.current_thread().name)
+        self.before_batch(len(self.thread_names))
         return SandboxCardNetwork().authorize(claims)
 
 
-def shop(network: Watched, payments: int) -> Application:
-    application = in_memory(network=network, batch_size=2)
-    merchant_id = add_merchant(application.payments.accept.begin)
-    for _ in range(payments):
-        application.payments.accept(order(merchant_id))
+def build_application(network: HookedCardNetwork, payment_count: int) -> Application:
+    application = in_memory(card_network=network, batch_size=2)
+    merchant_id = add_merchant(application.payments.record.begin)
+    for _ in range(payment_count):
+        application.payments.record(build_payment(merchant_id))
     return application
 
 
-def statuses(application: Application) -> list[Status]:
-    with application.payments.accept.begin() as work:
+def list_statuses(application: Application) -> list[Status]:
+    with application.payments.record.begin() as work:
         rows = work.payments.session.tables.payments.rows.values()  # type: ignore[attr-defined]
         return [row.item.status for row in rows]
 
 
-def settle(application: Application, stopping: Callable[[], bool] = lambda: False) -> int:
-    return settle_concurrently(application, "test", stopping)
+def settle(application: Application, should_stop: Callable[[], bool] = lambda: False) -> int:
+    return settle_concurrently(application, "test", should_stop)
 
 
-def test_one_batch_needs_no_second_lane() -> None:
-    network = Watched()
-    assert settle(shop(network, 1)) == 1
-    assert network.threads == [threading.current_thread().name]
+def test_single_batch_uses_one_thread() -> None:
+    network = HookedCardNetwork()
+    assert settle(build_application(network, 1)) == 1
+    assert network.thread_names == [threading.current_thread().name]
 
 
-def test_while_one_batch_is_in_hand_the_next_is_claimed_and_the_network_asked() -> None:
-    together = threading.Barrier(2)
+def test_next_batch_calls_the_network_while_the_first_is_settled() -> None:
+    barrier = threading.Barrier(2)
 
-    def meet(number: int) -> None:
+    def wait_for_both(number: int) -> None:
         if number > 1:
-            together.wait(PATIENCE)
+            barrier.wait(GUARD_SECONDS)
 
-    network = Watched(meet)
-    application = shop(network, 10)
+    network = HookedCardNetwork(wait_for_both)
+    application = build_application(network, 10)
     assert settle(application) == 10
-    assert set(statuses(application)) == {Status.SUCCESS}
-    assert len(set(network.threads)) == 2
-    assert application.ledger.verify().clean
+    assert set(list_statuses(application)) == {Status.SUCCESS}
+    assert len(set(network.thread_names)) == 2
+    assert application.ledger.verify().is_clean
 
 
-def test_asked_to_stop_both_lanes_commit_what_they_have_and_leave() -> None:
-    together = threading.Barrier(2)
-    stop = threading.Event()
+def test_stop_request_ends_both_threads_after_their_current_batch() -> None:
+    barrier = threading.Barrier(2)
+    stop_requested = threading.Event()
 
-    def meet_and_stop(number: int) -> None:
+    def wait_for_both_and_stop(number: int) -> None:
         if number > 1:
-            together.wait(PATIENCE)
-            stop.set()
+            barrier.wait(GUARD_SECONDS)
+            stop_requested.set()
 
-    application = shop(Watched(meet_and_stop), 10)
+    application = build_application(HookedCardNetwork(wait_for_both_and_stop), 10)
     with pytest.raises(StoppedBetweenBatches):
-        settle(application, stop.is_set)
-    assert statuses(application).count(Status.SUCCESS) == 6
-    assert statuses(application).count(Status.PENDING) == 4
+        settle(application, stop_requested.is_set)
+    assert list_statuses(application).count(Status.SUCCESS) == 6
+    assert list_statuses(application).count(Status.PENDING) == 4
 
 
-@pytest.mark.parametrize("first", [True, False], ids=["this lane", "the other"])
-def test_a_bug_in_either_lane_is_told_rather_than_the_weather(first: bool) -> None:
-    together = threading.Barrier(2)
+@pytest.mark.parametrize(
+    "is_bug_in_main_thread", [True, False], ids=["main thread", "helper thread"]
+)
+def test_permanent_error_takes_precedence_over_transient_one(is_bug_in_main_thread: bool) -> None:
+    barrier = threading.Barrier(2)
 
     def fail(number: int) -> None:
         if number > 1:
-            together.wait(PATIENCE)
-            mine = threading.current_thread() is threading.main_thread()
-            raise StorageRefused("a bug") if mine is first else StorageUnavailable
+            barrier.wait(GUARD_SECONDS)
+            is_main_thread = threading.current_thread() is threading.main_thread()
+            if is_main_thread is is_bug_in_main_thread:
+                raise StorageRefused("a bug")
+            raise StorageUnavailable
 
     with pytest.raises(StorageRefused):
-        settle(shop(Watched(fail), 10))
+        settle(build_application(HookedCardNetwork(fail), 10))
 
 
-def test_weather_in_the_other_lane_is_told_when_this_one_is_done() -> None:
-    together = threading.Barrier(2)
+def test_transient_error_of_the_helper_thread_is_raised_after_the_main_thread_ends() -> None:
+    barrier = threading.Barrier(2)
 
     def fail(number: int) -> None:
         if number in (2, 3):
-            together.wait(PATIENCE)
+            barrier.wait(GUARD_SECONDS)
         if threading.current_thread() is not threading.main_thread():
             raise StorageUnavailable
 
-    application = shop(Watched(fail), 10)
+    application = build_application(HookedCardNetwork(fail), 10)
     with pytest.raises(StorageUnavailable):
         settle(application)
-    assert Status.PENDING not in statuses(application)
+    assert Status.PENDING not in list_statuses(application)

@@ -1,4 +1,4 @@
-"""What the worker does when the bell rings."""
+"""The settle job."""
 
 from collections.abc import Iterator
 
@@ -23,12 +23,12 @@ def application() -> Iterator[Application]:
     jobs._current_context.clear()
 
 
-def pay(application: Application, count: int, source: str = "tok_visa") -> list[str]:
+def record_payments(application: Application, count: int, source: str = "tok_visa") -> list[str]:
     merchant_id = add_merchant(application.payments.record.begin)
-    made = [
+    payments = [
         application.payments.record(build_payment(merchant_id, source=source)) for _ in range(count)
     ]
-    return [str(payment.id) for payment in made]
+    return [str(payment.id) for payment in payments]
 
 
 def is_notified(application: Application) -> bool:
@@ -36,78 +36,78 @@ def is_notified(application: Application) -> bool:
     return Job.SETTLE in application.job_queue.notified_jobs
 
 
-def statuses(application: Application) -> list[Status]:
+def list_statuses(application: Application) -> list[Status]:
     with application.payments.record.begin() as work:
         rows = work.payments.session.tables.payments.rows.values()  # type: ignore[attr-defined]
         return [row.item.status for row in rows]
 
 
-def test_it_settles_and_says_so(application: Application) -> None:
-    ids = pay(application, 3)
+def test_job_settles_and_logs_batches(application: Application) -> None:
+    ids = record_payments(application, 3)
     with capture_logs() as lines:
         jobs.settle()
-    assert statuses(application) == [Status.SUCCESS] * 3
+    assert list_statuses(application) == [Status.SUCCESS] * 3
     assert [line["event"] for line in lines] == ["batch settled", "batch settled"]
     assert [line["succeeded"] for line in lines] == [2, 1]
     assert [id for line in lines for id in line["payments"]] == ids
     assert not any("tok_" in str(line) for line in lines)
 
 
-def test_the_bell_is_answered_before_work_is_looked_for(application: Application) -> None:
-    pay(application, 1)
-    seen: list[bool] = []
-    settler = application.settlement.settle
+def test_wakeup_is_cleared_before_payments_are_claimed(application: Application) -> None:
+    record_payments(application, 1)
+    notified_at_claim: list[bool] = []
+    batch_size = application.settlement.settle.batch_size
 
-    def looking(**arguments: object) -> int:
-        seen.append(is_notified(application))
+    def settle(**arguments: object) -> int:
+        notified_at_claim.append(is_notified(application))
         return 0
 
-    looking.batch_size = settler.batch_size  # type: ignore[attr-defined]
-    jobs.set_job_context(with_use_cases(application, {"settlement.settle": looking}))
+    settle.batch_size = batch_size  # type: ignore[attr-defined]
+    jobs.set_job_context(with_use_cases(application, {"settlement.settle": settle}))
     assert is_notified(application)
     jobs.settle()
-    assert seen == [False]
+    assert notified_at_claim == [False]
 
 
-def test_it_rings_again_when_there_may_be_more(
+def test_job_notifies_again_after_its_last_batch(
     application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("atomic_core.use_cases.settlement.MAX_BATCHES", 2)
     monkeypatch.setattr("atomic_worker.jobs.MAX_BATCHES", 2)
-    pay(application, 5)
+    record_payments(application, 5)
     jobs.settle()
     assert is_notified(application)
     jobs.settle()
     assert not is_notified(application)
-    assert set(statuses(application)) == {Status.SUCCESS}
+    assert set(list_statuses(application)) == {Status.SUCCESS}
 
 
-def test_asked_to_stop_it_leaves_after_the_batch_in_hand(application: Application) -> None:
-    pay(application, 5)
+def test_stop_request_ends_job_after_current_batch(application: Application) -> None:
+    record_payments(application, 5)
     jobs.set_job_context(application, should_stop=lambda: True)
     jobs.settle()
-    assert statuses(application).count(Status.SUCCESS) == 2
-    assert statuses(application).count(Status.PENDING) == 3
-    assert is_notified(application), "for another worker"
+    assert list_statuses(application).count(Status.SUCCESS) == 2
+    assert list_statuses(application).count(Status.PENDING) == 3
+    assert is_notified(application), "the remaining payments need a worker"
 
 
-def failing(application: Application, error: Exception) -> Application:
+def with_failing_settlement(application: Application, error: Exception) -> Application:
     def settle(**arguments: object) -> int:
         raise error
 
     return with_use_cases(application, {"settlement.settle": settle})
 
 
-def test_a_database_that_is_away_is_logged_and_left_to_the_sweeper(
+def test_unavailable_database_is_logged_and_job_succeeds(
     application: Application,
 ) -> None:
-    jobs.set_job_context(failing(application, StorageUnavailable()))
+    jobs.set_job_context(with_failing_settlement(application, StorageUnavailable()))
     with capture_logs() as lines:
         jobs.settle()
     assert [line["event"] for line in lines] == ["settlement postponed"]
 
 
-def test_a_bug_is_not_hidden(application: Application) -> None:
-    jobs.set_job_context(failing(application, StorageRefused("entries_balance")))
+def test_permanent_error_is_raised(application: Application) -> None:
+    jobs.set_job_context(with_failing_settlement(application, StorageRefused("entries_balance")))
     with pytest.raises(StorageRefused):
         jobs.settle()

@@ -1,4 +1,4 @@
-"""The supervisor, with small processes of its own."""
+"""The supervisor of `atomic dev`, and stop requests."""
 
 import os
 import signal
@@ -12,24 +12,26 @@ import pytest
 
 from atomic_adapters.embedded import EmbeddedServerError
 from atomic_adapters.embedded.child_process import start_child
-from atomic_worker.dev.child import MAX_PAUSE_SECONDS, Child, Launched
+from atomic_worker.dev.child import MAX_PAUSE_SECONDS, Child, LaunchedProcess
 from atomic_worker.dev.supervisor import MAX_LINE_BYTES, Supervisor
 from atomic_worker.stop_request import DEBOUNCE_SECONDS, StopRequest
 from processes import wait_until
 
-POLITE = ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
-IMPATIENT = ((signal.SIGTERM, 0.2), (signal.SIGKILL, 5.0))
+STOP_STEPS = ((signal.SIGTERM, 30.0), (signal.SIGKILL, 30.0))
+QUICK_STOP_STEPS = ((signal.SIGTERM, 0.2), (signal.SIGKILL, 30.0))
 
-LIVES = "import signal, sys; print('up', flush=True); signal.pause()"
-DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {LIVES}"
+GUARD_SECONDS = 60
+
+RUN_UNTIL_SIGNAL = "import signal, sys; print('up', flush=True); signal.pause()"
+IGNORE_SIGTERM = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {RUN_UNTIL_SIGNAL}"
 
 
-def python(script: str) -> Callable[[], Launched]:
-    def launch() -> Launched:
+def build_launch(script: str) -> Callable[[], LaunchedProcess]:
+    def launch() -> LaunchedProcess:
         reader, writer = os.pipe()
         process = start_child([sys.executable, "-c", script], stdout=writer, stderr=writer)
         os.close(writer)
-        return Launched(process, reader)
+        return LaunchedProcess(process, reader)
 
     return launch
 
@@ -40,24 +42,24 @@ def stop() -> Iterator[StopRequest]:
         yield stop
 
 
-def run_until(supervisor: Supervisor, done: Callable[[], bool], within: float = 20) -> None:
-    """Run until it is done, then stop."""
-    deadline = time.monotonic() + within
-    is_done = False
+def run_until(supervisor: Supervisor, condition: Callable[[], bool]) -> None:
+    """Run the supervisor until the condition holds, then stop it."""
+    deadline = time.monotonic() + GUARD_SECONDS
+    has_held = False
 
-    def look() -> None:
-        nonlocal is_done
-        is_done = done()
-        if is_done or time.monotonic() > deadline:
+    def check() -> None:
+        nonlocal has_held
+        has_held = condition()
+        if has_held or time.monotonic() > deadline:
             supervisor.stop.request()
 
-    supervisor.each_tick = look
-    with supervisor.in_charge():
+    supervisor.on_tick = check
+    with supervisor.stop_children_on_exit():
         supervisor.run()
-    assert is_done
+    assert has_held
 
 
-def test_lines_carry_their_process_name_also_the_last_ones(
+def test_every_line_has_its_process_name(
     stop: StopRequest, capfd: pytest.CaptureFixture[str]
 ) -> None:
     script = (
@@ -66,57 +68,57 @@ def test_lines_carry_their_process_name_also_the_last_ones(
         "print('one\\ntwo', flush=True)\n"
         "signal.pause()"
     )
-    child = Child("api", python(script), POLITE)
-    other = Child("sweeper", python(LIVES), POLITE)
+    child = Child("api", build_launch(script), STOP_STEPS)
+    other = Child("sweeper", build_launch(RUN_UNTIL_SIGNAL), STOP_STEPS)
     out = ""
 
-    def both_up() -> bool:
+    def are_both_up() -> bool:
         nonlocal out
         out += capfd.readouterr().out
         return "two" in out and "up" in out
 
-    run_until(Supervisor([[child], [other]], stop), both_up)
+    run_until(Supervisor([[child], [other]], stop), are_both_up)
     out += capfd.readouterr().out
     assert "api     | one\napi     | two\n" in out
     assert "api     | bye\n" in out
     assert "sweeper | up\n" in out
-    assert not child.running
+    assert not child.is_running
 
 
-def test_a_line_without_an_end_does_not_fill_memory(
+def test_line_without_end_is_printed_in_parts(
     stop: StopRequest, capfd: pytest.CaptureFixture[str]
 ) -> None:
     script = f"import signal; print('x' * {3 * MAX_LINE_BYTES}, end='', flush=True); signal.pause()"
-    supervisor = Supervisor([[Child("api", python(script), POLITE)]], stop)
-    seen = 0
+    supervisor = Supervisor([[Child("api", build_launch(script), STOP_STEPS)]], stop)
+    printed = 0
 
-    def read() -> bool:
-        nonlocal seen
-        seen += capfd.readouterr().out.count("x")
-        assert all(len(rest) <= MAX_LINE_BYTES for rest in supervisor._unfinished.values())
-        return seen >= 2 * MAX_LINE_BYTES
+    def has_printed_parts() -> bool:
+        nonlocal printed
+        printed += capfd.readouterr().out.count("x")
+        assert all(len(line) <= MAX_LINE_BYTES for line in supervisor._partial_lines.values())
+        return printed >= 2 * MAX_LINE_BYTES
 
-    run_until(supervisor, read)
+    run_until(supervisor, has_printed_parts)
 
 
-def test_a_child_that_dies_is_started_at_once_and_then_ever_later(
+def test_exiting_child_is_restarted_at_once_then_after_growing_pauses(
     stop: StopRequest, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     starts = tmp_path / "starts"
     script = f"open({str(starts)!r}, 'a').write('.'); raise SystemExit(3)"
-    supervisor = Supervisor([[Child("worker", python(script), POLITE)]], stop)
+    supervisor = Supervisor([[Child("worker", build_launch(script), STOP_STEPS)]], stop)
     run_until(supervisor, lambda: starts.exists() and len(starts.read_text()) >= 4)
     out = capfd.readouterr().out
-    told = [line.split("; ")[1] for line in out.splitlines() if "ended with status 3" in line]
-    assert told[:3] == [
+    restarts = [line.split("; ")[1] for line in out.splitlines() if "ended with status 3" in line]
+    assert restarts[:3] == [
         "starting it again at once",
         "starting it again in 0.25 s",
         "starting it again in 0.5 s",
     ]
 
 
-def test_pauses_are_bounded_and_forgotten_by_one_that_lasts() -> None:
-    child = Child("worker", python(LIVES), POLITE)
+def test_restart_pauses_are_bounded_and_reset_after_stable_run() -> None:
+    child = Child("worker", build_launch(RUN_UNTIL_SIGNAL), STOP_STEPS)
     child._started_at = time.monotonic()
     pauses = [child.postpone() for _ in range(30)]
     assert pauses[-1] == MAX_PAUSE_SECONDS
@@ -124,95 +126,99 @@ def test_pauses_are_bounded_and_forgotten_by_one_that_lasts() -> None:
     assert child.postpone() == 0
 
 
-def test_a_launch_that_fails_is_tried_again(
-    stop: StopRequest, capfd: pytest.CaptureFixture[str]
-) -> None:
-    tries = 0
+def test_failed_launch_is_retried(stop: StopRequest, capfd: pytest.CaptureFixture[str]) -> None:
+    attempts = 0
 
-    def launch() -> Launched:
-        nonlocal tries
-        tries += 1
-        if tries < 3:
+    def launch() -> LaunchedProcess:
+        nonlocal attempts
+        attempts += 1
+        if attempts < 3:
             raise EmbeddedServerError("the log's tail")
-        return python(LIVES)()
+        return build_launch(RUN_UNTIL_SIGNAL)()
 
-    child = Child("postgres", launch, POLITE)
-    run_until(Supervisor([[child]], stop), lambda: child.running)
+    child = Child("postgres", launch, STOP_STEPS)
+    run_until(Supervisor([[child]], stop), lambda: child.is_running)
     assert "did not start, trying again in 0 s: the log's tail" in capfd.readouterr().out
 
 
-def test_stages_end_last_first(stop: StopRequest) -> None:
+def test_stages_stop_in_reverse_order(stop: StopRequest) -> None:
     ended: list[str] = []
 
-    def launch(name: str) -> Callable[[], Launched]:
-        def start() -> Launched:
-            launched = python(LIVES)()
+    def launch(name: str) -> Callable[[], LaunchedProcess]:
+        def start() -> LaunchedProcess:
+            launched = build_launch(RUN_UNTIL_SIGNAL)()
             return launched._replace(release=lambda: ended.append(name))
 
         return start
 
     names = ["postgres", "valkey", "api"]
-    stages = [[Child(name, launch(name), POLITE)] for name in names]
-    run_until(Supervisor(stages, stop), lambda: all(stage[0].running for stage in stages))
+    stages = [[Child(name, launch(name), STOP_STEPS)] for name in names]
+    run_until(Supervisor(stages, stop), lambda: all(stage[0].is_running for stage in stages))
     assert ended == list(reversed(names))
 
 
-def test_one_that_does_not_listen_is_killed_with_all_it_started(
+def test_child_that_ignores_sigterm_is_killed_with_its_descendants(
     stop: StopRequest, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    script = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {DEAF!r}]); {DEAF}"
-    child = Child("worker", python(script), IMPATIENT)
+    start_descendant = f"subprocess.Popen([sys.executable, '-c', {IGNORE_SIGTERM!r}])"
+    script = f"import subprocess, sys; {start_descendant}; {IGNORE_SIGTERM}"
+    child = Child("worker", build_launch(script), QUICK_STOP_STEPS)
     out = ""
     group = 0
 
-    def both_up() -> bool:
+    def are_both_up() -> bool:
         nonlocal out, group
         out += capfd.readouterr().out
-        group = child.launched.process.pid if child.launched else 0
+        group = child.launched_process.process.pid if child.launched_process else 0
         return out.count("| up") == 2
 
-    run_until(Supervisor([[child]], stop), both_up)
-    wait_until(lambda: not _group_lives(group), 5, "its own child is gone too")
+    run_until(Supervisor([[child]], stop), are_both_up)
+    wait_until(
+        lambda: not _is_group_alive(group),
+        GUARD_SECONDS,
+        "the descendant is killed with its parent",
+    )
 
 
-def _group_lives(group: int) -> bool:
-    return any(_is_in(group, process) for process in psutil.process_iter())
+def _is_group_alive(group: int) -> bool:
+    return any(_is_alive_in_group(group, process) for process in psutil.process_iter())
 
 
-def _is_in(group: int, process: psutil.Process) -> bool:
+def _is_alive_in_group(group: int, process: psutil.Process) -> bool:
     try:
         return process.status() != psutil.STATUS_ZOMBIE and os.getpgid(process.pid) == group
     except (ProcessLookupError, psutil.NoSuchProcess):
         return False
 
 
-def test_renewed_children_come_back_and_count_as_no_failure(
+def test_restart_of_children_does_not_count_as_failure(
     stop: StopRequest, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    child = Child("api", python(LIVES), POLITE)
+    child = Child("api", build_launch(RUN_UNTIL_SIGNAL), STOP_STEPS)
     supervisor = Supervisor([[child]], stop)
     pids: list[int] = []
 
-    def renewed() -> bool:
-        if child.launched and child.launched.process.pid not in pids and not child.ending:
-            pids.append(child.launched.process.pid)
+    def is_restarted() -> bool:
+        launched = child.launched_process
+        if launched and launched.process.pid not in pids and not child.is_stopping:
+            pids.append(launched.process.pid)
             if len(pids) == 1:
-                supervisor.renew(["api", "nobody"])
+                supervisor.restart_children(["api", "unknown"])
         return len(pids) == 2
 
-    run_until(supervisor, renewed)
+    run_until(supervisor, is_restarted)
     assert "starting it again" not in capfd.readouterr().out
 
 
-def test_however_the_block_ends_no_child_stays(stop: StopRequest) -> None:
-    child = Child("api", python(LIVES), POLITE)
-    with pytest.raises(ZeroDivisionError), Supervisor([[child]], stop).in_charge():
+def test_children_stop_when_the_block_raises(stop: StopRequest) -> None:
+    child = Child("api", build_launch(RUN_UNTIL_SIGNAL), STOP_STEPS)
+    with pytest.raises(ZeroDivisionError), Supervisor([[child]], stop).stop_children_on_exit():
         child.start()
         _ = 1 / 0
-    assert not child.running
+    assert not child.is_running
 
 
-def test_one_wish_that_arrives_twice_counts_once() -> None:
+def test_repeated_stop_request_counts_once() -> None:
     stop = StopRequest()
     stop.request()
     stop.request()
@@ -223,19 +229,19 @@ def test_one_wish_that_arrives_twice_counts_once() -> None:
     stop.close()
 
 
-def test_what_nohup_ignores_stays_ignored() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+def test_ignored_signal_stays_ignored() -> None:
+    previous_handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with StopRequest.on_signals() as stop:
             os.kill(os.getpid(), signal.SIGHUP)
             assert not stop.wait(0)
     finally:
-        signal.signal(signal.SIGHUP, before)
+        signal.signal(signal.SIGHUP, previous_handler)
 
 
-def test_signals_end_a_wait(stop: StopRequest) -> None:
+def test_wake_and_signal_end_a_wait(stop: StopRequest) -> None:
     assert not stop.wait(0)
     stop.wake()
-    assert not stop.wait(5), "woken, not stopped"
+    assert not stop.wait(GUARD_SECONDS), "wake() does not request a stop"
     os.kill(os.getpid(), signal.SIGTERM)
-    assert stop.wait(5)
+    assert stop.wait(GUARD_SECONDS)

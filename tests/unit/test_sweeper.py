@@ -1,4 +1,4 @@
-"""The sweeper's rounds."""
+"""The sweeper."""
 
 import threading
 from collections.abc import Iterator
@@ -19,6 +19,8 @@ from atomic_worker.stop_request import StopRequest
 from processes import wait_until
 from support import add_merchant, build_payment, with_use_cases
 
+GUARD_SECONDS = 60
+
 SETTINGS = replace(
     Settings.from_environ({"DATABASE_URL": "postgresql:///nowhere"}),
     sweep_interval=timedelta(milliseconds=20),
@@ -33,68 +35,70 @@ def stop() -> Iterator[StopRequest]:
     stop.close()
 
 
-def running(sweeper: Sweeper) -> threading.Thread:
+def start_thread(sweeper: Sweeper) -> threading.Thread:
     thread = threading.Thread(target=sweeper.run)
     thread.start()
     return thread
 
 
-def test_it_settles_what_no_bell_announced_until_asked_to_stop(stop: StopRequest) -> None:
+def test_sweeper_settles_without_wakeups_until_stopped(stop: StopRequest) -> None:
     application = in_memory()
     merchant_id = add_merchant(application.payments.record.begin)
     payment = application.payments.record(build_payment(merchant_id))
-    thread = running(Sweeper(application, SETTINGS, stop))
+    thread = start_thread(Sweeper(application, SETTINGS, stop))
     try:
         wait_until(
             lambda: application.payments.get(merchant_id, payment.id).status is Status.SUCCESS,
-            5,
-            "it is settled",
+            GUARD_SECONDS,
+            "the payment is settled",
         )
     finally:
         stop.request()
-        thread.join(5)
+        thread.join(GUARD_SECONDS)
     assert not thread.is_alive()
 
 
-def test_a_stop_ends_a_long_wait_at_once(stop: StopRequest) -> None:
-    patient = replace(SETTINGS, sweep_interval=timedelta(seconds=60))
-    thread = running(Sweeper(in_memory(), patient, stop))
+def test_stop_request_ends_a_long_wait(stop: StopRequest) -> None:
+    # Longer than the guard, so that the stop request must end the wait.
+    settings = replace(SETTINGS, sweep_interval=timedelta(hours=1))
+    thread = start_thread(Sweeper(in_memory(), settings, stop))
     stop.request()
-    thread.join(5)
+    thread.join(GUARD_SECONDS)
     assert not thread.is_alive()
 
 
-def test_it_survives_a_database_that_is_away_and_says_so_once(stop: StopRequest) -> None:
+def test_outage_of_the_database_is_logged_once(stop: StopRequest) -> None:
     application = in_memory()
-    rounds: list[int] = []
+    rounds = 0
 
     def settle(**_: object) -> int:
-        rounds.append(len(rounds))
-        if len(rounds) <= 4:
+        nonlocal rounds
+        rounds += 1
+        if rounds <= 4:
             raise StorageUnavailable
-        if len(rounds) == 6:
+        if rounds == 6:
             stop.request()
         return 0
 
-    sick = with_use_cases(application, {"settlement.settle": settle})
+    failing = with_use_cases(application, {"settlement.settle": settle})
     with capture_logs() as lines:
-        Sweeper(sick, SETTINGS, stop).run()
+        Sweeper(failing, SETTINGS, stop).run()
     events = [line["event"] for line in lines if line["event"] != "ledger verified"]
     assert events == ["sweeper started", "sweep failed", "sweep recovered", "sweeper stopped"]
 
 
-def test_it_lets_go_of_holds_that_have_ended(stop: StopRequest) -> None:
+def test_expired_holds_are_released(stop: StopRequest) -> None:
     application = in_memory(hold_period=timedelta(0))
     merchant = application.merchants.add("Shop")
-    order = NewPayment(merchant.id, Money(1, "USD"), "tok_visa", capture=CaptureMethod.MANUAL)
-    held = application.payments.record(order)
+    new = NewPayment(merchant.id, Money(1, "USD"), "tok_visa", capture=CaptureMethod.MANUAL)
+    held = application.payments.record(new)
     application.settlement.settle()
-    eager = replace(SETTINGS, sweep_interval=timedelta(0))
-    Sweeper(application, eager, stop).sweep()
+    settings = replace(SETTINGS, sweep_interval=timedelta(0))
+    Sweeper(application, settings, stop).sweep()
     assert application.payments.get(merchant.id, held.id).status is Status.CANCELED
 
 
-def test_pauses_grow_and_are_bounded(stop: StopRequest) -> None:
+def test_pauses_grow_up_to_a_maximum(stop: StopRequest) -> None:
     sweeper = Sweeper(in_memory(), SETTINGS, stop)
     pauses = [sweeper._record_failure(StorageUnavailable(), 0.02) for _ in range(40)]
     assert pauses == sorted(pauses)
@@ -102,43 +106,45 @@ def test_pauses_grow_and_are_bounded(stop: StopRequest) -> None:
     assert pauses[-1] == MAX_PAUSE_SECONDS
 
 
-def test_it_checks_the_books_and_tells_findings_as_errors(stop: StopRequest) -> None:
+def test_findings_of_the_verification_are_logged_as_errors(stop: StopRequest) -> None:
     report = LedgerReport(
         1, 2, 3, 4, 0, 0, [Finding(LedgerCheck.CHAIN_UNBROKEN, "a#7", "does not follow")]
     )
-    sick = with_use_cases(in_memory(), {"ledger.verify": lambda: report})
+    application = with_use_cases(in_memory(), {"ledger.verify": lambda: report})
     with capture_logs() as lines:
-        thread = running(Sweeper(sick, SETTINGS, stop))
+        thread = start_thread(Sweeper(application, SETTINGS, stop))
         wait_until(
-            lambda: any(line["event"] == "ledger verified" for line in lines), 5, "it is checked"
+            lambda: any(line["event"] == "ledger verified" for line in lines),
+            GUARD_SECONDS,
+            "the ledger is verified",
         )
         stop.request()
-        thread.join(5)
+        thread.join(GUARD_SECONDS)
     error = next(line for line in lines if line["event"] == "ledger verification failed")
     assert (error["log_level"], error["subject"]) == ("error", "a#7")
 
 
-def test_a_long_check_does_not_hold_up_payments(stop: StopRequest) -> None:
+def test_long_verification_does_not_delay_settlement(stop: StopRequest) -> None:
     application = in_memory()
     merchant_id = add_merchant(application.payments.record.begin)
-    checking, finish = threading.Event(), threading.Event()
+    verifying, finish = threading.Event(), threading.Event()
 
-    def check() -> LedgerReport:
-        checking.set()
-        assert finish.wait(10)
+    def verify() -> LedgerReport:
+        verifying.set()
+        assert finish.wait(GUARD_SECONDS)
         return LedgerReport(0, 0, 0, 0, 0, 0, [])
 
-    slow = with_use_cases(application, {"ledger.verify": check})
-    thread = running(Sweeper(slow, SETTINGS, stop))
+    slow_application = with_use_cases(application, {"ledger.verify": verify})
+    thread = start_thread(Sweeper(slow_application, SETTINGS, stop))
     try:
-        assert checking.wait(5)
+        assert verifying.wait(GUARD_SECONDS)
         payment = application.payments.record(build_payment(merchant_id))
         wait_until(
             lambda: application.payments.get(merchant_id, payment.id).status is Status.SUCCESS,
-            5,
-            "it is settled during the check",
+            GUARD_SECONDS,
+            "the payment is settled during the verification",
         )
     finally:
         finish.set()
         stop.request()
-        thread.join(5)
+        thread.join(GUARD_SECONDS)

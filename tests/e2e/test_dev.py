@@ -18,7 +18,7 @@ import pytest
 from dotenv import dotenv_values
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
-from atomic_worker.stop_request import REPEAT_SECONDS
+from atomic_worker.stop_request import DEBOUNCE_SECONDS
 from processes import PAUSE, Client, find_free_port, wait_until
 
 GUARD_SECONDS = 60
@@ -174,11 +174,11 @@ def test_configured_servers_replace_the_embedded_ones(
 def test_unreachable_database_is_reported_in_one_line(scratch: Path) -> None:
     dev = Dev(scratch / "unreachable")
     dev.folder.mkdir()
-    assert_refused = dev.command(
+    refused = dev.command(
         "dev", DATABASE_URL="postgresql://127.0.0.1:1/atomic", REDIS_URL="redis://127.0.0.1:1"
     )
-    assert assert_refused.returncode == 1
-    assert assert_refused.stderr.startswith("Error: The database cannot be reached")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("Error: The database is unreachable or overloaded; ")
     assert not (dev.folder / ".atomic/dev.env").exists()
 
 
@@ -226,9 +226,9 @@ def test_port_in_use_is_reported_before_anything_starts(scratch: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert_refused = elsewhere.command("dev", PORT=str(port))
-    assert assert_refused.returncode == 1
-    assert f"Port {port} on 127.0.0.1 cannot be used" in assert_refused.stderr
+        refused = elsewhere.command("dev", PORT=str(port))
+    assert refused.returncode == 1
+    assert f"Port {port} on 127.0.0.1 cannot be used" in refused.stderr
     assert not (elsewhere.folder / ".atomic/postgres").exists()
 
 
@@ -299,7 +299,7 @@ def test_second_ctrl_c_kills_what_does_not_stop(running: Dev) -> None:
     running.child("gunicorn").suspend()
     running.send_signal(signal.SIGINT)
     # Two signals within this time count as one Ctrl-C that arrived twice.
-    PAUSE.wait(REPEAT_SECONDS + 0.1)
+    PAUSE.wait(DEBOUNCE_SECONDS + 0.1)
     running.process.send_signal(signal.SIGINT)
     running.process.wait(GUARD_SECONDS)
     wait_until(running.is_gone, GUARD_SECONDS, "every process is gone")

@@ -1,4 +1,4 @@
-"""The `atomic` command: answers, exit codes, one line for an expected fault."""
+"""The `atomic` command: output, exit statuses and error reports."""
 
 import json
 import logging
@@ -15,18 +15,18 @@ from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import in_memory
 from atomic_core.application import Application
 from atomic_core.domain.errors import StorageUnavailable
-from atomic_core.domain.ledger_verification import Check, Finding, LedgerReport
+from atomic_core.domain.ledger_verification import Finding, LedgerCheck, LedgerReport
 from atomic_worker.cli import main
-from atomic_worker.commands.console import Toolbox
+from atomic_worker.commands.console import CliContext
 from atomic_worker.commands.seed import TEST_MERCHANT_ID
-from support import order, with_use_cases
+from support import build_payment, with_use_cases
 
 SETTINGS = Settings.from_environ({"DATABASE_URL": "postgresql:///nowhere", "ATOMIC_ENV": "test"})
 
 
 @pytest.fixture(autouse=True)
-def loggers() -> Iterator[None]:
-    """Commands set the process's logging up; the next test has its own."""
+def restore_logging() -> Iterator[None]:
+    """Commands configure the logging of the process."""
     handlers, level = logging.getLogger().handlers, logging.getLogger().level
     yield
     logging.getLogger().handlers = handlers
@@ -38,14 +38,16 @@ def application() -> Application:
     return in_memory()
 
 
-class Atomic:
+class CommandRunner:
     """Runs commands on one application."""
 
     def __init__(self, application: Application) -> None:
-        self.box = Toolbox(load=lambda: SETTINGS, build=lambda _: application)
+        self.cli = CliContext(
+            load_settings=lambda: SETTINGS, build_application=lambda _: application
+        )
 
     def __call__(self, *arguments: str, **environ: str) -> Result:
-        return CliRunner().invoke(main, arguments, obj=self.box, env=environ)
+        return CliRunner().invoke(main, arguments, obj=self.cli, env=environ)
 
     def json(self, *arguments: str, **environ: str) -> dict[str, object]:
         result = self(*arguments, "--json", **environ)
@@ -54,33 +56,33 @@ class Atomic:
 
 
 @pytest.fixture
-def atomic(application: Application) -> Atomic:
-    return Atomic(application)
+def atomic(application: Application) -> CommandRunner:
+    return CommandRunner(application)
 
 
-def commands() -> list[tuple[str, ...]]:
-    found: list[tuple[str, ...]] = []
+def list_commands() -> list[tuple[str, ...]]:
+    commands: list[tuple[str, ...]] = []
     for name, command in main.commands.items():
-        found.append((name,))
-        found += [(name, sub) for sub in getattr(command, "commands", {})]
-    return found
+        commands.append((name,))
+        commands += [(name, sub) for sub in getattr(command, "commands", {})]
+    return commands
 
 
-@pytest.mark.parametrize("command", [(), *commands()], ids=" ".join)
-def test_every_command_explains_itself(atomic: Atomic, command: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("command", [(), *list_commands()], ids=" ".join)
+def test_every_command_has_a_help_text(atomic: CommandRunner, command: tuple[str, ...]) -> None:
     result = atomic(*command, "--help")
     assert result.exit_code == 0
     assert result.stdout.splitlines()[2].strip(), "a help text"
 
 
-def test_wrong_usage_has_a_status_of_its_own(atomic: Atomic) -> None:
+def test_wrong_usage_exits_with_2(atomic: CommandRunner) -> None:
     assert atomic("fly").exit_code == 2
     assert atomic("keys", "revoke", "not-an-id").exit_code == 2
     assert atomic("verify", "--loud").exit_code == 2
 
 
-def test_seed_makes_what_is_missing_and_shows_a_key_once(
-    atomic: Atomic, application: Application
+def test_seed_creates_missing_rows_and_prints_the_key_once(
+    atomic: CommandRunner, application: Application
 ) -> None:
     first = atomic.json("seed")
     assert first["merchantId"] == str(TEST_MERCHANT_ID)
@@ -91,12 +93,12 @@ def test_seed_makes_what_is_missing_and_shows_a_key_once(
     assert application.ledger.verify().accounts == 1 + 2 * len(SETTINGS.currencies)
 
 
-def test_seed_tells_a_person_the_key(atomic: Atomic) -> None:
+def test_seed_prints_the_key_as_text_once(atomic: CommandRunner) -> None:
     assert "API key   sk_test_" in atomic("seed").stdout
     assert "sk_test_" not in atomic("seed").stdout
 
 
-def test_seed_ensures_a_key_and_keeps_a_valid_one(atomic: Atomic) -> None:
+def test_seed_ensures_a_key_and_keeps_a_valid_one(atomic: CommandRunner) -> None:
     first = str(atomic.json("seed", "--ensure-key", "dev")["apiKey"])
     assert atomic.json("seed", "--ensure-key", "dev", API_KEY=first)["apiKey"] == first
     other = str(atomic.json("seed", "--ensure-key", "dev", API_KEY="sk_test_gone")["apiKey"])
@@ -105,29 +107,31 @@ def test_seed_ensures_a_key_and_keeps_a_valid_one(atomic: Atomic) -> None:
 
 def test_seed_adopts_the_configured_key_and_issues_none(application: Application) -> None:
     raw = "sk_test_of_the_operator"
-    hash = application.api_keys.authenticate.hasher.hash(raw)
-    atomic = Atomic(application)
-    atomic.box.load = lambda: replace(SETTINGS, merchant_api_key_hash=hash)
+    hash = application.api_keys.authenticate.key_hasher.hash(raw)
+    atomic = CommandRunner(application)
+    atomic.cli.load_settings = lambda: replace(SETTINGS, merchant_api_key_hash=hash)
     assert atomic.json("seed")["apiKey"] is None
     assert atomic.json("seed")["apiKey"] is None
     assert application.api_keys.authenticate(raw).merchant_id == TEST_MERCHANT_ID
 
 
-def test_seed_uses_the_first_currency_where_there_are_no_dollars(application: Application) -> None:
-    atomic = Atomic(application)
-    atomic.box.load = lambda: replace(SETTINGS, currencies=frozenset({"JPY", "CHF"}))
+def test_seed_uses_the_first_currency_if_usd_is_disabled(application: Application) -> None:
+    atomic = CommandRunner(application)
+    atomic.cli.load_settings = lambda: replace(SETTINGS, currencies=frozenset({"JPY", "CHF"}))
     assert atomic.json("seed")["currency"] == "CHF"
 
 
-def test_keys_are_created_listed_and_revoked(atomic: Atomic, application: Application) -> None:
+def test_keys_are_created_listed_and_revoked(
+    atomic: CommandRunner, application: Application
+) -> None:
     atomic("seed")
-    made = atomic.json("keys", "create", "--name", "till 1")
-    raw = str(made["apiKey"])
+    created = atomic.json("keys", "create", "--name", "till 1")
+    raw = str(created["apiKey"])
     listed = atomic("keys", "list").stdout
     assert "till 1" in listed
     assert raw not in listed
     assert raw[:12] in listed
-    assert atomic.json("keys", "revoke", str(made["id"]))["revokedAt"] is not None
+    assert atomic.json("keys", "revoke", str(created["id"]))["revokedAt"] is not None
     assert "revoked" in atomic("keys", "list").stdout.splitlines()[2]
     assert atomic("seed").exit_code == 0
     with pytest.raises(Exception, match="valid API key"):
@@ -140,67 +144,69 @@ def test_keys_are_created_listed_and_revoked(atomic: Atomic, application: Applic
      ("revoke", str(uuid4()))],
     ids=lambda arguments: arguments[0],
 )  # fmt: skip
-def test_what_does_not_exist_is_one_line_and_status_1(
-    atomic: Atomic, arguments: tuple[str, ...]
+def test_unknown_id_exits_with_1_and_one_line(
+    atomic: CommandRunner, arguments: tuple[str, ...]
 ) -> None:
     result = atomic("keys", *arguments)
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: There is no such")
+    assert result.stderr.startswith("Error: No")
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_verify_says_that_the_books_agree(atomic: Atomic, application: Application) -> None:
+def test_verify_of_consistent_ledger_exits_with_0(
+    atomic: CommandRunner, application: Application
+) -> None:
     atomic("seed")
-    application.payments.accept(order(TEST_MERCHANT_ID))
+    application.payments.record(build_payment(TEST_MERCHANT_ID))
     application.settlement.settle()
-    answer = atomic.json("verify")
-    assert (answer["clean"], answer["payments"], answer["entries"]) == (True, 1, 2)
+    report = atomic.json("verify")
+    assert (report["clean"], report["payments"], report["entries"]) == (True, 1, 2)
     result = atomic("verify")
     assert result.exit_code == 0
     accounts = 1 + 2 * len(SETTINGS.currencies)
     assert result.stdout.startswith(f"The books agree: {accounts} accounts, 1 transactions")
 
 
-def test_verify_names_what_does_not_agree(application: Application) -> None:
-    finding = Finding(Check.BALANCE_IS_SUM, str(uuid4()), "5 is not 6")
+def test_verify_prints_findings_and_exits_with_1(application: Application) -> None:
+    finding = Finding(LedgerCheck.BALANCE_IS_SUM, str(uuid4()), "5 is not 6")
     report = LedgerReport(1, 2, 3, 4, 0, 0, [finding])
-    atomic = Atomic(with_use_cases(application, {"ledger.verify": lambda: report}))
+    atomic = CommandRunner(with_use_cases(application, {"ledger.verify": lambda: report}))
     result = atomic("verify")
     assert result.exit_code == 1
     assert f"balance_is_sum  {finding.subject}  5 is not 6" in result.stdout
     assert "do NOT agree" in result.stdout
-    told = atomic("verify", "--json")
-    assert told.exit_code == 1
-    assert json.loads(told.stdout)["findings"] == [
+    json_result = atomic("verify", "--json")
+    assert json_result.exit_code == 1
+    assert json.loads(json_result.stdout)["findings"] == [
         {"check": "balance_is_sum", "subject": finding.subject, "problem": "5 is not 6"}
     ]
 
 
-def test_sweep_once_purges_and_settles_what_is_overdue(
-    atomic: Atomic, application: Application
+def test_sweep_once_prints_claimed_and_purged_counts(
+    atomic: CommandRunner, application: Application
 ) -> None:
     assert atomic.json("sweep", "--once") == {"claimed": 0, "purged": 0}
     assert "0 overdue payments" in atomic("sweep", "--once").stdout
 
 
-def test_expected_faults_are_told_without_a_traceback(application: Application) -> None:
-    def away() -> LedgerReport:
-        raise StorageUnavailable from OSError("connection refused\nmore about it")
+def test_expected_errors_are_reported_without_traceback(application: Application) -> None:
+    def fail_to_verify() -> LedgerReport:
+        raise StorageUnavailable from OSError("connection refused\nmore details")
 
-    atomic = Atomic(with_use_cases(application, {"ledger.verify": away}))
+    atomic = CommandRunner(with_use_cases(application, {"ledger.verify": fail_to_verify}))
     result = atomic("verify")
     assert result.exit_code == 1
     assert result.stderr.endswith("(connection refused)\n")
 
-    def nothing() -> Settings:
+    def fail_to_load() -> Settings:
         raise SettingsError("PORT: expected a number")
 
-    unset = CliRunner().invoke(main, ["serve"], obj=Toolbox(load=nothing))
-    assert (unset.exit_code, unset.stderr) == (1, "Error: PORT: expected a number\n")
+    result = CliRunner().invoke(main, ["serve"], obj=CliContext(load_settings=fail_to_load))
+    assert (result.exit_code, result.stderr) == (1, "Error: PORT: expected a number\n")
 
 
-def test_a_migration_is_written_without_any_database(
-    atomic: Atomic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_migration_file_is_created_without_database(
+    atomic: CommandRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("atomic_adapters.postgres.migrations.Migrator.__init__.__defaults__",
                         (tmp_path,))  # fmt: skip

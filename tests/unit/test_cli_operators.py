@@ -1,4 +1,4 @@
-"""What operators ask `atomic`: the same in a table and in JSON."""
+"""The commands for operators, with text and JSON output."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -16,12 +16,12 @@ from atomic_core.domain.accounts import world_account_id
 from atomic_core.domain.currencies import CURRENCIES
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.money import Money
-from atomic_core.domain.payments import Capture, NewPayment, Payment
+from atomic_core.domain.payments import CaptureMethod, NewPayment, Payment
 from atomic_core.domain.refunds import NewRefund, Refund
 from atomic_worker.cli import main
-from atomic_worker.commands.console import Toolbox
-from atomic_worker.commands.seed import TEST_MERCHANT, TEST_MERCHANT_ID
-from support import order
+from atomic_worker.commands.console import CliContext
+from atomic_worker.commands.seed import TEST_MERCHANT_ID, TEST_MERCHANT_NAME
+from support import build_payment
 
 ENVIRON = {"DATABASE_URL": "postgresql:///nowhere", "ATOMIC_ENV": "test"}
 NOW = "2026-11-22 15:30:13Z"
@@ -35,19 +35,21 @@ def clock() -> ManualClock:
 @pytest.fixture
 def application(clock: ManualClock) -> Application:
     application = in_memory(clock)
-    application.merchants.add(TEST_MERCHANT, TEST_MERCHANT_ID)
+    application.merchants.add(TEST_MERCHANT_NAME, TEST_MERCHANT_ID)
     return application
 
 
-class Atomic:
+class CommandRunner:
     """Runs commands on one application."""
 
     def __init__(self, application: Application, **environ: str) -> None:
         settings = Settings.from_environ(ENVIRON | environ)
-        self.box = Toolbox(load=lambda: settings, build=lambda _: application)
+        self.cli = CliContext(
+            load_settings=lambda: settings, build_application=lambda _: application
+        )
 
     def __call__(self, *arguments: object) -> Result:
-        return CliRunner().invoke(main, [str(each) for each in arguments], obj=self.box)
+        return CliRunner().invoke(main, [str(argument) for argument in arguments], obj=self.cli)
 
     def lines(self, *arguments: object) -> list[str]:
         result = self(*arguments)
@@ -59,8 +61,8 @@ class Atomic:
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)
 
-    def refusal(self, *arguments: object) -> str:
-        """The one line of an expected fault."""
+    def error_line(self, *arguments: object) -> str:
+        """The line on stderr of a command that fails."""
         result = self(*arguments)
         assert (result.exit_code, result.stdout) == (1, ""), result.output
         [line] = result.stderr.splitlines()
@@ -68,28 +70,28 @@ class Atomic:
 
 
 @pytest.fixture
-def atomic(application: Application) -> Atomic:
-    return Atomic(application)
+def atomic(application: Application) -> CommandRunner:
+    return CommandRunner(application)
 
 
-def paid(application: Application, currency: str = "USD", amount: int = 5_000) -> Payment:
+def settle_payment(application: Application, currency: str = "USD", amount: int = 5_000) -> Payment:
     new = NewPayment(TEST_MERCHANT_ID, Money(amount, currency), "tok_visa")
-    payment = application.payments.accept(new)
+    payment = application.payments.record(new)
     application.settlement.settle()
     return payment
 
 
-def given_back(application: Application, payment: Payment, amount: int) -> Refund:
+def create_refund(application: Application, payment: Payment, amount: int) -> Refund:
     with application.refunds.create.begin() as work:
         new = NewRefund(payment.merchant_id, payment.id, amount, "damaged")
-        refund = application.refunds.create.within(work, new)
+        refund = application.refunds.create.execute(work, new)
         work.commit()
     return refund
 
 
-def test_all_currencies_are_listed(application: Application) -> None:
-    atomic = Atomic(application, CURRENCIES="USD,KWD")
-    paid(application, "KWD")
+def test_currencies_are_listed_with_their_accounts(application: Application) -> None:
+    atomic = CommandRunner(application, CURRENCIES="USD,KWD")
+    settle_payment(application, "KWD")
     lines = atomic.lines("currencies")
     assert len(lines) == 1 + len(CURRENCIES)
     assert lines[0].split() == ["Code", "Decimals", "Name", "Enabled", "World", "Fees"]
@@ -100,12 +102,12 @@ def test_all_currencies_are_listed(application: Application) -> None:
     assert [line[:3] for line in atomic.lines("currencies", "--enabled")[1:]] == ["KWD", "USD"]
 
 
-def test_currencies_in_json(application: Application) -> None:
-    atomic = Atomic(application, CURRENCIES="CLF,USD")
-    paid(application, "USD")
+def test_currencies_are_printed_as_json(application: Application) -> None:
+    atomic = CommandRunner(application, CURRENCIES="CLF,USD")
+    settle_payment(application, "USD")
     listed = atomic.json("currencies")["currencies"]
-    assert [each["code"] for each in listed] == list(CURRENCIES)
-    by_code = {each["code"]: each for each in listed}
+    assert [currency["code"] for currency in listed] == list(CURRENCIES)
+    by_code = {currency["code"]: currency for currency in listed}
     assert by_code["CLF"] == {
         "code": "CLF", "exponent": 4, "name": "Unidad de Fomento", "enabled": True,
         "worldAccountId": None, "feeAccountId": None,
@@ -114,7 +116,7 @@ def test_currencies_in_json(application: Application) -> None:
 
 
 def test_merchants_are_listed_newest_first(
-    atomic: Atomic, application: Application, clock: ManualClock
+    atomic: CommandRunner, application: Application, clock: ManualClock
 ) -> None:
     for n in range(3):
         clock.time += timedelta(minutes=1)
@@ -124,59 +126,63 @@ def test_merchants_are_listed_newest_first(
     ]  # fmt: skip
     assert atomic.lines("merchants", "--limit", 2) == atomic.lines("merchants", "list")[:3]
     listed = atomic.json("merchants", "list", "--limit", "1")["merchants"]
-    assert [each["name"] for each in listed] == ["Shop 2"]
+    assert [merchant["name"] for merchant in listed] == ["Shop 2"]
     assert atomic.json("merchants")["merchants"][3]["id"] == str(TEST_MERCHANT_ID)
 
 
-def test_a_merchant_is_shown_with_accounts_fees_and_keys(
-    atomic: Atomic, application: Application
+def test_merchant_is_shown_with_accounts_fees_and_keys(
+    atomic: CommandRunner, application: Application
 ) -> None:
     application.fees.set(TEST_MERCHANT_ID, "USD", FeeTerms(290, 30))
     application.api_keys.issue(TEST_MERCHANT_ID, "one")
     application.api_keys.revoke(application.api_keys.issue(TEST_MERCHANT_ID, "two").key.id)
-    payment = paid(application, "USD", 10_000)
-    shown = "\n".join(atomic.lines("merchants", "show", TEST_MERCHANT_ID))
-    assert "Keys      1 active of 2" in shown
-    assert f"{payment.account_id}  liability    96.80" in shown
-    assert "USD       2.90 %   0.30" in shown
-    told = atomic.json("merchants", "show", TEST_MERCHANT_ID)
-    assert told["keys"] == {"active": 1, "all": 2}
-    assert told["accounts"][0]["balance"] == 9_680
-    assert told["fees"][0]["basisPoints"] == 290
+    payment = settle_payment(application, "USD", 10_000)
+    output = "\n".join(atomic.lines("merchants", "show", TEST_MERCHANT_ID))
+    assert "Keys      1 active of 2" in output
+    assert f"{payment.account_id}  liability    96.80" in output
+    assert "USD       2.90 %   0.30" in output
+    merchant = atomic.json("merchants", "show", TEST_MERCHANT_ID)
+    assert merchant["keys"] == {"active": 1, "all": 2}
+    assert merchant["accounts"][0]["balance"] == 9_680
+    assert merchant["fees"][0]["basisPoints"] == 290
 
 
-def test_accounts_show_what_is_posted_pending_and_available(
-    atomic: Atomic, application: Application
+def test_accounts_are_listed_with_balance_pending_and_available(
+    atomic: CommandRunner, application: Application
 ) -> None:
-    paid(application, "KWD", 12_345)
-    held = NewPayment(TEST_MERCHANT_ID, Money(1_000, "KWD"), "tok_visa", capture=Capture.MANUAL)
-    payment = application.payments.accept(held)
+    settle_payment(application, "KWD", 12_345)
+    new = NewPayment(
+        TEST_MERCHANT_ID, Money(1_000, "KWD"), "tok_visa", capture=CaptureMethod.MANUAL
+    )
+    payment = application.payments.record(new)
     application.settlement.settle()
     [heading, line] = atomic.lines("accounts")
     assert heading.split("  ")[0] == "ID"
     assert line.split() == [
         str(payment.account_id), "liability", "12.345", "1.000", "0.000", "12.345", "KWD", "KWD",
     ]  # fmt: skip
-    [told] = atomic.json("accounts", "--merchant", TEST_MERCHANT_ID)["accounts"]
-    assert told["pending"] == {"in": 1_000, "out": 0}
-    assert (told["balance"], told["available"], told["exponent"]) == (12_345, 12_345, 3)
-    assert (told["type"], told["normalSide"]) == ("liability", "credit")
+    [account] = atomic.json("accounts", "--merchant", TEST_MERCHANT_ID)["accounts"]
+    assert account["pending"] == {"in": 1_000, "out": 0}
+    assert (account["balance"], account["available"], account["exponent"]) == (12_345, 12_345, 3)
+    assert (account["type"], account["normalSide"]) == ("liability", "credit")
 
 
-def test_the_houses_accounts_are_listed_apart(atomic: Atomic, application: Application) -> None:
+def test_house_option_lists_system_accounts(
+    atomic: CommandRunner, application: Application
+) -> None:
     application.accounts.open_system_accounts(["EUR", "JPY"])
-    paid(application, "JPY", 500)
+    settle_payment(application, "JPY", 500)
     [line] = atomic.lines("accounts", "--house")[1:]
     assert line.split()[:3] == [str(world_account_id("JPY")), "asset", "-500"]
     assert atomic.json("accounts", "--house", "--currency", "EUR") == {"accounts": []}
     assert atomic("accounts", "--house", "--merchant", TEST_MERCHANT_ID).exit_code == 2
 
 
-def test_an_account_is_shown_with_its_last_entries(
-    atomic: Atomic, application: Application
+def test_account_is_shown_with_its_last_entries(
+    atomic: CommandRunner, application: Application
 ) -> None:
-    payment = paid(application, "USD", 10_000)
-    given_back(application, payment, 2_500)
+    payment = settle_payment(application, "USD", 10_000)
+    create_refund(application, payment, 2_500)
     application.settlement.settle()
     lines = atomic.lines("accounts", "show", payment.account_id)
     assert f"Opened       {NOW}" in lines
@@ -186,51 +192,54 @@ def test_an_account_is_shown_with_its_last_entries(
         ("2", "refund", "-25.00", "75.00"),
         ("1", "payment", "100.00", "100.00"),
     ]
-    told = atomic.json("accounts", "show", payment.account_id, "--limit", 1)
-    assert [entry["amount"] for entry in told["lastEntries"]] == [-2_500]
+    account = atomic.json("accounts", "show", payment.account_id, "--limit", 1)
+    assert [entry["amount"] for entry in account["lastEntries"]] == [-2_500]
     world = atomic.lines("accounts", "show", world_account_id("USD"))
-    assert "Merchant     none: the house's own" in world
+    assert "Merchant     none: a system account" in world
     assert "Type         asset, normal side debit" in world
 
 
-def test_payments_are_listed_newest_first(atomic: Atomic, application: Application) -> None:
-    good = paid(application, "JPY", 500)
-    bad = application.payments.accept(order(TEST_MERCHANT_ID, 1_234, "tok_chargeDeclined"))
+def test_payments_are_listed_newest_first(atomic: CommandRunner, application: Application) -> None:
+    succeeded = settle_payment(application, "JPY", 500)
+    failed = application.payments.record(
+        build_payment(TEST_MERCHANT_ID, 1_234, "tok_chargeDeclined")
+    )
     application.settlement.settle()
     [first, second] = [line.split() for line in atomic.lines("payments")[1:]]
     assert first == [
-        str(bad.id), *NOW.split(), "FAILED", "charge", "1", "12.34", "USD", str(TEST_MERCHANT_ID),
+        str(failed.id), *NOW.split(),
+        "FAILED", "charge", "1", "12.34", "USD", str(TEST_MERCHANT_ID),
     ]  # fmt: skip
-    assert (second[0], second[6:8]) == (str(good.id), ["500", "JPY"])
+    assert (second[0], second[6:8]) == (str(succeeded.id), ["500", "JPY"])
     for arguments in (["--status", "FAILED"], ["--merchant", TEST_MERCHANT_ID, "--limit", 1]):
-        [told] = atomic.json("payments", *arguments)["payments"]
-        assert (told["id"], told["failureReason"]) == (str(bad.id), "card_declined")
+        [listed] = atomic.json("payments", *arguments)["payments"]
+        assert (listed["id"], listed["failureReason"]) == (str(failed.id), "card_declined")
 
 
-def test_a_payment_is_shown_with_refunds_story_and_books(
-    atomic: Atomic, application: Application
+def test_payment_is_shown_with_refunds_timeline_and_entries(
+    atomic: CommandRunner, application: Application
 ) -> None:
     application.fees.set(TEST_MERCHANT_ID, "USD", FeeTerms(290, 30))
-    payment = paid(application, "USD", 10_000)
-    refund = given_back(application, payment, 2_500)
-    shown = atomic("payments", "show", payment.id).stdout
+    payment = settle_payment(application, "USD", 10_000)
+    refund = create_refund(application, payment, 2_500)
+    output = atomic("payments", "show", payment.id).stdout
     for expected in (
         "Amount       100.00 USD", "Fee          3.20 USD", "Status       SUCCESS",
         f"{refund.id}  {NOW}  PENDING        0   25.00  USD       {NOW}  damaged",
         f"{NOW}  refund_created  PENDING           -   25.00  damaged  {refund.id}",
         "-100.00  USD", "  96.80  USD",
     ):  # fmt: skip
-        assert expected in shown
-    told = atomic.json("payments", "show", payment.id)
-    assert (told["amountCaptured"], told["fee"], told["faults"]) == (10_000, 320, 0)
-    assert [each["id"] for each in told["refunds"]] == [str(refund.id)]
-    [posted] = [event["transaction"] for event in told["events"] if event["transaction"]]
-    assert sum(entry["amount"] for entry in posted["entries"]) == 0
-    assert len(posted["entries"]) == 3
+        assert expected in output
+    details = atomic.json("payments", "show", payment.id)
+    assert (details["amountCaptured"], details["fee"], details["faults"]) == (10_000, 320, 0)
+    assert [each["id"] for each in details["refunds"]] == [str(refund.id)]
+    [transaction] = [event["transaction"] for event in details["events"] if event["transaction"]]
+    assert sum(entry["amount"] for entry in transaction["entries"]) == 0
+    assert len(transaction["entries"]) == 3
 
 
-def test_what_callers_wrote_cannot_command_the_terminal_nor_is_a_webhook_shown(
-    atomic: Atomic, application: Application
+def test_callers_text_is_escaped_and_webhook_url_is_not_shown(
+    atomic: CommandRunner, application: Application
 ) -> None:
     new = NewPayment(
         TEST_MERCHANT_ID,
@@ -240,42 +249,42 @@ def test_what_callers_wrote_cannot_command_the_terminal_nor_is_a_webhook_shown(
         webhook_url="https://shop.example/hook?secret=hush",
         metadata={"\x1b[2J": "\x9b2J"},
     )
-    payment = application.payments.accept(new)
-    shown = atomic("payments", "show", payment.id).stdout
-    assert "Description       \\x1b]0;mine\\x07\\nStatus  SUCCESS\n" in shown
-    assert "\x1b" not in shown
-    assert "\x9b" not in shown
-    assert "hush" not in shown + json.dumps(atomic.json("payments", "show", payment.id))
+    payment = application.payments.record(new)
+    output = atomic("payments", "show", payment.id).stdout
+    assert "Description       \\x1b]0;mine\\x07\\nStatus  SUCCESS\n" in output
+    assert "\x1b" not in output
+    assert "\x9b" not in output
+    assert "hush" not in output + json.dumps(atomic.json("payments", "show", payment.id))
 
 
-def test_a_payment_is_tried_again(atomic: Atomic, application: Application) -> None:
-    new = order(TEST_MERCHANT_ID, source="tok_chargeDeclinedProcessingError")
-    payment = application.payments.accept(new)
+def test_payment_is_retried(atomic: CommandRunner, application: Application) -> None:
+    new = build_payment(TEST_MERCHANT_ID, source="tok_chargeDeclinedProcessingError")
+    payment = application.payments.record(new)
     application.settlement.settle()
     assert application.settlement.settle() == 0
     [line] = atomic.lines("payments", "retry", payment.id)
     due = "2026-11-22 15:30:15Z"
     assert line == f"The payment {payment.id} is due now; it was PROCESSING, due {due}."
     assert application.settlement.settle() == 1
-    told = atomic.json("payments", "retry", payment.id)
-    assert (told["kind"], told["status"], told["attempt"]) == ("payment", "PROCESSING", 2)
-    assert told["was"]["leasedUntil"] is None
+    retried = atomic.json("payments", "retry", payment.id)
+    assert (retried["kind"], retried["status"], retried["attempt"]) == ("payment", "PROCESSING", 2)
+    assert retried["was"]["leasedUntil"] is None
     application.settlement.settle()
-    assert atomic.refusal("payments", "retry", payment.id) == (
-        "Error: This payment is settled as FAILED: there is nothing to try again."
+    assert atomic.error_line("payments", "retry", payment.id) == (
+        "Error: This payment is settled as FAILED and cannot be retried."
     )
 
 
-def test_a_refund_is_tried_again_and_a_settled_one_is_not(
-    atomic: Atomic, application: Application
+def test_refund_is_retried_and_settled_refund_is_not(
+    atomic: CommandRunner, application: Application
 ) -> None:
-    refund = given_back(application, paid(application), 1)
+    refund = create_refund(application, settle_payment(application), 1)
     assert atomic.json("payments", "retry", refund.id)["kind"] == "refund"
     application.settlement.settle()
-    assert "This refund is settled as SUCCESS" in atomic.refusal("payments", "retry", refund.id)
+    assert "This refund is settled as SUCCESS" in atomic.error_line("payments", "retry", refund.id)
 
 
-def test_fees_are_set_and_listed(atomic: Atomic, application: Application) -> None:
+def test_fees_are_set_and_listed(atomic: CommandRunner, application: Application) -> None:
     terms = ("--basis-points", 290, "--fixed", 30)
     lines = atomic.lines("fees", "set", "--currency", "USD", *terms)
     assert lines[1].split() == ["USD", "2.90", "%", "0.30", *NOW.split()]
@@ -284,14 +293,14 @@ def test_fees_are_set_and_listed(atomic: Atomic, application: Application) -> No
         ["JPY", "0.00", "%", "5"],
         ["USD", "2.90", "%", "0.30"],
     ]
-    told = atomic.json("fees", "list", "--merchant", TEST_MERCHANT_ID)["fees"]
-    assert [(each["currency"], each["basisPoints"], each["fixed"]) for each in told] == [
+    fees = atomic.json("fees", "list", "--merchant", TEST_MERCHANT_ID)["fees"]
+    assert [(each["currency"], each["basisPoints"], each["fixed"]) for each in fees] == [
         ("JPY", 0, 5), ("USD", 290, 30),
     ]  # fmt: skip
     assert application.admin.get_system_accounts()["JPY"].fees
 
 
-def test_a_key_is_good_for_what_is_said(atomic: Atomic) -> None:
+def test_key_has_the_given_scopes(atomic: CommandRunner) -> None:
     atomic.json("keys", "create")
     scopes = ("payments:read", "accounts:read")
     arguments = [each for scope in scopes for each in ("--scope", scope)]
@@ -304,27 +313,27 @@ def test_a_key_is_good_for_what_is_said(atomic: Atomic) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (("merchants", "show", uuid4()), "There is no such merchant."),
-        (("accounts", "show", uuid4()), "There is no such account."),
-        (("accounts", "--merchant", uuid4()), "There is no such merchant."),
-        (("accounts", "--currency", "usd"), "currency: Is not an ISO 4217 currency code."),
-        (("payments", "show", uuid4()), "There is no such payment."),
-        (("payments", "--merchant", uuid4()), "There is no such merchant."),
-        (("payments", "retry", uuid4()), "There is no such payment or refund."),
-        (("fees", "--merchant", uuid4()), "There is no such merchant."),
-        (("fees", "set", "--currency", "XXX"), "currency: Is not an ISO 4217 currency code."),
+        (("merchants", "show", uuid4()), "No merchant has this id."),
+        (("accounts", "show", uuid4()), "No account has this id."),
+        (("accounts", "--merchant", uuid4()), "No merchant has this id."),
+        (("accounts", "--currency", "usd"), "currency: Must be an ISO 4217 currency code."),
+        (("payments", "show", uuid4()), "No payment has this id."),
+        (("payments", "--merchant", uuid4()), "No merchant has this id."),
+        (("payments", "retry", uuid4()), "No payment or refund has this id."),
+        (("fees", "--merchant", uuid4()), "No merchant has this id."),
+        (("fees", "set", "--currency", "XXX"), "currency: Must be an ISO 4217 currency code."),
         (("fees", "set", "--currency", "USD", "--basis-points", "10001"),
-         "basisPoints: Must be from 0 to 10000."),
+         "basisPoints: Must be an integer from 0 to 10000."),
         (("fees", "set", "--currency", "USD", "--fixed", "-1"),
-         "fixed: Must be from 0 to 9007199254740991."),
+         "fixed: Must be an integer from 0 to 9007199254740991."),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_one_line_and_status_1(
-    atomic: Atomic, arguments: tuple[object, ...], said: str
+def test_expected_error_exits_with_1_and_one_line(
+    atomic: CommandRunner, arguments: tuple[object, ...], message: str
 ) -> None:
-    assert atomic.refusal(*arguments) == f"Error: {said}"
+    assert atomic.error_line(*arguments) == f"Error: {message}"
 
 
 @pytest.mark.parametrize(
@@ -339,12 +348,12 @@ def test_what_cannot_be_is_one_line_and_status_1(
         ("accounts", "sho"),
     ],
 )
-def test_wrong_usage_is_status_2(atomic: Atomic, arguments: tuple[str, ...]) -> None:
+def test_wrong_usage_exits_with_2(atomic: CommandRunner, arguments: tuple[str, ...]) -> None:
     assert atomic(*arguments).exit_code == 2
 
 
 @pytest.mark.parametrize("command", ["merchants", "accounts", "payments"])
-def test_what_may_be_a_key_is_not_repeated(atomic: Atomic, command: str) -> None:
+def test_value_that_may_be_a_key_is_not_repeated(atomic: CommandRunner, command: str) -> None:
     key = "sk_test_" + "0" * 48
     result = atomic(command, "show", key)
     assert result.exit_code == 2

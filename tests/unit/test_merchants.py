@@ -1,4 +1,4 @@
-"""Keys are shown once, kept as hashes, and speak for their merchant until revoked."""
+"""API keys: issued once, stored as hashes, valid until revoked; and merchants."""
 
 import hashlib
 import re
@@ -7,11 +7,11 @@ from uuid import UUID
 import pytest
 
 from atomic_adapters.memory import MemoryStore
-from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIds
+from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
 from atomic_adapters.wiring import in_memory
 from atomic_core.application import Application
 from atomic_core.domain.errors import NotFound, Unauthorized, ValidationFailed
-from support import IDS, application_over
+from support import IDS, build_application
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def merchant_id(application: Application) -> UUID:
     return application.merchants.add("Shop").id
 
 
-def test_a_key_has_the_documented_form_and_shows_only_its_beginning(
+def test_key_has_documented_format_and_exposes_its_prefix_only(
     application: Application, merchant_id: UUID
 ) -> None:
     issued = application.api_keys.issue(merchant_id, "till")
@@ -33,22 +33,20 @@ def test_a_key_has_the_documented_form_and_shows_only_its_beginning(
     assert issued.raw not in repr(issued.key)
 
 
-def test_a_key_is_kept_as_its_sha_256(application: Application, merchant_id: UUID) -> None:
+def test_key_is_stored_as_sha_256(application: Application, merchant_id: UUID) -> None:
     issued = application.api_keys.issue(merchant_id, "till")
     assert issued.key.hash == hashlib.sha256(issued.raw.encode()).digest()
     assert application.api_keys.list(merchant_id) == [issued.key]
 
 
-def test_no_raw_key_is_anywhere_in_the_store() -> None:
+def test_store_contains_no_raw_key() -> None:
     store = MemoryStore(SystemClock())
-    application = application_over(store.begin)
+    application = build_application(store.begin)
     issued = application.api_keys.issue(application.merchants.add("Shop").id, "till")
     assert issued.raw[12:] not in repr(vars(store.tables))
 
 
-def test_a_key_authenticates_until_it_is_revoked(
-    application: Application, merchant_id: UUID
-) -> None:
+def test_key_authenticates_until_revoked(application: Application, merchant_id: UUID) -> None:
     issued = application.api_keys.issue(merchant_id, "till")
     assert application.api_keys.authenticate(issued.raw).merchant_id == merchant_id
     application.api_keys.revoke(issued.key.id)
@@ -57,14 +55,12 @@ def test_a_key_authenticates_until_it_is_revoked(
 
 
 @pytest.mark.parametrize("raw", ["", "sk_test_", "x" * 10_000, "é\ud800"])
-def test_an_unknown_key_is_nobody(application: Application, raw: str) -> None:
+def test_unknown_key_is_unauthorized(application: Application, raw: str) -> None:
     with pytest.raises(Unauthorized):
         application.api_keys.authenticate(raw)
 
 
-def test_a_key_known_by_its_hash_alone_is_adopted_once(
-    application: Application, merchant_id: UUID
-) -> None:
+def test_key_is_adopted_by_its_hash_once(application: Application, merchant_id: UUID) -> None:
     hash = hashlib.sha256(b"sk_of_my_own").digest()
     adopted = application.api_keys.adopt(merchant_id, "environment", hash)
     assert adopted
@@ -73,9 +69,7 @@ def test_a_key_known_by_its_hash_alone_is_adopted_once(
     assert application.api_keys.authenticate("sk_of_my_own").merchant_id == merchant_id
 
 
-def test_a_revoked_key_is_not_adopted_back_to_life(
-    application: Application, merchant_id: UUID
-) -> None:
+def test_revoked_key_is_not_adopted_again(application: Application, merchant_id: UUID) -> None:
     hash = Sha256Hasher().hash("sk_of_my_own")
     adopted = application.api_keys.adopt(merchant_id, "environment", hash)
     assert adopted
@@ -86,7 +80,7 @@ def test_a_revoked_key_is_not_adopted_back_to_life(
 
 
 @pytest.mark.parametrize("name", ["", "  ", "two\nlines", "\x1b[31mred", "x" * 101])
-def test_a_key_has_a_name_that_can_be_told_in_a_list(
+def test_invalid_key_name_is_refused(
     application: Application, merchant_id: UUID, name: str
 ) -> None:
     with pytest.raises(ValidationFailed):
@@ -94,7 +88,7 @@ def test_a_key_has_a_name_that_can_be_told_in_a_list(
     assert application.api_keys.list(merchant_id) == []
 
 
-def test_keys_of_unknown_merchants_are_not_made(application: Application) -> None:
+def test_keys_of_unknown_merchants_raise_not_found(application: Application) -> None:
     with pytest.raises(NotFound):
         application.api_keys.issue(IDS.new_id(), "till")
     with pytest.raises(NotFound):
@@ -103,13 +97,13 @@ def test_keys_of_unknown_merchants_are_not_made(application: Application) -> Non
         application.api_keys.revoke(IDS.new_id())
 
 
-def test_adding_a_merchant_with_a_known_id_returns_it(application: Application) -> None:
+def test_adding_merchant_with_existing_id_returns_it(application: Application) -> None:
     id = IDS.new_id()
     assert application.merchants.add("Shop", id) == application.merchants.add("Other name", id)
 
 
 def test_ids_are_version_7_and_sort_by_time() -> None:
-    ids = [SystemIds().new_id() for _ in range(1_000)]
+    ids = [SystemIdGenerator().new_id() for _ in range(1_000)]
     assert {(id.version, id.variant) for id in ids} == {(7, "specified in RFC 4122")}
     assert len(set(ids)) == 1_000
     assert ids[0] < ids[500] < ids[-1]

@@ -42,12 +42,12 @@ from atomic_core.use_cases import (
 )
 
 SESSION_LIFETIME: Final = timedelta(hours=12)
-"""One working day, so that a user logs in once a day."""
+"""So that a user logs in once per working day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the use cases need from outside the core. The composition root provides it."""
+    """The ports that the use cases depend on. The composition root provides them."""
 
     begin: UnitOfWorkFactory
     worker_liveness: WorkerLiveness
@@ -66,7 +66,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What an operator can configure of the use cases."""
+    """The settings of the use cases."""
 
     batch_size: int = 1_000
     """The most payments and refunds that one settlement transaction claims."""
@@ -79,19 +79,22 @@ class Options:
 
 class Payments:
     def __init__(self, ports: Ports) -> None:
-        begin, queue = ports.begin, ports.job_queue
-        confirm = merchants.RequireActiveApiKey(begin)
-        self.record = payments.RecordPayment(begin, ports.ids, queue)
+        begin, job_queue = ports.begin, ports.job_queue
+        require_active_api_key = merchants.RequireActiveApiKey(begin)
+        self.record = payments.RecordPayment(begin, ports.ids, job_queue)
         self.create = payments.CreatePayment(
-            ports.payment_store, self.record, idempotency.PerformOnce(begin), confirm
+            ports.payment_store,
+            self.record,
+            idempotency.PerformOnce(begin),
+            require_active_api_key,
         )
         self.create_batch = payment_batches.CreatePaymentBatch(begin, self.record)
-        self.get = payments.GetPayment(ports.payment_store, confirm)
+        self.get = payments.GetPayment(ports.payment_store, require_active_api_key)
         self.list = lists.ListPayments(begin)
         self.expand = lists.ExpandPayment(begin)
         self.get_timeline = timeline.GetTimeline(begin)
-        self.capture = holds.CapturePayment(begin, queue)
-        self.cancel = holds.CancelPayment(begin, queue)
+        self.capture = holds.CapturePayment(begin, job_queue)
+        self.cancel = holds.CancelPayment(begin, job_queue)
 
 
 class Refunds:
@@ -150,26 +153,26 @@ class Merchants:
 
 class Sessions:
     def __init__(self, ports: Ports, options: Options) -> None:
-        begin, ids, hasher = ports.begin, ports.ids, ports.key_hasher
+        begin, ids, key_hasher = ports.begin, ports.ids, ports.key_hasher
         self.log_in = sessions.LogIn(
-            sessions.OpenSession(begin, ids, hasher, options.session_lifetime),
+            sessions.OpenSession(begin, ids, key_hasher, options.session_lifetime),
             ports.password_hasher,
             idempotency.PerformOnce(begin),
         )
         self.log_out = sessions.LogOut(begin, ids)
-        self.authenticate = sessions.AuthenticateSession(begin, hasher)
+        self.authenticate = sessions.AuthenticateSession(begin, key_hasher)
 
 
 class ApiKeys:
     def __init__(self, ports: Ports) -> None:
-        begin, ids, hasher = ports.begin, ports.ids, ports.key_hasher
-        self.create = api_keys.CreateApiKey(begin, ids, hasher)
+        begin, ids, key_hasher = ports.begin, ports.ids, ports.key_hasher
+        self.create = api_keys.CreateApiKey(begin, ids, key_hasher)
         self.issue = api_keys.IssueApiKey(self.create)
         self.rotate = api_keys.RotateApiKey(begin, ids, self.create)
         self.adopt = api_keys.AdoptApiKey(begin, ids)
         self.list = api_keys.ListApiKeys(begin)
         self.revoke = api_keys.RevokeApiKey(begin, ids)
-        self.authenticate = merchants.AuthenticateApiKey(begin, hasher)
+        self.authenticate = merchants.AuthenticateApiKey(begin, key_hasher)
         self.identify = merchants.IdentifyCaller(
             self.authenticate, ports.api_key_cache, ports.api_key_usage
         )
@@ -183,7 +186,7 @@ class Idempotency:
 
 
 class Admin:
-    """For operators: reads across all merchants. The API never uses these."""
+    """Use cases of operators, across all merchants. The API does not use them."""
 
     def __init__(self, ports: Ports) -> None:
         begin = ports.begin
@@ -205,7 +208,8 @@ class Maintenance:
 
 
 class Application:
-    """Every use case. `clock`, `queue` and `rate_limiter` are the ports that callers share."""
+    """Every use case, and the ports that its callers use directly: `clock`, `job_queue` and
+    `rate_limiter`."""
 
     def __init__(self, ports: Ports, options: Options | None = None) -> None:
         options = options or Options()

@@ -12,8 +12,8 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from atomic_adapters.embedded import EmbeddedPostgres
-from atomic_adapters.postgres.lists import FEW, PostgresListQueries
-from atomic_adapters.postgres.session import Row, Session
+from atomic_adapters.postgres.database_session import DatabaseSession, Row
+from atomic_adapters.postgres.lists import MAX_SORTED_ROWS, PostgresListQueries
 from atomic_core.domain.lists import (
     AccountFilter,
     CreatedFilter,
@@ -26,10 +26,10 @@ from support import (
     IDS,
     Store,
     add_merchant,
-    application_over,
-    numbered,
+    build_application,
+    build_payment,
+    number_parameters,
     open_account,
-    order,
 )
 
 ROWS = 1_000_000
@@ -107,22 +107,22 @@ def full_database(postgres: EmbeddedPostgres, migrated: str) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class Watched(Session):
+class Watched(DatabaseSession):
     """Notes what was asked of it."""
 
     asked: list[tuple[bytes, dict[str, Any]]] = field(default_factory=list)
 
-    def rows(self, statement: bytes, **parameters: Any) -> list[tuple[Any, ...]]:
+    def fetch_all(self, statement: bytes, **parameters: Any) -> list[tuple[Any, ...]]:
         self.asked.append((statement, parameters))
-        return super().rows(statement, **parameters)
+        return super().fetch_all(statement, **parameters)
 
-    def row(self, statement: bytes, **parameters: Any) -> tuple[Any, ...] | None:
+    def fetch_optional(self, statement: bytes, **parameters: Any) -> tuple[Any, ...] | None:
         self.asked.append((statement, parameters))
-        return super().row(statement, **parameters)
+        return super().fetch_optional(statement, **parameters)
 
-    def all_of(self, kind: type[Row], statement: bytes, **parameters: Any) -> list[Row]:
+    def fetch_all_as(self, kind: type[Row], statement: bytes, **parameters: Any) -> list[Row]:
         self.asked.append((statement, parameters))
-        return super().all_of(kind, statement, **parameters)
+        return super().fetch_all_as(kind, statement, **parameters)
 
 
 @dataclass
@@ -157,7 +157,7 @@ def cost_of(url: str, turn: Callable[[PostgresListQueries], object]) -> Cost:
         connection.execute("SET plan_cache_mode = force_generic_plan")
         cost = Cost()
         for place, (statement, parameters) in enumerate(watched.asked):
-            asked, names = numbered(statement)
+            asked, names = number_parameters(statement)
             connection.execute(b"PREPARE it_%d AS %s" % (place, asked))
             holes = b", ".join([b"%s"] * len(names))
             explain = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE it_%d (%s)" % (place, holes)
@@ -171,7 +171,7 @@ def check(url: str, turn: Callable[[PostgresListQueries], object]) -> None:
     of the best of three: the machine has other things to do."""
     cost = cost_of(url, turn)
     assert not cost.scanned
-    assert cost.removed <= FEW
+    assert cost.removed <= MAX_SORTED_ROWS
     assert cost.pages <= 10_000
     times = (cost_of(url, turn).milliseconds for _ in range(3))
     assert any(milliseconds < 50 for milliseconds in times)
@@ -216,7 +216,7 @@ def test_every_filter_of_payments_has_an_index(
     full_database: str, filters: dict[str, Any], after: Position | None
 ) -> None:
     wanted = PaymentFilter(**filters)
-    check(full_database, lambda lists: lists.payments(MERCHANT, wanted, after, PAGE))
+    check(full_database, lambda lists: lists.list_payments(MERCHANT, wanted, after, PAGE))
 
 
 @PLACES
@@ -225,9 +225,9 @@ def test_every_filter_of_refunds_has_an_index(
     full_database: str, filters: dict[str, Any], after: Position | None
 ) -> None:
     wanted = RefundFilter(**filters)
-    check(full_database, lambda lists: lists.refunds(MERCHANT, wanted, after, PAGE))
+    check(full_database, lambda lists: lists.list_refunds(MERCHANT, wanted, after, PAGE))
     of_one = replace(wanted, payment_id=UUID(int=1_000))
-    check(full_database, lambda lists: lists.refunds(MERCHANT, of_one, after, PAGE))
+    check(full_database, lambda lists: lists.list_refunds(MERCHANT, of_one, after, PAGE))
 
 
 @pytest.mark.parametrize("after", [None, Position(NOW - DAY / 2, UUID(int=0))])
@@ -243,7 +243,7 @@ def test_every_filter_of_refunds_has_an_index(
 def test_every_filter_of_accounts_has_an_index(
     full_database: str, wanted: AccountFilter, after: Position | None
 ) -> None:
-    check(full_database, lambda lists: lists.accounts(MERCHANT, wanted, after, PAGE))
+    check(full_database, lambda lists: lists.list_accounts(MERCHANT, wanted, after, PAGE))
 
 
 @pytest.mark.parametrize("after", [None, 300_000])
@@ -261,16 +261,16 @@ def test_every_filter_of_accounts_has_an_index(
 def test_every_filter_of_entries_has_an_index(
     full_database: str, wanted: CreatedFilter, after: int | None
 ) -> None:
-    check(full_database, lambda lists: lists.entries(ACCOUNT, wanted, after, PAGE))
+    check(full_database, lambda lists: lists.list_entries(ACCOUNT, wanted, after, PAGE))
 
 
 def test_what_is_found_among_a_million_is_right(full_database: str) -> None:
     """Against the same question without any of the indexes, for the filters that find some."""
     with psycopg.connect(full_database) as connection:
-        lists = PostgresListQueries(Session(connection))
+        lists = PostgresListQueries(DatabaseSession(connection))
         for filters in FILTERS.values():
             wanted = PaymentFilter(**filters)
-            found = lists.payments(MERCHANT, wanted, DEEP, 5)
+            found = lists.list_payments(MERCHANT, wanted, DEEP, 5)
             rows = connection.execute(
                 """
                 SELECT id FROM payments
@@ -292,14 +292,14 @@ def test_ten_thousand_are_each_shown_once_while_a_thousand_more_arrive(
     postgres_store: Store,
 ) -> None:
     """And while all of them are settled."""
-    application = application_over(postgres_store.begin)
+    application = build_application(postgres_store.begin)
     merchant_id = add_merchant(postgres_store.begin)
 
     def accept(count: int) -> set[UUID]:
         ids = [IDS.new_id() for _ in range(count)]
-        orders = [order(merchant_id, 1 + number) for number in range(count)]
+        orders = [build_payment(merchant_id, 1 + number) for number in range(count)]
         open_account(postgres_store.begin, merchant_id)
-        accepted = postgres_store.payment_store.accept(
+        accepted = postgres_store.payment_store.insert(
             [PaymentInsert(id, each) for id, each in zip(ids, orders, strict=True)]
         )
         assert all(accepted)
@@ -323,7 +323,7 @@ def test_ten_thousand_are_each_shown_once_while_a_thousand_more_arrive(
         page = application.payments.list(merchant_id, PaymentFilter(), after, 100)
         shown += page.items
         begun.set()
-        if not page.more:
+        if not page.has_more:
             break
         after = Position(page.items[-1].created_at, page.items[-1].id)
     arriving.join()

@@ -1,13 +1,14 @@
 """Each mutant applies to the current source, and the runner reports failing checks correctly."""
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mutants.catalogue import MUTANTS
-from mutants.checks import CHECKS, EXCLUDED_TESTS, FAULT_CHECK, Check, Runner
+from mutants.checks import CHECKS, EXCLUDED_TESTS, FAULT_CHECK, Check, Outcome, Runner
 from mutants.copies import (
     ROOT,
     ForeignImport,
@@ -17,6 +18,10 @@ from mutants.copies import (
     get_python,
 )
 from mutants.mutant import Edit, StaleMutant
+from processes import wait_until
+
+GUARD_SECONDS = 60
+"""Only stops a test that would hang."""
 
 
 @pytest.fixture(scope="module")
@@ -81,43 +86,79 @@ import threading
 from pathlib import Path
 def test_fails_once():
     mark = Path(__file__).with_name("mark")
-    first = not mark.exists()
+    is_first_run = not mark.exists()
     mark.touch()
-    assert not first
+    assert not is_first_run
 def test_passes(): pass
 def test_fails(): assert False
 def test_hangs(): threading.Event().wait()
 """
 
+TEST_FILE = "tests/own/test_it.py"
 
-def test_runner_reports_first_repeated_failure(copy: Path) -> None:
-    folder = copy / "tests" / "own"
-    folder.mkdir()
+PYTEST_INI = """
+[pytest]
+addopts = -p no:schemathesis -p no:hypothesispytest -p no:xdist -p no:anyio -p no:valkey
+"""
+"""Starts several times faster without plugins, and the tests need none."""
+
+
+@pytest.fixture
+def small_copy(tmp_path: Path) -> Path:
+    """A tree with only these tests and the current venv."""
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    (tmp_path / "pytest.ini").write_text(PYTEST_INI)
+    folder = tmp_path / "tests" / "own"
+    folder.mkdir(parents=True)
     (folder / "test_it.py").write_text(TESTS)
     (folder / "test_broken.py").write_text("import nothing_of_this_name")
-    runner, file = Runner(), "tests/own/test_it.py"
-
-    def run(*targets: str, seconds: float = 30) -> tuple[str | None, bool]:
-        outcome = runner.run(Check("own", targets, seconds), copy)
-        return outcome.failure, outcome.error is not None
-
-    names = ("test_passes", "test_fails_once", "test_fails")
-    assert run(*(f"{file}::{name}" for name in names)) == (f"{file}::test_fails", False)
-    assert run(*(f"{file}::{name}" for name in names[:2])) == (None, False)
-    hanging = f"{file}::test_hangs"
-    assert run(hanging, seconds=4) == (f"{hanging} (hangs: 4 s)", False)
-    assert run("tests/own/test_broken.py") == (None, True)
+    return tmp_path
 
 
-def test_only_a_failing_fault_suite_catches_a_mutant(
-    copy: Path,
-) -> None:
-    suite = copy / "tests" / "fault"
-    suite.mkdir(exist_ok=True)
-    main = suite / "__main__.py"
-    main.unlink(missing_ok=True)
-    assert Runner().run(FAULT_CHECK, copy).failure is None
-    main.write_text("import sys; sys.exit('seed 1: posted twice')")
-    failure = Runner().run(FAULT_CHECK, copy).failure
+def run_tests(root: Path, *names: str, seconds: float = 120) -> Outcome:
+    targets = tuple(f"{TEST_FILE}::{name}" for name in names)
+    return Runner().run(Check("own", targets, seconds), root)
+
+
+def test_runner_reports_first_repeated_failure(small_copy: Path) -> None:
+    outcome = run_tests(small_copy, "test_passes", "test_fails_once", "test_fails")
+    assert outcome == Outcome(failure=f"{TEST_FILE}::test_fails")
+
+
+def test_failure_that_does_not_repeat_passes(small_copy: Path) -> None:
+    assert run_tests(small_copy, "test_passes", "test_fails_once") == Outcome()
+    assert (small_copy / TEST_FILE).with_name("mark").exists()
+
+
+def test_tests_that_cannot_be_imported_are_an_error(small_copy: Path) -> None:
+    outcome = Runner().run(Check("own", ("tests/own/test_broken.py",), 120), small_copy)
+    assert outcome.failure is None
+    assert outcome.error
+
+
+def test_test_that_hangs_is_a_failure(small_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = small_copy / "tmp" / "check.log"
+
+    class TimedOutProcess(subprocess.Popen):
+        """Times out when the test has started, however long pytest takes to start."""
+
+        def wait(self, timeout: float | None = None) -> int:
+            if timeout is None:
+                return super().wait()
+            wait_until(lambda: "test_hangs" in log.read_text(), GUARD_SECONDS, "the test starts")
+            raise subprocess.TimeoutExpired(self.args, timeout)
+
+    monkeypatch.setattr(subprocess, "Popen", TimedOutProcess)
+    outcome = run_tests(small_copy, "test_hangs", seconds=4)
+    assert outcome == Outcome(failure=f"{TEST_FILE}::test_hangs (hangs: 4 s)")
+
+
+def test_only_a_failing_fault_suite_catches_a_mutant(small_copy: Path) -> None:
+    assert Runner().run(FAULT_CHECK, small_copy).failure is None
+    suite = small_copy / "tests" / "fault"
+    suite.mkdir()
+    (suite / "__main__.py").write_text("import sys; sys.exit('seed 1: posted twice')")
+    failure = Runner().run(FAULT_CHECK, small_copy).failure
     assert failure
     assert "seed 1: posted twice" in failure

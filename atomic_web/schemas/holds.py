@@ -8,7 +8,13 @@ from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import REASON_REQUESTED_BY_MERCHANT
 from atomic_web.schemas.fields import INVALID_AMOUNT, RequestSchema
 
-REASONS: Final = ("abandoned", "duplicate", "fraudulent", "requested_by_customer", REASON_REQUESTED_BY_MERCHANT)
+REASONS: Final = (
+    "abandoned",
+    "duplicate",
+    "fraudulent",
+    "requested_by_customer",
+    REASON_REQUESTED_BY_MERCHANT,
+)
 
 
 def build_optional_amount_field(description: str) -> fields.Integer:
@@ -34,4 +40,6 @@ class PaymentCaptureSchema(RequestSchema):
 class PaymentCancellationSchema(RequestSchema):
     """The body of POST /payments/{id}/cancel."""
 
-    reason = fields.String(load_default=REASON_REQUESTED_BY_MERCHANT, validate=validate.OneOf(REASONS))
+    reason = fields.String(
+        load_default=REASON_REQUESTED_BY_MERCHANT, validate=validate.OneOf(REASONS)
+    )

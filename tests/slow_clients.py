@@ -87,11 +87,11 @@ class AttackedSystem:
 
     def is_settled(self) -> bool:
         open = "SELECT count(*) FROM payments WHERE status NOT IN ('SUCCESS', 'FAILED')"
-        return self.system.number(open) == 0
+        return self.system.query_number(open) == 0
 
     def is_intact(self) -> bool:
         """Whether no API process has died and no error was logged."""
-        words = self.system.words()
+        words = self.system.read_log()
         for line in words.splitlines():
             assert json.loads(line)["event"] != "forged", line
         error_signs = ("Traceback", "unexpected_error", '"level":"error"')

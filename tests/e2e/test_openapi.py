@@ -1,5 +1,5 @@
-"""schemathesis holds the real system to its own OpenAPI document. `make schemathesis` does the
-same with thousands of requests."""
+"""schemathesis checks the real system against its own OpenAPI document. `make schemathesis` does so
+with thousands of requests and random seeds."""
 
 from pathlib import Path
 
@@ -8,32 +8,41 @@ import pytest
 from fuzz.run import run
 from processes import System
 
+SEED = ("--seed", "22")
+"""The same requests in every run, so that a test does not depend on luck."""
+
 
 @pytest.mark.parametrize(
-    ("least", "arguments"),
+    ("min_requests", "arguments"),
     [
-        # Each constraint of the document at its edges and beyond. Payments have so many that they
-        # are left to the long run, with their lists of a thousand.
-        (100, ["--phases", "coverage", "--exclude-path-regex", "payments(/batch)?$"]),
-        (200, ["--phases", "examples,fuzzing,stateful", "--max-examples", "8"]),
+        # Each constraint of the document at its boundaries. Payments have the most, and merchants'
+        # password hashes take long; these are left to the long run.
+        (100, ["--phases", "coverage", "--exclude-path-regex", "payments(/batch)?$|merchants"]),
+        (100, ["--phases", "examples,fuzzing", "--max-examples", "3"]),
     ],
-    ids=["edges", "made up"],
+    ids=["boundaries", "generated"],
 )
-def test_the_system_keeps_to_its_document(
-    system: System, account: dict[str, str], scratch: Path, least: int, arguments: list[str]
+def test_system_conforms_to_its_openapi_document(
+    system: System,
+    account: dict[str, str],
+    scratch: Path,
+    min_requests: int,
+    arguments: list[str],
 ) -> None:
-    done = run(system, account["apiKey"], *arguments, scratch=scratch)
-    assert done.passed, done.output
-    assert done.requests >= least, done.output
-    assert {200, 201, 400, 401, 404} <= done.statuses.keys()
-    assert max(done.statuses) < 500
+    result = run(system, account["apiKey"], *SEED, *arguments, scratch=scratch)
+    assert result.passed, result.output
+    assert result.requests >= min_requests, result.output
+    assert {200, 201, 400, 404} <= result.statuses.keys()
+    assert max(result.statuses) < 500
     assert system.is_ledger_clean()
 
 
-def test_a_broken_promise_is_found(system: System, account: dict[str, str], scratch: Path) -> None:
+def test_deviation_from_the_document_is_found(
+    system: System, account: dict[str, str], scratch: Path
+) -> None:
     """With an unknown key, requests that the document says succeed are answered 401."""
     arguments = ("--phases", "examples", "--include-name", "POST /payments")
-    done = run(system, account["apiKey"] + "x", *arguments, scratch=scratch)
-    assert not done.passed
-    assert done.statuses.keys() >= {401}
-    assert "POST /payments" in done.output
+    result = run(system, account["apiKey"] + "x", *SEED, *arguments, scratch=scratch)
+    assert not result.passed
+    assert result.statuses.keys() >= {401}
+    assert "POST /payments" in result.output

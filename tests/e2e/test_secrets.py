@@ -18,7 +18,7 @@ from redis import Redis
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from processes import Client, System, environment, find_free_port, wait_until
 from raw_http import BODY, LENGTH, Wire, head
-from secret_scan import entries, found, rows
+from secret_scan import dump_database, dump_valkey, find_secrets
 from slow_clients import PAYMENTS
 
 UNKNOWN = "sk_test_" + "0123456789abcdef" * 3
@@ -59,10 +59,16 @@ class RecordedSystem:
         metrics_url = f"http://127.0.0.1:{self.system.environ['METRICS_PORT']}/metrics"
         with urlopen(metrics_url, timeout=60) as response:
             metrics = ("metrics", response.read())
-        places = [*self.responses, *logs, metrics, *rows(url), *entries(self.valkey.url)]
+        places = [
+            *self.responses,
+            *logs,
+            metrics,
+            *dump_database(url),
+            *dump_valkey(self.valkey.url),
+        ]
         assert len(logs) >= 2
         assert len(places) > 50
-        return found(self.secrets.values(), places)
+        return find_secrets(self.secrets.values(), places)
 
 
 @pytest.fixture(scope="module")

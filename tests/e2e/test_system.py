@@ -111,7 +111,7 @@ def test_raw_keys_are_in_no_log_and_no_table(
         text=True,
     ).stdout
     assert "Test Merchant" in dump, "the dump or the log is empty"
-    assert '"settled"' in system.read_log(), "the dump or the log is empty"
+    assert '"batch settled"' in system.read_log(), "the dump or the log is empty"
     for secret in (client.key, client.key.removeprefix("sk_test_"), "sk_test_wrong_key_of_mine"):
         assert secret not in system.read_log()
         assert secret not in dump

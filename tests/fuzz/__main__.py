@@ -1,4 +1,4 @@
-"""`make schemathesis`: thousands of requests, and the books at the end."""
+"""`make schemathesis`: thousands of generated requests, then the ledger is verified."""
 
 import json
 import sys
@@ -12,9 +12,9 @@ from atomic_adapters.postgres.migrations import Migrator
 from fuzz.run import run
 from processes import System, environment
 
-USUAL = ("--max-examples", "200")
-LEAST = 5_000
-"""Fewer requests than this, in the usual run, are no evidence."""
+DEFAULT_ARGUMENTS = ("--max-examples", "200")
+MIN_REQUESTS = 5_000
+"""A run with the default arguments fails if it sends fewer."""
 
 
 def main(arguments: list[str]) -> int:
@@ -36,20 +36,20 @@ def _fuzz(system: System, arguments: list[str], scratch: Path) -> int:
     try:
         system.start("api", "worker", "sweeper")
         seeded = json.loads(system.atomic("seed", "--json").stdout)
-        done = run(system, seeded["apiKey"], *(arguments or USUAL), scratch=scratch)
-        clean = system.is_ledger_clean()
+        result = run(system, seeded["apiKey"], *(arguments or DEFAULT_ARGUMENTS), scratch=scratch)
+        is_clean = system.is_ledger_clean()
     finally:
         system.stop()
-    enough = bool(arguments) or done.requests >= LEAST
-    say(done.output)
-    say(f"{done.requests} requests answered: {done.statuses}")
-    say("The books are clean." if clean else "The books do not agree.")
-    if not enough:
-        say(f"Fewer than {LEAST} requests.")
-    return 0 if done.passed and clean and enough else 1
+    has_enough = bool(arguments) or result.requests >= MIN_REQUESTS
+    print_line(result.output)
+    print_line(f"{result.requests} responses: {result.statuses}")
+    print_line("The ledger is consistent." if is_clean else "The ledger is INCONSISTENT.")
+    if not has_enough:
+        print_line(f"Fewer than {MIN_REQUESTS} requests.")
+    return 0 if result.passed and is_clean and has_enough else 1
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     print(line, flush=True)  # noqa: T201 - a command
 
 

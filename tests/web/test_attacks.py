@@ -77,7 +77,7 @@ def test_wrong_keys_are_rate_limited_after_one_look_up_each(
     assert statuses == [401] * 100 + [429] * 900
     assert lookups == keys
     # What is not known is not remembered: wrong keys fill no memory.
-    assert not cast(LruApiKeyCache, recognize.known)._callers
+    assert not cast(LruApiKeyCache, recognize.api_key_cache)._callers
     # A client at another address has its own window.
     elsewhere = configured_web.client.post(
         PAYMENTS,

@@ -22,7 +22,7 @@ LENGTH = f"Content-Length: {len(BODY)}".encode()
 
 class Server:
     def __init__(self, directory: Path) -> None:
-        self.address = ("127.0.0.1", free_port())
+        self.address = ("127.0.0.1", find_free_port())
         self.log = directory / "log"
 
     def answers(self) -> bool:
@@ -45,7 +45,7 @@ class Server:
         return bytes(received)
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     """A free port below the ephemeral range, which connections of other tests cannot occupy."""
     while True:
         port = random.randrange(10_000, 32_000)

@@ -27,7 +27,7 @@ CONNECT_TIMEOUT_SECONDS: Final = 2.0
 
 MAX_RETRIES: Final = 3
 """Bridges a restart of Redis. With redis-py's default of ten, a stopping worker would outlast its
-supervisor's time-out. If Redis stays away, the worker exits and its supervisor restarts it."""
+supervisor's time-out. If Redis stays unreachable, the worker exits and is restarted."""
 
 _FORBIDDEN_FIELDS: Final = (
     "success_callback_name",

@@ -1,4 +1,4 @@
-"""What a command or a job configures lasts for its test."""
+"""Restores the logging configuration after each test."""
 
 import logging
 from collections.abc import Iterator
@@ -9,18 +9,18 @@ import structlog
 
 
 @pytest.fixture(autouse=True)
-def logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """structlog's loggers are kept as first used, unless told otherwise: one kept here would
-    write past what a later test of this process listens to."""
-    configure, before = structlog.configure, structlog.get_config()
+def restored_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Commands and jobs configure structlog to cache each logger on first use. Without the cache,
+    capture_logs() of a later test in this process sees their lines."""
+    configure, config = structlog.configure, structlog.get_config()
 
-    def configure_for_now(**options: Any) -> None:
+    def configure_without_cache(**options: Any) -> None:
         configure(**{**options, "cache_logger_on_first_use": False})
 
     root = logging.getLogger()
     handlers, level = root.handlers.copy(), root.level
-    monkeypatch.setattr(structlog, "configure", configure_for_now)
+    monkeypatch.setattr(structlog, "configure", configure_without_cache)
     yield
-    configure(**before)
+    configure(**config)
     root.handlers = handlers
     root.setLevel(level)

@@ -1,8 +1,6 @@
 """The `atomic` command: output, exit statuses and error reports."""
 
 import json
-import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -22,15 +20,6 @@ from atomic_worker.commands.seed import TEST_MERCHANT_ID
 from support import build_payment, with_use_cases
 
 SETTINGS = Settings.from_environ({"DATABASE_URL": "postgresql:///nowhere", "ATOMIC_ENV": "test"})
-
-
-@pytest.fixture(autouse=True)
-def restore_logging() -> Iterator[None]:
-    """Commands configure the logging of the process."""
-    handlers, level = logging.getLogger().handlers, logging.getLogger().level
-    yield
-    logging.getLogger().handlers = handlers
-    logging.getLogger().setLevel(level)
 
 
 @pytest.fixture

@@ -171,7 +171,7 @@ def test_hold_adds_no_entry_and_changes_no_balance() -> None:
 
 
 def test_refused_posting_keeps_its_hold() -> None:
-    """Whoever comes after it in the batch still finds the money promised."""
+    """Later postings of the batch still find the amount on hold."""
     held = replace(SHOP, balance=5, pending_out=5)
     legs = (Leg(SHOP.id, -9), Leg(WORLD.id, 9))
     promise = hold(5, UUID(int=7))

@@ -29,10 +29,10 @@ def lines(code: str, **variables: str) -> list[dict[str, object]]:
 
 
 def test_lines_of_all_loggers_have_one_format() -> None:
-    ours, theirs = lines("log.info('said', number=1); theirs.info('said %s', 'by gunicorn')")
+    ours, theirs = lines("log.info('hello', number=1); theirs.info('hello %s', 'from gunicorn')")
     assert ours.keys() - {"number"} == theirs.keys()
-    assert (ours["event"], ours["level"], ours["logger"]) == ("said", "info", "atomic.ours")
-    assert (theirs["event"], theirs["logger"]) == ("said by gunicorn", "gunicorn.error")
+    assert (ours["event"], ours["level"], ours["logger"]) == ("hello", "info", "atomic.ours")
+    assert (theirs["event"], theirs["logger"]) == ("hello from gunicorn", "gunicorn.error")
     assert (ours["request_id"], ours["number"]) == ("r-1", 1)
     for line in (ours, theirs):
         assert str(line["timestamp"]).endswith("Z")
@@ -65,9 +65,9 @@ def test_level_applies_to_all_loggers(level: str, expected_lines: int) -> None:
     ],
 )
 def test_unserializable_values_are_logged(value: str, expected: object) -> None:
-    assert lines(f"log.info('said', value={value})")[0]["value"] == expected
+    assert lines(f"log.info('hello', value={value})")[0]["value"] == expected
 
 
 def test_text_format_is_readable() -> None:
     with pytest.raises(json.JSONDecodeError):
-        lines("log.info('said')", LOG_FORMAT="text")
+        lines("log.info('hello')", LOG_FORMAT="text")

@@ -58,10 +58,12 @@ def queue_calls(
     first = threads.submit(batcher, 0)
     wait_until(lambda: doubler.batches == [[0]], GUARD_SECONDS, "the first call is executed")
     others: list[Future[int]] = []
-    for place, number in enumerate(numbers, 1):
+    for queue_length, number in enumerate(numbers, 1):
         others.append(threads.submit(batcher, number))
         wait_until(
-            lambda place=place: len(batcher._queue) == place, GUARD_SECONDS, "the calls are queued"
+            lambda length=queue_length: len(batcher._queue) == length,
+            GUARD_SECONDS,
+            "the call is queued",
         )
     threads.shutdown(wait=False)
     return [first, *others]
@@ -127,41 +129,41 @@ def test_interrupted_leader_raises_to_its_batch(
     assert batcher(4) == 8
 
 
-class CutOff:
-    """A lock whose wait is cut short, as a time-out thrown into a greenlet would."""
+class InterruptedLock:
+    """A lock whose wait is interrupted, as by a time-out that is raised in a greenlet."""
 
-    def __init__(self, meanwhile: Callable[[], object]) -> None:
-        self.meanwhile = meanwhile
+    def __init__(self, before_interrupt: Callable[[], object]) -> None:
+        self.before_interrupt = before_interrupt
 
     def acquire(self) -> None:
-        self.meanwhile()
+        self.before_interrupt()
         raise KeyboardInterrupt
 
     def release(self) -> None:
         return
 
 
-@pytest.mark.parametrize("turn_has_come", [False, True])
+@pytest.mark.parametrize("is_turn_passed_on", [False, True])
 def test_interrupted_waiting_call_blocks_no_other(
     batcher: MicroBatcher[int, int],
     doubler: Doubler,
     monkeypatch: pytest.MonkeyPatch,
-    turn_has_come: bool,
+    is_turn_passed_on: bool,
 ) -> None:
     [first] = queue_calls(batcher, doubler, [])
 
-    def meanwhile() -> None:
-        if turn_has_come:
+    def before_interrupt() -> None:
+        if is_turn_passed_on:
             doubler.released.release()
             first.result(GUARD_SECONDS)
 
-    def place(ask: int) -> _PendingCall[int, int]:
-        made = _PendingCall[int, int](ask)
-        made.wake_up = CutOff(meanwhile)  # type: ignore[assignment]
-        return made
+    def create_interrupted_call(call: int) -> _PendingCall[int, int]:
+        pending_call = _PendingCall[int, int](call)
+        pending_call.wake_up = InterruptedLock(before_interrupt)  # type: ignore[assignment]
+        return pending_call
 
     with monkeypatch.context() as patched:
-        patched.setattr(MicroBatcher, "_create_pending_call", staticmethod(place))
+        patched.setattr(MicroBatcher, "_create_pending_call", staticmethod(create_interrupted_call))
         with pytest.raises(KeyboardInterrupt):
             batcher(1)
     doubler.released.release(2)
@@ -175,8 +177,8 @@ def test_concurrent_calls_each_get_their_own_result(doubler: Doubler) -> None:
         assert list(threads.map(batcher, range(2_000))) == [2 * n for n in range(2_000)]
 
 
-class PaymentStore:
-    """Serves what it is futures; remembers how."""
+class RecordingPaymentStore:
+    """Records the sizes of its batches; inserts nothing."""
 
     def __init__(self) -> None:
         self.calls: list[int] = []
@@ -190,7 +192,7 @@ class PaymentStore:
 
 
 def test_batched_store_returns_what_its_store_returns() -> None:
-    payment_store = PaymentStore()
+    payment_store = RecordingPaymentStore()
     merchant_id = IDS.new_id()
     insert = PaymentInsert(IDS.new_id(), build_payment(merchant_id))
     assert BatchedPaymentStore(payment_store).insert([insert, insert]) == [None, None]

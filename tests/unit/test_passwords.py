@@ -103,7 +103,7 @@ UNDER_GEVENT = """
 from gevent import monkey; monkey.patch_all()
 import gevent
 from atomic_adapters.security.argon2_password_hasher import Argon2PasswordHasher
-passwords = Argon2PasswordHasher()
+passwords = Argon2PasswordHasher(wait_timeout=60)
 turns = 0
 def run_others():
     global turns

@@ -1,4 +1,4 @@
-"""Configuration: what is wrong is said by name, and all of it at once."""
+"""Settings are read from the environment; every invalid variable is reported by name."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -12,6 +12,7 @@ import pytest
 
 from atomic_adapters.embedded import EmbeddedServerError
 from atomic_adapters.embedded.child_process import start_child
+from atomic_worker.dev import child as child_module
 from atomic_worker.dev.child import MAX_PAUSE_SECONDS, Child, LaunchedProcess
 from atomic_worker.dev.supervisor import MAX_LINE_BYTES, Supervisor
 from atomic_worker.stop_request import DEBOUNCE_SECONDS, StopRequest
@@ -102,8 +103,13 @@ def test_line_without_end_is_printed_in_parts(
 
 
 def test_exiting_child_is_restarted_at_once_then_after_growing_pauses(
-    stop: StopRequest, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    stop: StopRequest,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # On a busy machine, the child needs long to start and exit.
+    monkeypatch.setattr(child_module, "STABLE_SECONDS", float("inf"))
     starts = tmp_path / "starts"
     script = f"open({str(starts)!r}, 'a').write('.'); raise SystemExit(3)"
     supervisor = Supervisor([[Child("worker", build_launch(script), STOP_STEPS)]], stop)

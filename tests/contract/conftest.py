@@ -1,4 +1,4 @@
-"""What several contract tests begin with."""
+"""Fixtures of contract tests."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from support import NOW, Store, add_merchant, build_application, open_account
 
 
 @pytest.fixture
-def shop(store: Store, monkeypatch: pytest.MonkeyPatch) -> PaymentScenario:
-    # What is put off, or tried again, is due at once.
+def scenario(store: Store, monkeypatch: pytest.MonkeyPatch) -> PaymentScenario:
+    # Postponed and retried payments are due at once.
     monkeypatch.setattr("atomic_core.domain.settlement.POSTPONE_DELAY", NOW)
     monkeypatch.setattr("atomic_core.domain.settlement.BACK_OFF_BASE", NOW)
     merchant_id, network = add_merchant(store.begin), FaultyNetwork()

@@ -1,6 +1,7 @@
-"""What operators see and may make_due, on both stores."""
+"""Admin queries and retries by operators, on both stores."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -34,14 +35,14 @@ def application(store: Store) -> Application:
     return build_application(store.begin)
 
 
-def seen(application: Application, payment: Payment) -> Payment:
+def get_payment(application: Application, payment: Payment) -> Payment:
     return application.payments.get(payment.merchant_id, payment.id)
 
 
-def refunded(application: Application, payment: Payment, amount: int = 100) -> Refund:
-    new = NewRefund(payment.merchant_id, payment.id, amount, "damaged")
+def create_refund(application: Application, payment: Payment, amount: int = 100) -> Refund:
+    new_refund = NewRefund(payment.merchant_id, payment.id, amount, "damaged")
     with application.refunds.create.begin() as work:
-        refund = application.refunds.create.execute(work, new)
+        refund = application.refunds.create.execute(work, new_refund)
         work.commit()
     return refund
 
@@ -49,31 +50,29 @@ def refunded(application: Application, payment: Payment, amount: int = 100) -> R
 def test_merchants_are_listed_newest_first_up_to_limit(
     store: Store, application: Application
 ) -> None:
-    made = [add_merchant(store.begin, f"Shop {n}") for n in range(4)]
-    assert [each.id for each in application.admin.list_merchants(3)] == made[:0:-1]
-    assert [each.name for each in application.admin.list_merchants(1)] == ["Shop 3"]
+    merchant_ids = [add_merchant(store.begin, f"Shop {n}") for n in range(4)]
+    assert [merchant.id for merchant in application.admin.list_merchants(3)] == merchant_ids[:0:-1]
+    assert [merchant.name for merchant in application.admin.list_merchants(1)] == ["Shop 3"]
 
 
 def test_accounts_are_listed_newest_first_by_merchant_and_currency(
     store: Store, application: Application, merchant_id: UUID
 ) -> None:
     other = add_merchant(store.begin)
-    opened = [
+    account_ids = [
         application.accounts.open(NewAccount(owner, "Shop", currency)).id
         for owner, currency in [(merchant_id, "USD"), (other, "USD"), (merchant_id, "JPY")]
     ]
-    listed = [account.id for account in application.admin.list_accounts(10)]
-    assert listed == opened[::-1], "newest first, and none of the house's"
-    assert [each.id for each in application.admin.list_accounts(2)] == opened[:0:-1]
-    assert [each.id for each in application.admin.list_accounts(9, other)] == [opened[1]]
-    assert [each.id for each in application.admin.list_accounts(9, None, "USD")] == [
-        opened[1],
-        opened[0],
-    ]
-    assert [each.id for each in application.admin.list_accounts(9, merchant_id, "JPY")] == [
-        opened[2]
-    ]
-    assert application.admin.list_accounts(9, other, "JPY") == []
+
+    def list_ids(*filters: Any) -> list[UUID]:
+        return [account.id for account in application.admin.list_accounts(*filters)]
+
+    assert list_ids(10) == account_ids[::-1], "without system accounts"
+    assert list_ids(2) == account_ids[:0:-1]
+    assert list_ids(9, other) == [account_ids[1]]
+    assert list_ids(9, None, "USD") == [account_ids[1], account_ids[0]]
+    assert list_ids(9, merchant_id, "JPY") == [account_ids[2]]
+    assert list_ids(9, other, "JPY") == []
     with pytest.raises(NotFound):
         application.admin.list_accounts(9, IDS.new_id())
     with pytest.raises(ValidationFailed):
@@ -86,13 +85,19 @@ def test_currency_has_two_system_accounts_from_first_use(
     assert application.admin.get_system_accounts() == {}
     application.accounts.open(NewAccount(merchant_id, "Shop", "KWD"))
     application.accounts.open_system_accounts(["BHD"])
-    house = application.admin.get_system_accounts()
-    assert list(house) == ["BHD", "KWD"]
-    for currency, own in house.items():
-        assert own.world
-        assert own.fees
-        assert (own.world.id, own.world.type) == (world_account_id(currency), AccountType.ASSET)
-        assert (own.fees.id, own.fees.type) == (fee_account_id(currency), AccountType.REVENUE)
+    system_accounts = application.admin.get_system_accounts()
+    assert list(system_accounts) == ["BHD", "KWD"]
+    for currency, accounts in system_accounts.items():
+        assert accounts.world
+        assert accounts.fees
+        assert (accounts.world.id, accounts.world.type) == (
+            world_account_id(currency),
+            AccountType.ASSET,
+        )
+        assert (accounts.fees.id, accounts.fees.type) == (
+            fee_account_id(currency),
+            AccountType.REVENUE,
+        )
 
 
 def test_account_details_contain_latest_entries(
@@ -103,9 +108,9 @@ def test_account_details_contain_latest_entries(
         application.payments.record(build_payment(merchant_id, amount)) for amount in (1, 200)
     ]
     application.settlement.settle()
-    file = application.admin.get_account(payments[0].account_id, 1)
-    assert file.account.balance == 199
-    assert [(each.payment_id, each.amount) for each in file.entries] == [(payments[1].id, 198)]
+    details = application.admin.get_account(payments[0].account_id, 1)
+    assert details.account.balance == 199
+    assert [(each.payment_id, each.amount) for each in details.entries] == [(payments[1].id, 198)]
     world = application.admin.get_account(world_account_id("USD"), 10)
     assert [entry.amount for entry in world.entries] == [-200, -1]
     with pytest.raises(NotFound):
@@ -116,7 +121,7 @@ def test_payments_are_listed_by_merchant_and_status(
     store: Store, application: Application, merchant_id: UUID
 ) -> None:
     other = add_merchant(store.begin)
-    good, bad, held = (
+    successful, declined, held = (
         application.payments.record(build_payment(merchant_id)),
         application.payments.record(build_payment(other, source="tok_chargeDeclined")),
         application.payments.record(
@@ -124,23 +129,25 @@ def test_payments_are_listed_by_merchant_and_status(
         ),
     )
     application.settlement.settle()
-    fresh = application.payments.record(build_payment(merchant_id))
+    pending = application.payments.record(build_payment(merchant_id))
 
-    def ids(*wanted: object) -> list[UUID]:
-        return [each.id for each in application.admin.list_payments(10, *wanted)]  # pyright: ignore[reportArgumentType]
+    def list_ids(*filters: Any) -> list[UUID]:
+        return [payment.id for payment in application.admin.list_payments(10, *filters)]
 
-    assert ids() == [fresh.id, held.id, bad.id, good.id]
-    assert [each.id for each in application.admin.list_payments(1)] == [fresh.id]
-    assert ids(None, Status.PENDING) == [fresh.id]
-    assert ids(None, Status.PROCESSING) == []
-    assert ids(None, Status.AUTHORIZED) == [held.id]
-    assert ids(None, Status.FAILED) == [bad.id]
-    assert ids(None, Status.SUCCESS) == [good.id]
-    assert ids(merchant_id) == [fresh.id, good.id]
-    assert ids(other, Status.FAILED) == [bad.id]
-    assert application.admin.list_payments(1, None, Status.AUTHORIZED)[0] == seen(application, held)
+    assert list_ids() == [pending.id, held.id, declined.id, successful.id]
+    assert [payment.id for payment in application.admin.list_payments(1)] == [pending.id]
+    assert list_ids(None, Status.PENDING) == [pending.id]
+    assert list_ids(None, Status.PROCESSING) == []
+    assert list_ids(None, Status.AUTHORIZED) == [held.id]
+    assert list_ids(None, Status.FAILED) == [declined.id]
+    assert list_ids(None, Status.SUCCESS) == [successful.id]
+    assert list_ids(merchant_id) == [pending.id, successful.id]
+    assert list_ids(other, Status.FAILED) == [declined.id]
+    assert application.admin.list_payments(1, None, Status.AUTHORIZED)[0] == get_payment(
+        application, held
+    )
     with pytest.raises(NotFound):
-        ids(IDS.new_id())
+        list_ids(IDS.new_id())
 
 
 def test_payment_details_contain_refunds_events_and_progress(
@@ -148,13 +155,13 @@ def test_payment_details_contain_refunds_events_and_progress(
 ) -> None:
     payment = application.payments.record(build_payment(merchant_id))
     application.settlement.settle()
-    first, second = refunded(application, payment), refunded(application, payment, 50)
-    file = application.admin.get_payment(payment.id)
-    assert file.admin_payment.payment == seen(application, payment)
-    assert file.admin_payment.progress.faults == 0
-    assert file.admin_payment.progress.leased_until is None
-    assert [each.refund for each in file.refunds] == [second, first]
-    assert [each.event.type for each in file.events] == [
+    first, second = create_refund(application, payment), create_refund(application, payment, 50)
+    details = application.admin.get_payment(payment.id)
+    assert details.admin_payment.payment == get_payment(application, payment)
+    assert details.admin_payment.progress.faults == 0
+    assert details.admin_payment.progress.leased_until is None
+    assert [each.refund for each in details.refunds] == [second, first]
+    assert [each.event.type for each in details.events] == [
         PaymentEventType.CREATED,
         PaymentEventType.PROCESSING,
         PaymentEventType.SUCCEEDED,
@@ -174,11 +181,11 @@ def test_merchant_details_contain_accounts_fees_and_keys(
     ]
     application.fees.set(merchant_id, "JPY", FeeTerms(1, 2))
     issued = application.api_keys.issue(merchant_id, "till")
-    file = application.admin.get_merchant(merchant_id, 10)
-    assert file.merchant.id == merchant_id
-    assert [account.id for account in file.accounts] == opened
-    assert [(fee.currency, fee.terms) for fee in file.fees] == [("JPY", FeeTerms(1, 2))]
-    assert [key.id for key in file.keys] == [issued.key.id]
+    details = application.admin.get_merchant(merchant_id, 10)
+    assert details.merchant.id == merchant_id
+    assert [account.id for account in details.accounts] == opened
+    assert [(fee.currency, fee.terms) for fee in details.fees] == [("JPY", FeeTerms(1, 2))]
+    assert [key.id for key in details.keys] == [issued.key.id]
     with pytest.raises(NotFound):
         application.admin.get_merchant(IDS.new_id(), 10)
 
@@ -188,7 +195,7 @@ def test_retry_ends_back_off_of_payment(store: Store, merchant_id: UUID) -> None
     application = build_application(store.begin, job_queue=queue)
     payment = application.payments.record(build_payment(merchant_id, source=FAULTY))
     assert application.settlement.settle() == 1
-    assert application.settlement.settle() == 0, "its back-off runs"
+    assert application.settlement.settle() == 0, "the back-off has not ended"
     queue.clear(Job.SETTLE)
 
     before = application.admin.retry_payment(payment.id)
@@ -200,11 +207,13 @@ def test_retry_ends_back_off_of_payment(store: Store, merchant_id: UUID) -> None
     after = application.admin.get_payment(payment.id).admin_payment
     assert (after.payment.attempt, after.progress.faults) == (1, 1)
     assert application.settlement.settle() == 1
-    again = application.admin.get_payment(payment.id).admin_payment
-    assert (again.payment.attempt, again.progress.faults) == (2, 2), "faults still count"
+    second = application.admin.get_payment(payment.id).admin_payment
+    assert (second.payment.attempt, second.progress.faults) == (2, 2), (
+        "retry does not reset the fault count"
+    )
     application.admin.retry_payment(payment.id)
     application.settlement.settle()
-    assert seen(application, payment).failure_reason == "processing_error"
+    assert get_payment(application, payment).failure_reason == "processing_error"
 
 
 def test_retry_ends_back_off_of_refund(application: Application, merchant_id: UUID) -> None:
@@ -212,15 +221,15 @@ def test_retry_ends_back_off_of_refund(application: Application, merchant_id: UU
         build_payment(merchant_id, source="tok_refundProcessingError")
     )
     application.settlement.settle()
-    refund = refunded(application, payment)
+    refund = create_refund(application, payment)
     assert application.settlement.settle() == 1
     assert application.settlement.settle() == 0
     before = application.admin.retry_payment(refund.id)
     assert isinstance(before, AdminRefund)
     assert (before.refund.status, before.refund.attempt) == (Status.PROCESSING, 1)
     assert application.settlement.settle() == 1
-    [overseen] = application.admin.get_payment(payment.id).refunds
-    assert (overseen.refund.attempt, overseen.progress.faults) == (2, 2)
+    [admin_refund] = application.admin.get_payment(payment.id).refunds
+    assert (admin_refund.refund.attempt, admin_refund.progress.faults) == (2, 2)
     assert application.ledger.verify().is_clean
 
 
@@ -229,24 +238,25 @@ def test_retry_ends_lease_of_live_worker(
 ) -> None:
     payment = application.payments.record(build_payment(merchant_id))
     with store.begin() as work:
-        [stuck] = work.payments.claim(10, HOUR, NOW, store.start_worker().worker_id())
+        [claim] = work.payments.claim(10, HOUR, NOW, store.start_worker().worker_id())
         work.commit()
-    assert application.settlement.settle() == 0, "somebody has it"
+    assert application.settlement.settle() == 0, "a live worker holds the claim"
 
     application.admin.retry_payment(payment.id)
 
     with store.begin() as work:
-        assert work.payments.lock_claims([stuck]) == {payment.id}, "they may still finish it"
+        assert work.payments.lock_claims([claim]) == {payment.id}, (
+            "the claim is valid until another worker claims the payment"
+        )
     assert application.settlement.settle() == 1
     with store.begin() as work:
-        assert work.payments.lock_claims([stuck]) == frozenset(), "but not any more"
-    assert seen(application, payment).attempt == 2
+        assert work.payments.lock_claims([claim]) == frozenset()
+    assert get_payment(application, payment).attempt == 2
     assert application.ledger.verify().transactions == 1
 
 
-class Overtaken(SandboxCardNetwork):
-    """While it is asked the first time, an operator hastens the payment and somebody else settles
-    it."""
+class OvertakenNetwork(SandboxCardNetwork):
+    """During its first call, an operator retries the payment and another worker settles it."""
 
     def __init__(self, other: Application) -> None:
         super().__init__()
@@ -262,10 +272,10 @@ class Overtaken(SandboxCardNetwork):
 def test_worker_whose_claim_was_taken_over_posts_nothing(
     store: Store, application: Application, merchant_id: UUID
 ) -> None:
-    slow = build_application(store.begin, card_network=Overtaken(application))
+    slow = build_application(store.begin, card_network=OvertakenNetwork(application))
     payment = slow.payments.record(build_payment(merchant_id, 5_000))
     slow.settlement.settle()
-    assert seen(application, payment).attempt == 2
+    assert get_payment(application, payment).attempt == 2
     assert application.accounts.get(merchant_id, payment.account_id).balance == 5_000
     report = application.ledger.verify()
     assert (report.is_clean, report.transactions) == (True, 1)
@@ -299,7 +309,7 @@ def test_retry_of_settled_refund_or_hold_raises_conflict(
         NewPayment(merchant_id, Money(1, "USD"), "tok_visa", capture=CaptureMethod.MANUAL)
     )
     application.settlement.settle()
-    refund = refunded(application, payment)
+    refund = create_refund(application, payment)
     application.settlement.settle()
     with pytest.raises(Conflict, match="This refund is settled as SUCCESS"):
         application.admin.retry_payment(refund.id)

@@ -1,4 +1,4 @@
-"""Accounts and the books, on both stores."""
+"""Accounts and the ledger, on both stores."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,14 +30,14 @@ AT = datetime(2026, 11, 22, 15, 30, 13, 153_001, tzinfo=UTC)
 WORLD = world_account_id("USD")
 
 
-def new_payment(store: Store, merchant_id: UUID) -> UUID:
+def create_payment(store: Store, merchant_id: UUID) -> UUID:
     with store.begin() as work:
         payment = add_payment(work, build_payment(merchant_id))
         work.commit()
     return payment.id
 
 
-def posted(
+def post_payment(
     work: UnitOfWork, account_id: UUID, payment_id: UUID, amount: int = 5_000
 ) -> PostingResult:
     accounts = work.accounts.lock([WORLD, account_id])
@@ -61,20 +61,20 @@ def test_account_opens_at_zero_with_its_world_account(
     with store.begin() as work:
         accounts = work.accounts.lock([account_id, WORLD])
         assert work.accounts.get(merchant_id, account_id) == accounts[account_id]
-    mine, world = accounts[account_id], accounts[WORLD]
-    start = hash_account_identity(account_id, merchant_id, "USD", allow_negative=False)
-    assert (mine.balance, mine.sequence, mine.head) == (0, 0, start)
-    assert (mine.currency, mine.allow_negative) == ("USD", False)
+    account, world = accounts[account_id], accounts[WORLD]
+    identity_hash = hash_account_identity(account_id, merchant_id, "USD", allow_negative=False)
+    assert (account.balance, account.sequence, account.head) == (0, 0, identity_hash)
+    assert (account.currency, account.allow_negative) == ("USD", False)
     assert (world.merchant_id, world.allow_negative, world.name) == (None, True, "World USD")
 
 
 def test_concurrent_first_accounts_of_a_currency_open_one_world_account(store: Store) -> None:
-    """However two of them meet: a World has two unique keys, and either may be met first."""
+    """The World account has two unique keys, and a concurrent insert can conflict on either."""
     application = build_application(store.begin)
     merchants = [add_merchant(store.begin) for _ in range(8)]
     for currency in sorted(CURRENCY_EXPONENTS)[:60]:
-        orders = [NewAccount(merchant, "Shop", currency) for merchant in merchants]
-        opened = run_concurrently([partial(application.accounts.open, new) for new in orders])
+        new_accounts = [NewAccount(merchant, "Shop", currency) for merchant in merchants]
+        opened = run_concurrently([partial(application.accounts.open, new) for new in new_accounts])
         assert len({account.id for account in opened}) == 8
 
 
@@ -108,7 +108,7 @@ def test_default_account_is_first_account_in_currency(
 
 def test_account_of_unknown_merchant_is_refused(store: Store) -> None:
     with pytest.raises(StorageRefused), store.begin() as work:
-        work.accounts.open(IDS.new_id(), IDS.new_id(), "Nobody", "USD")
+        work.accounts.open(IDS.new_id(), IDS.new_id(), "Shop", "USD")
         work.commit()
 
 
@@ -120,16 +120,16 @@ def test_lock_ignores_unknown_accounts(store: Store, account_id: UUID) -> None:
 
 def test_lock_available_returns_unlocked_accounts(store: Store, account_id: UUID) -> None:
     with store.begin() as work:
-        free = work.accounts.lock_available([IDS.new_id(), account_id])
-        assert free == work.accounts.lock([account_id])
+        accounts = work.accounts.lock_available([IDS.new_id(), account_id])
+        assert accounts == work.accounts.lock([account_id])
         assert work.accounts.lock_available([]) == {}
 
 
 def test_saved_batch_changes_balances(store: Store, merchant_id: UUID, account_id: UUID) -> None:
-    first, second = (new_payment(store, merchant_id) for _ in range(2))
+    first, second = (create_payment(store, merchant_id) for _ in range(2))
     for payment_id in (first, second):
         with store.begin() as work:
-            work.ledger.save(posted(work, account_id, payment_id))
+            work.ledger.save(post_payment(work, account_id, payment_id))
             work.commit()
     with store.begin() as work:
         accounts = work.accounts.lock([account_id, WORLD])
@@ -151,25 +151,25 @@ def test_empty_batch_saves_nothing(store: Store) -> None:
 def test_second_posting_of_payment_is_refused(
     store: Store, merchant_id: UUID, account_id: UUID
 ) -> None:
-    payment_id = new_payment(store, merchant_id)
+    payment_id = create_payment(store, merchant_id)
     with store.begin() as work:
-        work.ledger.save(posted(work, account_id, payment_id))
+        work.ledger.save(post_payment(work, account_id, payment_id))
         work.commit()
     with pytest.raises(StorageRefused, match="once_per_payment"), store.begin() as work:
-        work.ledger.save(posted(work, account_id, payment_id))
+        work.ledger.save(post_payment(work, account_id, payment_id))
         work.commit()
     with store.begin() as work:
         assert work.accounts.lock([account_id])[account_id].balance == 5_000
 
 
-@pytest.mark.parametrize("falsify", ["unbalanced", "stale", "overdrawn", "without its entries"])
+@pytest.mark.parametrize("violation", ["unbalanced", "stale", "overdrawn", "without its entries"])
 def test_batch_that_violates_ledger_rules_is_refused(
-    store: Store, merchant_id: UUID, account_id: UUID, falsify: str
+    store: Store, merchant_id: UUID, account_id: UUID, violation: str
 ) -> None:
-    payment_id = new_payment(store, merchant_id)
+    payment_id = create_payment(store, merchant_id)
     with pytest.raises(StorageRefused), store.begin() as work:
-        batch = posted(work, account_id, payment_id)
-        work.ledger.save(_falsified(batch, falsify))
+        batch = post_payment(work, account_id, payment_id)
+        work.ledger.save(_violate(batch, violation))
         work.commit()
     with store.begin() as work:
         assert work.accounts.lock([account_id])[account_id].balance == 0
@@ -177,15 +177,15 @@ def test_batch_that_violates_ledger_rules_is_refused(
         assert work.ledger.verify().entries == 0
 
 
-def _falsified(batch: PostingResult, how: str) -> PostingResult:
-    match how:
+def _violate(batch: PostingResult, violation: str) -> PostingResult:
+    match violation:
         case "unbalanced":
             first, second = batch.entries
-            wrong = second._replace(amount=4_999, balance_after=4_999)
+            changed = second._replace(amount=4_999, balance_after=4_999)
             accounts = [
                 replace(a, balance=4_999 if a.merchant_id else -5_000) for a in batch.accounts
             ]
-            return replace(batch, entries=[first, wrong], accounts=accounts)
+            return replace(batch, entries=[first, changed], accounts=accounts)
         case "stale":
             entries = [entry._replace(sequence=7) for entry in batch.entries]
             accounts = [replace(account, sequence=7) for account in batch.accounts]
@@ -201,28 +201,28 @@ def _falsified(batch: PostingResult, how: str) -> PostingResult:
             return replace(batch, entries=[], accounts=batch.accounts)
 
 
-def promised(placed: Sequence[Hold] = (), released: Sequence[Hold] = ()) -> PostingResult:
+def build_hold_changes(placed: Sequence[Hold] = (), released: Sequence[Hold] = ()) -> PostingResult:
     return PostingResult((), (), (), {}, released, placed)
 
 
 def test_hold_is_released_once_and_only_with_its_payment_and_amount(
     store: Store, merchant_id: UUID, account_id: UUID
 ) -> None:
-    payment_id, other_id = (new_payment(store, merchant_id) for _ in range(2))
+    payment_id, other_id = (create_payment(store, merchant_id) for _ in range(2))
     hold = Hold(payment_id, None, WORLD, account_id, 700)
     with store.begin() as work:
-        work.ledger.save(promised(placed=[hold]))
+        work.ledger.save(build_hold_changes(placed=[hold]))
         work.commit()
     for wrong in (hold._replace(payment_id=other_id), hold._replace(amount=699)):
         with pytest.raises(StorageRefused), store.begin() as work:
-            work.ledger.save(promised(released=[wrong]))
+            work.ledger.save(build_hold_changes(released=[wrong]))
     with store.begin() as work:
         assert work.accounts.lock([account_id])[account_id].pending == (700, 0)
-        work.ledger.save(promised(released=[hold]))
+        work.ledger.save(build_hold_changes(released=[hold]))
         work.commit()
     with pytest.raises(StorageRefused), store.begin() as work:
-        work.ledger.save(promised(released=[hold]))
+        work.ledger.save(build_hold_changes(released=[hold]))
     with pytest.raises(StorageRefused), store.begin() as work:
-        work.ledger.save(promised(placed=[hold]))
+        work.ledger.save(build_hold_changes(placed=[hold]))
     with store.begin() as work:
         assert work.accounts.lock([account_id])[account_id].pending == (0, 0)

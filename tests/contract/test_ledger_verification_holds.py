@@ -1,56 +1,57 @@
-"""What checking the books finds of holds, refunds and fees, on both stores: each rule is broken
-once and must be named."""
+"""Verification of holds, refunds and fees, on both stores: each rule is violated once and must be
+found."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import pytest
 
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.ledger_verification import LedgerCheck
-from atomic_core.domain.payments import CaptureMethod, NewPayment, Status
+from atomic_core.domain.payments import CaptureMethod, Status
 from atomic_core.domain.refunds import NewRefund
 from support import Store, Tampering, add_merchant, build_application, build_payment, open_account
 
 
 @dataclass(frozen=True)
-class Scene:
-    """A payment of 1000 with a fee of 10, two refunds of 100 that succeeded and one that waits;
-    and one of 500 that is held."""
+class LedgerScenario:
+    """A payment of 1000 with a fee of 10, two successful refunds of 100 and a pending one of 50;
+    and an authorized payment of 500."""
 
     account: UUID
     paid: UUID
     held: UUID
-    refunded: UUID
-    refunded_too: UUID
-    waiting: UUID
+    first_refund: UUID
+    second_refund: UUID
+    pending_refund: UUID
 
 
 @pytest.fixture
-def scene(store: Store) -> Scene:
+def scenario(store: Store) -> LedgerScenario:
     application = build_application(store.begin)
     merchant_id = add_merchant(store.begin)
     account_id = open_account(store.begin, merchant_id)
     application.fees.set(merchant_id, "USD", FeeTerms(100, 0))
     paid = application.payments.record(build_payment(merchant_id, 1_000)).id
-    plain = build_payment(merchant_id, 500)
-    asked = NewPayment(merchant_id, plain.money, plain.source, capture=CaptureMethod.MANUAL)
-    held = application.payments.record(asked).id
+    manual = replace(build_payment(merchant_id, 500), capture=CaptureMethod.MANUAL)
+    held = application.payments.record(manual).id
     application.settlement.settle()
-    one, other = (application.refunds.create(NewRefund(merchant_id, paid, 100)) for _ in range(2))
+    first, second = (
+        application.refunds.create(NewRefund(merchant_id, paid, 100)) for _ in range(2)
+    )
     application.settlement.settle()
-    waiting = application.refunds.create(NewRefund(merchant_id, paid, 50)).id
-    return Scene(account_id, paid, held, one.id, other.id, waiting)
+    pending_refund = application.refunds.create(NewRefund(merchant_id, paid, 50)).id
+    return LedgerScenario(account_id, paid, held, first.id, second.id, pending_refund)
 
 
-def findings(store: Store) -> set[tuple[LedgerCheck, str]]:
+def find_violations(store: Store) -> set[tuple[LedgerCheck, str]]:
     with store.begin() as work:
         report = work.ledger.verify()
     return {(finding.check, finding.subject) for finding in report.findings}
 
 
-def test_unchanged_ledger_is_clean_and_counted(store: Store, scene: Scene) -> None:
+def test_unchanged_ledger_is_clean_and_counted(store: Store, scenario: LedgerScenario) -> None:
     with store.begin() as work:
         report = work.ledger.verify()
     assert report.is_clean, report.findings
@@ -58,64 +59,74 @@ def test_unchanged_ledger_is_clean_and_counted(store: Store, scene: Scene) -> No
     assert (report.transactions, report.entries) == (3, 7)
 
 
-BROKEN: dict[str, tuple[Callable[[Tampering, Scene], None], set[tuple[LedgerCheck, str]]]] = {
-    "a hold that is forgotten": (
-        lambda tampering, s: tampering.delete_hold(s.held),
+VIOLATIONS: dict[
+    str, tuple[Callable[[Tampering, LedgerScenario], None], set[tuple[LedgerCheck, str]]]
+] = {
+    "hold without row": (
+        lambda tampering, scenario: tampering.delete_hold(scenario.held),
         {(LedgerCheck.HOLD_FITS, "held"), (LedgerCheck.PENDING_IS_SUM, "account")},
     ),
-    "a hold of another amount": (
-        lambda tampering, s: tampering.set_hold_amount(s.held, 499),
+    "hold of another amount": (
+        lambda tampering, scenario: tampering.set_hold_amount(scenario.held, 499),
         {(LedgerCheck.HOLD_FITS, "held"), (LedgerCheck.PENDING_IS_SUM, "account")},
     ),
-    "a held payment that failed": (
-        lambda tampering, s: tampering.set_status(s.held, Status.FAILED),
+    "failed payment with hold": (
+        lambda tampering, scenario: tampering.set_status(scenario.held, Status.FAILED),
         {(LedgerCheck.HOLD_FITS, "held")},
     ),
-    "pending sums that no hold explains": (
-        lambda tampering, s: tampering.set_pending(s.account, 501, 0),
+    "incoming amount without hold": (
+        lambda tampering, scenario: tampering.set_pending(scenario.account, 501, 0),
         {(LedgerCheck.PENDING_IS_SUM, "account")},
     ),
-    "promises that no hold explains": (
-        lambda tampering, s: tampering.set_pending(s.account, 500, 1),
+    "outgoing amount without hold": (
+        lambda tampering, scenario: tampering.set_pending(scenario.account, 500, 1),
         {(LedgerCheck.PENDING_IS_SUM, "account")},
     ),
-    "a fee that was not taken": (
-        lambda tampering, s: tampering.set_fee(s.paid, 11),
+    "fee without entry": (
+        lambda tampering, scenario: tampering.set_fee(scenario.paid, 11),
         {(LedgerCheck.PAYMENT_POSTED, "paid")},
     ),
-    "a posted refund that failed": (
-        lambda tampering, s: tampering.set_refund_status(s.refunded, Status.FAILED),
-        {(LedgerCheck.REFUND_POSTED, "refunded"), (LedgerCheck.REFUNDS_SUMMED, "paid")},
+    "failed refund with posting": (
+        lambda tampering, scenario: tampering.set_refund_status(
+            scenario.first_refund, Status.FAILED
+        ),
+        {(LedgerCheck.REFUND_POSTED, "first_refund"), (LedgerCheck.REFUNDS_SUMMED, "paid")},
     ),
-    "a refund that succeeded without a posting": (
-        lambda tampering, s: tampering.set_refund_status(s.waiting, Status.SUCCESS),
-        {(LedgerCheck.REFUND_POSTED, "waiting"), (LedgerCheck.REFUNDS_SUMMED, "paid")},
+    "successful refund without posting": (
+        lambda tampering, scenario: tampering.set_refund_status(
+            scenario.pending_refund, Status.SUCCESS
+        ),
+        {(LedgerCheck.REFUND_POSTED, "pending_refund"), (LedgerCheck.REFUNDS_SUMMED, "paid")},
     ),
-    "a refunded sum that no refund explains": (
-        lambda tampering, s: tampering.set_refunded(s.paid, 201, 250),
+    "refunded amount without refund": (
+        lambda tampering, scenario: tampering.set_refunded(scenario.paid, 201, 250),
         {(LedgerCheck.REFUNDS_SUMMED, "paid")},
     ),
-    "a reserved sum that no refund explains": (
-        lambda tampering, s: tampering.set_refunded(s.paid, 200, 251),
+    "reserved amount without refund": (
+        lambda tampering, scenario: tampering.set_refunded(scenario.paid, 200, 251),
         {(LedgerCheck.REFUNDS_SUMMED, "paid")},
     ),
 }
 
 
-@pytest.mark.parametrize("name", BROKEN)
-def test_violated_rule_is_found(store: Store, scene: Scene, name: str) -> None:
-    falsify, expected = BROKEN[name]
-    falsify(store.tampering, scene)
-    named = {(check, str(getattr(scene, who))) for check, who in expected}
-    found = findings(store)
-    # World shares in what is pending, and is named with the account.
-    assert {each for each in found if each[0] is not LedgerCheck.PENDING_IS_SUM} == {
-        each for each in named if each[0] is not LedgerCheck.PENDING_IS_SUM
+@pytest.mark.parametrize("name", VIOLATIONS)
+def test_violated_rule_is_found(store: Store, scenario: LedgerScenario, name: str) -> None:
+    tamper, affected = VIOLATIONS[name]
+    tamper(store.tampering, scenario)
+    expected = {(check, str(getattr(scenario, attribute))) for check, attribute in affected}
+    found = find_violations(store)
+    # PENDING_IS_SUM also finds the World account, the hold's other side.
+    assert {
+        (check, subject) for check, subject in found if check is not LedgerCheck.PENDING_IS_SUM
+    } == {
+        (check, subject) for check, subject in expected if check is not LedgerCheck.PENDING_IS_SUM
     }
-    assert named <= found
+    assert expected <= found
 
 
-def test_swapped_refund_postings_break_chain(store: Store, scene: Scene) -> None:
-    """Of the same amount: every sum still agrees, the hash does not."""
-    store.tampering.swap_refund_postings(scene.paid, scene.refunded, scene.refunded_too)
-    assert {check for check, _ in findings(store)} == {LedgerCheck.CHAIN_UNBROKEN}
+def test_swapped_refund_postings_break_chain(store: Store, scenario: LedgerScenario) -> None:
+    """Both have the same amount: all sums are correct, only the hashes are not."""
+    store.tampering.swap_refund_postings(
+        scenario.paid, scenario.first_refund, scenario.second_refund
+    )
+    assert {check for check, _ in find_violations(store)} == {LedgerCheck.CHAIN_UNBROKEN}

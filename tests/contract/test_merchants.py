@@ -36,15 +36,15 @@ def test_active_key_is_found_by_hash(store: Store) -> None:
 
 
 def test_key_hash_is_unique_across_merchants(store: Store) -> None:
-    mine, theirs = add_merchant(store.begin), add_merchant(store.begin)
+    merchant_id, other_id = add_merchant(store.begin), add_merchant(store.begin)
     with store.begin() as work:
-        assert work.merchants.add_key(IDS.new_id(), mine, "one", "", HASH)
-        assert work.merchants.add_key(IDS.new_id(), theirs, "two", "", HASH) is None
+        assert work.merchants.add_key(IDS.new_id(), merchant_id, "one", "", HASH)
+        assert work.merchants.add_key(IDS.new_id(), other_id, "two", "", HASH) is None
         work.commit()
     with store.begin() as work:
         key = work.merchants.find_active_key(HASH)
         assert key
-        assert key.merchant_id == mine
+        assert key.merchant_id == merchant_id
 
 
 def test_revoked_key_is_inactive_and_stays_revoked(store: Store) -> None:
@@ -65,11 +65,11 @@ def test_revoked_key_is_inactive_and_stays_revoked(store: Store) -> None:
 
 
 def test_keys_of_merchant_are_listed_oldest_first(store: Store) -> None:
-    mine, theirs = add_merchant(store.begin), add_merchant(store.begin)
-    for number, merchant_id in enumerate([mine, theirs, mine]):
+    merchant_id, other_id = add_merchant(store.begin), add_merchant(store.begin)
+    for number, owner_id in enumerate([merchant_id, other_id, merchant_id]):
         with store.begin() as work:
             hash = bytes([number]) * 32
-            work.merchants.add_key(IDS.new_id(), merchant_id, f"key {number}", "", hash)
+            work.merchants.add_key(IDS.new_id(), owner_id, f"key {number}", "", hash)
             work.commit()
     with store.begin() as work:
-        assert [key.name for key in work.merchants.list_keys(mine)] == ["key 0", "key 2"]
+        assert [key.name for key in work.merchants.list_keys(merchant_id)] == ["key 0", "key 2"]

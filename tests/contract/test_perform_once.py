@@ -1,4 +1,4 @@
-"""An effect and the record of its answer are one commit, on both stores."""
+"""A command's effect and its stored response are one commit, on both stores."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,7 +39,7 @@ def pay_once(
     )
 
 
-def payments_in(application: Application) -> int:
+def count_payments(application: Application) -> int:
     return application.ledger.verify().payments
 
 
@@ -48,15 +48,15 @@ def test_repeat_returns_first_response_without_effect(store: Store) -> None:
     first, second = pay_once(application, merchant_id), pay_once(application, merchant_id)
     assert (first.replayed, second.replayed) == (False, True)
     assert first.response == second.response
-    assert payments_in(application) == 1
+    assert count_payments(application) == 1
 
 
 def test_concurrent_repeats_have_one_effect(store: Store) -> None:
     application, merchant_id = build_application(store.begin), add_merchant(store.begin)
-    answers = run_concurrently([lambda: pay_once(application, merchant_id)] * 8)
-    assert len({answer.response for answer in answers}) == 1
-    assert [answer.replayed for answer in answers].count(False) == 1
-    assert payments_in(application) == 1
+    results = run_concurrently([lambda: pay_once(application, merchant_id)] * 8)
+    assert len({result.response for result in results}) == 1
+    assert [result.replayed for result in results].count(False) == 1
+    assert count_payments(application) == 1
 
 
 def test_reused_key_is_refused_without_effect(store: Store) -> None:
@@ -64,7 +64,7 @@ def test_reused_key_is_refused_without_effect(store: Store) -> None:
     pay_once(application, merchant_id)
     with pytest.raises(IdempotencyKeyReused):
         pay_once(application, merchant_id, amount=101)
-    assert payments_in(application) == 1
+    assert count_payments(application) == 1
 
 
 def test_failure_to_render_response_rolls_back_effect(store: Store) -> None:
@@ -75,21 +75,21 @@ def test_failure_to_render_response_rolls_back_effect(store: Store) -> None:
 
     with pytest.raises(KeyError):
         pay_once(application, merchant_id, render=fail)
-    assert payments_in(application) == 0
+    assert count_payments(application) == 0
     assert not pay_once(application, merchant_id).replayed
 
 
 def test_failed_commit_leaves_neither_effect_nor_response(store: Store) -> None:
     application, merchant_id = build_application(store.begin), add_merchant(store.begin)
-    failing = build_application(failing_commit(store))
+    failing = build_application(fail_commits(store))
     with pytest.raises(StorageUnavailable):
         pay_once(failing, merchant_id)
-    assert payments_in(application) == 0
+    assert count_payments(application) == 0
     assert not pay_once(application, merchant_id).replayed
 
 
-def failing_commit(store: Store) -> UnitOfWorkFactory:
-    """A Begin whose units of work cannot commit."""
+def fail_commits(store: Store) -> UnitOfWorkFactory:
+    """Begins units of work whose commits fail."""
 
     @contextmanager
     def begin() -> Iterator[UnitOfWork]:
@@ -104,29 +104,29 @@ def failing_commit(store: Store) -> UnitOfWorkFactory:
     return begin
 
 
-class Listening:
-    """A bell that looks, at the moment it rings, for what it is rung for."""
+class CountingJobQueue:
+    """Counts the committed payments whenever it is notified."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.heard: list[int] = []
+        self.counts: list[int] = []
 
     def notify(self, job: Job) -> None:
         with self.store.begin() as work:
-            self.heard.append(work.ledger.verify().payments)
+            self.counts.append(work.ledger.verify().payments)
 
     def clear(self, job: Job) -> None:
-        raise AssertionError("nobody settles here")
+        raise AssertionError("no worker runs in this test")
 
 
-@pytest.mark.parametrize("once", [True, False], ids=["with a key", "without"])
-def test_worker_is_notified_after_commit(store: Store, once: bool) -> None:
+@pytest.mark.parametrize("has_key", [True, False], ids=["with a key", "without"])
+def test_worker_is_notified_after_commit(store: Store, has_key: bool) -> None:
     merchant_id = add_merchant(store.begin)
-    bell = Listening(store)
-    application = build_application(store.begin, job_queue=bell)
-    if once:
+    job_queue = CountingJobQueue(store)
+    application = build_application(store.begin, job_queue=job_queue)
+    if has_key:
         pay_once(application, merchant_id)
         pay_once(application, merchant_id)
     else:
         application.payments.record(build_payment(merchant_id))
-    assert bell.heard == [1]
+    assert job_queue.counts == [1]

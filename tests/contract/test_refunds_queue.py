@@ -1,4 +1,4 @@
-"""Refunds as work, on both stores: what holds for claims of payments holds for theirs."""
+"""Claims and settlement of refunds, on both stores."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,7 +16,7 @@ from support import HOUR, NOW, Store, add_merchant, build_application, build_pay
 
 @pytest.fixture
 def refunds(store: Store) -> list[UUID]:
-    """Three refunds of 1, 2 and 3, of one payment."""
+    """Three refunds of one payment, of 1, 2 and 3."""
     application = build_application(store.begin)
     merchant_id = add_merchant(store.begin)
     open_account(store.begin, merchant_id)
@@ -28,7 +28,7 @@ def refunds(store: Store) -> list[UUID]:
     ]
 
 
-def claim(
+def claim_refunds(
     store: Store, limit: int = 100, lease: timedelta = HOUR, worker_id: int | None = None
 ) -> Sequence[Claim]:
     with store.begin() as work:
@@ -37,32 +37,37 @@ def claim(
     return claims
 
 
-def settle(store: Store, *settlements: Settlement) -> None:
+def settle_refunds(store: Store, *settlements: Settlement) -> None:
     with store.begin() as work:
         work.refunds.settle(settlements)
         work.commit()
 
 
-def ended(claim: Claim, status: Status, reason: str | None = None) -> Settlement:
+def build_settlement(claim: Claim, status: Status, reason: str | None = None) -> Settlement:
     return Settlement(claim.payment_id, status, reason, 0, None, refund_id=claim.refund_id)
 
 
 def test_oldest_refunds_are_claimed_first_with_what_settling_needs(
     store: Store, refunds: list[UUID]
 ) -> None:
-    one, two = claim(store, limit=2)
-    assert [one.id, two.id] == refunds[:2]
-    assert (one.step, one.amount, one.currency, one.source) == (Step.REFUND, 1, "USD", "tok_visa")
-    assert (one.attempt, one.faults, one.reserved) == (1, 0, False)
-    assert [each.id for each in claim(store)] == refunds[2:]
-    assert claim(store) == []
+    first, second = claim_refunds(store, limit=2)
+    assert [first.id, second.id] == refunds[:2]
+    assert (first.step, first.amount, first.currency, first.source) == (
+        Step.REFUND,
+        1,
+        "USD",
+        "tok_visa",
+    )
+    assert (first.attempt, first.faults, first.reserved) == (1, 0, False)
+    assert [claim.id for claim in claim_refunds(store)] == refunds[2:]
+    assert claim_refunds(store) == []
 
 
 def test_expired_lease_is_claimed_again_and_only_latest_claims_can_be_locked(
     store: Store, refunds: list[UUID]
 ) -> None:
-    stale, fresh = claim(store, lease=NOW), claim(store)
-    assert [each.attempt for each in fresh] == [2, 2, 2]
+    stale, fresh = claim_refunds(store, lease=NOW), claim_refunds(store)
+    assert [claim.attempt for claim in fresh] == [2, 2, 2]
     with store.begin() as work:
         assert work.refunds.lock_claims(stale) == frozenset()
         assert work.refunds.lock_claims(fresh) == set(refunds)
@@ -71,37 +76,39 @@ def test_expired_lease_is_claimed_again_and_only_latest_claims_can_be_locked(
 
 def test_claims_of_dead_worker_are_due_at_once(store: Store, refunds: list[UUID]) -> None:
     process = store.start_worker()
-    assert len(claim(store, worker_id=process.worker_id())) == 3
-    assert claim(store) == []
+    assert len(claim_refunds(store, worker_id=process.worker_id())) == 3
+    assert claim_refunds(store) == []
     process.deregister()
-    again: list[Claim] = []
-    # PostgreSQL notices that a session has ended a moment later.
-    wait_until(lambda: again.extend(claim(store)) or again, 5, "its claims are due")
-    assert [each.attempt for each in again] == [2, 2, 2]
+    reclaimed: list[Claim] = []
+    # PostgreSQL releases the locks of an ended session shortly after.
+    wait_until(
+        lambda: reclaimed.extend(claim_refunds(store)) or reclaimed, 60, "the claims are due"
+    )
+    assert [claim.attempt for claim in reclaimed] == [2, 2, 2]
 
 
 def test_retry_is_due_after_back_off_and_keeps_fault_count(
     store: Store, refunds: list[UUID]
 ) -> None:
-    soon, late, _ = claim(store)
-    settle(
+    soon, late, _ = claim_refunds(store)
+    settle_refunds(
         store,
-        ended(soon, Status.PROCESSING)._replace(faults=1, retry_after=NOW),
-        ended(late, Status.PROCESSING)._replace(faults=2, retry_after=HOUR),
+        build_settlement(soon, Status.PROCESSING)._replace(faults=1, retry_after=NOW),
+        build_settlement(late, Status.PROCESSING)._replace(faults=2, retry_after=HOUR),
     )
-    (again,) = claim(store)
-    assert (again.id, again.attempt, again.faults) == (refunds[0], 2, 1)
+    (retried,) = claim_refunds(store)
+    assert (retried.id, retried.attempt, retried.faults) == (refunds[0], 2, 1)
 
 
 def test_settled_refund_is_final_and_not_claimed(store: Store, refunds: list[UUID]) -> None:
-    claims = claim(store, lease=NOW)
-    failed = ended(claims[0], Status.FAILED, "refund_declined")
-    settle(store, failed)
+    claims = claim_refunds(store, lease=NOW)
+    failed = build_settlement(claims[0], Status.FAILED, "refund_declined")
+    settle_refunds(store, failed)
     with store.begin() as work:
         assert work.refunds.lock_claims(claims) == set(refunds[1:])
-    assert [each.id for each in claim(store)] == refunds[1:]
+    assert [claim.id for claim in claim_refunds(store)] == refunds[1:]
     with pytest.raises(StorageRefused):
-        settle(store, failed._replace(status=Status.SUCCESS, failure_reason=None))
+        settle_refunds(store, failed._replace(status=Status.SUCCESS, failure_reason=None))
 
 
 def test_settling_nothing_is_allowed(store: Store) -> None:

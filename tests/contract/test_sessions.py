@@ -1,6 +1,5 @@
-"""Credentials, sessions, ends of keys, the audit log and dashboards, on both stores."""
+"""Credentials, sessions, expiry of API keys, the audit log and dashboards, on both stores."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from atomic_core.domain.payments import PaymentInsert, PaymentLookup
 from atomic_core.ports.unit_of_work import UnitOfWork
 from atomic_core.use_cases.api_keys import ApiKeyRotation, NewApiKey
 from atomic_core.use_cases.sessions import MerchantRegistration
+from processes import wait_until
 from support import (
     HOUR,
     IDS,
@@ -41,148 +41,154 @@ def merchant_id(store: Store) -> UUID:
     return add_merchant(store.begin)
 
 
-def credentials(store: Store, merchant_id: UUID) -> Credentials:
+def create_credentials(store: Store, merchant_id: UUID) -> Credentials:
     return Credentials(merchant_id, EMAIL, ENCODED, open_account(store.begin, merchant_id))
 
 
-def writing(store: Store, write: Callable[[UnitOfWork], object]) -> object:
+def commit(store: Store, write: Callable[[UnitOfWork], object]) -> object:
     with store.begin() as work:
         result = write(work)
         work.commit()
     return result
 
 
-def at_the_store(store: Store) -> datetime:
+def read_store_time(store: Store) -> datetime:
     with store.begin() as work:
         return work.now()
 
 
-def pass_by(store: Store, moment: datetime) -> None:
-    while at_the_store(store) <= moment:
-        time.sleep(0.005)
+def wait_until_store_time(store: Store, time: datetime) -> None:
+    wait_until(lambda: read_store_time(store) > time, 60, "the store's clock passes the time")
 
 
 def test_credentials_are_found_by_email(store: Store, merchant_id: UUID) -> None:
-    mine = credentials(store, merchant_id)
-    assert writing(store, lambda work: work.sessions.add_credentials(mine)) is True
+    credentials = create_credentials(store, merchant_id)
+    assert commit(store, lambda work: work.sessions.add_credentials(credentials)) is True
     with store.begin() as work:
-        assert work.sessions.find_credentials(EMAIL) == mine
-        assert work.sessions.find_credentials("nobody@shop.example") is None
+        assert work.sessions.find_credentials(EMAIL) == credentials
+        assert work.sessions.find_credentials("unknown@shop.example") is None
 
 
 def test_email_is_unique(store: Store, merchant_id: UUID) -> None:
     other = add_merchant(store.begin)
-    mine, theirs = credentials(store, merchant_id), credentials(store, other)
-    writing(store, lambda work: work.sessions.add_credentials(mine))
-    assert writing(store, lambda work: work.sessions.add_credentials(theirs)) is False
+    first, second = create_credentials(store, merchant_id), create_credentials(store, other)
+    commit(store, lambda work: work.sessions.add_credentials(first))
+    assert commit(store, lambda work: work.sessions.add_credentials(second)) is False
     with store.begin() as work:
-        assert work.sessions.find_credentials(EMAIL) == mine
+        assert work.sessions.find_credentials(EMAIL) == first
 
 
 def test_rolled_back_email_is_free(store: Store, merchant_id: UUID) -> None:
-    mine = credentials(store, merchant_id)
+    credentials = create_credentials(store, merchant_id)
     with store.begin() as work:
-        assert work.sessions.add_credentials(mine)
+        assert work.sessions.add_credentials(credentials)
     with store.begin() as work:
         assert work.sessions.find_credentials(EMAIL) is None
 
 
 def test_password_hash_is_replaced_only_if_unchanged(store: Store, merchant_id: UUID) -> None:
-    mine = credentials(store, merchant_id)
-    writing(store, lambda work: work.sessions.add_credentials(mine))
-    second, third = ENCODED + "B", ENCODED + "C"
-    replaced = [(ENCODED, second), (ENCODED, third)]
-    for old, new in replaced:
-        writing(
+    credentials = create_credentials(store, merchant_id)
+    commit(store, lambda work: work.sessions.add_credentials(credentials))
+    new_hash, later_hash = ENCODED + "B", ENCODED + "C"
+    replacements = [(ENCODED, new_hash), (ENCODED, later_hash)]
+    for old, new in replacements:
+        commit(
             store,
-            lambda work, o=old, n=new: work.sessions.replace_password_hash(merchant_id, o, n),
+            lambda work, old=old, new=new: work.sessions.replace_password_hash(
+                merchant_id, old, new
+            ),
         )
     with store.begin() as work:
-        assert work.sessions.find_credentials(EMAIL) == replace(mine, password_hash=second)
+        assert work.sessions.find_credentials(EMAIL) == replace(credentials, password_hash=new_hash)
 
 
 def test_session_is_live_until_revoked(store: Store, merchant_id: UUID) -> None:
     id = IDS.new_id()
-    session = writing(store, lambda work: work.sessions.add_session(id, merchant_id, HASH, HOUR))
+    session = commit(store, lambda work: work.sessions.add_session(id, merchant_id, HASH, HOUR))
     with store.begin() as work:
         found = work.sessions.find_live_session(HASH)
         assert found == session
         assert found
         assert found.expires_at - found.created_at == HOUR
         assert work.sessions.find_live_session(HASH[::-1]) is None
-    assert writing(store, lambda work: work.sessions.revoke_session(id)) is True
-    assert writing(store, lambda work: work.sessions.revoke_session(id)) is False
-    assert writing(store, lambda work: work.sessions.revoke_session(IDS.new_id())) is False
+    assert commit(store, lambda work: work.sessions.revoke_session(id)) is True
+    assert commit(store, lambda work: work.sessions.revoke_session(id)) is False
+    assert commit(store, lambda work: work.sessions.revoke_session(IDS.new_id())) is False
     with store.begin() as work:
         assert work.sessions.find_live_session(HASH) is None
 
 
 def test_expired_session_is_not_found_and_is_purged(store: Store, merchant_id: UUID) -> None:
-    def open_them(work: UnitOfWork) -> None:
+    def open_sessions(work: UnitOfWork) -> None:
         for number in range(3):
             work.sessions.add_session(IDS.new_id(), merchant_id, bytes([number] * 32), NOW)
         work.sessions.add_session(IDS.new_id(), merchant_id, HASH, HOUR)
 
-    writing(store, open_them)
+    commit(store, open_sessions)
     with store.begin() as work:
         assert work.sessions.find_live_session(bytes(32)) is None
-    assert writing(store, lambda work: work.sessions.purge_sessions(2)) == 2
+    assert commit(store, lambda work: work.sessions.purge_sessions(2)) == 2
     assert build_application(store.begin).maintenance.purge_sessions() == 1
     with store.begin() as work:
         assert work.sessions.find_live_session(HASH)
 
 
 def test_session_token_is_unique(store: Store, merchant_id: UUID) -> None:
-    writing(store, lambda work: work.sessions.add_session(IDS.new_id(), merchant_id, HASH, HOUR))
+    commit(store, lambda work: work.sessions.add_session(IDS.new_id(), merchant_id, HASH, HOUR))
     with store.begin() as work, pytest.raises(StorageRefused):
         work.sessions.add_session(IDS.new_id(), merchant_id, HASH, HOUR)
 
 
 def test_expired_key_is_inactive_everywhere(store: Store, merchant_id: UUID) -> None:
-    """Wherever it is asked: by hash, by id, at the desk, in the list, in the count."""
+    """When it is found by hash or id, used in the payment store, listed and counted."""
     open_account(store.begin, merchant_id)
     application = build_application(store.begin, payment_store=store.payment_store)
-    end = at_the_store(store) + timedelta(milliseconds=300)
-    key = application.api_keys.create(NewApiKey(merchant_id, "till", expires_at=end)).key
-    raw = application.api_keys.create(NewApiKey(merchant_id, "other")).key
+    expires_at = read_store_time(store) + HOUR
+    key = application.api_keys.create(NewApiKey(merchant_id, "till", expires_at=expires_at)).key
+    other_key = application.api_keys.create(NewApiKey(merchant_id, "other")).key
     payment = application.payments.record(build_payment(merchant_id))
-    look = PaymentLookup(merchant_id, payment.id, key.id)
+    lookup = PaymentLookup(merchant_id, payment.id, key.id)
 
-    def seen() -> list[bool]:
-        found = store.payment_store.find([look]) != [None]
-        paid = store.payment_store.insert(
+    def check_key() -> list[bool]:
+        has_found = store.payment_store.find([lookup]) != [None]
+        has_inserted = store.payment_store.insert(
             [PaymentInsert(IDS.new_id(), build_payment(merchant_id), key.id)]
         ) != [None]
         with store.begin() as work:
-            listed = {each.id: each.active for each in work.merchants.list_keys(merchant_id)}
+            is_active = {key.id: key.active for key in work.merchants.list_keys(merchant_id)}
             return [
                 work.merchants.find_active_key(key.hash) is not None,
                 work.merchants.is_key_active(key.id),
-                found,
-                paid,
-                listed[key.id],
+                has_found,
+                has_inserted,
+                is_active[key.id],
                 work.merchants.count_active_keys(merchant_id) == 2,
             ]
 
-    assert seen() == [True] * 6
-    pass_by(store, end)
-    assert seen() == [False] * 6
+    assert check_key() == [True] * 6
+    commit(store, lambda work: work.merchants.expire_key(key.id, timedelta(milliseconds=1)))
     with store.begin() as work:
-        assert work.merchants.is_key_active(raw.id)
+        key = work.merchants.get_key(key.id)
+    assert key
+    assert key.expires_at
+    wait_until_store_time(store, key.expires_at)
+    assert check_key() == [False] * 6
+    with store.begin() as work:
+        assert work.merchants.is_key_active(other_key.id)
         assert work.merchants.get_key(key.id) == replace(key, active=False)
 
 
 def test_key_expiry_moves_only_earlier(store: Store, merchant_id: UUID) -> None:
     key = build_application(store.begin).api_keys.issue(merchant_id, "till").key
-    ends = []
+    expiries = []
     for after in (HOUR, 2 * HOUR, HOUR / 2):
-        writing(store, lambda work, a=after: work.merchants.expire_key(key.id, a))
+        commit(store, lambda work, after=after: work.merchants.expire_key(key.id, after))
         with store.begin() as work:
             found = work.merchants.get_key(key.id)
             assert found
-            ends.append(found.expires_at)
-    assert ends[0] == ends[1]
-    assert ends[2] < ends[0]
+            expiries.append(found.expires_at)
+    assert expiries[0] == expiries[1]
+    assert expiries[2] < expiries[0]
 
 
 def test_key_scopes_are_stored_and_must_not_be_empty(store: Store, merchant_id: UUID) -> None:
@@ -200,13 +206,13 @@ def test_usage_is_recorded_for_active_keys_only(store: Store, merchant_id: UUID)
     application = build_application(store.begin)
     used, revoked, idle = (application.api_keys.issue(merchant_id, "till").key for _ in range(3))
     application.api_keys.revoke(revoked.id)
-    writing(
+    commit(
         store, lambda work: work.merchants.record_api_key_usage([used.id, revoked.id, IDS.new_id()])
     )
     with store.begin() as work:
-        noted = {key.id: key.last_used_at for key in work.merchants.list_keys(merchant_id)}
-    assert noted[used.id]
-    assert (noted[revoked.id], noted[idle.id]) == (None, None)
+        last_uses = {key.id: key.last_used_at for key in work.merchants.list_keys(merchant_id)}
+    assert last_uses[used.id]
+    assert (last_uses[revoked.id], last_uses[idle.id]) == (None, None)
 
 
 def test_concurrent_issues_do_not_exceed_maximum_of_keys(store: Store, merchant_id: UUID) -> None:
@@ -240,7 +246,7 @@ def test_issue_waits_for_uncommitted_key_and_is_refused(store: Store, merchant_i
     with store.begin() as work:
         application.api_keys.create.execute(work, NewApiKey(merchant_id, "the last"))
         other.start()
-        # It ends at once if it does not wait.
+        # Without the lock, the thread would end within this time.
         other.join(0.3)
         work.commit()
     other.join()
@@ -278,14 +284,14 @@ def test_repeated_revocation_is_logged_once(store: Store, merchant_id: UUID) -> 
 
 def test_refused_key_is_not_logged(store: Store, merchant_id: UUID) -> None:
     application = build_application(store.begin)
-    past = at_the_store(store)
-    for wrong in (NewApiKey(merchant_id, ""), NewApiKey(merchant_id, "x", expires_at=past)):
+    past = read_store_time(store)
+    for invalid in (NewApiKey(merchant_id, ""), NewApiKey(merchant_id, "x", expires_at=past)):
         with pytest.raises(ValidationFailed):
-            application.api_keys.create(wrong)
+            application.api_keys.create(invalid)
     assert application.merchants.list_audit_events(merchant_id, None, 10) == ([], None)
 
 
-def deed(merchant_id: UUID | None, **changes: object) -> AuditEvent:
+def build_event(merchant_id: UUID | None, **changes: object) -> AuditEvent:
     origin = Origin(ActorType.SESSION, IDS.new_id(), "2001:db8::1", "r" * 128)
     return replace(
         AuditEvent(IDS.new_id(), AuditEventType.LOGIN, origin, merchant_id, {"a": "é"}), **changes
@@ -293,20 +299,20 @@ def deed(merchant_id: UUID | None, **changes: object) -> AuditEvent:
 
 
 def test_audit_log_pages_are_newest_first(store: Store, merchant_id: UUID) -> None:
-    stranger = add_merchant(store.begin)
-    told = [deed(merchant_id) for _ in range(7)]
-    for each in told:
-        writing(store, lambda work, it=each: work.audit_log.add(it))
-        writing(store, lambda work: work.audit_log.add(deed(stranger)))
-    read = build_application(store.begin).merchants.list_audit_events
-    seen, place = [], None
+    other_id = add_merchant(store.begin)
+    events = [build_event(merchant_id) for _ in range(7)]
+    for event in events:
+        commit(store, lambda work, event=event: work.audit_log.add(event))
+        commit(store, lambda work: work.audit_log.add(build_event(other_id)))
+    list_page = build_application(store.begin).merchants.list_audit_events
+    rows, position = [], None
     while True:
-        rows, place = read(merchant_id, place, 3)
-        seen += rows
-        if place is None:
+        page, position = list_page(merchant_id, position, 3)
+        rows += page
+        if position is None:
             break
-    assert [row.id for row in seen] == [each.id for each in reversed(told)]
-    first, origin = seen[0], told[-1].origin
+    assert [row.id for row in rows] == [event.id for event in reversed(events)]
+    first, origin = rows[0], events[-1].origin
     assert (first.type, first.actor, first.actor_id) == ("login", "session", origin.actor_id)
     assert (first.address, first.request_id) == (origin.address, origin.request_id)
     assert first.details == {"a": "é"}
@@ -315,52 +321,52 @@ def test_audit_log_pages_are_newest_first(store: Store, merchant_id: UUID) -> No
 def test_audit_log_pages_return_events_of_equal_time_once(store: Store, merchant_id: UUID) -> None:
     def add_all(work: UnitOfWork) -> None:
         for _ in range(10):
-            work.audit_log.add(deed(merchant_id))
+            work.audit_log.add(build_event(merchant_id))
 
-    writing(store, add_all)
-    read = build_application(store.begin).merchants.list_audit_events
-    seen, place = [], None
+    commit(store, add_all)
+    list_page = build_application(store.begin).merchants.list_audit_events
+    ids, position = [], None
     for _ in range(4):
-        rows, place = read(merchant_id, place, 3)
-        seen += [row.id for row in rows]
-    assert place is None
-    assert len(seen) == len(set(seen)) == 10
+        page, position = list_page(merchant_id, position, 3)
+        ids += [row.id for row in page]
+    assert position is None
+    assert len(ids) == len(set(ids)) == 10
 
 
 def test_audit_event_has_merchant_or_email_hash(store: Store, merchant_id: UUID) -> None:
-    for wrong in (deed(None), deed(merchant_id, email_hash=HASH)):
+    for invalid in (build_event(None), build_event(merchant_id, email_hash=HASH)):
         with store.begin() as work, pytest.raises(StorageRefused):
-            work.audit_log.add(wrong)
-    writing(store, lambda work: work.audit_log.add(deed(None, email_hash=HASH)))
+            work.audit_log.add(invalid)
+    commit(store, lambda work: work.audit_log.add(build_event(None, email_hash=HASH)))
 
 
 def test_registration_is_one_commit(store: Store) -> None:
     application = build_application(store.begin)
-    asked = MerchantRegistration(EMAIL, "a long password", "Shop", "USD", OPERATOR)
-    made: list[Credentials] = []
+    registration = MerchantRegistration(EMAIL, "a long password", "Shop", "USD", OPERATOR)
+    created: list[Credentials] = []
 
     def render(added: Credentials) -> StoredResponse:
-        made.append(added)
+        created.append(added)
         return StoredResponse(201, b"{}")
 
-    application.merchants.register(asked, None, render)
+    application.merchants.register(registration, None, render)
     with pytest.raises(Conflict):
-        application.merchants.register(replace(asked, name="Other"), None, render)
-    [mine] = made
-    rows, _ = application.merchants.list_audit_events(mine.merchant_id, None, 10)
+        application.merchants.register(replace(registration, name="Other"), None, render)
+    [credentials] = created
+    rows, _ = application.merchants.list_audit_events(credentials.merchant_id, None, 10)
     assert [row.type for row in rows] == ["merchant_registered"]
     with store.begin() as work:
-        assert work.sessions.find_credentials(EMAIL) == mine
-        assert work.accounts.get(mine.merchant_id, mine.account_id)
+        assert work.sessions.find_credentials(EMAIL) == credentials
+        assert work.accounts.get(credentials.merchant_id, credentials.account_id)
 
 
 def test_one_of_concurrent_registrations_of_an_email_succeeds(store: Store) -> None:
     application = build_application(store.begin)
 
     def register(name: str) -> str | None:
-        asked = MerchantRegistration(EMAIL, "a long password", name, "USD", OPERATOR)
+        registration = MerchantRegistration(EMAIL, "a long password", name, "USD", OPERATOR)
         try:
-            application.merchants.register(asked, None, lambda _: StoredResponse(201, b"{}"))
+            application.merchants.register(registration, None, lambda _: StoredResponse(201, b"{}"))
         except Conflict:
             return None
         return name
@@ -368,25 +374,27 @@ def test_one_of_concurrent_registrations_of_an_email_succeeds(store: Store) -> N
     names = run_concurrently([lambda n=n: register(f"Shop {n}") for n in range(6)])
     [winner] = [name for name in names if name]
     with store.begin() as work:
-        mine = work.sessions.find_credentials(EMAIL)
-        assert mine
-        merchant = work.merchants.get(mine.merchant_id)
+        credentials = work.sessions.find_credentials(EMAIL)
+        assert credentials
+        merchant = work.merchants.get(credentials.merchant_id)
     assert merchant
     assert merchant.name == winner
 
 
 def test_dashboard_counts_payments_and_balances(store: Store, merchant_id: UUID) -> None:
     application = build_application(store.begin)
-    writing(store, lambda work: work.sessions.add_credentials(credentials(store, merchant_id)))
+    commit(
+        store, lambda work: work.sessions.add_credentials(create_credentials(store, merchant_id))
+    )
     payments = [application.payments.record(build_payment(merchant_id, 100 + n)) for n in range(12)]
     application.payments.record(build_payment(merchant_id, 5, "tok_chargeDeclined"))
     application.settlement.settle()
-    board = application.merchants.get_dashboard(merchant_id)
-    assert (board.profile.email, board.are_totals_complete) == (EMAIL, True)
-    assert [payment.id for payment in board.payments[1:]] == [
+    dashboard = application.merchants.get_dashboard(merchant_id)
+    assert (dashboard.profile.email, dashboard.are_totals_complete) == (EMAIL, True)
+    assert [payment.id for payment in dashboard.payments[1:]] == [
         payment.id for payment in reversed(payments[3:])
     ]
-    counted = {(each.status, each.count, each.amount) for each in board.today}
-    assert counted == {("FAILED", 1, 5), ("SUCCESS", 12, sum(range(100, 112)))}
-    assert list(board.last_30_days) == list(board.today)
-    assert [account.balance for account in board.accounts] == [sum(range(100, 112))]
+    totals = {(total.status, total.count, total.amount) for total in dashboard.today}
+    assert totals == {("FAILED", 1, 5), ("SUCCESS", 12, sum(range(100, 112)))}
+    assert list(dashboard.last_30_days) == list(dashboard.today)
+    assert [account.balance for account in dashboard.accounts] == [sum(range(100, 112))]

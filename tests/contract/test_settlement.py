@@ -1,4 +1,4 @@
-"""The way of a payment through the use cases, on both stores."""
+"""Settlement of payments by the use cases, on both stores."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -40,21 +40,21 @@ def application(store: Store) -> Application:
     return build_application(store.begin)
 
 
-def seen(application: Application, payment: Payment) -> Payment:
+def get_payment(application: Application, payment: Payment) -> Payment:
     return application.payments.get(payment.merchant_id, payment.id)
 
 
-def balance(application: Application, payment: Payment) -> int:
+def get_balance(application: Application, payment: Payment) -> int:
     return application.accounts.get(payment.merchant_id, payment.account_id).balance
 
 
 def test_recorded_payment_is_settled(application: Application, merchant_id: UUID) -> None:
     payment = application.payments.record(build_payment(merchant_id, 5_000))
     assert payment.status is Status.PENDING
-    assert balance(application, payment) == 0
+    assert get_balance(application, payment) == 0
     assert application.settlement.settle() == 1
-    assert seen(application, payment).status is Status.SUCCESS
-    assert balance(application, payment) == 5_000
+    assert get_payment(application, payment).status is Status.SUCCESS
+    assert get_balance(application, payment) == 5_000
     assert application.ledger.verify().is_clean
 
 
@@ -72,9 +72,9 @@ def test_declined_payment_fails_with_reason_and_posts_nothing(
 ) -> None:
     payment = application.payments.record(build_payment(merchant_id, source=token))
     application.settlement.settle()
-    after = seen(application, payment)
-    assert (after.status, after.failure_reason) == (Status.FAILED, reason)
-    assert balance(application, payment) == 0
+    failed = get_payment(application, payment)
+    assert (failed.status, failed.failure_reason) == (Status.FAILED, reason)
+    assert get_balance(application, payment) == 0
     assert application.ledger.verify().transactions == 0
 
 
@@ -95,7 +95,7 @@ def test_concurrent_first_payments_in_a_currency_open_one_account(
     payments = run_concurrently([lambda: application.payments.record(euro)] * 8)
     assert len({payment.account_id for payment in payments}) == 1
     application.settlement.settle()
-    assert balance(application, payments[0]) == 8
+    assert get_balance(application, payments[0]) == 8
     assert application.ledger.verify().accounts == 3
 
 
@@ -105,42 +105,42 @@ def test_transient_fault_is_retried_with_growing_back_off_and_then_fails(
     application = build_application(store.begin)
     token = "tok_chargeDeclinedProcessingError"
     payment = application.payments.record(build_payment(merchant_id, source=token))
-    waits: list[timedelta | None] = []
+    back_offs: list[timedelta | None] = []
 
-    def note(batch: SettledBatch) -> None:
-        waits.extend(settlement.retry_after for settlement in batch.settlements)
+    def record_back_off(batch: SettledBatch) -> None:
+        back_offs.extend(settlement.retry_after for settlement in batch.settlements)
 
     for expected in (Status.PROCESSING, Status.PROCESSING, Status.FAILED):
-        application.settlement.settle(on_batch=note)
-        assert seen(application, payment).status is expected
-        assert application.settlement.settle(on_batch=note) == 0, (
-            "not before the back-off has ended"
+        application.settlement.settle(on_batch=record_back_off)
+        assert get_payment(application, payment).status is expected
+        assert application.settlement.settle(on_batch=record_back_off) == 0, (
+            "the back-off has not ended"
         )
         _end_back_off(store)
-    assert waits == [timedelta(seconds=2), timedelta(seconds=4), None]
-    assert seen(application, payment).failure_reason == "processing_error"
-    assert balance(application, payment) == 0
+    assert back_offs == [timedelta(seconds=2), timedelta(seconds=4), None]
+    assert get_payment(application, payment).failure_reason == "processing_error"
+    assert get_balance(application, payment) == 0
 
 
 def _end_back_off(store: Store) -> None:
     with store.begin() as work:
-        # Overdue by less than nothing: whatever is due within the next hour is claimed, with a
-        # lease that has ended already.
+        # A negative overdue_by claims what is due within the next hour. The lease ends at once, so
+        # the payment is due again.
         work.payments.claim(10, NOW, overdue_by=timedelta(hours=-1))
         work.commit()
 
 
-class SilentNetwork(SandboxCardNetwork):
+class UnreachableNetwork(SandboxCardNetwork):
     def authorize(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
         raise NetworkFault
 
 
 def test_unreachable_network_is_a_transient_fault(store: Store, merchant_id: UUID) -> None:
-    application = build_application(store.begin, card_network=SilentNetwork())
+    application = build_application(store.begin, card_network=UnreachableNetwork())
     payment = application.payments.record(build_payment(merchant_id))
     application.settlement.settle()
-    assert seen(application, payment).status is Status.PROCESSING
-    assert balance(application, payment) == 0
+    assert get_payment(application, payment).status is Status.PROCESSING
+    assert get_balance(application, payment) == 0
 
 
 def test_balance_overflow_fails_only_its_payment(
@@ -154,14 +154,14 @@ def test_balance_overflow_fails_only_its_payment(
         build_payment(add_merchant(application.payments.record.begin), 7)
     )
     application.settlement.settle()
-    after = [seen(application, payment) for payment in payments]
-    assert [(payment.status, payment.failure_reason) for payment in after] == [
+    settled = [get_payment(application, payment) for payment in payments]
+    assert [(payment.status, payment.failure_reason) for payment in settled] == [
         (Status.SUCCESS, None),
         (Status.FAILED, "balance_overflow"),
         (Status.FAILED, "balance_overflow"),
     ]
-    assert balance(application, payments[0]) == MAX_AMOUNT
-    assert seen(application, other).status is Status.SUCCESS
+    assert get_balance(application, payments[0]) == MAX_AMOUNT
+    assert get_payment(application, other).status is Status.SUCCESS
     assert application.ledger.verify().is_clean
 
 
@@ -171,7 +171,7 @@ def test_one_call_settles_several_batches(store: Store, merchant_id: UUID) -> No
     sizes: list[int] = []
     assert application.settlement.settle(on_batch=lambda batch: sizes.append(batch.claimed)) == 8
     assert sizes == [3, 3, 2]
-    assert balance(application, payments[0]) == 36
+    assert get_balance(application, payments[0]) == 36
 
 
 def test_one_call_settles_at_most_max_batches(store: Store, merchant_id: UUID) -> None:
@@ -182,8 +182,8 @@ def test_one_call_settles_at_most_max_batches(store: Store, merchant_id: UUID) -
     assert application.settlement.settle() == 1
 
 
-class Meddling(SandboxCardNetwork):
-    """Lets somebody else settle everything while the network is being asked."""
+class OvertakenNetwork(SandboxCardNetwork):
+    """Another worker settles all payments during the call."""
 
     def __init__(self, other: Application) -> None:
         self.other = other
@@ -195,76 +195,76 @@ class Meddling(SandboxCardNetwork):
 
 def test_worker_with_expired_lease_posts_nothing(store: Store, merchant_id: UUID) -> None:
     fast = build_application(store.begin)
-    slow = build_application(store.begin, card_network=Meddling(fast), lease=NOW)
+    slow = build_application(store.begin, card_network=OvertakenNetwork(fast), lease=NOW)
     payment = slow.payments.record(build_payment(merchant_id, 5_000))
     batches: list[SettledBatch] = []
     slow.settlement.settle(on_batch=batches.append)
     assert [(batch.claimed, batch.lost) for batch in batches] == [(1, 1)]
-    assert balance(slow, payment) == 5_000
+    assert get_balance(slow, payment) == 5_000
     report = slow.ledger.verify()
     assert (report.is_clean, report.transactions) == (True, 1)
 
 
 def test_concurrent_workers_settle_each_payment_once(store: Store, merchant_id: UUID) -> None:
-    settlers = [build_application(store.begin, batch_size=7) for _ in range(4)]
+    workers = [build_application(store.begin, batch_size=7) for _ in range(4)]
     merchants = [merchant_id, *(add_merchant(store.begin) for _ in range(4))]
     payments = [
-        settlers[0].payments.record(build_payment(merchants[n % 5], n + 1)) for n in range(200)
+        workers[0].payments.record(build_payment(merchants[n % 5], n + 1)) for n in range(200)
     ]
-    claimed = run_concurrently([settler.settlement.settle for settler in settlers])
-    while settlers[0].settlement.settle():
+    claimed = run_concurrently([worker.settlement.settle for worker in workers])
+    while workers[0].settlement.settle():
         pass
-    assert sum(claimed) >= 190, "all but what a settler held at the end"
-    assert {seen(settlers[0], payment).status for payment in payments} == {Status.SUCCESS}
-    report = settlers[0].ledger.verify()
+    assert sum(claimed) >= 190, "all but the claims that another worker held at the end"
+    assert {get_payment(workers[0], payment).status for payment in payments} == {Status.SUCCESS}
+    report = workers[0].ledger.verify()
     assert (report.is_clean, report.transactions) == (True, 200)
 
 
 def test_payment_refused_by_database_does_not_block_others(store: Store, merchant_id: UUID) -> None:
     application = build_application(store.begin)
     payments = [application.payments.record(build_payment(merchant_id)) for _ in range(5)]
-    # As if it had been posted before by a bug: a second posting is refused.
-    decoy = application.payments.record(build_payment(merchant_id, 1))
+    # The database refuses to post a payment that has a ledger transaction already.
+    settled = application.payments.record(build_payment(merchant_id, 1))
     application.settlement.settle()
-    bad = application.payments.record(build_payment(merchant_id))
-    store.tampering.add_empty_transaction(IDS.new_id(), bad.id)
-    good = [application.payments.record(build_payment(merchant_id)) for _ in range(6)]
+    refused = application.payments.record(build_payment(merchant_id))
+    store.tampering.add_empty_transaction(IDS.new_id(), refused.id)
+    others = [application.payments.record(build_payment(merchant_id)) for _ in range(6)]
     batches: list[SettledBatch] = []
     application.settlement.settle(on_batch=batches.append)
     (batch,) = batches
-    assert [id for id, _ in batch.rejected] == [bad.id]
+    assert [id for id, _ in batch.rejected] == [refused.id]
     assert "once_per_payment" in batch.rejected[0][1]
-    assert {seen(application, payment).status for payment in good} == {Status.SUCCESS}
-    assert seen(application, bad).status is Status.PROCESSING
-    assert balance(application, payments[0]) == 11 * 5_000 + decoy.money.amount
+    assert {get_payment(application, payment).status for payment in others} == {Status.SUCCESS}
+    assert get_payment(application, refused).status is Status.PROCESSING
+    assert get_balance(application, payments[0]) == 11 * 5_000 + settled.money.amount
 
 
-class SwitchingOn(SandboxCardNetwork):
-    """Makes the next commit fail: the one that posts."""
+class CommitFailingNetwork(SandboxCardNetwork):
+    """Makes the next commit fail, which posts the batch."""
 
-    def __init__(self, flaky: LossyUnitOfWorkFactory) -> None:
-        self.flaky = flaky
+    def __init__(self, lossy: LossyUnitOfWorkFactory) -> None:
+        self.lossy = lossy
 
     def authorize(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
-        self.flaky.failures = 1
+        self.lossy.failures = 1
         return SandboxCardNetwork().authorize(claims)
 
 
-@pytest.mark.parametrize("done", [True, False], ids=["committed", "not committed"])
+@pytest.mark.parametrize("is_committed", [True, False], ids=["committed", "not committed"])
 def test_lost_commit_of_batch_is_retried_and_posts_once(
-    store: Store, merchant_id: UUID, done: bool
+    store: Store, merchant_id: UUID, is_committed: bool
 ) -> None:
-    flaky = LossyUnitOfWorkFactory(store, is_committed=done)
-    application = build_application(flaky, card_network=SwitchingOn(flaky))
+    lossy = LossyUnitOfWorkFactory(store, is_committed=is_committed)
+    application = build_application(lossy, card_network=CommitFailingNetwork(lossy))
     payment = application.payments.record(build_payment(merchant_id, 5_000))
     application.settlement.settle()
-    assert seen(application, payment).status is Status.SUCCESS
-    assert balance(application, payment) == 5_000
+    assert get_payment(application, payment).status is Status.SUCCESS
+    assert get_balance(application, payment) == 5_000
     assert application.ledger.verify().transactions == 1
 
 
 def test_lost_commit_of_failed_attempt_records_one_event(store: Store, merchant_id: UUID) -> None:
-    # The first commit is that of the claim.
+    # The first commit claims.
     application = build_application(
         LossyUnitOfWorkFactory(store, is_committed=True, failures=1, successes_before=1)
     )
@@ -273,31 +273,31 @@ def test_lost_commit_of_failed_attempt_records_one_event(store: Store, merchant_
         build_payment(merchant_id, source=token)
     )
     application.settlement.settle()
-    told = application.payments.get_timeline(merchant_id, payment.id).events
+    events = application.payments.get_timeline(merchant_id, payment.id).events
     expected = [PaymentEventType.CREATED, PaymentEventType.PROCESSING, PaymentEventType.RETRIED]
-    assert [each.event.type for each in told] == expected
+    assert [event.event.type for event in events] == expected
 
 
-@pytest.mark.parametrize("done", [True, False], ids=["committed", "not committed"])
+@pytest.mark.parametrize("is_committed", [True, False], ids=["committed", "not committed"])
 def test_lost_commit_of_reservation_is_retried_and_reserves_once(
-    store: Store, merchant_id: UUID, done: bool
+    store: Store, merchant_id: UUID, is_committed: bool
 ) -> None:
     application = build_application(store.begin)
     payment = application.payments.record(build_payment(merchant_id, 5_000))
     application.settlement.settle()
-    one = application.refunds.create(NewRefund(merchant_id, payment.id, 3_000))
-    # The first commit is that of the claim.
-    flaky = build_application(
-        LossyUnitOfWorkFactory(store, is_committed=done, failures=1, successes_before=1)
+    refund = application.refunds.create(NewRefund(merchant_id, payment.id, 3_000))
+    # The first commit claims.
+    lossy = build_application(
+        LossyUnitOfWorkFactory(store, is_committed=is_committed, failures=1, successes_before=1)
     )
     batches: list[SettledBatch] = []
-    flaky.settlement.settle(on_batch=batches.append)
+    lossy.settlement.settle(on_batch=batches.append)
     assert [(batch.claimed, batch.lost, list(batch.rejected)) for batch in batches] == [(1, 0, [])]
-    assert application.refunds.get(merchant_id, one.id).status is Status.SUCCESS
+    assert application.refunds.get(merchant_id, refund.id).status is Status.SUCCESS
     account = application.accounts.get(merchant_id, payment.account_id)
     assert (account.balance, account.pending) == (2_000, (0, 0))
-    told = application.payments.get_timeline(merchant_id, payment.id).events
-    assert [each.event.type for each in told].count(PaymentEventType.REFUND_RESERVED) == 1
+    events = application.payments.get_timeline(merchant_id, payment.id).events
+    assert [event.event.type for event in events].count(PaymentEventType.REFUND_RESERVED) == 1
     assert application.ledger.verify().is_clean
 
 
@@ -314,4 +314,4 @@ def test_payment_and_account_of_another_merchant_are_not_found(
 
 def test_opening_account_of_unknown_merchant_raises_not_found(application: Application) -> None:
     with pytest.raises(NotFound):
-        application.accounts.open(NewAccount(IDS.new_id(), "Nobody", "USD"))
+        application.accounts.open(NewAccount(IDS.new_id(), "Shop", "USD"))

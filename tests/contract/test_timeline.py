@@ -1,4 +1,4 @@
-"""A payment's story, on both stores: in the order in which it happened."""
+"""Timelines of payments, on both stores: events in the order of their commits."""
 
 from atomic_core.domain.events import PaymentEventType
 from atomic_core.domain.money import Money
@@ -11,9 +11,9 @@ from support import NOW, Store, build_application
 MANUAL = CaptureMethod.MANUAL
 
 
-def test_timeline_of_retried_charge(shop: PaymentScenario) -> None:
-    failed = shop.pay(100, "tok_chargeDeclinedProcessingError")
-    assert shop.list_event_types(failed) == [
+def test_timeline_of_retried_charge(scenario: PaymentScenario) -> None:
+    failed = scenario.pay(100, "tok_chargeDeclinedProcessingError")
+    assert scenario.list_event_types(failed) == [
         PaymentEventType.CREATED,
         PaymentEventType.PROCESSING,
         PaymentEventType.RETRIED,
@@ -22,12 +22,12 @@ def test_timeline_of_retried_charge(shop: PaymentScenario) -> None:
     ]
 
 
-def test_timeline_of_expired_hold(store: Store, shop: PaymentScenario) -> None:
-    shop.application = build_application(store.begin, hold_period=NOW)
-    held = shop.pay(100, capture=MANUAL)
-    shop.application.settlement.expire_holds()
-    shop.settle(held)
-    assert shop.list_event_types(held) == [
+def test_timeline_of_expired_hold(store: Store, scenario: PaymentScenario) -> None:
+    scenario.application = build_application(store.begin, hold_period=NOW)
+    held = scenario.pay(100, capture=MANUAL)
+    scenario.application.settlement.expire_holds()
+    scenario.settle(held)
+    assert scenario.list_event_types(held) == [
         PaymentEventType.CREATED,
         PaymentEventType.PROCESSING,
         PaymentEventType.AUTHORIZED,
@@ -36,36 +36,39 @@ def test_timeline_of_expired_hold(store: Store, shop: PaymentScenario) -> None:
     ]
 
 
-def test_timeline_contains_one_payment(shop: PaymentScenario) -> None:
-    one, other = shop.pay(100, capture=MANUAL), shop.pay(200, capture=MANUAL)
-    shop.cancel(other)
-    shop.settle(other)
+def test_timeline_contains_one_payment(scenario: PaymentScenario) -> None:
+    first, second = scenario.pay(100, capture=MANUAL), scenario.pay(200, capture=MANUAL)
+    scenario.cancel(second)
+    scenario.settle(second)
     held = [PaymentEventType.CREATED, PaymentEventType.PROCESSING, PaymentEventType.AUTHORIZED]
-    assert shop.list_event_types(one) == held
-    assert shop.list_event_types(other) == [
+    assert scenario.list_event_types(first) == held
+    assert scenario.list_event_types(second) == [
         *held,
         PaymentEventType.CANCEL_REQUESTED,
         PaymentEventType.CANCELED,
     ]
 
 
-def test_events_are_ordered_by_commit_not_by_begin(store: Store, shop: PaymentScenario) -> None:
-    """Units of work that began before what they then found."""
-    asked = NewPayment(shop.merchant_id, Money(100, "USD"), "tok_visa", capture=MANUAL)
-    held = shop.application.payments.record(asked)
+def test_events_are_ordered_by_commit_not_by_begin(store: Store, scenario: PaymentScenario) -> None:
+    """A unit of work that begins first but writes last gets the later time."""
+    new_payment = NewPayment(scenario.merchant_id, Money(100, "USD"), "tok_visa", capture=MANUAL)
+    held = scenario.application.payments.record(new_payment)
     with store.begin() as work:
-        authorized = shop.settle(held)
-        order = CaptureRequest(shop.merchant_id, held.id)
-        captured = shop.application.payments.capture.execute(work, order)
+        authorized = scenario.settle(held)
+        request = CaptureRequest(scenario.merchant_id, held.id)
+        captured = scenario.application.payments.capture.execute(work, request)
         work.commit()
     assert captured.updated_at >= authorized.updated_at
     with store.begin() as work:
-        done = shop.settle(held)
-        shop.application.refunds.create.execute(work, NewRefund(shop.merchant_id, held.id))
+        done = scenario.settle(held)
+        scenario.application.refunds.create.execute(work, NewRefund(scenario.merchant_id, held.id))
         work.commit()
-    assert shop.application.payments.get(shop.merchant_id, held.id).updated_at >= done.updated_at
-    shop.settle(held)
-    assert shop.list_event_types(held) == [
+    assert (
+        scenario.application.payments.get(scenario.merchant_id, held.id).updated_at
+        >= done.updated_at
+    )
+    scenario.settle(held)
+    assert scenario.list_event_types(held) == [
         PaymentEventType.CREATED,
         PaymentEventType.PROCESSING,
         PaymentEventType.AUTHORIZED,

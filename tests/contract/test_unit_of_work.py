@@ -1,4 +1,4 @@
-"""All or nothing, on both stores."""
+"""Units of work commit all writes or none, on both stores."""
 
 from datetime import UTC
 from uuid import UUID
@@ -35,7 +35,7 @@ def write_everything(work: UnitOfWork) -> tuple[UUID, UUID, UUID]:
     return merchant_id, account_id, payment_id
 
 
-def what_is_left(store: Store, ids: tuple[UUID, UUID, UUID]) -> list[bool]:
+def find_written(store: Store, ids: tuple[UUID, UUID, UUID]) -> list[bool]:
     merchant_id, account_id, payment_id = ids
     with store.begin() as work:
         return [
@@ -52,13 +52,13 @@ def test_commit_keeps_every_write(store: Store) -> None:
     with store.begin() as work:
         ids = write_everything(work)
         work.commit()
-    assert what_is_left(store, ids) == [True] * 6
+    assert find_written(store, ids) == [True] * 6
 
 
 def test_exit_without_commit_rolls_back_every_write(store: Store) -> None:
     with store.begin() as work:
         ids = write_everything(work)
-    assert what_is_left(store, ids) == [False] * 6
+    assert find_written(store, ids) == [False] * 6
 
 
 def test_exception_rolls_back_every_write_and_propagates(store: Store) -> None:
@@ -67,7 +67,7 @@ def test_exception_rolls_back_every_write_and_propagates(store: Store) -> None:
         ids = write_everything(work)
         raise KeyError
     assert ids
-    assert what_is_left(store, ids) == [False] * 6
+    assert find_written(store, ids) == [False] * 6
 
 
 def test_rollback_restores_previous_rows(store: Store) -> None:

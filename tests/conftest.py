@@ -20,7 +20,7 @@ from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import SystemClock
-from skipped_tests import pytest_runtest_makereport, pytest_terminal_summary
+from report_hooks import pytest_runtest_makereport, pytest_terminal_summary
 from support import MemoryTampering, PostgresTampering, Store
 from worker_processes import PostgresWorkerProcess
 

@@ -27,15 +27,15 @@ class Nginx:
 
     @staticmethod
     @contextmanager
-    def before(api_port: int, folder: Path, instead: Mapping[str, str]) -> "Iterator[Nginx]":
-        """The deployed configuration, but for what this machine has elsewhere and what is to
-        stand `instead`."""
+    def start(api_port: int, folder: Path, replacements: Mapping[str, str]) -> "Iterator[Nginx]":
+        """Runs the deployed configuration with ports and paths of this machine, and with the text
+        of `replacements`."""
         if PROGRAM is None:
             pytest.skip("nginx is not installed (Debian: apt-get install nginx)")
         folder.mkdir()
         port = find_free_port()
         text = CONFIGURATION.read_text()
-        changes = {
+        local_replacements = {
             "server api:3000;": f"server 127.0.0.1:{api_port};",
             "listen 8080;": f"listen 127.0.0.1:{port};",
             "listen [::]:8080;": "",
@@ -44,16 +44,16 @@ class Nginx:
             "/dev/stderr": str(folder / "error.log"),
             "worker_processes auto;": "worker_processes 1;",
         }
-        for old, new in {**changes, **instead}.items():
-            assert old in text, f"deploy/nginx.conf no longer has: {old}"
+        for old, new in {**local_replacements, **replacements}.items():
+            assert old in text, f"deploy/nginx.conf does not contain: {old}"
             text = text.replace(old, new)
-        written = folder / "nginx.conf"
-        written.write_text(text)
-        command = [PROGRAM, "-c", str(written), "-e", str(folder / "error.log")]
+        configuration = folder / "nginx.conf"
+        configuration.write_text(text)
+        command = [PROGRAM, "-c", str(configuration), "-e", str(folder / "error.log")]
         process = subprocess.Popen([*command, "-g", "daemon off;"])
         nginx = Nginx(port, folder)
         try:
-            wait_until(nginx._listens, 10, "nginx listens")
+            wait_until(nginx._is_listening, 60, "nginx listens")
             yield nginx
         finally:
             process.terminate()
@@ -61,11 +61,11 @@ class Nginx:
 
     @property
     def log(self) -> str:
-        """All that it wrote."""
-        written = sorted(self.folder.glob("*.log"))
-        return "".join(log.read_text(errors="replace") for log in written)
+        """The access log and the error log."""
+        logs = sorted(self.folder.glob("*.log"))
+        return "".join(log.read_text(errors="replace") for log in logs)
 
-    def _listens(self) -> bool:
+    def _is_listening(self) -> bool:
         try:
             self.wire.connect().close()
         except OSError:

@@ -58,10 +58,10 @@ def test_merchants_are_listed_newest_first_up_to_limit(
 def test_accounts_are_listed_newest_first_by_merchant_and_currency(
     store: Store, application: Application, merchant_id: UUID
 ) -> None:
-    other = add_merchant(store.begin)
+    other_id = add_merchant(store.begin)
     account_ids = [
         application.accounts.open(NewAccount(owner, "Shop", currency)).id
-        for owner, currency in [(merchant_id, "USD"), (other, "USD"), (merchant_id, "JPY")]
+        for owner, currency in [(merchant_id, "USD"), (other_id, "USD"), (merchant_id, "JPY")]
     ]
 
     def list_ids(*filters: Any) -> list[UUID]:
@@ -69,10 +69,10 @@ def test_accounts_are_listed_newest_first_by_merchant_and_currency(
 
     assert list_ids(10) == account_ids[::-1], "without system accounts"
     assert list_ids(2) == account_ids[:0:-1]
-    assert list_ids(9, other) == [account_ids[1]]
+    assert list_ids(9, other_id) == [account_ids[1]]
     assert list_ids(9, None, "USD") == [account_ids[1], account_ids[0]]
     assert list_ids(9, merchant_id, "JPY") == [account_ids[2]]
-    assert list_ids(9, other, "JPY") == []
+    assert list_ids(9, other_id, "JPY") == []
     with pytest.raises(NotFound):
         application.admin.list_accounts(9, IDS.new_id())
     with pytest.raises(ValidationFailed):
@@ -110,7 +110,9 @@ def test_account_details_contain_latest_entries(
     application.settlement.settle()
     details = application.admin.get_account(payments[0].account_id, 1)
     assert details.account.balance == 199
-    assert [(each.payment_id, each.amount) for each in details.entries] == [(payments[1].id, 198)]
+    assert [(entry.payment_id, entry.amount) for entry in details.entries] == [
+        (payments[1].id, 198)
+    ]
     world = application.admin.get_account(world_account_id("USD"), 10)
     assert [entry.amount for entry in world.entries] == [-200, -1]
     with pytest.raises(NotFound):
@@ -120,12 +122,12 @@ def test_account_details_contain_latest_entries(
 def test_payments_are_listed_by_merchant_and_status(
     store: Store, application: Application, merchant_id: UUID
 ) -> None:
-    other = add_merchant(store.begin)
+    other_id = add_merchant(store.begin)
     successful, declined, held = (
         application.payments.record(build_payment(merchant_id)),
-        application.payments.record(build_payment(other, source="tok_chargeDeclined")),
+        application.payments.record(build_payment(other_id, source="tok_chargeDeclined")),
         application.payments.record(
-            NewPayment(other, Money(1, "USD"), "tok_visa", capture=CaptureMethod.MANUAL)
+            NewPayment(other_id, Money(1, "USD"), "tok_visa", capture=CaptureMethod.MANUAL)
         ),
     )
     application.settlement.settle()
@@ -142,7 +144,7 @@ def test_payments_are_listed_by_merchant_and_status(
     assert list_ids(None, Status.FAILED) == [declined.id]
     assert list_ids(None, Status.SUCCESS) == [successful.id]
     assert list_ids(merchant_id) == [pending.id, successful.id]
-    assert list_ids(other, Status.FAILED) == [declined.id]
+    assert list_ids(other_id, Status.FAILED) == [declined.id]
     assert application.admin.list_payments(1, None, Status.AUTHORIZED)[0] == get_payment(
         application, held
     )
@@ -160,8 +162,8 @@ def test_payment_details_contain_refunds_events_and_progress(
     assert details.admin_payment.payment == get_payment(application, payment)
     assert details.admin_payment.progress.faults == 0
     assert details.admin_payment.progress.leased_until is None
-    assert [each.refund for each in details.refunds] == [second, first]
-    assert [each.event.type for each in details.events] == [
+    assert [admin_refund.refund for admin_refund in details.refunds] == [second, first]
+    assert [event.event.type for event in details.events] == [
         PaymentEventType.CREATED,
         PaymentEventType.PROCESSING,
         PaymentEventType.SUCCEEDED,
@@ -258,14 +260,14 @@ def test_retry_ends_lease_of_live_worker(
 class OvertakenNetwork(SandboxCardNetwork):
     """During its first call, an operator retries the payment and another worker settles it."""
 
-    def __init__(self, other: Application) -> None:
+    def __init__(self, other_application: Application) -> None:
         super().__init__()
-        self.other = other
+        self.other_application = other_application
 
     def authorize(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
         for claim in claims:
-            self.other.admin.retry_payment(claim.id)
-        assert self.other.settlement.settle() == len(claims)
+            self.other_application.admin.retry_payment(claim.id)
+        assert self.other_application.settlement.settle() == len(claims)
         return super().authorize(claims)
 
 

@@ -104,10 +104,10 @@ def test_key_reused_for_another_request_refuses_whole_batch(
 
 def test_stored_responses_are_found_by_key_and_merchant(store: Store, merchant_id: UUID) -> None:
     application = build_application(store.begin)
-    other = add_merchant(store.begin)
+    other_id = add_merchant(store.begin)
     application.payments.create_batch(build_batch(merchant_id, build_item(merchant_id, 1, "a")))
     application.payments.create_batch(
-        build_batch(other, build_item(other, 2, "a"), build_item(other, 3, "b"))
+        build_batch(other_id, build_item(other_id, 2, "a"), build_item(other_id, 3, "b"))
     )
     with store.begin() as work:
         records = work.idempotency.find_records(merchant_id, ["a", "b", "c"])

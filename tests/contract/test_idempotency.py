@@ -85,9 +85,11 @@ def test_find_key_returns_stored_record(store: Store) -> None:
 
 def test_find_key_ignores_unused_expired_and_foreign_keys(store: Store) -> None:
     store_response(store, build_request(MERCHANT, "old", retention=NOW))
-    store_response(store, build_request(IDS.new_id(), "theirs"))
+    store_response(store, build_request(IDS.new_id(), "other merchant"))
     with store.begin() as work:
-        found = [work.idempotency.find_key(MERCHANT, key) for key in ("old", "theirs", "never")]
+        found = [
+            work.idempotency.find_key(MERCHANT, key) for key in ("old", "other merchant", "never")
+        ]
     assert found == [None, None, None]
 
 

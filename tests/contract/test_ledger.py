@@ -88,10 +88,10 @@ def test_opening_system_accounts_twice_changes_nothing(store: Store, account_id:
 
 
 def test_account_of_another_merchant_is_not_found(store: Store, account_id: UUID) -> None:
-    other = add_merchant(store.begin)
+    other_id = add_merchant(store.begin)
     with store.begin() as work:
-        assert work.accounts.get(other, account_id) is None
-        assert work.accounts.get(other, WORLD) is None
+        assert work.accounts.get(other_id, account_id) is None
+        assert work.accounts.get(other_id, WORLD) is None
 
 
 def test_default_account_is_first_account_in_currency(

@@ -70,8 +70,8 @@ def test_credentials_are_found_by_email(store: Store, merchant_id: UUID) -> None
 
 
 def test_email_is_unique(store: Store, merchant_id: UUID) -> None:
-    other = add_merchant(store.begin)
-    first, second = create_credentials(store, merchant_id), create_credentials(store, other)
+    other_id = add_merchant(store.begin)
+    first, second = create_credentials(store, merchant_id), create_credentials(store, other_id)
     commit(store, lambda work: work.sessions.add_credentials(first))
     assert commit(store, lambda work: work.sessions.add_credentials(second)) is False
     with store.begin() as work:
@@ -168,14 +168,14 @@ def test_expired_key_is_inactive_everywhere(store: Store, merchant_id: UUID) -> 
     assert check_key() == [True] * 6
     commit(store, lambda work: work.merchants.expire_key(key.id, timedelta(milliseconds=1)))
     with store.begin() as work:
-        key = work.merchants.get_key(key.id)
-    assert key
-    assert key.expires_at
-    wait_until_store_time(store, key.expires_at)
+        expired_key = work.merchants.get_key(key.id)
+    assert expired_key
+    assert expired_key.expires_at
+    wait_until_store_time(store, expired_key.expires_at)
     assert check_key() == [False] * 6
     with store.begin() as work:
         assert work.merchants.is_key_active(other_key.id)
-        assert work.merchants.get_key(key.id) == replace(key, active=False)
+        assert work.merchants.get_key(key.id) == replace(expired_key, active=False)
 
 
 def test_key_expiry_moves_only_earlier(store: Store, merchant_id: UUID) -> None:
@@ -242,14 +242,14 @@ def test_issue_waits_for_uncommitted_key_and_is_refused(store: Store, merchant_i
         except Conflict as conflict:
             refused.append(conflict)
 
-    other = Thread(target=issue)
+    thread = Thread(target=issue)
     with store.begin() as work:
         application.api_keys.create.execute(work, NewApiKey(merchant_id, "the last"))
-        other.start()
+        thread.start()
         # Without the lock, the thread would end within this time.
-        other.join(0.3)
+        thread.join(0.3)
         work.commit()
-    other.join()
+    thread.join()
     assert len(refused) == 1
 
 

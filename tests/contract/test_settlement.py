@@ -185,11 +185,11 @@ def test_one_call_settles_at_most_max_batches(store: Store, merchant_id: UUID) -
 class OvertakenNetwork(SandboxCardNetwork):
     """Another worker settles all payments during the call."""
 
-    def __init__(self, other: Application) -> None:
-        self.other = other
+    def __init__(self, other_application: Application) -> None:
+        self.other_application = other_application
 
     def authorize(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
-        self.other.settlement.settle()
+        self.other_application.settlement.settle()
         return SandboxCardNetwork().authorize(claims)
 
 
@@ -305,11 +305,11 @@ def test_payment_and_account_of_another_merchant_are_not_found(
     application: Application, merchant_id: UUID
 ) -> None:
     payment = application.payments.record(build_payment(merchant_id))
-    other = add_merchant(application.payments.record.begin)
+    other_id = add_merchant(application.payments.record.begin)
     with pytest.raises(NotFound):
-        application.payments.get(other, payment.id)
+        application.payments.get(other_id, payment.id)
     with pytest.raises(NotFound):
-        application.accounts.get(other, payment.account_id)
+        application.accounts.get(other_id, payment.account_id)
 
 
 def test_opening_account_of_unknown_merchant_raises_not_found(application: Application) -> None:

@@ -89,13 +89,13 @@ def test_rollback_restores_previous_rows(store: Store) -> None:
 
 def test_refused_write_rolls_back_the_unit_of_work(store: Store) -> None:
     merchant_id = add_merchant(store.begin)
-    other = IDS.new_id()
+    new_id = IDS.new_id()
     with pytest.raises(StorageRefused), store.begin() as work:
-        work.merchants.add(other, "Other")
+        work.merchants.add(new_id, "Other")
         work.merchants.add(merchant_id, "The same id again")
         work.commit()
     with store.begin() as work:
-        assert work.merchants.get(other) is None
+        assert work.merchants.get(new_id) is None
 
 
 def test_uncommitted_writes_are_invisible_to_others(store: Store) -> None:

@@ -54,7 +54,7 @@ def nginx(system: System, scratch: Path) -> Iterator[Nginx]:
     """nginx with the deployed configuration, except for shorter time-outs."""
     timeouts = ("client_header_timeout 10s", "client_body_timeout 10s", "keepalive_timeout 60s")
     changes = {line: f"{line.split()[0]} {NGINX_TIMEOUT_SECONDS}s" for line in timeouts}
-    with Nginx.before(int(system.environ["PORT"]), scratch / "nginx", changes) as nginx:
+    with Nginx.start(int(system.environ["PORT"]), scratch / "nginx", changes) as nginx:
         yield nginx
 
 
@@ -227,7 +227,7 @@ def test_responses_of_the_api_pass_through_unchanged(nginx: Nginx, key: str) -> 
 
 
 def test_unreachable_api_is_503_and_the_query_is_not_logged(scratch: Path) -> None:
-    with Nginx.before(find_free_port(), scratch / "alone", {}) as alone:
+    with Nginx.start(find_free_port(), scratch / "alone", {}) as alone:
         line = b"GET /api/v1/payments/sk_test_needle?key=sk_test_needle HTTP/1.1"
         answer = alone.wire.send_one(head(line), half_close=False)
         alone.wire.send_one(head(b"GET /api/v1/health?sk_test_needle HTTP/1.1"), half_close=False)

@@ -47,16 +47,16 @@ def build_batch(
     for number, (kind, amount, index) in enumerate(steps):
         id, subject = UUID(int=10_000 + number), UUID(int=20_000 + number)
         if kind in ("pay", "hold"):
-            fits = amount <= model.room
+            has_room = amount <= model.room
             hold = Hold(subject, None, WORLD.id, SHOP.id, amount)
             legs = (Leg(WORLD.id, -amount), Leg(SHOP.id, amount))
             if kind == "pay":
                 batch.append(Posting(id, subject, TransactionKind.PAYMENT, legs))
-                model.balance += amount * fits
+                model.balance += amount * has_room
             else:
                 batch.append(Posting(id, subject, TransactionKind.PAYMENT, (), placed_hold=hold))
-                model.incoming += [hold] * fits
-            if not fits:
+                model.incoming += [hold] * has_room
+            if not has_room:
                 refusals[id] = Refusal.BALANCE_OVERFLOW
         elif kind == "reserve":
             hold = Hold(subject, id, SHOP.id, WORLD.id, amount)

@@ -41,8 +41,8 @@ from property.model import BATCH, REFUSALS, Balance, Model, Row
 from support import HOUR, NOW, build_application, build_request, with_use_cases
 
 NAMESPACE = UUID(int=77)
-STRANGER = UUID(int=9)
-MERCHANTS = [UUID(int=1), UUID(int=2), STRANGER]
+OTHER_MERCHANT = UUID(int=9)
+MERCHANTS = [UUID(int=1), UUID(int=2), OTHER_MERCHANT]
 
 merchants = st.sampled_from(MERCHANTS)
 currencies = st.sampled_from(["USD", "EUR"])
@@ -265,7 +265,7 @@ class StoreComparison(RuleBasedStateMachine):
             result = self.call_both(lambda app, m=merchant, p=payment: app.payments.get(m, p))
             assert isinstance(result, tuple)
             assert result[2] == self.model.payments[payment].state
-            self.call_both(lambda app, p=payment: app.payments.get(STRANGER, p))
+            self.call_both(lambda app, p=payment: app.payments.get(OTHER_MERCHANT, p))
         for merchant, payment in self.payments[-2:]:
             self.call_both(lambda app, m=merchant, p=payment: app.payments.get_timeline(m, p))
         for merchant, refund in self.refunds:

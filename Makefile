@@ -94,8 +94,9 @@ format: .venv/dev.stamp ## Format the code
 	@$(BIN)/ruff format .
 
 hooks: .venv/dev.stamp ## Install a git hook that runs `make lint` before each commit
-	@printf '#!/bin/sh\nexec make --no-print-directory lint\n' > "$$(git rev-parse --git-path hooks)/pre-commit"
-	@chmod +x "$$(git rev-parse --git-path hooks)/pre-commit"
+	@folder="$$(git rev-parse --git-path hooks)" && mkdir -p "$$folder" && \
+		printf '#!/bin/sh\nexec make --no-print-directory lint\n' > "$$folder/pre-commit" && \
+		chmod +x "$$folder/pre-commit" && echo "Installed $$folder/pre-commit"
 
 constraints: ## Renew constraints.txt with the newest versions that pyproject.toml allows
 	@$(find-python); "$$python" tools/constraints.py

@@ -26,7 +26,11 @@ CASES: list[tuple[Callable[..., Column], str, Sequence[object]]] = [
     (smallint_array, "smallint", [-(2**15), 0, 2**15 - 1, None]),
     (integer_array, "integer", [-(2**31), 0, 2**31 - 1, None]),
     (bigint_array, "bigint", [-(2**63), 0, 2**63 - 1, None]),
-    (interval_array, "interval", [timedelta(0), timedelta(days=1), timedelta(microseconds=-1), None]),
+    (
+        interval_array,
+        "interval",
+        [timedelta(0), timedelta(days=1), timedelta(microseconds=-1), None],
+    ),
 ]
 
 

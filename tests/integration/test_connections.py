@@ -14,14 +14,14 @@ from atomic_adapters.embedded import EmbeddedPostgres
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import (
     POOL_WAIT_SECONDS,
-    RECONNECT_SECONDS,
+    RECONNECT_TIMEOUT_SECONDS,
     Connections,
 )
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.settings import Settings
 from atomic_core.domain.errors import StorageRefused, StorageUnavailable
-from processes import eventually
-from support import add_merchant, application_over, at_once, order
+from processes import wait_until
+from support import add_merchant, build_application, build_payment, run_concurrently
 
 
 @pytest.fixture
@@ -42,9 +42,9 @@ def cut_connections(url: str) -> None:
 def test_connections_cut_while_idle_are_replaced_unnoticed(
     store: PostgresStore, database_url: str
 ) -> None:
-    at_once([lambda: add_merchant(store.begin)] * 4)
+    run_concurrently([lambda: add_merchant(store.begin)] * 4)
     cut_connections(database_url)
-    assert len(set(at_once([lambda: add_merchant(store.begin)] * 4))) == 4
+    assert len(set(run_concurrently([lambda: add_merchant(store.begin)] * 4))) == 4
 
 
 def test_a_connection_cut_in_the_middle_undoes_the_unit_of_work(
@@ -56,7 +56,7 @@ def test_a_connection_cut_in_the_middle_undoes_the_unit_of_work(
         cut_connections(database_url)
         work.commit()
     with store.begin() as work:
-        assert work.merchants.keys(merchant_id) == []
+        assert work.merchants.list_keys(merchant_id) == []
 
 
 def test_a_database_that_was_never_there_is_said_within_the_bound(
@@ -112,7 +112,7 @@ def test_a_database_that_is_down_is_not_queued_for(
         for _ in range(20):
             assert not store.is_up()
         # Waiting each time would take twenty times the pool's reconnecting.
-        assert time.monotonic() - begun < 10 * RECONNECT_SECONDS
+        assert time.monotonic() - begun < 10 * RECONNECT_TIMEOUT_SECONDS
     finally:
         store.close()
 
@@ -168,7 +168,7 @@ def test_a_session_that_idled_too_long_is_weather_not_a_bug(
 ) -> None:
     with pytest.raises(StorageUnavailable), store.begin() as work:
         work._session.execute(b"SET LOCAL idle_in_transaction_session_timeout = '1ms'")
-        eventually(lambda: _idle_sessions(database_url) == 0, 5, "the session is ended")
+        wait_until(lambda: _idle_sessions(database_url) == 0, 5, "the session is ended")
         work.now()
 
 
@@ -214,8 +214,8 @@ def test_a_process_that_used_the_pool_ends_at_once(
     code = (
         "import sys;"
         "from atomic_adapters.settings import Settings;"
-        "from atomic_adapters.wiring import production;"
-        "production(Settings.from_environ({'DATABASE_URL': sys.argv[1]})).ledger.verify()"
+        "from atomic_adapters.wiring import build_application;"
+        "build_application(Settings.from_environ({'DATABASE_URL': sys.argv[1]})).ledger.verify()"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code, database_url], capture_output=True, text=True, timeout=20
@@ -232,9 +232,9 @@ def test_a_restarted_server_is_found_again_and_has_lost_nothing(
     Migrator(url).up()
     store = PostgresStore(Connections(settings_for(url)))
     try:
-        application = application_over(store.begin)
+        application = build_application(store.begin)
         merchant_id = add_merchant(store.begin)
-        payment = application.payments.accept(order(merchant_id))
+        payment = application.payments.record(build_payment(merchant_id))
         server.process.kill()
         server.process.wait()
         server.stop()
@@ -249,9 +249,9 @@ def test_a_restarted_server_is_found_again_and_has_lost_nothing(
             return False
 
         # Far more than the pause and a lease, should the first try end half-way.
-        eventually(settled, 10, "the server is found again")
+        wait_until(settled, 10, "the server is found again")
         assert application.accounts.get(merchant_id, payment.account_id).balance == 5_000
-        assert application.ledger.verify().clean
+        assert application.ledger.verify().is_clean
     finally:
         store.close()
         server.stop()

@@ -9,7 +9,7 @@ import pytest
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.settings import Settings
-from support import add_merchant, application_over, order
+from support import add_merchant, build_application, build_payment
 
 AHEAD = timedelta(days=1)
 
@@ -43,8 +43,8 @@ def store(url: str, settings_for: Callable[..., Settings]) -> Iterator[PostgresS
 def test_a_posting_and_a_settling_happen_when_the_database_says(
     store: PostgresStore, url: str
 ) -> None:
-    application = application_over(store.begin)
-    application.payments.accept(order(add_merchant(store.begin)))
+    application = build_application(store.begin)
+    application.payments.record(build_payment(add_merchant(store.begin)))
     before = datetime.now(UTC)
     assert application.settlement.settle() == 1
     after = datetime.now(UTC)
@@ -54,4 +54,4 @@ def test_a_posting_and_a_settling_happen_when_the_database_says(
     for moment in (posted, settled):
         assert moment
         assert before + AHEAD <= moment[0] <= after + AHEAD
-    assert application.ledger.verify().clean
+    assert application.ledger.verify().is_clean

@@ -13,7 +13,7 @@ import pytest
 from redis import Redis
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedServerError, EmbeddedValkey
-from processes import eventually
+from processes import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ def test_they_end_with_an_owner_that_is_killed(data: Path, scratch: Path) -> Non
     assert {os.getsid(each.pid) for each in servers} == {each.pid for each in servers}
     owner.send_signal(signal.SIGKILL)
     owner.wait()
-    eventually(lambda: all(_ended(each) for each in servers), 5, "the servers end")
+    wait_until(lambda: all(_ended(each) for each in servers), 5, "the servers end")
     # At once, and as if nothing had happened.
     EmbeddedPostgres.start(data, durable=False).stop()
 

@@ -13,16 +13,16 @@ from uuid import UUID
 import pytest
 
 from atomic_core.domain.accounts import fee_account_id, world_account_id
-from atomic_core.domain.money import EXPONENTS
+from atomic_core.domain.money import CURRENCY_EXPONENTS
 from atomic_core.domain.payments import Status
-from support import Store, add_merchant, application_over
+from support import Store, add_merchant, build_application
 
 THINGS: Final = ("open_account", "accept", "accept", "batch", "set_fees", "open_worlds")
 """Every way to be the first to use a currency; each in a process and for a merchant of its own."""
 
 ROUNDS: Final = 40
 
-CODES: Final = sorted(EXPONENTS)[: 2 * ROUNDS]
+CODES: Final = sorted(CURRENCY_EXPONENTS)[: 2 * ROUNDS]
 
 # Does its thing for each pair of currencies it is told, or settles; says how that went.
 USER = """
@@ -30,7 +30,7 @@ import sys
 from uuid import UUID
 from atomic_adapters.logs import configure_logging
 from atomic_adapters.settings import Settings
-from atomic_adapters.wiring import production
+from atomic_adapters.wiring import build_application
 from atomic_core.domain.errors import AtomicError
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.idempotency import StoredResponse
@@ -42,7 +42,7 @@ from atomic_core.use_cases.ledger import NewAccount
 environ = {"DATABASE_URL": sys.argv[1], "REDIS_URL": "redis://localhost:1", "LOG_LEVEL": "critical"}
 settings = Settings.from_environ(environ)
 configure_logging(settings)
-application = production(settings)
+application = build_application(settings)
 thing, merchant_id = sys.argv[2], UUID(sys.argv[3])
 
 def order(code):
@@ -52,7 +52,7 @@ def batch(*codes):
     items = [BatchItem(order(code)) for code in reversed(codes)]
     rendered = lambda *_: StoredResponse(202, b"")
     with application.payments.create_batch.begin() as work:
-        application.payments.create_batch.within(work, PaymentBatch(merchant_id, items, rendered))
+        application.payments.create_batch.execute(work, PaymentBatch(merchant_id, items, rendered))
         work.commit()
 
 def each(do):
@@ -62,7 +62,7 @@ things = {
     "open_account": each(
         lambda code: application.accounts.open(NewAccount(merchant_id, "S", code))
     ),
-    "accept": each(lambda code: application.payments.accept(order(code))),
+    "accept": each(lambda code: application.payments.record(order(code))),
     "batch": batch,
     "set_fees": each(lambda code: application.fees.set(merchant_id, code, FeeTerms(0, 1))),
     "open_worlds": lambda *codes: application.accounts.open_system_accounts(codes),
@@ -127,7 +127,7 @@ def test_a_currency_never_seen_can_be_used_by_many_processes_at_once(
     for place in range(0, len(CODES), 2):
         users.tell(f"use {CODES[place]} {CODES[place + 1]}")
         users.tell("settle")
-    application = application_over(postgres_store.begin)
+    application = build_application(postgres_store.begin)
     house = application.admin.get_system_accounts()
     assert list(house) == CODES
     payers = THINGS.count("accept") + THINGS.count("batch")
@@ -144,4 +144,4 @@ def test_a_currency_never_seen_can_be_used_by_many_processes_at_once(
     payments = application.admin.list_payments(1_000)
     assert len(payments) == payers * len(CODES)
     assert {payment.status for payment in payments} == {Status.SUCCESS}
-    assert application.ledger.verify().clean
+    assert application.ledger.verify().is_clean

@@ -9,7 +9,7 @@ from psycopg import errors
 from atomic_core.domain.accounts import world_account_id
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import NewPayment
-from support import Store, add_merchant, application_over, open_account, order
+from support import Store, add_merchant, build_application, build_payment, open_account
 
 WORLD = world_account_id("USD")
 
@@ -17,15 +17,15 @@ WORLD = world_account_id("USD")
 @pytest.fixture
 def books(postgres_store: Store, database_url: str) -> dict[str, object]:
     """Settled payments, one that waits, a revoked key; ids by name for the statements below."""
-    application = application_over(postgres_store.begin)
+    application = build_application(postgres_store.begin)
     merchant_id = add_merchant(postgres_store.begin)
     account_id = open_account(postgres_store.begin, merchant_id)
-    settled = application.payments.accept(order(merchant_id, 5_000))
+    settled = application.payments.record(build_payment(merchant_id, 5_000))
     application.settlement.settle()
-    busy = application.payments.accept(euros(merchant_id))
-    application.payments.accept(euros(merchant_id))
+    busy = application.payments.record(euros(merchant_id))
+    application.payments.record(euros(merchant_id))
     application.settlement.settle()
-    waiting = application.payments.accept(order(merchant_id))
+    waiting = application.payments.record(build_payment(merchant_id))
     key = application.api_keys.issue(merchant_id, "till").key
     application.api_keys.revoke(key.id)
     return {
@@ -151,7 +151,7 @@ REFUSED = {
         b"UPDATE accounts SET balance = 5001 WHERE id = %(account)s"
     ],
     "an account wiped clean": [
-        b"""UPDATE accounts SET balance = 0, sequence = 0, head = chain_start(accounts)
+        b"""UPDATE accounts SET balance = 0, sequence = 0, head = hash_account_identity(accounts)
              WHERE id = %(account)s"""
     ],
     "an account wound back to an earlier entry": [

@@ -22,6 +22,7 @@ from atomic_core.domain.lists import (
     RefundFilter,
 )
 from atomic_core.domain.payments import Payment, PaymentInsert, Status
+from integration.bulk_load import fill_database
 from support import (
     IDS,
     Store,
@@ -41,15 +42,6 @@ ACCOUNT = UUID(int=1)
 
 # Everything is one merchant's, but for each twentieth payment. A payment every two seconds.
 FILL = f"""
-SET session_replication_role = replica;
-SET synchronous_commit = off;
-SET maintenance_work_mem = '256MB';
-CREATE TEMP TABLE away AS
-SELECT format('DROP INDEX %s', indexrelid::regclass) AS take, pg_get_indexdef(indexrelid) AS bring
-  FROM pg_index
- WHERE NOT indisunique
-   AND indrelid IN ('payments'::regclass, 'refunds'::regclass, 'entries'::regclass);
-DO $$ DECLARE it text; BEGIN FOR it IN SELECT take FROM away LOOP EXECUTE it; END LOOP; END $$;
 INSERT INTO merchants (id, name)
 SELECT lpad(to_hex(n), 32, '0')::uuid, 'Shop' FROM generate_series(1, 20) n;
 INSERT INTO accounts (id, merchant_id, name, currency, head, created_at)
@@ -89,18 +81,13 @@ INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after
 SELECT '{ACCOUNT}', row_number() OVER (ORDER BY created_at), id, amount, amount, sha256('')
   FROM payments;
 UPDATE accounts SET sequence = {ROWS} WHERE id = '{ACCOUNT}';
-DO $$ DECLARE it text; BEGIN FOR it IN SELECT bring FROM away LOOP EXECUTE it; END LOOP; END $$;
-ANALYZE
 """
 
 
 @pytest.fixture(scope="module")
 def full_database(postgres: EmbeddedPostgres, migrated: str) -> Iterator[str]:
     url = postgres.create_database("lists", template=migrated)
-    with psycopg.connect(url, autocommit=True) as connection:
-        for statement in FILL.split(";\n"):
-            connection.execute(statement.encode())
-        connection.execute("VACUUM")
+    fill_database(url, FILL.strip().removesuffix(";").split(";\n"))
     yield url
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
         connection.execute("DROP DATABASE lists WITH (FORCE)")

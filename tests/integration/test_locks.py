@@ -15,12 +15,12 @@ from atomic_core.application import Application
 from atomic_core.domain.accounts import world_account_id
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.money import Money
-from atomic_core.domain.payments import Capture, NewPayment, PaymentInsert, Status
+from atomic_core.domain.payments import CaptureMethod, NewPayment, PaymentInsert, Status
 from atomic_core.domain.refunds import NewRefund
 from atomic_core.domain.settlement import Claim
 from atomic_core.ports.unit_of_work import UnitOfWork
-from atomic_core.use_cases.holds import NewCapture
-from processes import eventually
+from atomic_core.use_cases.holds import CaptureRequest
+from processes import wait_until
 from support import (
     HOUR,
     IDS,
@@ -28,10 +28,10 @@ from support import (
     Store,
     add_merchant,
     add_payment,
-    application_over,
+    build_application,
+    build_payment,
+    build_request,
     open_account,
-    order,
-    request_for,
 )
 
 LOW, MIDDLE, HIGH = (UUID(int=number) for number in (1, 2, 3))
@@ -44,7 +44,7 @@ def lock_accounts(work: UnitOfWork) -> None:
 
 
 def hold_claims(work: UnitOfWork) -> None:
-    work.payments.hold([Claim(id, 1, 0, id, 1, "USD", "tok_visa") for id in STORED])
+    work.payments.lock_claims([Claim(id, 1, 0, id, 1, "USD", "tok_visa") for id in STORED])
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def rows(postgres_store: Store) -> None:
         merchant_id = add_merchant(postgres_store.begin)
         with postgres_store.begin() as work:
             work.accounts.open(id, merchant_id, "Shop", "USD")
-            add_payment(work, order(merchant_id), id)
+            add_payment(work, build_payment(merchant_id), id)
             work.commit()
 
 
@@ -106,7 +106,7 @@ def test_rows_are_locked_in_id_order(
 def test_refunded_payments_are_locked_in_id_order_and_before_their_refunds(
     rows: None, postgres_store: Store, database_url: str, settings_for: Callable[..., Settings]
 ) -> None:
-    application = application_over(postgres_store.begin)
+    application = build_application(postgres_store.begin)
     application.settlement.settle()
     refunds: dict[UUID, UUID] = {}
     with postgres_store.begin() as work:
@@ -127,7 +127,7 @@ def test_refunded_payments_are_locked_in_id_order_and_before_their_refunds(
 
     def hold_all() -> int:
         with store.begin() as work:
-            return len(work.refunds.hold(claims))
+            return len(work.refunds.lock_claims(claims))
 
     try:
         with psycopg.connect(database_url) as blocker, ThreadPoolExecutor(1) as threads:
@@ -149,14 +149,14 @@ def test_a_refund_is_asked_for_while_its_account_is_being_posted_to(
     rows: None, postgres_store: Store
 ) -> None:
     """So is a capture decided: no request ever waits for an account."""
-    application = application_over(postgres_store.begin)
+    application = build_application(postgres_store.begin)
     application.settlement.settle()
     with postgres_store.begin() as settler:
         accounts = settler.accounts.lock([HIGH, world_account_id("USD")])
         owner = accounts[HIGH].merchant_id
         assert owner
-        asked = NewPayment(owner, Money(1, "USD"), "tok_visa", capture=Capture.MANUAL)
-        application.payments.accept(asked)
+        asked = NewPayment(owner, Money(1, "USD"), "tok_visa", capture=CaptureMethod.MANUAL)
+        application.payments.record(asked)
         assert application.refunds.create(NewRefund(owner, HIGH, 1)).status is Status.PENDING
 
 
@@ -166,10 +166,10 @@ LIVES = 60
 def test_requests_and_settlers_under_load_never_wait_in_a_circle(
     database_url: str, settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("atomic_core.domain.settlement.BUSY_PAUSE", NOW)
+    monkeypatch.setattr("atomic_core.domain.settlement.POSTPONE_DELAY", NOW)
     before = _deadlocks(database_url)
     store = PostgresStore(Connections(settings_for(database_url)))
-    settlers = [application_over(store.begin, batch_size=size) for size in (7, 13)]
+    settlers = [build_application(store.begin, batch_size=size) for size in (7, 13)]
     shops = [add_merchant(store.begin) for _ in range(3)]
     for merchant_id in shops:
         open_account(store.begin, merchant_id)
@@ -181,11 +181,11 @@ def test_requests_and_settlers_under_load_never_wait_in_a_circle(
 
     def live(number: int) -> int:
         api, merchant_id, refunded = settlers[0], shops[number % 3], 0
-        asked = NewPayment(merchant_id, Money(100, "USD"), "tok_visa", capture=Capture.MANUAL)
+        asked = NewPayment(merchant_id, Money(100, "USD"), "tok_visa", capture=CaptureMethod.MANUAL)
         for _ in range(LIVES // 4):
-            id = api.payments.accept(asked).id
+            id = api.payments.record(asked).id
             reached(api, merchant_id, id, Status.AUTHORIZED)
-            api.payments.capture(NewCapture(merchant_id, id, 90))
+            api.payments.capture(CaptureRequest(merchant_id, id, 90))
             reached(api, merchant_id, id, Status.SUCCESS)
             for _ in range(4):
                 api.refunds.create(NewRefund(merchant_id, id, 20))
@@ -194,7 +194,7 @@ def test_requests_and_settlers_under_load_never_wait_in_a_circle(
 
     def reached(api: Application, merchant_id: UUID, id: UUID, status: Status) -> None:
         there = lambda: api.payments.get(merchant_id, id).status is status  # noqa: E731
-        eventually(there, 20, f"{id} is {status}")
+        wait_until(there, 20, f"{id} is {status}")
 
     try:
         with ThreadPoolExecutor(6) as threads:
@@ -227,9 +227,12 @@ def test_idempotency_keys_are_taken_in_order(postgres_store: Store, database_url
     merchant_id = add_merchant(postgres_store.begin)
     open_account(postgres_store.begin, merchant_id)
     answer = StoredResponse(202, b"")
-    acceptances = [
+    inserts = [
         PaymentInsert(
-            IDS.new_id(), order(merchant_id), None, (request_for(merchant_id, key), answer)
+            IDS.new_id(),
+            build_payment(merchant_id),
+            None,
+            (build_request(merchant_id, key), answer),
         )
         for key in ("c", "b", "a")
     ]
@@ -240,7 +243,7 @@ def test_idempotency_keys_are_taken_in_order(postgres_store: Store, database_url
 
     def accept_all() -> int:
         with postgres_store.begin() as work:
-            return sum(map(bool, work.payments.accept(acceptances)))
+            return sum(map(bool, work.payments.insert(inserts)))
 
     with psycopg.connect(database_url) as blocker, ThreadPoolExecutor(1) as threads:
         blocker.execute(take, [merchant_id, "b"])
@@ -294,21 +297,21 @@ def test_a_payment_is_taken_while_its_account_is_being_posted_to(
         merchant_id = settler.accounts.lock([HIGH])[HIGH].merchant_id
         assert merchant_id
         with postgres_store.begin() as api:
-            add_payment(api, order(merchant_id))
+            add_payment(api, build_payment(merchant_id))
             api.commit()
 
 
 def test_a_held_account_holds_up_its_own_payments_only(
     rows: None, postgres_store: Store, database_url: str
 ) -> None:
-    application = application_over(postgres_store.begin)
+    application = build_application(postgres_store.begin)
     with psycopg.connect(database_url) as outsider:
         outsider.execute("SELECT FROM accounts WHERE id = %s FOR NO KEY UPDATE", [MIDDLE])
         application.settlement.settle()
         assert statuses(database_url) == {"SUCCESS": {LOW, HIGH}, "PROCESSING": {MIDDLE}}
-    eventually(lambda: application.settlement.settle() == 1, 5, "it is due again")
+    wait_until(lambda: application.settlement.settle() == 1, 5, "it is due again")
     assert statuses(database_url) == {"SUCCESS": {LOW, MIDDLE, HIGH}}
-    assert application.ledger.verify().clean
+    assert application.ledger.verify().is_clean
 
 
 def statuses(url: str) -> dict[str, set[UUID]]:

@@ -18,7 +18,7 @@ from atomic_adapters.postgres.migration_files import MIGRATIONS_FOLDER, get_migr
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.settings import Settings
 from atomic_core.domain.errors import Conflict, StorageRefused, StorageUnavailable
-from support import HOUR, NOW, add_merchant, application_over, at_once, order
+from support import HOUR, NOW, add_merchant, build_application, build_payment, run_concurrently
 
 EVERYTHING = get_migration_ids()
 
@@ -96,8 +96,8 @@ def test_books_that_are_not_empty_are_not_rolled_back(
     url = own_database(migrated)
     store = PostgresStore(Connections(settings_for(url)))
     try:
-        application = application_over(store.begin)
-        payment = application.payments.accept(order(add_merchant(store.begin)))
+        application = build_application(store.begin)
+        payment = application.payments.record(build_payment(add_merchant(store.begin)))
         application.settlement.settle()
         migrator = Migrator(url)
         for id in reversed(since("0004.idempotency")):
@@ -119,8 +119,8 @@ def test_a_lease_survives_the_way_down_and_up(
     url = own_database(migrated)
     store = PostgresStore(Connections(settings_for(url)))
     try:
-        application = application_over(store.begin)
-        application.payments.accept(order(add_merchant(store.begin)))
+        application = build_application(store.begin)
+        application.payments.record(build_payment(add_merchant(store.begin)))
         with store.begin() as work:
             assert len(work.payments.claim(10, HOUR, NOW)) == 1
             work.commit()
@@ -148,7 +148,7 @@ def test_two_migrators_at_once_apply_each_migration_once(
     own_database: Callable[..., str],
 ) -> None:
     url = own_database()
-    applied = at_once([Migrator(url).up] * 3)
+    applied = run_concurrently([Migrator(url).up] * 3)
     assert sorted(len(ids) for ids in applied) == [0, 0, len(EVERYTHING)]
 
 

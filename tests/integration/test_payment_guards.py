@@ -8,10 +8,10 @@ from psycopg import errors
 
 from atomic_core.domain.accounts import fee_account_id, world_account_id
 from atomic_core.domain.fees import FeeTerms
-from atomic_core.domain.payments import Capture, NewPayment
+from atomic_core.domain.payments import CaptureMethod, NewPayment
 from atomic_core.domain.refunds import NewRefund
-from atomic_core.use_cases.holds import NewCapture
-from support import Store, add_merchant, application_over, open_account, order
+from atomic_core.use_cases.holds import CaptureRequest
+from support import Store, add_merchant, build_application, build_payment, open_account
 
 OTHER = UUID(int=7)
 
@@ -20,23 +20,23 @@ OTHER = UUID(int=7)
 def books(postgres_store: Store) -> dict[str, object]:
     """A payment with a refund that succeeded and one that waits, one that is held, one that is
     being captured; ids by name for the statements below."""
-    application = application_over(postgres_store.begin)
+    application = build_application(postgres_store.begin)
     merchant_id = add_merchant(postgres_store.begin)
     account_id = open_account(postgres_store.begin, merchant_id)
     application.fees.set(merchant_id, "USD", FeeTerms(100, 0))
 
-    def accept(capture: Capture) -> UUID:
-        plain = order(merchant_id, 5_000)
+    def accept(capture: CaptureMethod) -> UUID:
+        plain = build_payment(merchant_id, 5_000)
         asked = NewPayment(merchant_id, plain.money, plain.source, capture=capture)
-        return application.payments.accept(asked).id
+        return application.payments.record(asked).id
 
-    paid, unpaid = accept(Capture.AUTOMATIC), accept(Capture.AUTOMATIC)
-    held, taken = accept(Capture.MANUAL), accept(Capture.MANUAL)
+    paid, unpaid = accept(CaptureMethod.AUTOMATIC), accept(CaptureMethod.AUTOMATIC)
+    held, taken = accept(CaptureMethod.MANUAL), accept(CaptureMethod.MANUAL)
     application.settlement.settle()
     refunded = application.refunds.create(NewRefund(merchant_id, paid, 1_000))
     application.settlement.settle()
     waiting = application.refunds.create(NewRefund(merchant_id, paid, 500))
-    application.payments.capture(NewCapture(merchant_id, taken, 4_000))
+    application.payments.capture(CaptureRequest(merchant_id, taken, 4_000))
     return {
         "merchant": merchant_id,
         "stranger": add_merchant(postgres_store.begin),

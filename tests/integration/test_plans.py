@@ -19,32 +19,15 @@ from atomic_core.domain.payments import CaptureMethod, NewPayment
 from atomic_core.domain.refunds import NewRefund
 from atomic_core.use_cases.holds import CancelRequest, CaptureRequest
 from atomic_core.use_cases.payment_batches import BatchItem, PaymentBatch
-from support import add_merchant, application_over, numbered, order, request_for
+from integration.bulk_load import fill_database
+from support import add_merchant, build_application, build_payment, build_request, number_parameters
 
 ROWS = 1_000_000
 
-# Filled with guards off and indexes away, which are made again as they were: in a third of the
-# time.
+RELATED_ROWS = 200_000
+"""Refunds, idempotency keys, sessions, audit events."""
+
 FILL = f"""
-SET session_replication_role = replica;
-SET synchronous_commit = off;
-SET maintenance_work_mem = '256MB';
-CREATE TEMP TABLE away AS
-SELECT contype <> 'f' AS place,
-       format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) AS take,
-       format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname,
-              pg_get_constraintdef(oid)) AS bring
-  FROM pg_constraint
- WHERE contype IN ('p', 'u')
-   AND conrelid IN ('payments'::regclass, 'ledger_transactions'::regclass, 'entries'::regclass)
-    OR contype = 'f' AND confrelid = 'payments'::regclass
- UNION ALL
-SELECT true, format('DROP INDEX %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
-  FROM pg_index
- WHERE indexrelid IN ('payments_open'::regclass, 'payments_of_merchant'::regclass,
-                      'entries_of_transaction'::regclass);
-DO $$ DECLARE it text; BEGIN FOR it IN SELECT take FROM away ORDER BY place
-LOOP EXECUTE it; END LOOP; END $$;
 INSERT INTO merchants (id, name)
 SELECT uuidv7(), 'Shop ' || n FROM generate_series(1, 1000) n;
 INSERT INTO api_keys (id, merchant_id, name, prefix, hash)
@@ -53,8 +36,10 @@ INSERT INTO accounts (id, merchant_id, name, currency, head)
 SELECT id, id, name, 'USD', sha256('') FROM merchants;
 ALTER TABLE payments SET (fillfactor = 100);
 CREATE TEMP TABLE shops AS SELECT id, row_number() OVER () - 1 AS n FROM merchants;
-INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description, status)
-SELECT uuidv7(), s.id, s.id, 1 + i % 1000, 'USD', 'tok_visa', 'API Payment', 'SUCCESS'
+INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description, status,
+                      refunds_reserved, amount_refunded)
+SELECT uuidv7(), s.id, s.id, 1 + i % 1000, 'USD', 'tok_visa', 'API Payment', 'SUCCESS',
+       (i <= {RELATED_ROWS})::integer, (i <= {RELATED_ROWS})::integer
   FROM generate_series(1, {ROWS}) i JOIN shops s ON s.n = i % 1000;
 ALTER TABLE payments SET (fillfactor = 45);
 INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description)
@@ -65,38 +50,34 @@ SELECT id, id, 'payment', now() FROM payments WHERE status = 'SUCCESS';
 INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
 SELECT account_id, row_number() OVER (PARTITION BY account_id), id, amount, amount, sha256('')
   FROM payments WHERE status = 'SUCCESS';
-DO $$ DECLARE it text; BEGIN FOR it IN SELECT bring FROM away ORDER BY place DESC
-LOOP EXECUTE it; END LOOP; END $$;
 UPDATE accounts
    SET balance = e.balance_after, sequence = e.sequence, head = e.hash
-  FROM entries e
- WHERE e.account_id = accounts.id
-   AND e.sequence = (SELECT max(sequence) FROM entries WHERE account_id = accounts.id);
+  FROM (SELECT DISTINCT ON (account_id) account_id, balance_after, sequence, hash
+          FROM entries
+         ORDER BY account_id, sequence DESC) e
+ WHERE e.account_id = accounts.id;
 INSERT INTO accounts (id, name, currency, type, allow_negative, head)
 VALUES ('{world_account_id("USD")}', 'World USD', 'USD', 'asset', true, sha256(''));
 INSERT INTO idempotency_keys
        (merchant_id, key, method, path, fingerprint, response_status, response_body, expires_at)
 SELECT s.id, 'key ' || i, 'POST', '/', sha256(''), 202, '', now() + i * interval '1 s'
-  FROM generate_series(1, 200000) i JOIN shops s ON s.n = i % 1000;
+  FROM generate_series(1, {RELATED_ROWS}) i JOIN shops s ON s.n = i % 1000;
 INSERT INTO credentials (merchant_id, email, password_hash, account_id)
 SELECT id, id || '@shop.example', '$argon2id$', id FROM shops;
 INSERT INTO sessions (id, merchant_id, hash, expires_at)
 SELECT uuidv7(), s.id, sha256(i::text::bytea), now() + i * interval '1 s'
-  FROM generate_series(1, 100000) i JOIN shops s ON s.n = i % 1000;
+  FROM generate_series(1, {RELATED_ROWS}) i JOIN shops s ON s.n = i % 1000;
 INSERT INTO audit_log (id, merchant_id, event, actor)
 SELECT uuidv7(), s.id, 'key_created', 'operator'
-  FROM generate_series(1, 200000) i JOIN shops s ON s.n = i % 1000;
+  FROM generate_series(1, {RELATED_ROWS}) i JOIN shops s ON s.n = i % 1000;
 INSERT INTO refunds (id, payment_id, merchant_id, account_id, currency, amount, status)
 SELECT uuidv7(), id, merchant_id, account_id, 'USD', 1, 'SUCCESS'
-  FROM payments WHERE status = 'SUCCESS' LIMIT 200000;
+  FROM payments WHERE amount_refunded = 1;
 INSERT INTO holds (payment_id, refund_id, debit_account_id, credit_account_id, amount, placed_at,
                    released_at)
 SELECT payment_id, id, account_id, '{world_account_id("USD")}', 1, now(), now() FROM refunds;
 INSERT INTO payment_events (payment_id, refund_id, event, status)
 SELECT payment_id, id, 'refund_succeeded', 'SUCCESS' FROM refunds;
-UPDATE payments SET refunds_reserved = 1, amount_refunded = 1
- WHERE id IN (SELECT payment_id FROM refunds);
-ANALYZE
 """
 
 # A thousand of them fit on a few pages: reading them all may be the better plan.
@@ -236,9 +217,7 @@ HOT = [
 @pytest.fixture(scope="module")
 def full_database(postgres: EmbeddedPostgres, migrated: str) -> Iterator[str]:
     url = postgres.create_database("plans", template=migrated)
-    with psycopg.connect(url, autocommit=True) as connection:
-        for statement in FILL.split(";\n"):
-            connection.execute(statement.encode())
+    fill_database(url, FILL.strip().removesuffix(";").split(";\n"))
     yield url
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
         connection.execute("DROP DATABASE plans WITH (FORCE)")
@@ -248,7 +227,7 @@ def full_database(postgres: EmbeddedPostgres, migrated: str) -> Iterator[str]:
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 def test_explain_shows_no_scan_of_a_whole_table(full_database: str, name: str, mode: str) -> None:
     stem, short = name.split(".")
-    statement, names = numbered(load_statements(stem)[short])
+    statement, names = number_parameters(load_statements(stem)[short])
     values = [PARAMETERS[parameter] for parameter in names]
     with psycopg.connect(full_database, cursor_factory=psycopg.ClientCursor) as connection:
         connection.execute(f"SET plan_cache_mode = {mode}".encode())
@@ -263,7 +242,7 @@ def test_explain_shows_no_scan_of_a_whole_table(full_database: str, name: str, m
 
 def test_a_claim_writes_no_index(full_database: str) -> None:
     """Every claimed version finds room on its payment's page (HOT)."""
-    statement, names = numbered(load_statements("payments")["claim_payments"])
+    statement, names = number_parameters(load_statements("payments")["claim_payments"])
     values = [PARAMETERS[parameter] for parameter in names]
     with psycopg.connect(full_database, cursor_factory=psycopg.ClientCursor) as connection:
         connection.execute(b"PREPARE it AS " + statement)
@@ -275,7 +254,7 @@ def test_a_claim_writes_no_index(full_database: str) -> None:
 
 def live(application: Application, merchant_id: UUID, times: int) -> None:
     """Payments that are held, captured, let go of, expired and given back."""
-    plain = order(merchant_id)
+    plain = build_payment(merchant_id)
     asked = NewPayment(merchant_id, plain.money, plain.source, capture=CaptureMethod.MANUAL)
     held = [application.payments.record(asked).id for _ in range(3 * times)]
     application.settlement.settle()
@@ -302,20 +281,20 @@ def test_a_life_of_payments_scans_no_large_table(
     """What EXPLAIN does not show: triggers, foreign keys, plans that were cached long ago."""
     store = PostgresStore(Connections(settings_for(full_database)))
     try:
-        application = application_over(store.begin, payment_store=store)
+        application = build_application(store.begin, payment_store=store)
         merchant_id = add_merchant(store.begin)
-        payment = application.payments.record(order(merchant_id))
+        payment = application.payments.record(build_payment(merchant_id))
         # The first settling sees a small batch, and its plans stay for the large ones.
         assert application.settlement.settle() == 5_001
         for number in range(100):
-            application.payments.record(order(merchant_id, number + 1))
+            application.payments.record(build_payment(merchant_id, number + 1))
         caller = application.api_keys.issue(merchant_id, "till").key.caller
         for number in range(20):
-            asked = request_for(merchant_id, f"key {number}")
-            application.payments.create(caller, order(merchant_id), asked, rendered)
+            asked = build_request(merchant_id, f"key {number}")
+            application.payments.create(caller, build_payment(merchant_id), asked, rendered)
             application.payments.get.for_caller(caller, payment.id)
         items = [
-            BatchItem(order(merchant_id), request_for(merchant_id, f"key {number}"))
+            BatchItem(build_payment(merchant_id), build_request(merchant_id, f"key {number}"))
             for number in range(500)
         ]
         application.payments.create_batch(PaymentBatch(merchant_id, items, rendered))

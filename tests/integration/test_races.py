@@ -16,10 +16,10 @@ from atomic_core.domain.errors import Conflict
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.money import Money
-from atomic_core.domain.payments import Capture, NewPayment, Payment, Status
+from atomic_core.domain.payments import CaptureMethod, NewPayment, Payment, Status
 from atomic_core.domain.refunds import NewRefund, Refund
-from atomic_core.use_cases.holds import Cancellation, NewCapture
-from support import Store, add_merchant, application_over, open_account, request_for
+from atomic_core.use_cases.holds import CancelRequest, CaptureRequest
+from support import Store, add_merchant, build_application, build_request, open_account
 
 ROUNDS: Final = 200
 
@@ -52,10 +52,10 @@ class Track:
         runs = [self.threads.submit(run, racer) for racer in racers]
         return [each.result(30) for each in runs]
 
-    def payment(self, amount: int, capture: Capture = Capture.AUTOMATIC) -> Payment:
+    def payment(self, amount: int, capture: CaptureMethod = CaptureMethod.AUTOMATIC) -> Payment:
         """One that is settled: a success, or authorized."""
         order = NewPayment(self.merchant_id, Money(amount, "USD"), "tok_visa", capture=capture)
-        payment = self.application.payments.accept(order)
+        payment = self.application.payments.record(order)
         self.application.settlement.settle()
         return self.now(payment)
 
@@ -63,31 +63,33 @@ class Track:
         return self.application.payments.get(self.merchant_id, payment.id)
 
     def capture(self, payment: Payment, amount: int | None = None) -> Payment:
-        return self.application.payments.capture(NewCapture(self.merchant_id, payment.id, amount))
+        return self.application.payments.capture(
+            CaptureRequest(self.merchant_id, payment.id, amount)
+        )
 
     def cancel(self, payment: Payment) -> Payment:
-        return self.application.payments.cancel(Cancellation(self.merchant_id, payment.id))
+        return self.application.payments.cancel(CancelRequest(self.merchant_id, payment.id))
 
     def refund(self, payment: Payment, amount: int) -> Refund:
         order = NewRefund(self.merchant_id, payment.id, amount)
         return self.application.refunds.create(order)
 
-    def check_books(self) -> None:
+    def assert_ledger_is_clean(self) -> None:
         report = self.application.ledger.verify()
-        assert report.clean, report.findings
+        assert report.is_clean, report.findings
         assert report.holds == 0
 
 
 @pytest.fixture
 def track(postgres_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Track]:
     # Settlers that meet put each other off: not for half a second each time.
-    monkeypatch.setattr("atomic_core.domain.settlement.BUSY_PAUSE", timedelta(0))
+    monkeypatch.setattr("atomic_core.domain.settlement.POSTPONE_DELAY", timedelta(0))
     begin = postgres_store.begin
     merchant_id = add_merchant(begin)
     account_id = open_account(begin, merchant_id)
-    application = application_over(begin, hold_for=timedelta(0))
+    application = build_application(begin, hold_period=timedelta(0))
     # Two to a batch, of which one is a refund: what comes together is settled apart.
-    settlers = [application_over(begin, batch_size=2) for _ in range(2)]
+    settlers = [build_application(begin, batch_size=2) for _ in range(2)]
     with ThreadPoolExecutor(RACERS) as threads:
         yield Track(application, merchant_id, account_id, threads, settlers)
 
@@ -95,7 +97,7 @@ def track(postgres_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tr
 def test_a_hold_is_captured_or_canceled_or_expires(track: Track) -> None:
     winners: Counter[str] = Counter()
     for _ in range(ROUNDS):
-        held = track.payment(100, Capture.MANUAL)
+        held = track.payment(100, CaptureMethod.MANUAL)
         assert held.status is Status.AUTHORIZED
         captured, canceled, expired = track.race(
             lambda held=held: track.capture(held),
@@ -128,7 +130,7 @@ def test_a_hold_is_captured_or_canceled_or_expires(track: Track) -> None:
     assert account.balance == 100 * winners["capture"]
     assert account.pending == (0, 0)
     assert len(winners) > 1, "one that always wins is no race"
-    track.check_books()
+    track.assert_ledger_is_clean()
 
 
 def test_of_ten_refunds_of_thirty_per_cent_three_are_accepted(track: Track) -> None:
@@ -144,13 +146,13 @@ def test_of_ten_refunds_of_thirty_per_cent_three_are_accepted(track: Track) -> N
     assert {track.now(payment).amount_refunded for payment in paid} == {90}
     account = track.application.accounts.get(track.merchant_id, track.account_id)
     assert account.balance == 10 * ROUNDS
-    track.check_books()
+    track.assert_ledger_is_clean()
 
 
 def test_of_two_captures_with_keys_of_their_own_one_is_made(track: Track) -> None:
     def capture(held: Payment, key: str, amount: int) -> Callable[[], object]:
-        request = request_for(track.merchant_id, key, f"/payments/{held.id}/capture")
-        order = NewCapture(track.merchant_id, held.id, amount)
+        request = build_request(track.merchant_id, key, f"/payments/{held.id}/capture")
+        order = CaptureRequest(track.merchant_id, held.id, amount)
         answer = StoredResponse(202, b"")
         return lambda: track.application.idempotency.perform_once(
             request, track.application.payments.capture, order, lambda _: answer
@@ -158,7 +160,7 @@ def test_of_two_captures_with_keys_of_their_own_one_is_made(track: Track) -> Non
 
     taken = 0
     for number in range(ROUNDS):
-        held = track.payment(100, Capture.MANUAL)
+        held = track.payment(100, CaptureMethod.MANUAL)
         outcomes = track.race(
             capture(held, f"{number}-one", 40), capture(held, f"{number}-two", 70)
         )
@@ -169,7 +171,7 @@ def test_of_two_captures_with_keys_of_their_own_one_is_made(track: Track) -> Non
         taken += ended.amount_captured
     account = track.application.accounts.get(track.merchant_id, track.account_id)
     assert account.balance == taken
-    track.check_books()
+    track.assert_ledger_is_clean()
 
 
 def test_refunds_that_together_exceed_the_balance_do_not_both_succeed(track: Track) -> None:
@@ -193,4 +195,4 @@ def test_refunds_that_together_exceed_the_balance_do_not_both_succeed(track: Tra
         assert ends == {(Status.SUCCESS, None): 1, (Status.FAILED, "insufficient_balance"): 1}
         account = track.application.accounts.get(track.merchant_id, track.account_id)
         assert (account.balance, account.available) == (0, 0)
-    track.check_books()
+    track.assert_ledger_is_clean()

@@ -12,9 +12,9 @@ from redis import Redis
 from atomic_adapters.embedded import EmbeddedValkey
 from atomic_adapters.redis.connections import (
     COOL_DOWN_SECONDS,
-    Breaker,
+    CircuitBreaker,
     RedisDependency,
-    request_redis,
+    create_request_client,
 )
 from atomic_adapters.redis.rate_limiter import RedisRateLimiter
 from atomic_adapters.redis.rq_job_queue import RqJobQueue
@@ -34,7 +34,7 @@ def own_valkey(scratch: Path) -> Iterator[EmbeddedValkey]:
     server.stop()
 
 
-def one_request(redis: Redis, breaker: Breaker) -> tuple[bool, float]:
+def one_request(redis: Redis, breaker: CircuitBreaker) -> tuple[bool, float]:
     """What a POST asks of Redis: count, then ring. Whether it could count, and how long it took."""
     begun = time.monotonic()
     counted = True
@@ -49,9 +49,9 @@ def one_request(redis: Redis, breaker: Breaker) -> tuple[bool, float]:
 def test_a_redis_that_is_down_costs_a_request_next_to_nothing(
     settings_for: Callable[..., Settings],
 ) -> None:
-    redis = request_redis(settings_for(redis_url="redis://localhost:1"))
+    redis = create_request_client(settings_for(redis_url="redis://localhost:1"))
     for _ in range(3):
-        counted, seconds = one_request(redis, Breaker())
+        counted, seconds = one_request(redis, CircuitBreaker())
         assert not counted
         assert seconds < BOUND_SECONDS
     assert not RedisDependency(redis).is_up()
@@ -61,7 +61,7 @@ def test_a_redis_that_is_down_costs_a_request_next_to_nothing(
 def test_a_frozen_redis_costs_one_request_its_bound_and_the_next_nothing(
     own_valkey: EmbeddedValkey, settings_for: Callable[..., Settings], warm: bool
 ) -> None:
-    redis, breaker = request_redis(settings_for(redis_url=own_valkey.url)), Breaker()
+    redis, breaker = create_request_client(settings_for(redis_url=own_valkey.url)), CircuitBreaker()
     if warm:
         assert one_request(redis, breaker)[0]
     os.kill(own_valkey.process.pid, signal.SIGSTOP)
@@ -76,7 +76,7 @@ def test_a_frozen_redis_costs_one_request_its_bound_and_the_next_nothing(
 def test_after_a_rest_redis_is_asked_again(
     own_valkey: EmbeddedValkey, settings_for: Callable[..., Settings]
 ) -> None:
-    redis, breaker = request_redis(settings_for(redis_url=own_valkey.url)), Breaker()
+    redis, breaker = create_request_client(settings_for(redis_url=own_valkey.url)), CircuitBreaker()
     os.kill(own_valkey.process.pid, signal.SIGSTOP)
     assert not one_request(redis, breaker)[0]
     os.kill(own_valkey.process.pid, signal.SIGCONT)
@@ -86,7 +86,7 @@ def test_after_a_rest_redis_is_asked_again(
 
 
 def test_a_flushed_redis_counts_again_from_the_start(valkey: Redis) -> None:
-    limiter = RedisRateLimiter(valkey, Breaker())
+    limiter = RedisRateLimiter(valkey, CircuitBreaker())
     limiter.count(LIMITS)
     valkey.flushall()
     valkey.script_flush()
@@ -94,14 +94,14 @@ def test_a_flushed_redis_counts_again_from_the_start(valkey: Redis) -> None:
 
 
 def test_a_window_without_an_end_is_replaced_by_a_new_one(valkey: Redis) -> None:
-    limiter = RedisRateLimiter(valkey, Breaker())
+    limiter = RedisRateLimiter(valkey, CircuitBreaker())
     valkey.set("atomic:limit:global:192.0.2.1", 50)
     (state,) = limiter.count(LIMITS[:1])
     assert (state.remaining, state.reset) == (99, 900)
 
 
 def test_the_rest_of_a_window_is_rounded_up(valkey: Redis) -> None:
-    limiter = RedisRateLimiter(valkey, Breaker())
+    limiter = RedisRateLimiter(valkey, CircuitBreaker())
     limiter.count(LIMITS[:1])
     valkey.pexpire("atomic:limit:global:192.0.2.1", 1_700)
     (state,) = limiter.count(LIMITS[:1])
@@ -110,7 +110,7 @@ def test_the_rest_of_a_window_is_rounded_up(valkey: Redis) -> None:
 
 def test_a_window_is_over_in_its_last_millisecond(valkey: Redis) -> None:
     """Redis keeps a key for all of the millisecond in which it expires."""
-    limiter, limit = RedisRateLimiter(valkey, Breaker()), LIMITS[0]
+    limiter, limit = RedisRateLimiter(valkey, CircuitBreaker()), LIMITS[0]
     key = f"atomic:limit:{limit.name}:{limit.subject}"
     for _ in range(50):
         valkey.set(key, limit.quota, px=3)

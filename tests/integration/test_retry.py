@@ -8,7 +8,7 @@ from atomic_core.application import Application
 from atomic_core.domain.errors import Conflict
 from atomic_core.domain.payments import Status
 from atomic_core.domain.refunds import NewRefund
-from support import Store, add_merchant, application_over, at_once, order
+from support import Store, add_merchant, build_application, build_payment, run_concurrently
 
 ROUNDS: Final = 100
 
@@ -23,12 +23,14 @@ def retry(application: Application, id: UUID) -> bool:
 
 
 def test_a_payment_hastened_while_it_is_settled_is_posted_once(postgres_store: Store) -> None:
-    applications = [application_over(postgres_store.begin) for _ in range(4)]
+    applications = [build_application(postgres_store.begin) for _ in range(4)]
     merchant_id = add_merchant(postgres_store.begin)
     application = applications[0]
-    payments = [application.payments.accept(order(merchant_id, n + 1)) for n in range(ROUNDS)]
+    payments = [
+        application.payments.record(build_payment(merchant_id, n + 1)) for n in range(ROUNDS)
+    ]
     for payment in payments:
-        at_once(
+        run_concurrently(
             [
                 applications[0].settlement.settle,
                 partial(retry, applications[1], payment.id),
@@ -42,19 +44,19 @@ def test_a_payment_hastened_while_it_is_settled_is_posted_once(postgres_store: S
     account = application.accounts.get(merchant_id, payments[0].account_id)
     assert account.balance == sum(range(1, ROUNDS + 1))
     report = application.ledger.verify()
-    assert (report.clean, report.transactions) == (True, ROUNDS)
+    assert (report.is_clean, report.transactions) == (True, ROUNDS)
 
 
 def test_a_refund_hastened_while_it_is_settled_is_given_back_once(postgres_store: Store) -> None:
-    application, other = (application_over(postgres_store.begin) for _ in range(2))
+    application, other = (build_application(postgres_store.begin) for _ in range(2))
     merchant_id = add_merchant(postgres_store.begin)
-    payment = application.payments.accept(order(merchant_id, ROUNDS))
+    payment = application.payments.record(build_payment(merchant_id, ROUNDS))
     application.settlement.settle()
     for _ in range(ROUNDS):
         with application.refunds.create.begin() as work:
-            refund = application.refunds.create.within(work, NewRefund(merchant_id, payment.id, 1))
+            refund = application.refunds.create.execute(work, NewRefund(merchant_id, payment.id, 1))
             work.commit()
-        at_once(
+        run_concurrently(
             [
                 application.settlement.settle,
                 partial(retry, application, refund.id),
@@ -67,4 +69,4 @@ def test_a_refund_hastened_while_it_is_settled_is_given_back_once(postgres_store
     file = application.admin.get_payment(payment.id)
     assert {each.refund.status for each in file.refunds} == {Status.SUCCESS}
     report = application.ledger.verify()
-    assert (report.clean, report.transactions) == (True, 1 + ROUNDS)
+    assert (report.is_clean, report.transactions) == (True, 1 + ROUNDS)

@@ -16,8 +16,8 @@ from atomic_core.domain.audit_log import OPERATOR
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import ALL_SCOPES
-from atomic_core.use_cases.sessions import Attempt, Registration
-from support import Store, add_merchant, application_over
+from atomic_core.use_cases.sessions import LoginAttempt, MerchantRegistration
+from support import Store, add_merchant, build_application
 
 BEFORE, MINE = "0008.payment-life", "0009.merchants"
 
@@ -29,11 +29,11 @@ def render_nothing(*_: object) -> StoredResponse:
 @pytest.fixture
 def rows(postgres_store: Store, database_url: str) -> dict[str, object]:
     """A registered merchant with a session, a revoked session and keys."""
-    application = application_over(postgres_store.begin)
-    asked = Registration("owner@shop.example", "a long password", "Shop", "USD", OPERATOR)
+    application = build_application(postgres_store.begin)
+    asked = MerchantRegistration("owner@shop.example", "a long password", "Shop", "USD", OPERATOR)
     application.merchants.register(asked, None, render_nothing)
     for _ in range(2):
-        attempt = Attempt("owner@shop.example", "a long password", OPERATOR)
+        attempt = LoginAttempt("owner@shop.example", "a long password", OPERATOR)
         application.sessions.log_in(attempt, None, render_nothing, lambda response: response)
     with psycopg.connect(database_url) as connection:
         query = "SELECT id, merchant_id FROM sessions ORDER BY id"

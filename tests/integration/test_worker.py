@@ -12,8 +12,8 @@ from redis import Redis
 from rq import Callback
 
 from atomic_adapters.embedded import EmbeddedValkey
-from atomic_adapters.redis.rq_job_queue import wakeup_queue
-from processes import PAUSE, environment, eventually
+from atomic_adapters.redis.rq_job_queue import get_wakeup_queue
+from processes import PAUSE, environment, wait_until
 
 JOB = "atomic_worker.jobs.settle"
 
@@ -42,7 +42,7 @@ class Worker:
         return self.log.read_text(errors="replace")
 
     def started(self) -> "Worker":
-        eventually(lambda: "worker started" in self.words, 15, "it starts")
+        wait_until(lambda: "worker started" in self.words, 15, "it starts")
         return self
 
 
@@ -56,19 +56,19 @@ def worker(box: list[EmbeddedValkey], database_url: str, scratch: Path) -> Itera
 
 def jobs_waiting(url: str) -> int:
     with Redis.from_url(url) as redis:
-        return wakeup_queue(redis).count
+        return get_wakeup_queue(redis).count
 
 
 def notify(url: str) -> None:
     with Redis.from_url(url) as redis:
-        wakeup_queue(redis).enqueue_call(JOB, result_ttl=0)
+        get_wakeup_queue(redis).enqueue_call(JOB, result_ttl=0)
 
 
 def test_it_answers_the_bell_and_leaves_on_sigterm(
     worker: Worker, box: list[EmbeddedValkey]
 ) -> None:
     notify(box[0].url)
-    eventually(lambda: jobs_waiting(box[0].url) == 0, 5, "the job is taken")
+    wait_until(lambda: jobs_waiting(box[0].url) == 0, 5, "the job is taken")
     worker.process.terminate()
     assert worker.process.wait(5) == 0
     assert "worker stopped" in worker.words
@@ -92,12 +92,12 @@ def test_it_does_nothing_that_a_foreign_job_asks_for(
     if callback := foreign.pop("on_success", None):
         foreign["on_success"] = Callback(callback)
     with Redis.from_url(box[0].url) as redis:
-        wakeup_queue(redis).enqueue_call(**foreign)
-        eventually(lambda: "foreign job refused" in worker.words, 5, "the job is refused")
-        eventually(lambda: redis.keys("rq:job:*") == [], 5, "nothing of it is left")
+        get_wakeup_queue(redis).enqueue_call(**foreign)
+        wait_until(lambda: "unknown job rejected" in worker.words, 5, "the job is refused")
+        wait_until(lambda: redis.keys("rq:job:*") == [], 5, "nothing of it is left")
     assert not proof.exists()
     notify(box[0].url)
-    eventually(lambda: jobs_waiting(box[0].url) == 0, 5, "the worker goes on")
+    wait_until(lambda: jobs_waiting(box[0].url) == 0, 5, "the worker goes on")
 
 
 def test_it_returns_to_a_valkey_that_was_killed(
@@ -109,7 +109,7 @@ def test_it_returns_to_a_valkey_that_was_killed(
     PAUSE.wait(0.5)
     box[0] = EmbeddedValkey.start(scratch / "worker-valkey")
     notify(box[0].url)
-    eventually(lambda: jobs_waiting(box[0].url) == 0, 6, "the worker is back")
+    wait_until(lambda: jobs_waiting(box[0].url) == 0, 6, "the worker is back")
     assert worker.process.poll() is None
 
 
@@ -126,7 +126,7 @@ def test_without_valkey_at_the_start_it_leaves_with_one_line(
 ) -> None:
     worker = Worker("redis://127.0.0.1:1", database_url, scratch / "alone.log")
     assert worker.process.wait(15) == 1
-    assert worker.words.startswith("Error: Redis cannot be reached:")
+    assert worker.words.startswith("Error: Redis is unreachable:")
     assert len(worker.words.splitlines()) == 1
 
 

@@ -16,9 +16,9 @@ from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.postgres.worker_liveness import PostgresWorkerLiveness
 from atomic_adapters.settings import Settings
-from processes import PAUSE, eventually
-from support import HOUR, NOW, Store, add_merchant, application_over, open_account, order
-from worker_processes import Process
+from processes import PAUSE, wait_until
+from support import HOUR, NOW, Store, add_merchant, build_application, build_payment, open_account
+from worker_processes import WorkerProcess
 
 # Claims everything that is due, as the real settler does, for an hour, and says how much.
 SETTLER = """
@@ -38,7 +38,7 @@ class Network(SandboxCardNetwork):
         return super().authorize(claims)
 
 settle = build_application(Settings.from_environ({"DATABASE_URL": sys.argv[1]})).settlement.settle
-replace(settle, network=Network(), lease=timedelta(hours=1))()
+replace(settle, card_network=Network(), lease=timedelta(hours=1))()
 """
 
 
@@ -46,8 +46,8 @@ replace(settle, network=Network(), lease=timedelta(hours=1))()
 def pay(postgres_store: Store) -> Callable[[], object]:
     merchant_id = add_merchant(postgres_store.begin)
     open_account(postgres_store.begin, merchant_id)
-    application = application_over(postgres_store.begin)
-    return lambda: application.payments.accept(order(merchant_id))
+    application = build_application(postgres_store.begin)
+    return lambda: application.payments.record(build_payment(merchant_id))
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def start(
         yield start
 
 
-def claim(store: Store, process: Process) -> list[int]:
+def claim(store: Store, process: WorkerProcess) -> list[int]:
     """The attempts of what a sweeper would claim, to which nothing is overdue."""
     number = process.worker_id()
     with store.begin() as work:
@@ -82,17 +82,17 @@ def claim(store: Store, process: Process) -> list[int]:
 def test_what_a_killed_process_had_claimed_is_due_at_once(
     postgres_store: Store, start: Callable[[str], subprocess.Popen[bytes]]
 ) -> None:
-    us, settler = postgres_store.appear(), start("silent")
+    us, settler = postgres_store.start_worker(), start("silent")
     assert claim(postgres_store, us) == []
     settler.kill()
     settler.wait()
-    eventually(lambda: claim(postgres_store, us) == [2, 2, 2], 1, "its claims are taken over")
+    wait_until(lambda: claim(postgres_store, us) == [2, 2, 2], 1, "its claims are taken over")
 
 
 def test_a_stopped_process_is_still_there(
     postgres_store: Store, start: Callable[[str], subprocess.Popen[bytes]]
 ) -> None:
-    us, settler = postgres_store.appear(), start("silent")
+    us, settler = postgres_store.start_worker(), start("silent")
     settler.send_signal(signal.SIGSTOP)
     # As often as sweepers would look in two seconds.
     for _ in range(40):
@@ -104,14 +104,14 @@ def test_the_backend_of_a_killed_process_does_not_wait_on(
     database_url: str, postgres_store: Store, start: Callable[[str], subprocess.Popen[bytes]]
 ) -> None:
     """It holds what the process was about to post, and so nobody could take it over."""
-    us = postgres_store.appear()
+    us = postgres_store.start_worker()
     with psycopg.connect(database_url) as poster:
         poster.execute("SELECT FROM accounts WHERE allow_negative FOR NO KEY UPDATE")
         settler = start("answers")
-        eventually(lambda: waits_for_a_lock(database_url), 5, "it waits for the World account")
+        wait_until(lambda: waits_for_a_lock(database_url), 5, "it waits for the World account")
         settler.kill()
         settler.wait()
-        eventually(lambda: claim(postgres_store, us) == [2, 2, 2], 1.5, "they are taken over")
+        wait_until(lambda: claim(postgres_store, us) == [2, 2, 2], 1.5, "they are taken over")
 
 
 def waits_for_a_lock(url: str) -> bool:
@@ -136,7 +136,7 @@ def cut(url: str, application_name: str) -> None:
 def test_a_session_that_was_cut_is_replaced_under_a_new_number(
     database_url: str, postgres_store: Store, pay: Callable[[], object]
 ) -> None:
-    us, others = postgres_store.appear(), postgres_store.appear()
+    us, others = postgres_store.start_worker(), postgres_store.start_worker()
     before = us.worker_id()
     cut(database_url, "atomic worker liveness")
     after = us.worker_id()
@@ -152,7 +152,7 @@ def test_a_session_that_was_cut_is_replaced_under_a_new_number(
 def test_cut_statements_of_the_pool_do_not_end_the_presence(
     database_url: str, postgres_store: Store
 ) -> None:
-    us = postgres_store.appear()
+    us = postgres_store.start_worker()
     add_merchant(postgres_store.begin)
     before = us.worker_id()
     cut(database_url, "atomic")
@@ -168,7 +168,7 @@ def test_without_a_session_there_is_no_claimant_and_settling_goes_on(
     with closing(PostgresWorkerLiveness(nowhere)) as unseen:
         assert unseen.worker_id() is None
         pay()
-        application = application_over(postgres_store.begin, worker_liveness=unseen)
+        application = build_application(postgres_store.begin, worker_liveness=unseen)
         assert application.settlement.settle() == 1
     assert application.ledger.verify().transactions == 1
 
@@ -184,8 +184,8 @@ def test_after_a_restart_of_the_server_everybody_is_somebody_new(
     store = PostgresStore(connections)
     us, other = PostgresWorkerLiveness(connections), PostgresWorkerLiveness(connections)
     try:
-        application = application_over(store.begin)
-        application.payments.accept(order(add_merchant(store.begin)))
+        application = build_application(store.begin)
+        application.payments.record(build_payment(add_merchant(store.begin)))
         numbers = {us.worker_id(), other.worker_id()}
         with store.begin() as work:
             assert len(work.payments.claim(100, HOUR, NOW, us.worker_id())) == 1
@@ -194,15 +194,15 @@ def test_after_a_restart_of_the_server_everybody_is_somebody_new(
         server.process.wait()
         server.stop()
         # Backends outlive their postmaster for a moment.
-        eventually(lambda: us.worker_id() is None, 2, "its session is gone")
+        wait_until(lambda: us.worker_id() is None, 2, "its session is gone")
         server = EmbeddedPostgres.start(data)
-        eventually(us.worker_id, 2, "it is there again")
+        wait_until(us.worker_id, 2, "it is there again")
         assert us.worker_id() not in numbers
         with store.begin() as work:
             [again] = work.payments.claim(100, HOUR, HOUR, us.worker_id())
             work.commit()
         assert again.attempt == 2, "nobody has the number it was claimed under"
-        eventually(other.worker_id, 2, "the other is there again too")
+        wait_until(other.worker_id, 2, "the other is there again too")
         with store.begin() as work:
             assert work.payments.claim(100, HOUR, HOUR, other.worker_id()) == []
     finally:

@@ -36,7 +36,7 @@ CASES: list[tuple[Callable[..., Column], str, Sequence[object]]] = [
 
 @pytest.mark.parametrize(("column", "type", "values"), CASES, ids=[case[1] for case in CASES])
 @pytest.mark.parametrize("count", [0, 1, None])
-def test_a_column_arrives_as_it_left(
+def test_array_round_trips_through_postgres(
     shared_database_url: str,
     column: Callable[..., Column],
     type: str,
@@ -48,7 +48,7 @@ def test_a_column_arrives_as_it_left(
 
 
 @pytest.mark.parametrize(("column", "type", "values"), CASES, ids=[case[1] for case in CASES])
-def test_a_column_of_nothing_but_null_keeps_its_type(
+def test_array_of_nulls_keeps_its_type(
     shared_database_url: str, column: Callable[..., Column], type: str, values: object
 ) -> None:
     assert arrived(shared_database_url, column([None, None]), type) == [None, None]

@@ -39,7 +39,7 @@ def cut_connections(url: str) -> None:
         )
 
 
-def test_connections_cut_while_idle_are_replaced_unnoticed(
+def test_idle_connections_that_were_cut_are_replaced(
     store: PostgresStore, database_url: str
 ) -> None:
     run_concurrently([lambda: add_merchant(store.begin)] * 4)
@@ -47,7 +47,7 @@ def test_connections_cut_while_idle_are_replaced_unnoticed(
     assert len(set(run_concurrently([lambda: add_merchant(store.begin)] * 4))) == 4
 
 
-def test_a_connection_cut_in_the_middle_undoes_the_unit_of_work(
+def test_cut_connection_rolls_back_the_unit_of_work(
     store: PostgresStore, database_url: str
 ) -> None:
     merchant_id = add_merchant(store.begin)
@@ -59,7 +59,7 @@ def test_a_connection_cut_in_the_middle_undoes_the_unit_of_work(
         assert work.merchants.list_keys(merchant_id) == []
 
 
-def test_a_database_that_was_never_there_is_said_within_the_bound(
+def test_unreachable_database_is_reported_within_the_time_out(
     settings_for: Callable[..., Settings],
 ) -> None:
     store = PostgresStore(Connections(settings_for("postgresql://localhost:1/none")))
@@ -73,7 +73,7 @@ def test_a_database_that_was_never_there_is_said_within_the_bound(
     assert time.monotonic() - begun < 2 * POOL_WAIT_SECONDS + 1
 
 
-def test_a_schema_that_is_missing_is_said_plainly(
+def test_missing_schema_is_reported(
     own_database: Callable[..., str], settings_for: Callable[..., Settings]
 ) -> None:
     store = PostgresStore(Connections(settings_for(own_database())))
@@ -84,7 +84,7 @@ def test_a_schema_that_is_missing_is_said_plainly(
         store.close()
 
 
-def test_a_statement_that_takes_too_long_is_ended(
+def test_statement_time_out_cancels_a_statement(
     database_url: str, settings_for: Callable[..., Settings]
 ) -> None:
     settings = settings_for(database_url, STATEMENT_TIMEOUT_SECONDS="0.1")
@@ -96,13 +96,13 @@ def test_a_statement_that_takes_too_long_is_ended(
         connections.close()
 
 
-def test_a_broken_rule_is_refused_with_its_constraints_name(store: PostgresStore) -> None:
+def test_violated_constraint_is_reported_by_name(store: PostgresStore) -> None:
     merchant_id = add_merchant(store.begin)
     with pytest.raises(StorageRefused, match="merchants_pkey"), store.begin() as work:
         work.merchants.add(merchant_id, "Again")
 
 
-def test_a_database_that_is_down_is_not_queued_for(
+def test_unreachable_database_fails_at_once(
     settings_for: Callable[..., Settings],
 ) -> None:
     store = PostgresStore(Connections(settings_for("postgresql://localhost:1/none")))
@@ -117,7 +117,7 @@ def test_a_database_that_is_down_is_not_queued_for(
         store.close()
 
 
-def test_a_database_that_takes_no_writes_is_not_up(
+def test_read_only_database_is_not_up(
     own_database: Callable[..., str], settings_for: Callable[..., Settings], migrated: str
 ) -> None:
     url = own_database(migrated)
@@ -140,7 +140,7 @@ class Struck(BaseException):
     """A job's time-out, which may strike anywhere."""
 
 
-def test_a_time_out_while_beginning_costs_the_pool_no_place(
+def test_time_out_at_begin_returns_the_connection(
     database_url: str, settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connections = Connections(settings_for(database_url, DATABASE_POOL="1"))
@@ -163,16 +163,14 @@ def test_a_time_out_while_beginning_costs_the_pool_no_place(
         connections.close()
 
 
-def test_a_session_that_idled_too_long_is_weather_not_a_bug(
-    store: PostgresStore, database_url: str
-) -> None:
+def test_idle_in_transaction_time_out_is_transient(store: PostgresStore, database_url: str) -> None:
     with pytest.raises(StorageUnavailable), store.begin() as work:
         work._session.execute(b"SET LOCAL idle_in_transaction_session_timeout = '1ms'")
         wait_until(lambda: _idle_sessions(database_url) == 0, 5, "the session is ended")
         work.now()
 
 
-def test_a_process_frozen_in_a_transaction_does_not_keep_its_locks(
+def test_frozen_process_loses_its_locks(
     database_url: str, settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("atomic_adapters.postgres.connections.IDLE_IN_TRANSACTION_SECONDS", 0.1)
@@ -182,7 +180,7 @@ def test_a_process_frozen_in_a_transaction_does_not_keep_its_locks(
         frozen = store.begin()
         with pytest.raises(StorageUnavailable), frozen as work:
             work.merchants.lock(merchant_id)
-            # Waits for the frozen one: for ever, if nobody ended it.
+            # Waits for the frozen process, for ever unless PostgreSQL ends its session.
             with psycopg.connect(database_url, options="-c lock_timeout=5s") as other:
                 other.execute("SELECT FROM merchants FOR UPDATE")
             work.commit()
@@ -200,7 +198,7 @@ def _idle_sessions(url: str) -> int:
     return row[0]
 
 
-def test_a_commit_after_a_swallowed_error_does_not_pass_for_one(store: PostgresStore) -> None:
+def test_commit_after_a_swallowed_error_raises(store: PostgresStore) -> None:
     merchant_id = add_merchant(store.begin)
     with pytest.raises(StorageRefused, match="ROLLBACK"), store.begin() as work:
         with pytest.raises(StorageRefused):
@@ -208,7 +206,7 @@ def test_a_commit_after_a_swallowed_error_does_not_pass_for_one(store: PostgresS
         work.commit()
 
 
-def test_a_process_that_used_the_pool_ends_at_once(
+def test_process_that_used_the_pool_exits_at_once(
     database_url: str, settings_for: Callable[..., Settings]
 ) -> None:
     code = (
@@ -223,7 +221,7 @@ def test_a_process_that_used_the_pool_ends_at_once(
     assert (ended.returncode, ended.stderr) == (0, ""), "the pool complains when it is left open"
 
 
-def test_a_restarted_server_is_found_again_and_has_lost_nothing(
+def test_pool_reconnects_after_a_server_restart(
     scratch: Path, settings_for: Callable[..., Settings]
 ) -> None:
     data = scratch / "restarted"
@@ -243,7 +241,7 @@ def test_a_restarted_server_is_found_again_and_has_lost_nothing(
         server = EmbeddedPostgres.start(data)
 
         def settled() -> bool:
-            # Right after a failed connection nobody is asked for half a second.
+            # After a failed connection no new one is tried for half a second.
             with suppress(StorageUnavailable):
                 return application.settlement.settle() == 1
             return False

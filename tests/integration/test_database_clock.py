@@ -40,9 +40,7 @@ def store(url: str, settings_for: Callable[..., Settings]) -> Iterator[PostgresS
     store.close()
 
 
-def test_a_posting_and_a_settling_happen_when_the_database_says(
-    store: PostgresStore, url: str
-) -> None:
+def test_ledger_timestamps_come_from_the_database(store: PostgresStore, url: str) -> None:
     application = build_application(store.begin)
     application.payments.record(build_payment(add_merchant(store.begin)))
     before = datetime.now(UTC)

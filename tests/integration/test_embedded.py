@@ -35,7 +35,7 @@ def ask(server: EmbeddedPostgres, question: bytes) -> object:
     return row[0]
 
 
-def test_it_is_postgres_18_on_a_socket_only(server: EmbeddedPostgres) -> None:
+def test_embedded_server_is_postgres_18_on_a_socket(server: EmbeddedPostgres) -> None:
     assert str(ask(server, b"SHOW server_version")).startswith("18.")
     assert ask(server, b"SHOW listen_addresses") == ""
     assert ask(server, b"SHOW data_checksums") == "on"
@@ -45,14 +45,14 @@ def test_it_is_postgres_18_on_a_socket_only(server: EmbeddedPostgres) -> None:
     assert subprocess.run(psql, capture_output=True, check=True).stdout == b"1\n"
 
 
-def test_it_obeys_none_of_libpqs_variables(
+def test_embedded_server_ignores_libpq_variables(
     server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGPORT", "1")
     assert ask(server, b"SELECT 1") == 1
 
 
-def test_a_database_is_created_once(server: EmbeddedPostgres) -> None:
+def test_database_is_created_once(server: EmbeddedPostgres) -> None:
     assert server.create_database('a "name"') == server.create_database('a "name"')
     with psycopg.connect(server.create_database('a "name"')) as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS things ()")
@@ -60,13 +60,13 @@ def test_a_database_is_created_once(server: EmbeddedPostgres) -> None:
         connection.execute("SELECT FROM things")
 
 
-def test_a_second_server_on_the_same_data_is_refused(server: EmbeddedPostgres) -> None:
+def test_second_server_on_the_same_data_is_refused(server: EmbeddedPostgres) -> None:
     with pytest.raises(EmbeddedServerError, match="Another process is running a server"):
         EmbeddedPostgres.start(server.data)
     assert ask(server, b"SELECT 1") == 1
 
 
-def test_it_recovers_what_a_killed_one_had_committed(data: Path) -> None:
+def test_embedded_server_recovers_committed_data_after_a_kill(data: Path) -> None:
     killed = EmbeddedPostgres.start(data, durable=False)
     url = killed.create_database("kept")
     killed.process.kill()
@@ -80,7 +80,7 @@ def test_it_recovers_what_a_killed_one_had_committed(data: Path) -> None:
         server.stop()
 
 
-def test_a_pid_file_that_names_a_stranger_is_no_obstacle(data: Path) -> None:
+def test_pid_file_of_another_program_is_ignored(data: Path) -> None:
     killed = EmbeddedPostgres.start(data, durable=False)
     killed.process.kill()
     killed.process.wait()
@@ -98,7 +98,7 @@ def test_a_pid_file_that_names_a_stranger_is_no_obstacle(data: Path) -> None:
         stranger.wait()
 
 
-def test_it_says_why_it_did_not_start(data: Path) -> None:
+def test_failed_start_reports_the_reason(data: Path) -> None:
     EmbeddedPostgres.start(data, durable=False).stop()
     configuration = data / "postgresql.conf"
     good = configuration.read_text()
@@ -109,7 +109,7 @@ def test_it_says_why_it_did_not_start(data: Path) -> None:
     EmbeddedPostgres.start(data, durable=False).stop()
 
 
-def test_a_folder_with_something_else_in_it_is_left_alone(scratch: Path) -> None:
+def test_data_directory_with_other_files_is_refused(scratch: Path) -> None:
     folder = scratch / "somebody-elses"
     folder.mkdir()
     (folder / "thesis").write_text("important")
@@ -118,7 +118,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(scratch: Path) -> None
     assert (folder / "thesis").read_text() == "important"
 
 
-def test_a_path_too_long_for_a_socket_gets_a_short_one(scratch: Path) -> None:
+def test_socket_path_that_is_too_long_is_replaced(scratch: Path) -> None:
     folder = scratch / ("long" * 12) / ("longer" * 12)
     server = EmbeddedValkey.start(folder)
     try:
@@ -136,7 +136,7 @@ def test_a_path_too_long_for_a_socket_gets_a_short_one(scratch: Path) -> None:
     short.rmdir()
 
 
-def test_valkey_keeps_nothing(scratch: Path) -> None:
+def test_valkey_persists_nothing(scratch: Path) -> None:
     server = EmbeddedValkey.start(scratch / "forgetful")
     with pytest.raises(EmbeddedServerError, match="Another process"):
         EmbeddedValkey.start(scratch / "forgetful")
@@ -162,7 +162,7 @@ signal.pause()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children")
-def test_they_end_with_an_owner_that_is_killed(data: Path, scratch: Path) -> None:
+def test_servers_end_with_their_killed_owner(data: Path, scratch: Path) -> None:
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, data, scratch / "orphan"], stdout=subprocess.PIPE
     )

@@ -1,5 +1,5 @@
-"""The house's accounts in a currency come into being on its first use: once, whoever needs them at
-the same moment, in however many processes."""
+"""The system accounts of a currency are opened once on its first use, also when several processes
+use it at the same moment."""
 
 import subprocess
 import sys
@@ -17,14 +17,15 @@ from atomic_core.domain.money import CURRENCY_EXPONENTS
 from atomic_core.domain.payments import Status
 from support import Store, add_merchant, build_application
 
-THINGS: Final = ("open_account", "accept", "accept", "batch", "set_fees", "open_worlds")
-"""Every way to be the first to use a currency; each in a process and for a merchant of its own."""
+ACTIONS: Final = ("open_account", "accept", "accept", "batch", "set_fees", "open_worlds")
+"""Every action that opens the accounts of a currency. Each runs in a process and for a merchant of its
+own."""
 
 ROUNDS: Final = 40
 
 CODES: Final = sorted(CURRENCY_EXPONENTS)[: 2 * ROUNDS]
 
-# Does its thing for each pair of currencies it is told, or settles; says how that went.
+# Reads commands: performs its action for each pair of currencies, or settles, and prints the outcome.
 USER = """
 import sys
 from uuid import UUID
@@ -81,7 +82,7 @@ for line in sys.stdin:
 
 
 class Users:
-    """Processes that are told something at the same moment."""
+    """Processes that receive a command at the same moment."""
 
     def __init__(self, processes: list[subprocess.Popen[str]]) -> None:
         self.processes = processes
@@ -100,7 +101,7 @@ class Users:
 
 @pytest.fixture
 def merchants(postgres_store: Store) -> list[UUID]:
-    return [add_merchant(postgres_store.begin, thing) for thing in THINGS]
+    return [add_merchant(postgres_store.begin, thing) for thing in ACTIONS]
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def users(database_url: str, merchants: list[UUID]) -> Iterator[Users]:
     root = Path(__file__).parents[2]
     with ExitStack() as running:
         processes: list[subprocess.Popen[str]] = []
-        for thing, merchant_id in zip(THINGS, merchants, strict=True):
+        for thing, merchant_id in zip(ACTIONS, merchants, strict=True):
             command = [sys.executable, "-c", USER, database_url, thing, str(merchant_id)]
             process = subprocess.Popen(
                 command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -117,11 +118,11 @@ def users(database_url: str, merchants: list[UUID]) -> Iterator[Users]:
             running.callback(process.kill)
             processes.append(process)
         users = Users(processes)
-        assert users.answers() == ["ready"] * len(THINGS)
+        assert users.answers() == ["ready"] * len(ACTIONS)
         yield users
 
 
-def test_a_currency_never_seen_can_be_used_by_many_processes_at_once(
+def test_first_use_of_a_currency_by_concurrent_processes_opens_one_account(
     users: Users, postgres_store: Store
 ) -> None:
     for place in range(0, len(CODES), 2):
@@ -130,7 +131,7 @@ def test_a_currency_never_seen_can_be_used_by_many_processes_at_once(
     application = build_application(postgres_store.begin)
     house = application.admin.get_system_accounts()
     assert list(house) == CODES
-    payers = THINGS.count("accept") + THINGS.count("batch")
+    payers = ACTIONS.count("accept") + ACTIONS.count("batch")
     for code, own in house.items():
         assert own.world
         assert own.fees

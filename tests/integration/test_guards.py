@@ -252,7 +252,7 @@ def test_postgres_refuses(
         connection.rollback()
 
 
-def test_an_honest_posting_by_hand_passes_every_guard(
+def test_correct_posting_in_sql_passes_every_guard(
     books: dict[str, object], database_url: str
 ) -> None:
     """The guards refuse what is wrong, not what is by hand; else the tests above prove little."""

@@ -22,7 +22,7 @@ from atomic_core.domain.lists import (
     RefundFilter,
 )
 from atomic_core.domain.payments import Payment, PaymentInsert, Status
-from integration.bulk_load import fill_database
+from integration.bulk_load import create_filled_database
 from support import (
     IDS,
     Store,
@@ -86,60 +86,63 @@ UPDATE accounts SET sequence = {ROWS} WHERE id = '{ACCOUNT}';
 
 @pytest.fixture(scope="module")
 def full_database(postgres: EmbeddedPostgres, migrated: str) -> Iterator[str]:
-    url = postgres.create_database("lists", template=migrated)
-    fill_database(url, FILL.strip().removesuffix(";").split(";\n"))
+    url = create_filled_database(postgres, "lists", migrated, FILL)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
     yield url
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
         connection.execute("DROP DATABASE lists WITH (FORCE)")
 
 
 @dataclass(frozen=True)
-class Watched(DatabaseSession):
-    """Notes what was asked of it."""
+class RecordingSession(DatabaseSession):
+    """Records its statements and parameters."""
 
-    asked: list[tuple[bytes, dict[str, Any]]] = field(default_factory=list)
+    statements: list[tuple[bytes, dict[str, Any]]] = field(default_factory=list)
 
     def fetch_all(self, statement: bytes, **parameters: Any) -> list[tuple[Any, ...]]:
-        self.asked.append((statement, parameters))
+        self.statements.append((statement, parameters))
         return super().fetch_all(statement, **parameters)
 
     def fetch_optional(self, statement: bytes, **parameters: Any) -> tuple[Any, ...] | None:
-        self.asked.append((statement, parameters))
+        self.statements.append((statement, parameters))
         return super().fetch_optional(statement, **parameters)
 
     def fetch_all_as(self, kind: type[Row], statement: bytes, **parameters: Any) -> list[Row]:
-        self.asked.append((statement, parameters))
+        self.statements.append((statement, parameters))
         return super().fetch_all_as(kind, statement, **parameters)
 
 
 @dataclass
 class Cost:
-    """What the statements of one page came to."""
+    """The cost of the statements of one page."""
 
     scanned: set[str] = field(default_factory=set)
     removed: int = 0
     pages: int = 0
     milliseconds: float = 0
 
-    def add(self, told: dict[str, Any]) -> None:
-        self.pages += told["Plan"]["Shared Hit Blocks"] + told["Plan"]["Shared Read Blocks"]
-        self.milliseconds += told["Execution Time"] + told["Planning Time"]
-        self._look_at(told["Plan"])
+    def add(self, explained: dict[str, Any]) -> None:
+        self.pages += (
+            explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"]
+        )
+        self.milliseconds += explained["Execution Time"] + explained["Planning Time"]
+        self._add_node(explained["Plan"])
 
-    def _look_at(self, node: dict[str, Any]) -> None:
+    def _add_node(self, node: dict[str, Any]) -> None:
         if node["Node Type"] == "Seq Scan":
             self.scanned.add(node["Relation Name"])
         removed = node.get("Rows Removed by Filter", 0)
         removed += node.get("Rows Removed by Index Recheck", 0)
         self.removed += removed * node["Actual Loops"]
-        for below in node.get("Plans", ()):
-            self._look_at(below)
+        for child in node.get("Plans", ()):
+            self._add_node(child)
 
 
 def cost_of(url: str, turn: Callable[[PostgresListQueries], object]) -> Cost:
     """By the plans that the application's own sessions get: generic ones."""
     with psycopg.connect(url) as connection, psycopg.ClientCursor(connection) as cursor:
-        watched = Watched(connection)
+        watched = RecordingSession(connection)
         turn(PostgresListQueries(watched))
         connection.execute("SET plan_cache_mode = force_generic_plan")
         cost = Cost()
@@ -148,8 +151,10 @@ def cost_of(url: str, turn: Callable[[PostgresListQueries], object]) -> Cost:
             connection.execute(b"PREPARE it_%d AS %s" % (place, asked))
             holes = b", ".join([b"%s"] * len(names))
             explain = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE it_%d (%s)" % (place, holes)
-            [[[told]]] = cursor.execute(explain, [parameters[name] for name in names]).fetchall()
-            cost.add(told)
+            [[[explained]]] = cursor.execute(
+                explain, [parameters[name] for name in names]
+            ).fetchall()
+            cost.add(explained)
     return cost
 
 
@@ -251,7 +256,7 @@ def test_every_filter_of_entries_has_an_index(
     check(full_database, lambda lists: lists.list_entries(ACCOUNT, wanted, after, PAGE))
 
 
-def test_what_is_found_among_a_million_is_right(full_database: str) -> None:
+def test_filters_find_the_right_rows_among_a_million(full_database: str) -> None:
     """Against the same question without any of the indexes, for the filters that find some."""
     with psycopg.connect(full_database) as connection:
         lists = PostgresListQueries(DatabaseSession(connection))
@@ -275,7 +280,7 @@ def test_what_is_found_among_a_million_is_right(full_database: str) -> None:
             assert [payment.id for payment in found] == [id for (id,) in rows], filters
 
 
-def test_ten_thousand_are_each_shown_once_while_a_thousand_more_arrive(
+def test_pages_list_each_payment_once_while_others_arrive(
     postgres_store: Store,
 ) -> None:
     """And while all of them are settled."""

@@ -145,9 +145,7 @@ def test_refunded_payments_are_locked_in_id_order_and_before_their_refunds(
             settings.execute("ALTER DATABASE atomic RESET ALL")
 
 
-def test_a_refund_is_asked_for_while_its_account_is_being_posted_to(
-    rows: None, postgres_store: Store
-) -> None:
+def test_refund_is_accepted_while_its_account_is_locked(rows: None, postgres_store: Store) -> None:
     """So is a capture decided: no request ever waits for an account."""
     application = build_application(postgres_store.begin)
     application.settlement.settle()
@@ -163,7 +161,7 @@ def test_a_refund_is_asked_for_while_its_account_is_being_posted_to(
 LIVES = 60
 
 
-def test_requests_and_settlers_under_load_never_wait_in_a_circle(
+def test_requests_and_workers_under_load_never_deadlock(
     database_url: str, settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("atomic_core.domain.settlement.POSTPONE_DELAY", NOW)
@@ -223,7 +221,7 @@ def _deadlocks(url: str) -> int:
     return deadlocks
 
 
-def test_idempotency_keys_are_taken_in_order(postgres_store: Store, database_url: str) -> None:
+def test_idempotency_keys_are_locked_in_order(postgres_store: Store, database_url: str) -> None:
     merchant_id = add_merchant(postgres_store.begin)
     open_account(postgres_store.begin, merchant_id)
     answer = StoredResponse(202, b"")
@@ -280,7 +278,7 @@ def _is_free(url: str, table: str, id: UUID) -> bool:
         return connection.execute(statement, [id]).fetchone() is not None
 
 
-def test_settlers_share_the_work_instead_of_waiting_for_each_other(
+def test_workers_claim_different_payments_without_waiting(
     rows: None, postgres_store: Store
 ) -> None:
     with postgres_store.begin() as first, postgres_store.begin() as second:
@@ -290,9 +288,7 @@ def test_settlers_share_the_work_instead_of_waiting_for_each_other(
         assert not {c.payment_id for c in mine} & {c.payment_id for c in theirs}
 
 
-def test_a_payment_is_taken_while_its_account_is_being_posted_to(
-    rows: None, postgres_store: Store
-) -> None:
+def test_payment_is_accepted_while_its_account_is_locked(rows: None, postgres_store: Store) -> None:
     with postgres_store.begin() as settler:
         merchant_id = settler.accounts.lock([HIGH])[HIGH].merchant_id
         assert merchant_id
@@ -301,7 +297,7 @@ def test_a_payment_is_taken_while_its_account_is_being_posted_to(
             api.commit()
 
 
-def test_a_held_account_holds_up_its_own_payments_only(
+def test_locked_account_delays_its_own_payments_only(
     rows: None, postgres_store: Store, database_url: str
 ) -> None:
     application = build_application(postgres_store.begin)

@@ -40,7 +40,7 @@ def schema(postgres: EmbeddedPostgres, url: str) -> list[str]:
     return [line for line in lines if line and not line.startswith(("--", "\\"))]
 
 
-def test_up_down_and_up_again_give_the_same_schema(
+def test_migrate_up_down_up_gives_the_same_schema(
     postgres: EmbeddedPostgres, own_database: Callable[..., str]
 ) -> None:
     url = own_database()
@@ -57,7 +57,7 @@ def test_up_down_and_up_again_give_the_same_schema(
     assert any("CREATE TABLE public.entries" in line for line in full)
 
 
-def test_each_rollback_gives_the_schema_before_its_migration(
+def test_each_rollback_restores_the_previous_schema(
     postgres: EmbeddedPostgres, own_database: Callable[..., str], tmp_path: Path
 ) -> None:
     url = own_database()
@@ -72,7 +72,7 @@ def test_each_rollback_gives_the_schema_before_its_migration(
         assert schema(postgres, url) == before[-1], f"after rolling back {id}"
 
 
-def test_claimants_come_without_a_rewrite_of_the_payments(
+def test_migration_0007_does_not_rewrite_payments(
     own_database: Callable[..., str], tmp_path: Path
 ) -> None:
     url = own_database()
@@ -90,7 +90,7 @@ def test_claimants_come_without_a_rewrite_of_the_payments(
         assert connection.execute(file).fetchone() == before
 
 
-def test_books_that_are_not_empty_are_not_rolled_back(
+def test_rollback_refuses_to_drop_a_ledger_with_entries(
     own_database: Callable[..., str], settings_for: Callable[..., Settings], migrated: str
 ) -> None:
     url = own_database(migrated)
@@ -113,7 +113,7 @@ def test_books_that_are_not_empty_are_not_rolled_back(
         store.close()
 
 
-def test_a_lease_survives_the_way_down_and_up(
+def test_lease_survives_rollback_and_migration(
     own_database: Callable[..., str], settings_for: Callable[..., Settings], migrated: str
 ) -> None:
     url = own_database(migrated)
@@ -144,7 +144,7 @@ def test_up_twice_applies_nothing_the_second_time(own_database: Callable[..., st
     assert all(status.applied for status in migrator.status())
 
 
-def test_two_migrators_at_once_apply_each_migration_once(
+def test_concurrent_migrators_apply_each_migration_once(
     own_database: Callable[..., str],
 ) -> None:
     url = own_database()
@@ -152,7 +152,7 @@ def test_two_migrators_at_once_apply_each_migration_once(
     assert sorted(len(ids) for ids in applied) == [0, 0, len(EVERYTHING)]
 
 
-def test_a_killed_migrator_does_not_lock_the_next_one_out(
+def test_killed_migrator_does_not_block_the_next_one(
     own_database: Callable[..., str], tmp_path: Path
 ) -> None:
     url = own_database()
@@ -191,9 +191,7 @@ def _end_orphan(url: str) -> None:
         )
 
 
-def test_a_migration_that_fails_leaves_nothing_behind(
-    own_database: Callable[..., str], tmp_path: Path
-) -> None:
+def test_failed_migration_is_rolled_back(own_database: Callable[..., str], tmp_path: Path) -> None:
     url = own_database()
     (tmp_path / "0001.half.sql").write_text("CREATE TABLE half (); SELECT 1 / 0;")
     with pytest.raises(Exception, match="division by zero"):
@@ -203,7 +201,7 @@ def test_a_migration_that_fails_leaves_nothing_behind(
     assert [status.applied for status in Migrator(url, tmp_path).status()] == [False]
 
 
-def test_a_new_migration_comes_numbered_with_its_rollback(tmp_path: Path) -> None:
+def test_new_migration_is_numbered_and_has_a_rollback(tmp_path: Path) -> None:
     migrator = Migrator("postgresql:///nowhere", tmp_path)
     first, second = migrator.create("first-thing"), migrator.create("second_thing")
     assert [path.name for path in (first, second)] == [
@@ -216,7 +214,7 @@ def test_a_new_migration_comes_numbered_with_its_rollback(tmp_path: Path) -> Non
         migrator.create("../etc/passwd")
 
 
-def test_an_unreachable_database_is_said_plainly() -> None:
+def test_unreachable_database_is_reported() -> None:
     with pytest.raises(StorageUnavailable):
         Migrator("postgresql://localhost:1/none").up()
 

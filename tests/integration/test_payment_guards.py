@@ -185,7 +185,7 @@ HONEST = {
 
 
 @pytest.mark.parametrize("statement", HONEST.values(), ids=HONEST.keys())
-def test_what_is_honest_passes(
+def test_consistent_changes_pass_the_guards(
     books: dict[str, object], database_url: str, statement: bytes
 ) -> None:
     """The guards refuse what is wrong, not what is by hand; else the tests above prove little."""

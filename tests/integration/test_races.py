@@ -1,4 +1,4 @@
-"""Whoever comes first decides, and nobody twice: the same race many times over, on PostgreSQL."""
+"""Concurrent requests for one payment have one winner: each race many times, on PostgreSQL."""
 
 import threading
 from collections import Counter
@@ -94,7 +94,7 @@ def track(postgres_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tr
         yield Track(application, merchant_id, account_id, threads, settlers)
 
 
-def test_a_hold_is_captured_or_canceled_or_expires(track: Track) -> None:
+def test_concurrent_capture_cancel_and_expiry_have_one_winner(track: Track) -> None:
     winners: Counter[str] = Counter()
     for _ in range(ROUNDS):
         held = track.payment(100, CaptureMethod.MANUAL)
@@ -133,7 +133,7 @@ def test_a_hold_is_captured_or_canceled_or_expires(track: Track) -> None:
     track.assert_ledger_is_clean()
 
 
-def test_of_ten_refunds_of_thirty_per_cent_three_are_accepted(track: Track) -> None:
+def test_concurrent_refunds_never_exceed_the_payment(track: Track) -> None:
     paid: list[Payment] = []
     for _ in range(ROUNDS):
         payment = track.payment(100)
@@ -149,7 +149,7 @@ def test_of_ten_refunds_of_thirty_per_cent_three_are_accepted(track: Track) -> N
     track.assert_ledger_is_clean()
 
 
-def test_of_two_captures_with_keys_of_their_own_one_is_made(track: Track) -> None:
+def test_concurrent_captures_with_different_keys_have_one_winner(track: Track) -> None:
     def capture(held: Payment, key: str, amount: int) -> Callable[[], object]:
         request = build_request(track.merchant_id, key, f"/payments/{held.id}/capture")
         order = CaptureRequest(track.merchant_id, held.id, amount)
@@ -177,7 +177,7 @@ def test_of_two_captures_with_keys_of_their_own_one_is_made(track: Track) -> Non
 def test_refunds_that_together_exceed_the_balance_do_not_both_succeed(track: Track) -> None:
     track.application.fees.set(track.merchant_id, "USD", HALF)
     for _ in range(ROUNDS):
-        # Half of each went to the house: the balance is as much as one of them.
+        # The fee is half of each payment, so the balance covers one of them.
         one, other = track.payment(100), track.payment(100)
         account = track.application.accounts.get(track.merchant_id, track.account_id)
         assert account.balance == 100

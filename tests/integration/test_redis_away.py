@@ -46,7 +46,7 @@ def one_request(redis: Redis, breaker: CircuitBreaker) -> tuple[bool, float]:
     return counted, time.monotonic() - begun
 
 
-def test_a_redis_that_is_down_costs_a_request_next_to_nothing(
+def test_refused_redis_connection_does_not_delay_requests(
     settings_for: Callable[..., Settings],
 ) -> None:
     redis = create_request_client(settings_for(redis_url="redis://localhost:1"))
@@ -58,7 +58,7 @@ def test_a_redis_that_is_down_costs_a_request_next_to_nothing(
 
 
 @pytest.mark.parametrize("warm", [True, False], ids=["connected before", "connecting"])
-def test_a_frozen_redis_costs_one_request_its_bound_and_the_next_nothing(
+def test_frozen_redis_delays_one_request_by_its_time_out(
     own_valkey: EmbeddedValkey, settings_for: Callable[..., Settings], warm: bool
 ) -> None:
     redis, breaker = create_request_client(settings_for(redis_url=own_valkey.url)), CircuitBreaker()
@@ -70,10 +70,10 @@ def test_a_frozen_redis_costs_one_request_its_bound_and_the_next_nothing(
     assert seconds < BOUND_SECONDS
     counted, seconds = one_request(redis, breaker)
     assert not counted
-    assert seconds < BOUND_SECONDS / 10, "the breaker is open: nobody asks"
+    assert seconds < BOUND_SECONDS / 10, "the circuit breaker is open"
 
 
-def test_after_a_rest_redis_is_asked_again(
+def test_redis_is_tried_again_after_the_cool_down(
     own_valkey: EmbeddedValkey, settings_for: Callable[..., Settings]
 ) -> None:
     redis, breaker = create_request_client(settings_for(redis_url=own_valkey.url)), CircuitBreaker()
@@ -85,7 +85,7 @@ def test_after_a_rest_redis_is_asked_again(
         assert time.monotonic() < deadline
 
 
-def test_a_flushed_redis_counts_again_from_the_start(valkey: Redis) -> None:
+def test_flushed_redis_starts_new_windows(valkey: Redis) -> None:
     limiter = RedisRateLimiter(valkey, CircuitBreaker())
     limiter.count(LIMITS)
     valkey.flushall()
@@ -93,14 +93,14 @@ def test_a_flushed_redis_counts_again_from_the_start(valkey: Redis) -> None:
     assert [state.remaining for state in limiter.count(LIMITS)] == [99, 9]
 
 
-def test_a_window_without_an_end_is_replaced_by_a_new_one(valkey: Redis) -> None:
+def test_window_without_expiry_is_replaced(valkey: Redis) -> None:
     limiter = RedisRateLimiter(valkey, CircuitBreaker())
     valkey.set("atomic:limit:global:192.0.2.1", 50)
     (state,) = limiter.count(LIMITS[:1])
     assert (state.remaining, state.reset) == (99, 900)
 
 
-def test_the_rest_of_a_window_is_rounded_up(valkey: Redis) -> None:
+def test_remaining_window_time_is_rounded_up(valkey: Redis) -> None:
     limiter = RedisRateLimiter(valkey, CircuitBreaker())
     limiter.count(LIMITS[:1])
     valkey.pexpire("atomic:limit:global:192.0.2.1", 1_700)
@@ -108,7 +108,7 @@ def test_the_rest_of_a_window_is_rounded_up(valkey: Redis) -> None:
     assert state.reset == 2, "waiting one second would be early"
 
 
-def test_a_window_is_over_in_its_last_millisecond(valkey: Redis) -> None:
+def test_window_ends_in_its_last_millisecond(valkey: Redis) -> None:
     """Redis keeps a key for all of the millisecond in which it expires."""
     limiter, limit = RedisRateLimiter(valkey, CircuitBreaker()), LIMITS[0]
     key = f"atomic:limit:{limit.name}:{limit.subject}"

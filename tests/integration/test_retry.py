@@ -22,7 +22,7 @@ def retry(application: Application, id: UUID) -> bool:
     return True
 
 
-def test_a_payment_hastened_while_it_is_settled_is_posted_once(postgres_store: Store) -> None:
+def test_payment_made_due_during_settlement_is_posted_once(postgres_store: Store) -> None:
     applications = [build_application(postgres_store.begin) for _ in range(4)]
     merchant_id = add_merchant(postgres_store.begin)
     application = applications[0]
@@ -47,7 +47,7 @@ def test_a_payment_hastened_while_it_is_settled_is_posted_once(postgres_store: S
     assert (report.is_clean, report.transactions) == (True, ROUNDS)
 
 
-def test_a_refund_hastened_while_it_is_settled_is_given_back_once(postgres_store: Store) -> None:
+def test_refund_made_due_during_settlement_is_posted_once(postgres_store: Store) -> None:
     application, other = (build_application(postgres_store.begin) for _ in range(2))
     merchant_id = add_merchant(postgres_store.begin)
     payment = application.payments.record(build_payment(merchant_id, ROUNDS))

@@ -84,7 +84,7 @@ REFUSED = {
     "a deed of another merchant": b"UPDATE audit_log SET merchant_id = %(other)s",
     "a deleted deed": b"DELETE FROM audit_log",
     "a truncated log": b"TRUNCATE audit_log",
-    "a deed of nobody": b"""INSERT INTO audit_log (id, event, actor)
+    "an audit event without an actor": b"""INSERT INTO audit_log (id, event, actor)
                             VALUES (%(new)s, 'login', 'operator')""",
     "a deed of a merchant and an email": b"""
         INSERT INTO audit_log (id, merchant_id, event, actor, email_hash)
@@ -107,7 +107,7 @@ def test_postgres_refuses(rows: dict[str, object], database_url: str, statement:
         connection.execute(statement, rows)
 
 
-def test_a_key_may_end_sooner_and_never_later(rows: dict[str, object], database_url: str) -> None:
+def test_key_expiry_can_only_move_earlier(rows: dict[str, object], database_url: str) -> None:
     moved = b"UPDATE api_keys SET expires_at = now() + %s::interval WHERE id = %s"
     with psycopg.connect(database_url, autocommit=True) as connection:
         for hours in (2, 1):
@@ -117,7 +117,7 @@ def test_a_key_may_end_sooner_and_never_later(rows: dict[str, object], database_
                 connection.execute(moved, [later, rows["narrow"]])
 
 
-def test_noting_a_use_writes_no_index(rows: dict[str, object], database_url: str) -> None:
+def test_recording_key_usage_writes_no_index(rows: dict[str, object], database_url: str) -> None:
     hot = "SELECT pg_stat_get_xact_tuples_hot_updated('api_keys'::regclass)"
     with psycopg.connect(database_url) as connection:
         used = "UPDATE api_keys SET last_used_at = now() WHERE id = %s"
@@ -135,7 +135,7 @@ def migrator_to(url: str, folder: Path, last: str) -> Migrator:
 KEY = "INSERT INTO api_keys (id, merchant_id, name, prefix, hash) VALUES (%s, %s, 'x', '', %s)"
 
 
-def test_keys_from_before_may_do_everything_for_ever(
+def test_existing_keys_get_all_scopes_and_no_expiry(
     own_database: Callable[..., str], tmp_path: Path
 ) -> None:
     url = own_database()
@@ -167,7 +167,7 @@ LOST = {
 
 
 @pytest.mark.parametrize("statement", LOST.values(), ids=LOST.keys())
-def test_what_cannot_be_had_back_is_not_rolled_back(
+def test_irreversible_data_is_not_rolled_back(
     own_database: Callable[..., str], tmp_path: Path, statement: bytes
 ) -> None:
     url = own_database()

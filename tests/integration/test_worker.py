@@ -1,4 +1,4 @@
-"""The worker on a real Valkey: hears the bell, survives, leaves when it should."""
+"""The worker on a real Valkey: wake-ups, restarts, signals."""
 
 import signal
 import subprocess
@@ -64,7 +64,7 @@ def notify(url: str) -> None:
         get_wakeup_queue(redis).enqueue_call(JOB, result_ttl=0)
 
 
-def test_it_answers_the_bell_and_leaves_on_sigterm(
+def test_worker_settles_on_wake_up_and_exits_on_sigterm(
     worker: Worker, box: list[EmbeddedValkey]
 ) -> None:
     notify(box[0].url)
@@ -83,7 +83,7 @@ def test_it_answers_the_bell_and_leaves_on_sigterm(
     ],
     ids=["another function", "a callback", "arguments"],
 )
-def test_it_does_nothing_that_a_foreign_job_asks_for(
+def test_worker_executes_no_unknown_job(
     worker: Worker, box: list[EmbeddedValkey], tmp_path: Path, foreign: dict[str, Any]
 ) -> None:
     """RQ itself would call whatever is named; write access to Redis would be a shell."""
@@ -100,7 +100,7 @@ def test_it_does_nothing_that_a_foreign_job_asks_for(
     wait_until(lambda: jobs_waiting(box[0].url) == 0, 5, "the worker goes on")
 
 
-def test_it_returns_to_a_valkey_that_was_killed(
+def test_worker_reconnects_to_a_restarted_valkey(
     worker: Worker, box: list[EmbeddedValkey], scratch: Path
 ) -> None:
     box[0].process.kill()
@@ -113,7 +113,7 @@ def test_it_returns_to_a_valkey_that_was_killed(
     assert worker.process.poll() is None
 
 
-def test_sigterm_is_obeyed_while_valkey_is_away(worker: Worker, box: list[EmbeddedValkey]) -> None:
+def test_worker_exits_on_sigterm_without_valkey(worker: Worker, box: list[EmbeddedValkey]) -> None:
     box[0].process.kill()
     box[0].process.wait()
     PAUSE.wait(0.3)
@@ -121,7 +121,7 @@ def test_sigterm_is_obeyed_while_valkey_is_away(worker: Worker, box: list[Embedd
     assert worker.process.wait(8) == 0
 
 
-def test_without_valkey_at_the_start_it_leaves_with_one_line(
+def test_worker_without_valkey_at_start_exits_with_one_line(
     database_url: str, scratch: Path
 ) -> None:
     worker = Worker("redis://127.0.0.1:1", database_url, scratch / "alone.log")
@@ -130,7 +130,7 @@ def test_without_valkey_at_the_start_it_leaves_with_one_line(
     assert len(worker.words.splitlines()) == 1
 
 
-def test_it_takes_no_remote_commands(worker: Worker, box: list[EmbeddedValkey]) -> None:
+def test_worker_ignores_remote_commands(worker: Worker, box: list[EmbeddedValkey]) -> None:
     with Redis.from_url(box[0].url) as redis:
         assert redis.pubsub_channels() == []
     assert worker.process.poll() is None

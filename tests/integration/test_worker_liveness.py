@@ -79,7 +79,7 @@ def claim(store: Store, process: WorkerProcess) -> list[int]:
     return [each.attempt for each in claims]
 
 
-def test_what_a_killed_process_had_claimed_is_due_at_once(
+def test_claims_of_a_killed_process_are_due_at_once(
     postgres_store: Store, start: Callable[[str], subprocess.Popen[bytes]]
 ) -> None:
     us, settler = postgres_store.start_worker(), start("silent")
@@ -89,7 +89,7 @@ def test_what_a_killed_process_had_claimed_is_due_at_once(
     wait_until(lambda: claim(postgres_store, us) == [2, 2, 2], 1, "its claims are taken over")
 
 
-def test_a_stopped_process_is_still_there(
+def test_suspended_worker_keeps_its_claims(
     postgres_store: Store, start: Callable[[str], subprocess.Popen[bytes]]
 ) -> None:
     us, settler = postgres_store.start_worker(), start("silent")
@@ -100,10 +100,10 @@ def test_a_stopped_process_is_still_there(
         PAUSE.wait(0.05)
 
 
-def test_the_backend_of_a_killed_process_does_not_wait_on(
+def test_backend_of_a_killed_process_stops_waiting(
     database_url: str, postgres_store: Store, start: Callable[[str], subprocess.Popen[bytes]]
 ) -> None:
-    """It holds what the process was about to post, and so nobody could take it over."""
+    """Its locks on the payments would keep other workers from claiming them."""
     us = postgres_store.start_worker()
     with psycopg.connect(database_url) as poster:
         poster.execute("SELECT FROM accounts WHERE allow_negative FOR NO KEY UPDATE")
@@ -133,7 +133,7 @@ def cut(url: str, application_name: str) -> None:
     assert ended, "else this proves nothing"
 
 
-def test_a_session_that_was_cut_is_replaced_under_a_new_number(
+def test_cut_session_is_replaced_with_a_new_worker_id(
     database_url: str, postgres_store: Store, pay: Callable[[], object]
 ) -> None:
     us, others = postgres_store.start_worker(), postgres_store.start_worker()
@@ -149,7 +149,7 @@ def test_a_session_that_was_cut_is_replaced_under_a_new_number(
     assert claim(postgres_store, others) == [], "what is claimed under the new one is kept"
 
 
-def test_cut_statements_of_the_pool_do_not_end_the_presence(
+def test_cut_pool_connections_keep_the_worker_registered(
     database_url: str, postgres_store: Store
 ) -> None:
     us = postgres_store.start_worker()
@@ -159,7 +159,7 @@ def test_cut_statements_of_the_pool_do_not_end_the_presence(
     assert us.worker_id() == before
 
 
-def test_without_a_session_there_is_no_claimant_and_settling_goes_on(
+def test_settlement_continues_without_worker_registration(
     postgres_store: Store,
     settings_for: Callable[..., Settings],
     pay: Callable[[], object],
@@ -173,7 +173,7 @@ def test_without_a_session_there_is_no_claimant_and_settling_goes_on(
     assert application.ledger.verify().transactions == 1
 
 
-def test_after_a_restart_of_the_server_everybody_is_somebody_new(
+def test_server_restart_gives_every_worker_a_new_id(
     scratch: Path, settings_for: Callable[..., Settings]
 ) -> None:
     data = scratch / "presence"
@@ -201,7 +201,7 @@ def test_after_a_restart_of_the_server_everybody_is_somebody_new(
         with store.begin() as work:
             [again] = work.payments.claim(100, HOUR, HOUR, us.worker_id())
             work.commit()
-        assert again.attempt == 2, "nobody has the number it was claimed under"
+        assert again.attempt == 2, "no live worker has the id it was claimed under"
         wait_until(other.worker_id, 2, "the other is there again too")
         with store.begin() as work:
             assert work.payments.claim(100, HOUR, HOUR, other.worker_id()) == []

@@ -18,14 +18,13 @@ from atomic_core.domain.payments import Status
 from support import Store, add_merchant, build_application
 
 ACTIONS: Final = ("open_account", "accept", "accept", "batch", "set_fees", "open_worlds")
-"""Every action that opens the accounts of a currency. Each runs in a process and for a merchant of its
-own."""
+"""Every action that opens the accounts of a currency, each in its own process."""
 
 ROUNDS: Final = 40
 
 CODES: Final = sorted(CURRENCY_EXPONENTS)[: 2 * ROUNDS]
 
-# Reads commands: performs its action for each pair of currencies, or settles, and prints the outcome.
+# For each command, performs its action for a pair of currencies, or settles; prints the outcome.
 USER = """
 import sys
 from uuid import UUID

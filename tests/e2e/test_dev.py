@@ -21,7 +21,7 @@ from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from atomic_worker.stop_request import DEBOUNCE_SECONDS
 from processes import PAUSE, Client, find_free_port, wait_until
 
-GUARD_SECONDS = 60
+GUARD_SECONDS = 180
 """How long a condition is awaited before the test fails; no promise about speed."""
 
 ORDER = {"amount": 5_000, "currency": "USD", "source": "tok_visa", "description": "Order #1234"}

@@ -151,7 +151,7 @@ REFUSED = {
         b"UPDATE accounts SET balance = 5001 WHERE id = %(account)s"
     ],
     "an account wiped clean": [
-        b"""UPDATE accounts SET balance = 0, sequence = 0, head = hash_account_identity(accounts)
+        b"""UPDATE accounts SET balance = 0, sequence = 0, head = chain_start(accounts)
              WHERE id = %(account)s"""
     ],
     "an account wound back to an earlier entry": [

@@ -146,7 +146,7 @@ def cost_of(url: str, turn: Callable[[PostgresListQueries], object]) -> Cost:
         turn(PostgresListQueries(watched))
         connection.execute("SET plan_cache_mode = force_generic_plan")
         cost = Cost()
-        for place, (statement, parameters) in enumerate(watched.asked):
+        for place, (statement, parameters) in enumerate(watched.statements):
             asked, names = number_parameters(statement)
             connection.execute(b"PREPARE it_%d AS %s" % (place, asked))
             holes = b", ".join([b"%s"] * len(names))

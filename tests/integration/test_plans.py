@@ -54,8 +54,8 @@ SELECT {ID.format(f"{ROWS} + i")}, s.id, s.id, 1, 'USD', 'tok_visa', 'API Paymen
 INSERT INTO ledger_transactions (id, payment_id, kind, posted_at)
 SELECT id, id, 'payment', now() FROM payments WHERE status = 'SUCCESS';
 INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
-SELECT account_id, row_number() OVER (PARTITION BY account_id), id, amount, amount, sha256('')
-  FROM payments WHERE status = 'SUCCESS';
+SELECT s.id, 1 + (i - 1) / 1000, {ID.format("i")}, 1 + i % 1000, 1 + i % 1000, sha256('')
+  FROM generate_series(1, {ROWS}) i JOIN shops s ON s.n = i % 1000;
 UPDATE accounts
    SET balance = e.balance_after, sequence = e.sequence, head = e.hash
   FROM entries e

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageUnavailable
+from atomic_core.use_cases.maintenance import Health
 from atomic_web.context import BASE_PATH
 from web.conformance import Contract
 from web.web_client import (
@@ -37,9 +38,8 @@ class FailingRateLimiter:
     count = staticmethod(failing(RuntimeError("a bug")))
 
 
-class NotReady:
-    ready = False
-    checks = {"postgres": False}  # noqa: RUF012
+def report_not_ready() -> Health:
+    return Health({"postgres": False}, is_ready=False)
 
 
 LOGIN = {"email": EMAIL, "password": PASSWORD}
@@ -72,7 +72,7 @@ class StatusCollector:
         self.unavailable_web = web.with_use_cases(
             {
                 "api_keys.identify": unavailable,
-                "maintenance.check_health": NotReady,
+                "maintenance.check_health": report_not_ready,
                 "sessions.authenticate": unavailable,
                 "merchants.register": unavailable,
                 "sessions.log_in": unavailable,

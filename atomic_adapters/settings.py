@@ -14,6 +14,7 @@ from typing import Final
 from dotenv import dotenv_values
 
 from atomic_adapters.environ import CONNECTION_VARIABLES, EnvironReader, Window
+from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 
 DEV_ENV: Final = Path(".atomic/dev.env")
 """Written by `atomic dev` for scripts, and for other commands while it runs."""
@@ -59,6 +60,10 @@ class Settings:
     metrics_port: int | None
     settle_batch: int
     settle_lease: timedelta
+    network_timeout: timedelta
+    """Of one call of the card network."""
+    network_patience: timedelta
+    """How long a request that cannot be sent to the card network is retried."""
     hold_period: timedelta
     """How long an authorized payment waits for its capture."""
     sweep_interval: timedelta
@@ -157,9 +162,17 @@ class Settings:
             shutdown_grace=reader.read_seconds("SHUTDOWN_GRACE_SECONDS", 8, 1, 300),
             metrics_port=reader.read_optional_port("METRICS_PORT"),
             settle_batch=reader.read_integer("SETTLE_BATCH", 2_000, 1, 10_000),
-            # Covers claiming, calling the card network and locking; the sandbox network responds at
-            # once. Claims of a frozen worker wait this long before another worker takes over.
+            # Claims of a frozen worker wait this long before another worker takes over. A worker
+            # that runs renews its leases, however long the card network takes.
             settle_lease=reader.read_seconds("SETTLE_LEASE_SECONDS", 2, 0.1, 3_600),
+            # Per call. A settlement job has 180 s and may wait for the network for twice this after
+            # its last batch began at 60 s.
+            network_timeout=reader.read_seconds("NETWORK_TIMEOUT_SECONDS", 10, 0.1, 30),
+            # Four hours: an outage of a card network ends sooner, and a customer is not charged the
+            # next day.
+            network_patience=reader.read_seconds(
+                "NETWORK_PATIENCE_SECONDS", DEFAULT_NETWORK_PATIENCE.total_seconds(), 1, 604_800
+            ),
             # Seven days, as long as card networks hold an authorization.
             hold_period=reader.read_seconds("HOLD_SECONDS", 604_800, 1, 2_592_000),
             # Without Redis, payments are settled at most 1.5 intervals after acceptance: within a

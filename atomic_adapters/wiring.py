@@ -7,6 +7,7 @@ from atomic_adapters.memory.services import AlwaysUpDependency, MemoryJobQueue, 
 from atomic_adapters.memory.worker_liveness import MemoryWorkerLiveness
 from atomic_adapters.micro_batching import BatchedPaymentStore
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
+from atomic_adapters.networks.time_limit import TimeLimitedCardNetwork
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.worker_liveness import PostgresWorkerLiveness
@@ -21,6 +22,7 @@ from atomic_adapters.settings import Settings
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
 from atomic_core.application import Application, Options, Ports
 from atomic_core.domain.payments import DEFAULT_HOLD_PERIOD
+from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.clock import Clock
 
@@ -39,6 +41,8 @@ def build_application_on(ports: Ports, settings: Settings) -> Application:
             batch_size=settings.settle_batch,
             lease=settings.settle_lease,
             hold_period=settings.hold_period,
+            network_timeout=settings.network_timeout,
+            network_patience=settings.network_patience,
             session_lifetime=settings.session_lifetime,
         ),
     )
@@ -60,7 +64,7 @@ def build_ports(settings: Settings) -> Ports:
         password_hasher=Argon2PasswordHasher(),
         job_queue=BackgroundNotifier(RqJobQueue(redis, breaker)),
         rate_limiter=RedisRateLimiter(redis, breaker),
-        card_network=SandboxCardNetwork(),
+        card_network=TimeLimitedCardNetwork(SandboxCardNetwork(), settings.network_timeout),
         dependencies=[store, RedisDependency(redis)],
     )
 
@@ -71,6 +75,7 @@ def in_memory(
     batch_size: int = 1_000,
     lease: timedelta = timedelta(seconds=2),
     hold_period: timedelta = DEFAULT_HOLD_PERIOD,
+    network_patience: timedelta = DEFAULT_NETWORK_PATIENCE,
 ) -> Application:
     """The whole application in this process's memory, for tests.
 
@@ -96,4 +101,5 @@ def in_memory(
             AlwaysUpDependency("redis", is_required=False),
         ],
     )
-    return Application(ports, Options(batch_size, lease, hold_period))
+    options = Options(batch_size, lease, hold_period, network_patience=network_patience)
+    return Application(ports, options)

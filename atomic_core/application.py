@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from atomic_core.domain.payments import DEFAULT_HOLD_PERIOD
+from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.ports.api_key_cache import ApiKeyCache
 from atomic_core.ports.api_key_usage import ApiKeyUsage
 from atomic_core.ports.card_network import CardNetwork
@@ -29,6 +30,7 @@ from atomic_core.use_cases import (
     fees,
     holds,
     idempotency,
+    in_doubt,
     ledger,
     lists,
     maintenance,
@@ -71,9 +73,13 @@ class Options:
     batch_size: int = 1_000
     """The most payments and refunds that one settlement transaction claims."""
     lease: timedelta = timedelta(seconds=2)
-    """How long a claim is valid. Must exceed the card network's time-out."""
+    """How long a frozen worker keeps its claims."""
     hold_period: timedelta = DEFAULT_HOLD_PERIOD
     """How long an authorized payment waits for its capture before it expires."""
+    network_timeout: timedelta = timedelta(seconds=10)
+    """The time-out of one call of the card network."""
+    network_patience: timedelta = DEFAULT_NETWORK_PATIENCE
+    """How long a request that cannot be sent to the card network is retried."""
     session_lifetime: timedelta = SESSION_LIFETIME
 
 
@@ -115,6 +121,8 @@ class Settlement:
             options.batch_size,
             options.lease,
             options.hold_period,
+            options.network_timeout,
+            options.network_patience,
         )
         self.expire_holds = holds.ExpireHolds(ports.begin, ports.job_queue)
 
@@ -188,8 +196,12 @@ class Idempotency:
 class Admin:
     """Use cases of operators, across all merchants. The API does not use them."""
 
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, options: Options) -> None:
         begin = ports.begin
+        self.list_unresolved = in_doubt.ListUnresolved(begin)
+        self.resolve_step = in_doubt.ResolveStep(
+            begin, ports.ids, ports.job_queue, options.lease, options.hold_period
+        )
         self.list_merchants = admin_queries.ListAllMerchants(begin)
         self.get_merchant = admin_queries.GetMerchantDetails(begin)
         self.list_accounts = admin_queries.ListAllAccounts(begin)
@@ -223,7 +235,7 @@ class Application:
         self.sessions = Sessions(ports, options)
         self.api_keys = ApiKeys(ports)
         self.idempotency = Idempotency(ports)
-        self.admin = Admin(ports)
+        self.admin = Admin(ports, options)
         self.maintenance = Maintenance(ports)
         self.clock = ports.clock
         self.job_queue = ports.job_queue

@@ -33,6 +33,9 @@ class FaultyNetwork(SandboxCardNetwork):
     def void(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
         return self._record_call("void", claims, super().void(claims))
 
+    def reverse(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
+        return self._record_call("reverse", claims, super().reverse(claims))
+
     def refund(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
         return self._record_call("refund", claims, super().refund(claims))
 

@@ -31,6 +31,7 @@ from atomic_core.domain.payments import (
     PaymentLookup,
     Status,
 )
+from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.job_queue import JobQueue
 from atomic_core.ports.payment_store import PaymentStore
@@ -278,6 +279,8 @@ def build_application(
     payment_store: PaymentStore | None = None,
     worker_liveness: WorkerLiveness | None = None,
     hold_period: timedelta = DEFAULT_HOLD_PERIOD,
+    network_timeout: timedelta = HOUR,
+    network_patience: timedelta = DEFAULT_NETWORK_PATIENCE,
 ) -> Application:
     """The application on a store, with all other ports in memory."""
     clock = SystemClock()
@@ -296,7 +299,8 @@ def build_application(
         card_network=card_network or SandboxCardNetwork(),
         dependencies=[AlwaysUpDependency("postgres")],
     )
-    return Application(ports, Options(batch_size, lease, hold_period))
+    options = Options(batch_size, lease, hold_period, network_timeout, network_patience)
+    return Application(ports, options)
 
 
 def with_use_cases(application: Application, replacements: Mapping[str, Any]) -> Application:

@@ -1,15 +1,21 @@
 """Rows of all merchants, for operators, in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from atomic_adapters.memory.tables import MemorySession, WorkItemRow
 from atomic_core.domain.accounts import Account
-from atomic_core.domain.admin_queries import AdminPayment, AdminRefund, WorkProgress
+from atomic_core.domain.admin_queries import (
+    AdminPayment,
+    AdminRefund,
+    UnresolvedStep,
+    WorkProgress,
+)
 from atomic_core.domain.merchants import Merchant
-from atomic_core.domain.payments import Payment, Status
+from atomic_core.domain.payments import Payment, Status, Step
+from atomic_core.domain.refunds import Refund
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,35 @@ class MemoryAdminQueries:
         ]
         rows.sort(key=lambda row: (row.item.created_at, row.item.id), reverse=True)
         return [AdminRefund(row.item, _build_progress(row)) for row in rows[:limit]]
+
+    def list_unresolved(self, limit: int) -> Sequence[UnresolvedStep]:
+        tables = self.session.tables
+        steps = [
+            *_list_unresolved_steps(tables.payments.rows.values()),
+            *_list_unresolved_steps(tables.refunds.rows.values()),
+        ]
+        steps.sort(key=lambda step: (step.unresolved_since, step.payment_id, step.id))
+        return steps[:limit]
+
+
+def _list_unresolved_steps(rows: Iterable[WorkItemRow[Any]]) -> Iterator[UnresolvedStep]:
+    for row in rows:
+        item = row.item
+        if item.network_state is None or item.unresolved_since is None:
+            continue
+        is_refund = isinstance(item, Refund)
+        yield UnresolvedStep(
+            item.payment_id if is_refund else item.id,
+            item.id if is_refund else None,
+            item.merchant_id,
+            item.money.amount,
+            item.money.currency,
+            Step.REFUND if is_refund else item.step,
+            item.network_state,
+            item.unresolved_since,
+            row.faults,
+            row.due_at,
+        )
 
 
 def _build_progress(row: WorkItemRow[Any]) -> WorkProgress:

@@ -11,8 +11,11 @@ from atomic_adapters.memory.merchants import MemoryMerchantRepository
 from atomic_adapters.memory.tables import MemorySession, WorkItemRow
 from atomic_adapters.memory.work_items import (
     claim_items,
+    claim_unresolved_item,
+    describe_open_step,
     find_current_claims,
     make_item_due,
+    renew_item_leases,
     settle_item,
 )
 from atomic_core.domain.errors import StorageRefused
@@ -84,6 +87,15 @@ class MemoryPaymentRepository:
     def lock_claims(self, claims: Sequence[Claim]) -> frozenset[UUID]:
         return find_current_claims(self.session.tables.payments, claims)
 
+    def claim_unresolved(self, payment_id: UUID, lease: timedelta) -> Claim | None:
+        tables = self.session.tables
+        row = claim_unresolved_item(tables, tables.payments, payment_id, lease)
+        return self._build_claim(row) if row else None
+
+    def renew_leases(self, claims: Sequence[Claim], lease: timedelta) -> None:
+        tables = self.session.tables
+        renew_item_leases(tables, tables.payments, claims, lease)
+
     def settle(self, settlements: Sequence[Settlement], hold_period: timedelta) -> None:
         tables = self.session.tables
         now = tables.clock.now()
@@ -91,6 +103,8 @@ class MemoryPaymentRepository:
             changes: dict[str, object] = {"fee": settlement.fee or 0}
             if settlement.status is Status.AUTHORIZED:
                 changes["expires_at"] = now + hold_period
+            if settlement.reversal_reason:
+                changes["step"] = Step.REVERSE
             settle_item(tables, tables.payments, settlement, now, **changes)
 
     def lock(self, merchant_id: UUID, payment_id: UUID) -> Payment | None:
@@ -148,4 +162,6 @@ class MemoryPaymentRepository:
             payment.step,
             payment.capture_amount,
             *(schedule.terms if schedule else FeeTerms()),
+            *describe_open_step(self.session.tables, row),
+            row.reversal_reason,
         )

@@ -8,8 +8,11 @@ from uuid import UUID
 from atomic_adapters.memory.tables import MemorySession, WorkItemRow
 from atomic_adapters.memory.work_items import (
     claim_items,
+    claim_unresolved_item,
+    describe_open_step,
     find_current_claims,
     make_item_due,
+    renew_item_leases,
     settle_item,
 )
 from atomic_core.domain.errors import StorageRefused
@@ -68,6 +71,15 @@ class MemoryRefundRepository:
     def lock_claims(self, claims: Sequence[Claim]) -> frozenset[UUID]:
         return find_current_claims(self.session.tables.refunds, claims)
 
+    def claim_unresolved(self, refund_id: UUID, lease: timedelta) -> Claim | None:
+        tables = self.session.tables
+        row = claim_unresolved_item(tables, tables.refunds, refund_id, lease)
+        return self._build_claim(row) if row else None
+
+    def renew_leases(self, claims: Sequence[Claim], lease: timedelta) -> None:
+        tables = self.session.tables
+        renew_item_leases(tables, tables.refunds, claims, lease)
+
     def list_reserved(self, ids: Iterable[UUID]) -> frozenset[UUID]:
         tables = self.session.tables
         keys = {id: (tables.refunds.rows[id].item.payment_id, id) for id in ids}
@@ -90,6 +102,7 @@ class MemoryRefundRepository:
 
     def _build_claim(self, row: WorkItemRow[Refund]) -> Claim:
         tables, refund = self.session.tables, row.item
+        network_state, unresolved_for = describe_open_step(tables, row)
         return Claim(
             refund.payment_id,
             row.attempt,
@@ -99,6 +112,8 @@ class MemoryRefundRepository:
             refund.money.currency,
             tables.payments.rows[refund.payment_id].item.source,
             step=Step.REFUND,
+            network_state=network_state,
+            unresolved_for=unresolved_for,
             refund_id=refund.id,
             reserved=(refund.payment_id, refund.id) in tables.holds.rows,
         )

@@ -65,6 +65,9 @@ class WorkItemRow(Generic[V]):
     due_at: datetime
     leased_until: datetime | None = None
     claimed_by: int | None = None
+    reversal_reason: str | None = None
+    was_interrupted: bool = False
+    """Whether the claim before the current one ended without a settlement."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from atomic_adapters.memory.tables import Table, Tables, WorkItemRow
+from atomic_core.domain.card_networks import NetworkState
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.payments import Payment, Status
 from atomic_core.domain.refunds import Refund
@@ -63,9 +64,38 @@ def _claim(
         due_at=min(row.due_at, now),
         leased_until=now + lease,
         claimed_by=worker_id if worker_id in tables.live_workers else None,
+        was_interrupted=row.leased_until is not None,
     )
     table.put(item.id, claimed)
     return claimed
+
+
+def claim_unresolved_item(
+    tables: Tables, table: Table[UUID, WorkItemRow[Item]], id: UUID, lease: timedelta
+) -> WorkItemRow[Item] | None:
+    """Claim an open item that the network has left unresolved; None if there is none."""
+    row = table.rows.get(id)
+    if row is None or not row.item.status.is_open or row.item.network_state is None:
+        return None
+    return _claim(tables, table, row, tables.clock.now(), lease, None)
+
+
+def describe_open_step(
+    tables: Tables, row: WorkItemRow[Item]
+) -> tuple[NetworkState | None, timedelta | None]:
+    """What is known of the step of a claimed row, and how long it has been open. A claim that ended
+    without a settlement may have called the network."""
+    state, since = row.item.network_state, row.item.unresolved_since
+    if row.was_interrupted and state not in (NetworkState.PENDING, NetworkState.REFUSED):
+        state = NetworkState.UNKNOWN
+    return state, tables.clock.now() - since if since else None
+
+
+def renew_item_leases(
+    tables: Tables, table: Table[UUID, WorkItemRow[Item]], claims: Sequence[Claim], lease: timedelta
+) -> None:
+    for id in find_current_claims(table, claims):
+        table.put(id, replace(table.rows[id], leased_until=tables.clock.now() + lease))
 
 
 def find_current_claims(
@@ -101,11 +131,17 @@ def settle_item(
         status=settlement.status,
         failure_reason=settlement.failure_reason,
         updated_at=now,
+        network_state=NetworkState(settlement.network_state) if settlement.network_state else None,
+        unresolved_since=(row.item.unresolved_since or now) if settlement.network_state else None,
         **changes,
     )
     retry_after = settlement.retry_after
     due_at = row.due_at if retry_after is None else now + retry_after
-    table.put(item.id, WorkItemRow(item, row.attempt, settlement.faults, due_at))
+    reversal_reason = settlement.reversal_reason or row.reversal_reason
+    table.put(
+        item.id,
+        WorkItemRow(item, row.attempt, settlement.faults, due_at, reversal_reason=reversal_reason),
+    )
     return item
 
 
@@ -113,6 +149,10 @@ def make_item_due(tables: Tables, table: Table[UUID, WorkItemRow[Item]], id: UUI
     row = table.rows.get(id)
     if row is None or not row.item.status.is_open:
         return False
-    due_at = min(row.due_at, tables.clock.now())
-    table.put(id, replace(row, due_at=due_at, leased_until=None, claimed_by=None))
+    now = tables.clock.now()
+    # The lease is not removed: the next claim must see that the one before it ended without a
+    # settlement.
+    leased_until = row.leased_until and min(row.leased_until, now)
+    due_at = min(row.due_at, now)
+    table.put(id, replace(row, due_at=due_at, leased_until=leased_until, claimed_by=None))
     return True

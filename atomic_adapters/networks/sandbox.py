@@ -1,40 +1,77 @@
 """A test card network: the response depends on the payment's token, as with other gateways' test
 tokens. No money moves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from atomic_core.domain.settlement import Claim, NetworkResponse, Verdict
+from atomic_core.domain.card_networks import NetworkResponse, Verdict
+from atomic_core.domain.settlement import Claim
 
 _APPROVED: Final = NetworkResponse(Verdict.APPROVED)
-_FAULT: Final = NetworkResponse(Verdict.FAULT)
+_UNKNOWN: Final = NetworkResponse(Verdict.UNKNOWN)
+
+
+def _decline(reason: str) -> NetworkResponse:
+    return NetworkResponse(Verdict.DECLINED, reason)
+
 
 AUTHORIZATION_RESPONSES: Final[Mapping[str, NetworkResponse]] = {
-    "tok_chargeDeclined": NetworkResponse(Verdict.DECLINED, "card_declined"),
-    "tok_chargeDeclinedInsufficientFunds": NetworkResponse(Verdict.DECLINED, "insufficient_funds"),
-    "tok_chargeDeclinedExpiredCard": NetworkResponse(Verdict.DECLINED, "expired_card"),
-    "tok_chargeDeclinedIncorrectCvc": NetworkResponse(Verdict.DECLINED, "incorrect_cvc"),
-    "tok_chargeDeclinedProcessingError": _FAULT,
+    "tok_chargeDeclined": _decline("card_declined"),
+    "tok_chargeDeclinedInsufficientFunds": _decline("insufficient_funds"),
+    "tok_chargeDeclinedExpiredCard": _decline("expired_card"),
+    "tok_chargeDeclinedIncorrectCvc": _decline("incorrect_cvc"),
+    "tok_chargeDeclinedProcessingError": _decline("processing_error"),
 }
 """By token, for charges and authorizations. Any other token is approved."""
 
 CAPTURE_RESPONSES: Final[Mapping[str, NetworkResponse]] = {
-    "tok_captureDeclined": NetworkResponse(Verdict.DECLINED, "capture_declined"),
-    "tok_captureProcessingError": _FAULT,
+    "tok_captureDeclined": _decline("capture_declined"),
+    "tok_captureProcessingError": _decline("processing_error"),
 }
 """By token, for captures. The authorizations of these tokens are approved."""
 
+VOID_RESPONSES: Final[Mapping[str, NetworkResponse]] = {
+    "tok_voidDeclined": _decline("void_declined"),
+}
+"""By token, for voids. The authorizations of these tokens are approved."""
+
 REFUND_RESPONSES: Final[Mapping[str, NetworkResponse]] = {
-    "tok_refundDeclined": NetworkResponse(Verdict.DECLINED, "refund_declined"),
-    "tok_refundProcessingError": _FAULT,
+    "tok_refundDeclined": _decline("refund_declined"),
+    "tok_refundProcessingError": _decline("processing_error"),
 }
 """By token, for refunds. The charges of these tokens are approved."""
 
 UNDECIDED_SOURCE: Final = "tok_slow"
-"""UNDECIDED until the third attempt at the latest, for every request."""
+"""PENDING until the third attempt at the latest, for every request."""
 
 _DECIDING_ATTEMPT: Final = 3
 """Every third attempt is approved."""
+
+
+def _respond_slowly(claim: Claim) -> NetworkResponse:
+    # The attempt number stands in for a count of requests: it grows with every one.
+    return NetworkResponse(Verdict.PENDING) if claim.attempt % _DECIDING_ATTEMPT else _APPROVED
+
+
+def _lose_first_answer(claim: Claim) -> NetworkResponse:
+    return _APPROVED if claim.faults else _UNKNOWN
+
+
+STATE_RESPONSES: Final[Mapping[str, Callable[[Claim], NetworkResponse]]] = {
+    UNDECIDED_SOURCE: _respond_slowly,
+    "tok_undecided": lambda _: NetworkResponse(Verdict.PENDING),
+    "tok_networkDown": lambda _: NetworkResponse(Verdict.NOT_SENT),
+    "tok_answerLostOnce": _lose_first_answer,
+    "tok_answerLost": lambda _: _UNKNOWN,
+    "tok_noAnswer": lambda _: _UNKNOWN,
+}
+"""By token, for every request: what happens between us and a network."""
+
+INQUIRY_RESPONSES: Final[Mapping[str, NetworkResponse]] = {
+    "tok_noAnswer": _UNKNOWN,
+    "tok_undecided": NetworkResponse(Verdict.PENDING),
+}
+"""By token, for inquiries. With any other token the sandbox has processed the request."""
 
 
 class SandboxCardNetwork:
@@ -45,23 +82,24 @@ class SandboxCardNetwork:
         return _respond(claims, CAPTURE_RESPONSES)
 
     def void(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
+        return _respond(claims, VOID_RESPONSES)
+
+    def reverse(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
         return _respond(claims, {})
 
     def refund(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
         return _respond(claims, REFUND_RESPONSES)
+
+    def inquire(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
+        return [INQUIRY_RESPONSES.get(claim.source, _APPROVED) for claim in claims]
 
 
 def _respond(
     claims: Sequence[Claim], responses: Mapping[str, NetworkResponse]
 ) -> Sequence[NetworkResponse]:
     return [
-        responses.get(claim.source, _APPROVED)
-        if claim.source != UNDECIDED_SOURCE
-        else _respond_undecided(claim)
+        STATE_RESPONSES[claim.source](claim)
+        if claim.source in STATE_RESPONSES
+        else responses.get(claim.source, _APPROVED)
         for claim in claims
     ]
-
-
-def _respond_undecided(claim: Claim) -> NetworkResponse:
-    # The attempt number stands in for a count of requests: it grows with every one.
-    return NetworkResponse(Verdict.UNDECIDED) if claim.attempt % _DECIDING_ATTEMPT else _APPROVED

@@ -10,7 +10,12 @@ from atomic_adapters.postgres.payments import build_payment
 from atomic_adapters.postgres.refunds import build_refund
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.accounts import Account
-from atomic_core.domain.admin_queries import AdminPayment, AdminRefund, WorkProgress
+from atomic_core.domain.admin_queries import (
+    AdminPayment,
+    AdminRefund,
+    UnresolvedStep,
+    WorkProgress,
+)
 from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.payments import Payment, Status
 
@@ -57,6 +62,9 @@ class PostgresAdminQueries:
             _SQL["list_refunds_by_payment"], payment_id=payment_id, limit=limit
         )
         return [_build_admin_refund(row) for row in rows]
+
+    def list_unresolved(self, limit: int) -> Sequence[UnresolvedStep]:
+        return self.session.fetch_all_as(UnresolvedStep, _SQL["list_unresolved"], limit=limit)
 
 
 def _build_admin_refund(row: Sequence[Any]) -> AdminRefund:

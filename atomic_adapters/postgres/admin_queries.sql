@@ -55,3 +55,25 @@ SELECT faults, due_at, leased_until,
  WHERE payment_id = %(payment_id)s
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s
+
+-- name: list_unresolved
+-- Reads the indexes of open work. What is open is little compared with what is settled.
+SELECT payment_id, refund_id, merchant_id, amount, currency, step, network_state,
+       unresolved_since, faults, due_at
+  FROM ((SELECT id AS payment_id, NULL::uuid AS refund_id, merchant_id, amount, currency, step,
+                network_state, unresolved_since, faults, due_at
+           FROM payments
+          WHERE phase = 'OPEN'
+            AND network_state IS NOT NULL
+          ORDER BY unresolved_since, id
+          LIMIT %(limit)s)
+        UNION ALL
+        (SELECT payment_id, id AS refund_id, merchant_id, amount, currency, 'refund' AS step,
+                network_state, unresolved_since, faults, due_at
+           FROM refunds
+          WHERE phase = 'OPEN'
+            AND network_state IS NOT NULL
+          ORDER BY unresolved_since, id
+          LIMIT %(limit)s)) AS unresolved
+ ORDER BY unresolved_since, payment_id, refund_id
+ LIMIT %(limit)s

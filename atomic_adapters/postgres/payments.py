@@ -18,7 +18,12 @@ from atomic_adapters.postgres.arrays import (
 from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.idempotency import map_key_wait_timeout
 from atomic_adapters.postgres.statements import load_statements
-from atomic_adapters.postgres.work_items import lock_claimed_items, settle_items
+from atomic_adapters.postgres.work_items import (
+    lock_claimed_items,
+    renew_item_leases,
+    settle_items,
+)
+from atomic_core.domain.card_networks import NetworkState
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import (
     REASON_EXPIRED,
@@ -101,6 +106,16 @@ class PostgresPaymentRepository:
         ids = (claim.payment_id for claim in claims)
         return lock_claimed_items(self.session, _SQL["lock_claimed_payments"], ids, claims)
 
+    def claim_unresolved(self, payment_id: UUID, lease: timedelta) -> Claim | None:
+        row = self.session.fetch_optional(
+            _SQL["claim_unresolved_payment"], id=payment_id, lease=lease
+        )
+        return Claim(*row) if row else None
+
+    def renew_leases(self, claims: Sequence[Claim], lease: timedelta) -> None:
+        ids = (claim.payment_id for claim in claims)
+        renew_item_leases(self.session, _SQL["renew_payment_leases"], ids, claims, lease)
+
     def settle(self, settlements: Sequence[Settlement], hold_period: timedelta) -> None:
         settle_items(
             self.session,
@@ -108,6 +123,7 @@ class PostgresPaymentRepository:
             (settlement.payment_id for settlement in settlements),
             settlements,
             fees=bigint_array(settlement.fee for settlement in settlements),
+            reversal_reasons=text_array(settlement.reversal_reason for settlement in settlements),
             hold_period=hold_period,
         )
 
@@ -210,6 +226,8 @@ def build_payment(row: Sequence[Any]) -> Payment:
         fee,
         refunds_reserved,
         amount_refunded,
+        network_state,
+        unresolved_since,
     ) = row
     return Payment(
         id,
@@ -236,4 +254,6 @@ def build_payment(row: Sequence[Any]) -> Payment:
         fee or 0,
         refunds_reserved or 0,
         amount_refunded or 0,
+        NetworkState(network_state) if network_state else None,
+        unresolved_since,
     )

@@ -90,14 +90,58 @@ WITH
      WHERE payments.id = due.id
     RETURNING payments.id, payments.attempt, payments.faults, payments.account_id,
               payments.amount, payments.currency, payments.source, payments.step,
-              payments.capture_amount, payments.merchant_id, due.due_at AS was_due_at
+              payments.capture_amount, payments.merchant_id, due.due_at AS was_due_at,
+              payments.reversal_reason,
+              -- include: open_step_columns(payments)
 )
 SELECT claimed.id, attempt, faults, account_id, amount, claimed.currency, source, step,
-       capture_amount, coalesce(basis_points, 0), coalesce(fixed, 0)
+       capture_amount, coalesce(basis_points, 0), coalesce(fixed, 0), network_state,
+       unresolved_for, reversal_reason
   FROM claimed
   LEFT JOIN fee_schedules ON fee_schedules.merchant_id = claimed.merchant_id
                          AND fee_schedules.currency = claimed.currency
  ORDER BY was_due_at, claimed.id
+
+-- name: claim_unresolved_payment
+-- A higher attempt: a worker that has claimed it can no longer settle it.
+WITH due AS (
+    SELECT id, due_at, leased_until
+      FROM payments
+     WHERE id = %(id)s
+       AND phase = 'OPEN'
+       AND network_state IS NOT NULL
+       FOR NO KEY UPDATE
+), claimed AS (
+    UPDATE payments
+       SET attempt = payments.attempt + 1, leased_until = now() + %(lease)s::interval,
+           claimed_by = NULL, updated_at = now()
+      FROM due
+     WHERE payments.id = due.id
+    RETURNING payments.id, payments.attempt, payments.faults, payments.account_id,
+              payments.amount, payments.currency, payments.source, payments.step,
+              payments.capture_amount, payments.merchant_id, payments.reversal_reason,
+              -- include: open_step_columns(payments)
+)
+SELECT claimed.id, attempt, faults, account_id, amount, claimed.currency, source, step,
+       capture_amount, coalesce(basis_points, 0), coalesce(fixed, 0), network_state,
+       unresolved_for, reversal_reason
+  FROM claimed
+  LEFT JOIN fee_schedules ON fee_schedules.merchant_id = claimed.merchant_id
+                         AND fee_schedules.currency = claimed.currency
+
+-- name: renew_payment_leases
+-- SKIP LOCKED: a payment that is locked is being claimed, captured or settled.
+UPDATE payments
+   SET leased_until = now() + %(lease)s::interval
+  FROM (SELECT payments.id
+          FROM payments
+          JOIN unnest(%(ids)b::uuid[], %(attempts)b::integer[]) AS claim (id, attempt)
+            ON claim.id = payments.id
+         WHERE payments.attempt = claim.attempt
+           AND payments.status = 'PROCESSING'
+         ORDER BY payments.id
+           FOR NO KEY UPDATE OF payments SKIP LOCKED) AS current_claims
+ WHERE payments.id = current_claims.id
 
 -- name: lock_claimed_payments
 -- Locks, in id order like every lock, the payments whose latest claim is the given one.
@@ -116,12 +160,20 @@ UPDATE payments
        faults = settled.faults, updated_at = now(),
        due_at = coalesce(now() + settled.retry_after, payments.due_at),
        leased_until = NULL, claimed_by = NULL, fee_amount = settled.fee,
+       network_state = settled.network_state,
+       unresolved_since = CASE WHEN settled.network_state IS NOT NULL
+                               THEN coalesce(payments.unresolved_since, now())
+                          END,
+       step = CASE WHEN settled.reversal_reason IS NULL THEN payments.step ELSE 'reverse' END,
+       reversal_reason = coalesce(settled.reversal_reason, payments.reversal_reason),
        expires_at = CASE settled.status WHEN 'AUTHORIZED' THEN now() + %(hold_period)s::interval
                                         ELSE payments.expires_at
                     END
   FROM unnest(%(ids)b::uuid[], %(statuses)b::text[], %(failure_reasons)b::text[],
-              %(faults)b::smallint[], %(retries_after)b::interval[], %(fees)b::bigint[])
-       AS settled (id, status, failure_reason, faults, retry_after, fee)
+              %(faults)b::smallint[], %(retries_after)b::interval[], %(fees)b::bigint[],
+              %(network_states)b::text[], %(reversal_reasons)b::text[])
+       AS settled (id, status, failure_reason, faults, retry_after, fee, network_state,
+                   reversal_reason)
  WHERE payments.id = settled.id
 
 -- name: lock_payment
@@ -161,9 +213,12 @@ UPDATE payments
 RETURNING payments.id
 
 -- name: make_payment_due
--- As if the lease had ended. The attempt does not change: the worker that has the claim may still
--- settle it, until another worker claims it.
+-- As if the lease had ended. It is not removed: the next claim must see that the one before it ended
+-- without a settlement. The attempt does not change: the worker that has the claim may still settle
+-- it, until another worker claims it.
 UPDATE payments
-   SET due_at = least(due_at, now()), leased_until = NULL, claimed_by = NULL
+   SET due_at = least(due_at, now()), claimed_by = NULL,
+       -- least() alone would give a lease to an item without one.
+       leased_until = CASE WHEN leased_until IS NOT NULL THEN least(leased_until, now()) END
  WHERE id = %(id)s
    AND phase = 'OPEN'

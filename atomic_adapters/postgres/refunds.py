@@ -9,7 +9,12 @@ from uuid import UUID
 from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.payments import encode_metadata
 from atomic_adapters.postgres.statements import load_statements
-from atomic_adapters.postgres.work_items import lock_claimed_items, settle_items
+from atomic_adapters.postgres.work_items import (
+    lock_claimed_items,
+    renew_item_leases,
+    settle_items,
+)
+from atomic_core.domain.card_networks import NetworkState
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Payment, Status, Step
 from atomic_core.domain.refunds import NewRefund, Refund
@@ -58,10 +63,18 @@ class PostgresRefundRepository:
             overdue_by=overdue_by,
             worker_id=worker_id,
         )
-        return [
-            Claim(*columns, step=Step.REFUND, refund_id=refund_id, reserved=is_reserved)
-            for *columns, refund_id, is_reserved in rows
-        ]
+        return [_build_claim(row) for row in rows]
+
+    def claim_unresolved(self, refund_id: UUID, lease: timedelta) -> Claim | None:
+        self.session.fetch_optional(_SQL["lock_payment_of_refund"], id=refund_id)
+        row = self.session.fetch_optional(
+            _SQL["claim_unresolved_refund"], id=refund_id, lease=lease
+        )
+        return _build_claim(row) if row else None
+
+    def renew_leases(self, claims: Sequence[Claim], lease: timedelta) -> None:
+        ids = (claim.id for claim in claims)
+        renew_item_leases(self.session, _SQL["renew_refund_leases"], ids, claims, lease)
 
     def lock_claims(self, claims: Sequence[Claim]) -> frozenset[UUID]:
         self.session.fetch_all(
@@ -82,9 +95,22 @@ class PostgresRefundRepository:
         return self.session.execute(_SQL["make_refund_due"], id=refund_id) == 1
 
 
+def _build_claim(row: Sequence[Any]) -> Claim:
+    *columns, refund_id, network_state, unresolved_for, is_reserved = row
+    return Claim(
+        *columns,
+        step=Step.REFUND,
+        network_state=network_state,
+        unresolved_for=unresolved_for,
+        refund_id=refund_id,
+        reserved=is_reserved,
+    )
+
+
 def build_refund(row: Sequence[Any]) -> Refund:
     """`row` has the columns of fragments/refund_columns.sql."""
     id, payment_id, merchant_id, account_id, amount, currency, reason, metadata, status, *rest = row
+    *rest, network_state, unresolved_since = rest
     return Refund(
         id,
         payment_id,
@@ -95,4 +121,6 @@ def build_refund(row: Sequence[Any]) -> Refund:
         metadata or {},
         Status(status),
         *rest,
+        network_state=NetworkState(network_state) if network_state else None,
+        unresolved_since=unresolved_since,
     )

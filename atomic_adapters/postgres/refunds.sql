@@ -37,10 +37,12 @@ WITH
       FROM due, worker
      WHERE refunds.id = due.id
     RETURNING refunds.id, refunds.payment_id, refunds.attempt, refunds.faults,
-              refunds.account_id, refunds.amount, refunds.currency, due.due_at AS was_due_at
+              refunds.account_id, refunds.amount, refunds.currency, due.due_at AS was_due_at,
+              -- include: open_step_columns(refunds)
 )
 SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.account_id, claimed.amount,
-       claimed.currency, payments.source, claimed.id,
+       claimed.currency, payments.source, claimed.id, claimed.network_state,
+       claimed.unresolved_for,
        (SELECT true
           FROM holds
          WHERE holds.payment_id = claimed.payment_id
@@ -48,6 +50,55 @@ SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.account_id, 
   FROM claimed
   JOIN payments ON payments.id = claimed.payment_id
  ORDER BY was_due_at, claimed.id
+
+-- name: claim_unresolved_refund
+-- See claim_unresolved_payment. Its payment has been locked before.
+WITH due AS (
+    SELECT id, due_at, leased_until
+      FROM refunds
+     WHERE id = %(id)s
+       AND phase = 'OPEN'
+       AND network_state IS NOT NULL
+       FOR NO KEY UPDATE
+), claimed AS (
+    UPDATE refunds
+       SET attempt = refunds.attempt + 1, leased_until = now() + %(lease)s::interval,
+           claimed_by = NULL, updated_at = now()
+      FROM due
+     WHERE refunds.id = due.id
+    RETURNING refunds.id, refunds.payment_id, refunds.attempt, refunds.faults,
+              refunds.account_id, refunds.amount, refunds.currency,
+              -- include: open_step_columns(refunds)
+)
+SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.account_id, claimed.amount,
+       claimed.currency, payments.source, claimed.id, claimed.network_state,
+       claimed.unresolved_for,
+       (SELECT true
+          FROM holds
+         WHERE holds.payment_id = claimed.payment_id
+           AND holds.refund_id = claimed.id) IS NOT NULL AS reserved
+  FROM claimed
+  JOIN payments ON payments.id = claimed.payment_id
+
+-- name: lock_payment_of_refund
+SELECT id
+  FROM payments
+ WHERE id = (SELECT payment_id FROM refunds WHERE id = %(id)s)
+   FOR NO KEY UPDATE
+
+-- name: renew_refund_leases
+-- See renew_payment_leases.
+UPDATE refunds
+   SET leased_until = now() + %(lease)s::interval
+  FROM (SELECT refunds.id
+          FROM refunds
+          JOIN unnest(%(ids)b::uuid[], %(attempts)b::integer[]) AS claim (id, attempt)
+            ON claim.id = refunds.id
+         WHERE refunds.attempt = claim.attempt
+           AND refunds.status = 'PROCESSING'
+         ORDER BY refunds.id
+           FOR NO KEY UPDATE OF refunds SKIP LOCKED) AS current_claims
+ WHERE refunds.id = current_claims.id
 
 -- name: lock_refunded_payments
 -- Settling a refund updates its payment's sums: lock payments before refunds, in id order.
@@ -83,15 +134,21 @@ UPDATE refunds
    SET status = settled.status, failure_reason = settled.failure_reason,
        faults = settled.faults, updated_at = now(),
        due_at = coalesce(now() + settled.retry_after, refunds.due_at),
-       leased_until = NULL, claimed_by = NULL
+       leased_until = NULL, claimed_by = NULL,
+       network_state = settled.network_state,
+       unresolved_since = CASE WHEN settled.network_state IS NOT NULL
+                               THEN coalesce(refunds.unresolved_since, now())
+                          END
   FROM unnest(%(ids)b::uuid[], %(statuses)b::text[], %(failure_reasons)b::text[],
-              %(faults)b::smallint[], %(retries_after)b::interval[])
-       AS settled (id, status, failure_reason, faults, retry_after)
+              %(faults)b::smallint[], %(retries_after)b::interval[], %(network_states)b::text[])
+       AS settled (id, status, failure_reason, faults, retry_after, network_state)
  WHERE refunds.id = settled.id
 
 -- name: make_refund_due
 -- See make_payment_due.
 UPDATE refunds
-   SET due_at = least(due_at, now()), leased_until = NULL, claimed_by = NULL
+   SET due_at = least(due_at, now()), claimed_by = NULL,
+       -- least() alone would give a lease to an item without one.
+       leased_until = CASE WHEN leased_until IS NOT NULL THEN least(leased_until, now()) END
  WHERE id = %(id)s
    AND phase = 'OPEN'

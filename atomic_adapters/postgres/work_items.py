@@ -4,6 +4,7 @@ Each table has its own statements, with the same parameters.
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from atomic_adapters.postgres.arrays import (
@@ -30,6 +31,22 @@ def lock_claimed_items(
     return frozenset(id for (id,) in rows)
 
 
+def renew_item_leases(
+    session: DatabaseSession,
+    statement: bytes,
+    ids: Iterable[UUID],
+    claims: Sequence[Claim],
+    lease: timedelta,
+) -> None:
+    """`ids` are those of the claims, in the same order."""
+    session.execute(
+        statement,
+        ids=uuid_array(ids),
+        attempts=integer_array(claim.attempt for claim in claims),
+        lease=lease,
+    )
+
+
 def settle_items(
     session: DatabaseSession,
     statement: bytes,
@@ -48,6 +65,7 @@ def settle_items(
         failure_reasons=text_array(settlement.failure_reason for settlement in settlements),
         faults=smallint_array(settlement.faults for settlement in settlements),
         retries_after=interval_array(settlement.retry_after for settlement in settlements),
+        network_states=text_array(settlement.network_state for settlement in settlements),
         **parameters,
     )
     if settled != len(settlements):

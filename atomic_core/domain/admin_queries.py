@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.fees import FeeSchedule
@@ -13,11 +14,32 @@ from atomic_core.domain.payments import Payment
 from atomic_core.domain.refunds import Refund
 
 
+class UnresolvedStep(NamedTuple):
+    """A step of a payment or refund to which the card network has given no final response."""
+
+    payment_id: UUID
+    refund_id: UUID | None
+    merchant_id: UUID
+    amount: int
+    """Minor units, of the payment or of the refund."""
+    currency: str
+    step: str
+    network_state: str
+    unresolved_since: datetime
+    faults: int
+    due_at: datetime
+
+    @property
+    def id(self) -> UUID:
+        """The refund's id, or the payment's if this is not a refund."""
+        return self.refund_id or self.payment_id
+
+
 class WorkProgress(NamedTuple):
     """The schedule of a payment or refund; the last one, if it is settled."""
 
     faults: int
-    """Network faults of the present step."""
+    """Responses of the card network to the present step that were not final."""
     due_at: datetime
     """When it can be claimed, or claimed again."""
     leased_until: datetime | None

@@ -1,4 +1,4 @@
-"""The audit log: registrations, logins and changes of API keys."""
+"""The audit log: registrations, logins, changes of API keys and decisions of operators."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +18,8 @@ class AuditEventType(StrEnum):
     KEY_ADOPTED = "key_adopted"
     KEY_REVOKED = "key_revoked"
     KEY_ROTATED = "key_rotated"
+    PAYMENT_RESOLVED = "payment_resolved"
+    """An operator decided the outcome of a step that the card network left open."""
 
 
 class ActorType(StrEnum):

@@ -88,10 +88,3 @@ class HasherBusy(AtomicError):
 
 class StorageRefused(AtomicError):
     """The database rejected a write that breaks a rule. This is a bug."""
-
-
-class NetworkFault(AtomicError):
-    """The card network did not respond in time; repeating the call is safe."""
-
-    code = "processing_error"
-    retryable = True

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from atomic_core.domain.card_networks import NetworkState
 from atomic_core.domain.payments import Status, Step
 from atomic_core.domain.settlement import Claim, Settlement, get_settled_amount
 
@@ -13,7 +14,18 @@ class PaymentEventType(StrEnum):
     CREATED = "created"
     PROCESSING = "processing"
     RETRIED = "retried"
-    """The card network failed; the step will be tried again."""
+    """The request did not reach the card network; it will be sent again."""
+    PENDING_AT_NETWORK = "pending_at_network"
+    """The card network has the request and decides later."""
+    IN_DOUBT = "in_doubt"
+    """The card network gave no answer; the request is repeated, then the network is asked about
+    it."""
+    RELEASE_REFUSED = "release_refused"
+    """The card network refused to release money; it is asked again."""
+    REVERSAL_STARTED = "reversal_started"
+    """What the card network approved is being undone there; the payment then fails."""
+    RESOLVED_BY_OPERATOR = "resolved_by_operator"
+    """An operator decided the outcome of the step, from the network's records."""
     AUTHORIZED = "authorized"
     CAPTURE_REQUESTED = "capture_requested"
     CANCEL_REQUESTED = "cancel_requested"
@@ -25,6 +37,8 @@ class PaymentEventType(StrEnum):
     REFUND_PROCESSING = "refund_processing"
     REFUND_RESERVED = "refund_reserved"
     REFUND_RETRIED = "refund_retried"
+    REFUND_PENDING_AT_NETWORK = "refund_pending_at_network"
+    REFUND_IN_DOUBT = "refund_in_doubt"
     REFUND_SUCCEEDED = "refund_succeeded"
     REFUND_FAILED = "refund_failed"
 
@@ -50,13 +64,17 @@ class RecordedEvent(NamedTuple):
     at: datetime
 
 
+MAX_RECORDED_FAULTS: Final = 10
+"""Responses of a step that are recorded although they are not final. What is known can change with
+each of them; the bound keeps a timeline short when a network is away for days."""
+
+
 def build_settlement_event(claim: Claim, settlement: Settlement) -> PaymentEvent | None:
     """The event of a settlement. None for a charge that ended, because its row and its ledger
-    transaction record it, and for a postponement."""
-    is_retry = settlement.status is Status.PROCESSING
-    if is_retry and settlement.faults == claim.faults:
-        return None
-    if claim.step == Step.CHARGE and not is_retry:
+    transaction record it, and for an open step about which nothing new is known."""
+    if settlement.status is Status.PROCESSING:
+        return _build_open_event(claim, settlement)
+    if claim.step == Step.CHARGE:
         return None
     types = _REFUND_EVENT_TYPES if claim.refund_id else _PAYMENT_EVENT_TYPES
     return PaymentEvent(
@@ -67,6 +85,27 @@ def build_settlement_event(claim: Claim, settlement: Settlement) -> PaymentEvent
         claim.attempt,
         get_settled_amount(claim) if settlement.status is Status.SUCCESS else None,
         settlement.failure_reason,
+    )
+
+
+def _build_open_event(claim: Claim, settlement: Settlement) -> PaymentEvent | None:
+    if settlement.reversal_reason:
+        event_type = PaymentEventType.REVERSAL_STARTED
+    else:
+        state = settlement.network_state
+        # The claim's state says what was recorded, unless it follows from an interrupted claim.
+        is_known = state is None or (state == claim.network_state and claim.faults > 0)
+        if is_known or settlement.faults == claim.faults or claim.faults >= MAX_RECORDED_FAULTS:
+            return None
+        types = _OPEN_REFUND_EVENT_TYPES if claim.refund_id else _OPEN_PAYMENT_EVENT_TYPES
+        event_type = types[NetworkState(state)]
+    return PaymentEvent(
+        claim.payment_id,
+        event_type,
+        Status.PROCESSING,
+        claim.refund_id,
+        claim.attempt,
+        reason=settlement.reversal_reason,
     )
 
 
@@ -82,14 +121,23 @@ def build_reservation_event(claim: Claim) -> PaymentEvent:
 
 
 _PAYMENT_EVENT_TYPES: Final = {
-    Status.PROCESSING: PaymentEventType.RETRIED,
     Status.AUTHORIZED: PaymentEventType.AUTHORIZED,
     Status.SUCCESS: PaymentEventType.SUCCEEDED,
     Status.FAILED: PaymentEventType.FAILED,
     Status.CANCELED: PaymentEventType.CANCELED,
 }
 _REFUND_EVENT_TYPES: Final = {
-    Status.PROCESSING: PaymentEventType.REFUND_RETRIED,
     Status.SUCCESS: PaymentEventType.REFUND_SUCCEEDED,
     Status.FAILED: PaymentEventType.REFUND_FAILED,
+}
+_OPEN_PAYMENT_EVENT_TYPES: Final = {
+    NetworkState.NOT_SENT: PaymentEventType.RETRIED,
+    NetworkState.PENDING: PaymentEventType.PENDING_AT_NETWORK,
+    NetworkState.UNKNOWN: PaymentEventType.IN_DOUBT,
+    NetworkState.REFUSED: PaymentEventType.RELEASE_REFUSED,
+}
+_OPEN_REFUND_EVENT_TYPES: Final = {
+    NetworkState.NOT_SENT: PaymentEventType.REFUND_RETRIED,
+    NetworkState.PENDING: PaymentEventType.REFUND_PENDING_AT_NETWORK,
+    NetworkState.UNKNOWN: PaymentEventType.REFUND_IN_DOUBT,
 }

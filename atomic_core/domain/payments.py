@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from atomic_core.domain.card_networks import NetworkState
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.domain.money import Money
 
@@ -64,6 +65,9 @@ class Step(StrEnum):
     CAPTURE = "capture"
     VOID = "void"
     EXPIRE = "expire"
+    REVERSE = "reverse"
+    """Undo at the card network what it approved but the payment cannot keep: the ledger refused it,
+    or its capture was declined. The payment then fails."""
     REFUND = "refund"
 
 
@@ -119,12 +123,21 @@ class Payment:
     """The sum of its refunds that have not failed."""
     amount_refunded: int = 0
     """The sum of its refunds that succeeded."""
+    network_state: NetworkState | None = None
+    """What is known of its open step; None if the network has not been called, or has decided."""
+    unresolved_since: datetime | None = None
+    """When the network first gave no final response to its open step."""
 
     @property
     def amount_captured(self) -> int:
         if self.status is not Status.SUCCESS:
             return 0
         return self.money.amount if self.capture_amount is None else self.capture_amount
+
+    @property
+    def in_doubt_since(self) -> datetime | None:
+        """Since when it is not known whether the card network processed its open step."""
+        return self.unresolved_since if self.network_state is NetworkState.UNKNOWN else None
 
     @property
     def amount_refundable(self) -> int:

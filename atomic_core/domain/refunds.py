@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from atomic_core.domain.card_networks import NetworkState
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Status
 
@@ -43,3 +44,10 @@ class Refund:
     request_id: str | None = None
     claimed_at: datetime | None = None
     attempt: int = 0
+    network_state: NetworkState | None = None
+    unresolved_since: datetime | None = None
+
+    @property
+    def in_doubt_since(self) -> datetime | None:
+        """Since when it is not known whether the card network processed it."""
+        return self.unresolved_since if self.network_state is NetworkState.UNKNOWN else None

@@ -1,34 +1,41 @@
 """Settlement decisions: from a claim and the card network's response to a posting and a status."""
 
 from datetime import timedelta
-from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from atomic_core.domain.accounts import fee_account_id, world_account_id
+from atomic_core.domain.card_networks import (
+    KEY_MEMORY,
+    MAX_FAULTS,
+    REPEATS_BEFORE_INQUIRY,
+    NetworkResponse,
+    NetworkState,
+    Verdict,
+    compute_back_off,
+)
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.ledger import Hold, TransactionKind
 from atomic_core.domain.payments import Status, Step
 from atomic_core.domain.posting import Leg, Posting, Refusal
 
-MAX_NETWORK_ATTEMPTS: Final = 3
-"""How often a step is tried against a faulty card network before the payment fails."""
+DEFAULT_NETWORK_PATIENCE: Final = timedelta(hours=4)
+"""How long a request that cannot be sent is retried before its payment fails."""
 
-BACK_OFF_BASE: Final = timedelta(seconds=2)
-"""Delay after the first network fault; doubled after each further one."""
+NETWORK_UNAVAILABLE: Final = "network_unavailable"
+"""The failure reason of a payment or refund that could not be sent to the card network."""
 
-POSTPONE_DELAY: Final = timedelta(milliseconds=500)
-"""Delay before the next attempt when the account is locked by another worker, or the card network
-has not decided yet. About one sweep."""
+CAPTURE_DECLINED: Final = "capture_declined"
+"""The failure reason of a capture that the network declined without giving one."""
 
-PROCESSING_ERROR: Final = "processing_error"
+NO_DELAY: Final = timedelta(0)
 
 
 class Claim(NamedTuple):
     """A payment or refund that one worker may settle until its lease ends or the worker dies.
 
     `attempt` is the fencing token: it grows with each claim, and only the latest claim can be
-    settled. `faults` counts the network faults of the present step.
+    settled. `faults` counts the present step's responses that were not final.
     """
 
     payment_id: UUID
@@ -43,6 +50,13 @@ class Claim(NamedTuple):
     capture_amount: int | None = None
     basis_points: int = 0
     fixed_fee: int = 0
+    network_state: NetworkState | str | None = None
+    """What is known of the step. UNKNOWN also if the claim before this one ended without a
+    settlement: its worker may have called the network."""
+    unresolved_for: timedelta | None = None
+    """How long the outcome of the step has been open; None before the first call."""
+    reversal_reason: str | None = None
+    """Of a REVERSE step: the failure reason of the payment, once the network has confirmed."""
     refund_id: UUID | None = None
     reserved: bool = False
     """Whether a refund has its hold on the merchant's account."""
@@ -52,20 +66,19 @@ class Claim(NamedTuple):
         """The refund's id, or the payment's if this is not a refund."""
         return self.refund_id or self.payment_id
 
+    @property
+    def may_be_processed(self) -> bool:
+        """Whether the network may have processed the step already."""
+        return self.network_state in (NetworkState.UNKNOWN, NetworkState.PENDING)
 
-class Verdict(StrEnum):
-    APPROVED = "approved"
-    DECLINED = "declined"
-    FAULT = "fault"
-    UNDECIDED = "undecided"
-    """The network has the request and decides later; the same request returns the decision."""
-
-
-class NetworkResponse(NamedTuple):
-    """The card network's response to one claim. `reason` is set if it declined."""
-
-    verdict: Verdict
-    reason: str | None = None
+    @property
+    def needs_inquiry(self) -> bool:
+        """Whether the network has to be asked about the step instead of repeating it."""
+        has_key_expired = self.unresolved_for is not None and self.unresolved_for >= KEY_MEMORY
+        is_in_doubt = self.network_state == NetworkState.UNKNOWN
+        return self.may_be_processed and (
+            has_key_expired or (is_in_doubt and self.faults >= REPEATS_BEFORE_INQUIRY)
+        )
 
 
 class Settlement(NamedTuple):
@@ -79,6 +92,10 @@ class Settlement(NamedTuple):
     fee: int | None = None
     """Minor units, of a success. None without a fee."""
     refund_id: UUID | None = None
+    network_state: NetworkState | str | None = None
+    """Why it stays open; None if it does not, or for a reason of our own."""
+    reversal_reason: str | None = None
+    """Set if its step becomes REVERSE."""
 
     @property
     def id(self) -> UUID:
@@ -128,6 +145,9 @@ def build_posting(claim: Claim, settlement: Settlement, transaction_id: UUID) ->
         )
     if step == Step.CAPTURE and status is Status.SUCCESS:
         return _build_payment_posting(claim, transaction_id, build_hold(claim))
+    if step == Step.REVERSE and claim.capture_amount is None:
+        # Reversed because the ledger refused it: it was neither posted nor held.
+        return None
     legs = _build_refund_legs(claim) if step == Step.REFUND and status is Status.SUCCESS else ()
     kind = TransactionKind.REFUND if step == Step.REFUND else TransactionKind.PAYMENT
     return Posting(
@@ -147,35 +167,86 @@ def build_reservation(claim: Claim, transaction_id: UUID) -> Posting:
     return Posting(transaction_id, claim.payment_id, kind, (), claim.refund_id, placed_hold=hold)
 
 
-def decide_settlement(claim: Claim, response: NetworkResponse) -> Settlement:
-    """Decide from the network's response. The ledger can still refuse the posting."""
-    verdict, step = response.verdict, claim.step
-    if verdict is Verdict.APPROVED:
-        status = _APPROVED_STATUSES.get(step, Status.SUCCESS)
-        fee = compute_fee(claim) if status is Status.SUCCESS else 0
-        return _end_claim(claim, status, None, fee or None)
-    if verdict is Verdict.UNDECIDED:
-        return postpone_claim(claim)
-    if verdict is Verdict.FAULT and claim.faults + 1 < MAX_NETWORK_ATTEMPTS:
-        return _retry_claim(claim, claim.faults + 1, BACK_OFF_BASE * 2**claim.faults)
-    faults = claim.faults + (verdict is Verdict.FAULT)
-    if step in (Step.VOID, Step.EXPIRE):
-        # Canceled even if the network refuses: an authorization that is not captured ends there
-        # by itself.
-        return _end_claim(claim, Status.CANCELED, None)._replace(faults=faults)
-    reason = PROCESSING_ERROR if verdict is Verdict.FAULT else response.reason
-    return _end_claim(claim, Status.FAILED, reason)._replace(faults=faults)
+def decide_settlement(
+    claim: Claim,
+    response: NetworkResponse,
+    patience: timedelta = DEFAULT_NETWORK_PATIENCE,
+) -> Settlement:
+    """Decide from the network's response. The ledger can still refuse the posting.
+
+    Only APPROVED and DECLINED end a step, and a request that could not be sent for `patience`.
+    """
+    match response.verdict:
+        case Verdict.APPROVED:
+            return _approve_claim(claim)
+        case Verdict.DECLINED:
+            return _decline_claim(claim, response.reason)
+        case Verdict.PENDING:
+            return _keep_open(claim, NetworkState.PENDING)
+        case Verdict.UNKNOWN:
+            return _keep_open(claim, NetworkState.UNKNOWN)
+        case Verdict.NOT_FOUND:
+            # Nothing was processed, so the request can be sent again.
+            return _keep_open(claim, NetworkState.NOT_SENT)
+        case Verdict.NOT_SENT:
+            return _retry_sending(claim, patience)
 
 
-def fail_claim(claim: Claim, refusal: Refusal) -> Settlement:
-    """The settlement of a claim whose posting the ledger refused."""
-    return _end_claim(claim, Status.FAILED, refusal.value)
+def _approve_claim(claim: Claim) -> Settlement:
+    if claim.step == Step.REVERSE:
+        return _end_claim(claim, Status.FAILED, claim.reversal_reason)
+    status = _APPROVED_STATUSES.get(claim.step, Status.SUCCESS)
+    fee = compute_fee(claim) if status is Status.SUCCESS else 0
+    return _end_claim(claim, status, None, fee or None)
 
 
-def postpone_claim(claim: Claim) -> Settlement:
-    """Keep the claim open and due again soon. Does not count as a network fault."""
-    return _retry_claim(claim, claim.faults, POSTPONE_DELAY)
+def _decline_claim(claim: Claim, reason: str | None) -> Settlement:
+    if claim.step == Step.CAPTURE:
+        # The authorization may still hold money at the network.
+        return reverse_claim(claim, reason)
+    if claim.step in RELEASING_STEPS:
+        return _keep_open(claim, NetworkState.REFUSED)
+    return _end_claim(claim, Status.FAILED, reason)
 
+
+def _retry_sending(claim: Claim, patience: timedelta) -> Settlement:
+    if claim.may_be_processed:
+        # That this request was not sent says nothing about the one before it.
+        return _keep_open(claim, claim.network_state or NetworkState.UNKNOWN)
+    is_out_of_patience = claim.unresolved_for is not None and claim.unresolved_for >= patience
+    if is_out_of_patience and claim.step in _FIRST_STEPS:
+        return _end_claim(claim, Status.FAILED, NETWORK_UNAVAILABLE)
+    return _keep_open(claim, NetworkState.NOT_SENT)
+
+
+def refuse_claim(claim: Claim, refusal: Refusal) -> Settlement:
+    """The settlement of a claim whose posting the ledger refused. What the network has approved is
+    reversed there before the payment fails; a refund is refused before the network is called."""
+    if claim.refund_id:
+        return _end_claim(claim, Status.FAILED, refusal.value)
+    return reverse_claim(claim, refusal.value)
+
+
+def reverse_claim(claim: Claim, reason: str | None) -> Settlement:
+    """Begin the step that undoes at the network what it has approved. It is repeated until the
+    network confirms; then the payment fails with `reason`."""
+    settlement = _retry_claim(claim, 0, NO_DELAY, None)
+    return settlement._replace(reversal_reason=reason or CAPTURE_DECLINED)
+
+
+def postpone_claim(claim: Claim, *, is_called: bool) -> Settlement:
+    """Keep the claim open and due again soon, for a reason of our own. If the network was called
+    (`is_called`), it has the request."""
+    state = NetworkState.PENDING if is_called else claim.network_state
+    return _retry_claim(claim, claim.faults, compute_back_off(0), state)
+
+
+_FIRST_STEPS: Final = frozenset({Step.CHARGE, Step.AUTHORIZE, Step.REFUND})
+"""Steps before which the network holds no money of the payment, or all of it is settled. The others
+are retried until the network answers."""
+
+RELEASING_STEPS: Final = frozenset({Step.VOID, Step.EXPIRE, Step.REVERSE})
+"""Steps that end what the network holds. They are repeated until the network confirms."""
 
 _APPROVED_STATUSES: Final = {
     Step.AUTHORIZE: Status.AUTHORIZED,
@@ -184,9 +255,22 @@ _APPROVED_STATUSES: Final = {
 }
 
 
-def _retry_claim(claim: Claim, faults: int, delay: timedelta) -> Settlement:
+def _keep_open(claim: Claim, state: NetworkState | str) -> Settlement:
+    faults = min(claim.faults + 1, MAX_FAULTS)
+    return _retry_claim(claim, faults, compute_back_off(claim.faults), state)
+
+
+def _retry_claim(
+    claim: Claim, faults: int, delay: timedelta, state: NetworkState | str | None
+) -> Settlement:
     return Settlement(
-        claim.payment_id, Status.PROCESSING, None, faults, delay, refund_id=claim.refund_id
+        claim.payment_id,
+        Status.PROCESSING,
+        None,
+        faults,
+        delay,
+        refund_id=claim.refund_id,
+        network_state=state,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account
-from atomic_core.domain.admin_queries import AdminPayment, AdminRefund
+from atomic_core.domain.admin_queries import AdminPayment, AdminRefund, UnresolvedStep
 from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.payments import Payment, Status
 
@@ -38,4 +38,9 @@ class AdminQueries(Protocol):
 
     def list_refunds(self, payment_id: UUID, limit: int) -> Sequence[AdminRefund]:
         """Up to `limit` refunds of a payment, newest first."""
+        ...
+
+    def list_unresolved(self, limit: int) -> Sequence[UnresolvedStep]:
+        """Up to `limit` steps whose outcome the card network has left open, the longest open
+        first."""
         ...

@@ -3,13 +3,17 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from atomic_core.domain.settlement import Claim, NetworkResponse
+from atomic_core.domain.card_networks import NetworkResponse
+from atomic_core.domain.settlement import Claim
 
 
 class CardNetwork(Protocol):
-    """Responses are in the order of the claims. The claim's id and step are the idempotency key, so
-    that repeating a call has no further effect. Calls must end within the worker's lease. They
-    raise NetworkFault if the network does not respond.
+    """Responses are in the order of the claims, one verdict per claim.
+
+    The claim's id and step are the idempotency key, so that repeating a call has no further effect.
+    NOT_SENT may be returned only for a request that the network has certainly not processed;
+    whatever is not certain is UNKNOWN. An exception counts as UNKNOWN for all claims of the call.
+    Called outside of any transaction, by several threads at once.
     """
 
     def authorize(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
@@ -21,9 +25,19 @@ class CardNetwork(Protocol):
         ...
 
     def void(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
-        """Release the authorized amount."""
+        """Release the authorized amount. APPROVED if nothing of it is held any more."""
+        ...
+
+    def reverse(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
+        """Undo each payment at the network: release what is held, return what was captured.
+        APPROVED if neither is left."""
         ...
 
     def refund(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
         """Refund each claim's amount of the captured amount."""
+        ...
+
+    def inquire(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
+        """What became of each claim's step: APPROVED, DECLINED or PENDING as its call would have
+        returned, NOT_FOUND if the network has no record of it, else UNKNOWN. Changes nothing."""
         ...

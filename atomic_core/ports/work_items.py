@@ -30,8 +30,19 @@ class WorkItemRepository(Protocol):
         claim is still current: not claimed again, and not settled."""
         ...
 
+    def renew_leases(self, claims: Sequence[Claim], lease: timedelta) -> None:
+        """Extend the leases of those claims that are still current to `lease` from now. Skips items
+        that another unit of work has locked."""
+        ...
+
+    def claim_unresolved(self, id: UUID, lease: timedelta, /) -> Claim | None:
+        """Claim an item whose step the network has left unresolved, whether or not it is due, so
+        that a worker's claim is no longer current. Waits for locks on the item. None if there is no
+        such item."""
+        ...
+
     def make_due(self, id: UUID, /) -> bool:
-        """Make an open item due now, as if its back-off or lease had ended. Its `attempt` stays,
+        """Make an open item due now, as if its back-off and lease had ended. Its `attempt` stays,
         so that a worker that has claimed it can still settle it. Waits for locks on the item.
         Returns False if the item does not exist or is not open."""
         ...

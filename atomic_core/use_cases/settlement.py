@@ -1,48 +1,42 @@
 """Settlement: claims due payments and refunds in batches, calls the card network and posts the
 outcomes to the ledger."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
-from atomic_core.domain.errors import (
-    AtomicError,
-    NetworkFault,
-    StorageRefused,
-    StorageUnavailable,
-)
+from atomic_core.domain.card_networks import NetworkResponse
+from atomic_core.domain.errors import AtomicError, StorageRefused, StorageUnavailable
 from atomic_core.domain.events import PaymentEvent, build_reservation_event, build_settlement_event
-from atomic_core.domain.payments import Step
 from atomic_core.domain.settlement import (
+    NO_DELAY,
     Claim,
-    NetworkResponse,
     Settlement,
-    Verdict,
-    build_posting,
     build_reservation,
     decide_settlement,
+    postpone_claim,
 )
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 from atomic_core.ports.worker_liveness import WorkerLiveness
-from atomic_core.use_cases.settlement_posting import post_to_ledger
-
-NO_DELAY: Final = timedelta(0)
+from atomic_core.use_cases.lease_renewal import LeaseRenewal
+from atomic_core.use_cases.network_calls import CalledClaim, NetworkCalls, NetworkError
+from atomic_core.use_cases.settlement_posting import post_to_ledger, save_settlements
 
 MAX_BATCHES: Final = 100
 """Batches per call, so that a job ends well within its time-out however much work arrives."""
 
+MAX_SECONDS: Final = 60.0
+"""No further batch begins after this time: a job has 180 s, and a batch may take twice the
+network's time-out."""
+
 MAX_TRIES: Final = 3
 """Tries of one transaction when the store fails transiently (a cut connection, a deadlock).
 Repeating is safe: claims that a lost commit settled are no longer valid."""
-
-_NOT_CALLED: Final = NetworkResponse(Verdict.UNDECIDED)
-
-CalledClaim = tuple[Claim, NetworkResponse]
-"""A claim and the card network's response to it."""
 
 T = TypeVar("T")
 
@@ -56,6 +50,9 @@ class SettledBatch:
     rejected: Sequence[tuple[UUID, str]] = ()
     """Ids of payments and refunds that the database refused to post, with its message. Each is a
     bug. They are due again after the lease."""
+    network_errors: Sequence[NetworkError] = ()
+    """What the card network's adapter raised. Each is a bug of the adapter or of the network; the
+    claims stay open."""
 
     @property
     def lost(self) -> int:
@@ -80,9 +77,13 @@ class SettlePayments:
     ids: IdGenerator
     batch_size: int
     lease: timedelta
-    """Must exceed the network's time-out, or claims are called again before their response."""
+    """How long a frozen worker keeps its claims. Renewed while the network is called."""
     hold_period: timedelta
     """How long an authorized payment waits for its capture."""
+    network_timeout: timedelta
+    """The time-out of one call, and the time after which a batch begins no further call."""
+    network_patience: timedelta
+    """How long a request that cannot be sent is retried before its payment fails."""
 
     def __call__(
         self,
@@ -92,6 +93,7 @@ class SettlePayments:
         """Return how many payments and refunds were claimed. `on_batch` is called after each
         batch."""
         total = 0
+        start = time.monotonic()
         for _ in range(MAX_BATCHES):
             claims, is_last = self._claim(overdue_by)
             if claims:
@@ -99,7 +101,7 @@ class SettlePayments:
                 if on_batch:
                     on_batch(batch)
             total += len(claims)
-            if is_last:
+            if is_last or time.monotonic() - start >= MAX_SECONDS:
                 break
         return total
 
@@ -122,17 +124,21 @@ class SettlePayments:
         return [*payments, *refunds], is_last
 
     def _settle(self, claims: Sequence[Claim]) -> SettledBatch:
-        unreserved = [claim for claim in claims if claim.refund_id and not claim.reserved]
-        if not unreserved:
-            result = _bisect_on_refusal(self._call_networks(claims), self._post)
-            return _build_batch(len(claims), result)
-        reservations = _bisect_on_refusal(
-            [(claim, _NOT_CALLED) for claim in unreserved], self._reserve_refunds
-        )
-        ready = [claim for claim in claims if not claim.refund_id or claim.reserved]
-        called_claims = self._call_networks([*ready, *reservations.reserved])
-        posted = _bisect_on_refusal(called_claims, self._post)
-        return _build_batch(len(claims), reservations.merge(posted))
+        network_calls = NetworkCalls(self.card_network, self.network_timeout)
+        with LeaseRenewal(self.begin, self.lease).keep(claims):
+            result = _BatchResult()
+            unreserved = [claim for claim in claims if claim.refund_id and not claim.reserved]
+            if unreserved:
+                result = _bisect_on_refusal(
+                    [(claim, None) for claim in unreserved], self._reserve_refunds
+                )
+                reserved = [claim for claim in claims if not claim.refund_id or claim.reserved]
+                claims_to_call = [*reserved, *result.reserved]
+            else:
+                claims_to_call = claims
+            called_claims = network_calls.call(claims_to_call)
+        result = result.merge(_bisect_on_refusal(called_claims, self._post))
+        return SettledBatch(len(claims), result.settlements, result.rejected, network_calls.errors)
 
     def _reserve_refunds(self, called_claims: Sequence[CalledClaim]) -> "_BatchResult":
         """Place a hold on the merchant's account for each refund, in order; a refund that the
@@ -143,7 +149,9 @@ class SettlePayments:
             reserved_ids = work.refunds.list_reserved(valid_ids)
             claims = [claim for claim, _ in called_claims if claim.id in valid_ids - reserved_ids]
             failures = post_to_ledger(
-                work, [(claim, build_reservation(claim, self.ids.new_id())) for claim in claims]
+                work,
+                [(claim, build_reservation(claim, self.ids.new_id())) for claim in claims],
+                is_called=False,
             )
             reserved = [claim for claim, _ in called_claims if claim.id in reserved_ids]
             settlements: list[Settlement] = []
@@ -162,28 +170,6 @@ class SettlePayments:
             settlements, reserved=[claim._replace(reserved=True) for claim in reserved]
         )
 
-    def _call_networks(self, claims: Sequence[Claim]) -> Sequence[CalledClaim]:
-        """Return each claim with the card network's response, in order."""
-        calls_by_step = {
-            Step.CHARGE: self.card_network.authorize,
-            Step.AUTHORIZE: self.card_network.authorize,
-            Step.CAPTURE: self.card_network.capture,
-            Step.VOID: self.card_network.void,
-            Step.EXPIRE: self.card_network.void,
-            Step.REFUND: self.card_network.refund,
-        }
-        claims_by_call: dict[Callable[..., Sequence[NetworkResponse]], list[Claim]] = {}
-        for claim in claims:
-            claims_by_call.setdefault(calls_by_step[claim.step], []).append(claim)
-        if len(claims_by_call) == 1:
-            [call] = claims_by_call
-            return list(zip(claims, _call_network(call, claims), strict=True))
-        responses: dict[UUID, NetworkResponse] = {}
-        for call, group in claims_by_call.items():
-            for claim, response in zip(group, _call_network(call, group), strict=True):
-                responses[claim.id] = response
-        return [(claim, responses[claim.id]) for claim in claims]
-
     def _post(self, called_claims: Sequence[CalledClaim]) -> "_BatchResult":
         refunds = [claim for claim, _ in called_claims if claim.refund_id]
         with self.begin() as work:
@@ -193,29 +179,18 @@ class SettlePayments:
             if refunds:
                 valid_ids |= work.refunds.lock_claims(refunds)
             decisions = [
-                (claim, decide_settlement(claim, response))
+                (claim, self._decide(claim, response))
                 for claim, response in called_claims
                 if claim.id in valid_ids
             ]
-            failures = post_to_ledger(
-                work,
-                [
-                    (claim, build_posting(claim, settlement, self.ids.new_id()))
-                    for claim, settlement in decisions
-                ],
-            )
-            settlements = [
-                failure or settlement
-                for failure, (_, settlement) in zip(failures, decisions, strict=True)
-            ]
-            events = map(build_settlement_event, (claim for claim, _ in decisions), settlements)
-            work.events.add([event for event in events if event])
-            if refunds:
-                work.refunds.settle([refund for refund in settlements if refund.refund_id])
-            payments = [payment for payment in settlements if payment.refund_id is None]
-            work.payments.settle(payments, self.hold_period)
+            settlements = save_settlements(work, decisions, self.ids, self.hold_period)
             work.commit()
         return _BatchResult(settlements)
+
+    def _decide(self, claim: Claim, response: NetworkResponse | None) -> Settlement:
+        if response is None:
+            return postpone_claim(claim, is_called=False)
+        return decide_settlement(claim, response, self.network_patience)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,10 +209,6 @@ class _BatchResult:
         )
 
 
-def _build_batch(claimed: int, result: _BatchResult) -> SettledBatch:
-    return SettledBatch(claimed, result.settlements, result.rejected)
-
-
 def _bisect_on_refusal(
     called_claims: Sequence[CalledClaim],
     write: Callable[[Sequence[CalledClaim]], _BatchResult],
@@ -254,15 +225,6 @@ def _bisect_on_refusal(
     middle = len(called_claims) // 2
     first_half = _bisect_on_refusal(called_claims[:middle], write)
     return first_half.merge(_bisect_on_refusal(called_claims[middle:], write))
-
-
-def _call_network(
-    call: Callable[[Sequence[Claim]], Sequence[NetworkResponse]], claims: Sequence[Claim]
-) -> Sequence[NetworkResponse]:
-    try:
-        return call(claims)
-    except NetworkFault:
-        return [NetworkResponse(Verdict.FAULT)] * len(claims)
 
 
 def _retry_transient(action: Callable[[], T]) -> T:

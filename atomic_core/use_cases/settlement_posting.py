@@ -1,26 +1,63 @@
 """Posting the outcomes of claims to the ledger, inside settlement's transaction."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.errors import StorageRefused
+from atomic_core.domain.events import build_settlement_event
 from atomic_core.domain.posting import Posting, PostingResult, post
 from atomic_core.domain.settlement import (
     Claim,
     Settlement,
-    fail_claim,
+    build_posting,
     get_system_account_ids,
     postpone_claim,
+    refuse_claim,
 )
+from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.unit_of_work import UnitOfWork
 
 
+def save_settlements(
+    work: UnitOfWork,
+    decisions: Sequence[tuple[Claim, Settlement]],
+    ids: IdGenerator,
+    hold_period: timedelta,
+) -> Sequence[Settlement]:
+    """Post and save what was decided for claims that this unit of work has locked, with its events.
+    Returns the settlements as saved: those whose posting the ledger refused are others."""
+    failures = post_to_ledger(
+        work,
+        [
+            (claim, build_posting(claim, settlement, ids.new_id()))
+            for claim, settlement in decisions
+        ],
+        is_called=True,
+    )
+    settlements = [
+        failure or settlement for failure, (_, settlement) in zip(failures, decisions, strict=True)
+    ]
+    events = map(build_settlement_event, (claim for claim, _ in decisions), settlements)
+    work.events.add([event for event in events if event])
+    refunds = [settlement for settlement in settlements if settlement.refund_id]
+    if refunds:
+        work.refunds.settle(refunds)
+    payments = [settlement for settlement in settlements if settlement.refund_id is None]
+    work.payments.settle(payments, hold_period)
+    return settlements
+
+
 def post_to_ledger(
-    work: UnitOfWork, claimed_postings: Sequence[tuple[Claim, Posting | None]]
+    work: UnitOfWork,
+    claimed_postings: Sequence[tuple[Claim, Posting | None]],
+    *,
+    is_called: bool,
 ) -> Sequence[Settlement | None]:
     """Post what can be posted, in order. Returns for each claim the settlement that replaces the
-    intended one because its posting was not made; None if it was made or there was none."""
+    intended one because its posting was not made; None if it was made or there was none.
+    `is_called`: whether the card network has been called for the claims."""
     required = [(claim, posting) for claim, posting in claimed_postings if posting]
     accounts = _lock_accounts(work, [claim for claim, _ in required])
     postings = [posting for claim, posting in required if claim.account_id in accounts]
@@ -31,7 +68,7 @@ def post_to_ledger(
     if len(postings) == len(required) and not result.refusals:
         return [None] * len(claimed_postings)
     return [
-        _outcome_if_not_posted(claim, posting, accounts, result)
+        _outcome_if_not_posted(claim, posting, accounts, result, is_called=is_called)
         for claim, posting in claimed_postings
     ]
 
@@ -47,16 +84,21 @@ def _lock_accounts(work: UnitOfWork, claims: Sequence[Claim]) -> Mapping[UUID, A
 
 
 def _outcome_if_not_posted(
-    claim: Claim, posting: Posting | None, accounts: Mapping[UUID, Account], result: PostingResult
+    claim: Claim,
+    posting: Posting | None,
+    accounts: Mapping[UUID, Account],
+    result: PostingResult,
+    *,
+    is_called: bool,
 ) -> Settlement | None:
     if posting is None:
         return None
     if claim.account_id not in accounts:
-        return postpone_claim(claim)
+        return postpone_claim(claim, is_called=is_called)
     refusal = result.refusals.get(posting.transaction_id)
     if refusal is None:
         return None
     if posting.released_hold:
         # A hold keeps its amount available, so releasing or capturing it cannot fail.
         raise StorageRefused(f"a hold could not be released: {refusal}")
-    return fail_claim(claim, refusal)
+    return refuse_claim(claim, refusal)

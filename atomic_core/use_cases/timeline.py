@@ -14,9 +14,10 @@ from atomic_core.domain.refunds import Refund
 from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 from atomic_core.use_cases.refunds import MAX_REFUNDS
 
-MAX_EVENTS: Final = 1_000
-"""Recorded events that are read. A payment and each of its MAX_REFUNDS refunds have at most a dozen
-when every network call fails, so no payment has more."""
+MAX_EVENTS: Final = 5_000
+"""Recorded events that are read. A payment has at most five steps and MAX_REFUNDS refunds; each of
+them records at most MAX_RECORDED_FAULTS responses that are not final, and three events of its
+own, so a payment has fewer."""
 
 
 _TransactionsByRefund = Mapping[UUID | None, PostedTransaction]

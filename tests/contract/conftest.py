@@ -9,8 +9,7 @@ from support import NOW, Store, add_merchant, build_application, open_account
 @pytest.fixture
 def scenario(store: Store, monkeypatch: pytest.MonkeyPatch) -> PaymentScenario:
     # Postponed and retried payments are due at once.
-    monkeypatch.setattr("atomic_core.domain.settlement.POSTPONE_DELAY", NOW)
-    monkeypatch.setattr("atomic_core.domain.settlement.BACK_OFF_BASE", NOW)
+    monkeypatch.setattr("atomic_core.domain.card_networks.BACK_OFF_BASE", NOW)
     merchant_id, network = add_merchant(store.begin), FaultyNetwork()
     account_id = open_account(store.begin, merchant_id)
     application = build_application(store.begin, card_network=network, lease=NOW)

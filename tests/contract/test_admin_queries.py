@@ -20,9 +20,10 @@ from atomic_core.domain.refunds import NewRefund, Refund
 from atomic_core.domain.settlement import Claim, NetworkResponse
 from atomic_core.ports.job_queue import Job
 from atomic_core.use_cases.ledger import NewAccount
+from bookkeeping_network import UNKNOWN, BookkeepingNetwork
 from support import HOUR, IDS, NOW, Store, add_merchant, build_application, build_payment
 
-FAULTY = "tok_chargeDeclinedProcessingError"
+FAULTY = "tok_noAnswer"
 
 
 @pytest.fixture
@@ -213,15 +214,12 @@ def test_retry_ends_back_off_of_payment(store: Store, merchant_id: UUID) -> None
     assert (second.payment.attempt, second.progress.faults) == (2, 2), (
         "retry does not reset the fault count"
     )
-    application.admin.retry_payment(payment.id)
-    application.settlement.settle()
-    assert get_payment(application, payment).failure_reason == "processing_error"
 
 
-def test_retry_ends_back_off_of_refund(application: Application, merchant_id: UUID) -> None:
-    payment = application.payments.record(
-        build_payment(merchant_id, source="tok_refundProcessingError")
-    )
+def test_retry_ends_back_off_of_refund(store: Store, merchant_id: UUID) -> None:
+    network = BookkeepingNetwork(fault=lambda method, _: UNKNOWN if method == "refund" else None)
+    application = build_application(store.begin, card_network=network)
+    payment = application.payments.record(build_payment(merchant_id))
     application.settlement.settle()
     refund = create_refund(application, payment)
     assert application.settlement.settle() == 1

@@ -22,7 +22,8 @@ from atomic_adapters.networks.sandbox import (
     AUTHORIZATION_RESPONSES,
     CAPTURE_RESPONSES,
     REFUND_RESPONSES,
-    UNDECIDED_SOURCE,
+    STATE_RESPONSES,
+    VOID_RESPONSES,
 )
 from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import in_memory
@@ -30,7 +31,8 @@ from atomic_core.domain import audit_log, events
 from atomic_core.domain.ledger_verification import LedgerCheck
 from atomic_core.domain.merchants import Scope
 from atomic_core.domain.posting import Refusal
-from atomic_core.domain.settlement import PROCESSING_ERROR
+from atomic_core.domain.settlement import NETWORK_UNAVAILABLE
+from atomic_core.use_cases.in_doubt import RESOLVED_BY_OPERATOR
 from atomic_web import metrics
 from atomic_web.app import create_app
 from atomic_web.context import BASE_PATH
@@ -185,13 +187,14 @@ def error_codes() -> set[str]:
 
 def failure_reasons() -> set[str]:
     responses = (AUTHORIZATION_RESPONSES, CAPTURE_RESPONSES, REFUND_RESPONSES)
+    own = {NETWORK_UNAVAILABLE, RESOLVED_BY_OPERATOR}
     declined = {
         response.reason
         for by_token in responses
         for response in by_token.values()
         if response.reason
     }
-    return declined | {PROCESSING_ERROR} | {refusal.value for refusal in Refusal}
+    return declined | own | {refusal.value for refusal in Refusal}
 
 
 def metric_names() -> set[str]:
@@ -222,8 +225,13 @@ def audit_events() -> set[str]:
 
 
 def sandbox_tokens() -> set[str]:
-    tokens = (*AUTHORIZATION_RESPONSES, *CAPTURE_RESPONSES, *REFUND_RESPONSES)
-    return {*tokens, UNDECIDED_SOURCE}
+    return {
+        *AUTHORIZATION_RESPONSES,
+        *CAPTURE_RESPONSES,
+        *VOID_RESPONSES,
+        *REFUND_RESPONSES,
+        *STATE_RESPONSES,
+    }
 
 
 NAMES = {

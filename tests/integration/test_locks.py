@@ -164,7 +164,7 @@ LIVES = 60
 def test_requests_and_workers_under_load_never_deadlock(
     database_url: str, settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("atomic_core.domain.settlement.POSTPONE_DELAY", NOW)
+    monkeypatch.setattr("atomic_core.domain.card_networks.BACK_OFF_BASE", NOW)
     before = _deadlocks(database_url)
     store = PostgresStore(Connections(settings_for(database_url)))
     settlers = [build_application(store.begin, batch_size=size) for size in (7, 13)]

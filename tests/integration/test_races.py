@@ -83,7 +83,7 @@ class Track:
 @pytest.fixture
 def track(postgres_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Track]:
     # Settlers that meet put each other off: not for half a second each time.
-    monkeypatch.setattr("atomic_core.domain.settlement.POSTPONE_DELAY", timedelta(0))
+    monkeypatch.setattr("atomic_core.domain.card_networks.BACK_OFF_BASE", timedelta(0))
     begin = postgres_store.begin
     merchant_id = add_merchant(begin)
     account_id = open_account(begin, merchant_id)

@@ -302,8 +302,7 @@ def store_comparison(
     database_url: str, settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[type[RuleBasedStateMachine]]:
     # Postponed and retried items are due at once.
-    monkeypatch.setattr("atomic_core.domain.settlement.POSTPONE_DELAY", NOW)
-    monkeypatch.setattr("atomic_core.domain.settlement.BACK_OFF_BASE", NOW)
+    monkeypatch.setattr("atomic_core.domain.card_networks.BACK_OFF_BASE", NOW)
     StoreComparison.database_url = database_url
     StoreComparison.postgres = PostgresStore(Connections(settings_for(database_url)))
     yield StoreComparison

@@ -9,7 +9,7 @@ worker AS MATERIALIZED (
 -- Items whose lease has ended, or whose worker is dead: its advisory lock is free.
 -- SKIP LOCKED: workers share the due items instead of waiting for each other.
 due AS (
-    SELECT id, due_at
+    SELECT id, due_at, leased_until
       FROM {table}
      WHERE phase = 'OPEN'
        AND due_at <= now() - least(%(overdue_by)s::interval, interval '0')

@@ -1,0 +1,7 @@
+-- What is known of the step. A lease that is still there is that of a claim which ended without a
+-- settlement: its worker may have called the network.
+CASE WHEN due.leased_until IS NULL OR {table}.network_state IN ('pending', 'refused')
+     THEN {table}.network_state
+     ELSE 'unknown'
+END AS network_state,
+now() - coalesce({table}.unresolved_since, due.leased_until) AS unresolved_for

@@ -1,0 +1,69 @@
+"""The card network's side of a settlement: its verdicts, and what is known while it has not given
+a final one.
+
+The rule behind them: no answer is not a "no". Only the network's own word, or an operator who has
+read its records, ends a step of a payment.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+BACK_OFF_BASE: Final = timedelta(milliseconds=500)
+"""Delay after the first response that is not final; doubled after each further one. About one
+sweep."""
+
+MAX_BACK_OFF: Final = timedelta(minutes=5)
+"""So that a payment is settled within minutes of its network's return."""
+
+REPEATS_BEFORE_INQUIRY: Final = 3
+"""How often a request without an answer is repeated before the network is asked about it instead: a
+lost answer is usually repeated by the next call, within seconds."""
+
+KEY_MEMORY: Final = timedelta(hours=23)
+"""How long a request may be repeated under its idempotency key. Networks forget keys; Stripe keeps
+them for at least 24 hours. Afterwards only an inquiry is safe."""
+
+MAX_FAULTS: Final = 30_000
+"""The count of responses that are not final stops here; it is stored as a smallint."""
+
+
+class Verdict(StrEnum):
+    """What a call says about one request."""
+
+    APPROVED = "approved"
+    DECLINED = "declined"
+    NOT_SENT = "not_sent"
+    """The network has certainly not processed this request: no connection, a rate limit, a refusal
+    before processing."""
+    PENDING = "pending"
+    """The network has the request and decides later; the same request returns the decision."""
+    UNKNOWN = "unknown"
+    """No answer: a time-out, a cut connection, an error of the network. It may have processed the
+    request."""
+    NOT_FOUND = "not_found"
+    """Of an inquiry only: the network has no record of the request."""
+
+
+class NetworkState(StrEnum):
+    """What is known of a step whose outcome is open."""
+
+    NOT_SENT = "not_sent"
+    PENDING = "pending"
+    UNKNOWN = "unknown"
+    """In doubt: a request was or may have been sent, and its outcome is not known."""
+    REFUSED = "refused"
+    """The network refuses to release money that it holds for a payment that has to end without."""
+
+
+class NetworkResponse(NamedTuple):
+    """The card network's response to one claim. `reason` is set if it declined."""
+
+    verdict: Verdict
+    reason: str | None = None
+
+
+def compute_back_off(faults: int) -> timedelta:
+    """The delay after a response that is not final, when `faults` such responses came before."""
+    # The exponent is bounded: 2**faults would exceed what a timedelta can hold.
+    return min(BACK_OFF_BASE * 2 ** min(faults, 16), MAX_BACK_OFF)

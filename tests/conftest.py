@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -26,6 +27,11 @@ from worker_processes import PostgresWorkerProcess
 
 __all__ = ["pytest_runtest_makereport", "pytest_terminal_summary"]
 """Hooks that pytest finds here."""
+
+# A shell starts background jobs with SIGINT ignored. Processes under test would inherit that, and
+# Ctrl-C would have no effect on them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # structlog's default traceback formatter shows all local variables, which takes seconds.
 structlog.configure(

@@ -54,7 +54,9 @@ class Supervisor:
         try:
             yield
         finally:
-            self.stop.request()
+            # A second request would kill the children.
+            if not self.stop.is_requested:
+                self.stop.request()
             self._stop_children()
             signal.signal(signal.SIGCHLD, previous_handler)
             self._selector.close()

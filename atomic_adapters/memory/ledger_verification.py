@@ -204,9 +204,11 @@ def _check_holds(tables: Tables) -> Iterator[Finding]:
     expected: dict[tuple[UUID, UUID | None], Hold] = {}
     for id, row in tables.payments.rows.items():
         payment = row.item
-        is_being_resolved = (
-            payment.status is Status.PROCESSING and payment.step not in _STEPS_BEFORE_HOLD
+        # A reversal of what the ledger refused never had a hold.
+        has_hold = payment.step in _STEPS_AFTER_HOLD or (
+            payment.step is Step.REVERSE and payment.capture_amount is not None
         )
+        is_being_resolved = payment.status is Status.PROCESSING and has_hold
         if payment.status is Status.AUTHORIZED or is_being_resolved:
             world, money = world_account_id(payment.money.currency), payment.money
             expected[id, None] = Hold(id, None, world, payment.account_id, money.amount)
@@ -222,7 +224,7 @@ def _check_holds(tables: Tables) -> Iterator[Finding]:
         yield Finding(LedgerCheck.HOLD_FITS, str(refund_id or payment_id), problem)
 
 
-_STEPS_BEFORE_HOLD: Final = (Step.CHARGE, Step.AUTHORIZE)
+_STEPS_AFTER_HOLD: Final = (Step.CAPTURE, Step.VOID, Step.EXPIRE)
 
 
 def _check_pending(tables: Tables) -> Iterator[Finding]:

@@ -66,8 +66,8 @@ class WorkItemRow(Generic[V]):
     leased_until: datetime | None = None
     claimed_by: int | None = None
     reversal_reason: str | None = None
-    was_interrupted: bool = False
-    """Whether the claim before the current one ended without a settlement."""
+    interrupted_lease: datetime | None = None
+    """When the lease of the claim before the current one ended; None if it was settled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def _claim(
         due_at=min(row.due_at, now),
         leased_until=now + lease,
         claimed_by=worker_id if worker_id in tables.live_workers else None,
-        was_interrupted=row.leased_until is not None,
+        interrupted_lease=row.leased_until,
     )
     table.put(item.id, claimed)
     return claimed
@@ -85,8 +85,9 @@ def describe_open_step(
 ) -> tuple[NetworkState | None, timedelta | None]:
     """What is known of the step of a claimed row, and how long it has been open. A claim that ended
     without a settlement may have called the network."""
-    state, since = row.item.network_state, row.item.unresolved_since
-    if row.was_interrupted and state not in (NetworkState.PENDING, NetworkState.REFUSED):
+    state = row.item.network_state
+    since = row.item.unresolved_since or row.interrupted_lease
+    if row.interrupted_lease and state not in (NetworkState.PENDING, NetworkState.REFUSED):
         state = NetworkState.UNKNOWN
     return state, tables.clock.now() - since if since else None
 

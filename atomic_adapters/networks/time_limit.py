@@ -24,8 +24,8 @@ class NetworkTimeout(Exception):
 
 @dataclass(slots=True)
 class TimeLimitedCardNetwork:
-    """Passes calls on, each in a thread of its own. Raises NetworkTimeout after `timeout`: the claims
-    are then in doubt. If too many calls hang already, the claims are NOT_SENT."""
+    """Passes calls on, each in a thread of its own. Raises NetworkTimeout after `timeout`: the
+    claims are then in doubt. If too many calls hang already, the claims are NOT_SENT."""
 
     card_network: CardNetwork
     timeout: timedelta

@@ -213,7 +213,10 @@ SELECT coalesce(r.id, p.id, h.payment_id)::text,
            THEN (h.payment_id IS NOT NULL)
                 <> (p.id IS NOT NULL
                     AND (p.status = 'AUTHORIZED'
-                         OR p.status = 'PROCESSING' AND p.step NOT IN ('charge', 'authorize')))
+                         OR p.status = 'PROCESSING'
+                            AND (p.step IN ('capture', 'void', 'expire')
+                                 -- A reversal of what the ledger refused never had a hold.
+                                 OR p.step = 'reverse' AND p.capture_amount IS NOT NULL)))
                 OR h.payment_id IS NOT NULL
                    AND ((h.credit_account_id, h.amount, d.type, d.currency)
                         IS DISTINCT FROM (p.account_id, p.amount, 'asset', p.currency))

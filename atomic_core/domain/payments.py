@@ -135,9 +135,13 @@ class Payment:
         return self.money.amount if self.capture_amount is None else self.capture_amount
 
     @property
+    def is_in_doubt(self) -> bool:
+        return self.network_state is NetworkState.UNKNOWN
+
+    @property
     def in_doubt_since(self) -> datetime | None:
         """Since when it is not known whether the card network processed its open step."""
-        return self.unresolved_since if self.network_state is NetworkState.UNKNOWN else None
+        return self.unresolved_since if self.is_in_doubt else None
 
     @property
     def amount_refundable(self) -> int:

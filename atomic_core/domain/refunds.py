@@ -48,6 +48,10 @@ class Refund:
     unresolved_since: datetime | None = None
 
     @property
+    def is_in_doubt(self) -> bool:
+        return self.network_state is NetworkState.UNKNOWN
+
+    @property
     def in_doubt_since(self) -> datetime | None:
         """Since when it is not known whether the card network processed it."""
-        return self.unresolved_since if self.network_state is NetworkState.UNKNOWN else None
+        return self.unresolved_since if self.is_in_doubt else None

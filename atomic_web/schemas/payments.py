@@ -158,6 +158,18 @@ class PaymentSchema(ResponseSchema):
         allow_none=True,
         metadata={"description": "When the hold expires; null if there was none."},
     )
+    is_in_doubt = fields.Boolean(
+        data_key="inDoubt",
+        metadata={"description": "Whether `inDoubtSince` is set."},
+    )
+    in_doubt_since = Timestamp(
+        data_key="inDoubtSince",
+        allow_none=True,
+        metadata={
+            "description": "Since when it is not known whether the card network has processed the "
+            "payment's open step; null if it is known. Only the network's word ends the doubt."
+        },
+    )
     metadata = build_metadata_output()
     created_at = Timestamp(data_key="createdAt")
     updated_at = Timestamp(data_key="updatedAt")

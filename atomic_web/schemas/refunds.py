@@ -38,6 +38,18 @@ class RefundSchema(ResponseSchema):
         metadata={"description": "Why the refund is FAILED, for example `insufficient_balance`."},
     )
     idempotency_key = fields.String(data_key="idempotencyKey", allow_none=True)
+    is_in_doubt = fields.Boolean(
+        data_key="inDoubt",
+        metadata={"description": "Whether `inDoubtSince` is set."},
+    )
+    in_doubt_since = Timestamp(
+        data_key="inDoubtSince",
+        allow_none=True,
+        metadata={
+            "description": "Since when it is not known whether the card network has processed the "
+            "refund; null if it is known. Its amount stays reserved."
+        },
+    )
     metadata = build_metadata_output()
     created_at = Timestamp(data_key="createdAt")
     updated_at = Timestamp(data_key="updatedAt")

@@ -15,7 +15,10 @@ def render_payment_details(details: PaymentDetails) -> str:
     payment = details.admin_payment.payment
     sections = [render_fields(_build_fields(payment, details.admin_payment.progress))]
     if details.refunds:
-        headings = ("Refund", "Created", "Status", "Attempt", "Amount", "Currency", "Due", "Reason")
+        headings = (
+            *("Refund", "Created", "Status", "Attempt", "Amount", "Currency", "Due"),
+            *("Network", "Reason"),
+        )
         rows = [_build_refund_row(refund) for refund in details.refunds]
         sections.append("Refunds\n" + render_table(headings, rows, right={"Attempt", "Amount"}))
     headings = ("At", "Event", "Status", "Attempt", "Amount", "Reason", "Refund", "Request")
@@ -66,6 +69,8 @@ def payment_to_json(payment: Payment) -> Mapping[str, object]:
         "updatedAt": payment.updated_at,
         "claimedAt": payment.claimed_at,
         "expiresAt": payment.expires_at,
+        "networkState": payment.network_state,
+        "unresolvedSince": payment.unresolved_since,
     }
 
 
@@ -88,6 +93,8 @@ def _build_fields(payment: Payment, progress: WorkProgress) -> Sequence[tuple[st
         ("Capture", payment.capture),
         ("Step", payment.step),
         ("Attempts", payment.attempt),
+        ("Network", payment.network_state),
+        ("Unresolved since", format_time(payment.unresolved_since)),
         ("Faults", progress.faults),
         ("Due", schedule and format_time(schedule.due_at)),
         ("Leased until", schedule and format_time(schedule.leased_until)),
@@ -108,6 +115,7 @@ def _build_refund_row(admin_refund: AdminRefund) -> tuple[object, ...]:
         format_minor_units(refund.money.amount, refund.money.currency),
         refund.money.currency,
         format_time(progress.leased_until or progress.due_at) if refund.status.is_open else None,
+        refund.network_state,
         refund.failure_reason or refund.reason,
     )
 

@@ -1,12 +1,15 @@
 """`atomic payments …`"""
 
+import getpass
+from collections.abc import Mapping
 from uuid import UUID
 
 import click
 
-from atomic_core.domain.admin_queries import AdminPayment, AdminRefund
+from atomic_core.domain.admin_queries import AdminPayment, AdminRefund, UnresolvedStep
 from atomic_core.domain.money import format_minor_units
 from atomic_core.domain.payments import Payment, Status
+from atomic_core.use_cases.in_doubt import Resolution
 from atomic_worker.commands.console import (
     CliContext,
     ListByDefaultGroup,
@@ -26,7 +29,7 @@ from atomic_worker.commands.tables import format_time, render_table
 
 @click.group(cls=ListByDefaultGroup)
 def payments() -> None:
-    """List payments, show one in detail, retry one now.
+    """List payments, show one in detail, retry one now, resolve one that is in doubt.
 
     Amounts are in major units, such as 12.34 USD; with --json, in minor units.
     """
@@ -83,6 +86,95 @@ def retry(cli: CliContext, id: UUID, *, as_json: bool) -> None:
         print_json({"id": id, "kind": kind, "status": status, "attempt": attempt, "was": was})
     else:
         click.echo(f"The {kind} {id} is due now; it was {status}, due {due_before}.")
+
+
+@payments.command("in-doubt")
+@limit_option
+@json_option
+@pass_cli_context
+def in_doubt(cli: CliContext, limit: int, *, as_json: bool) -> None:
+    """List payments and refunds that the card network has left open, the longest open first.
+
+    Their network states: `unknown` is in doubt, because the network may have processed the step;
+    `pending` is a step that it has and has not decided; `not_sent` has not arrived there;
+    `refused` is a release of money that it refuses. All are retried until the network answers.
+    """
+    steps = cli.application.admin.list_unresolved(limit)
+    if as_json:
+        print_json({"unresolved": [_unresolved_to_json(step) for step in steps]})
+        return
+    headings = (
+        *("ID", "Kind", "Step", "Network", "Since", "Tries", "Next try"),
+        *("Amount", "Currency", "Merchant"),
+    )
+    rows = [
+        (
+            step.id,
+            "refund" if step.refund_id else "payment",
+            step.step,
+            step.network_state,
+            format_time(step.unresolved_since),
+            step.faults,
+            format_time(step.due_at),
+            format_minor_units(step.amount, step.currency),
+            step.currency,
+            step.merchant_id,
+        )
+        for step in steps
+    ]
+    click.echo(render_table(headings, rows, right={"Tries", "Amount"}))
+
+
+@payments.command()
+@click.argument("id", type=UuidParam(), metavar="ID")
+@click.option(
+    "--as",
+    "outcome",
+    type=click.Choice(("succeeded", "failed")),
+    required=True,
+    help="What the card network's records say about the open step.",
+)
+@click.option("--reason", required=True, help="Where you found it, for the audit log.")
+@click.option(
+    "--operator",
+    default=getpass.getuser,
+    show_default="the system user",
+    help="Who decides, for the audit log.",
+)
+@json_option
+@pass_cli_context
+def resolve(
+    cli: CliContext, id: UUID, outcome: str, reason: str, operator: str, *, as_json: bool
+) -> None:
+    """Decide a payment or refund that the card network has left open.
+
+    Look the step up in the card network's own records first: the decision moves money in the
+    ledger, and nothing moves at the network. It is recorded in the audit log. The exit status is 1
+    if the network has not left it open.
+    """
+    resolution = Resolution(id, outcome == "succeeded", reason, operator)
+    saved = cli.application.admin.resolve_step(resolution)
+    kind = "refund" if saved.refund_id else "payment"
+    if as_json:
+        print_json({"id": id, "kind": kind, "status": saved.status})
+    else:
+        click.echo(f"The {kind} {id} is {saved.status} now.")
+
+
+def _unresolved_to_json(step: UnresolvedStep) -> Mapping[str, object]:
+    return {
+        "id": step.id,
+        "paymentId": step.payment_id,
+        "refundId": step.refund_id,
+        "merchantId": step.merchant_id,
+        "amount": step.amount,
+        "currency": step.currency,
+        "step": step.step,
+        "networkState": step.network_state,
+        "unresolvedSince": step.unresolved_since,
+        "tries": step.faults,
+        "dueAt": step.due_at,
+    }
 
 
 def _describe_item(item: AdminPayment | AdminRefund) -> tuple[str, Status, int]:

@@ -48,6 +48,14 @@ class BatchLog:
             duration_ms=round(duration * 1000, 1),
             payments=[str(settlement.payment_id) for settlement in batch.settlements[:MAX_IDS]],
         )
+        for call in batch.network_errors:
+            _log.error(
+                "card network call failed",
+                by=self.process,
+                method=call.method,
+                claims=call.claims,
+                problem=repr(call.error),
+            )
         for payment_id, problem in batch.rejected:
             _log.error(
                 "settlement rejected by the database",

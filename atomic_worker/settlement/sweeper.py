@@ -10,10 +10,18 @@ import structlog
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError
+from atomic_core.domain.timestamps import format_rfc3339
+from atomic_core.use_cases.in_doubt import IN_DOUBT_ALARM
 from atomic_worker.settlement.batch_log import StoppedBetweenBatches
 from atomic_worker.settlement.concurrent_settlement import settle_concurrently
 from atomic_worker.settlement.garbage_collection import tune_garbage_collection
 from atomic_worker.stop_request import StopRequest
+
+IN_DOUBT_SECONDS: Final = 60.0
+"""Between two reports of steps that the card network has left open."""
+
+MAX_REPORTED: Final = 20
+"""Steps per report: enough to begin with; `atomic payments in-doubt` lists all."""
 
 PURGE_SECONDS: Final = 60.0
 """Between two purges. Expired rows have no effect; purging only bounds their number."""
@@ -27,7 +35,8 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Sweeper:
-    """Settles overdue payments, purges expired rows and verifies the ledger.
+    """Settles overdue payments, purges expired rows, verifies the ledger and reports what the card
+    network leaves open.
 
     Any number of sweepers and workers may run at once.
     """
@@ -37,6 +46,7 @@ class Sweeper:
     stop: StopRequest
     _failures: int = 0
     _last_purge: float = float("-inf")
+    _last_report: float = float("-inf")
     _last_verification: float = field(default_factory=time.monotonic)
     _verification: threading.Thread | None = None
 
@@ -77,6 +87,7 @@ class Sweeper:
         try:
             self.sweep()
             self._purge_if_due()
+            self._report_if_due()
         except StoppedBetweenBatches:
             return 0
         except AtomicError as error:
@@ -95,6 +106,30 @@ class Sweeper:
             log = _log.warning if error.retryable else _log.error
             log("sweep failed", problem=error.message, cause=repr(error.__cause__))
         return min(interval * 2 ** min(self._failures - 1, 10), max(interval, MAX_PAUSE_SECONDS))
+
+    def report_unresolved(self) -> int:
+        """Log steps that the card network has left open for longer than IN_DOUBT_ALARM; return how
+        many, up to MAX_REPORTED."""
+        latest = self.application.clock.now() - IN_DOUBT_ALARM
+        steps = self.application.admin.list_unresolved(MAX_REPORTED)
+        overdue = [step for step in steps if step.unresolved_since <= latest]
+        for step in overdue:
+            _log.error(
+                "step unresolved",
+                payment=str(step.payment_id),
+                refund=str(step.refund_id) if step.refund_id else None,
+                step=step.step,
+                network_state=step.network_state,
+                since=format_rfc3339(step.unresolved_since),
+                tries=step.faults,
+            )
+        return len(overdue)
+
+    def _report_if_due(self) -> None:
+        now = time.monotonic()
+        if now - self._last_report >= IN_DOUBT_SECONDS:
+            self.report_unresolved()
+            self._last_report = now
 
     def _purge_if_due(self) -> None:
         now = time.monotonic()

@@ -25,8 +25,8 @@ REFUSALS: dict[str, tuple[tuple[str, ...], str]] = {
 
 UNDECIDED_SOURCE = "tok_slow"
 
-MAX_ATTEMPTS = 3
-"""Attempts against a faulty network, and until an undecided one decides."""
+DECIDING_ATTEMPT = 3
+"""Every third attempt, an undecided network decides."""
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Row:
     reserved: int = 0
     refunded: int = 0
     attempt: int = 0
-    faults: int = 0
+    reversal_reason: str = ""
     has_hold: bool = False
 
     @property
@@ -87,7 +87,7 @@ class Model:
         """Payments that are resolved together are due in id order."""
         for row in sorted(rows, key=lambda row: row.id):
             row.status, row.step, row.capture_amount = "PROCESSING", step, amount
-            row.attempt, row.faults = row.attempt + 1, 0
+            row.attempt += 1
             self.due.append(row)
 
     def list_authorized(self) -> list[Row]:
@@ -157,27 +157,27 @@ class Model:
     def _call_network(row: Row) -> tuple[str | None, bool]:
         """The failure reason, if any, and whether the network has decided."""
         if row.source == UNDECIDED_SOURCE:
-            return None, row.attempt % MAX_ATTEMPTS == 0
+            return None, row.attempt % DECIDING_ATTEMPT == 0
         steps, reason = REFUSALS.get(row.source, ((), ""))
-        if row.step not in steps:
-            return None, True
-        if reason == "processing_error":
-            row.faults += 1
-            return reason, row.faults == MAX_ATTEMPTS
-        return reason, True
+        return (reason if row.step in steps else None), True
 
     def _settle(self, row: Row) -> bool:
-        """Returns whether the network has decided."""
+        """Returns whether its step has ended, and no reversal has begun."""
         reason, is_decided = self._call_network(row)
         if is_decided:
             self._decide(row, reason)
-        return is_decided
+        return row.status != "PROCESSING"
 
     def _decide(self, row: Row, reason: str | None) -> None:
         balance = self.balances[row.account]
-        if reason:
+        if row.step == "reverse":
+            row.status, row.reason = "FAILED", row.reversal_reason
+            # What was captured in part was held.
+            balance.incoming -= 0 if row.capture_amount is None else row.amount
+        elif reason and row.step == "capture":
+            row.step, row.reversal_reason = "reverse", reason
+        elif reason:
             row.status, row.reason = "FAILED", reason
-            balance.incoming -= row.amount if row.step == "capture" else 0
         elif row.step == "charge":
             self._capture(row, row.amount)
         elif row.step == "authorize":
@@ -185,7 +185,7 @@ class Model:
                 balance.incoming += row.amount
                 row.status = "AUTHORIZED"
             else:
-                row.status, row.reason = "FAILED", "balance_overflow"
+                row.step, row.reversal_reason = "reverse", "balance_overflow"
         else:
             balance.incoming -= row.amount
             if row.step == "capture":
@@ -197,7 +197,7 @@ class Model:
         fee = self.terms.get(row.owner, FeeTerms()).compute_fee(amount)
         balance = self.balances[row.account]
         if not balance.has_room(amount - fee):
-            row.status, row.reason = "FAILED", "balance_overflow"
+            row.step, row.reversal_reason = "reverse", "balance_overflow"
             return
         balance.posted += amount - fee
         row.status, row.captured, row.fee = "SUCCESS", amount, fee

@@ -250,7 +250,8 @@ class StoreComparison(RuleBasedStateMachine):
                 claims = work.payments.claim(limit, NOW, NOW)
                 claims = [*claims, *work.refunds.claim(limit, NOW, NOW)]
                 work.commit()
-            return claims
+            # How long a step has been open is a matter of milliseconds.
+            return [claim._replace(unresolved_for=None) for claim in claims]
 
         self.call_both(claim)
         self.model.claim(limit)

@@ -3,17 +3,19 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from structlog.testing import capture_logs
 
 from atomic_adapters.settings import Settings
+from atomic_adapters.system import ManualClock
 from atomic_adapters.wiring import in_memory
 from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.domain.ledger_verification import Finding, LedgerCheck, LedgerReport
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import CaptureMethod, NewPayment, Status
+from atomic_core.use_cases.in_doubt import IN_DOUBT_ALARM
 from atomic_worker.settlement.sweeper import MAX_PAUSE_SECONDS, Sweeper
 from atomic_worker.stop_request import StopRequest
 from processes import wait_until
@@ -65,6 +67,24 @@ def test_stop_request_ends_a_long_wait(stop: StopRequest) -> None:
     stop.request()
     thread.join(GUARD_SECONDS)
     assert not thread.is_alive()
+
+
+def test_step_that_stays_open_is_reported(stop: StopRequest) -> None:
+    clock = ManualClock(datetime(2026, 11, 27, tzinfo=UTC))
+    application = in_memory(clock)
+    merchant_id = add_merchant(application.payments.record.begin)
+    payment = application.payments.record(build_payment(merchant_id, source="tok_noAnswer"))
+    application.payments.record(build_payment(merchant_id))
+    application.settlement.settle()
+    sweeper = Sweeper(application, SETTINGS, stop)
+    clock.time += IN_DOUBT_ALARM - timedelta(microseconds=1)
+    assert sweeper.report_unresolved() == 0
+    clock.time += timedelta(microseconds=1)
+    with capture_logs() as logs:
+        assert sweeper.report_unresolved() == 1
+    [line] = logs
+    assert (line["log_level"], line["event"]) == ("error", "step unresolved")
+    assert (line["payment"], line["network_state"]) == (str(payment.id), "unknown")
 
 
 def test_outage_of_the_database_is_logged_once(stop: StopRequest) -> None:

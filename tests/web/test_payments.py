@@ -27,6 +27,8 @@ def test_payment_is_accepted_and_returned_in_full(web: WebApp, merchant: Merchan
         "amountRefunded": 0,
         "fee": 0,
         "expiresAt": None,
+        "inDoubt": False,
+        "inDoubtSince": None,
         "metadata": {},
         "createdAt": "2026-11-22T15:30:13.153Z",
         "updatedAt": "2026-11-22T15:30:13.153Z",

@@ -35,6 +35,8 @@ def test_refund_is_accepted_settled_and_returned(web: WebApp, merchant: Merchant
         "status": "PENDING",
         "failureReason": None,
         "idempotencyKey": "r-1",
+        "inDoubt": False,
+        "inDoubtSince": None,
         "createdAt": "2026-11-22T15:30:13.153Z",
         "updatedAt": "2026-11-22T15:30:13.153Z",
     }

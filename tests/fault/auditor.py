@@ -9,6 +9,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import namedtuple_row
 
+from fault.network_books import NOTHING, NetworkBooks
 from fault.oracle import SUCCESS, Acknowledgement, Oracle
 from fault.periodic_task import PeriodicTask
 
@@ -85,6 +86,13 @@ SELECT refunds.id::text, refunds.reason AS token, refunds.payment_id::text, refu
                LEFT JOIN entries ON entries.transaction_id = transactions.id
               WHERE transactions.kind = 'refund'
               GROUP BY transactions.refund_id) AS posted ON posted.refund_id = refunds.id
+"""
+
+SELECT_SETTLED_AMOUNTS: Final = """
+SELECT id,
+       CASE WHEN status = 'SUCCESS' THEN coalesce(capture_amount, amount) ELSE 0 END,
+       coalesce(amount_refunded, 0)
+  FROM payments
 """
 
 SELECT_BALANCES: Final = """
@@ -172,6 +180,21 @@ def run_final_audit(connection: psycopg.Connection[Any], oracle: Oracle) -> int:
     _check_balances(connection, balances, oracle)
     _check_timestamps(connection, oracle)
     return payment_counts.total()
+
+
+def check_network_truth(
+    connection: psycopg.Connection[Any], books: NetworkBooks, oracle: Oracle
+) -> None:
+    """Compare what each payment says with what the card network's own books say, once everything
+    is settled: no money is held or taken there that is not here, and none is here that is not
+    there."""
+    truth = dict(books.read_truth())
+    for id, captured, refunded in connection.execute(SELECT_SETTLED_AMOUNTS):
+        held_there, captured_there, refunded_there = truth.pop(str(id), NOTHING)
+        net = (captured - refunded, captured_there - refunded_there, held_there)
+        details = f"payment {id} has (net here, net there, held there) {net}"
+        oracle.check("network", holds=net[0] == net[1] and held_there == 0, details=details)
+    oracle.check("network", holds=not truth, details=f"unknown to us: {list(truth)[:10]}")
 
 
 def _check_payment(row: Any, oracle: Oracle) -> None:

@@ -50,6 +50,9 @@ UNREACHABLE_RATE_LIMIT: Final = "1000000000/900"
 LEASE_SECONDS: Final = 2
 """The default of SETTLE_LEASE_SECONDS."""
 
+NETWORK_TIMEOUT_SECONDS: Final = 3
+"""Longer than a lease, so that leases have to be renewed."""
+
 SUPERVISION_SECONDS: Final = 0.02
 """Between two checks that all supervised processes are alive."""
 
@@ -122,6 +125,7 @@ class Cluster:
             RATE_LIMIT_GLOBAL=UNREACHABLE_RATE_LIMIT,
             RATE_LIMIT_PAYMENTS=UNREACHABLE_RATE_LIMIT,
             HOLD_SECONDS=str(HOLD_SECONDS),
+            NETWORK_TIMEOUT_SECONDS=str(NETWORK_TIMEOUT_SECONDS),
             PYTHONPATH=str(TESTS),
         )
         return environ | {FLAGS_VARIABLE: str(self.flags.folder)}

@@ -11,13 +11,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Final
 
+from atomic_adapters.networks.time_limit import TimeLimitedCardNetwork
 from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import build_application_on, build_ports
 from atomic_core.application import Application, Ports
 from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 from fault.failpoint_flags import FailpointFlags
+from fault.network_books import LossyCardNetwork
 
 KILL: Final = "kill"
 """SIGKILL to this process."""
@@ -37,14 +40,19 @@ def delay(seconds: float) -> str:
 
 def build_application_with_failpoints(settings: Settings) -> Application:
     """Build the application of the `atomic` command, with failpoints."""
-    return build_application_on(wrap_ports(build_ports(settings)), settings)
+    network = LossyCardNetwork(FailpointFlags.from_environ())
+    ports = replace(build_ports(settings), card_network=network)
+    ports = wrap_ports(ports, settings.network_timeout)
+    return build_application_on(ports, settings)
 
 
-def wrap_ports(ports: Ports) -> Ports:
+def wrap_ports(ports: Ports, network_timeout: timedelta) -> Ports:
     failpoints = Failpoints(FailpointFlags.from_environ())
     wrapped: dict[str, Any] = {
         name: FailpointProxy(getattr(ports, name), name, failpoints) for name in WRAPPED_PORTS
     }
+    # The time-out is outside of the failpoints, so that a delayed call is given up.
+    wrapped["card_network"] = TimeLimitedCardNetwork(wrapped["card_network"], network_timeout)
     return replace(ports, begin=failpoints.wrap_begin(ports.begin), **wrapped)
 
 

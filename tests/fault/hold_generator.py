@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
+from fault.network_books import LOSSY_SOURCE
 from fault.oracle import TERMINAL, PaymentRequest, RefundRequest
 from fault.payment_generator import MAX_REMEMBERED, PaymentGenerator
 from processes import Reply
@@ -17,6 +18,7 @@ HOLD_SOURCE_WEIGHTS: Final[Mapping[str, float]] = {
     "tok_captureDeclined": 8,
     "tok_refundDeclined": 8,
     "tok_slow": 4,
+    LOSSY_SOURCE: 12,
 }
 
 CONCURRENT_REFUNDS: Final = 4

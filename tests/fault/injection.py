@@ -12,7 +12,8 @@ import psycopg
 from fault.cluster import Cluster
 from fault.http_client import Attempt
 from fault.load import Load
-from fault.oracle import RETRIED_SOURCE, Acknowledgement, Oracle, PaymentRequest
+from fault.network_books import LOSSY_SOURCE
+from fault.oracle import Acknowledgement, Oracle, PaymentRequest
 from processes import PAUSE, wait_until
 
 FAILPOINT_SECONDS: Final = 60
@@ -106,7 +107,7 @@ class Injection:
         """Return the most seconds from 202 to final status of a payment accepted during the
         fault."""
         self._await_settlement()
-        return self.query_value(SLOWEST_SETTLEMENT, self.started_at, self.ended_at, RETRIED_SOURCE)
+        return self.query_value(SLOWEST_SETTLEMENT, self.started_at, self.ended_at, LOSSY_SOURCE)
 
     def query_value(self, query: Any, *values: object) -> Any:
         """Return the one value of a query, sent to PostgreSQL past the proxy."""
@@ -131,7 +132,7 @@ class Injection:
 
     def _await_settlement(self) -> None:
         def is_settled(connection: psycopg.Connection[Any]) -> bool:
-            values = (self.ended_at, RETRIED_SOURCE)
+            values = (self.ended_at, LOSSY_SOURCE)
             return connection.execute(OPEN_PAYMENTS_CREATED_UNTIL, values).fetchone() == (0,)
 
         self._await(is_settled, "all payments accepted before are settled")

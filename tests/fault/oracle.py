@@ -11,13 +11,12 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
+from fault.network_books import LOSSY_SOURCE
+
 FinalState = tuple[str, str | None]
 """Status and failure reason."""
 
 SUCCESS: Final[FinalState] = ("SUCCESS", None)
-
-RETRIED_SOURCE: Final = "tok_chargeDeclinedProcessingError"
-"""Settled only after its back-off, six seconds and more."""
 
 FINAL_STATES: Final[Mapping[str, FinalState]] = {
     "tok_visa": SUCCESS,
@@ -25,7 +24,8 @@ FINAL_STATES: Final[Mapping[str, FinalState]] = {
     "tok_chargeDeclined": ("FAILED", "card_declined"),
     "tok_chargeDeclinedInsufficientFunds": ("FAILED", "insufficient_funds"),
     "tok_chargeDeclinedExpiredCard": ("FAILED", "expired_card"),
-    RETRIED_SOURCE: ("FAILED", "processing_error"),
+    "tok_chargeDeclinedProcessingError": ("FAILED", "processing_error"),
+    LOSSY_SOURCE: SUCCESS,
     "tok_captureDeclined": ("FAILED", "capture_declined"),
     "tok_refundDeclined": SUCCESS,
     "tok_slow": SUCCESS,

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from fault.http_client import RecordingClient
 from fault.invalid_requests import INVALID_REQUESTS
+from fault.network_books import LOSSY_SOURCE
 from fault.oracle import (
-    RETRIED_SOURCE,
     Acknowledgement,
     FirstResponse,
     Merchant,
@@ -39,7 +39,8 @@ SOURCE_WEIGHTS: Final[Mapping[str, float]] = {
     "tok_chargeDeclined": 8,
     "tok_chargeDeclinedInsufficientFunds": 5,
     "tok_chargeDeclinedExpiredCard": 4,
-    RETRIED_SOURCE: 0.3,
+    "tok_chargeDeclinedProcessingError": 1,
+    LOSSY_SOURCE: 1,
 }
 """The last one is retried for seconds. It is rare, or most open payments would be of this kind."""
 

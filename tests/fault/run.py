@@ -10,11 +10,12 @@ from typing import Final
 
 import psycopg
 
-from fault.auditor import Auditor, run_final_audit
+from fault.auditor import Auditor, check_network_truth, run_final_audit
 from fault.cluster import Cluster
 from fault.faults import FAULTS
 from fault.injection import ALL_SETTLED, RECOVERY_SECONDS, Injection
 from fault.load import Load
+from fault.network_books import BOOKS_FILE, NetworkBooks
 from fault.options import Options
 from fault.oracle import Oracle
 from fault.progress_sampler import ProgressSampler
@@ -27,8 +28,8 @@ PAUSE_SECONDS: Final = (0.2, 0.8)
 """Between two faults, at random, so that faults hit different moments."""
 
 SETTLED_SECONDS: Final = 120
-"""Until all payments are settled at the end. Only stops a run that hangs: the longest back-off is
-six seconds."""
+"""Until all payments are settled at the end. Only stops a run that hangs: a payment whose
+requests are lost again and again is retried after a minute at most."""
 
 
 @dataclass
@@ -140,6 +141,8 @@ class Run:
             except AssertionError as error:
                 self.oracle.add_violation("I4", str(error))
             self.recorded_count = run_final_audit(connection, self.oracle)
+            books = NetworkBooks(self.cluster.flags.folder / BOOKS_FILE)
+            check_network_truth(connection, books, self.oracle)
         verified = self.cluster.system.atomic("verify", within=300)
         self.verify_output = verified.stdout.strip()
         self.oracle.check(

@@ -24,7 +24,7 @@ class PaymentEventType(StrEnum):
     """The card network refused to release money; it is asked again."""
     REVERSAL_STARTED = "reversal_started"
     """What the card network approved is being undone there; the payment then fails."""
-    RESOLVED_BY_OPERATOR = "resolved_by_operator"
+    RESOLVED = "resolved"
     """An operator decided the outcome of the step, from the network's records."""
     AUTHORIZED = "authorized"
     CAPTURE_REQUESTED = "capture_requested"

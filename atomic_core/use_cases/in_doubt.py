@@ -108,7 +108,7 @@ class ResolveStep:
         )
         event = PaymentEvent(
             claim.payment_id,
-            PaymentEventType.RESOLVED_BY_OPERATOR,
+            PaymentEventType.RESOLVED,
             Status.PROCESSING,
             claim.refund_id,
             claim.attempt,

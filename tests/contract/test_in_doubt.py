@@ -87,7 +87,7 @@ def test_operator_ends_a_charge(
     assert (done.status, done.failure_reason, done.network_state) == (status, reason, None)
     assert get_balance(application, payment) == (balance, 0, 0)
     events = application.payments.get_timeline(merchant_id, payment.id).events
-    assert PaymentEventType.RESOLVED_BY_OPERATOR in [event.event.type for event in events]
+    assert PaymentEventType.RESOLVED in [event.event.type for event in events]
     [audit_event], _ = application.merchants.list_audit_events(merchant_id, None, 10)
     assert audit_event.type == "payment_resolved"
     assert audit_event.details["paymentId"] == str(payment.id)

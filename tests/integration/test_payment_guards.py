@@ -103,8 +103,21 @@ REFUSED = {
                capture_amount = 5001 WHERE id = %(held)s""",
     "a capture that ends as a cancellation": b"""
         UPDATE payments SET status = 'CANCELED', cancellation_reason = 'x' WHERE id = %(taken)s""",
-    "a capture that fails and keeps its hold": b"""
+    "a capture that fails without a reversal": b"""
+        WITH gone AS (UPDATE holds SET released_at = now() WHERE payment_id = %(taken)s)
         UPDATE payments SET status = 'FAILED', failure_reason = 'x' WHERE id = %(taken)s""",
+    "a reversal that ends at once": b"""
+        UPDATE payments SET step = 'reverse', reversal_reason = 'x', status = 'FAILED',
+               failure_reason = 'x' WHERE id = %(taken)s""",
+    "a reversal without a reason": b"""
+        UPDATE payments SET step = 'reverse' WHERE id = %(taken)s""",
+    "a step that is open at the network since nobody knows when": b"""
+        UPDATE payments SET network_state = 'unknown' WHERE id = %(taken)s""",
+    "a payment that begins in doubt": b"""
+        INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description,
+                              network_state, unresolved_since)
+        SELECT %(other)s, merchant_id, account_id, 1, currency, 'tok_visa', '', 'unknown', now()
+          FROM payments WHERE id = %(paid)s""",
     "a refund that fails and keeps its hold": b"""
         WITH held AS (INSERT INTO holds
                       VALUES (%(paid)s, %(waiting)s, %(account)s, %(world)s, 500, now()))
@@ -176,9 +189,8 @@ HONEST = {
     "a posting of a refund": b"""
         INSERT INTO ledger_transactions (id, payment_id, kind, refund_id, posted_at)
         VALUES (%(other)s, %(paid)s, 'refund', %(waiting)s, now())""",
-    "a capture that fails and lets go of its hold": b"""
-        WITH gone AS (UPDATE holds SET released_at = now() WHERE payment_id = %(taken)s)
-        UPDATE payments SET status = 'FAILED', failure_reason = 'x' WHERE id = %(taken)s""",
+    "a capture whose reversal begins": b"""
+        UPDATE payments SET step = 'reverse', reversal_reason = 'x' WHERE id = %(taken)s""",
     "a refund that fails before anything is held": b"""
         UPDATE refunds SET status = 'FAILED', failure_reason = 'x' WHERE id = %(waiting)s""",
 }

@@ -11,6 +11,9 @@ from uuid import UUID
 
 import pytest
 
+from atomic_adapters.postgres import PostgresStore
+from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_core.domain.errors import Conflict
 from atomic_core.domain.fees import FeeTerms
@@ -19,7 +22,7 @@ from atomic_core.domain.money import Money
 from atomic_core.domain.payments import CaptureMethod, NewPayment, Payment, Status
 from atomic_core.domain.refunds import NewRefund, Refund
 from atomic_core.use_cases.holds import CancelRequest, CaptureRequest
-from support import Store, add_merchant, build_application, build_request, open_account
+from support import add_merchant, build_application, build_request, open_account
 
 ROUNDS: Final = 200
 
@@ -81,10 +84,15 @@ class Track:
 
 
 @pytest.fixture
-def track(postgres_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Track]:
+def track(
+    database_url: str, settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Track]:
     # Settlers that meet put each other off: not for half a second each time.
     monkeypatch.setattr("atomic_core.domain.card_networks.BACK_OFF_BASE", timedelta(0))
-    begin = postgres_store.begin
+    # A connection for each racer and settler: they race for locks, not for connections.
+    settings = settings_for(database_url, DATABASE_POOL=str(RACERS + 2))
+    store = PostgresStore(Connections(settings))
+    begin = store.begin
     merchant_id = add_merchant(begin)
     account_id = open_account(begin, merchant_id)
     application = build_application(begin, hold_period=timedelta(0))
@@ -92,6 +100,7 @@ def track(postgres_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tr
     settlers = [build_application(begin, batch_size=2) for _ in range(2)]
     with ThreadPoolExecutor(RACERS) as threads:
         yield Track(application, merchant_id, account_id, threads, settlers)
+    store.close()
 
 
 def test_concurrent_capture_cancel_and_expiry_have_one_winner(track: Track) -> None:

@@ -132,8 +132,12 @@ REFUND_MUTANTS: Final = (
         (
             Edit(
                 "atomic_adapters/postgres/refunds.sql",
-                " WHERE refunds.attempt = claim.attempt\n",
-                " WHERE refunds.attempt >= claim.attempt\n",
+                " WHERE refunds.attempt = claim.attempt\n"
+                "   AND refunds.status = 'PROCESSING'\n"
+                " ORDER BY refunds.id\n",
+                " WHERE refunds.attempt >= claim.attempt\n"
+                "   AND refunds.status = 'PROCESSING'\n"
+                " ORDER BY refunds.id\n",
             ),
         ),
         ("tests/contract/test_refunds_queue.py",),

@@ -23,8 +23,12 @@ SETTLEMENT_MUTANTS: Final = (
         (
             Edit(
                 PAYMENTS_SQL,
-                " WHERE payments.attempt = claim.attempt\n",
-                " WHERE payments.attempt >= claim.attempt\n",
+                " WHERE payments.attempt = claim.attempt\n"
+                "   AND payments.status = 'PROCESSING'\n"
+                " ORDER BY payments.id\n",
+                " WHERE payments.attempt >= claim.attempt\n"
+                "   AND payments.status = 'PROCESSING'\n"
+                " ORDER BY payments.id\n",
             ),
         ),
         (PAYMENTS_TEST, SETTLEMENT_TEST),
@@ -170,14 +174,14 @@ SETTLEMENT_MUTANTS: Final = (
             Edit(
                 SETTLEMENT_PY,
                 "            decisions = [\n",
-                "            claims = [claim for claim, _ in called_claims]\n"
-                "            called_claims = self._call_networks(claims)\n"
+                "            calls = NetworkCalls(self.card_network, self.network_timeout)\n"
+                "            called_claims = calls.call([claim for claim, _ in called_claims])\n"
                 "            decisions = [\n",
             ),
             Edit(
                 SETTLEMENT_PY,
-                "_bisect_on_refusal(self._call_networks(claims), self._post)\n",
-                "_bisect_on_refusal([(claim, _NOT_CALLED) for claim in claims], self._post)\n",
+                "            called_claims = network_calls.call(claims_to_call)\n",
+                "            called_claims = [(claim, None) for claim in claims_to_call]\n",
             ),
         ),
         (SETTLEMENT_TEST, LIVENESS_TEST),
@@ -200,11 +204,9 @@ SETTLEMENT_MUTANTS: Final = (
         (
             Edit(
                 SETTLEMENT_PY,
-                "            result ="
-                " _bisect_on_refusal(self._call_networks(claims), self._post)\n",
+                "            called_claims = network_calls.call(claims_to_call)\n",
                 "            with self.begin():\n"
-                "                called_claims = self._call_networks(claims)\n"
-                "            result = _bisect_on_refusal(called_claims, self._post)\n",
+                "                called_claims = network_calls.call(claims_to_call)\n",
             ),
         ),
         ("tests/contract/test_network_calls_outside_transactions.py",),

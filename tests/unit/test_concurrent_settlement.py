@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import count
 
 import pytest
 
@@ -13,7 +15,7 @@ from atomic_core.domain.payments import Status
 from atomic_core.domain.settlement import Claim, NetworkResponse
 from atomic_worker.settlement.batch_log import StoppedBetweenBatches
 from atomic_worker.settlement.concurrent_settlement import settle_concurrently
-from support import add_merchant, build_payment
+from support import UnregisteredWorker, add_merchant, build_payment, with_use_cases
 
 GUARD_SECONDS = 60
 
@@ -29,6 +31,25 @@ class HookedCardNetwork(SandboxCardNetwork):
         self.thread_names.append(threading.current_thread().name)
         self.before_batch(len(self.thread_names))
         return SandboxCardNetwork().authorize(claims)
+
+
+class HookedWorkerLiveness(UnregisteredWorker):
+    """Calls a hook with the number of the batch before each claim."""
+
+    def __init__(self, before_claim: Callable[[int], None]) -> None:
+        self.before_claim = before_claim
+        self._numbers = count(1)
+
+    def worker_id(self) -> int | None:
+        self.before_claim(next(self._numbers))
+        return super().worker_id()
+
+
+def hook_claims(application: Application, before_claim: Callable[[int], None]) -> Application:
+    """The same application; settlement calls the hook before each claim."""
+    liveness = HookedWorkerLiveness(before_claim)
+    settle = replace(application.settlement.settle, worker_liveness=liveness)
+    return with_use_cases(application, {"settlement.settle": settle})
 
 
 def build_application(network: HookedCardNetwork, payment_count: int) -> Application:
@@ -101,7 +122,7 @@ def test_permanent_error_takes_precedence_over_transient_one(is_bug_in_main_thre
             raise StorageUnavailable
 
     with pytest.raises(StorageRefused):
-        settle(build_application(HookedCardNetwork(fail), 10))
+        settle(hook_claims(build_application(HookedCardNetwork(), 10), fail))
 
 
 def test_transient_error_of_the_helper_thread_is_raised_after_the_main_thread_ends() -> None:
@@ -113,7 +134,7 @@ def test_transient_error_of_the_helper_thread_is_raised_after_the_main_thread_en
         if threading.current_thread() is not threading.main_thread():
             raise StorageUnavailable
 
-    application = build_application(HookedCardNetwork(fail), 10)
+    application = hook_claims(build_application(HookedCardNetwork(), 10), fail)
     with pytest.raises(StorageUnavailable):
         settle(application)
     assert Status.PENDING not in list_statuses(application)

@@ -3,6 +3,7 @@
 from typing import Final
 
 from mutants.access import ACCESS_MUTANTS
+from mutants.in_doubt import IN_DOUBT_MUTANTS
 from mutants.ledger import LEDGER_MUTANTS
 from mutants.payments import PAYMENT_MUTANTS
 from mutants.refunds import REFUND_MUTANTS
@@ -13,6 +14,7 @@ MUTANTS: Final = {
     mutant.name: mutant
     for mutant in (
         *SETTLEMENT_MUTANTS,
+        *IN_DOUBT_MUTANTS,
         *LEDGER_MUTANTS,
         *PAYMENT_MUTANTS,
         *REFUND_MUTANTS,

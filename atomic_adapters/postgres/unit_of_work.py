@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+import structlog
+
 from atomic_adapters.postgres.admin_queries import PostgresAdminQueries
 from atomic_adapters.postgres.audit_log import PostgresAuditLogRepository
-from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.postgres.connections import Connections, map_errors
 from atomic_adapters.postgres.dashboard import PostgresDashboardRepository
 from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.events import PostgresEventRepository
@@ -23,8 +25,10 @@ from atomic_adapters.postgres.payments import PostgresPaymentRepository
 from atomic_adapters.postgres.refunds import PostgresRefundRepository
 from atomic_adapters.postgres.sessions import PostgresSessionRepository
 from atomic_adapters.postgres.statements import load_statements
-from atomic_core.domain.errors import IdempotencyKeyInUse, StorageRefused, StorageUnavailable
+from atomic_core.domain.errors import AtomicError, IdempotencyKeyInUse, StorageRefused
 from atomic_core.domain.payments import InsertedPayment, Payment, PaymentInsert, PaymentLookup
+
+log = structlog.get_logger(__name__)
 
 _SQL: Final = load_statements("unit_of_work")
 
@@ -148,14 +152,27 @@ class PostgresStore:
             return PostgresPaymentRepository(DatabaseSession(connection)).find(lookups)
 
     def is_up(self) -> bool:
-        """Whether PostgreSQL responds, accepts writes and has all migrations of this code."""
+        """Whether requests can be processed: PostgreSQL has all migrations of this code, and what
+        requests do works on their connections. They repeat a prepared statement, each time in a
+        transaction of its own, and write.
+
+        Also False for a while after a request met a session without its prepared statements: a
+        probe can be luckier than requests.
+        """
+        is_ready = None
         try:
+            with self._connections.autocommit() as connection, map_errors():
+                # Prepared by the first, used by the second.
+                for _ in range(2):
+                    is_ready = connection.execute(
+                        _SQL["is_ready"], {"ids": get_migration_ids()}, prepare=True
+                    ).fetchone()
             with self._connections.transaction() as connection:
-                return DatabaseSession(connection).fetch_one(
-                    _SQL["is_ready"], ids=get_migration_ids()
-                )[0]
-        except StorageUnavailable:
+                DatabaseSession(connection).execute(_SQL["probe_write"])
+        except AtomicError as error:
+            log.warning("readiness probe failed", error=error.message, cause=str(error.__cause__))
             return False
+        return is_ready == (True,) and self._connections.are_sessions_kept
 
     def close(self) -> None:
         self._connections.close()

@@ -13,6 +13,9 @@ PAYMENT_STORE_TEST: Final = "tests/contract/test_payment_store.py"
 BULKHEAD_TEST: Final = "tests/unit/test_bulkhead.py"
 FAIRNESS_TEST: Final = "tests/web/test_merchant_shares.py"
 
+CONNECTIONS_TEST: Final = "tests/integration/test_connections.py"
+
+CONNECTIONS_PY: Final = "atomic_adapters/postgres/connections.py"
 BULKHEAD_PY: Final = "atomic_adapters/bulkhead.py"
 UNIT_OF_WORK_PY: Final = "atomic_adapters/postgres/unit_of_work.py"
 WORKER_PY: Final = "atomic_web/server/gunicorn_worker.py"
@@ -202,5 +205,37 @@ AVAILABILITY_MUTANTS: Final = (
         "            time.sleep(0)  # switches greenlets\n",
         "            pass\n",
         "tests/web/test_batch.py",
+    ),
+    _mutant(
+        "readiness-writes-nothing",
+        "readiness writes as requests do",
+        UNIT_OF_WORK_PY,
+        '                DatabaseSession(connection).execute(_SQL["probe_write"])\n',
+        "                connection.info\n",
+        CONNECTIONS_TEST,
+    ),
+    _mutant(
+        "readiness-repeats-no-prepared-statement",
+        "readiness repeats a prepared statement as requests do",
+        UNIT_OF_WORK_PY,
+        "                for _ in range(2):\n",
+        "                for _ in range(1):\n",
+        CONNECTIONS_TEST,
+    ),
+    _mutant(
+        "lost-session-forgotten",
+        "the process is not ready after a request met a session without its prepared statements",
+        CONNECTIONS_PY,
+        "                self._session_lost_at = time.monotonic()\n",
+        "",
+        CONNECTIONS_TEST,
+    ),
+    _mutant(
+        "lost-session-reused",
+        "a connection whose session is another one is not used again",
+        CONNECTIONS_PY,
+        "                connection.close()\n            raise\n",
+        "            raise\n",
+        CONNECTIONS_TEST,
     ),
 )

@@ -133,6 +133,8 @@ class Settings:
             session_lifetime=reader.read_seconds("SESSION_SECONDS", 43_200, 60, 2_592_000),
             rate_limits={
                 "global": reader.read_window("RATE_LIMIT_GLOBAL", "100/900"),
+                # Ten per second: more than the supervisors and load balancers of one address send.
+                "service": reader.read_window("RATE_LIMIT_SERVICE", "600/60"),
                 "payments": reader.read_window("RATE_LIMIT_PAYMENTS", "10/60"),
                 "accounts": reader.read_window("RATE_LIMIT_ACCOUNTS", "off"),
                 "register": reader.read_window("RATE_LIMIT_REGISTER", "10/3600"),

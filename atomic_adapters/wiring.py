@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from atomic_adapters.bulkhead import POOL_SHARE, MerchantBulkhead
 from atomic_adapters.memory import MemoryStore
 from atomic_adapters.memory.services import AlwaysUpDependency, MemoryJobQueue, MemoryRateLimiter
 from atomic_adapters.memory.worker_liveness import MemoryWorkerLiveness
@@ -53,7 +54,7 @@ def build_ports(settings: Settings) -> Ports:
     store = PostgresStore(connections)
     redis, breaker = create_request_client(settings), CircuitBreaker()
     return Ports(
-        begin=store.begin,
+        begin=MerchantBulkhead(store.begin, max(1, settings.database_pool // POOL_SHARE)),
         worker_liveness=PostgresWorkerLiveness(connections),
         payment_store=BatchedPaymentStore(store),
         clock=SystemClock(),

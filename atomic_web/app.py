@@ -61,6 +61,8 @@ def create_app(application: Application, settings: Settings) -> Flask:
     configure_cors(app, settings)
     register_error_handlers(app)
 
+    # For the server, which counts requests that it cannot parse.
+    app.extensions["atomic"] = (application, settings)
     app.wsgi_app = RequestContextMiddleware(app.wsgi_app, application, settings)
     if settings.trusted_proxies:
         # Only the client address: scheme, host and path must not come from request headers.

@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from atomic_core.domain.errors import AtomicError, NotFound
 from atomic_core.domain.merchants import contains_secret
+from atomic_web.access.rate_limiting import compute_retry_after_seconds
 from atomic_web.context import request_context
 from atomic_web.errors import (
     RETRY_AFTER_SECONDS,
@@ -50,8 +51,7 @@ def _render_error(error: AtomicError) -> Response:
         response.headers["WWW-Authenticate"] = "Bearer"
     retry_after_seconds = RETRY_AFTER_SECONDS.get(error.code)
     if status == 429:
-        states = request_context().rate_limit_states
-        retry_after_seconds = max((state.reset for state in states if state.exceeded), default=1)
+        retry_after_seconds = compute_retry_after_seconds(request_context().rate_limit_states)
     if retry_after_seconds is not None:
         response.headers["Retry-After"] = str(retry_after_seconds)
     return response

@@ -17,6 +17,10 @@ DURATION: Final = Histogram(
 RATE_LIMITER_UNAVAILABLE: Final = Counter(
     "atomic_rate_limiter_unavailable_total", "Requests that could not be counted."
 )
+RATE_LIMITER_FULL: Final = Counter(
+    "atomic_rate_limiter_full_total",
+    "Requests that could not be counted: Redis has no memory left.",
+)
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from atomic_adapters.bulkhead import CURRENT_MERCHANT
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_web.access.rate_limiting import build_rate_limit_headers
@@ -56,7 +57,8 @@ class RequestContextMiddleware:
         try:
             return self._wsgi_app(environ, add_headers)
         finally:
-            # The requests of one connection share a context: log fields bound for this request
-            # must not appear in the next one's lines.
+            # The requests of one connection share a context: log fields and the merchant of this
+            # request must not appear in the next one.
             clear_contextvars()
+            CURRENT_MERCHANT.set(None)
             CURRENT_CONTEXT.reset(token)

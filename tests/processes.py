@@ -141,9 +141,9 @@ class System:
         for name in names:
             self.spawn(name)
         if "api" in names:
-            self._wait_for_api()
+            self.wait_for_api()
 
-    def _wait_for_api(self) -> None:
+    def wait_for_api(self) -> None:
         client, api = Client(self.base_url, ""), self.running["api"]
         try:
             wait_until(lambda: _is_live(client) or api.poll() is not None, 60, "the API is live")
@@ -211,6 +211,7 @@ def environment(database_url: str, redis_url: str, **changed: str) -> dict[str, 
         "PORT": str(find_free_port()),
         "LOG_FORMAT": "json",
         "RATE_LIMIT_GLOBAL": "off",
+        "RATE_LIMIT_SERVICE": "off",
         "RATE_LIMIT_PAYMENTS": "off",
         "RATE_LIMIT_REGISTER": "off",
         "RATE_LIMIT_LOGIN_ADDRESS": "off",

@@ -29,6 +29,13 @@ class MemoryIdempotencyRepository:
         row = find_unexpired_row(tables, request)
         return row.record.replay_for(request) if row else None
 
+    def lock_keys(self, merchant_id: UUID, keys: Sequence[str]) -> None:  # noqa: ARG002
+        try:
+            # Locks all tables, and with them every key.
+            _ = self.session.tables
+        except StorageUnavailable as busy:
+            raise IdempotencyKeyInUse from busy
+
     def find_records(
         self, merchant_id: UUID, keys: Sequence[str]
     ) -> Mapping[str, IdempotencyRecord]:

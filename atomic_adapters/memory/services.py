@@ -8,10 +8,10 @@ from typing import Final
 
 from atomic_core.ports.clock import Clock
 from atomic_core.ports.job_queue import Job
-from atomic_core.ports.rate_limiter import RateLimit, RateState
+from atomic_core.ports.rate_limiter import OVERFLOW, RateLimit, RateState
 
 MAX_WINDOWS: Final = 10_000
-"""Windows kept before ended ones are removed: bounds memory and the cost of a scan."""
+"""Bounds memory, and the cost of the scan for ended ones."""
 
 
 @dataclass(slots=True)
@@ -32,6 +32,7 @@ class MemoryRateLimiter:
     """Fixed windows that open at their first request, for one process."""
 
     clock: Clock
+    max_windows: int = MAX_WINDOWS
     _windows: dict[tuple[str, str], tuple[int, datetime]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -47,19 +48,22 @@ class MemoryRateLimiter:
     def _count(self, limit: RateLimit) -> RateState:
         now = self.clock.now()
         key = (limit.name, limit.subject)
+        if key not in self._windows and not self._has_room(now):
+            key = (limit.name, OVERFLOW)
         used, ends = self._windows.get(key, (0, now))
         if ends <= now:
             used, ends = 0, now + timedelta(seconds=limit.window)
-            self._remove_ended(now)
         used += limit.cost
         self._windows[key] = (used, ends)
         # Rounded up: a client that waits `reset` seconds is never early.
         reset = -((now - ends) // timedelta(seconds=1))
         return RateState(limit, max(0, limit.quota - used), reset, used > limit.quota)
 
-    def _remove_ended(self, now: datetime) -> None:
-        if len(self._windows) >= MAX_WINDOWS:
+    def _has_room(self, now: datetime) -> bool:
+        """Whether one more window may be opened, once ended ones are removed."""
+        if len(self._windows) >= self.max_windows:
             self._windows = {key: row for key, row in self._windows.items() if row[1] > now}
+        return len(self._windows) < self.max_windows
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg
+import structlog
 from psycopg import Connection, errors
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
@@ -19,6 +20,8 @@ from atomic_core.domain.errors import (
     StorageRefused,
     StorageUnavailable,
 )
+
+_log = structlog.get_logger(__name__)
 
 POOL_WAIT_SECONDS: Final = 2.0
 """How long a caller waits for a connection before StorageUnavailable (503): longer than the pool's
@@ -54,6 +57,10 @@ _CONNECT: Final[dict[str, Any]] = {
     "connect_timeout": CONNECT_TIMEOUT_SECONDS,
     **_TCP_OPTIONS,
 }
+
+SESSION_LOSS_SECONDS: Final = 10.0
+"""How long the process is not ready after a session had lost its prepared statements: some
+intervals of a readiness probe."""
 
 CLIENT_CHECK_SECONDS: Final = 0.1
 """How often PostgreSQL checks during a statement that the client is still connected. Without the
@@ -104,13 +111,23 @@ class Connections:
         self._is_open = False
         self._cool_down_until = 0.0
         self._wait_timeout = POOL_WAIT_SECONDS
+        self._session_lost_at: float | None = None
+        """In monotonic seconds."""
+
+    @property
+    def are_sessions_kept(self) -> bool:
+        """False if a session has recently lost its prepared statements. So it is with a pooler in
+        transaction mode, which also loses other settings of the session, such as its time-outs."""
+        lost_at = self._session_lost_at
+        return lost_at is None or time.monotonic() - lost_at >= SESSION_LOSS_SECONDS
 
     @contextmanager
     def transaction(self) -> Iterator[Connection[TupleRow]]:
         """A connection inside a transaction, rolled back at the end unless it was committed."""
         connection = self._get_checked_connection(lambda connection: connection.execute(b"BEGIN"))
         try:
-            yield connection
+            with self._discard_if_session_lost(connection):
+                yield connection
         finally:
             try:
                 if connection.info.transaction_status in _IN_TRANSACTION:
@@ -124,9 +141,23 @@ class Connections:
         """A connection on which each statement is its own transaction."""
         connection = self._get_checked_connection(check_connected)
         try:
-            yield connection
+            with self._discard_if_session_lost(connection):
+                yield connection
         finally:
             self._pool.putconn(connection)
+
+    @contextmanager
+    def _discard_if_session_lost(self, connection: Connection[TupleRow]) -> Iterator[None]:
+        """Close a connection whose session is not the one that it prepared statements in. The pool
+        replaces it."""
+        try:
+            yield
+        except StorageUnavailable as error:
+            if isinstance(error.__cause__, _SESSION_LOST_ERRORS):
+                self._session_lost_at = time.monotonic()
+                _log.error("database session lost", reason=str(error.__cause__))
+                connection.close()
+            raise
 
     def connect_outside_pool(self, application_name: str) -> Connection[TupleRow]:
         """A connection that the caller keeps and closes. Raises psycopg's errors."""
@@ -198,6 +229,10 @@ _IN_TRANSACTION: Final = (
 )
 
 
+# The statement was not executed. A prepared statement is missing, or exists already: the session is
+# another one than that in which psycopg prepared it.
+_SESSION_LOST_ERRORS: Final = (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement)
+
 # OperationalError covers lost connections, full disks, too many clients, deadlocks and most
 # time-outs; InterfaceError a connection that was closed while in use. psycopg classes the others
 # as InternalError: idle or long transactions that were ended, and a read-only database.
@@ -207,6 +242,7 @@ _TRANSIENT_ERRORS: Final = (
     errors.IdleInTransactionSessionTimeout,
     errors.TransactionTimeout,
     errors.ReadOnlySqlTransaction,
+    *_SESSION_LOST_ERRORS,
 )
 
 

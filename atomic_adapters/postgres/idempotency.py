@@ -34,6 +34,10 @@ class PostgresIdempotencyRepository:
             raise IdempotencyKeyInUse
         return record.replay_for(request)
 
+    def lock_keys(self, merchant_id: UUID, keys: Sequence[str]) -> None:
+        with map_key_wait_timeout():
+            self.session.execute(_SQL["lock_keys"], merchant_id=merchant_id, keys=list(set(keys)))
+
     def find_records(
         self, merchant_id: UUID, keys: Sequence[str]
     ) -> Mapping[str, IdempotencyRecord]:

@@ -11,6 +11,18 @@ VALUES (%(merchant_id)s, %(key)s, %(method)s, %(path)s, %(fingerprint)s,
  WHERE existing.expires_at <= now()
 RETURNING true
 
+-- name: lock_keys
+-- Locks unused and expired keys by records that have expired already, which claim_key and
+-- insert_payments replace in the same transaction. In the order of insert_payments. Waits for a
+-- concurrent first use to commit or roll back.
+INSERT INTO idempotency_keys AS existing (merchant_id, key, method, path, fingerprint, expires_at)
+SELECT %(merchant_id)s, key, '', '', sha256(''), now()
+  FROM unnest(%(keys)b::text[]) AS requested (key)
+ ORDER BY key
+    ON CONFLICT (merchant_id, key) DO UPDATE
+   SET expires_at = existing.expires_at
+ WHERE existing.expires_at <= now()
+
 -- name: find_records
 SELECT key, method, path, fingerprint, response_status, response_body, response_location,
        created_at

@@ -30,6 +30,10 @@ def create_request_client(settings: Settings) -> Redis:
     )
 
 
+_PROBE_KEY: Final = "atomic:health"
+_PROBE_TTL_MS: Final = 1_000
+
+
 @dataclass(slots=True)
 class CircuitBreaker:
     """Opens for COOL_DOWN_SECONDS when Redis fails. One per process, shared by every Redis adapter
@@ -55,7 +59,8 @@ class RedisDependency:
     is_required: bool = False
 
     def is_up(self) -> bool:
+        """Whether Redis accepts writes: one without memory, or a replica, still answers PING."""
         try:
-            return bool(self.redis.ping())
+            return bool(self.redis.set(_PROBE_KEY, 1, px=_PROBE_TTL_MS))
         except RedisError:
             return False

@@ -22,6 +22,16 @@ class IdempotencyRepository(Protocol):
         """
         ...
 
+    def lock_keys(self, merchant_id: UUID, keys: Sequence[str]) -> None:
+        """Lock the merchant's unused ones among the keys until the unit of work ends.
+
+        For a request with several keys: all are locked in one order, the store's, so that such
+        requests cannot deadlock. Must come before the first use of any key and before the lock of
+        the merchant. The unit of work must then use every key it locked, or not commit. Waits like
+        `claim_key`. Raises IdempotencyKeyInUse on time-out.
+        """
+        ...
+
     def find_records(
         self, merchant_id: UUID, keys: Sequence[str]
     ) -> Mapping[str, IdempotencyRecord]:

@@ -2,7 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
+
+OVERFLOW: Final = "overflow"
+"""The subject of the window that new subjects share when there are too many windows. Neither an
+address, an id nor a hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,8 @@ class RateLimiter(Protocol):
     def count(self, limits: Sequence[RateLimit]) -> Sequence[RateState]:
         """Count one request against each limit, in order, up to the first that is exceeded.
 
-        Returns the state of each counted limit. Raises RateLimiterUnavailable within 0.25 s if
+        Returns the state of each counted limit. The number of windows is bounded: beyond it, all
+        new subjects of a limit share one window. Raises RateLimiterUnavailable within 0.25 s if
         counting fails.
         """
         ...
@@ -40,3 +45,7 @@ class RateLimiter(Protocol):
 
 class RateLimiterUnavailable(Exception):
     """Counting failed. The caller decides whether to allow the request."""
+
+
+class RateLimiterFull(RateLimiterUnavailable):
+    """The store of the windows has no memory left: counting fails until an operator acts."""

@@ -1,7 +1,7 @@
 """Commands, and executing them once per Idempotency-Key."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -29,6 +29,10 @@ class Command(ABC, Generic[Input, Result]):
     @abstractmethod
     def execute(self, work: UnitOfWork, input: Input, /) -> Result:
         """Write in the caller's unit of work, which the caller commits."""
+
+    def list_keys(self, input: Input, /) -> Sequence[str]:  # noqa: ARG002
+        """The Idempotency-Keys that `execute` uses itself, of the request's merchant."""
+        return ()
 
     def after_commit(self) -> None:
         """Called after the commit. Must not raise."""
@@ -67,7 +71,10 @@ class PerformOnce:
         render: Callable[[Result], StoredResponse],
         redact: Callable[[StoredResponse], StoredResponse] | None = None,
     ) -> IdempotentResult:
+        keys = command.list_keys(input)
         with self.begin() as work:
+            if keys:
+                work.idempotency.lock_keys(request.merchant_id, [request.key, *keys])
             stored_response = work.idempotency.claim_key(request)
             if stored_response is not None:
                 return IdempotentResult(stored_response, replayed=True)

@@ -45,9 +45,7 @@ class CreatePaymentBatch(Command[PaymentBatch, Sequence[IdempotentResult]]):
     record_payment: RecordPayment
 
     def execute(self, work: UnitOfWork, batch: PaymentBatch) -> Sequence[IdempotentResult]:
-        # Before the insert, which locks keys that must not wait for the merchant's lock.
-        for currency in sorted({item.new_payment.money.currency for item in batch.items}):
-            self.record_payment.ensure_account(work, batch.merchant_id, currency)
+        self._ensure_accounts(work, batch)
         responses: list[StoredResponse] = []
         inserts: list[PaymentInsert] = []
         for item in batch.items:
@@ -66,6 +64,25 @@ class CreatePaymentBatch(Command[PaymentBatch, Sequence[IdempotentResult]]):
                 zip(batch.items, inserted_payments, strict=True)
             )
         ]
+
+    def list_keys(self, batch: PaymentBatch) -> Sequence[str]:
+        return [item.request.key for item in batch.items if item.request]
+
+    def _ensure_accounts(self, work: UnitOfWork, batch: PaymentBatch) -> None:
+        """Open the default accounts that are missing, which locks the merchant. A request locks its
+        keys first, so the keys of the batch are locked before: otherwise it could deadlock with a
+        single payment that has one of them and waits for the merchant."""
+        currencies = {item.new_payment.money.currency for item in batch.items}
+        missing = [
+            currency
+            for currency in sorted(currencies)
+            if work.accounts.get_default_account_id(batch.merchant_id, currency) is None
+        ]
+        keys = self.list_keys(batch)
+        if missing and keys:
+            work.idempotency.lock_keys(batch.merchant_id, keys)
+        for currency in missing:
+            self.record_payment.ensure_account(work, batch.merchant_id, currency)
 
     def after_commit(self) -> None:
         self.record_payment.job_queue.notify(Job.SETTLE)

@@ -39,10 +39,15 @@ class AccessPolicy:
     address on a public route."""
     is_counted_by_view: bool = False
     """The view calls count_request itself, because it knows of more limits."""
+    must_be_counted: bool = False
+    """Refused while the rate limiter is unavailable: its limits are what protects passwords."""
 
 
 UNROUTED: Final = AccessPolicy(is_public=True)
 """For URLs that match no route: no credential is required, but the requests are rate limited."""
+
+PREFLIGHT: Final = AccessPolicy(is_public=True, has_global_limit=False, rate_limit="service")
+"""For OPTIONS: a browser's preflight carries no credential."""
 
 _policies_by_view: dict[Callable[..., Any], AccessPolicy] = {}
 
@@ -57,6 +62,7 @@ def public(
     has_global_limit: bool = True,
     rate_limit: str | None = None,
     is_counted_by_view: bool = False,
+    must_be_counted: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Declare that a route requires no credential."""
     return _declare(
@@ -65,6 +71,7 @@ def public(
             has_global_limit=has_global_limit,
             rate_limit=rate_limit,
             is_counted_by_view=is_counted_by_view,
+            must_be_counted=must_be_counted,
         )
     )
 

@@ -3,8 +3,9 @@
 import structlog
 from flask import request
 
+from atomic_adapters.bulkhead import CURRENT_MERCHANT
 from atomic_core.domain.errors import AtomicError
-from atomic_web.access.authentication import authenticate, get_current_policy
+from atomic_web.access.authentication import PREFLIGHT, authenticate, get_current_policy
 from atomic_web.access.rate_limiting import count_request
 from atomic_web.context import request_context
 
@@ -17,7 +18,8 @@ def authenticate_and_rate_limit() -> None:
     authentication is counted as well, so guessing keys runs into the global limit.
     """
     if request.method == "OPTIONS":
-        return  # a browser's preflight carries no credential; Flask answers it
+        count_request(PREFLIGHT)
+        return  # Flask answers it
     policy = get_current_policy()
     authentication_error: AtomicError | None = None
     if not policy.is_public:
@@ -28,6 +30,8 @@ def authenticate_and_rate_limit() -> None:
     context = request_context()
     if context.caller or context.session:
         structlog.contextvars.bind_contextvars(merchant_id=str(context.merchant_id))
+        # From here on the request uses the merchant's share of the database connections.
+        CURRENT_MERCHANT.set(context.merchant_id)
     if not policy.is_counted_by_view:
         count_request(policy)
     if authentication_error:

@@ -10,8 +10,15 @@ from typing import Final
 import structlog
 from flask import request
 
+from atomic_adapters.settings import Settings
+from atomic_core.application import Application
 from atomic_core.domain.errors import RateLimited
-from atomic_core.ports.rate_limiter import RateLimit, RateLimiterUnavailable, RateState
+from atomic_core.ports.rate_limiter import (
+    RateLimit,
+    RateLimiterFull,
+    RateLimiterUnavailable,
+    RateState,
+)
 from atomic_web import metrics
 from atomic_web.access.authentication import AccessPolicy
 from atomic_web.context import request_context
@@ -19,6 +26,10 @@ from atomic_web.errors import ServiceUnavailable
 from atomic_web.http.client_address import parse_ip_address
 
 GLOBAL_LIMIT: Final = "global"
+
+SERVICE_LIMIT: Final = "service"
+"""Of probes and preflights: a window of their own, so that they use up no quota for other requests,
+nor other requests theirs."""
 
 LOG_INTERVAL_SECONDS: Final = 1.0
 """While the rate limiter is down, one log line per interval; the metric counts every request."""
@@ -59,10 +70,12 @@ def count_request(policy: AccessPolicy, more_limits: Sequence[tuple[str, str]] =
     and its subject.
 
     Raises RateLimited. If the rate limiter is unavailable, the request passes, unless the settings
-    say otherwise: then ServiceUnavailable. Public routes without a limit of their own always pass.
+    or the policy say otherwise: then ServiceUnavailable. Other public routes always pass.
     """
-    can_refuse = not policy.is_public or policy.rate_limit is not None
-    _count(_collect_limits(policy, more_limits), can_refuse=can_refuse)
+    passes_uncounted = not policy.must_be_counted and (
+        policy.is_public or request_context().settings.rate_limit_passes_on_failure
+    )
+    _count(_collect_limits(policy, more_limits), passes_uncounted=passes_uncounted)
 
 
 def count_against_limit(name: str, cost: int) -> None:
@@ -72,25 +85,65 @@ def count_against_limit(name: str, cost: int) -> None:
     window = context.settings.rate_limits[name]
     if window is not None:
         subject = str(context.merchant_id)
-        _count([RateLimit(name, window.quota, window.seconds, subject, cost)], can_refuse=True)
+        _count(
+            [RateLimit(name, window.quota, window.seconds, subject, cost)],
+            passes_uncounted=context.settings.rate_limit_passes_on_failure,
+        )
 
 
-def _count(limits: Sequence[RateLimit], *, can_refuse: bool) -> None:
+def count_malformed_request(
+    application: Application, settings: Settings, address: str | None
+) -> Sequence[RateState]:
+    """Count a request that could not be parsed against the global limit of its peer's address;
+    return the states of the limits.
+
+    Behind a proxy the peer is the proxy: the client's address is in a header that was not parsed,
+    so that nothing is counted.
+    """
+    window = settings.rate_limits[GLOBAL_LIMIT]
+    if window is None or settings.trusted_proxies:
+        return []
+    limit = RateLimit(GLOBAL_LIMIT, window.quota, window.seconds, get_client_subject(address))
+    try:
+        return application.rate_limiter.count([limit])
+    except RateLimiterUnavailable as error:
+        _report_unavailable(error)
+        return []
+
+
+def _count(limits: Sequence[RateLimit], *, passes_uncounted: bool) -> None:
     if not limits:
         return
     context = request_context()
     try:
         states = context.application.rate_limiter.count(limits)
     except RateLimiterUnavailable as error:
-        metrics.RATE_LIMITER_UNAVAILABLE.inc()
-        if _log_throttle.should_log():
-            log.warning("rate_limiter_unavailable", reason=str(error))
-        if can_refuse and not context.settings.rate_limit_passes_on_failure:
+        _report_unavailable(error)
+        if not passes_uncounted:
             raise ServiceUnavailable from error
         return
     context.rate_limit_states = [*context.rate_limit_states, *states]
     if any(state.exceeded for state in states):
         raise RateLimited
+
+
+def _report_unavailable(error: RateLimiterUnavailable) -> None:
+    is_full = isinstance(error, RateLimiterFull)
+    metrics.RATE_LIMITER_UNAVAILABLE.inc()
+    if is_full:
+        metrics.RATE_LIMITER_FULL.inc()
+    if not _log_throttle.should_log():
+        return
+    if is_full:
+        # An outage ends by itself or is noticed; a full store stays full until its operator acts.
+        log.error("rate_limiter_full", reason=str(error))
+    else:
+        log.warning("rate_limiter_unavailable", reason=str(error))
+
+
+def compute_retry_after_seconds(states: Sequence[RateState]) -> int:
+    """The seconds until every exceeded window has ended."""
+    return max((state.reset for state in states if state.exceeded), default=1)
 
 
 def build_rate_limit_headers(states: Sequence[RateState]) -> list[tuple[str, str]]:

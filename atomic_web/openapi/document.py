@@ -171,7 +171,7 @@ class _DocumentBuilder:
 
     def _build_options(self, path: str) -> JsonObject:
         preflight = headers.PREFLIGHT if self._settings.cors_origins else ()
-        header_names = [*self._common_header_names, "Allow", *preflight]
+        header_names = [*self._common_header_names, *RATE_LIMIT_HEADERS, "Allow", *preflight]
         return {
             "summary": "List the allowed methods, or answer a CORS preflight",
             "tags": [texts.OTHER],
@@ -186,7 +186,7 @@ class _DocumentBuilder:
                     "description": "No body.",
                     "headers": headers.build_references(header_names),
                 },
-                **_refer_to(error_responses.COMMON),
+                **_refer_to((*error_responses.COMMON, error_responses.TOO_MANY_REQUESTS)),
             },
         }
 

@@ -114,7 +114,7 @@ KEY_REUSED: Final = ErrorResponse("IdempotencyKeyReused", (IdempotencyKeyReused(
 TOO_MANY_REQUESTS: Final = ErrorResponse("TooManyRequests", (RateLimited(),))
 INTERNAL_ERROR: Final = ErrorResponse("InternalError", (errors.InternalError(),))
 SERVICE_UNAVAILABLE: Final = ErrorResponse("ServiceUnavailable", (StorageUnavailable(),))
-NOT_READY: Final = ErrorResponse("NotReady", (errors.NotReady(details={"postgres": ["down"]}),), ())
+NOT_READY: Final = ErrorResponse("NotReady", (errors.NotReady(details={"postgres": ["down"]}),))
 
 COMMON: Final = (BAD_REQUEST, REQUEST_TIMEOUT, URI_TOO_LONG, HEADERS_TOO_LARGE, INTERNAL_ERROR)
 """Possible on every route."""

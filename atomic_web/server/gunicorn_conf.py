@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,9 +155,12 @@ def post_fork(server: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     # Imported here, after the worker has patched the standard library.
+    from atomic_web.access.rate_limiting import count_malformed_request
     from atomic_web.http.security_headers import build_security_headers
 
     worker.headers = build_security_headers(_settings)
+    if atomic := getattr(worker.wsgi, "extensions", {}).get("atomic"):
+        worker.count_malformed_request = partial(count_malformed_request, *atomic)
     # What is loaded now is never garbage, so the collector need not look at it again.
     gc.collect()
     gc.freeze()

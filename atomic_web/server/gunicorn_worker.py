@@ -10,7 +10,7 @@ standard library.
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, cast
@@ -18,11 +18,10 @@ from typing import Any, Final, cast
 import gevent
 from gevent.pool import Pool
 from gevent.server import StreamServer
-from gevent.socket import wait_read
+from gevent.socket import wait_read, wait_write
 from gunicorn import util
 from gunicorn.http import wsgi
 from gunicorn.http.errors import InvalidHeader, NoMoreData
-from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
 
 from atomic_web.http.server_environ import IS_STOPPING, RAW_HEADERS
@@ -32,11 +31,16 @@ from atomic_web.server.connection_eviction import (
     WorkerStopping,
 )
 from atomic_web.server.listening import ignore_new_connections
-from atomic_web.server.request_reader import RequestReader
+from atomic_web.server.request_reader import BoundedRequestParser, RequestReader
 
 HEARTBEAT_SECONDS: Final = 1.0
 
 READ_BYTES: Final = 8_192
+"""The first read of a request, and so the most that is read of pipelined ones."""
+
+MAX_REQUESTS_PER_CONNECTION: Final = 1_000
+"""The connection is closed after this response, as nginx does by default: clients are distributed
+again over the processes, and no connection can occupy a place for ever."""
 
 HANDSHAKE_SECONDS: Final = 0.2
 """How long a stopping worker still accepts after it ignores new connection attempts, so that
@@ -82,6 +86,9 @@ class Worker(GeventWorker):
     that a load balancer can react. Set in gunicorn_conf.py."""
     headers: Sequence[tuple[str, str]] = ()
     """Headers of every response. Set in gunicorn_conf.py."""
+    count_malformed_request: Callable[[str | None], Sequence[Any]] | None = None
+    """Counts a request that cannot be parsed against the limits of its client address, and returns
+    their states. Set in gunicorn_conf.py."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
@@ -173,19 +180,23 @@ class Worker(GeventWorker):
             util.close_graceful(client)
 
     def _serve(self, listener: Any, client: Any, addr: Any) -> bool:
-        """Serve requests until the connection ends. Returns False if unread bytes are left."""
+        """Serve requests until the connection ends. Returns False if unread bytes may be left."""
         reader = RequestReader(client, self.request_timeout_seconds, self._evictor)
         # The type stubs describe an older gunicorn.
-        parser: Any = RequestParser(self.cfg, cast("Any", reader), addr)
-        while first_bytes := parser.unreader.take_buffered() or self._receive_first_bytes(client):
+        parser: Any = BoundedRequestParser(self.cfg, cast("Any", reader), addr)
+        for number in range(1, MAX_REQUESTS_PER_CONNECTION + 1):
+            first_bytes = self._receive_first_bytes(parser.unreader, client)
+            if not first_bytes:
+                return True
             reader.start_request()
             parser.unreader.unread(first_bytes)
-            response = self._respond(listener, next(parser), client, addr)
+            is_last = number == MAX_REQUESTS_PER_CONNECTION
+            response = self._respond(listener, next(parser), client, addr, is_last=is_last)
             if not self._discard_rest_of_body(parser, reader):
                 return False
             if response.should_close():
-                break
-        return True
+                return not is_last
+        return False
 
     def _discard_rest_of_body(self, parser: Any, reader: RequestReader) -> bool:
         """Read past a body that the application did not read; whether its end was found."""
@@ -195,12 +206,19 @@ class Worker(GeventWorker):
             # The response has been sent. A second one would be taken for the next request's.
             return False
 
-    def _receive_first_bytes(self, client: Any) -> bytes:
-        """The first bytes of the next request; empty if the connection is to be closed."""
+    def _receive_first_bytes(self, unreader: Any, client: Any) -> bytes:
+        """The first bytes of the next request; empty if the connection is to be closed.
+
+        Always waits for the event loop, also if bytes have arrived already: every connection that
+        is ready gets one request per turn of the loop, however many requests a client pipelines.
+        """
+        if pipelined := unreader.take_buffered():
+            return pipelined if self._wait_until_writable(client) else b""
         if self._is_listening:
             client.settimeout(self.cfg.keepalive)
             try:
                 with self._evictor.waiting_idle():
+                    wait_read(client.fileno(), self.cfg.keepalive)
                     return client.recv(READ_BYTES)
             except (TimeoutError, ConnectionEvicted):
                 return b""
@@ -213,7 +231,19 @@ class Worker(GeventWorker):
             util.close_graceful(client, CLOSE_SECONDS)
             return b""
 
-    def _respond(self, listener: Any, request: Any, client: Any, addr: Any) -> Response:
+    def _wait_until_writable(self, client: Any) -> bool:
+        """Let other greenlets run, and wait for a client that does not read its responses. Returns
+        False if the connection is to be closed."""
+        try:
+            with self._evictor.reading_since(time.monotonic()):
+                wait_write(client.fileno(), self.request_timeout_seconds)
+        except (TimeoutError, ConnectionEvicted):
+            return False
+        return True
+
+    def _respond(
+        self, listener: Any, request: Any, client: Any, addr: Any, *, is_last: bool
+    ) -> Response:
         create: Any = wsgi.create
         response, environ = create(
             request, client, addr, listener, self.cfg, response_class=Response
@@ -224,6 +254,7 @@ class Worker(GeventWorker):
         environ[RAW_HEADERS] = request.headers
         if not self.alive:
             environ[IS_STOPPING] = True
+        if is_last or not self.alive:
             response.force_close()
         body: Any = self.wsgi(environ, response.start_response)
         try:
@@ -243,4 +274,7 @@ class Worker(GeventWorker):
 
         address = addr[0] if isinstance(addr, tuple) else None
         with suppress(OSError):
-            client.sendall(render_error_response(exc, address, self.headers))
+            client.settimeout(self.request_timeout_seconds)
+            client.sendall(
+                render_error_response(exc, address, self.headers, self.count_malformed_request)
+            )

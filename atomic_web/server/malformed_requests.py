@@ -4,7 +4,7 @@ gunicorn fails before Flask sees a request. Its error messages quote the request
 API key, so neither the response nor the log repeats them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
@@ -21,9 +21,14 @@ from gunicorn.http.errors import (
     ParseException,
 )
 
-from atomic_core.domain.errors import AtomicError
+from atomic_core.domain.errors import AtomicError, RateLimited
 from atomic_core.domain.timestamps import format_rfc3339
+from atomic_core.ports.rate_limiter import RateState
 from atomic_web import metrics
+from atomic_web.access.rate_limiting import (
+    build_rate_limit_headers,
+    compute_retry_after_seconds,
+)
 from atomic_web.errors import (
     STATUS,
     HeadersTooLarge,
@@ -41,11 +46,24 @@ log = structlog.get_logger(__name__)
 
 
 def render_error_response(
-    error: BaseException, address: str | None, headers: Sequence[tuple[str, str]]
+    error: BaseException,
+    address: str | None,
+    headers: Sequence[tuple[str, str]],
+    count_request: Callable[[str | None], Sequence[RateState]] | None = None,
 ) -> bytes:
     """A complete HTTP response, with `headers` added. The connection must be closed after it:
-    where the next request begins is unknown."""
+    where the next request begins is unknown.
+
+    `count_request` counts the request against the limits of its client address, and returns their
+    states: a client above a limit gets RateLimited instead of the error.
+    """
     domain_error = to_domain_error(error)
+    if count_request is not None and STATUS[domain_error.code] < 500:
+        states = count_request(address)
+        headers = [*headers, *build_rate_limit_headers(states)]
+        if any(state.exceeded for state in states):
+            domain_error = RateLimited()
+            headers.append(("Retry-After", str(compute_retry_after_seconds(states))))
     status = HTTPStatus(STATUS[domain_error.code])
     request_id = choose_request_id({})
     metrics.observe_malformed_request(status)

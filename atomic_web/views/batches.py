@@ -1,5 +1,6 @@
 """POST /payments/batch: many payments in one commit, each as if posted alone."""
 
+import time
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -37,6 +38,9 @@ from atomic_web.schemas.batches import (
 from atomic_web.schemas.payments import PaymentSchema
 
 KEY: Final = "idempotencyKey"
+
+ITEMS_PER_TURN: Final = 100
+"""Payments that are validated before other requests run: about five milliseconds."""
 
 views = Blueprint("batches", __name__, url_prefix="/payments/batch")
 
@@ -115,6 +119,8 @@ def _parse_items(payments: Sequence[Any]) -> Sequence[BatchItem]:
     errors: dict[str, Sequence[str]] = {}
     first_index_by_key: dict[str, int] = {}
     for index, content in enumerate(payments):
+        if index and index % ITEMS_PER_TURN == 0:
+            time.sleep(0)  # switches greenlets
         try:
             item = _parse_item(content)
         except ValidationFailed as error:

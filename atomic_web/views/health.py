@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from flask import Blueprint, Response, request
 
 from atomic_web.access.authentication import public
+from atomic_web.access.rate_limiting import SERVICE_LIMIT
 from atomic_web.context import request_context
 from atomic_web.errors import NotReady
 from atomic_web.http.responses import ok_response
@@ -75,10 +76,10 @@ def healthy() -> Response:
     return ok_response(_health_schema.dump(_Health("healthy")))
 
 
-# Not rate limited: supervisors probe often and from one address.
+# A limit of their own: supervisors probe often and from one address.
 @views.get("/live")
 @describe_operation(LIVE)
-@public(has_global_limit=False)
+@public(has_global_limit=False, rate_limit=SERVICE_LIMIT)
 def live() -> Response:
     """Checks no dependency, because a restart would not repair one."""
     return ok_response(_liveness_schema.dump(_Health("live")))
@@ -86,7 +87,7 @@ def live() -> Response:
 
 @views.get("/ready")
 @describe_operation(READY)
-@public(has_global_limit=False)
+@public(has_global_limit=False, rate_limit=SERVICE_LIMIT)
 def ready() -> Response:
     """Raises NotReady, with the dependencies that are down, or because the process is stopping."""
     if is_stopping(request.environ):

@@ -129,7 +129,7 @@ DASHBOARD: Final = Operation(
 
 @views.post("/register")
 @describe_operation(REGISTER)
-@public(rate_limit="register")
+@public(rate_limit="register", must_be_counted=True)
 def register() -> Response:
     content = read_json_object()
     refuse_query_parameters()
@@ -159,7 +159,7 @@ def register() -> Response:
 
 @views.post("/login")
 @describe_operation(LOG_IN)
-@public(rate_limit="login_address", is_counted_by_view=True)
+@public(rate_limit="login_address", is_counted_by_view=True, must_be_counted=True)
 def log_in() -> Response:
     """Counts the request itself, when the email is known: all limits in one round trip."""
     policy = get_current_policy()

@@ -9,6 +9,7 @@ from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import in_memory
 from atomic_core.domain.merchants import Scope
 from atomic_web.access.authentication import AccessPolicy, get_access_policy, requires_api_key
+from atomic_web.access.rate_limiting import SERVICE_LIMIT
 from atomic_web.app import create_app
 
 SETTINGS = Settings.from_environ({"ATOMIC_ENV": "test", "DATABASE_URL": "postgresql:///unused"})
@@ -25,7 +26,7 @@ SCOPES = {
     ("/api/v1/accounts", "POST"): Scope.ACCOUNTS_WRITE,
     ("/api/v1/accounts/<id>", "GET"): Scope.ACCOUNTS_READ,
 }
-NOT_RATE_LIMITED = {"/api/v1/health/live", "/api/v1/health/ready"}
+PROBES = {"/api/v1/health/live", "/api/v1/health/ready"}
 
 
 def iterate_policies(app: Flask) -> Iterator[tuple[str, AccessPolicy | None]]:
@@ -80,12 +81,20 @@ def test_each_route_requires_its_documented_scope() -> None:
         assert (scope.endswith(":read")) == (method == "GET"), rule
 
 
-def test_only_the_listed_routes_are_public_and_only_probes_have_no_global_limit() -> None:
+def test_only_the_listed_routes_are_public_and_only_probes_have_a_limit_of_their_own() -> None:
     policies = {rule: policy for rule, policy in iterate_policies(APP) if policy}
     assert {rule for rule, policy in policies.items() if policy.is_public} == PUBLIC
+    assert {rule for rule, policy in policies.items() if not policy.has_global_limit} == PROBES
     assert {
-        rule for rule, policy in policies.items() if not policy.has_global_limit
-    } == NOT_RATE_LIMITED
+        rule for rule, policy in policies.items() if policy.rate_limit == SERVICE_LIMIT
+    } == PROBES
+
+
+def test_requests_that_test_a_password_are_refused_if_they_cannot_be_counted() -> None:
+    must_be_counted = {
+        rule for rule, policy in iterate_policies(APP) if policy and policy.must_be_counted
+    }
+    assert must_be_counted == {"/api/v1/merchants/register", "/api/v1/merchants/login"}
 
 
 @pytest.mark.parametrize(("rule", "policy"), list(iterate_policies(APP)))

@@ -28,6 +28,10 @@ class Sizes:
     many_merchants: int
     restart_connections: int
     """Connections that are answered while the API restarts again and again."""
+    fairness_seconds: int
+    """How long another client is measured during each attack."""
+    dashboard_payments: int
+    """Payments of the merchant whose dashboard is read."""
 
 
 FULL: Final = Sizes(
@@ -42,6 +46,8 @@ FULL: Final = Sizes(
     memory=(20_000, 200_000),
     many_merchants=10_000,
     restart_connections=10_000,
+    fairness_seconds=5,
+    dashboard_payments=150_000,
 )
 
 QUICK: Final = Sizes(
@@ -56,6 +62,8 @@ QUICK: Final = Sizes(
     memory=(5_000, 10_000),
     many_merchants=1_000,
     restart_connections=1_000,
+    fairness_seconds=2,
+    dashboard_payments=20_000,
 )
 
 

@@ -165,6 +165,7 @@ def build_production_environ(url: str, redis_url: str) -> dict[str, str]:
         redis_url,
         ATOMIC_ENV="production",
         RATE_LIMIT_GLOBAL=UNREACHABLE_RATE_LIMIT,
+        RATE_LIMIT_SERVICE=UNREACHABLE_RATE_LIMIT,
         RATE_LIMIT_PAYMENTS=UNREACHABLE_RATE_LIMIT,
     )
     del environ["DATABASE_POOL"]

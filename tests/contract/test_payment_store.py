@@ -33,6 +33,7 @@ from atomic_core.domain.payments import (
     Status,
 )
 from atomic_core.domain.timestamps import format_rfc3339
+from processes import wait_until
 from support import (
     IDS,
     NOW,
@@ -307,9 +308,12 @@ def test_batch_waits_only_briefly_for_locked_idempotency_key(
         with store.begin() as work, pytest.raises(IdempotencyKeyInUse):
             work.payments.insert([build_insert(merchant_id, locked)], timedelta(milliseconds=10))
         connection.rollback()
-    assert None not in store.insert(
-        [build_insert(merchant_id, locked), build_insert(merchant_id, free)]
-    )
+
+    def is_inserted() -> bool:
+        inserts = [build_insert(merchant_id, locked), build_insert(merchant_id, free)]
+        return None not in store.insert(inserts)
+
+    wait_until(is_inserted, 30, "the key counts as contended no longer")
 
 
 def test_lock_timeout_is_reset_after_unit_of_work(postgres_store: Store) -> None:
@@ -318,3 +322,35 @@ def test_lock_timeout_is_reset_after_unit_of_work(postgres_store: Store) -> None
     with postgres_store.begin() as work:
         session = work.payments.session  # type: ignore[attr-defined]
         assert session.fetch_one(b"SELECT current_setting('lock_timeout')") == ("3s",)
+
+
+def test_key_in_use_delays_no_other_merchant(
+    postgres_store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, insert = postgres_store.begin, postgres_store.payment_store.insert
+    merchant_ids = [add_merchant(begin) for _ in range(3)]
+    for merchant_id in merchant_ids:
+        open_account(begin, merchant_id)
+    slow_id, *other_ids = merchant_ids
+
+    def build_insert(merchant_id: UUID, key: str) -> PaymentInsert:
+        idempotency = (build_request(merchant_id, key), DRAFT)
+        return PaymentInsert(IDS.new_id(), build_payment(merchant_id), None, idempotency)
+
+    with psycopg.connect(database_url) as blocker:
+        blocker.execute(
+            "INSERT INTO idempotency_keys (merchant_id, key, method, path, fingerprint, expires_at)"
+            " VALUES (%s, 'held', 'POST', '/', sha256(''), now() + interval '1 hour')",
+            [slow_id],
+        )
+        keys = [(slow_id, "held"), (other_ids[0], "held"), (other_ids[1], "b"), (slow_id, "c")]
+        inserted = insert([build_insert(*key) for key in keys])
+        assert [payment is not None for payment in inserted] == [False, True, True, False]
+        # Its next payment would make others wait again, so its caller inserts it alone.
+        monkeypatch.setattr(
+            "atomic_adapters.postgres.unit_of_work.PAYMENT_STORE_LOCK_TIMEOUT", timedelta(hours=1)
+        )
+        inserted = insert([build_insert(slow_id, "held"), build_insert(other_ids[0], "d")])
+        assert [payment is not None for payment in inserted] == [False, True]
+        without_key = PaymentInsert(IDS.new_id(), build_payment(slow_id))
+        assert insert([without_key]) != [None]

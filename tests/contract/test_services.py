@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -30,11 +30,21 @@ def fake() -> Iterator[Redis]:
         yield redis
 
 
+LimiterFactory = Callable[[int], RateLimiter]
+
+
 @pytest.fixture(params=["memory", "fake", "valkey"])
-def limiter(request: pytest.FixtureRequest) -> RateLimiter:
+def create_limiter(request: pytest.FixtureRequest) -> LimiterFactory:
+    """Creates a limiter with a maximum number of windows."""
     if request.param == "memory":
-        return MemoryRateLimiter(SystemClock())
-    return RedisRateLimiter(request.getfixturevalue(request.param), CircuitBreaker())
+        return lambda max_windows: MemoryRateLimiter(SystemClock(), max_windows)
+    redis = request.getfixturevalue(request.param)
+    return lambda max_windows: RedisRateLimiter(redis, CircuitBreaker(), max_windows)
+
+
+@pytest.fixture
+def limiter(create_limiter: LimiterFactory) -> RateLimiter:
+    return create_limiter(1_000)
 
 
 def spend(limiter: RateLimiter, *limits: RateLimit) -> RateState:
@@ -96,6 +106,21 @@ def test_counting_stops_at_first_exceeded_limit(limiter: RateLimiter) -> None:
         spend(limiter, GLOBAL)
     assert [state.exceeded for state in limiter.count([GLOBAL, ALICE])] == [True]
     assert spend(limiter, ALICE).remaining == 2, "a refused request counts against no other limit"
+
+
+def test_new_subjects_share_a_window_when_there_are_too_many(
+    create_limiter: LimiterFactory,
+) -> None:
+    limiter = create_limiter(2)
+    carol, dave = replace(ALICE, subject="carol"), replace(ALICE, subject="dave")
+    states = [spend(limiter, limit) for limit in (ALICE, BOB, carol, dave, carol, dave)]
+    assert [state.remaining for state in states] == [2, 2, 2, 1, 0, 0]
+    assert [state.exceeded for state in states] == [False] * 5 + [True]
+    assert states[3].limit == dave
+    # Those that have a window keep it.
+    assert spend(limiter, ALICE).remaining == 1
+    # Each limit has its own.
+    assert spend(limiter, replace(carol, name="accounts")).remaining == 2
 
 
 def test_empty_limits_return_nothing(limiter: RateLimiter) -> None:

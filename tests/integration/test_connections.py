@@ -253,3 +253,75 @@ def test_pool_reconnects_after_a_server_restart(
     finally:
         store.close()
         server.stop()
+
+
+def deallocate_prepared_statements(connections: Connections) -> None:
+    """What a connection through a pooler in transaction mode finds: another session. Without
+    psycopg, which would notice."""
+    with connections.autocommit() as connection:
+        assert connection.pgconn.exec_(b"DEALLOCATE ALL").error_message == b""
+
+
+@pytest.fixture
+def single(database_url: str, settings_for: Callable[..., Settings]) -> Iterator[Connections]:
+    connections = Connections(settings_for(database_url, DATABASE_POOL="1"))
+    yield connections
+    connections.close()
+
+
+def test_lost_prepared_statements_are_transient_and_end_the_connection(
+    single: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = PostgresStore(single)
+    for _ in range(3):
+        store.find([])
+    deallocate_prepared_statements(single)
+    with pytest.raises(StorageUnavailable):
+        store.find([])
+    assert list(store.find([])) == [], "the connection was replaced"
+    assert not store.is_up(), "requests have failed, whatever the probe does"
+    monkeypatch.setattr("atomic_adapters.postgres.connections.SESSION_LOSS_SECONDS", 0)
+    assert store.is_up()
+
+
+def test_store_is_not_up_behind_a_pooler_in_transaction_mode(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each transaction meets a session in which nothing is prepared."""
+    execute = psycopg.Connection.execute
+
+    def execute_in_another_session(
+        self: psycopg.Connection, query: object, *more: object, **named: object
+    ) -> object:
+        if self.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+            self.pgconn.exec_(b"DEALLOCATE ALL")
+        return execute(self, query, *more, **named)  # pyright: ignore
+
+    assert store.is_up()
+    monkeypatch.setattr(psycopg.Connection, "execute", execute_in_another_session)
+    for _ in range(3):
+        assert not store.is_up()
+
+
+def test_store_is_not_up_if_it_refuses_a_write(
+    own_database: Callable[..., str], settings_for: Callable[..., Settings], migrated: str
+) -> None:
+    url = own_database(migrated)
+    store = PostgresStore(Connections(settings_for(url)))
+    try:
+        assert store.is_up()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(
+                "CREATE TRIGGER refuse BEFORE INSERT ON idempotency_keys"
+                " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('no')"
+            )
+        assert not store.is_up()
+    finally:
+        store.close()
+
+
+def test_readiness_probe_leaves_nothing_behind(store: PostgresStore, database_url: str) -> None:
+    assert store.is_up()
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute("SELECT count(*) FROM idempotency_keys").fetchone()
+    assert row == (0,)

@@ -13,6 +13,7 @@ from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_core.domain.accounts import world_account_id
+from atomic_core.domain.errors import IdempotencyKeyReused
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import CaptureMethod, NewPayment, PaymentInsert, Status
@@ -20,6 +21,8 @@ from atomic_core.domain.refunds import NewRefund
 from atomic_core.domain.settlement import Claim
 from atomic_core.ports.unit_of_work import UnitOfWork
 from atomic_core.use_cases.holds import CaptureRequest
+from atomic_core.use_cases.idempotency import IdempotentResult
+from atomic_core.use_cases.payment_batches import BatchItem, PaymentBatch
 from processes import wait_until
 from support import (
     HOUR,
@@ -254,6 +257,101 @@ def test_idempotency_keys_are_locked_in_order(postgres_store: Store, database_ur
                 other.execute(take, [merchant_id, "a"])
         blocker.rollback()
         assert accepted.result(10) == 3
+
+
+HOLD_KEY = (
+    "INSERT INTO idempotency_keys (merchant_id, key, method, path, fingerprint, expires_at)"
+    " VALUES (%s, %s, 'POST', '/', sha256(''), now() + interval '1 hour')"
+)
+
+
+def build_batch(merchant_id: UUID, *keys: str) -> PaymentBatch:
+    payment = build_payment(merchant_id)
+    items = [BatchItem(payment, build_request(merchant_id, key)) for key in keys]
+    return PaymentBatch(merchant_id, items, lambda id, *_: StoredResponse(202, str(id).encode()))
+
+
+def create_batch_once(store: Store, header_key: str, batch: PaymentBatch) -> IdempotentResult:
+    application = build_application(store.begin)
+    request = build_request(batch.merchant_id, header_key, "/payments/batch")
+    return application.idempotency.perform_once(
+        request, application.payments.create_batch, batch, lambda _: StoredResponse(202, b"")
+    )
+
+
+def test_key_of_a_batch_is_locked_in_order_with_the_keys_of_its_payments(
+    postgres_store: Store, database_url: str
+) -> None:
+    merchant_id = add_merchant(postgres_store.begin)
+    open_account(postgres_store.begin, merchant_id)
+    with psycopg.connect(database_url) as blocker, ThreadPoolExecutor(1) as threads:
+        blocker.execute(HOLD_KEY, [merchant_id, "b"])
+        batch = build_batch(merchant_id, "d", "a", "b")
+        created = threads.submit(create_batch_once, postgres_store, "c", batch)
+        _wait_until_blocked(database_url)
+        with psycopg.connect(database_url, options="-c lock_timeout=50ms") as other:
+            for key in ("c", "d"):
+                other.execute(HOLD_KEY, [merchant_id, key])
+            other.rollback()
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                other.execute(HOLD_KEY, [merchant_id, "a"])
+        blocker.rollback()
+        assert not created.result(10).replayed
+    with postgres_store.begin() as work:
+        assert set(work.idempotency.find_records(merchant_id, ["a", "b", "c", "d"])) == set("abcd")
+
+
+@pytest.mark.parametrize("is_expired", [False, True])
+def test_batches_with_each_others_keys_never_deadlock(
+    postgres_store: Store, database_url: str, is_expired: bool
+) -> None:
+    before = _deadlocks(database_url)
+    merchant_id = add_merchant(postgres_store.begin)
+    open_account(postgres_store.begin, merchant_id)
+    rounds = 20
+    if is_expired:
+        with psycopg.connect(database_url) as connection:
+            connection.execute(
+                "INSERT INTO idempotency_keys"
+                " (merchant_id, key, method, path, fingerprint, response_status, expires_at)"
+                " SELECT %s, n || side, 'POST', '/', sha256(''), 202, now() - interval '1 hour'"
+                "   FROM generate_series(0, 19) AS n, unnest('{a,b}'::text[]) AS side",
+                [merchant_id],
+            )
+    for number in range(rounds):
+        first, second = f"{number}a", f"{number}b"
+        start = threading.Barrier(2)
+
+        def create(header: str, inner: str, start: threading.Barrier = start) -> str:
+            start.wait(10)
+            try:
+                create_batch_once(postgres_store, header, build_batch(merchant_id, inner))
+            except IdempotencyKeyReused:
+                return "refused"
+            return "created"
+
+        with ThreadPoolExecutor(2) as threads:
+            runs = [threads.submit(create, first, second), threads.submit(create, second, first)]
+            assert sorted(run.result(30) for run in runs) == ["created", "refused"]
+    # Counted when a session ends, at the latest.
+    assert _deadlocks(database_url) == before
+
+
+def test_batch_does_not_lock_the_merchant_while_it_waits_for_a_key(
+    postgres_store: Store, database_url: str
+) -> None:
+    """A single payment with that key can be the first in its currency, and wait for the
+    merchant."""
+    merchant_id = add_merchant(postgres_store.begin)
+    application = build_application(postgres_store.begin)
+    with psycopg.connect(database_url) as blocker, ThreadPoolExecutor(1) as threads:
+        blocker.execute(HOLD_KEY, [merchant_id, "a"])
+        created = threads.submit(application.payments.create_batch, build_batch(merchant_id, "a"))
+        _wait_until_blocked(database_url)
+        assert _is_free(database_url, "merchants", merchant_id)
+        blocker.rollback()
+        [result] = created.result(10)
+        assert not result.replayed
 
 
 def _wait_until_blocked(url: str) -> None:

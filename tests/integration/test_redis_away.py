@@ -20,7 +20,7 @@ from atomic_adapters.redis.rate_limiter import RedisRateLimiter
 from atomic_adapters.redis.rq_job_queue import RqJobQueue
 from atomic_adapters.settings import Settings
 from atomic_core.ports.job_queue import Job
-from atomic_core.ports.rate_limiter import RateLimit, RateLimiterUnavailable
+from atomic_core.ports.rate_limiter import RateLimit, RateLimiterFull, RateLimiterUnavailable
 
 BOUND_SECONDS = 0.25
 LIMITS = [RateLimit("global", 100, 900, "192.0.2.1"), RateLimit("payments", 10, 60, "m")]
@@ -119,3 +119,25 @@ def test_window_ends_in_its_last_millisecond(valkey: Redis) -> None:
         while time.time() * 1000 < ends_ms:
             pass
         assert limiter.count([limit])[0].remaining == limit.quota - 1
+
+
+def test_full_redis_is_reported(
+    own_valkey: EmbeddedValkey, settings_for: Callable[..., Settings]
+) -> None:
+    redis = create_request_client(settings_for(redis_url=own_valkey.url))
+    assert RedisDependency(redis).is_up()
+    redis.config_set("maxmemory-policy", "noeviction")
+    redis.config_set("maxmemory", "1")
+    with pytest.raises(RateLimiterFull):
+        RedisRateLimiter(redis, CircuitBreaker()).count(LIMITS)
+    RqJobQueue(redis, CircuitBreaker()).notify(Job.SETTLE)
+    assert not RedisDependency(redis).is_up(), "PING is answered, but no write is"
+    redis.config_set("maxmemory", "0")
+    assert RedisDependency(redis).is_up()
+
+
+def test_windows_leave_room_for_the_other_keys(valkey: Redis) -> None:
+    limiter = RedisRateLimiter(valkey, CircuitBreaker(), max_keys=20)
+    for number in range(100):
+        limiter.count([RateLimit("global", 100, 900, f"192.0.2.{number}")])
+    assert valkey.dbsize() == 21, "one key more: the shared window"

@@ -3,6 +3,7 @@
 from typing import Final
 
 from mutants.access import ACCESS_MUTANTS
+from mutants.availability import AVAILABILITY_MUTANTS
 from mutants.in_doubt import IN_DOUBT_MUTANTS
 from mutants.ledger import LEDGER_MUTANTS
 from mutants.payments import PAYMENT_MUTANTS
@@ -20,5 +21,6 @@ MUTANTS: Final = {
         *REFUND_MUTANTS,
         *WEB_MUTANTS,
         *ACCESS_MUTANTS,
+        *AVAILABILITY_MUTANTS,
     )
 }

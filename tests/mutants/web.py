@@ -31,7 +31,16 @@ WEB_MUTANTS: Final = (
         "each merchant has its own Idempotency-Keys",
         (
             Edit("migrations/0004.idempotency.sql", "KEY (merchant_id, key)", "KEY (key)"),
-            Edit(IDEMPOTENCY_SQL, "ON CONFLICT (merchant_id, key)", "ON CONFLICT (key)"),
+            Edit(
+                IDEMPOTENCY_SQL,
+                "::interval)\n    ON CONFLICT (merchant_id, key)",
+                "::interval)\n    ON CONFLICT (key)",
+            ),
+            Edit(
+                IDEMPOTENCY_SQL,
+                " ORDER BY key\n    ON CONFLICT (merchant_id, key)",
+                " ORDER BY key\n    ON CONFLICT (key)",
+            ),
             Edit(
                 IDEMPOTENCY_SQL,
                 " WHERE merchant_id = %(merchant_id)s\n   AND key = ANY(%(keys)b)",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from gunicorn import util
 from gunicorn.arbiter import Arbiter
-from gunicorn.http import errors, parser, unreader, wsgi
+from gunicorn.http import body, errors, message, parser, unreader, wsgi
 from gunicorn.workers.base import Worker as BaseWorker
 from gunicorn.workers.ggevent import GeventWorker
 from packaging.requirements import Requirement
@@ -38,6 +38,10 @@ def test_installed_version_is_in_the_tested_range() -> None:
         (REQUEST_PARSER.finish_body, ["self", "deadline", "max_bytes"]),
         (getattr(unreader.Unreader, "take_buffered"), ["self"]),  # noqa: B009
         (unreader.Unreader.unread, ["self", "data"]),
+        (message.Message.set_body_reader, ["self"]),
+        (body.ChunkedReader.__init__, ["self", "req", "unreader"]),
+        (body.ChunkedReader.parse_chunk_size, ["self", "unreader", "data"]),
+        (getattr(body.ChunkedReader, "read_into"), ["self", "unreader", "buf"]),  # noqa: B009
         (wsgi.Response.write, ["self", "arg"]),
         (wsgi.Response.should_close, ["self"]),
         (wsgi.Response.default_headers, ["self"]),
@@ -55,6 +59,15 @@ def test_wsgi_create_takes_a_response_class() -> None:
     names = parameters(wsgi.create)
     assert names[:5] == ["req", "sock", "client", "server", "cfg"]
     assert "response_class" in names
+
+
+def test_chunked_reader_reads_chunk_headers_through_the_overridden_methods() -> None:
+    reader: Any = body.ChunkedReader
+    for method in (reader.parse_chunk_size, reader.parse_trailers):
+        assert "self.read_into(unreader, buf)" in inspect.getsource(method)
+    assert inspect.getsource(reader.parse_chunked).count("self.parse_chunk_size(unreader") == 2
+    assert "self.limit_trailer_section" in inspect.getsource(reader.parse_trailers)
+    assert "self.mesg_class(" in inspect.getsource(parser.Parser)
 
 
 def test_socket_unreader_calls_only_recv_of_its_socket() -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 from atomic_adapters.wiring import in_memory
 from atomic_web.app import create_app
-from web.web_client import settings
+from web.web_client import NO_LIMITS, settings
 
 KEY: Final = "sk_test_" + "5" * 48
 
@@ -13,4 +13,4 @@ application = in_memory()
 _merchant = application.merchants.add("Served")
 application.api_keys.adopt(_merchant.id, "served", hashlib.sha256(KEY.encode()).digest())
 
-app = create_app(application, settings(RATE_LIMIT_GLOBAL="off", RATE_LIMIT_PAYMENTS="off"))
+app = create_app(application, settings(**NO_LIMITS))

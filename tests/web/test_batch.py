@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from atomic_core.ports.rate_limiter import RateLimiterUnavailable
+from atomic_web.views import batches
 from atomic_web.views.batches import MAX_ITEMS
 from web.web_client import BATCH, PAYMENT_BODY, PAYMENTS, MerchantClient, WebApp, error_code
 
@@ -53,6 +54,26 @@ def test_batch_of_1000_is_accepted_and_of_1001_returns_400(
     before = web.effects
     assert list(get_details(merchant.pay_batch(*[build_item()] * (MAX_ITEMS + 1)))) == ["payments"]
     assert web.effects == before
+
+
+def test_batch_of_too_many_values_is_refused_before_it_is_parsed(
+    web: WebApp, merchant: MerchantClient
+) -> None:
+    """The text is no JSON, which only the parser would notice."""
+    body = b'{"payments":[' + b",".join([b"{}"] * 690_000) + b"]"
+    response = merchant.post(BATCH, body)
+    assert response.status_code == 400
+    assert "20000 values" in response.get_json()["error"]["message"]
+    assert web.effects == (0, 0, 0)
+
+
+def test_other_requests_run_while_a_batch_is_validated(
+    merchant: MerchantClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(batches.time, "sleep", pauses.append)
+    assert merchant.pay_batch(*[build_item(n + 1) for n in range(MAX_ITEMS)]).status_code == 202
+    assert pauses == [0] * (MAX_ITEMS // batches.ITEMS_PER_TURN - 1)
 
 
 @pytest.mark.parametrize("listed", [[], None, {}, "x", 5, {"0": PAYMENT_BODY}])

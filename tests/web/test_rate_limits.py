@@ -8,13 +8,24 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from atomic_adapters.memory.services import MemoryRateLimiter
-from atomic_core.ports.rate_limiter import RateLimit, RateLimiterUnavailable, RateState
+from atomic_core.ports.rate_limiter import (
+    RateLimit,
+    RateLimiterFull,
+    RateLimiterUnavailable,
+    RateState,
+)
 from atomic_web.access import rate_limiting
+from atomic_web.access.rate_limiting import count_malformed_request
 from web.web_client import (
     ACCOUNT_BODY,
     ACCOUNTS,
+    DASHBOARD,
+    EMAIL,
+    LOGIN,
+    PASSWORD,
     PAYMENT_BODY,
     PAYMENTS,
+    REGISTER,
     MerchantClient,
     WebApp,
     error_code,
@@ -23,8 +34,8 @@ from web.web_client import (
 UNKNOWN = f"{PAYMENTS}/01999999-0000-7000-8000-000000000000"
 
 # RFC 9651: a list of strings, each with integer parameters.
-POLICY = re.compile(r'"([a-z]+)";q=(\d{1,15});w=(\d{1,15})')
-STATE = re.compile(r'"([a-z]+)";r=(\d{1,15});t=(\d{1,15})')
+POLICY = re.compile(r'"([a-z_]+)";q=(\d{1,15});w=(\d{1,15})')
+STATE = re.compile(r'"([a-z_]+)";r=(\d{1,15});t=(\d{1,15})')
 
 
 @dataclass
@@ -39,9 +50,14 @@ class RateLimiterSpy:
         return self.rate_limiter.count(limits)
 
 
+@dataclass
 class UnavailableRateLimiter:
+    error: RateLimiterUnavailable = field(
+        default_factory=lambda: RateLimiterUnavailable("connection refused")
+    )
+
     def count(self, limits: Sequence[RateLimit]) -> Sequence[RateState]:
-        raise RateLimiterUnavailable("connection refused")
+        raise self.error
 
 
 def parse_header(pattern: re.Pattern[str], header: str) -> dict[str, tuple[int, int]]:
@@ -161,21 +177,54 @@ def test_any_request_over_the_global_limit_returns_429(web: WebApp, method: str,
     assert response.headers["Retry-After"] == "60"
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/api/v1/health/live"),
-        ("GET", "/api/v1/health/ready"),
-        ("OPTIONS", PAYMENTS),
-    ],
-)
-def test_probes_and_preflights_are_not_rate_limited(web: WebApp, method: str, path: str) -> None:
-    client = web.with_settings(RATE_LIMIT_GLOBAL="1/60").client
+PROBES = [
+    ("GET", "/api/v1/health/live"),
+    ("GET", "/api/v1/health/ready"),
+    ("OPTIONS", PAYMENTS),
+    ("OPTIONS", "/nowhere"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), PROBES)
+def test_probes_and_preflights_have_a_window_of_their_own(
+    web: WebApp, method: str, path: str
+) -> None:
+    client = web.with_settings(RATE_LIMIT_GLOBAL="1/60", RATE_LIMIT_SERVICE="2/60").client
+    answers = [client.open(path, method=method) for _ in range(3)]
+    assert [answer.status_code == 429 for answer in answers] == [False, False, True]
+    assert parse_header(POLICY, answers[0].headers["RateLimit-Policy"]) == {"service": (2, 60)}
+    assert answers[2].headers["Retry-After"] == "60"
+    # They use up no quota of other requests, nor do these use up theirs.
+    assert client.get("/nowhere").status_code == 404
+    assert client.get("/nowhere").status_code == 429
+
+
+def test_malformed_requests_count_against_the_global_limit(web: WebApp) -> None:
+    configured_web = web.with_settings(RATE_LIMIT_GLOBAL="2/60")
+    application, settings = configured_web.application, configured_web.settings
+    states = [count_malformed_request(application, settings, "127.0.0.1") for _ in range(2)]
+    assert [state.remaining for [state] in states] == [1, 0]
+    assert configured_web.client.get("/nowhere").status_code == 429
+    [state] = count_malformed_request(application, settings, "127.0.0.1")
+    assert state.exceeded
+    [state] = count_malformed_request(application, settings, "127.0.0.2")
+    assert not state.exceeded
+
+
+def test_malformed_requests_are_not_counted_against_a_trusted_proxy(web: WebApp) -> None:
+    """All of its clients would be refused for one of them."""
+    configured_web = web.with_settings(RATE_LIMIT_GLOBAL="1/60", TRUSTED_PROXIES="1")
+    application, settings = configured_web.application, configured_web.settings
     for _ in range(3):
-        response = client.open(path, method=method)
-        assert response.status_code == 200
-        assert "RateLimit" not in response.headers
-        assert "RateLimit-Policy" not in response.headers
+        assert count_malformed_request(application, settings, "127.0.0.1") == []
+
+
+def test_malformed_requests_are_answered_without_a_rate_limiter(web: WebApp) -> None:
+    configured_web = web.with_settings().with_use_cases({"rate_limiter": UnavailableRateLimiter()})
+    before = get_unavailable_total()
+    states = count_malformed_request(configured_web.application, configured_web.settings, "::1")
+    assert states == []
+    assert get_unavailable_total() - before == 1
 
 
 def test_disabled_limits_are_neither_counted_nor_reported(
@@ -229,6 +278,43 @@ def test_unavailable_rate_limiter_refuses_requests_if_configured(
         assert error_code(response) == "service_unavailable"
         assert response.headers["Retry-After"] == "1"
     assert web.effects == (0, 0, 0)
+
+
+@pytest.mark.usefixtures("fresh_log_throttle")
+@pytest.mark.parametrize("path", [LOGIN, REGISTER])
+@pytest.mark.parametrize("error", [RateLimiterUnavailable("down"), RateLimiterFull("OOM")])
+def test_password_is_not_tested_without_a_rate_limiter(
+    web: WebApp, path: str, error: RateLimiterUnavailable
+) -> None:
+    web.register_and_log_in()
+    before = web.effects
+    configured_web = web.with_settings(RATE_LIMIT_ON_FAILURE="allow").with_use_cases(
+        {"rate_limiter": UnavailableRateLimiter(error)}
+    )
+    for password in ("a wrong password", PASSWORD):
+        body = {"email": EMAIL, "password": password}
+        response = configured_web.client.post(path, json=body)
+        assert response.status_code == 503
+        assert error_code(response) == "service_unavailable"
+    assert web.effects == before
+    # Only what tests a password: a session that exists still works.
+    assert configured_web.connect(web.log_in()).get(DASHBOARD).status_code == 200
+
+
+@pytest.mark.usefixtures("fresh_log_throttle")
+def test_full_rate_limiter_is_an_error_in_log_and_metrics(
+    web: WebApp, merchant: MerchantClient
+) -> None:
+    before = REGISTRY.get_sample_value("atomic_rate_limiter_full_total") or 0.0
+    caller = (
+        web.with_settings()
+        .with_use_cases({"rate_limiter": UnavailableRateLimiter(RateLimiterFull("OOM"))})
+        .connect(merchant)
+    )
+    with capture_logs() as logs:
+        assert [caller.pay().status_code for _ in range(3)] == [202] * 3
+    assert REGISTRY.get_sample_value("atomic_rate_limiter_full_total") == before + 3
+    assert [line["log_level"] for line in logs if line["event"] == "rate_limiter_full"] == ["error"]
 
 
 @pytest.mark.parametrize("path", ["", "/live", "/ready"])

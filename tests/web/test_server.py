@@ -2,16 +2,22 @@
 
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
+from atomic_web.server.gunicorn_worker import MAX_REQUESTS_PER_CONNECTION
+from atomic_web.server.request_reader import MAX_CHUNK_OVERHEAD_BYTES
+from raw_http import parse_responses
 from web.live_server import KEY
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +30,7 @@ class Server:
     def __init__(self, directory: Path) -> None:
         self.address = ("127.0.0.1", find_free_port())
         self.log = directory / "log"
+        self.pid = 0
 
     def answers(self) -> bool:
         try:
@@ -86,6 +93,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         )
     try:
         deadline = time.monotonic() + 60
+        server.pid = process.pid
         while not server.answers():
             assert process.poll() is None, server.log.read_text()
             assert time.monotonic() < deadline, server.log.read_text()
@@ -217,3 +225,86 @@ def test_api_key_and_idempotency_key_are_not_logged(server: Server) -> None:
     assert "/api/v1/payments" in text
     assert KEY not in text
     assert "sesame" not in text
+
+
+LIVE = b"GET /api/v1/health/live HTTP/1.1\r\nHost: localhost\r\n"
+
+
+def receive_response(connection: socket.socket) -> bytes:
+    received = b""
+    while b"\r\n\r\n" not in received or not received.endswith(b"}}"):
+        data = connection.recv(65_536)
+        assert data, received
+        received += data
+    return received
+
+
+@pytest.mark.parametrize("method", [b"GET", b"OPTIONS"])
+def test_pipelining_client_takes_turns_with_others(server: Server, method: bytes) -> None:
+    flood = b"".join(
+        LIVE.replace(b"GET", method) + b"X-Request-Id: flood-%d\r\n\r\n" % number
+        for number in range(500)
+    )
+    [worker] = psutil.Process(server.pid).children()
+    connect = partial(socket.create_connection, server.address, timeout=30)
+    with connect() as first, connect() as hostile, connect() as last:
+        for connection in (first, hostile, last):
+            connection.sendall(LIVE + b"\r\n")
+            receive_response(connection)
+        offset = server.log.stat().st_size
+        # All have sent before the worker looks.
+        worker.suspend()
+        try:
+            first.sendall(LIVE + b"X-Request-Id: first\r\n\r\n")
+            hostile.sendall(flood)
+            last.sendall(LIVE + b"X-Request-Id: last\r\n\r\n")
+        finally:
+            worker.resume()
+        receive_response(first)
+        receive_response(last)
+        with server.log.open() as log:
+            log.seek(offset)
+            order = re.findall(r"request_id=(flood|first|last)", log.read())
+    assert sorted(set(order[:10])) == ["first", "flood", "last"]
+
+
+def test_connection_is_closed_after_its_last_request(server: Server) -> None:
+    more = MAX_REQUESTS_PER_CONNECTION + 10
+    responses = parse_responses(server.send((LIVE + b"\r\n") * more))
+    assert len(responses) == MAX_REQUESTS_PER_CONNECTION
+    connections = [response.header("Connection") for response in responses]
+    assert connections[-1] == "close"
+    assert "close" not in connections[:-1]
+
+
+def chunk_with_extension(data: bytes, length: int) -> bytes:
+    return f"{len(data):x};x=".encode() + b"x" * length + b"\r\n" + data + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("chunks", "status"),
+    [
+        pytest.param([chunk_with_extension(b" ", 8_000)] * 8, 202, id="below"),
+        pytest.param([chunk_with_extension(b" ", 8_000)] * 9, 400, id="long extensions"),
+        pytest.param([chunk(b" ")] * (MAX_CHUNK_OVERHEAD_BYTES // 5 + 1), 400, id="many chunks"),
+    ],
+)
+def test_overhead_of_a_chunked_body_is_limited(
+    server: Server, chunks: list[bytes], status: int
+) -> None:
+    body = b"".join(chunks) + chunk(BODY) + b"0\r\n\r\n"
+    assert get_status(server.send(payment(CHUNKED, body=body))) == status
+    assert server.answers()
+
+
+def test_trailers_of_a_chunked_body_are_limited(server: Server) -> None:
+    trailers = b"".join(b"X-%d: " % number + b"x" * 8_000 + b"\r\n" for number in range(9))
+    body = chunk(BODY) + b"0\r\n" + trailers + b"\r\n"
+    assert get_status(server.send(payment(CHUNKED, body=body))) == 400
+
+
+def test_request_after_a_chunked_body_is_no_overhead(server: Server) -> None:
+    with_body = payment(CHUNKED, body=chunk(BODY) + b"0\r\n\r\n")
+    pipelined = with_body.replace(b"Connection: close\r\n", b"") * 200
+    responses = parse_responses(server.send(pipelined))
+    assert [response.status for response in responses] == [202] * 200

@@ -35,7 +35,7 @@ PASSWORD = "correct horse battery staple"
 
 NO_LIMITS = {
     f"RATE_LIMIT_{name}": "off"
-    for name in ("GLOBAL", "PAYMENTS", "REGISTER", "LOGIN_ADDRESS", "LOGIN_EMAIL")
+    for name in ("GLOBAL", "SERVICE", "PAYMENTS", "REGISTER", "LOGIN_ADDRESS", "LOGIN_EMAIL")
 }
 
 

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from bench.figures import (
     accept,
     bulk,
+    fairness,
     growth,
     latency,
     memory,
@@ -36,4 +37,5 @@ FIGURES: Final[Mapping[str, Figure]] = {
     "memory": Figure(memory.measure),
     "scale": Figure(scale.measure, drives_wrk=False),
     "restarts": Figure(restarts.measure, drives_wrk=False),
+    "fairness": Figure(fairness.measure, drives_wrk=False),
 }

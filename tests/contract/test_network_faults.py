@@ -32,9 +32,13 @@ from bookkeeping_network import (
     Fault,
     NetworkRecord,
 )
+from processes import wait_until
 from support import NOW, Store, add_merchant, build_application, build_payment, run_concurrently
 
 MAX_ROUNDS = 12
+
+GUARD_SECONDS = 60
+"""How long a condition is awaited before the test fails; no promise about speed."""
 
 
 @pytest.fixture
@@ -439,19 +443,24 @@ def test_lease_is_renewed_while_the_network_is_called(
 
     def wait_for_gate(method: str, claim: Claim) -> None:
         has_begun.set()
-        assert answer_gate.wait(60)
+        assert answer_gate.wait(GUARD_SECONDS)
 
     network.fault = wait_for_gate
 
     def settle_beside() -> int:
-        assert has_begun.wait(60)
-        leases = {_get_lease(other, payment)}
-        # Three renewals later the first lease has ended.
-        while len(leases) < 4:
+        assert has_begun.wait(GUARD_SECONDS)
+        leases: set[object] = set()
+
+        def is_renewed() -> bool:
+            """Whether it was renewed three times: the first lease has ended."""
             leases.add(_get_lease(other, payment))
-        claimed = other.settlement.settle()
-        answer_gate.set()
-        return claimed
+            return len(leases) > 3
+
+        try:
+            wait_until(is_renewed, GUARD_SECONDS, "the lease is renewed")
+            return other.settlement.settle()
+        finally:
+            answer_gate.set()
 
     claimed = run_concurrently([slow.settlement.settle, settle_beside])
     assert claimed == [1, 0]
@@ -467,7 +476,7 @@ def test_call_that_hangs_is_in_doubt_after_its_time_out(
     store: Store, network: BookkeepingNetwork, merchant_id: UUID, answer_gate: threading.Event
 ) -> None:
     def hang(method: str, claim: Claim) -> None:
-        assert answer_gate.wait(60)
+        assert answer_gate.wait(GUARD_SECONDS)
 
     network.fault = hang
     timeout = timedelta(seconds=0.05)
@@ -493,15 +502,18 @@ def test_no_call_begins_while_too_many_hang(
     limited = TimeLimitedCardNetwork(network, timedelta(seconds=0.01))
 
     def hang(method: str, claim: Claim) -> None:
-        assert answer_gate.wait(60)
+        assert answer_gate.wait(GUARD_SECONDS)
 
     network.fault = hang
     claim = Claim(merchant_id, 1, 0, merchant_id, 1, "USD", "tok_visa")
     verdicts = [_get_verdict(lambda: limited.authorize([claim])) for _ in range(9)]
     assert verdicts == [None] * 8 + [Verdict.NOT_SENT]
     answer_gate.set()
-    while _get_verdict(lambda: limited.authorize([claim])) is not Verdict.APPROVED:
-        pass
+    wait_until(
+        lambda: _get_verdict(lambda: limited.authorize([claim])) is Verdict.APPROVED,
+        GUARD_SECONDS,
+        "the calls return",
+    )
 
 
 def _get_verdict(call: Callable[[], object]) -> Verdict | None:

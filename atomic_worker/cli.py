@@ -48,6 +48,7 @@ def serve(cli: CliContext) -> None:
     """Serve the API with gunicorn, until SIGTERM."""
     # Read here for a clear error message; gunicorn reads the settings again.
     settings = cli.settings
+    settings.check_card_network()
     # gunicorn would retry forever, or silently share the port with another server.
     check_port_is_free(settings.host, settings.port)
     configure_logging(settings)
@@ -83,6 +84,7 @@ def sweep(cli: CliContext, *, once: bool, as_json: bool) -> None:
         if not once:
             Sweeper(cli.build_service_application(), cli.settings, stop).run()
             return
+        cli.settings.check_card_network()
         sweeper = Sweeper(cli.application, cli.settings, stop)
         claimed, purged = sweeper.sweep(), sweeper.purge()
     if as_json:

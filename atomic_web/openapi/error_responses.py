@@ -88,6 +88,7 @@ UNAUTHORIZED: Final = ErrorResponse(
     "Unauthorized", (Unauthorized(),), (*RATE_LIMIT_HEADERS, "WWW-Authenticate")
 )
 FORBIDDEN: Final = ErrorResponse("Forbidden", (Forbidden(),))
+REGISTRATION_CLOSED: Final = ErrorResponse("RegistrationClosed", (errors.RegistrationClosed(),))
 NOT_FOUND: Final = ErrorResponse("NotFound", (NotFound(),))
 METHOD_NOT_ALLOWED: Final = ErrorResponse(
     "MethodNotAllowed", (errors.MethodNotSupported(),), (*RATE_LIMIT_HEADERS, "Allow")
@@ -123,6 +124,7 @@ ALL: Final = (
     BAD_REQUEST,
     UNAUTHORIZED,
     FORBIDDEN,
+    REGISTRATION_CLOSED,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     REQUEST_TIMEOUT,

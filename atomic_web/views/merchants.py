@@ -27,11 +27,13 @@ from atomic_web.access.idempotency import (
 )
 from atomic_web.access.rate_limiting import count_request
 from atomic_web.context import request_context
+from atomic_web.errors import RegistrationClosed
 from atomic_web.http.body import read_json_object
 from atomic_web.http.query import refuse_query_parameters
 from atomic_web.http.responses import ok_response, render_envelope
 from atomic_web.openapi import examples
 from atomic_web.openapi.error_responses import (
+    REGISTRATION_CLOSED,
     SERVICE_UNAVAILABLE,
     STATE_CONFLICT,
     UNAUTHORIZED,
@@ -79,7 +81,7 @@ REGISTER: Final = Operation(
             examples={"registered": examples.CREDENTIALS},
         ),
     ),
-    error_responses=(STATE_CONFLICT, SERVICE_UNAVAILABLE),
+    error_responses=(REGISTRATION_CLOSED, STATE_CONFLICT, SERVICE_UNAVAILABLE),
 )
 LOG_IN: Final = Operation(
     id="logIn",
@@ -131,6 +133,8 @@ DASHBOARD: Final = Operation(
 @describe_operation(REGISTER)
 @public(rate_limit="register")
 def register() -> Response:
+    if not request_context().settings.is_registration_open:
+        raise RegistrationClosed
     content = read_json_object()
     refuse_query_parameters()
     values = _registration_schema.parse(content)

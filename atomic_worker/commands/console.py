@@ -12,6 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import click
+import structlog
 from redis import RedisError
 
 from atomic_adapters.embedded import EmbeddedServerError
@@ -24,6 +25,8 @@ from atomic_core.domain.errors import AtomicError, SchemaOutdated
 
 SPINNER_FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SPINNER_SECONDS: Final = 0.1
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass
@@ -47,8 +50,12 @@ class CliContext:
         return self.build_application(self.settings)
 
     def build_service_application(self) -> Application:
-        """For a long-running process: it logs as configured."""
+        """For a long-running process that settles payments: it logs as configured, and first what
+        the operator must know. Raises SettingsError if the card network must not be used."""
+        self.settings.check_card_network()
         configure_logging(self.settings)
+        for notice in self.settings.start_notices:
+            _log.warning(notice)
         return self.build_application(self.settings)
 
 

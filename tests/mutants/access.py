@@ -8,6 +8,7 @@ MERCHANTS_TEST: Final = "tests/web/test_merchants.py"
 API_KEYS_TEST: Final = "tests/web/test_api_keys.py"
 AUDIT_LOG_TEST: Final = "tests/web/test_audit_log.py"
 SESSIONS_TEST: Final = "tests/contract/test_sessions.py"
+SCOPES_TEST: Final = "tests/web/test_scopes.py"
 GUARDS_TEST: Final = "tests/integration/test_session_guards.py"
 PASSWORDS_TEST: Final = "tests/unit/test_passwords.py"
 
@@ -103,9 +104,75 @@ ACCESS_MUTANTS: Final = (
         "scopes-not-checked",
         "a key may do only what its scopes allow",
         "atomic_web/access/authentication.py",
-        "    has_scope = policy.scope in caller.scopes\n",
+        "    has_scope = not caller.scopes.isdisjoint(policy.scopes)\n",
         "    has_scope = bool(caller.scopes)\n",
         API_KEYS_TEST,
+    ),
+    _mutant(
+        "entries-shown-without-accounts-read",
+        "an expansion requires the scope of what it reveals",
+        "atomic_web/views/payments.py",
+        '    if "entries" in related:\n        require_scope(Scope.ACCOUNTS_READ)\n',
+        "",
+        SCOPES_TEST,
+    ),
+    _mutant(
+        "timeline-entries-shown-without-accounts-read",
+        "a timeline shows ledger entries only to keys that may read accounts",
+        "atomic_web/views/timeline.py",
+        "    if not is_scope_granted(Scope.ACCOUNTS_READ):\n        _remove_entries(data)\n",
+        "",
+        SCOPES_TEST,
+    ),
+    _mutant(
+        "look-up-ignores-scope-of-response",
+        "the look-up of an Idempotency-Key requires the scope of the response that it shows",
+        "atomic_web/views/idempotency_keys.py",
+        "    require_scope(scope)\n",
+        "",
+        SCOPES_TEST,
+    ),
+    _mutant(
+        "look-up-shows-responses-of-sessions",
+        "no API key reads what was answered to a session token",
+        "atomic_web/views/idempotency_keys.py",
+        "    if scope is None:\n        raise Forbidden",
+        "    if scope is None:\n        return\n        raise Forbidden",
+        SCOPES_TEST,
+    ),
+    _mutant(
+        "production-starts-with-sandbox",
+        "production does not start with the sandbox network unless ALLOW_SANDBOX is true",
+        "atomic_adapters/settings.py",
+        "        if self.is_production and not self.allow_sandbox:\n",
+        "        if self.is_production and not self.environment:\n",
+        "tests/unit/test_settings.py",
+        "tests/unit/test_cli.py",
+    ),
+    _mutant(
+        "sweep-once-settles-with-sandbox",
+        "every command that settles refuses the sandbox network in production",
+        "atomic_worker/cli.py",
+        "        cli.settings.check_card_network()\n        sweeper",
+        "        sweeper",
+        "tests/unit/test_cli.py",
+    ),
+    _mutant(
+        "registration-open-in-production",
+        "registration is closed in production unless REGISTRATION is open",
+        "atomic_adapters/settings.py",
+        '("closed", "open") if production else ("open", "closed")',
+        '("open", "closed")',
+        "tests/unit/test_settings.py",
+    ),
+    _mutant(
+        "closed-registration-registers",
+        "nobody registers while registration is closed",
+        "atomic_web/views/merchants.py",
+        "    if not request_context().settings.is_registration_open:\n"
+        "        raise RegistrationClosed\n",
+        "",
+        MERCHANTS_TEST,
     ),
     _mutant(
         "revoked-key-gets-scope-error",

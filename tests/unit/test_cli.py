@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from click.testing import CliRunner, Result
+from structlog.testing import capture_logs
 
 from atomic_adapters.environ import SettingsError
 from atomic_adapters.settings import Settings
@@ -176,6 +177,42 @@ def test_sweep_once_prints_claimed_and_purged_counts(
 ) -> None:
     assert atomic.json("sweep", "--once") == {"claimed": 0, "purged": 0}
     assert "0 overdue payments" in atomic("sweep", "--once").stdout
+
+
+@pytest.mark.parametrize("command", [("serve",), ("worker",), ("sweep",), ("sweep", "--once")])
+def test_production_does_not_start_with_the_sandbox_network(
+    application: Application, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither listens nor settles, and says in one line what to set."""
+    monkeypatch.setattr("os.execv", lambda *_: pytest.fail("gunicorn was started"))
+    application.payments.record(build_payment(application.merchants.add("Shop").id))
+    atomic = CommandRunner(application)
+    settings = Settings.from_environ(
+        {"DATABASE_URL": "postgresql:///nowhere", "ATOMIC_ENV": "production"}
+    )
+    atomic.cli.load_settings = lambda: settings
+    result = atomic(*command)
+    assert result.exit_code == 1
+    [line] = result.stderr.splitlines()
+    assert line.startswith("Error: ALLOW_SANDBOX: ")
+    assert application.settlement.settle() == 1, "the payment was left alone"
+
+
+def test_services_log_at_their_start_what_production_allows(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("atomic_worker.commands.console.configure_logging", lambda _: None)
+    settings = Settings.from_environ(
+        {
+            "DATABASE_URL": "postgresql:///nowhere",
+            "ATOMIC_ENV": "production",
+            "ALLOW_SANDBOX": "true",
+        }
+    )
+    cli = CliContext(load_settings=lambda: settings, build_application=lambda _: application)
+    with capture_logs() as lines:
+        cli.build_service_application()
+    assert [line["event"] for line in lines] == list(settings.start_notices)
 
 
 def test_expected_errors_are_reported_without_traceback(application: Application) -> None:

@@ -118,6 +118,18 @@ def test_registered_merchant_has_an_account_and_can_log_in(web: WebApp) -> None:
     assert (account["id"], account["currency"], account["balance"]) == (data["accountId"], "USD", 0)
 
 
+def test_closed_registration_returns_403_and_login_still_works(web: WebApp) -> None:
+    register(web)
+    closed = web.with_settings(**NO_LIMITS, REGISTRATION="closed")
+    for body in (BOTH | {"email": "other@shop.example"}, BOTH, {}):
+        before = web.effects
+        answer = closed.client.post(REGISTER, json=body)
+        assert (answer.status_code, error_code(answer)) == (403, "forbidden")
+        assert "closed" in answer.get_json()["error"]["message"]
+        assert web.effects == before
+    assert log_in(closed).status_code == 200
+
+
 def test_first_account_has_the_default_currency(web: WebApp) -> None:
     configured_web = web.with_settings(**NO_LIMITS, CURRENCIES="JPY,EUR")
     [account] = configured_web.register_and_log_in().get(DASHBOARD).get_json()["data"]["accounts"]

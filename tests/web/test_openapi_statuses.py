@@ -162,6 +162,7 @@ class StatusCollector:
             other = {**BODIES[template], "email": "other@shop.example"}
             self.web.client.post(REGISTER, json=other, headers=key)
             self.send(self.web, "POST", template, json={**other, "name": "x"}, headers=key)
+            self.send(self.web.with_settings(REGISTRATION="closed"), "POST", template, json=other)
         elif template == "/merchants/login":
             wrong = {**LOGIN, "password": "wrong horse"}
             self.send(self.web, "POST", template, json=wrong)

@@ -173,6 +173,10 @@ class Settings:
                 "register": reader.read_window("RATE_LIMIT_REGISTER", "10/3600"),
                 "login_address": reader.read_window("RATE_LIMIT_LOGIN_ADDRESS", "20/900"),
                 "login_email": reader.read_window("RATE_LIMIT_LOGIN_EMAIL", "10/900"),
+                # At most 30 in the 900 s of the two limits before: guessing stays slow, and an
+                # owner who mistypes waits for half a minute at most.
+                "login_slow": reader.read_window("RATE_LIMIT_LOGIN_SLOW", "1/30"),
+                "password": reader.read_window("RATE_LIMIT_PASSWORD", "10/900"),
             },
             rate_limit_passes_on_failure=reader.read_choice(
                 "RATE_LIMIT_ON_FAILURE", ("allow", "refuse")

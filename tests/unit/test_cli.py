@@ -13,7 +13,7 @@ from atomic_adapters.environ import SettingsError
 from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import in_memory
 from atomic_core.application import Application
-from atomic_core.domain.errors import StorageUnavailable
+from atomic_core.domain.errors import StorageUnavailable, Unauthorized
 from atomic_core.domain.ledger_verification import Finding, LedgerCheck, LedgerReport
 from atomic_worker.cli import main
 from atomic_worker.commands.console import CliContext
@@ -103,6 +103,38 @@ def test_seed_adopts_the_configured_key_and_issues_none(application: Application
     assert atomic.json("seed")["apiKey"] is None
     assert atomic.json("seed")["apiKey"] is None
     assert application.api_keys.authenticate(raw).merchant_id == TEST_MERCHANT_ID
+
+
+def test_seed_with_a_new_hash_revokes_the_key_of_the_former_hash(
+    application: Application,
+) -> None:
+    atomic = CommandRunner(application)
+    authenticate = application.api_keys.authenticate
+
+    def seed(raw: str) -> str:
+        hash = authenticate.key_hasher.hash(raw)
+        atomic.cli = CliContext(
+            load_settings=lambda: replace(SETTINGS, merchant_api_key_hash=hash),
+            build_application=lambda _: application,
+        )
+        result = atomic("seed")
+        assert result.exit_code == 0
+        return result.stderr
+
+    assert seed("sk_test_first") == ""
+    issued = application.api_keys.issue(TEST_MERCHANT_ID, "MERCHANT_API_KEY_HASH").raw
+    assert seed("sk_test_second") == seed("sk_test_second") == ""
+    assert authenticate("sk_test_second").merchant_id == TEST_MERCHANT_ID
+    assert authenticate(issued).merchant_id == TEST_MERCHANT_ID, "it was not seeded"
+    with pytest.raises(Unauthorized):
+        authenticate("sk_test_first")
+    rows, _ = application.merchants.list_audit_events(TEST_MERCHANT_ID, None, 10)
+    assert [row.type for row in rows if row.type != "key_created"] == [
+        "key_revoked",
+        "key_adopted",
+        "key_adopted",
+    ]
+    assert "hash of a revoked key" in seed("sk_test_first")
 
 
 def test_seed_uses_the_first_currency_if_usd_is_disabled(application: Application) -> None:

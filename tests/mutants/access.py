@@ -247,6 +247,14 @@ ACCESS_MUTANTS: Final = (
         SESSIONS_TEST,
     ),
     _mutant(
+        "nginx-logs-any-path",
+        "nginx logs nothing of a path but the words of routes and ids",
+        "deploy/nginx.conf",
+        '        default (not-logged);\n        "~^(?<key_path>',
+        '        default $request_uri;\n        "~^(?<key_path>',
+        "tests/e2e/test_connection_limits.py",
+    ),
+    _mutant(
         "login-locked-per-email",
         "a stranger's wrong logins do not lock the owner out",
         "atomic_web/access/rate_limiting.py",

@@ -13,7 +13,7 @@ from typing import Final
 
 from dotenv import dotenv_values
 
-from atomic_adapters.environ import CONNECTION_VARIABLES, EnvironReader, Window
+from atomic_adapters.environ import CONNECTION_VARIABLES, EnvironReader, SettingsError, Window
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 
 DEV_ENV: Final = Path(".atomic/dev.env")
@@ -25,6 +25,10 @@ LOG_LEVELS: Final = ("info", "debug", "warning", "error", "critical")
 @dataclass(frozen=True, slots=True)
 class Settings:
     environment: str
+    allow_sandbox: bool
+    """Whether production may use the sandbox card network, which charges no card."""
+    is_registration_open: bool
+    """Whether POST /merchants/register is available to everybody."""
     host: str
     port: int
     log_level: str
@@ -78,6 +82,34 @@ class Settings:
     def is_production(self) -> bool:
         return self.environment == "production"
 
+    @property
+    def start_notices(self) -> tuple[str, ...]:
+        """What the operator must know at the start of a process in production."""
+        if not self.is_production:
+            return ()
+        sandbox = (
+            "The card network is the sandbox: payments succeed and no card is charged"
+            " (ALLOW_SANDBOX=true)."
+        )
+        registration = (
+            "Registration is open: anybody who reaches the API can register a merchant"
+            " (REGISTRATION=open)."
+            if self.is_registration_open
+            else "Registration is closed: POST /merchants/register answers 403 until"
+            " REGISTRATION=open."
+        )
+        return sandbox, registration
+
+    def check_card_network(self) -> None:
+        """Called before a process accepts or settles payments. Raises SettingsError if the card
+        network is the sandbox in production: it approves invented cards."""
+        if self.is_production and not self.allow_sandbox:
+            raise SettingsError(
+                "ALLOW_SANDBOX: the only card network is the sandbox, which approves payments and"
+                " charges no card, so production does not start with it. For a demonstration, set"
+                " ALLOW_SANDBOX=true."
+            )
+
     @classmethod
     def load(cls) -> "Settings":
         """Read the process environment, then `.env`, then, outside production and if neither says
@@ -107,6 +139,14 @@ class Settings:
         production = environment == "production"
         settings = cls(
             environment=environment,
+            allow_sandbox=reader.read_choice(
+                "ALLOW_SANDBOX", ("false", "true") if production else ("true", "false")
+            )
+            == "true",
+            is_registration_open=reader.read_choice(
+                "REGISTRATION", ("closed", "open") if production else ("open", "closed")
+            )
+            == "open",
             host=reader.read_text("HOST", "127.0.0.1"),
             port=reader.read_integer("PORT", 3000, 1, 65_535),
             log_level=reader.read_choice("LOG_LEVEL", LOG_LEVELS, _normalize_level),
@@ -140,6 +180,10 @@ class Settings:
                 "register": reader.read_window("RATE_LIMIT_REGISTER", "10/3600"),
                 "login_address": reader.read_window("RATE_LIMIT_LOGIN_ADDRESS", "20/900"),
                 "login_email": reader.read_window("RATE_LIMIT_LOGIN_EMAIL", "10/900"),
+                # At most 30 in the 900 s of the two limits before: guessing stays slow, and an
+                # owner who mistypes waits for half a minute at most.
+                "login_slow": reader.read_window("RATE_LIMIT_LOGIN_SLOW", "1/30"),
+                "password": reader.read_window("RATE_LIMIT_PASSWORD", "10/900"),
             },
             rate_limit_passes_on_failure=reader.read_choice(
                 "RATE_LIMIT_ON_FAILURE", ("allow", "refuse")

@@ -19,6 +19,7 @@ from atomic_adapters.redis.rq_job_queue import RqJobQueue
 from atomic_adapters.security.api_key_cache import LruApiKeyCache
 from atomic_adapters.security.api_key_usage import BackgroundApiKeyUsage, DirectApiKeyUsage
 from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, Argon2PasswordHasher
+from atomic_adapters.security.common_passwords import CommonPasswords
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
 from atomic_core.application import Application, Options, Ports
@@ -63,6 +64,7 @@ def build_ports(settings: Settings) -> Ports:
         api_key_cache=LruApiKeyCache(),
         api_key_usage=BackgroundApiKeyUsage(store.begin),
         password_hasher=Argon2PasswordHasher(),
+        password_blocklist=CommonPasswords(),
         job_queue=BackgroundNotifier(RqJobQueue(redis, breaker)),
         rate_limiter=RedisRateLimiter(redis, breaker),
         card_network=TimeLimitedCardNetwork(SandboxCardNetwork(), settings.network_timeout),
@@ -94,6 +96,7 @@ def in_memory(
         api_key_cache=LruApiKeyCache(),
         api_key_usage=DirectApiKeyUsage(store.begin),
         password_hasher=Argon2PasswordHasher(MINIMAL_PARAMETERS),
+        password_blocklist=CommonPasswords(),
         job_queue=MemoryJobQueue(),
         rate_limiter=MemoryRateLimiter(clock),
         card_network=card_network or SandboxCardNetwork(),

@@ -18,6 +18,7 @@ from atomic_core.ports.dependency import Dependency
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.job_queue import JobQueue
 from atomic_core.ports.key_hasher import KeyHasher
+from atomic_core.ports.password_blocklist import PasswordBlocklist
 from atomic_core.ports.password_hasher import PasswordHasher
 from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.rate_limiter import RateLimiter
@@ -60,6 +61,7 @@ class Ports:
     api_key_cache: ApiKeyCache
     api_key_usage: ApiKeyUsage
     password_hasher: PasswordHasher
+    password_blocklist: PasswordBlocklist
     job_queue: JobQueue
     rate_limiter: RateLimiter
     card_network: CardNetwork
@@ -153,8 +155,11 @@ class Merchants:
         self.register = sessions.RegisterMerchant(
             sessions.AddMerchantWithCredentials(ports.begin, ports.ids),
             ports.password_hasher,
+            ports.password_blocklist,
             idempotency.PerformOnce(ports.begin),
         )
+        self.suspend = merchants.SuspendMerchant(ports.begin, ports.ids)
+        self.resume = merchants.ResumeMerchant(ports.begin, ports.ids)
         self.get_dashboard = dashboard.GetDashboard(ports.begin)
         self.list_audit_events = dashboard.ListAuditEvents(ports.begin)
 
@@ -168,6 +173,15 @@ class Sessions:
             idempotency.PerformOnce(begin),
         )
         self.log_out = sessions.LogOut(begin, ids)
+        self.list = sessions.ListSessions(begin)
+        self.revoke = sessions.RevokeSession(begin, ids)
+        self.revoke_others = sessions.RevokeOtherSessions(begin, ids)
+        self.change_password = sessions.ChangePassword(
+            sessions.ReplacePassword(begin, ids),
+            ports.password_hasher,
+            ports.password_blocklist,
+            idempotency.PerformOnce(begin),
+        )
         self.authenticate = sessions.AuthenticateSession(begin, key_hasher)
 
 

@@ -28,6 +28,7 @@ from atomic_web.views import (
     openapi,
     payments,
     refunds,
+    sessions,
     timeline,
 )
 
@@ -51,7 +52,7 @@ def create_app(application: Application, settings: Settings) -> Flask:
 
     modules = (
         *(health, payments, batches, holds, refunds, timeline, accounts, lists),
-        *(merchants, api_keys, audit_log, idempotency_keys, openapi),
+        *(merchants, sessions, api_keys, audit_log, idempotency_keys, openapi),
     )
     for module in modules:
         views = module.views

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from atomic_core.domain.errors import AtomicError
+from atomic_core.domain.errors import AtomicError, Forbidden
 
 STATUS: Final[Mapping[str, int]] = {
     "malformed_request": 400,
@@ -32,6 +32,10 @@ RETRY_AFTER_SECONDS: Final[Mapping[str, int]] = {
     "service_unavailable": 1,
 }
 """Not rate_limited, whose wait depends on its window."""
+
+
+class RegistrationClosed(Forbidden):
+    """Registration is closed; ask the operator of this service for an account."""
 
 
 class MalformedRequest(AtomicError):

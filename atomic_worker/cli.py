@@ -48,6 +48,7 @@ def serve(cli: CliContext) -> None:
     """Serve the API with gunicorn, until SIGTERM."""
     # Read here for a clear error message; gunicorn reads the settings again.
     settings = cli.settings
+    settings.check_card_network()
     # gunicorn would retry forever, or silently share the port with another server.
     check_port_is_free(settings.host, settings.port)
     configure_logging(settings)
@@ -83,6 +84,7 @@ def sweep(cli: CliContext, *, once: bool, as_json: bool) -> None:
         if not once:
             Sweeper(cli.build_service_application(), cli.settings, stop).run()
             return
+        cli.settings.check_card_network()
         sweeper = Sweeper(cli.application, cli.settings, stop)
         claimed, purged = sweeper.sweep(), sweeper.purge()
     if as_json:
@@ -104,6 +106,12 @@ def sweep(cli: CliContext, *, once: bool, as_json: bool) -> None:
 def seed(cli: CliContext, *, as_json: bool, ensure_key: str | None, known_key: str | None) -> None:
     """Create the World accounts and the Test Merchant, its account and key. Safe to repeat."""
     result = seed_database(cli.application, cli.settings, ensure_key, known_key)
+    if not result.is_configured_key_active:
+        click.echo(
+            "Warning: MERCHANT_API_KEY_HASH is the hash of a revoked key, or of another merchant's:"
+            " set the hash of a new key.",
+            err=True,
+        )
     if as_json:
         ids = {"merchantId": result.merchant_id, "accountId": result.account_id}
         print_json({**ids, "currency": result.currency, "apiKey": result.api_key})

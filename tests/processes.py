@@ -216,6 +216,7 @@ def environment(database_url: str, redis_url: str, **changed: str) -> dict[str, 
         "RATE_LIMIT_REGISTER": "off",
         "RATE_LIMIT_LOGIN_ADDRESS": "off",
         "RATE_LIMIT_LOGIN_EMAIL": "off",
+        "RATE_LIMIT_PASSWORD": "off",
         "DATABASE_POOL": "8",
     }
     return {**inherited, **ours, **changed}

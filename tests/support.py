@@ -17,6 +17,7 @@ from atomic_adapters.networks.sandbox import SandboxCardNetwork
 from atomic_adapters.security.api_key_cache import LruApiKeyCache
 from atomic_adapters.security.api_key_usage import DirectApiKeyUsage
 from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, Argon2PasswordHasher
+from atomic_adapters.security.common_passwords import CommonPasswords
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
 from atomic_core.application import Application, Options, Ports
 from atomic_core.domain.idempotency import IdempotentRequest
@@ -294,6 +295,7 @@ def build_application(
         api_key_cache=LruApiKeyCache(),
         api_key_usage=DirectApiKeyUsage(begin),
         password_hasher=Argon2PasswordHasher(MINIMAL_PARAMETERS),
+        password_blocklist=CommonPasswords(),
         job_queue=job_queue or MemoryJobQueue(),
         rate_limiter=MemoryRateLimiter(clock),
         card_network=card_network or SandboxCardNetwork(),

@@ -25,6 +25,20 @@ class MemoryMerchantRepository:
     def get(self, merchant_id: UUID) -> Merchant | None:
         return self.session.tables.merchants.rows.get(merchant_id)
 
+    def suspend(self, merchant_id: UUID) -> bool:
+        return self._set_suspension(merchant_id, self.session.tables.clock.now())
+
+    def resume(self, merchant_id: UUID) -> bool:
+        return self._set_suspension(merchant_id, None)
+
+    def _set_suspension(self, merchant_id: UUID, suspended_at: datetime | None) -> bool:
+        merchant = self.get(merchant_id)
+        if merchant is None or (merchant.suspended_at is None) == (suspended_at is None):
+            return False
+        changed = replace(merchant, suspended_at=suspended_at)
+        self.session.tables.merchants.put(merchant_id, changed)
+        return True
+
     def lock(self, merchant_id: UUID) -> None:
         if self.get(merchant_id) is None:
             raise NotFound("No merchant has this id.")
@@ -54,11 +68,11 @@ class MemoryMerchantRepository:
     def find_active_key(self, hash: bytes) -> ApiKey | None:
         key = self.session.tables.keys.rows.get(hash)
         key = key and self._with_activity(key)
-        return key if key and key.active else None
+        return key if key and self._is_usable(key) else None
 
     def is_key_active(self, key_id: UUID) -> bool:
         key = self.get_key(key_id)
-        return key is not None and key.active
+        return key is not None and self._is_usable(key)
 
     def get_key(self, key_id: UUID, merchant_id: UUID | None = None) -> ApiKey | None:
         for key in self.session.tables.keys.rows.values():
@@ -82,6 +96,14 @@ class MemoryMerchantRepository:
             return None
         return self._put_key(replace(key, revoked_at=self.session.tables.clock.now()))
 
+    def revoke_adopted_keys(self, merchant_id: UUID, name: str, keep: bytes) -> Sequence[ApiKey]:
+        revoked = [
+            self.revoke_key(key.id)
+            for key in self._list_keys(merchant_id)
+            if (key.prefix, key.name) == ("", name) and key.hash != keep
+        ]
+        return [key for key in revoked if key is not None]
+
     def expire_key(self, key_id: UUID, after: timedelta) -> None:
         key = self.get_key(key_id)
         if key is not None:
@@ -93,6 +115,11 @@ class MemoryMerchantRepository:
             key = self.get_key(key_id)
             if key is not None and key.active:
                 self._put_key(replace(key, last_used_at=self.session.tables.clock.now()))
+
+    def _is_usable(self, key: ApiKey) -> bool:
+        """Whether the key is active and its merchant is not suspended."""
+        merchant = self.get(key.merchant_id)
+        return key.active and (merchant is None or merchant.suspended_at is None)
 
     def _list_keys(self, merchant_id: UUID) -> list[ApiKey]:
         keys = self.session.tables.keys.rows.values()

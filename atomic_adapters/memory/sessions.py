@@ -1,6 +1,6 @@
 """Credentials, sessions and the audit log in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
@@ -29,28 +29,52 @@ class MemorySessionRepository:
     def find_credentials(self, email: str) -> Credentials | None:
         return self.session.tables.credentials.rows.get(email)
 
-    def replace_password_hash(self, merchant_id: UUID, old: str, new: str) -> None:
-        tables = self.session.tables
-        for email, credentials in tables.credentials.rows.items():
-            if (credentials.merchant_id, credentials.password_hash) == (merchant_id, old):
-                tables.credentials.put(email, replace(credentials, password_hash=new))
-                return
+    def get_credentials(self, merchant_id: UUID) -> Credentials | None:
+        for credentials in self.session.tables.credentials.rows.values():
+            if credentials.merchant_id == merchant_id:
+                return credentials
+        return None
 
-    def add_session(self, id: UUID, merchant_id: UUID, hash: bytes, lifetime: timedelta) -> Session:
+    def replace_password_hash(self, merchant_id: UUID, old: str, new: str) -> bool:
+        credentials = self.get_credentials(merchant_id)
+        if credentials is None or credentials.password_hash != old:
+            return False
+        changed = replace(credentials, password_hash=new)
+        self.session.tables.credentials.put(credentials.email, changed)
+        return True
+
+    def add_session(
+        self,
+        id: UUID,
+        merchant_id: UUID,
+        hash: bytes,
+        lifetime: timedelta,
+        address: str | None = None,
+    ) -> Session:
         tables = self.session.tables
         if merchant_id not in tables.merchants.rows or hash in tables.sessions.rows:
             raise StorageRefused("sessions_merchant_id_fkey, sessions_hash_once")
         now = tables.clock.now()
-        session = Session(id, merchant_id, now, now + lifetime)
+        session = Session(id, merchant_id, now, now + lifetime, address)
         tables.sessions.put(hash, SessionRow(session, revoked=False))
         return session
 
     def find_live_session(self, hash: bytes) -> Session | None:
         tables = self.session.tables
         row = tables.sessions.rows.get(hash)
-        if row is None or row.revoked or row.session.expires_at <= tables.clock.now():
+        if row is None or not self._is_live(row):
             return None
-        return row.session
+        merchant = tables.merchants.rows[row.session.merchant_id]
+        return None if merchant.suspended_at else row.session
+
+    def get_session(self, session_id: UUID, merchant_id: UUID) -> Session | None:
+        for row in self.session.tables.sessions.rows.values():
+            if (row.session.id, row.session.merchant_id) == (session_id, merchant_id):
+                return row.session
+        return None
+
+    def list_live_sessions(self, merchant_id: UUID, limit: int) -> Sequence[Session]:
+        return self._list_live_sessions(merchant_id)[:limit]
 
     def revoke_session(self, session_id: UUID) -> bool:
         sessions = self.session.tables.sessions
@@ -59,6 +83,30 @@ class MemorySessionRepository:
                 sessions.put(hash, replace(row, revoked=True))
                 return True
         return False
+
+    def revoke_sessions(self, merchant_id: UUID, keep: UUID | None = None) -> Sequence[UUID]:
+        return self._revoke(
+            session for session in self._list_live_sessions(merchant_id) if session.id != keep
+        )
+
+    def revoke_oldest_sessions(self, merchant_id: UUID, keep: int) -> Sequence[UUID]:
+        return self._revoke(self._list_live_sessions(merchant_id)[keep:])
+
+    def _revoke(self, sessions: Iterable[Session]) -> Sequence[UUID]:
+        return [session.id for session in sessions if self.revoke_session(session.id)]
+
+    def _is_live(self, row: SessionRow) -> bool:
+        return not row.revoked and row.session.expires_at > self.session.tables.clock.now()
+
+    def _list_live_sessions(self, merchant_id: UUID) -> list[Session]:
+        """Newest first."""
+        rows = self.session.tables.sessions.rows.values()
+        own = [
+            row.session
+            for row in rows
+            if row.session.merchant_id == merchant_id and self._is_live(row)
+        ]
+        return sorted(own, key=lambda session: (session.created_at, session.id), reverse=True)
 
     def purge_sessions(self, limit: int) -> int:
         tables = self.session.tables
@@ -99,6 +147,6 @@ def _build_recorded(row: AuditEventRow) -> RecordedAuditEvent:
         actor_id=origin.actor_id,
         address=origin.address,
         request_id=origin.request_id,
-        details=event.details,
+        details=event.stored_details,
         at=row.at,
     )

@@ -1,5 +1,5 @@
 -- name: list_all_merchants
-SELECT id, name, created_at
+SELECT id, name, created_at, suspended_at
   FROM merchants
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s

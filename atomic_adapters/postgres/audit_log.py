@@ -29,7 +29,7 @@ class PostgresAuditLogRepository:
             address=event.origin.address,
             request_id=event.origin.request_id,
             email_hash=event.email_hash,
-            details=Jsonb(dict(event.details)),
+            details=Jsonb(dict(event.stored_details)),
         )
 
     def list_by_merchant(

@@ -24,6 +24,12 @@ class PostgresMerchantRepository:
     def get(self, merchant_id: UUID) -> Merchant | None:
         return self.session.fetch_optional_as(Merchant, _SQL["get_merchant"], id=merchant_id)
 
+    def suspend(self, merchant_id: UUID) -> bool:
+        return self.session.execute(_SQL["suspend_merchant"], id=merchant_id) == 1
+
+    def resume(self, merchant_id: UUID) -> bool:
+        return self.session.execute(_SQL["resume_merchant"], id=merchant_id) == 1
+
     def lock(self, merchant_id: UUID) -> None:
         if self.session.fetch_optional(_SQL["lock_merchant"], id=merchant_id) is None:
             raise NotFound("No merchant has this id.")
@@ -68,6 +74,12 @@ class PostgresMerchantRepository:
 
     def revoke_key(self, key_id: UUID) -> ApiKey | None:
         return self._fetch_key(_SQL["revoke_key"], id=key_id)
+
+    def revoke_adopted_keys(self, merchant_id: UUID, name: str, keep: bytes) -> Sequence[ApiKey]:
+        rows = self.session.fetch_all(
+            _SQL["revoke_adopted_keys"], merchant_id=merchant_id, name=name, keep=keep
+        )
+        return [_build_key(row) for row in rows]
 
     def expire_key(self, key_id: UUID, after: timedelta) -> None:
         self.session.execute(_SQL["expire_key"], id=key_id, after=after)

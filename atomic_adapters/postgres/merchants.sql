@@ -1,10 +1,10 @@
 -- name: insert_merchant
 INSERT INTO merchants (id, name)
 VALUES (%(id)s, %(name)s)
-RETURNING id, name, created_at
+RETURNING id, name, created_at, suspended_at
 
 -- name: get_merchant
-SELECT id, name, created_at
+SELECT id, name, created_at, suspended_at
   FROM merchants
  WHERE id = %(id)s
 
@@ -14,6 +14,18 @@ SELECT id
   FROM merchants
  WHERE id = %(id)s
    FOR NO KEY UPDATE
+
+-- name: suspend_merchant
+UPDATE merchants
+   SET suspended_at = now()
+ WHERE id = %(id)s
+   AND suspended_at IS NULL
+
+-- name: resume_merchant
+UPDATE merchants
+   SET suspended_at = NULL
+ WHERE id = %(id)s
+   AND suspended_at IS NOT NULL
 
 -- name: insert_key
 INSERT INTO api_keys (id, merchant_id, name, prefix, hash, scopes, expires_at)
@@ -29,6 +41,7 @@ SELECT id, merchant_id, name, prefix, hash, scopes, created_at, expires_at, last
  WHERE hash = %(hash)s
    AND revoked_at IS NULL
    AND (expires_at IS NULL OR expires_at > now())
+   AND (SELECT suspended_at FROM merchants WHERE merchants.id = merchant_id) IS NULL
 
 -- name: is_key_active
 SELECT true
@@ -36,6 +49,7 @@ SELECT true
  WHERE id = %(id)s
    AND revoked_at IS NULL
    AND (expires_at IS NULL OR expires_at > now())
+   AND (SELECT suspended_at FROM merchants WHERE merchants.id = merchant_id) IS NULL
 
 -- name: get_key
 SELECT id, merchant_id, name, prefix, hash, scopes, created_at, expires_at, last_used_at,
@@ -77,6 +91,17 @@ SELECT count(*)
 UPDATE api_keys
    SET revoked_at = now()
  WHERE id = %(id)s
+   AND revoked_at IS NULL
+RETURNING id, merchant_id, name, prefix, hash, scopes, created_at, expires_at, last_used_at,
+          revoked_at, false AS active
+
+-- name: revoke_adopted_keys
+UPDATE api_keys
+   SET revoked_at = now()
+ WHERE merchant_id = %(merchant_id)s
+   AND prefix = ''
+   AND name = %(name)s
+   AND hash <> %(keep)s
    AND revoked_at IS NULL
 RETURNING id, merchant_id, name, prefix, hash, scopes, created_at, expires_at, last_used_at,
           revoked_at, false AS active

@@ -31,6 +31,8 @@ WITH lock_timeout AS MATERIALIZED (
      WHERE requested.key_id IS NULL
         OR (SELECT true
               FROM api_keys
+              JOIN merchants ON merchants.id = api_keys.merchant_id
+                            AND merchants.suspended_at IS NULL
              WHERE api_keys.id = requested.key_id
                AND api_keys.revoked_at IS NULL
                AND (api_keys.expires_at IS NULL OR api_keys.expires_at > now()))
@@ -71,6 +73,7 @@ SELECT position,
  WHERE lookup.key_id IS NULL
     OR (SELECT true
           FROM api_keys
+          JOIN merchants ON merchants.id = api_keys.merchant_id AND merchants.suspended_at IS NULL
          WHERE api_keys.id = lookup.key_id
            AND api_keys.revoked_at IS NULL
            AND (api_keys.expires_at IS NULL OR api_keys.expires_at > now()))

@@ -9,6 +9,11 @@ SELECT merchant_id, email, password_hash, account_id
   FROM credentials
  WHERE email = %(email)s
 
+-- name: get_credentials
+SELECT merchant_id, email, password_hash, account_id
+  FROM credentials
+ WHERE merchant_id = %(merchant_id)s
+
 -- name: replace_password_hash
 UPDATE credentials
    SET password_hash = %(new)s
@@ -16,22 +21,59 @@ UPDATE credentials
    AND password_hash = %(old)s
 
 -- name: insert_session
-INSERT INTO sessions (id, merchant_id, hash, expires_at)
-VALUES (%(id)s, %(merchant_id)s, %(hash)s, now() + %(lifetime)s::interval)
-RETURNING id, merchant_id, created_at, expires_at
+INSERT INTO sessions (id, merchant_id, hash, expires_at, address)
+VALUES (%(id)s, %(merchant_id)s, %(hash)s, now() + %(lifetime)s::interval, %(address)s)
+RETURNING id, merchant_id, created_at, expires_at, address
 
 -- name: find_live_session
-SELECT id, merchant_id, created_at, expires_at
+SELECT id, merchant_id, created_at, expires_at, address
   FROM sessions
  WHERE hash = %(hash)s
    AND revoked_at IS NULL
    AND expires_at > now()
+   AND (SELECT suspended_at FROM merchants WHERE merchants.id = merchant_id) IS NULL
+
+-- name: get_session
+SELECT id, merchant_id, created_at, expires_at, address
+  FROM sessions
+ WHERE id = %(id)s
+   AND merchant_id = %(merchant_id)s
+
+-- name: list_live_sessions
+SELECT id, merchant_id, created_at, expires_at, address
+  FROM sessions
+ WHERE merchant_id = %(merchant_id)s
+   AND revoked_at IS NULL
+   AND expires_at > now()
+ ORDER BY created_at DESC, id DESC
+ LIMIT %(limit)s
 
 -- name: revoke_session
 UPDATE sessions
    SET revoked_at = now()
  WHERE id = %(id)s
    AND revoked_at IS NULL
+
+-- name: revoke_sessions
+UPDATE sessions
+   SET revoked_at = now()
+ WHERE merchant_id = %(merchant_id)s
+   AND id IS DISTINCT FROM %(keep)s::uuid
+   AND revoked_at IS NULL
+   AND expires_at > now()
+RETURNING id
+
+-- name: revoke_oldest_sessions
+UPDATE sessions
+   SET revoked_at = now()
+ WHERE id IN (SELECT id
+                FROM sessions
+               WHERE merchant_id = %(merchant_id)s
+                 AND revoked_at IS NULL
+                 AND expires_at > now()
+               ORDER BY created_at DESC, id DESC
+              OFFSET %(keep)s)
+RETURNING id
 
 -- name: purge_sessions
 DELETE FROM sessions

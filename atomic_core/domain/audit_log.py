@@ -1,4 +1,5 @@
-"""The audit log: registrations, logins, changes of API keys and decisions of operators."""
+"""The audit log: registrations, logins, changes of passwords, sessions and API keys, and what an
+operator did to a merchant or decided about a payment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,11 @@ class AuditEventType(StrEnum):
     LOGIN_FAILED = "login_failed"
     LOGOUT = "logout"
     PASSWORD_REHASHED = "password_rehashed"  # noqa: S105  no password
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105  no password
+    PASSWORD_CHANGE_FAILED = "password_change_failed"  # noqa: S105  no password
+    SESSION_REVOKED = "session_revoked"
+    MERCHANT_SUSPENDED = "merchant_suspended"
+    MERCHANT_RESUMED = "merchant_resumed"
     KEY_CREATED = "key_created"
     KEY_ADOPTED = "key_adopted"
     KEY_REVOKED = "key_revoked"
@@ -38,6 +44,8 @@ class Origin:
     address: str | None = None
     """The client's IP address; None for operators and for clients without one."""
     request_id: str | None = None
+    operator: str | None = None
+    """The name of the operator, where it is known. Stored in the details of an event."""
 
     def with_session(self, session_id: UUID) -> "Origin":
         """The same request, made by the session that it opened."""
@@ -59,6 +67,12 @@ class AuditEvent:
     """Must not contain secrets."""
     email_hash: bytes | None = None
     """SHA-256 of the email of a failed login, if no merchant has that email."""
+
+    @property
+    def stored_details(self) -> Mapping[str, str]:
+        """The details, with the name of the operator."""
+        operator = self.origin.operator
+        return self.details if operator is None else {**self.details, "operator": operator}
 
 
 @dataclass(frozen=True, slots=True)

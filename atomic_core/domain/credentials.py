@@ -14,6 +14,10 @@ MAX_PASSWORD_LENGTH: Final = 128
 """Characters. NIST SP 800-63B requires a minimum of 8 and a maximum of at least 64. The maximum
 bounds the cost of hashing."""
 
+MAX_LIVE_SESSIONS: Final = 20
+"""Of one merchant: enough for the devices of a shop, few enough to review at a glance. A login
+above it ends the oldest session; refusing it would lock out an owner who has lost the tokens."""
+
 MAX_EMAIL_LENGTH: Final = 254
 MAX_LOCAL_PART_LENGTH: Final = 64
 """Bytes (RFC 5321, 4.5.3.1)."""
@@ -47,6 +51,8 @@ class Session:
     merchant_id: UUID
     created_at: datetime
     expires_at: datetime
+    address: str | None = None
+    """The client's IP address at the login; None if it has none."""
 
 
 def normalize_email(text: str) -> str:

@@ -36,6 +36,14 @@ class Forbidden(AtomicError):
     code = "forbidden"
 
 
+class MerchantSuspended(Forbidden):
+    """This merchant is suspended; ask the operator of this service."""
+
+
+class WrongPassword(Forbidden):
+    """The current password is wrong."""
+
+
 class NotFound(AtomicError):
     """No resource matches this URL."""
 

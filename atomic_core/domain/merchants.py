@@ -53,6 +53,8 @@ class Merchant:
     id: UUID
     name: str
     created_at: datetime
+    suspended_at: datetime | None = None
+    """Since when an operator has suspended it: its API keys and sessions do not work."""
 
 
 @dataclass(frozen=True, slots=True)

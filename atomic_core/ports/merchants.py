@@ -13,6 +13,15 @@ class MerchantRepository(Protocol):
 
     def get(self, merchant_id: UUID) -> Merchant | None: ...
 
+    def suspend(self, merchant_id: UUID) -> bool:
+        """Suspend the merchant: from the commit on, none of its keys and sessions is found. False
+        if it is suspended already."""
+        ...
+
+    def resume(self, merchant_id: UUID) -> bool:
+        """End the suspension. False if the merchant is not suspended."""
+        ...
+
     def lock(self, merchant_id: UUID) -> None:
         """Lock the merchant until the unit of work ends, to serialize changes. Raises NotFound."""
         ...
@@ -31,11 +40,13 @@ class MerchantRepository(Protocol):
         ...
 
     def find_active_key(self, hash: bytes) -> ApiKey | None:
-        """The key with this hash, if it is neither revoked nor expired."""
+        """The key with this hash, if it is neither revoked nor expired and its merchant is not
+        suspended."""
         ...
 
     def is_key_active(self, key_id: UUID) -> bool:
-        """Whether the key exists and is neither revoked nor expired."""
+        """Whether the key exists, is neither revoked nor expired, and its merchant is not
+        suspended."""
         ...
 
     def list_keys(self, merchant_id: UUID, limit: int = MAX_LIVE_KEYS) -> Sequence[ApiKey]:
@@ -51,6 +62,11 @@ class MerchantRepository(Protocol):
 
     def revoke_key(self, key_id: UUID) -> ApiKey | None:
         """Revoke the key for good. None if it is unknown or was revoked before."""
+        ...
+
+    def revoke_adopted_keys(self, merchant_id: UUID, name: str, keep: bytes) -> Sequence[ApiKey]:
+        """Revoke the merchant's keys of this name of which only the hash is known, except for the
+        one with the hash `keep`; return them."""
         ...
 
     def expire_key(self, key_id: UUID, after: timedelta) -> None:

@@ -157,7 +157,8 @@ class RotateApiKey(Command[ApiKeyRotation, IssuedApiKey]):
 
 @dataclass(frozen=True, slots=True)
 class AdoptApiKey:
-    """Store a key of which only the SHA-256 is known. Idempotent.
+    """Store a key of which only the SHA-256 is known, and revoke those that were adopted under the
+    same name before it: the configuration names one key. Idempotent.
 
     Returns None if a key with this hash exists, which stays as it is, also if it is revoked.
     """
@@ -173,6 +174,11 @@ class AdoptApiKey:
                 id, details = self.ids.new_id(), build_key_details(key)
                 work.audit_log.add(
                     AuditEvent(id, AuditEventType.KEY_ADOPTED, OPERATOR, merchant_id, details)
+                )
+            for former_key in work.merchants.revoke_adopted_keys(merchant_id, name, keep=hash):
+                id, details = self.ids.new_id(), build_key_details(former_key)
+                work.audit_log.add(
+                    AuditEvent(id, AuditEventType.KEY_REVOKED, OPERATOR, merchant_id, details)
                 )
             work.commit()
         return key

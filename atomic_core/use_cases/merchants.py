@@ -1,15 +1,16 @@
-"""Merchants, and authentication by API key."""
+"""Merchants, their suspension, and authentication by API key."""
 
 from dataclasses import dataclass
 from uuid import UUID
 
-from atomic_core.domain.errors import Unauthorized
+from atomic_core.domain.audit_log import AuditEvent, AuditEventType, Origin
+from atomic_core.domain.errors import NotFound, Unauthorized
 from atomic_core.domain.merchants import ApiKey, Caller, Merchant
 from atomic_core.ports.api_key_cache import ApiKeyCache
 from atomic_core.ports.api_key_usage import ApiKeyUsage
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.key_hasher import KeyHasher
-from atomic_core.ports.unit_of_work import UnitOfWorkFactory
+from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,76 @@ class AddMerchant:
 
 
 @dataclass(frozen=True, slots=True)
+class SuspendMerchant:
+    """Suspend a merchant: with the commit its API keys stop working and its sessions end. Payments
+    that are accepted already are settled. Idempotent: the time of the first suspension stays.
+    Raises NotFound."""
+
+    begin: UnitOfWorkFactory
+    ids: IdGenerator
+
+    def __call__(self, merchant_id: UUID, origin: Origin, reason: str | None = None) -> Merchant:
+        with self.begin() as work:
+            # Locked, so that no session is opened meanwhile.
+            work.merchants.lock(merchant_id)
+            if work.merchants.suspend(merchant_id):
+                details = {"reason": reason} if reason else {}
+                event = AuditEventType.MERCHANT_SUSPENDED
+                work.audit_log.add(
+                    AuditEvent(self.ids.new_id(), event, origin, merchant_id, details)
+                )
+                # Ended and not paused: a token that was stolen must not work after the suspension.
+                for session_id in work.sessions.revoke_sessions(merchant_id):
+                    work.audit_log.add(
+                        build_session_event(
+                            self.ids, origin, merchant_id, session_id, "merchant_suspended"
+                        )
+                    )
+                work.commit()
+            return _get_merchant(work, merchant_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeMerchant:
+    """End the suspension of a merchant: its API keys work again, its users must log in. Idempotent.
+    Raises NotFound."""
+
+    begin: UnitOfWorkFactory
+    ids: IdGenerator
+
+    def __call__(self, merchant_id: UUID, origin: Origin, reason: str | None = None) -> Merchant:
+        with self.begin() as work:
+            work.merchants.lock(merchant_id)
+            if work.merchants.resume(merchant_id):
+                details = {"reason": reason} if reason else {}
+                event = AuditEventType.MERCHANT_RESUMED
+                work.audit_log.add(
+                    AuditEvent(self.ids.new_id(), event, origin, merchant_id, details)
+                )
+                work.commit()
+            return _get_merchant(work, merchant_id)
+
+
+def _get_merchant(work: UnitOfWork, merchant_id: UUID) -> Merchant:
+    merchant = work.merchants.get(merchant_id)
+    if merchant is None:
+        raise NotFound("No merchant has this id.")
+    return merchant
+
+
+def build_session_event(
+    ids: IdGenerator, origin: Origin, merchant_id: UUID, session_id: UUID, reason: str
+) -> AuditEvent:
+    """The end of a session for this reason: `requested`, `session_limit`, `password_changed` or
+    `merchant_suspended`."""
+    details = {"sessionId": str(session_id), "reason": reason}
+    return AuditEvent(ids.new_id(), AuditEventType.SESSION_REVOKED, origin, merchant_id, details)
+
+
+@dataclass(frozen=True, slots=True)
 class AuthenticateApiKey:
     """Find an active API key. Raises Unauthorized, with the same message for unknown, revoked and
-    expired keys.
+    expired keys and for keys of a suspended merchant.
 
     Every call costs one hash and one look-up, so that its duration reveals nothing.
     """
@@ -73,7 +141,8 @@ class IdentifyCaller:
 
 @dataclass(frozen=True, slots=True)
 class RequireActiveApiKey:
-    """Raise Unauthorized unless the caller's API key is active now."""
+    """Raise Unauthorized unless the caller's API key is active now and its merchant is not
+    suspended."""
 
     begin: UnitOfWorkFactory
 

@@ -1,25 +1,40 @@
-"""Registration, login and logout of merchants."""
+"""Registration, login and logout of merchants, their passwords and sessions."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.audit_log import AuditEvent, AuditEventType, Origin
-from atomic_core.domain.credentials import Credentials, Session
-from atomic_core.domain.errors import Conflict, IdempotencyKeyReused, Unauthorized
+from atomic_core.domain.credentials import MAX_LIVE_SESSIONS, Credentials, Session
+from atomic_core.domain.errors import (
+    Conflict,
+    IdempotencyKeyReused,
+    MerchantSuspended,
+    NotFound,
+    Unauthorized,
+    ValidationFailed,
+    WrongPassword,
+)
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.domain.merchants import TOKEN_PREFIX
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.key_hasher import KeyHasher
+from atomic_core.ports.password_blocklist import PasswordBlocklist
 from atomic_core.ports.password_hasher import PasswordHasher
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.idempotency import Command, IdempotentResult, PerformOnce
+from atomic_core.use_cases.merchants import build_session_event
 
 WRONG_CREDENTIALS_MESSAGE: Final = "The email or the password is wrong."
 INVALID_SESSION_MESSAGE: Final = "A valid session token is required."
+TOO_COMMON: Final = "Must not be one of the 10,000 most common passwords."
+
+MAX_VERIFICATIONS: Final = 2
+"""Of one login, if another request replaces the stored hash between verification and login: the
+second one tells a renewed hash from a changed password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +86,13 @@ class RegisterMerchant:
 
     Keys belong to the email, because there is no merchant yet. The stored fingerprint must not
     contain the password, so a repeat is also checked against the password's hash: with another
-    password it is a different request. Raises Conflict, HasherBusy and what PerformOnce raises.
+    password it is a different request. Raises ValidationFailed for a common password, Conflict,
+    HasherBusy and what PerformOnce raises.
     """
 
     add: AddMerchantWithCredentials
     password_hasher: PasswordHasher
+    password_blocklist: PasswordBlocklist
     perform_once: PerformOnce
 
     def __call__(
@@ -84,6 +101,7 @@ class RegisterMerchant:
         request: IdempotentRequest | None,
         render: Callable[[Credentials], StoredResponse],
     ) -> IdempotentResult:
+        _refuse_common_password(self.password_blocklist, registration.password, "password")
         hashed = _HashedRegistration(registration, self.password_hasher.hash(registration.password))
         if request is None:
             return IdempotentResult(render(self.add(hashed)), replayed=False)
@@ -92,12 +110,23 @@ class RegisterMerchant:
             raise IdempotencyKeyReused
         return result
 
+    def for_operator(self, registration: MerchantRegistration) -> Credentials:
+        """Register a merchant for an operator. Raises ValidationFailed, Conflict and HasherBusy."""
+        _refuse_common_password(self.password_blocklist, registration.password, "password")
+        password_hash = self.password_hasher.hash(registration.password)
+        return self.add(_HashedRegistration(registration, password_hash))
+
     def _has_same_password(self, registration: MerchantRegistration) -> bool:
         with self.add.begin() as work:
             credentials = work.sessions.find_credentials(registration.email)
         return credentials is not None and self.password_hasher.verify(
             credentials.password_hash, registration.password
         )
+
+
+def _refuse_common_password(blocklist: PasswordBlocklist, password: str, field: str) -> None:
+    if blocklist.contains(password):
+        raise ValidationFailed(details={field: [TOO_COMMON]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +154,14 @@ class NewSession:
     credentials: Credentials
 
 
+class _PasswordHashChanged(Exception):
+    """Another hash was stored after the password was verified against the former one."""
+
+
 @dataclass(frozen=True, slots=True)
 class OpenSession(Command[_VerifiedLogin, NewSession]):
-    """Open a session for a merchant whose password has been verified."""
+    """Open a session for a merchant whose password has been verified. Above MAX_LIVE_SESSIONS, the
+    merchant's oldest session ends. Raises MerchantSuspended."""
 
     begin: UnitOfWorkFactory
     ids: IdGenerator
@@ -136,11 +170,29 @@ class OpenSession(Command[_VerifiedLogin, NewSession]):
 
     def execute(self, work: UnitOfWork, login: _VerifiedLogin) -> NewSession:
         merchant_id = login.credentials.merchant_id
+        # Locked, so that concurrent logins cannot exceed the maximum together, and that a change of
+        # the password or a suspension that commits first is seen here.
+        work.merchants.lock(merchant_id)
+        merchant = work.merchants.get(merchant_id)
+        if merchant is not None and merchant.suspended_at is not None:
+            raise MerchantSuspended
+        credentials = work.sessions.get_credentials(merchant_id)
+        if credentials is None or credentials.password_hash != login.credentials.password_hash:
+            raise _PasswordHashChanged
+        former_ids = work.sessions.revoke_oldest_sessions(merchant_id, MAX_LIVE_SESSIONS - 1)
         token = TOKEN_PREFIX + self.ids.new_secret()
         session = work.sessions.add_session(
-            self.ids.new_id(), merchant_id, self.key_hasher.hash(token), self.lifetime
+            self.ids.new_id(),
+            merchant_id,
+            self.key_hasher.hash(token),
+            self.lifetime,
+            login.origin.address,
         )
         origin = login.origin.with_session(session.id)
+        for former_id in former_ids:
+            work.audit_log.add(
+                build_session_event(self.ids, origin, merchant_id, former_id, "session_limit")
+            )
         work.audit_log.add(AuditEvent(self.ids.new_id(), AuditEventType.LOGIN, origin, merchant_id))
         if login.new_hash is not None:
             old_hash = login.credentials.password_hash
@@ -156,7 +208,8 @@ class LogIn:
 
     Raises Unauthorized for a wrong password and for an unknown email, with the same message and
     after the same work (one look-up, one password hash, one audit event), so that neither the
-    response nor its duration reveals which it was. Raises HasherBusy and what PerformOnce raises.
+    response nor its duration reveals which it was. Raises MerchantSuspended after the right
+    password only, HasherBusy and what PerformOnce raises.
     """
 
     open_session: OpenSession
@@ -172,7 +225,24 @@ class LogIn:
     ) -> IdempotentResult:
         """The Idempotency-Key of `request` is made the merchant's that logs in. `redact` must
         remove the token from the stored response."""
-        login = self._verify(attempt)
+        for _ in range(MAX_VERIFICATIONS):
+            login = self._verify(attempt)
+            try:
+                return self._open(login, request, render, redact)
+            except _PasswordHashChanged:
+                continue
+            except MerchantSuspended:
+                self._record_failure(attempt, login.credentials, {"reason": "merchant_suspended"})
+                raise
+        raise Unauthorized(WRONG_CREDENTIALS_MESSAGE)
+
+    def _open(
+        self,
+        login: _VerifiedLogin,
+        request: IdempotentRequest | None,
+        render: Callable[[NewSession], StoredResponse],
+        redact: Callable[[StoredResponse], StoredResponse],
+    ) -> IdempotentResult:
         if request is None:
             return IdempotentResult(render(self.open_session(login)), replayed=False)
         merchant_request = replace(request, merchant_id=login.credentials.merchant_id)
@@ -184,18 +254,21 @@ class LogIn:
         encoded = credentials.password_hash if credentials else self.password_hasher.dummy_hash
         is_right = self.password_hasher.verify(encoded, attempt.password)
         if credentials is None or not is_right:
-            self._record_failure(attempt, credentials)
+            self._record_failure(attempt, credentials, {})
             raise Unauthorized(WRONG_CREDENTIALS_MESSAGE)
         is_outdated = self.password_hasher.is_outdated(encoded)
         new_hash = self.password_hasher.hash(attempt.password) if is_outdated else None
         return _VerifiedLogin(credentials, attempt.origin, new_hash)
 
-    def _record_failure(self, attempt: LoginAttempt, credentials: Credentials | None) -> None:
+    def _record_failure(
+        self, attempt: LoginAttempt, credentials: Credentials | None, details: dict[str, str]
+    ) -> None:
         event = AuditEvent(
             self.open_session.ids.new_id(),
             AuditEventType.LOGIN_FAILED,
             attempt.origin,
             credentials.merchant_id if credentials else None,
+            details,
             email_hash=None if credentials else hashlib.sha256(attempt.email.encode()).digest(),
         )
         with self.open_session.begin() as work:
@@ -206,7 +279,7 @@ class LogIn:
 @dataclass(frozen=True, slots=True)
 class AuthenticateSession:
     """Find the session of a token. Raises Unauthorized, with the same message for unknown, revoked
-    and expired tokens, after one hash and one look-up."""
+    and expired tokens and those of a suspended merchant, after one hash and one look-up."""
 
     begin: UnitOfWorkFactory
     key_hasher: KeyHasher
@@ -240,3 +313,157 @@ class LogOut(Command[Logout, None]):
             work.audit_log.add(
                 AuditEvent(id, AuditEventType.LOGOUT, logout.origin, logout.merchant_id)
             )
+
+
+@dataclass(frozen=True, slots=True)
+class ListSessions:
+    """The live sessions of a merchant, newest first; at most MAX_LIVE_SESSIONS are live."""
+
+    begin: UnitOfWorkFactory
+
+    def __call__(self, merchant_id: UUID) -> Sequence[Session]:
+        with self.begin() as work:
+            return work.sessions.list_live_sessions(merchant_id, MAX_LIVE_SESSIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeSession:
+    """Revoke a session of a merchant, which takes effect with the commit. Idempotent. Raises
+    NotFound, also for another merchant's session and for one that was purged after its expiry."""
+
+    begin: UnitOfWorkFactory
+    ids: IdGenerator
+
+    def __call__(self, session_id: UUID, merchant_id: UUID, origin: Origin) -> None:
+        with self.begin() as work:
+            if work.sessions.get_session(session_id, merchant_id) is None:
+                raise NotFound("No session has this id.")
+            if work.sessions.revoke_session(session_id):
+                event = build_session_event(self.ids, origin, merchant_id, session_id, "requested")
+                work.audit_log.add(event)
+                work.commit()
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeOtherSessions:
+    """Revoke all live sessions of a merchant except for `keep`; return their number."""
+
+    begin: UnitOfWorkFactory
+    ids: IdGenerator
+
+    def __call__(self, merchant_id: UUID, keep: UUID, origin: Origin) -> int:
+        with self.begin() as work:
+            work.merchants.lock(merchant_id)
+            session_ids = work.sessions.revoke_sessions(merchant_id, keep)
+            for session_id in session_ids:
+                event = build_session_event(self.ids, origin, merchant_id, session_id, "requested")
+                work.audit_log.add(event)
+            work.commit()
+        return len(session_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordChange:
+    """A request to change the password, made in a session. Both passwords are normalized."""
+
+    session: Session
+    current_password: str = field(repr=False)
+    new_password: str = field(repr=False)
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class _HashedPasswordChange:
+    change: PasswordChange
+    old_hash: str = field(repr=False)
+    new_hash: str | None = field(repr=False)
+    """None if the current password was wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacePassword(Command[_HashedPasswordChange, int]):
+    """Store a new password hash and end the merchant's other sessions; return their number. Raises
+    WrongPassword, and Conflict if the password was changed meanwhile."""
+
+    begin: UnitOfWorkFactory
+    ids: IdGenerator
+
+    def execute(self, work: UnitOfWork, hashed: _HashedPasswordChange) -> int:
+        if hashed.new_hash is None:
+            raise WrongPassword
+        change = hashed.change
+        merchant_id, origin = change.session.merchant_id, change.origin
+        # Locked, so that no login with the former password opens a session after this.
+        work.merchants.lock(merchant_id)
+        if not work.sessions.replace_password_hash(merchant_id, hashed.old_hash, hashed.new_hash):
+            raise Conflict("The password was changed by another request at the same time.")
+        work.audit_log.add(
+            AuditEvent(self.ids.new_id(), AuditEventType.PASSWORD_CHANGED, origin, merchant_id)
+        )
+        session_ids = work.sessions.revoke_sessions(merchant_id, change.session.id)
+        for session_id in session_ids:
+            work.audit_log.add(
+                build_session_event(self.ids, origin, merchant_id, session_id, "password_changed")
+            )
+        return len(session_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePassword:
+    """Change the password of a merchant, once per Idempotency-Key.
+
+    As for a registration, the fingerprint contains no password: a repeat, whose current password is
+    no longer the stored one, is replayed if its new password is. Raises ValidationFailed for a
+    common password, WrongPassword, Conflict, HasherBusy and what PerformOnce raises.
+    """
+
+    replace_password: ReplacePassword
+    password_hasher: PasswordHasher
+    password_blocklist: PasswordBlocklist
+    perform_once: PerformOnce
+
+    def __call__(
+        self,
+        change: PasswordChange,
+        request: IdempotentRequest | None,
+        render: Callable[[int], StoredResponse],
+    ) -> IdempotentResult:
+        """`render` renders the number of sessions that ended."""
+        _refuse_common_password(self.password_blocklist, change.new_password, "newPassword")
+        old_hash = self._get_password_hash(change)
+        is_right = self.password_hasher.verify(old_hash, change.current_password)
+        new_hash = self.password_hasher.hash(change.new_password) if is_right else None
+        hashed = _HashedPasswordChange(change, old_hash, new_hash)
+        try:
+            if request is None:
+                return IdempotentResult(render(self.replace_password(hashed)), replayed=False)
+            result = self.perform_once(request, self.replace_password, hashed, render)
+        except WrongPassword:
+            self._record_failure(change)
+            raise
+        if result.replayed and not self._has_new_password(change):
+            raise IdempotencyKeyReused
+        return result
+
+    def _has_new_password(self, change: PasswordChange) -> bool:
+        # Read again: a concurrent repeat has waited for the request that stored the new hash.
+        stored_hash = self._get_password_hash(change)
+        return self.password_hasher.verify(stored_hash, change.new_password)
+
+    def _get_password_hash(self, change: PasswordChange) -> str:
+        with self.replace_password.begin() as work:
+            credentials = work.sessions.get_credentials(change.session.merchant_id)
+        if credentials is None:
+            raise NotFound("This merchant has no password.")
+        return credentials.password_hash
+
+    def _record_failure(self, change: PasswordChange) -> None:
+        event = AuditEvent(
+            self.replace_password.ids.new_id(),
+            AuditEventType.PASSWORD_CHANGE_FAILED,
+            change.origin,
+            change.session.merchant_id,
+        )
+        with self.replace_password.begin() as work:
+            work.audit_log.add(event)
+            work.commit()

@@ -2,7 +2,7 @@
 `@requires_api_key` or `@requires_session`."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
@@ -29,6 +29,9 @@ class AccessPolicy:
     """Requires a session token instead of an API key."""
     scope: Scope | None = None
     """The scope that the API key must have."""
+    other_scopes: tuple[Scope, ...] = ()
+    """Each of them admits an API key as well. The view then calls require_scope with the scope of
+    what it reveals."""
     is_confirmed_by_use_case: bool = False
     """The use case itself checks, in its transaction, that the API key is still active. Until then
     the key may be known from a cache only."""
@@ -41,6 +44,11 @@ class AccessPolicy:
     """The view calls count_request itself, because it knows of more limits."""
     must_be_counted: bool = False
     """Refused while the rate limiter is unavailable: its limits are what protects passwords."""
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """An API key must have one of them."""
+        return (self.scope, *self.other_scopes) if self.scope else ()
 
 
 UNROUTED: Final = AccessPolicy(is_public=True)
@@ -84,9 +92,13 @@ def requires_session(
 
 
 def requires_api_key(
-    *, scope: str, rate_limit: str | None = None, is_confirmed_by_use_case: bool = False
+    *,
+    scope: str,
+    other_scopes: Sequence[str] = (),
+    rate_limit: str | None = None,
+    is_confirmed_by_use_case: bool = False,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Declare that a route requires an API key with this scope.
+    """Declare that a route requires an API key with this scope, or with one of `other_scopes`.
 
     With `is_confirmed_by_use_case` the view must call a use case that confirms the caller. If the
     view fails before that, the caller is confirmed here, so that a revoked key always gets 401.
@@ -95,6 +107,7 @@ def requires_api_key(
         AccessPolicy(
             is_public=False,
             scope=Scope(scope),
+            other_scopes=tuple(Scope(other) for other in other_scopes),
             rate_limit=rate_limit,
             is_confirmed_by_use_case=is_confirmed_by_use_case,
         )
@@ -138,16 +151,32 @@ def authenticate(policy: AccessPolicy) -> None:
         raise Unauthorized
     api_keys = context.application.api_keys
     caller = api_keys.identify(credential)
-    has_scope = policy.scope in caller.scopes
+    has_scope = not caller.scopes.isdisjoint(policy.scopes)
     # A missing scope is reported to active keys only, so the key is confirmed first.
     if not policy.is_confirmed_by_use_case or not has_scope:
         api_keys.require_active(caller)
     context.caller = caller
     if not has_scope:
-        raise Forbidden(
-            f"This API key lacks the scope {policy.scope}.",
-            details={"scope": [f"Must include {policy.scope}."]},
-        )
+        raise _build_scope_error(*policy.scopes)
+
+
+def is_scope_granted(scope: Scope) -> bool:
+    """Whether the API key of the current request has this scope."""
+    return scope in request_context().authenticated_caller.scopes
+
+
+def require_scope(scope: Scope) -> None:
+    """For a view that reveals more than its route's scope allows. Raises Forbidden if the API key
+    of the current request lacks this scope."""
+    if not is_scope_granted(scope):
+        raise _build_scope_error(scope)
+
+
+def _build_scope_error(*scopes: Scope) -> Forbidden:
+    names = " or ".join(scopes)
+    return Forbidden(
+        f"This API key lacks the scope {names}.", details={"scope": [f"Must include {names}."]}
+    )
 
 
 def _read_bearer_credential() -> str | None:

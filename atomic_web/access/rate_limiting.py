@@ -4,6 +4,7 @@ import ipaddress
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -65,9 +66,23 @@ class _LogThrottle:
 _log_throttle = _LogThrottle()
 
 
-def count_request(policy: AccessPolicy, more_limits: Sequence[tuple[str, str]] = ()) -> None:
-    """Count this request against all its limits at once; `more_limits` are pairs of a limit's name
-    and its subject.
+@dataclass(frozen=True, slots=True)
+class SoftLimit:
+    """A limit above which requests are slowed down instead of refused.
+
+    It counts the requests of all clients for one subject: a stranger could use it up to lock out
+    somebody else. Above it, the limit `slow_name` counts per subject *and* client address, so that
+    no client takes another client's turn.
+    """
+
+    name: str
+    subject: str
+    slow_name: str
+
+
+def count_request(policy: AccessPolicy, soft_limit: SoftLimit | None = None) -> None:
+    """Count this request against all its limits at once, then against the slow limit if it is
+    above the soft limit.
 
     Raises RateLimited. If the rate limiter is unavailable, the request passes, unless the settings
     or the policy say otherwise: then ServiceUnavailable. Other public routes always pass.
@@ -75,20 +90,36 @@ def count_request(policy: AccessPolicy, more_limits: Sequence[tuple[str, str]] =
     passes_uncounted = not policy.must_be_counted and (
         policy.is_public or request_context().settings.rate_limit_passes_on_failure
     )
-    _count(_collect_limits(policy, more_limits), passes_uncounted=passes_uncounted)
+    limits = _collect_limits(policy)
+    if soft_limit is not None:
+        # Last: a request that another limit refuses is not counted against it.
+        limits += _build_limit(soft_limit.name, soft_limit.subject)
+    states = _count(limits, passes_uncounted=passes_uncounted)
+    if soft_limit is not None and states and _is_above(states[-1], soft_limit):
+        client = get_client_subject(request.remote_addr)
+        slow_limits = _build_limit(soft_limit.slow_name, f"{soft_limit.subject} {client}")
+        states = [*states[:-1], *_count(slow_limits, passes_uncounted=passes_uncounted)]
+    _report(states)
 
 
-def count_against_limit(name: str, cost: int) -> None:
-    """Count this request as `cost` requests against one more limit per merchant. Raises what
-    count_request raises."""
+def count_against_limit(name: str, cost: int = 1, subject: str | None = None) -> None:
+    """Count this request as `cost` requests against one more limit, by default per merchant.
+    Raises what count_request raises."""
+    limits = _build_limit(name, subject or str(request_context().merchant_id), cost)
+    passes_uncounted = request_context().settings.rate_limit_passes_on_failure
+    _report(_count(limits, passes_uncounted=passes_uncounted))
+
+
+def _is_above(state: RateState, soft_limit: SoftLimit) -> bool:
+    return state.exceeded and state.limit.name == soft_limit.name
+
+
+def _report(states: Sequence[RateState]) -> None:
+    """Add the states to the response. Raises RateLimited if a limit is exceeded."""
     context = request_context()
-    window = context.settings.rate_limits[name]
-    if window is not None:
-        subject = str(context.merchant_id)
-        _count(
-            [RateLimit(name, window.quota, window.seconds, subject, cost)],
-            passes_uncounted=context.settings.rate_limit_passes_on_failure,
-        )
+    context.rate_limit_states = [*context.rate_limit_states, *states]
+    if any(state.exceeded for state in states):
+        raise RateLimited
 
 
 def count_malformed_request(
@@ -111,20 +142,17 @@ def count_malformed_request(
         return []
 
 
-def _count(limits: Sequence[RateLimit], *, passes_uncounted: bool) -> None:
+def _count(limits: Sequence[RateLimit], *, passes_uncounted: bool) -> Sequence[RateState]:
     if not limits:
-        return
+        return ()
     context = request_context()
     try:
-        states = context.application.rate_limiter.count(limits)
+        return context.application.rate_limiter.count(limits)
     except RateLimiterUnavailable as error:
         _report_unavailable(error)
         if not passes_uncounted:
             raise ServiceUnavailable from error
-        return
-    context.rate_limit_states = [*context.rate_limit_states, *states]
-    if any(state.exceeded for state in states):
-        raise RateLimited
+        return ()
 
 
 def _report_unavailable(error: RateLimiterUnavailable) -> None:
@@ -173,9 +201,13 @@ def get_client_subject(address: str | None) -> str:
     return str(ip)
 
 
-def _collect_limits(
-    policy: AccessPolicy, more_limits: Sequence[tuple[str, str]]
-) -> list[RateLimit]:
+def _build_limit(name: str, subject: str, cost: int = 1) -> list[RateLimit]:
+    """The limit of this name; none if it is off."""
+    window = request_context().settings.rate_limits[name]
+    return [] if window is None else [RateLimit(name, window.quota, window.seconds, subject, cost)]
+
+
+def _collect_limits(policy: AccessPolicy) -> list[RateLimit]:
     names_and_subjects: list[tuple[str, str]] = []
     client = get_client_subject(request.remote_addr)
     if policy.has_global_limit:
@@ -185,14 +217,7 @@ def _collect_limits(
         names_and_subjects.append((policy.rate_limit, client))
     elif policy.rate_limit and (context.caller or context.session):
         names_and_subjects.append((policy.rate_limit, str(context.merchant_id)))
-    names_and_subjects += more_limits
-    windows = context.settings.rate_limits
-    limits: list[RateLimit] = []
-    for name, subject in names_and_subjects:
-        window = windows[name]
-        if window is not None:
-            limits.append(RateLimit(name, window.quota, window.seconds, subject))
-    return limits
+    return [limit for name, subject in names_and_subjects for limit in _build_limit(name, subject)]
 
 
 def _format_policies(states: Sequence[RateState]) -> str:

@@ -210,7 +210,7 @@ def _build_query_parameter(parameter: Parameter) -> JsonObject:
 def _build_security(policy: AccessPolicy) -> list[JsonObject]:
     if policy.is_session_required:
         return [{texts.SESSION: []}]
-    return [{texts.API_KEY: [policy.scope.value]}] if policy.scope else []
+    return [{texts.API_KEY: [scope.value]} for scope in policy.scopes]
 
 
 def _is_rate_limited(policy: AccessPolicy) -> bool:

@@ -9,11 +9,13 @@ from atomic_core.domain.errors import (
     Forbidden,
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
+    MerchantSuspended,
     NotFound,
     RateLimited,
     StorageUnavailable,
     Unauthorized,
     ValidationFailed,
+    WrongPassword,
 )
 from atomic_web import errors
 from atomic_web.errors import RETRY_AFTER_SECONDS, STATUS
@@ -88,6 +90,9 @@ UNAUTHORIZED: Final = ErrorResponse(
     "Unauthorized", (Unauthorized(),), (*RATE_LIMIT_HEADERS, "WWW-Authenticate")
 )
 FORBIDDEN: Final = ErrorResponse("Forbidden", (Forbidden(),))
+MERCHANT_SUSPENDED: Final = ErrorResponse("MerchantSuspended", (MerchantSuspended(),))
+WRONG_PASSWORD: Final = ErrorResponse("WrongPassword", (WrongPassword(),))
+REGISTRATION_CLOSED: Final = ErrorResponse("RegistrationClosed", (errors.RegistrationClosed(),))
 NOT_FOUND: Final = ErrorResponse("NotFound", (NotFound(),))
 METHOD_NOT_ALLOWED: Final = ErrorResponse(
     "MethodNotAllowed", (errors.MethodNotSupported(),), (*RATE_LIMIT_HEADERS, "Allow")
@@ -123,6 +128,9 @@ ALL: Final = (
     BAD_REQUEST,
     UNAUTHORIZED,
     FORBIDDEN,
+    MERCHANT_SUSPENDED,
+    WRONG_PASSWORD,
+    REGISTRATION_CLOSED,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     REQUEST_TIMEOUT,

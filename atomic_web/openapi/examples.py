@@ -148,6 +148,10 @@ REGISTRATION: Final = {
     "password": "correct horse battery staple",
     "name": "Shop",
 }
+PASSWORD_CHANGE: Final = {
+    "currentPassword": REGISTRATION["password"],
+    "newPassword": "seven purple mountains sing",
+}
 LOGIN: Final = {name: REGISTRATION[name] for name in ("email", "password")}
 CREDENTIALS: Final = Credentials(_MERCHANT, "owner@shop.example", "", ACCOUNT.id)
 

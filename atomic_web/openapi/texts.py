@@ -15,7 +15,7 @@ TAGS: Final = {
     "refunds": "Refunds of payments.",
     "idempotency-keys": "Look-up of earlier requests by their key.",
     "accounts": "A merchant's balances, per currency.",
-    "merchants": "Registration, sessions, API keys and the audit log.",
+    "merchants": "Registration, passwords, sessions, API keys and the audit log.",
     "health": "Liveness and readiness probes.",
     OTHER: "The API description.",
 }

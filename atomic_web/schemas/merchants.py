@@ -103,8 +103,22 @@ class NewSessionSchema(ResponseSchema):
     merchant = fields.Nested(RegisteredMerchantSchema(), attribute="credentials")
 
 
-class EndedSessionSchema(ResponseSchema):
-    revoked = fields.Boolean(validate=validate.Equal(comparable=True))
+class PasswordChangeSchema(RequestSchema):
+    """The body of POST /merchants/password."""
+
+    current_password = fields.String(
+        data_key="currentPassword", required=True, validate=check_password
+    )
+    new_password = fields.String(data_key="newPassword", required=True, validate=check_password)
+
+
+class ChangedPasswordSchema(ResponseSchema):
+    changed = fields.Boolean(validate=validate.Equal(comparable=True))
+    revoked_sessions = fields.Integer(
+        data_key="revokedSessions",
+        validate=validate.Range(0),
+        metadata={"description": "How many other sessions ended."},
+    )
 
 
 class MerchantProfileSchema(ResponseSchema):

@@ -24,7 +24,11 @@ class LedgerTransactionSchema(ResponseSchema):
     id = fields.UUID()
     kind = fields.String(validate=validate.OneOf([kind.value for kind in TransactionKind]))
     posted_at = Timestamp(data_key="postedAt")
-    entries = fields.List(fields.Nested(TimelineEntrySchema()))
+    entries = fields.List(
+        fields.Nested(TimelineEntrySchema()),
+        allow_none=True,
+        metadata={"description": "null if the API key lacks the scope `accounts:read`."},
+    )
 
 
 class TimelineEventSchema(ResponseSchema):

@@ -13,12 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import structlog
 from gunicorn.glogging import Logger
 
+from atomic_adapters.environ import SettingsError
 from atomic_adapters.logs import configure_logging
 from atomic_adapters.settings import Settings
 
 _settings = Settings.load()
+_log = structlog.get_logger(__name__)
 
 _METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 _OWN_METRICS_PREFIX = f"atomic-metrics-{os.getpid()}-"
@@ -110,6 +113,13 @@ logconfig_dict: dict[str, Any] = {
 
 def on_starting(server: Any) -> None:  # noqa: ARG001
     configure_logging(_settings)
+    try:
+        # `atomic serve` has checked this; gunicorn can also be started without it.
+        _settings.check_card_network()
+    except SettingsError as error:
+        raise SystemExit(f"Error: {error}") from error
+    for notice in _settings.start_notices:
+        _log.warning(notice)
     _keep_sigterm_pending_in_new_workers()
 
 

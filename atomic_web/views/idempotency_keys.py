@@ -7,10 +7,10 @@ from typing import Any, Final, NamedTuple
 import orjson
 from flask import Blueprint, Response
 
-from atomic_core.domain.errors import ValidationFailed
+from atomic_core.domain.errors import Forbidden, ValidationFailed
 from atomic_core.domain.idempotency import StoredIdempotencyKey
 from atomic_core.domain.merchants import Scope, contains_secret
-from atomic_web.access.authentication import requires_api_key
+from atomic_web.access.authentication import require_scope, requires_api_key
 from atomic_web.access.idempotency import KEY_PATTERN, is_valid_key
 from atomic_web.context import BASE_PATH, request_context
 from atomic_web.http.query import refuse_query_parameters
@@ -29,6 +29,15 @@ _response_schema: Final = IdempotencyKeySchema()
 _RESOURCE_PATH: Final = re.compile(
     rf"{BASE_PATH}/(?P<type>[a-z-]+)/(?P<id>{UUID_PATTERN.strip('^$')})"
 )
+
+
+_SCOPES: Final = {
+    "payments": Scope.PAYMENTS_READ,
+    "refunds": Scope.PAYMENTS_READ,
+    "accounts": Scope.ACCOUNTS_READ,
+}
+"""The scope that reads what the routes of a collection answer. Routes of a session answer what no
+API key may read: profiles, sessions and keys."""
 
 
 class _Resource(NamedTuple):
@@ -83,7 +92,7 @@ def _find_resources(path: str, location: str | None, body: Any) -> Iterator[_Res
     if not isinstance(data, dict):
         return
     payments = data.get("payments")
-    collection = path.removeprefix(BASE_PATH).split("/")[1]
+    collection = _get_collection(path)
     for item in payments if isinstance(payments, list) else [data]:
         resource_path = f"{BASE_PATH}/{collection}/{item.get('id')}"
         if match := _RESOURCE_PATH.fullmatch(resource_path):
@@ -95,7 +104,9 @@ SHOW: Final = Operation(
     summary="Look up a request by its Idempotency-Key",
     description="The request, its response, and the resources it created or changed, from the "
     "first response until the key expires. 404 if the request failed, because its key is then "
-    "unused. Percent-encode characters that a path cannot contain, and a key that is `.` or `..`.",
+    "unused. Requires the scope that reads the response: `accounts:read` for `/accounts`, else "
+    "`payments:read`; 403 for a request with a session token. Percent-encode characters that a "
+    "path cannot contain, and a key that is `.` or `..`.",
     path={
         "key": {
             "name": "key",
@@ -120,11 +131,24 @@ SHOW: Final = Operation(
 
 @views.get("/<whole:key>")
 @describe_operation(SHOW)
-@requires_api_key(scope=Scope.PAYMENTS_READ)
+@requires_api_key(scope=Scope.PAYMENTS_READ, other_scopes=(Scope.ACCOUNTS_READ,))
 def show(key: str) -> Response:
     if not is_valid_key(key) or contains_secret(key):
         raise ValidationFailed(details={"key": [INVALID_KEY]})
     refuse_query_parameters()
     context = request_context()
     kept = context.application.idempotency.get_key(context.merchant_id, key)
+    _require_read_scope(kept.record.path)
     return ok_response(_response_schema.dump(_describe_key(kept)))
+
+
+def _require_read_scope(path: str) -> None:
+    """Raises Forbidden unless the API key may read what a request to this path was answered."""
+    scope = _SCOPES.get(_get_collection(path))
+    if scope is None:
+        raise Forbidden("This Idempotency-Key was used with a session token: no API key reads it.")
+    require_scope(scope)
+
+
+def _get_collection(path: str) -> str:
+    return path.removeprefix(BASE_PATH).split("/")[1]

@@ -1,4 +1,4 @@
-"""POST /merchants/register, /login and /logout; GET /merchants/dashboard."""
+"""POST /merchants/register, /login, /logout and /password; GET /merchants/dashboard."""
 
 import hashlib
 from typing import Any, Final, NamedTuple
@@ -14,7 +14,13 @@ from atomic_core.domain.credentials import (
 )
 from atomic_core.domain.errors import AtomicError
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
-from atomic_core.use_cases.sessions import LoginAttempt, Logout, MerchantRegistration, NewSession
+from atomic_core.use_cases.sessions import (
+    LoginAttempt,
+    Logout,
+    MerchantRegistration,
+    NewSession,
+    PasswordChange,
+)
 from atomic_web.access.audit_origin import build_audit_origin
 from atomic_web.access.authentication import get_current_policy, public, requires_session
 from atomic_web.access.idempotency import (
@@ -25,30 +31,36 @@ from atomic_web.access.idempotency import (
     redact,
     to_response,
 )
-from atomic_web.access.rate_limiting import count_request
+from atomic_web.access.rate_limiting import SoftLimit, count_against_limit, count_request
 from atomic_web.context import request_context
+from atomic_web.errors import RegistrationClosed
 from atomic_web.http.body import read_json_object
 from atomic_web.http.query import refuse_query_parameters
 from atomic_web.http.responses import ok_response, render_envelope
 from atomic_web.openapi import examples
 from atomic_web.openapi.error_responses import (
+    MERCHANT_SUSPENDED,
+    REGISTRATION_CLOSED,
     SERVICE_UNAVAILABLE,
     STATE_CONFLICT,
     UNAUTHORIZED,
+    WRONG_PASSWORD,
 )
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.schemas.merchants import (
+    ChangedPasswordSchema,
     DashboardSchema,
-    EndedSessionSchema,
     LoginSchema,
     NewSessionSchema,
+    PasswordChangeSchema,
     RegisteredMerchantSchema,
     RegistrationSchema,
 )
+from atomic_web.schemas.sessions import EndedSessionSchema
 
 views = Blueprint("merchants", __name__, url_prefix="/merchants")
 
-PASSWORD: Final = "password"  # noqa: S105  a field's name
+PASSWORDS: Final = frozenset({"password", "currentPassword", "newPassword"})
 TOKEN: Final = "token"  # noqa: S105  a field's name
 
 _registration_schema: Final = RegistrationSchema()
@@ -56,6 +68,8 @@ _login_schema: Final = LoginSchema()
 _registered_merchant_schema: Final = RegisteredMerchantSchema()
 _new_session_schema: Final = NewSessionSchema()
 _ended_session_schema: Final = EndedSessionSchema()
+_password_change_schema: Final = PasswordChangeSchema()
+_changed_password_schema: Final = ChangedPasswordSchema()
 _dashboard_schema: Final = DashboardSchema()
 
 
@@ -63,11 +77,17 @@ class _EndedSession(NamedTuple):
     revoked: bool = True
 
 
+class _ChangedPassword(NamedTuple):
+    revoked_sessions: int
+    changed: bool = True
+
+
 REGISTER: Final = Operation(
     id="registerMerchant",
     summary="Register a merchant",
     description="409 if the email is registered already: without a confirmation mail, registration "
-    "cannot hide that. A replay with the same Idempotency-Key must have the same password.",
+    "cannot hide that. A replay with the same Idempotency-Key must have the same password. The "
+    "10,000 most common passwords are refused.",
     body=_registration_schema,
     body_examples={"shop": examples.REGISTRATION},
     parameters=(IDEMPOTENCY_KEY,),
@@ -79,13 +99,14 @@ REGISTER: Final = Operation(
             examples={"registered": examples.CREDENTIALS},
         ),
     ),
-    error_responses=(STATE_CONFLICT, SERVICE_UNAVAILABLE),
+    error_responses=(REGISTRATION_CLOSED, STATE_CONFLICT, SERVICE_UNAVAILABLE),
 )
 LOG_IN: Final = Operation(
     id="logIn",
     summary="Log in",
     description="A wrong password and an unknown email get the same response, after the same work. "
-    "Rate limited per client address and per email.",
+    "Rate limited per client address. After many logins with one email, each client address may "
+    "try that email only every half minute.",
     body=_login_schema,
     body_examples={"login": examples.LOGIN},
     parameters=(IDEMPOTENCY_KEY,),
@@ -97,7 +118,7 @@ LOG_IN: Final = Operation(
             examples={"opened": examples.LOGGED_IN},
         ),
     ),
-    error_responses=(UNAUTHORIZED, SERVICE_UNAVAILABLE),
+    error_responses=(UNAUTHORIZED, MERCHANT_SUSPENDED, SERVICE_UNAVAILABLE),
 )
 LOG_OUT: Final = Operation(
     id="logOut",
@@ -112,6 +133,24 @@ LOG_OUT: Final = Operation(
             examples={"ended": _EndedSession()},
         ),
     ),
+)
+CHANGE_PASSWORD: Final = Operation(
+    id="changePassword",
+    summary="Change the password",
+    description="Ends all other sessions. The 10,000 most common passwords are refused. A replay "
+    "with the same Idempotency-Key must have the same new password. Rate limited per session.",
+    body=_password_change_schema,
+    body_examples={"change": examples.PASSWORD_CHANGE},
+    parameters=(IDEMPOTENCY_KEY,),
+    responses=(
+        Success(
+            status=200,
+            description="The password is changed.",
+            data=_changed_password_schema,
+            examples={"changed": _ChangedPassword(revoked_sessions=1)},
+        ),
+    ),
+    error_responses=(WRONG_PASSWORD, STATE_CONFLICT),
 )
 DASHBOARD: Final = Operation(
     id="getDashboard",
@@ -131,6 +170,8 @@ DASHBOARD: Final = Operation(
 @describe_operation(REGISTER)
 @public(rate_limit="register", must_be_counted=True)
 def register() -> Response:
+    if not request_context().settings.is_registration_open:
+        raise RegistrationClosed
     content = read_json_object()
     refuse_query_parameters()
     values = _registration_schema.parse(content)
@@ -145,7 +186,7 @@ def register() -> Response:
         origin=build_audit_origin(),
     )
     request = read_idempotent_request(
-        key, _remove_password(content), derive_registration_scope_id(email)
+        key, _remove_passwords(content), derive_registration_scope_id(email)
     )
 
     def render_merchant(credentials: Credentials) -> StoredResponse:
@@ -170,7 +211,7 @@ def log_in() -> Response:
         raise
     # The hash, because the rate limiter does not need the email itself.
     subject = hashlib.sha256(attempt.email.encode()).hexdigest()
-    count_request(policy, [("login_email", subject)])
+    count_request(policy, SoftLimit("login_email", subject, "login_slow"))
 
     def render_session(logged_in: NewSession) -> StoredResponse:
         return StoredResponse(200, render_envelope(_new_session_schema.dump(logged_in)))
@@ -192,6 +233,34 @@ def log_out() -> Response:
     return execute_idempotently(key, end_session, logout, _render_ended_session, {})
 
 
+@views.post("/password")
+@describe_operation(CHANGE_PASSWORD)
+@requires_session()
+def change_password() -> Response:
+    context = request_context()
+    session = context.authenticated_session
+    # Per session: whoever has one token must not keep the owner from changing the password.
+    count_against_limit("password", subject=str(session.id))
+    content = read_json_object()
+    refuse_query_parameters()
+    values = _password_change_schema.parse(content)
+    key = read_idempotency_key()
+    change = PasswordChange(
+        session=session,
+        current_password=normalize_password(values["current_password"]),
+        new_password=normalize_password(values["new_password"]),
+        origin=build_audit_origin(),
+    )
+    request = read_idempotent_request(key, _remove_passwords(content))
+
+    def render_change(revoked_sessions: int) -> StoredResponse:
+        data = _changed_password_schema.dump(_ChangedPassword(revoked_sessions))
+        return StoredResponse(200, render_envelope(data))
+
+    change_merchant_password = context.application.sessions.change_password
+    return to_response(change_merchant_password(change, request, render_change))
+
+
 @views.get("/dashboard")
 @describe_operation(DASHBOARD)
 @requires_session()
@@ -211,13 +280,13 @@ def _parse_attempt() -> tuple[LoginAttempt, IdempotentRequest | None]:
     attempt = LoginAttempt(email, normalize_password(values["password"]), build_audit_origin())
     # The key belongs to the email until the password is verified, then to the merchant.
     return attempt, read_idempotent_request(
-        key, _remove_password(content), derive_registration_scope_id(email)
+        key, _remove_passwords(content), derive_registration_scope_id(email)
     )
 
 
-def _remove_password(content: dict[str, Any]) -> dict[str, Any]:
+def _remove_passwords(content: dict[str, Any]) -> dict[str, Any]:
     """The content to fingerprint: a password could be guessed from its SHA-256 at high speed."""
-    return {name: value for name, value in content.items() if name != PASSWORD}
+    return {name: value for name, value in content.items() if name not in PASSWORDS}
 
 
 def _render_ended_session(_: None) -> StoredResponse:

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from atomic_core.domain.merchants import Scope
 from atomic_core.use_cases.lists import ExpandedPayment
-from atomic_web.access.authentication import requires_api_key
+from atomic_web.access.authentication import require_scope, requires_api_key
 from atomic_web.access.idempotency import (
     IDEMPOTENCY_KEY,
     read_idempotency_key,
@@ -59,6 +59,7 @@ CREATE: Final = Operation(
 SHOW: Final = Operation(
     id="getPayment",
     summary="Get a payment",
+    description="`expand=entries` requires the scope `accounts:read` as well.",
     query=(EXPAND,),
     responses=(
         Success(
@@ -112,6 +113,8 @@ def show(id: str) -> Response:
     if not related:
         payment = application.payments.get.for_caller(caller, payment_id)
         return ok_response({"payment": _response_schema.dump(payment)})
+    if "entries" in related:
+        require_scope(Scope.ACCOUNTS_READ)
     application.api_keys.require_active(caller)
     expanded_payment = application.payments.expand(
         caller.merchant_id, payment_id, refunds="refunds" in related, entries="entries" in related

@@ -1,11 +1,11 @@
 """GET /payments/{id}/timeline: all events of a payment and its refunds."""
 
-from typing import Final
+from typing import Any, Final
 
 from flask import Blueprint, Response
 
 from atomic_core.domain.merchants import Scope
-from atomic_web.access.authentication import requires_api_key
+from atomic_web.access.authentication import is_scope_granted, requires_api_key
 from atomic_web.context import request_context
 from atomic_web.http.ids import parse_path_id
 from atomic_web.http.query import refuse_query_parameters
@@ -23,7 +23,8 @@ SHOW: Final = Operation(
     id="getTimeline",
     summary="List the events of a payment",
     description="Every status change of the payment and its refunds: its time, settlement attempt, "
-    "request, and ledger transaction.",
+    "request, and ledger transaction. The entries of a transaction require the scope "
+    "`accounts:read` as well; without it they are null.",
     responses=(
         Success(
             status=200,
@@ -45,4 +46,14 @@ def show(id: str) -> Response:
     context = request_context()
     context.payment_id = payment_id
     timeline = context.application.payments.get_timeline(context.merchant_id, payment_id)
-    return ok_response(_response_schema.dump(timeline))
+    data = _response_schema.dump(timeline)
+    if not is_scope_granted(Scope.ACCOUNTS_READ):
+        _remove_entries(data)
+    return ok_response(data)
+
+
+def _remove_entries(data: dict[str, Any]) -> None:
+    """Entries name accounts: GET /accounts/{id}/entries requires accounts:read for them."""
+    for event in data["events"]:
+        if event["transaction"] is not None:
+            event["transaction"]["entries"] = None

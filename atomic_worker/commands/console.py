@@ -1,7 +1,9 @@
 """What the commands of `atomic` share: their context, options, output and error reports."""
 
+import getpass
 import json
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import click
+import structlog
 from redis import RedisError
 
 from atomic_adapters.embedded import EmbeddedServerError
@@ -20,10 +23,14 @@ from atomic_adapters.logs import configure_logging
 from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import build_application
 from atomic_core.application import Application
+from atomic_core.domain.audit_log import ActorType, Origin
 from atomic_core.domain.errors import AtomicError, SchemaOutdated
+from atomic_core.domain.merchants import contains_secret
 
 SPINNER_FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SPINNER_SECONDS: Final = 0.1
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass
@@ -47,8 +54,12 @@ class CliContext:
         return self.build_application(self.settings)
 
     def build_service_application(self) -> Application:
-        """For a long-running process: it logs as configured."""
+        """For a long-running process that settles payments: it logs as configured, and first what
+        the operator must know. Raises SettingsError if the card network must not be used."""
+        self.settings.check_card_network()
         configure_logging(self.settings)
+        for notice in self.settings.start_notices:
+            _log.warning(notice)
         return self.build_application(self.settings)
 
 
@@ -79,6 +90,47 @@ limit_option = click.option(
     default=20,
     show_default=True,
     help="The maximum number of rows.",
+)
+
+
+MAX_OPERATOR_LENGTH: Final = 100
+"""Characters of an operator's name, which the audit log stores."""
+
+
+def _read_system_user() -> str:
+    """The name of the user that runs the command, or its number where it has no name, as in many
+    containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+class OperatorParam(click.ParamType):
+    """The name of an operator, as an origin for the audit log."""
+
+    name = "name"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Origin:
+        if isinstance(value, Origin):
+            return value
+        is_valid = 1 <= len(value) <= MAX_OPERATOR_LENGTH and value.isprintable() and value.strip()
+        if not is_valid or contains_secret(value):
+            message = f"Must be 1 to {MAX_OPERATOR_LENGTH} printable characters, and no API key."
+            self.fail(message, param, ctx)
+        return Origin(ActorType.OPERATOR, operator=value)
+
+
+operator_option = click.option(
+    "--as",
+    "origin",
+    metavar="NAME",
+    type=OperatorParam(),
+    default=_read_system_user,
+    show_default="the system user",
+    help="Your name, for the audit log, which the merchant can read.",
 )
 
 

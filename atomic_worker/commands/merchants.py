@@ -1,11 +1,15 @@
 """`atomic merchants …`"""
 
-from typing import Final
+import secrets
+from typing import Any, Final
 from uuid import UUID
 
 import click
 
-from atomic_core.domain.merchants import Merchant
+from atomic_core.domain.audit_log import Origin
+from atomic_core.domain.credentials import normalize_email
+from atomic_core.domain.merchants import Merchant, contains_secret
+from atomic_core.use_cases.sessions import MerchantRegistration
 from atomic_worker.commands import accounts, fees
 from atomic_worker.commands.console import (
     CliContext,
@@ -13,6 +17,7 @@ from atomic_worker.commands.console import (
     UuidParam,
     json_option,
     limit_option,
+    operator_option,
     pass_cli_context,
     print_json,
 )
@@ -21,10 +26,36 @@ from atomic_worker.commands.tables import format_time, render_fields, render_tab
 MAX_ACCOUNTS: Final = 100
 """Accounts that `show` prints; `atomic accounts --merchant` lists more."""
 
+MAX_NAME: Final = 100
+"""Characters, as in POST /merchants/register."""
+
+PASSWORD_BYTES: Final = 18
+"""Random bytes of a generated password: 144 bits in 24 characters."""
+
+
+class ReasonParam(click.ParamType):
+    """A text for the audit log."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not 1 <= len(value) <= MAX_REASON or not value.isprintable() or contains_secret(value):
+            message = f"Must be 1 to {MAX_REASON} printable characters, and no API key."
+            self.fail(message, param, ctx)
+        return value
+
+
+MAX_REASON: Final = 500
+"""Characters, as for refunds."""
+
+reason_option = click.option(
+    "--reason", type=ReasonParam(), help="Why, for the audit log, which the merchant can read."
+)
+
 
 @click.group(cls=ListByDefaultGroup)
 def merchants() -> None:
-    """List merchants and show their accounts and fees."""
+    """List, show, create, suspend and resume merchants."""
 
 
 @merchants.command("list")
@@ -38,9 +69,15 @@ def list_(cli: CliContext, limit: int, *, as_json: bool) -> None:
         print_json({"merchants": [_merchant_to_json(merchant) for merchant in merchants]})
         return
     rows = [
-        (merchant.id, format_time(merchant.created_at), merchant.name) for merchant in merchants
+        (
+            merchant.id,
+            format_time(merchant.created_at),
+            "suspended" if merchant.suspended_at else "active",
+            merchant.name,
+        )
+        for merchant in merchants
     ]
-    click.echo(render_table(("ID", "Since", "Name"), rows, right=()))
+    click.echo(render_table(("ID", "Since", "State", "Name"), rows, right=()))
 
 
 @merchants.command()
@@ -63,6 +100,7 @@ def show(cli: CliContext, merchant_id: UUID, *, as_json: bool) -> None:
         ("Merchant", details.merchant.id),
         ("Name", details.merchant.name),
         ("Since", format_time(details.merchant.created_at)),
+        ("State", _format_state(details.merchant)),
         ("Keys", f"{active} active of {len(details.keys)}"),
     ]
     click.echo(render_fields(fields))
@@ -72,5 +110,80 @@ def show(cli: CliContext, merchant_id: UUID, *, as_json: bool) -> None:
         click.echo(f"\nFees\n{fees.render_fees(details.fees)}")
 
 
+@merchants.command()
+@click.option("--name", required=True, help="The name of the shop.")
+@click.option("--email", required=True, help="The email that its owner logs in with.")
+@operator_option
+@json_option
+@pass_cli_context
+def create(cli: CliContext, name: str, email: str, origin: Origin, *, as_json: bool) -> None:
+    """Register a merchant. Prints its password once; the owner should change it after the login."""
+    if not 1 <= len(name) <= MAX_NAME or not name.isprintable() or not name.strip():
+        message = f"Must be 1 to {MAX_NAME} printable characters."
+        raise click.BadParameter(message, param_hint="name")
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    registration = MerchantRegistration(
+        normalize_email(email), password, name, cli.settings.default_currency, origin
+    )
+    credentials = cli.application.merchants.register.for_operator(registration)
+    if as_json:
+        ids = {"id": credentials.merchant_id, "accountId": credentials.account_id}
+        print_json({**ids, "email": credentials.email, "password": password})
+        return
+    click.echo(f"Merchant  {credentials.merchant_id}")
+    click.echo(f"Email     {credentials.email}")
+    click.echo(f"Password  {password}  (it cannot be printed again)")
+
+
+@merchants.command()
+@click.argument("merchant_id", type=UuidParam(), metavar="ID")
+@reason_option
+@operator_option
+@json_option
+@pass_cli_context
+def suspend(
+    cli: CliContext, merchant_id: UUID, reason: str | None, origin: Origin, *, as_json: bool
+) -> None:
+    """Stop a merchant's API keys and end its sessions, at once.
+
+    Payments that are accepted already are still settled. `atomic merchants resume` undoes it,
+    except that sessions stay ended. Safe to repeat.
+    """
+    merchant = cli.application.merchants.suspend(merchant_id, origin, reason)
+    _print_state(merchant, as_json=as_json)
+
+
+@merchants.command()
+@click.argument("merchant_id", type=UuidParam(), metavar="ID")
+@reason_option
+@operator_option
+@json_option
+@pass_cli_context
+def resume(
+    cli: CliContext, merchant_id: UUID, reason: str | None, origin: Origin, *, as_json: bool
+) -> None:
+    """End the suspension of a merchant: its API keys work again. Safe to repeat."""
+    merchant = cli.application.merchants.resume(merchant_id, origin, reason)
+    _print_state(merchant, as_json=as_json)
+
+
+def _print_state(merchant: Merchant, *, as_json: bool) -> None:
+    if as_json:
+        print_json(_merchant_to_json(merchant))
+    else:
+        click.echo(f"{merchant.name} ({merchant.id}) is {_format_state(merchant)}.")
+
+
+def _format_state(merchant: Merchant) -> str:
+    if merchant.suspended_at is None:
+        return "active"
+    return f"suspended since {format_time(merchant.suspended_at)}"
+
+
 def _merchant_to_json(merchant: Merchant) -> dict[str, object]:
-    return {"id": merchant.id, "name": merchant.name, "createdAt": merchant.created_at}
+    return {
+        "id": merchant.id,
+        "name": merchant.name,
+        "createdAt": merchant.created_at,
+        "suspendedAt": merchant.suspended_at,
+    }

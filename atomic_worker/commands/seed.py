@@ -23,6 +23,9 @@ class SeedResult:
     currency: str
     api_key: str | None
     """The raw API key, if one was issued or ensured. A new key cannot be read again."""
+    is_configured_key_active: bool = True
+    """False if MERCHANT_API_KEY_HASH is the hash of a key that was revoked or is another
+    merchant's."""
 
 
 def seed(
@@ -33,9 +36,10 @@ def seed(
 ) -> SeedResult:
     """Create what is missing.
 
-    MERCHANT_API_KEY_HASH becomes the merchant's key. Without it, a merchant that has no active
-    key is issued one. With `ensure_key`, the result always has a raw key: `known_key` if it is a
-    valid key of the merchant, else a new key with the name `ensure_key`.
+    MERCHANT_API_KEY_HASH becomes the merchant's key, and the key that it named before is revoked.
+    Without it, a merchant that has no active key is issued one. With `ensure_key`, the result
+    always has a raw key: `known_key` if it is a valid key of the merchant, else a new key with the
+    name `ensure_key`.
     """
     application.accounts.open_system_accounts(settings.currencies)
     merchant = _add_merchant(application)
@@ -45,7 +49,8 @@ def seed(
     if ensure_key and api_key is None:
         api_key = _validate_key(application, merchant, known_key)
         api_key = api_key or application.api_keys.issue(merchant.id, ensure_key).raw
-    return SeedResult(merchant.id, account_id, currency, api_key)
+    is_active = _is_configured_key_active(application, settings, merchant)
+    return SeedResult(merchant.id, account_id, currency, api_key, is_active)
 
 
 def _add_merchant(application: Application) -> Merchant:
@@ -81,6 +86,14 @@ def _issue_first_key(
     if any(key.active for key in application.api_keys.list(merchant.id)):
         return None
     return application.api_keys.issue(merchant.id, "seed").raw
+
+
+def _is_configured_key_active(
+    application: Application, settings: Settings, merchant: Merchant
+) -> bool:
+    hash = settings.merchant_api_key_hash
+    keys = application.api_keys.list(merchant.id)
+    return hash is None or any(key.active and key.hash == hash for key in keys)
 
 
 def _validate_key(application: Application, merchant: Merchant, raw: str | None) -> str | None:

@@ -8,7 +8,7 @@ from atomic_adapters.settings import Settings
 
 LINES = (Path(__file__).parents[2] / ".env.example").read_text(encoding="utf-8").splitlines()
 VARIABLES = [match for line in LINES if (match := re.fullmatch(r"# ([A-Z_]+)=(.*)", line))]
-COMPOSE_VARIABLES = {"POSTGRES_PASSWORD"}
+COMPOSE_VARIABLES = {"POSTGRES_PASSWORD", "PUBLISH_ADDRESS"}
 REQUIRED_VARIABLES = {"DATABASE_URL": "postgresql:///atomic"}
 
 

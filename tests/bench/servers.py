@@ -164,6 +164,7 @@ def build_production_environ(url: str, redis_url: str) -> dict[str, str]:
         url,
         redis_url,
         ATOMIC_ENV="production",
+        ALLOW_SANDBOX="true",
         RATE_LIMIT_GLOBAL=UNREACHABLE_RATE_LIMIT,
         RATE_LIMIT_SERVICE=UNREACHABLE_RATE_LIMIT,
         RATE_LIMIT_PAYMENTS=UNREACHABLE_RATE_LIMIT,

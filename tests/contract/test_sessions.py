@@ -9,14 +9,14 @@ from uuid import UUID
 import pytest
 
 from atomic_core.domain.audit_log import OPERATOR, ActorType, AuditEvent, AuditEventType, Origin
-from atomic_core.domain.credentials import Credentials
-from atomic_core.domain.errors import Conflict, StorageRefused, ValidationFailed
+from atomic_core.domain.credentials import MAX_LIVE_SESSIONS, Credentials
+from atomic_core.domain.errors import Conflict, NotFound, StorageRefused, ValidationFailed
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import MAX_LIVE_KEYS
 from atomic_core.domain.payments import PaymentInsert, PaymentLookup
 from atomic_core.ports.unit_of_work import UnitOfWork
 from atomic_core.use_cases.api_keys import ApiKeyRotation, NewApiKey
-from atomic_core.use_cases.sessions import MerchantRegistration
+from atomic_core.use_cases.sessions import LoginAttempt, MerchantRegistration
 from processes import wait_until
 from support import (
     HOUR,
@@ -189,6 +189,141 @@ def test_key_expiry_moves_only_earlier(store: Store, merchant_id: UUID) -> None:
             expiries.append(found.expires_at)
     assert expiries[0] == expiries[1]
     assert expiries[2] < expiries[0]
+
+
+def test_adopted_key_replaces_the_one_adopted_before(store: Store, merchant_id: UUID) -> None:
+    """And no other: an issued key of the same name and another merchant's key stay."""
+    application = build_application(store.begin)
+    other_id = add_merchant(store.begin)
+    issued = application.api_keys.issue(merchant_id, "configured").key
+    hashes = [bytes([number] * 32) for number in range(3)]
+    others = application.api_keys.adopt(other_id, "configured", HASH)
+    former, later = (
+        application.api_keys.adopt(merchant_id, "configured", hash) for hash in hashes[:2]
+    )
+    assert former
+    assert later
+    assert others
+    with store.begin() as work:
+        active = {
+            key.id: work.merchants.is_key_active(key.id) for key in (former, later, issued, others)
+        }
+    assert active == {former.id: False, later.id: True, issued.id: True, others.id: True}
+    assert application.api_keys.adopt(merchant_id, "configured", hashes[1]) is None, "idempotent"
+    rows, _ = application.merchants.list_audit_events(merchant_id, None, 10)
+    assert [(row.type, row.details["keyId"]) for row in rows] == [
+        ("key_revoked", str(former.id)),
+        ("key_adopted", str(later.id)),
+        ("key_adopted", str(former.id)),
+        ("key_created", str(issued.id)),
+    ]
+
+
+def test_hash_of_a_revoked_key_ends_the_seeded_key_and_revives_none(
+    store: Store, merchant_id: UUID
+) -> None:
+    adopt = build_application(store.begin).api_keys.adopt
+    keys = [adopt(merchant_id, "configured", bytes([number] * 32)) for number in range(2)]
+    assert adopt(merchant_id, "configured", bytes(32)) is None
+    with store.begin() as work:
+        assert [key and work.merchants.is_key_active(key.id) for key in keys] == [False, False]
+
+
+def open_session(store: Store, merchant_id: UUID, number: int, lifetime: timedelta = HOUR) -> UUID:
+    hash = bytes([number] * 32)
+    id = IDS.new_id()
+    commit(
+        store,
+        lambda work: work.sessions.add_session(id, merchant_id, hash, lifetime, "192.0.2.1"),
+    )
+    return id
+
+
+def test_live_sessions_are_listed_newest_first(store: Store, merchant_id: UUID) -> None:
+    other_id = add_merchant(store.begin)
+    ids = [open_session(store, merchant_id, number) for number in range(4)]
+    open_session(store, other_id, 10)
+    open_session(store, merchant_id, 11, NOW)
+    commit(store, lambda work: work.sessions.revoke_session(ids[1]))
+    with store.begin() as work:
+        sessions = work.sessions.list_live_sessions(merchant_id, 2)
+        assert [session.id for session in sessions] == [ids[3], ids[2]]
+        assert {session.address for session in sessions} == {"192.0.2.1"}
+        assert [s.id for s in work.sessions.list_live_sessions(merchant_id, 9)] == [
+            ids[3],
+            ids[2],
+            ids[0],
+        ]
+
+
+def test_sessions_are_revoked_except_for_one(store: Store, merchant_id: UUID) -> None:
+    other_id = add_merchant(store.begin)
+    ids = [open_session(store, merchant_id, number) for number in range(4)]
+    others = open_session(store, other_id, 10)
+    commit(store, lambda work: work.sessions.revoke_session(ids[1]))
+    revoked = commit(store, lambda work: work.sessions.revoke_sessions(merchant_id, ids[2]))
+    assert isinstance(revoked, list)
+    assert set(revoked) == {ids[0], ids[3]}
+    with store.begin() as work:
+        assert [s.id for s in work.sessions.list_live_sessions(merchant_id, 9)] == [ids[2]]
+        assert [s.id for s in work.sessions.list_live_sessions(other_id, 9)] == [others]
+        assert work.sessions.revoke_sessions(merchant_id) == [ids[2]]
+
+
+def test_oldest_sessions_are_revoked(store: Store, merchant_id: UUID) -> None:
+    ids = [open_session(store, merchant_id, number) for number in range(5)]
+    revoked = commit(store, lambda work: work.sessions.revoke_oldest_sessions(merchant_id, 2))
+    assert isinstance(revoked, list)
+    assert set(revoked) == set(ids[:3])
+    with store.begin() as work:
+        assert [s.id for s in work.sessions.list_live_sessions(merchant_id, 9)] == [ids[4], ids[3]]
+        assert work.sessions.revoke_oldest_sessions(merchant_id, 2) == []
+
+
+def test_session_is_found_and_ended_for_its_merchant_only(store: Store, merchant_id: UUID) -> None:
+    application, other_id = build_application(store.begin), add_merchant(store.begin)
+    id = open_session(store, merchant_id, 1)
+    with pytest.raises(NotFound):
+        application.sessions.revoke(id, other_id, OPERATOR)
+    with store.begin() as work:
+        assert work.sessions.get_session(id, other_id) is None
+        assert work.sessions.find_live_session(bytes([1] * 32))
+    for _ in range(2):
+        application.sessions.revoke(id, merchant_id, OPERATOR)
+    with store.begin() as work:
+        assert work.sessions.find_live_session(bytes([1] * 32)) is None
+    rows, _ = application.merchants.list_audit_events(merchant_id, None, 10)
+    assert [(row.type, row.details) for row in rows] == [
+        ("session_revoked", {"sessionId": str(id), "reason": "requested"})
+    ]
+
+
+def test_concurrent_logins_do_not_exceed_the_maximum_of_sessions(store: Store) -> None:
+    application = build_application(store.begin)
+    registration = MerchantRegistration(EMAIL, "a long password", "Shop", "USD", OPERATOR)
+    merchant_id = application.merchants.register.for_operator(registration).merchant_id
+
+    def log_in() -> None:
+        application.sessions.log_in(
+            LoginAttempt(EMAIL, "a long password", OPERATOR),
+            None,
+            lambda _: StoredResponse(200, b"{}"),
+            lambda response: response,
+        )
+
+    for _ in range(MAX_LIVE_SESSIONS - 1):
+        log_in()
+    with store.begin() as work:
+        first = work.sessions.list_live_sessions(merchant_id, 99)[-1]
+    run_concurrently([log_in] * 6)
+    with store.begin() as work:
+        live = work.sessions.list_live_sessions(merchant_id, 99)
+    assert len(live) == MAX_LIVE_SESSIONS
+    assert first.id not in {session.id for session in live}
+    rows, _ = application.merchants.list_audit_events(merchant_id, None, 100)
+    ended = [row.details for row in rows if row.type == "session_revoked"]
+    assert len(ended) == 5
+    assert {"sessionId": str(first.id), "reason": "session_limit"} in ended
 
 
 def test_key_scopes_are_stored_and_must_not_be_empty(store: Store, merchant_id: UUID) -> None:

@@ -46,7 +46,7 @@ NAMED = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md",
 PAGES = [*NAMED, *sorted((ROOT / "docs").rglob("*.md"))]
 REFERENCE = [page for page in PAGES if page.name != "CHANGELOG.md"]
 
-COMPOSE_SETTINGS = {"POSTGRES_PASSWORD"}
+COMPOSE_SETTINGS = {"POSTGRES_PASSWORD", "PUBLISH_ADDRESS"}
 """Read by compose.yaml, not by Atomic."""
 
 GENERATED = (".atomic/", ".venv/")

@@ -226,6 +226,35 @@ def test_responses_of_the_api_pass_through_unchanged(nginx: Nginx, key: str) -> 
     assert (assert_refused.status, assert_refused.code) == (400, "validation_failed")
 
 
+MISPLACED = [
+    b"GET /api/v1/payments/st_needle",
+    b"GET /api/v1/payments/sk%5ftest_needle",
+    b"GET /api/v1/payments/%73%6b_needle",
+    b"GET /api/v1/needle",
+    b"GET /needle/api/v1/payments",
+    b"GET /api/v1/payments/needle/timeline",
+    b"GET /api/v1/idempotency-keys/needle",
+    b"GET /api/v1/idempotency-keys/needle/payments",
+    b"GET /api/v1/payments;needle",
+    b"GET /api/v1/payments#needle",
+    b"GET http://needle/api/v1/payments",
+    b"GET //needle",
+    b"needle /api/v1/payments",
+    b"NEEDLE /api/v1/payments",
+]
+
+
+def test_nothing_that_could_be_a_key_is_logged_by_nginx(scratch: Path) -> None:
+    """Wherever in the request line it is, and however it is encoded."""
+    with Nginx.start(find_free_port(), scratch / "misplaced", {}) as alone:
+        for line in MISPLACED:
+            alone.wire.send_one(head(line + b" HTTP/1.1"), half_close=False)
+        wait_until(lambda: alone.log.count(' "') >= len(MISPLACED), GUARD_SECONDS, "all are logged")
+        assert "needle" not in alone.log.lower()
+        assert alone.log.count("(not-logged)") >= len(MISPLACED) - 2, "but for # and absolute URLs"
+        assert '"GET /api/v1/idempotency-keys/(not-logged)"' in alone.log
+
+
 def test_unreachable_api_is_503_and_the_query_is_not_logged(scratch: Path) -> None:
     with Nginx.start(find_free_port(), scratch / "alone", {}) as alone:
         line = b"GET /api/v1/payments/sk_test_needle?key=sk_test_needle HTTP/1.1"

@@ -122,6 +122,7 @@ class Cluster:
             self.servers.url_through_proxy,
             self.servers.valkey.url,
             ATOMIC_ENV="production",
+            ALLOW_SANDBOX="true",
             RATE_LIMIT_GLOBAL=UNREACHABLE_RATE_LIMIT,
             RATE_LIMIT_PAYMENTS=UNREACHABLE_RATE_LIMIT,
             HOLD_SECONDS=str(HOLD_SECONDS),

@@ -76,6 +76,10 @@ REFUSED = {
     "truncated credentials": b"TRUNCATE credentials",
     "a session that lasts longer": b"UPDATE sessions SET expires_at = expires_at + interval '1 s'",
     "a session of another merchant": b"UPDATE sessions SET merchant_id = %(other)s",
+    "another address": b"UPDATE sessions SET address = '192.0.2.9' WHERE id = %(session)s",
+    "a session from no address": b"""
+        INSERT INTO sessions (id, merchant_id, hash, expires_at, address)
+        VALUES (%(new)s, %(merchant)s, %(hash)s, now(), repeat('x', 46))""",
     "another token": b"UPDATE sessions SET hash = %(hash)s WHERE id = %(session)s",
     "a revoked session brought back": b"UPDATE sessions SET revoked_at = NULL WHERE id = %(gone)s",
     "a token in the clear": b"""INSERT INTO sessions (id, merchant_id, hash, expires_at)
@@ -179,3 +183,18 @@ def test_irreversible_data_is_not_rolled_back(
         with pytest.raises((StorageRefused, errors.RestrictViolation)):
             migrator.down()
         assert connection.execute("SELECT to_regclass('audit_log')").fetchone() != (None,)
+
+
+def test_rollback_does_not_resume_suspended_merchants(
+    own_database: Callable[..., str], tmp_path: Path
+) -> None:
+    url = own_database()
+    migrator = migrator_to(url, tmp_path, "0013.access")
+    migrator.up()
+    with psycopg.connect(url, autocommit=True) as connection:
+        suspended = b"INSERT INTO merchants (id, name, suspended_at) VALUES (%s, 'Shop', now())"
+        connection.execute(suspended, [UUID(int=1)])
+        with pytest.raises((StorageRefused, errors.RestrictViolation)):
+            migrator.down()
+        connection.execute("UPDATE merchants SET suspended_at = NULL")
+        assert migrator.down() == "0013.access"

@@ -7,12 +7,13 @@ from uuid import UUID, uuid4
 
 import pytest
 from click.testing import CliRunner, Result
+from structlog.testing import capture_logs
 
 from atomic_adapters.environ import SettingsError
 from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import in_memory
 from atomic_core.application import Application
-from atomic_core.domain.errors import StorageUnavailable
+from atomic_core.domain.errors import StorageUnavailable, Unauthorized
 from atomic_core.domain.ledger_verification import Finding, LedgerCheck, LedgerReport
 from atomic_worker.cli import main
 from atomic_worker.commands.console import CliContext
@@ -104,6 +105,38 @@ def test_seed_adopts_the_configured_key_and_issues_none(application: Application
     assert application.api_keys.authenticate(raw).merchant_id == TEST_MERCHANT_ID
 
 
+def test_seed_with_a_new_hash_revokes_the_key_of_the_former_hash(
+    application: Application,
+) -> None:
+    atomic = CommandRunner(application)
+    authenticate = application.api_keys.authenticate
+
+    def seed(raw: str) -> str:
+        hash = authenticate.key_hasher.hash(raw)
+        atomic.cli = CliContext(
+            load_settings=lambda: replace(SETTINGS, merchant_api_key_hash=hash),
+            build_application=lambda _: application,
+        )
+        result = atomic("seed")
+        assert result.exit_code == 0
+        return result.stderr
+
+    assert seed("sk_test_first") == ""
+    issued = application.api_keys.issue(TEST_MERCHANT_ID, "MERCHANT_API_KEY_HASH").raw
+    assert seed("sk_test_second") == seed("sk_test_second") == ""
+    assert authenticate("sk_test_second").merchant_id == TEST_MERCHANT_ID
+    assert authenticate(issued).merchant_id == TEST_MERCHANT_ID, "it was not seeded"
+    with pytest.raises(Unauthorized):
+        authenticate("sk_test_first")
+    rows, _ = application.merchants.list_audit_events(TEST_MERCHANT_ID, None, 10)
+    assert [row.type for row in rows if row.type != "key_created"] == [
+        "key_revoked",
+        "key_adopted",
+        "key_adopted",
+    ]
+    assert "hash of a revoked key" in seed("sk_test_first")
+
+
 def test_seed_uses_the_first_currency_if_usd_is_disabled(application: Application) -> None:
     atomic = CommandRunner(application)
     atomic.cli.load_settings = lambda: replace(SETTINGS, currencies=frozenset({"JPY", "CHF"}))
@@ -176,6 +209,42 @@ def test_sweep_once_prints_claimed_and_purged_counts(
 ) -> None:
     assert atomic.json("sweep", "--once") == {"claimed": 0, "purged": 0}
     assert "0 overdue payments" in atomic("sweep", "--once").stdout
+
+
+@pytest.mark.parametrize("command", [("serve",), ("worker",), ("sweep",), ("sweep", "--once")])
+def test_production_does_not_start_with_the_sandbox_network(
+    application: Application, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither listens nor settles, and says in one line what to set."""
+    monkeypatch.setattr("os.execv", lambda *_: pytest.fail("gunicorn was started"))
+    application.payments.record(build_payment(application.merchants.add("Shop").id))
+    atomic = CommandRunner(application)
+    settings = Settings.from_environ(
+        {"DATABASE_URL": "postgresql:///nowhere", "ATOMIC_ENV": "production"}
+    )
+    atomic.cli.load_settings = lambda: settings
+    result = atomic(*command)
+    assert result.exit_code == 1
+    [line] = result.stderr.splitlines()
+    assert line.startswith("Error: ALLOW_SANDBOX: ")
+    assert application.settlement.settle() == 1, "the payment was left alone"
+
+
+def test_services_log_at_their_start_what_production_allows(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("atomic_worker.commands.console.configure_logging", lambda _: None)
+    settings = Settings.from_environ(
+        {
+            "DATABASE_URL": "postgresql:///nowhere",
+            "ATOMIC_ENV": "production",
+            "ALLOW_SANDBOX": "true",
+        }
+    )
+    cli = CliContext(load_settings=lambda: settings, build_application=lambda _: application)
+    with capture_logs() as lines:
+        cli.build_service_application()
+    assert [line["event"] for line in lines] == list(settings.start_notices)
 
 
 def test_expected_errors_are_reported_without_traceback(application: Application) -> None:

@@ -1,6 +1,7 @@
 """The commands for operators, with text and JSON output."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -13,12 +14,17 @@ from atomic_adapters.system import ManualClock
 from atomic_adapters.wiring import in_memory
 from atomic_core.application import Application
 from atomic_core.domain.accounts import world_account_id
+from atomic_core.domain.audit_log import OPERATOR
 from atomic_core.domain.currencies import CURRENCIES
+from atomic_core.domain.errors import Unauthorized
 from atomic_core.domain.fees import FeeTerms
+from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import CaptureMethod, NewPayment, Payment
 from atomic_core.domain.refunds import NewRefund, Refund
+from atomic_core.use_cases.sessions import LoginAttempt, NewSession
 from atomic_worker.cli import main
+from atomic_worker.commands import console
 from atomic_worker.commands.console import CliContext
 from atomic_worker.commands.seed import TEST_MERCHANT_ID, TEST_MERCHANT_NAME
 from support import build_payment
@@ -121,7 +127,7 @@ def test_merchants_are_listed_newest_first(
     for n in range(3):
         clock.time += timedelta(minutes=1)
         application.merchants.add(f"Shop {n}")
-    assert [line.split("Z  ")[1] for line in atomic.lines("merchants")[1:]] == [
+    assert [line.split("  active  ")[1] for line in atomic.lines("merchants")[1:]] == [
         "Shop 2", "Shop 1", "Shop 0", "Test Merchant",
     ]  # fmt: skip
     assert atomic.lines("merchants", "--limit", 2) == atomic.lines("merchants", "list")[:3]
@@ -358,3 +364,73 @@ def test_value_that_may_be_a_key_is_not_repeated(atomic: CommandRunner, command:
     result = atomic(command, "show", key)
     assert result.exit_code == 2
     assert key not in result.output
+
+
+def test_merchant_is_created_with_a_password_that_logs_in(
+    atomic: CommandRunner, application: Application
+) -> None:
+    created = atomic.json(
+        "merchants", "create", "--name", "Corner Shop", "--email", "O@shop.example"
+    )
+    opened: list[NewSession] = []
+
+    def render(session: NewSession) -> StoredResponse:
+        opened.append(session)
+        return StoredResponse(200, b"{}")
+
+    attempt = LoginAttempt("o@shop.example", created["password"], OPERATOR)
+    application.sessions.log_in(attempt, None, render, lambda response: response)
+    [session] = opened
+    assert (str(session.session.merchant_id), created["email"]) == (created["id"], "o@shop.example")
+    [line] = [line for line in atomic.lines("merchants") if "Corner Shop" in line]
+    assert created["id"] in line
+    error = atomic.error_line("merchants", "create", "--name", "x", "--email", "o@shop.example")
+    assert "already exists" in error
+    error = atomic.error_line("merchants", "create", "--name", "x", "--email", "nobody")
+    assert error.startswith("Error: email: ")
+    assert atomic("merchants", "create", "--name", "", "--email", "p@shop.example").exit_code == 2
+    password = atomic.lines("merchants", "create", "--name", "x", "--email", "q@shop.example")[2]
+    assert password.startswith("Password  ")
+
+
+def test_merchant_is_suspended_and_resumed_in_the_operators_name(
+    atomic: CommandRunner, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: "carol")
+    key = application.api_keys.issue(TEST_MERCHANT_ID, "till").raw
+    suspend = ("merchants", "suspend", TEST_MERCHANT_ID, "--reason", "stolen keys", "--as", "alice")
+    assert atomic.lines(*suspend) == [
+        f"Test Merchant ({TEST_MERCHANT_ID}) is suspended since {NOW}."
+    ]
+    assert atomic.json(*suspend)["suspendedAt"] is not None, "safe to repeat"
+    with pytest.raises(Unauthorized):
+        application.api_keys.authenticate(key)
+    assert f"State     suspended since {NOW}" in atomic.lines("merchants", "show", TEST_MERCHANT_ID)
+    assert "  suspended  Test Merchant" in atomic.lines("merchants")[1]
+    assert atomic.json("merchants", "resume", TEST_MERCHANT_ID)["suspendedAt"] is None
+    assert application.api_keys.authenticate(key)
+    rows, _ = application.merchants.list_audit_events(TEST_MERCHANT_ID, None, 10)
+    assert [(row.type, row.actor, row.details) for row in rows[:2]] == [
+        ("merchant_resumed", "operator", {"operator": "carol"}),
+        ("merchant_suspended", "operator", {"operator": "alice", "reason": "stolen keys"}),
+    ]
+
+
+@pytest.mark.parametrize("command", ["suspend", "resume"])
+def test_suspension_refuses_unknown_merchants_and_invalid_names(
+    atomic: CommandRunner, command: str
+) -> None:
+    assert atomic.error_line("merchants", command, uuid4()) == "Error: No merchant has this id."
+    secret = "sk_test_" + "0" * 48
+    for option, text in (("--as", ""), ("--as", "a\nb"), ("--as", secret), ("--reason", secret)):
+        result = atomic("merchants", command, TEST_MERCHANT_ID, option, text)
+        assert result.exit_code == 2
+        assert secret not in result.output
+
+
+def test_system_user_without_a_name_is_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> str:
+        raise OSError("no name")
+
+    monkeypatch.setattr("getpass.getuser", fail)
+    assert re.fullmatch(r"uid [0-9]+", console._read_system_user())

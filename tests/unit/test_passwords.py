@@ -1,5 +1,6 @@
 """Password hashing: bounded concurrency, bounded waiting, and no delay for other requests."""
 
+import gzip
 import subprocess
 import sys
 import threading
@@ -7,13 +8,19 @@ import threading
 import pytest
 from argon2.exceptions import InvalidHashError
 
+from atomic_adapters.security import common_passwords
 from atomic_adapters.security.argon2_password_hasher import (
     MAX_CONCURRENT_HASHES,
     MINIMAL_PARAMETERS,
     RFC_9106,
     Argon2PasswordHasher,
 )
-from atomic_core.domain.credentials import normalize_email, normalize_password
+from atomic_adapters.security.common_passwords import CommonPasswords
+from atomic_core.domain.credentials import (
+    MIN_PASSWORD_LENGTH,
+    normalize_email,
+    normalize_password,
+)
 from atomic_core.domain.errors import HasherBusy, ValidationFailed
 from support import run_concurrently
 
@@ -137,3 +144,27 @@ def test_password_length_counts_after_normalization() -> None:
     for invalid in ("e\u0301" * 7, "e\u0301" * 129, "\u0301" * 100_000):
         with pytest.raises(ValidationFailed):
             normalize_password(invalid)
+
+
+def test_list_of_common_passwords_has_10000_lower_case_passwords_that_are_long_enough() -> None:
+    with gzip.open(common_passwords._FILE, "rt", encoding="ascii") as lines:
+        passwords = [line.rstrip("\n") for line in lines]
+    assert len(passwords) == len(set(passwords)) == 10_000
+    assert all(
+        len(each) >= MIN_PASSWORD_LENGTH and each == each.lower().strip() for each in passwords
+    )
+
+
+@pytest.mark.parametrize(
+    ("password", "is_common"),
+    [
+        ("password", True),
+        ("PASSWORD", True),
+        (" Password\t", True),
+        ("correct horse battery staple", False),
+        ("passw", False),
+        ("pass word", False),
+    ],
+)
+def test_common_passwords_are_recognized_in_any_case(password: str, is_common: bool) -> None:
+    assert CommonPasswords().contains(password) is is_common

@@ -41,10 +41,40 @@ def test_production_logs_json() -> None:
     assert Settings.from_environ({**DATABASE, "ATOMIC_ENV": "production"}).log_json
 
 
+PRODUCTION = {**DATABASE, "ATOMIC_ENV": "production"}
+
+
+def test_production_refuses_the_sandbox_network_unless_allowed() -> None:
+    for refused in ({}, {"ALLOW_SANDBOX": "false"}, {"ALLOW_SANDBOX": ""}):
+        with pytest.raises(SettingsError, match=r"^ALLOW_SANDBOX: .*ALLOW_SANDBOX=true"):
+            Settings.from_environ({**PRODUCTION, **refused}).check_card_network()
+    Settings.from_environ({**PRODUCTION, "ALLOW_SANDBOX": "true"}).check_card_network()
+    for environment in ("development", "test"):
+        Settings.from_environ({**DATABASE, "ATOMIC_ENV": environment}).check_card_network()
+
+
+def test_registration_is_closed_in_production_only_unless_opened() -> None:
+    assert Settings.from_environ(DATABASE).is_registration_open
+    assert not Settings.from_environ(PRODUCTION).is_registration_open
+    assert Settings.from_environ({**PRODUCTION, "REGISTRATION": "open"}).is_registration_open
+    assert not Settings.from_environ({**DATABASE, "REGISTRATION": "closed"}).is_registration_open
+
+
+def test_production_states_sandbox_and_registration_at_its_start() -> None:
+    assert Settings.from_environ(DATABASE).start_notices == ()
+    sandbox, closed = Settings.from_environ(PRODUCTION).start_notices
+    assert "no card is charged" in sandbox
+    assert "Registration is closed" in closed
+    _, opened = Settings.from_environ({**PRODUCTION, "REGISTRATION": "open"}).start_notices
+    assert "Registration is open" in opened
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("ATOMIC_ENV", "staging"),
+        ("ALLOW_SANDBOX", "yes"),
+        ("REGISTRATION", "true"),
         ("PORT", "0"),
         ("PORT", "65536"),
         ("PORT", "3000.0"),

@@ -16,6 +16,7 @@ from web.web_client import (
     ACCOUNTS,
     API_KEYS,
     AUDIT_LOG,
+    CHANGE_PASSWORD,
     DASHBOARD,
     EMAIL,
     LOGIN,
@@ -24,6 +25,7 @@ from web.web_client import (
     PASSWORD,
     PAYMENTS,
     REGISTER,
+    SESSIONS,
     MerchantClient,
     SessionClient,
     WebApp,
@@ -32,6 +34,8 @@ from web.web_client import (
 
 BOTH = {"email": EMAIL, "password": PASSWORD}
 SESSION_ROUTES = [
+    *(("GET", SESSIONS), ("DELETE", SESSIONS), ("DELETE", f"{SESSIONS}/x")),
+    ("POST", CHANGE_PASSWORD),
     *(("GET", DASHBOARD), ("GET", API_KEYS), ("POST", API_KEYS), ("GET", AUDIT_LOG)),
     *(("POST", LOGOUT), ("DELETE", f"{API_KEYS}/x"), ("POST", f"{API_KEYS}/x/rotate")),
 ]
@@ -116,6 +120,18 @@ def test_registered_merchant_has_an_account_and_can_log_in(web: WebApp) -> None:
     assert board["merchant"]["name"] == "Shop"
     [account] = board["accounts"]
     assert (account["id"], account["currency"], account["balance"]) == (data["accountId"], "USD", 0)
+
+
+def test_closed_registration_returns_403_and_login_still_works(web: WebApp) -> None:
+    register(web)
+    closed = web.with_settings(**NO_LIMITS, REGISTRATION="closed")
+    for body in (BOTH | {"email": "other@shop.example"}, BOTH, {}):
+        before = web.effects
+        answer = closed.client.post(REGISTER, json=body)
+        assert (answer.status_code, error_code(answer)) == (403, "forbidden")
+        assert "closed" in answer.get_json()["error"]["message"]
+        assert web.effects == before
+    assert log_in(closed).status_code == 200
 
 
 def test_first_account_has_the_default_currency(web: WebApp) -> None:
@@ -249,7 +265,7 @@ def test_invalid_password_returns_400_without_hashing(web: WebApp, password: obj
 @pytest.mark.parametrize(
     "password",
     [
-        "12345678",
+        "73920518",
         "x" * 128,
         "pässwörd",
         "密码密码密码密码",
@@ -440,30 +456,76 @@ def test_dashboard_contains_own_data_only(web: WebApp, session_client: SessionCl
     assert own["merchant"]["id"] != others["merchant"]["id"]
 
 
-@pytest.mark.parametrize(
-    ("limits", "vary", "refused"),
-    [
-        ({"RATE_LIMIT_LOGIN_EMAIL": "3/60"}, "address", "login_email"),
-        ({"RATE_LIMIT_LOGIN_ADDRESS": "3/60"}, "email", "login_address"),
-    ],
-)
-def test_logins_are_rate_limited_per_email_and_per_address(
-    web: WebApp, limits: dict[str, str], vary: str, refused: str
-) -> None:
-    configured_web = web.with_settings(**NO_LIMITS | limits)
+def log_in_from(web: WebApp, address: str, **changes: object) -> Any:
+    return web.client.post(LOGIN, json=BOTH | changes, environ_overrides={"REMOTE_ADDR": address})
+
+
+def test_logins_are_rate_limited_per_address(web: WebApp) -> None:
+    configured_web = web.with_settings(**NO_LIMITS | {"RATE_LIMIT_LOGIN_ADDRESS": "3/60"})
 
     def attempt(number: int) -> Any:
-        email = f"owner{number}@shop.example" if vary == "email" else EMAIL.title()
-        address = f"192.0.2.{number}" if vary == "address" else "192.0.2.1"
-        return configured_web.client.post(
-            LOGIN, json=BOTH | {"email": email}, environ_overrides={"REMOTE_ADDR": address}
-        )
+        return log_in_from(configured_web, "192.0.2.1", email=f"owner{number}@shop.example")
 
-    register(web)
     assert [attempt(number).status_code == 429 for number in range(5)] == [False] * 3 + [True] * 2
-    assert f'"{refused}";r=0' in attempt(6).headers["RateLimit"]
+    assert '"login_address";r=0' in attempt(6).headers["RateLimit"]
     web.clock.time += timedelta(seconds=60)
     assert attempt(7).status_code != 429
+
+
+STRANGER, OWNER = "192.0.2.66", "198.51.100.7"
+
+
+def test_wrong_logins_of_a_stranger_do_not_lock_the_owner_out(
+    web: WebApp, session_client: SessionClient
+) -> None:
+    """Ten wrong logins, and then as many as the stranger likes, from one address or from many."""
+    configured_web = web.with_settings(
+        **NO_LIMITS | {"RATE_LIMIT_LOGIN_EMAIL": "10/900", "RATE_LIMIT_LOGIN_SLOW": "1/30"}
+    )
+    for number in range(40):
+        address = STRANGER if number < 20 else f"203.0.113.{number}"
+        log_in_from(configured_web, address, email=EMAIL.title(), password="a wrong password")
+    assert log_in_from(configured_web, OWNER).status_code == 200
+    assert session_client.get(DASHBOARD).status_code == 200, "an existing session is not touched"
+
+
+def test_logins_above_the_limit_are_slowed_down_per_email_and_address(web: WebApp) -> None:
+    configured_web = web.with_settings(
+        **NO_LIMITS | {"RATE_LIMIT_LOGIN_EMAIL": "3/900", "RATE_LIMIT_LOGIN_SLOW": "1/30"}
+    )
+    register(web)
+
+    def attempt(address: str = STRANGER, **changes: str) -> Any:
+        return log_in_from(configured_web, address, password="a wrong password", **changes)
+
+    assert [attempt().status_code for _ in range(6)] == [401] * 4 + [429] * 2
+    refused = attempt()
+    assert refused.headers["RateLimit"] == f'"login_slow";r=0;t={refused.headers["Retry-After"]}'
+    assert 1 <= int(refused.headers["Retry-After"]) <= 30
+    assert attempt(email="other@shop.example").status_code == 401, "another email"
+    assert attempt(OWNER).status_code == 401, "another address has a turn of its own"
+    assert attempt(OWNER).status_code == 429
+    for _ in range(3):
+        web.clock.time += timedelta(seconds=30)
+        assert [attempt(address).status_code for address in (STRANGER, OWNER)] == [401, 401]
+        assert [attempt(address).status_code for address in (STRANGER, OWNER)] == [429, 429]
+    web.clock.time += timedelta(seconds=900)
+    assert [attempt().status_code for _ in range(3)] == [401] * 3
+
+
+def test_login_that_another_limit_refuses_does_not_slow_the_email_down(web: WebApp) -> None:
+    configured_web = web.with_settings(
+        **NO_LIMITS
+        | {
+            "RATE_LIMIT_LOGIN_ADDRESS": "2/900",
+            "RATE_LIMIT_LOGIN_EMAIL": "3/900",
+            "RATE_LIMIT_LOGIN_SLOW": "1/30",
+        }
+    )
+    register(web)
+    for _ in range(20):
+        log_in_from(configured_web, STRANGER, password="a wrong password")
+    assert "login_email" in log_in_from(configured_web, OWNER).headers["RateLimit"]
 
 
 def test_invalid_login_counts_against_its_address(web: WebApp) -> None:

@@ -4,6 +4,7 @@ the responses conform."""
 from collections.abc import Callable
 from typing import Any
 
+from atomic_core.domain.audit_log import OPERATOR
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageUnavailable
 from atomic_core.use_cases.maintenance import Health
 from atomic_web.context import BASE_PATH
@@ -16,6 +17,7 @@ from web.web_client import (
     PASSWORD,
     PAYMENT_BODY,
     REGISTER,
+    SESSIONS,
     WebApp,
 )
 
@@ -51,6 +53,8 @@ BODIES: dict[str, Any] = {
     "/merchants/register": {**LOGIN, "email": "new@shop.example"},
     "/merchants/login": LOGIN,
     KEYS: {"name": "till"},
+    # The same password, so that later logins succeed.
+    "/merchants/password": {"currentPassword": PASSWORD, "newPassword": PASSWORD},
 }
 """Request bodies; those of other paths may be empty."""
 
@@ -92,6 +96,7 @@ class StatusCollector:
                 "idempotency.perform_once": in_use,
                 "merchants.register": in_use,
                 "sessions.log_in": in_use,
+                "sessions.change_password": in_use,
             }
         )
         self.rate_limited_web = web.with_settings(
@@ -165,8 +170,15 @@ class StatusCollector:
             other = {**BODIES[template], "email": "other@shop.example"}
             self.web.client.post(REGISTER, json=other, headers=key)
             self.send(self.web, "POST", template, json={**other, "name": "x"}, headers=key)
+            self.send(self.web.with_settings(REGISTRATION="closed"), "POST", template, json=other)
         elif template == "/merchants/login":
             wrong = {**LOGIN, "password": "wrong horse"}
+            self.send(self.web, "POST", template, json=wrong)
+            suspended = self.web.register_and_log_in("suspended@shop.example")
+            self.web.application.merchants.suspend(suspended.merchant_id, OPERATOR)
+            self.send(self.web, "POST", template, json={**LOGIN, "email": suspended.email})
+        elif template == "/merchants/password":
+            wrong = {**BODIES[template], "currentPassword": "wrong horse"}
             self.send(self.web, "POST", template, json=wrong)
         if template == ROTATE:
             for headers in ({}, key):
@@ -181,6 +193,10 @@ class StatusCollector:
     def send_deletes(self) -> None:
         key_id = self.session_client.create_key()["id"]
         self.send(self.web, "DELETE", f"{KEYS}/{{id}}", f"{KEYS}/{key_id}")
+        self.web.log_in()
+        [listed, *_] = self.session_client.get(SESSIONS).get_json()["data"]
+        path = f"{SESSIONS.removeprefix(BASE_PATH)}/{{id}}"
+        self.send(self.web, "DELETE", path, path.format(id=listed["id"]))
 
     def send_reads(self, method: str) -> None:
         payment = self.merchant.pay().headers["Location"]

@@ -26,6 +26,8 @@ LOGIN = "/api/v1/merchants/login"
 LOGOUT = "/api/v1/merchants/logout"
 DASHBOARD = "/api/v1/merchants/dashboard"
 API_KEYS = "/api/v1/merchants/api-keys"
+SESSIONS = "/api/v1/merchants/sessions"
+CHANGE_PASSWORD = "/api/v1/merchants/password"
 AUDIT_LOG = "/api/v1/merchants/audit-log"
 
 PAYMENT_BODY = {"amount": 1234, "currency": "USD", "source": "tok_visa"}
@@ -35,7 +37,10 @@ PASSWORD = "correct horse battery staple"
 
 NO_LIMITS = {
     f"RATE_LIMIT_{name}": "off"
-    for name in ("GLOBAL", "SERVICE", "PAYMENTS", "REGISTER", "LOGIN_ADDRESS", "LOGIN_EMAIL")
+    for name in (
+        *("GLOBAL", "SERVICE", "PAYMENTS", "REGISTER"),
+        *("LOGIN_ADDRESS", "LOGIN_EMAIL", "PASSWORD"),
+    )
 }
 
 

@@ -1,0 +1,201 @@
+"""A response contains only what the scopes of the API key allow: every route, expansion and look-up
+is read with each single scope, and with exactly the scopes that it needs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from atomic_core.domain.merchants import ALL_SCOPES, Scope
+from web.web_client import (
+    ACCOUNT_BODY,
+    ACCOUNTS,
+    API_KEYS,
+    LOGIN,
+    LOGOUT,
+    PASSWORD,
+    PAYMENT_BODY,
+    PAYMENTS,
+    MerchantClient,
+    SessionClient,
+    WebApp,
+    error_code,
+)
+
+REFUNDS = "/api/v1/refunds"
+KEYS = "/api/v1/idempotency-keys"
+PAYMENTS_READ, ACCOUNTS_READ = frozenset({Scope.PAYMENTS_READ}), frozenset({Scope.ACCOUNTS_READ})
+BOTH = PAYMENTS_READ | ACCOUNTS_READ
+NOBODY = None
+"""No API key may read it."""
+
+
+@dataclass
+class Shop:
+    """A merchant with a captured payment, a refund and an account, and a key of each kind."""
+
+    web: WebApp
+    session_client: SessionClient
+    payment: str = ""
+    refund: str = ""
+    account: str = ""
+    callers: dict[frozenset[str], MerchantClient] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        caller = self.get_caller(ALL_SCOPES)
+        self.payment = caller.pay("payment", capture="manual").headers["Location"]
+        self.web.application.settlement.settle()
+        caller.post(f"{self.payment}/capture", {}, Idempotency_Key="capture")
+        held = caller.pay(capture="manual").headers["Location"]
+        self.web.application.settlement.settle()
+        caller.post(f"{held}/cancel", {}, Idempotency_Key="cancel")
+        refund = caller.post(f"{self.payment}/refunds", {"amount": 5}, Idempotency_Key="refund")
+        self.refund = refund.headers["Location"]
+        items = [{**PAYMENT_BODY, "idempotencyKey": "item"}]
+        assert caller.pay_batch(*items, Idempotency_Key="batch").status_code == 202
+        account = caller.post(ACCOUNTS, ACCOUNT_BODY, Idempotency_Key="account")
+        self.account = account.headers["Location"]
+        self.web.application.settlement.settle()
+        self.use_keys_of_session()
+
+    def use_keys_of_session(self) -> None:
+        session_client = self.session_client
+        credentials = {"email": session_client.email, "password": PASSWORD}
+        login = self.web.client.post(LOGIN, json=credentials, headers={"Idempotency-Key": "login"})
+        other = SessionClient(
+            self.web.client,
+            session_client.merchant_id,
+            session_client.key_id,
+            login.get_json()["data"]["token"],
+        )
+        created = other.post(API_KEYS, {"name": "till"}, Idempotency_Key="key").get_json()["data"]
+        rotate = f"{API_KEYS}/{created['id']}/rotate"
+        assert other.post(rotate, {}, Idempotency_Key="rotation").status_code == 201
+        assert other.post(LOGOUT, {}, Idempotency_Key="logout").status_code == 200
+
+    def get_caller(self, scopes: frozenset[str]) -> MerchantClient:
+        if scopes not in self.callers:
+            created = self.session_client.create_key(scopes=sorted(scopes))
+            self.callers[scopes] = MerchantClient(
+                self.web.client,
+                self.session_client.merchant_id,
+                self.session_client.key_id,
+                created["rawKey"],
+            )
+        return self.callers[scopes]
+
+
+@pytest.fixture
+def shop(web: WebApp, session_client: SessionClient) -> Shop:
+    return Shop(web, session_client)
+
+
+READS: Mapping[str, tuple[Callable[[Shop], str], frozenset[Scope] | None]] = {
+    "payments": (lambda shop: PAYMENTS, PAYMENTS_READ),
+    "payment": (lambda shop: shop.payment, PAYMENTS_READ),
+    "payment with refunds": (lambda shop: f"{shop.payment}?expand=refunds", PAYMENTS_READ),
+    "payment with entries": (lambda shop: f"{shop.payment}?expand=entries", BOTH),
+    "payment with both": (lambda shop: f"{shop.payment}?expand=refunds,entries", BOTH),
+    "refunds of payment": (lambda shop: f"{shop.payment}/refunds", PAYMENTS_READ),
+    "timeline": (lambda shop: f"{shop.payment}/timeline", PAYMENTS_READ),
+    "refunds": (lambda shop: REFUNDS, PAYMENTS_READ),
+    "refund": (lambda shop: shop.refund, PAYMENTS_READ),
+    "accounts": (lambda shop: ACCOUNTS, ACCOUNTS_READ),
+    "account": (lambda shop: shop.account, ACCOUNTS_READ),
+    "entries": (lambda shop: f"{shop.account}/entries", ACCOUNTS_READ),
+    **{
+        f"key of {key}": (lambda shop, key=key: f"{KEYS}/{key}", needed)
+        for key, needed in {
+            **dict.fromkeys(
+                ("payment", "batch", "item", "capture", "cancel", "refund"), PAYMENTS_READ
+            ),
+            "account": ACCOUNTS_READ,
+            **dict.fromkeys(("login", "key", "rotation", "logout"), NOBODY),
+        }.items()
+    },
+}
+"""What is read, and the scopes that it needs."""
+
+
+@pytest.mark.parametrize("name", READS)
+def test_each_single_scope_reads_only_what_it_allows(shop: Shop, name: str) -> None:
+    build_path, needed = READS[name]
+    for scope in Scope:
+        answer = shop.get_caller(frozenset({scope})).get(build_path(shop))
+        expected = 200 if needed is not None and needed <= {scope} else 403
+        assert answer.status_code == expected, scope
+        if expected == 403:
+            assert error_code(answer) == "forbidden"
+            assert "data" not in answer.get_json()
+
+
+@pytest.mark.parametrize("name", READS)
+def test_exactly_the_needed_scopes_suffice(shop: Shop, name: str) -> None:
+    build_path, needed = READS[name]
+    everything = shop.get_caller(ALL_SCOPES).get(build_path(shop))
+    assert everything.status_code == (403 if needed is None else 200)
+    if needed is not None:
+        answer = shop.get_caller(frozenset(needed)).get(build_path(shop))
+        assert answer.status_code == 200
+        if name != "timeline":
+            assert answer.get_json()["data"] == everything.get_json()["data"]
+
+
+def test_every_route_that_reads_is_in_the_table(shop: Shop) -> None:
+    """A new GET route for API keys fails here until its scope is tested above."""
+    adapter = shop.web.app.url_map.bind("localhost")
+    tested = {
+        adapter.match(build_path(shop).partition("?")[0])[0] for build_path, _ in READS.values()
+    }
+    endpoints = {
+        rule.endpoint
+        for rule in shop.web.app.url_map.iter_rules()
+        if "GET" in (rule.methods or ()) and "/merchants/" not in rule.rule
+    }
+    public = {rule for rule in endpoints if rule.startswith(("health.", "openapi."))}
+    assert tested == endpoints - public
+
+
+def test_timeline_shows_entries_only_with_accounts_read(shop: Shop) -> None:
+    def list_transactions(*scopes: Scope) -> list[dict[str, Any]]:
+        caller = shop.get_caller(frozenset(scopes))
+        events = caller.get(f"{shop.payment}/timeline").get_json()["data"]["events"]
+        return [event["transaction"] for event in events if event["transaction"]]
+
+    with_entries = list_transactions(Scope.PAYMENTS_READ, Scope.ACCOUNTS_READ)
+    without_entries = list_transactions(Scope.PAYMENTS_READ)
+    assert len(with_entries) == 2
+    assert all(len(transaction["entries"]) == 2 for transaction in with_entries)
+    assert without_entries == [{**transaction, "entries": None} for transaction in with_entries]
+
+
+def test_missing_scope_is_named(shop: Shop) -> None:
+    caller = shop.get_caller(PAYMENTS_READ)
+    for path in (f"{shop.payment}?expand=entries", f"{KEYS}/account"):
+        error = caller.get(path).get_json()["error"]
+        assert error["details"] == {"scope": ["Must include accounts:read."]}
+    nothing = shop.get_caller(frozenset({Scope.REFUNDS_WRITE})).get(f"{KEYS}/account")
+    assert nothing.get_json()["error"]["details"] == {
+        "scope": ["Must include payments:read or accounts:read."]
+    }
+
+
+def test_unused_key_is_404_with_either_scope(shop: Shop) -> None:
+    for scopes in (PAYMENTS_READ, ACCOUNTS_READ):
+        assert shop.get_caller(scopes).get(f"{KEYS}/{quote('un/used', safe='')}").status_code == 404
+
+
+def test_revoked_key_gets_401_before_a_missing_scope(shop: Shop) -> None:
+    created = shop.session_client.create_key(scopes=["payments:read"])
+    caller = MerchantClient(
+        shop.web.client,
+        shop.session_client.merchant_id,
+        shop.session_client.key_id,
+        created["rawKey"],
+    )
+    paths = (f"{shop.payment}?expand=entries", f"{KEYS}/account", f"{KEYS}/login")
+    assert {caller.get(path).status_code for path in paths} == {403}
+    shop.session_client.delete(f"{API_KEYS}/{created['id']}")
+    assert {caller.get(path).status_code for path in paths} == {401}

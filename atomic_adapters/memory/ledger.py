@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID
 
 from atomic_adapters.memory.ledger_verification import verify_ledger
@@ -123,7 +124,12 @@ class MemoryLedgerRepository:
             has_transaction = entry.transaction_id in tables.transactions.rows
             if key in tables.entries.rows or not is_next or not has_transaction:
                 raise StorageRefused("entries_must_balance")
+            if previous and self._get_time(entry) < self._get_time(previous):
+                raise StorageRefused("entries_in_order_of_time")
             tables.entries.put(key, entry)
+
+    def _get_time(self, entry: Entry) -> datetime:
+        return self.session.tables.transactions.rows[entry.transaction_id].posted_at
 
     def _update_accounts(self, result: PostingResult) -> None:
         tables = self.session.tables
@@ -136,6 +142,7 @@ class MemoryLedgerRepository:
                 balance=account.balance,
                 sequence=account.sequence,
                 head=account.head,
+                last_posted_at=account.last_posted_at,
             )
             self._put_account(updated)
 

@@ -51,7 +51,8 @@ SELECT
 -- name: update_accounts
 -- Before insert_entries: a trigger checks that the entries end at the accounts' new state.
 UPDATE accounts
-   SET balance = updated.balance, sequence = updated.sequence, head = updated.head
+   SET balance = updated.balance, sequence = updated.sequence, head = updated.head,
+       last_posted_at = %(posted_at)s
   FROM unnest(%(ids)b::uuid[], %(balances)b::bigint[], %(sequences)b::bigint[],
               %(heads)b::bytea[]) AS updated (id, balance, sequence, head)
  WHERE accounts.id = updated.id

@@ -150,6 +150,7 @@ PARAMETERS: dict[str, object] = {
     "request_ids": ["r"] * 1000,
     "phase": "OPEN",
     "phases": ["OPEN", "SUCCESS"],
+    "posted_at": "now",
     "response_statuses": [202] * 1000,
     "retries_after": [None] * 1000,
     "sequences": [1] * 1000,

@@ -167,6 +167,7 @@ HOT = [
     "sessions.revoke_session",
     "audit_log.list_audit_events",
     "dashboard.list_accounts",
+    "dashboard.sum_payments",
     "dashboard.get_profile",
     "dashboard.sum_payments",
     "idempotency.claim_key",

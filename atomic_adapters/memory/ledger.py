@@ -81,7 +81,8 @@ class MemoryLedgerRepository:
             for transaction in tables.transactions.rows.values()
             if transaction.payment_id == payment_id
         ]
-        transactions.sort(key=lambda transaction: (transaction.posted_at, transaction.id))
+        # A refund can have the time of its payment, and an earlier id: ids follow another clock.
+        transactions.sort(key=lambda row: (row.posted_at, row.refund_id is not None, row.id))
         return [PostedTransaction(row, self._get_entries(row.id)) for row in transactions]
 
     def _get_entries(self, transaction_id: UUID) -> Sequence[Entry]:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from atomic_adapters.system import SystemIdGenerator
 from atomic_core.application import Application
 from atomic_core.domain.accounts import fee_account_id, world_account_id
 from atomic_core.domain.errors import StorageRefused
@@ -15,6 +16,7 @@ from atomic_core.domain.ledger import TransactionKind
 from atomic_core.domain.ledger_verification import LedgerCheck
 from atomic_core.domain.lists import AccountEntry, CreatedFilter
 from atomic_core.domain.posting import Leg, Posting, PostingResult, post
+from atomic_core.domain.refunds import NewRefund
 from support import (
     HOUR,
     IDS,
@@ -24,6 +26,7 @@ from support import (
     build_application,
     build_payment,
     open_account,
+    with_use_cases,
 )
 
 AT = datetime(2026, 11, 22, 15, 30, 13, 153_001, tzinfo=UTC)
@@ -148,6 +151,37 @@ def test_settlement_posts_in_order_of_time(
     with store.begin() as work:
         accounts = work.accounts.lock([WORLD, fee_account_id("USD"), postings.account_id])
     assert len({account.last_posted_at for account in accounts.values()}) == 1
+
+
+class DescendingIds(SystemIdGenerator):
+    """Time-ordered ids of a process whose clock is set back before each of them."""
+
+    def __init__(self) -> None:
+        self.last = 1 << 100
+
+    def new_id(self) -> UUID:
+        self.last -= 1
+        return UUID(int=self.last)
+
+
+def test_payment_is_listed_before_refunds_with_its_posting_time(
+    postings: Postings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle = replace(postings.application.settlement.settle, ids=DescendingIds())
+    application = with_use_cases(postings.application, {"settlement.settle": settle})
+    merchant_id = postings.merchants[postings.account_id]
+    payment = application.payments.record(build_payment(merchant_id, 100))
+    monkeypatch.setattr(
+        "atomic_core.use_cases.settlement_posting.post",
+        lambda accounts, batch, now: post(accounts, batch, AT),
+    )
+    for _ in range(3):
+        application.settlement.settle()
+        application.refunds.create(NewRefund(merchant_id, payment.id, 10))
+    with postings.store.begin() as work:
+        transactions = work.ledger.list_by_payment(payment.id)
+    assert [transaction.kind for transaction in transactions] == ["payment", "refund", "refund"]
+    assert {transaction.posted_at for transaction in transactions} == {AT}
 
 
 def test_store_refuses_a_posting_time_that_falls(postings: Postings) -> None:

@@ -1,5 +1,5 @@
 -- Merchants that an operator has suspended, and the address that opened a session.
--- depends: 0010.lists
+-- depends: 0012.posting-times
 
 -- merchants and sessions are locked exclusively for an instant each: the new columns have no default,
 -- so nothing is rewritten. Payments that wait for the lock on merchants continue after it.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -68,6 +68,8 @@ class Tampering(Protocol):
     def set_refund_status(self, refund_id: UUID, status: Status) -> None: ...
     def set_refunded(self, payment_id: UUID, refunded: int, reserved: int) -> None: ...
     def swap_refund_postings(self, payment_id: UUID, first_id: UUID, second_id: UUID) -> None: ...
+    def set_posted_at(self, transaction_id: UUID, at: datetime) -> None: ...
+    def set_last_posted_at(self, account_id: UUID, at: datetime | None) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,14 @@ class MemoryTampering:
             id = ids[payment_id, TransactionKind.REFUND, refund_id]
             rows[id] = rows[id]._replace(refund_id=refund_id)
 
+    def set_posted_at(self, transaction_id: UUID, at: datetime) -> None:
+        rows = self.tables.transactions.rows
+        rows[transaction_id] = rows[transaction_id]._replace(posted_at=at)
+
+    def set_last_posted_at(self, account_id: UUID, at: datetime | None) -> None:
+        rows = self.tables.accounts.rows
+        rows[account_id] = replace(rows[account_id], last_posted_at=at)
+
 
 class PostgresTampering:
     def __init__(self, url: str) -> None:
@@ -269,6 +279,13 @@ class PostgresTampering:
         self._write(statement, payment_id, first_id)
         self._write(statement, first_id, second_id)
         self._write(statement, second_id, payment_id)
+
+    def set_posted_at(self, transaction_id: UUID, at: datetime) -> None:
+        statement = b"UPDATE ledger_transactions SET posted_at = %s WHERE id = %s"
+        self._write(statement, at, transaction_id)
+
+    def set_last_posted_at(self, account_id: UUID, at: datetime | None) -> None:
+        self._write(b"UPDATE accounts SET last_posted_at = %s WHERE id = %s", at, account_id)
 
 
 def build_application(

@@ -14,9 +14,10 @@ from atomic_core.domain.dashboard import (
     TOTAL_DAYS,
     Dashboard,
     MerchantProfile,
+    PaymentSum,
     PaymentTotal,
+    build_totals,
 )
-from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import Payment
 
 
@@ -63,10 +64,14 @@ class MemoryDashboardRepository:
 
 
 def _sum_totals(payments: Iterable[Payment]) -> Sequence[PaymentTotal]:
-    totals: dict[tuple[str, str], PaymentTotal] = {}
-    for payment in payments:
-        key = (payment.status.value, payment.money.currency)
-        total = totals.get(key, PaymentTotal(*key, 0, 0))
-        amount = min(total.amount + payment.money.amount, MAX_AMOUNT)
-        totals[key] = PaymentTotal(*key, total.count + 1, amount)
-    return [totals[key] for key in sorted(totals)]
+    return build_totals(
+        PaymentSum(
+            payment.status.value,
+            payment.money.currency,
+            1,
+            payment.amount_captured or payment.money.amount,
+            payment.amount_refunded,
+            payment.fee,
+        )
+        for payment in payments
+    )

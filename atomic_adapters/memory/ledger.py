@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID
 
 from atomic_adapters.memory.ledger_verification import verify_ledger
@@ -80,7 +81,8 @@ class MemoryLedgerRepository:
             for transaction in tables.transactions.rows.values()
             if transaction.payment_id == payment_id
         ]
-        transactions.sort(key=lambda transaction: (transaction.posted_at, transaction.id))
+        # A refund can have the time of its payment, and an earlier id: ids follow another clock.
+        transactions.sort(key=lambda row: (row.posted_at, row.refund_id is not None, row.id))
         return [PostedTransaction(row, self._get_entries(row.id)) for row in transactions]
 
     def _get_entries(self, transaction_id: UUID) -> Sequence[Entry]:
@@ -123,7 +125,12 @@ class MemoryLedgerRepository:
             has_transaction = entry.transaction_id in tables.transactions.rows
             if key in tables.entries.rows or not is_next or not has_transaction:
                 raise StorageRefused("entries_must_balance")
+            if previous and self._get_time(entry) < self._get_time(previous):
+                raise StorageRefused("entries_in_order_of_time")
             tables.entries.put(key, entry)
+
+    def _get_time(self, entry: Entry) -> datetime:
+        return self.session.tables.transactions.rows[entry.transaction_id].posted_at
 
     def _update_accounts(self, result: PostingResult) -> None:
         tables = self.session.tables
@@ -136,6 +143,7 @@ class MemoryLedgerRepository:
                 balance=account.balance,
                 sequence=account.sequence,
                 head=account.head,
+                last_posted_at=account.last_posted_at,
             )
             self._put_account(updated)
 

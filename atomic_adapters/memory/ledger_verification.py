@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import islice
 from typing import Final
 from uuid import UUID
@@ -31,6 +32,7 @@ def verify_ledger(tables: Tables) -> LedgerReport:
         _check_balances(tables, chains),
         _check_account_heads(tables, chains),
         _check_chains(tables, chains),
+        _check_times(tables, chains),
         _check_payments(tables),
         _check_refunds(tables),
         _check_transactions_known(tables),
@@ -104,6 +106,25 @@ def _check_chains(tables: Tables, chains: Chains) -> Iterator[Finding]:
                 subject = f"{account_id}#{entry.sequence}"
                 yield Finding(LedgerCheck.CHAIN_UNBROKEN, subject, "does not follow the one before")
             sequence, balance, head = entry.sequence, entry.balance_after, entry.hash
+
+
+def _check_times(tables: Tables, chains: Chains) -> Iterator[Finding]:
+    for account in _sort_accounts(tables):
+        previous: datetime | None = None
+        for entry in chains.get(account.id, []):
+            transaction = tables.transactions.rows.get(entry.transaction_id)
+            at = transaction and transaction.posted_at
+            if at and previous and at < previous:
+                problem = f"posted at {at}, and the entry before it at {previous}"
+                yield _build_time_finding(account.id, entry.sequence, problem)
+            previous = at or previous
+        if account.last_posted_at and (previous is None or previous < account.last_posted_at):
+            problem = f"the account stores {account.last_posted_at}, later than its last entry"
+            yield _build_time_finding(account.id, account.sequence, problem)
+
+
+def _build_time_finding(account_id: UUID, sequence: int, problem: str) -> Finding:
+    return Finding(LedgerCheck.TIMES_IN_ORDER, f"{account_id}#{sequence}", problem)
 
 
 def _get_chain_start(account: Account) -> bytes:

@@ -15,7 +15,8 @@ from atomic_core.domain.dashboard import (
     TOTAL_DAYS,
     Dashboard,
     MerchantProfile,
-    PaymentTotal,
+    PaymentSum,
+    build_totals,
 )
 from atomic_core.domain.lists import PaymentFilter
 
@@ -35,13 +36,17 @@ class PostgresDashboardRepository:
         id, name, created_at, email, at = profile
         lists, no_filter = PostgresListQueries(self.session), PaymentFilter()
         # One more than the maximum: it shows whether the counts are complete.
-        totals = self.session.fetch_all(
+        rows = self.session.fetch_all(
             _SQL["sum_payments"],
             merchant_id=merchant_id,
             phases=get_phases(no_filter),
             days=TOTAL_DAYS,
             limit=MAX_COUNTED_PAYMENTS + 1,
         )
+        sums = [
+            (is_today, PaymentSum(status, currency, count, int(amount), int(refunded), int(fees)))
+            for is_today, status, currency, count, amount, refunded, fees in rows
+        ]
         return Dashboard(
             profile=MerchantProfile(id, name, email, created_at),
             accounts=self.session.fetch_all_as(
@@ -51,15 +56,8 @@ class PostgresDashboardRepository:
                 limit=MAX_ACCOUNTS,
             ),
             payments=lists.list_payments(merchant_id, no_filter, None, MAX_RECENT_PAYMENTS),
-            today=[
-                PaymentTotal(status, currency, today, amount)
-                for status, currency, today, _, amount, _ in totals
-                if today
-            ],
-            last_30_days=[
-                PaymentTotal(status, currency, count, amount)
-                for status, currency, _, count, _, amount in totals
-            ],
-            are_totals_complete=sum(row[3] for row in totals) <= MAX_COUNTED_PAYMENTS,
+            today=build_totals(row for is_today, row in sums if is_today),
+            last_30_days=build_totals(row for _, row in sums),
+            are_totals_complete=sum(row.count for _, row in sums) <= MAX_COUNTED_PAYMENTS,
             at=at,
         )

@@ -105,6 +105,7 @@ class PostgresLedgerRepository:
             balances=bigint_array(account.balance for account in accounts),
             sequences=bigint_array(account.sequence for account in accounts),
             heads=bytea_array(account.head for account in accounts),
+            posted_at=result.transactions[0].posted_at,
         )
         if updated != len(accounts):
             raise StorageRefused(f"updated {updated} of {len(accounts)} accounts")

@@ -51,7 +51,8 @@ SELECT
 -- name: update_accounts
 -- Before insert_entries: a trigger checks that the entries end at the accounts' new state.
 UPDATE accounts
-   SET balance = updated.balance, sequence = updated.sequence, head = updated.head
+   SET balance = updated.balance, sequence = updated.sequence, head = updated.head,
+       last_posted_at = %(posted_at)s
   FROM unnest(%(ids)b::uuid[], %(balances)b::bigint[], %(sequences)b::bigint[],
               %(heads)b::bytea[]) AS updated (id, balance, sequence, head)
  WHERE accounts.id = updated.id
@@ -93,9 +94,10 @@ SELECT payment_id, refund_id, debit_account_id, credit_account_id, amount, clock
        AS new (payment_id, refund_id, debit_account_id, credit_account_id, amount)
 
 -- name: list_transactions_by_payment
+-- A refund can have the time of its payment, and an earlier id: ids follow another clock.
 SELECT t.id, t.payment_id, t.kind, t.posted_at, t.refund_id, e.transaction_id, e.account_id,
        e.sequence, e.amount, e.balance_after, e.hash
   FROM ledger_transactions t
   JOIN entries e ON e.transaction_id = t.id
  WHERE t.payment_id = %(payment_id)s
- ORDER BY t.posted_at, t.id, e.amount, e.account_id
+ ORDER BY t.posted_at, t.refund_id IS NOT NULL, t.id, e.amount, e.account_id

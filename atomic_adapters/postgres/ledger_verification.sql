@@ -92,6 +92,31 @@ SELECT format('%%s#%%s', c.account_id, c.sequence), 'does not follow the one bef
  ORDER BY c.account_id, c.sequence
  LIMIT %(limit)s
 
+-- name: times_in_order
+SELECT format('%%s#%%s', late.account_id, late.sequence), late.problem
+  FROM (SELECT c.account_id, c.sequence,
+               format('posted at %%s, and the entry before it at %%s', c.posted_at,
+                      c.previous_posted_at) AS problem
+          FROM (SELECT e.account_id, e.sequence, t.posted_at,
+                       lag(t.posted_at) OVER chain AS previous_posted_at
+                  FROM entries e
+                  JOIN ledger_transactions t ON t.id = e.transaction_id
+                WINDOW chain AS (PARTITION BY e.account_id ORDER BY e.sequence)) c
+         WHERE c.posted_at < c.previous_posted_at
+        UNION ALL
+        SELECT a.id, a.sequence, format('the account stores %%s, later than its last entry',
+                                        a.last_posted_at)
+          FROM accounts a
+         WHERE a.last_posted_at IS NOT NULL
+           AND (SELECT t.posted_at >= a.last_posted_at
+                  FROM entries e
+                  JOIN ledger_transactions t ON t.id = e.transaction_id
+                 WHERE e.account_id = a.id
+                 ORDER BY e.sequence DESC
+                 LIMIT 1) IS NOT TRUE) late
+ ORDER BY late.account_id, late.sequence
+ LIMIT %(limit)s
+
 -- name: payment_posted
 SELECT p.id::text,
        CASE WHEN (p.status = 'SUCCESS') = (t.id IS NOT NULL)

@@ -88,6 +88,8 @@ class Account:
     """Holds into it: authorized, and neither captured nor released yet."""
     pending_out: int = 0
     """Holds out of it: refunds in progress."""
+    last_posted_at: datetime | None = None
+    """Of the last entry; None without entries."""
 
     @classmethod
     def new_merchant_account(

@@ -1,13 +1,14 @@
 """A merchant's dashboard."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account
-from atomic_core.domain.payments import Payment
+from atomic_core.domain.money import MAX_AMOUNT
+from atomic_core.domain.payments import Payment, Status
 
 MAX_RECENT_PAYMENTS: Final = 10
 MAX_ACCOUNTS: Final = 100
@@ -22,13 +23,69 @@ TOTAL_DAYS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
-class PaymentTotal:
-    """Payments of one status and currency. `amount` is in minor units, at most MAX_AMOUNT."""
+class PaymentSum:
+    """Exact sums of payments of one status and currency, in minor units."""
 
     status: str
     currency: str
     count: int
     amount: int
+    """What was captured of payments that are SUCCESS, what was requested of the others."""
+    refunded: int
+    fees: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentTotal:
+    """Payments of one status and currency. Amounts are in minor units, at most MAX_AMOUNT.
+
+    `captured`, `refunded`, `fees` and `net` are those of the payments' ledger transactions,
+    whenever these were posted. Only payments that are SUCCESS have any.
+    """
+
+    status: str
+    currency: str
+    count: int
+    amount: int
+    """`captured` if the status is SUCCESS, else the requested amount."""
+    captured: int = 0
+    refunded: int = 0
+    fees: int = 0
+    net: int = 0
+    """What the merchant's accounts received: captured less refunded and fees. Negative if a refund
+    or a fee was paid from other payments."""
+
+
+def build_totals(sums: Iterable[PaymentSum]) -> Sequence[PaymentTotal]:
+    """One total per status and currency, in this order."""
+    exact: dict[tuple[str, str], PaymentSum] = {}
+    for row in sums:
+        key = (row.status, row.currency)
+        total = exact.get(key, PaymentSum(*key, 0, 0, 0, 0))
+        exact[key] = PaymentSum(
+            *key,
+            total.count + row.count,
+            total.amount + row.amount,
+            total.refunded + row.refunded,
+            total.fees + row.fees,
+        )
+    return [_build_total(exact[key]) for key in sorted(exact)]
+
+
+def _build_total(row: PaymentSum) -> PaymentTotal:
+    captured = row.amount if row.status == Status.SUCCESS else 0
+    # From exact sums: what is capped is not what the accounts received.
+    net = captured - row.refunded - row.fees
+    return PaymentTotal(
+        row.status,
+        row.currency,
+        row.count,
+        amount=min(row.amount, MAX_AMOUNT),
+        captured=min(captured, MAX_AMOUNT),
+        refunded=min(row.refunded, MAX_AMOUNT),
+        fees=min(row.fees, MAX_AMOUNT),
+        net=max(-MAX_AMOUNT, min(net, MAX_AMOUNT)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +103,7 @@ class Dashboard:
     payments: Sequence[Payment]
     """The newest, newest first."""
     today: Sequence[PaymentTotal]
+    """Of payments created today."""
     last_30_days: Sequence[PaymentTotal]
     are_totals_complete: bool
     """False if the merchant has more payments than MAX_COUNTED_PAYMENTS."""

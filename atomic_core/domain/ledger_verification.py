@@ -27,6 +27,10 @@ class LedgerCheck(StrEnum):
     """Sequence numbers are gap-free from 1. Each entry's balance and hash follow from the
     previous one; the first from the account's identity. Subject: the account and the sequence
     number where the chain breaks, `id#sequence`."""
+    TIMES_IN_ORDER = "times_in_order"
+    """No entry of an account is posted before the previous one, and the time that the account
+    stores is not after its last entry. Subject: the account and the sequence number of the entry,
+    `id#sequence`."""
     PAYMENT_POSTED = "payment_posted"
     """A succeeded payment has one ledger transaction of its own, other payments have none. It
     debits World by the captured amount, and credits the merchant's account with it less the fee,

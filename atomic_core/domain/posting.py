@@ -92,20 +92,31 @@ class _AccountState:
             account.head,
         )
 
-    def to_account(self) -> Account:
-        return replace(self.account, balance=self.balance, sequence=self.sequence, head=self.head)
+    def to_account(self, posted_at: datetime) -> Account:
+        return replace(
+            self.account,
+            balance=self.balance,
+            sequence=self.sequence,
+            head=self.head,
+            last_posted_at=posted_at,
+        )
 
 
 def post(
-    accounts: Mapping[UUID, Account], postings: Iterable[Posting], posted_at: datetime
+    accounts: Mapping[UUID, Account], postings: Iterable[Posting], now: datetime
 ) -> PostingResult:
     """Post a batch in order: each posting sees the balances that the previous ones left.
+
+    The whole batch is posted at one time: `now`, or the latest time of an entry of `accounts` if a
+    clock was set back since. So an account's entries are always in order of time, which lists by
+    time rely on.
 
     Pure: equal accounts, postings and times give equal results. The caller must have locked the
     accounts, and must save the result in the same transaction. Raises ValueError for a malformed
     posting, such as legs that do not balance: only a bug builds one.
     """
     states = {id: _AccountState.from_account(account) for id, account in accounts.items()}
+    posted_at = _find_posting_time(accounts, now)
     posted_at_us = to_microseconds(posted_at)
     transactions: list[LedgerTransaction] = []
     entries: list[Entry] = []
@@ -141,11 +152,18 @@ def post(
         for state, amount in moves:
             entries.append(_append_entry(state, id, amount, subject, posted_at_us, suffix))
     changed_accounts = [
-        state.to_account() for state in states.values() if state.sequence != state.account.sequence
+        state.to_account(posted_at)
+        for state in states.values()
+        if state.sequence != state.account.sequence
     ]
     return PostingResult(
         transactions, entries, changed_accounts, refusals, released_holds, placed_holds
     )
+
+
+def _find_posting_time(accounts: Mapping[UUID, Account], now: datetime) -> datetime:
+    last_times = (account.last_posted_at for account in accounts.values())
+    return max((at for at in last_times if at is not None and at > now), default=now)
 
 
 def _check_posting(posting: Posting) -> None:

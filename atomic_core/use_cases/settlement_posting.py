@@ -61,8 +61,8 @@ def post_to_ledger(
     required = [(claim, posting) for claim, posting in claimed_postings if posting]
     accounts = _lock_accounts(work, [claim for claim, _ in required])
     postings = [posting for claim, posting in required if claim.account_id in accounts]
-    # The time is read after the accounts are locked, so that an account's entries are in order of
-    # time.
+    # The time is read after the accounts are locked: read before, it would be earlier than entries
+    # that another worker posts meanwhile.
     result = post(accounts, postings, work.now())
     work.ledger.save(result)
     if len(postings) == len(required) and not result.refusals:

@@ -164,12 +164,13 @@ _SESSION: Final = Session(
 # All zeros, so that secret scanners do not report it.
 LOGGED_IN: Final = NewSession(_SESSION, TOKEN_PREFIX + "0" * 48, CREDENTIALS)
 
+_TOTAL: Final = PaymentTotal("SUCCESS", "USD", 1, 5_000, captured=5_000, net=5_000)
 DASHBOARD: Final = Dashboard(
     profile=MerchantProfile(_MERCHANT, "Shop", CREDENTIALS.email, _TIME),
     accounts=[replace(ACCOUNT, balance=5_000)],
     payments=[SUCCESS],
-    today=[PaymentTotal("SUCCESS", "USD", 1, 5_000)],
-    last_30_days=[PaymentTotal("SUCCESS", "USD", 1, 5_000)],
+    today=[_TOTAL],
+    last_30_days=[_TOTAL],
     are_totals_complete=True,
     at=_TIME,
 )

@@ -33,7 +33,9 @@ class EntrySchema(ResponseSchema):
         metadata={"description": "A credit is positive, a debit negative."},
     )
     balance_after = fields.Integer(data_key="balanceAfter", validate=validate.Range(0, MAX_AMOUNT))
-    posted_at = Timestamp(data_key="postedAt")
+    posted_at = Timestamp(
+        data_key="postedAt", metadata={"description": "Never before that of the previous entry."}
+    )
 
 
 def _build_items_field(item_schema: ResponseSchema) -> fields.List:

@@ -129,14 +129,33 @@ class MerchantProfileSchema(ResponseSchema):
 
 
 class PaymentTotalSchema(ResponseSchema):
-    """The number and sum of payments of one status and currency."""
+    """Payments of one status and currency: how many, and what their ledger transactions moved."""
 
     status = fields.String(validate=validate.OneOf([status.value for status in Status]))
     currency = fields.String(validate=CURRENCY_CODE)
     count = fields.Integer(validate=validate.Range(1))
     amount = fields.Integer(
         validate=validate.Range(1, MAX_AMOUNT),
-        metadata={"description": f"In minor units, capped at {MAX_AMOUNT}."},
+        metadata={
+            "description": "What was captured if the status is SUCCESS, else what was requested. "
+            f"Like all totals in minor units, capped at {MAX_AMOUNT}."
+        },
+    )
+    captured = fields.Integer(
+        validate=validate.Range(0, MAX_AMOUNT),
+        metadata={"description": "0 unless the status is SUCCESS."},
+    )
+    refunded = fields.Integer(
+        validate=validate.Range(0, MAX_AMOUNT),
+        metadata={"description": "By refunds of these payments that are SUCCESS."},
+    )
+    fees = fields.Integer(validate=validate.Range(0, MAX_AMOUNT))
+    net = fields.Integer(
+        validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT),
+        metadata={
+            "description": "captured less refunded and fees: what these payments added to the "
+            "balances of your accounts."
+        },
     )
 
 
@@ -156,7 +175,10 @@ class DashboardSchema(ResponseSchema):
     )
     today = fields.List(
         fields.Nested(PaymentTotalSchema()),
-        metadata={"description": "Payments created since midnight UTC, by status and currency."},
+        metadata={
+            "description": "Payments created since midnight UTC, by status and currency. Their "
+            "refunds count whenever they were made."
+        },
     )
     last_30_days = fields.List(
         fields.Nested(PaymentTotalSchema()),

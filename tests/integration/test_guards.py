@@ -222,6 +222,41 @@ REFUSED = {
         b"UPDATE payment_amounts SET amount = 1 WHERE payment_id = %(waiting)s"
     ],
     "a payment that no amount would find": [b"DELETE FROM payment_amounts"],
+    "an account's last posting time moved back": [
+        b"""UPDATE accounts SET last_posted_at = last_posted_at - interval '1 us'
+             WHERE id = %(account)s"""
+    ],
+    "an account's last posting time removed": [
+        b"UPDATE accounts SET last_posted_at = NULL WHERE id = %(account)s"
+    ],
+    "an account's last posting time moved ahead without an entry": [
+        b"""UPDATE accounts SET last_posted_at = last_posted_at + interval '1 us'
+             WHERE id = %(account)s"""
+    ],
+    "a posting time of an account without entries": [
+        b"""INSERT INTO accounts (id, merchant_id, name, currency, head, last_posted_at)
+            VALUES (%(transaction)s, %(merchant)s, 'Shop', 'USD', %(head)s, now())"""
+    ],
+    "an entry posted before the previous one": [
+        b"""INSERT INTO ledger_transactions
+            SELECT %(transaction)s, %(waiting)s, 'payment', last_posted_at - interval '1 us'
+              FROM accounts WHERE id = %(account)s""",
+        b"""UPDATE accounts SET sequence = 2, head = %(head)s,
+                   balance = CASE id WHEN %(world)s THEN -5001 ELSE 5001 END
+             WHERE id IN (%(account)s, %(world)s)""",
+        b"""INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
+            VALUES (%(world)s, 2, %(transaction)s, -1, -5001, %(head)s),
+                   (%(account)s, 2, %(transaction)s, 1, 5001, %(head)s)""",
+    ],
+    "an entry posted before the new time of its account": [
+        NEW_TRANSACTION,
+        b"""UPDATE accounts SET sequence = 2, head = %(head)s, last_posted_at = 'tomorrow',
+                   balance = CASE id WHEN %(world)s THEN -5001 ELSE 5001 END
+             WHERE id IN (%(account)s, %(world)s)""",
+        b"""INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
+            VALUES (%(world)s, 2, %(transaction)s, -1, -5001, %(head)s),
+                   (%(account)s, 2, %(transaction)s, 1, 5001, %(head)s)""",
+    ],
     "metadata that no payment has": [b"TRUNCATE payment_metadata"],
     "metadata that no refund has": [b"TRUNCATE refund_metadata"],
     "a revoked key brought back": [b"UPDATE api_keys SET revoked_at = NULL WHERE id = %(key)s"],

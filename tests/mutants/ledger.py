@@ -5,8 +5,10 @@ from typing import Final
 from mutants.mutant import Edit, Mutant
 
 LIFECYCLE_SQL: Final = "migrations/0008.payment-life.sql"
+POSTING_TIMES_SQL: Final = "migrations/0012.posting-times.sql"
 
 GUARDS_TEST: Final = "tests/integration/test_guards.py"
+POSTING_TIMES_TEST: Final = "tests/contract/test_posting_times.py"
 
 LEDGER_MUTANTS: Final = (
     Mutant(
@@ -51,7 +53,7 @@ LEDGER_MUTANTS: Final = (
         "the database refuses entries that do not balance, or do not continue their account",
         (
             Edit(
-                "migrations/0005.settling.sql",
+                POSTING_TIMES_SQL,
                 "BEGIN\n    SELECT array_agg(sums.id), sum(sums.legs)",
                 "BEGIN\n    RETURN NULL;\n    SELECT array_agg(sums.id), sum(sums.legs)",
             ),
@@ -153,5 +155,65 @@ LEDGER_MUTANTS: Final = (
             ),
         ),
         ("tests/integration/test_database_clock.py",),
+    ),
+    Mutant(
+        "posting-time-falls",
+        "a batch is posted no earlier than the last entry of any of its accounts",
+        (
+            Edit(
+                "atomic_core/domain/posting.py",
+                "    posted_at = _find_posting_time(accounts, now)\n",
+                "    posted_at = now\n",
+            ),
+        ),
+        (POSTING_TIMES_TEST,),
+    ),
+    Mutant(
+        "old-entries-have-no-time",
+        "an account without a stored posting time continues from the time of its last entry",
+        (
+            Edit(
+                "atomic_adapters/postgres/fragments/account_columns.sql",
+                "WHERE entries.account_id = accounts.id\n",
+                "WHERE entries.account_id IS NULL\n",
+            ),
+        ),
+        ("tests/integration/test_database_clock.py",),
+    ),
+    Mutant(
+        "falling-posting-time-not-refused",
+        "the database refuses an entry that is posted before the last one of its account",
+        (
+            Edit(
+                POSTING_TIMES_SQL,
+                " AND t.posted_at >= coalesce(last_time, t.posted_at))\n",
+                ")\n",
+            ),
+        ),
+        (GUARDS_TEST,),
+    ),
+    Mutant(
+        "stored-posting-time-may-change",
+        "the database refuses to change an account's last posting time without an entry",
+        (
+            Edit(
+                POSTING_TIMES_SQL,
+                "               OR NEW.sequence <= OLD.sequence))\n",
+                "               ))\n",
+            ),
+        ),
+        (GUARDS_TEST,),
+    ),
+    Mutant(
+        "falling-posting-time-not-found",
+        "`verify` finds an entry that was posted before the previous one of its account",
+        (
+            Edit(
+                "atomic_adapters/postgres/ledger_verification.sql",
+                "WHERE c.posted_at < c.previous_posted_at\n",
+                "WHERE c.posted_at IS NULL\n",
+            ),
+        ),
+        (POSTING_TIMES_TEST,),
     ),
 )

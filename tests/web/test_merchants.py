@@ -10,6 +10,7 @@ import pytest
 from atomic_adapters.memory import MemoryStore
 from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, Argon2PasswordHasher
 from atomic_core.domain.errors import HasherBusy
+from atomic_core.domain.fees import FeeTerms
 from atomic_core.ports.password_hasher import PasswordHasher
 from atomic_web.access.idempotency import fingerprint_request
 from web.web_client import (
@@ -429,12 +430,13 @@ def test_dashboard_totals_add_up(web: WebApp, session_client: SessionClient) -> 
     web.application.settlement.settle()
     board = session_client.get(DASHBOARD).get_json()["data"]
     assert board["today"] == [
-        {"status": "FAILED", "currency": "USD", "count": 6, "amount": 600},
-        {"status": "SUCCESS", "currency": "EUR", "count": 1, "amount": 7},
-        {"status": "SUCCESS", "currency": "USD", "count": 6, "amount": 600},
+        {"status": "FAILED", "currency": "USD", "count": 6, "amount": 600, **build_money(0)},
+        {"status": "SUCCESS", "currency": "EUR", "count": 1, "amount": 7, **build_money(7)},
+        {"status": "SUCCESS", "currency": "USD", "count": 6, "amount": 600, **build_money(600)},
     ]
     [_, _, dollars] = board["last30Days"]
-    assert dollars == {"status": "SUCCESS", "currency": "USD", "count": 8, "amount": 630}
+    expected = {"status": "SUCCESS", "currency": "USD", "count": 8, "amount": 630}
+    assert dollars == expected | build_money(630)
     assert board["totalsComplete"]
     assert len(board["payments"]) == 10
     assert board["payments"][0]["currency"] == "EUR"
@@ -444,6 +446,38 @@ def test_dashboard_totals_add_up(web: WebApp, session_client: SessionClient) -> 
         ("USD", 660),
         ("EUR", 7),
     }
+
+
+def build_money(captured: int, refunded: int = 0, fees: int = 0) -> dict[str, int]:
+    net = captured - refunded - fees
+    return {"captured": captured, "refunded": refunded, "fees": fees, "net": net}
+
+
+def test_net_of_today_is_negative_if_earlier_payments_paid_for_refunds(
+    web: WebApp, session_client: SessionClient
+) -> None:
+    merchant_id = session_client.merchant_id
+    key = replace(
+        web.create_merchant(),
+        merchant_id=merchant_id,
+        key=session_client.create_key()["rawKey"],
+    )
+    web.clock.time -= timedelta(days=1)
+    key.pay(amount=1_000)
+    web.application.settlement.settle()
+    web.clock.time += timedelta(days=1)
+    web.application.fees.set(merchant_id, "USD", FeeTerms(fixed=30))
+    payment = key.pay(amount=100).get_json()["data"]
+    web.application.settlement.settle()
+    assert key.post(f"{PAYMENTS}/{payment['id']}/refunds", {}).status_code == 202
+    web.application.settlement.settle()
+    board = session_client.get(DASHBOARD).get_json()["data"]
+    total = {"status": "SUCCESS", "currency": "USD"}
+    assert board["today"] == [total | {"count": 1, "amount": 100} | build_money(100, 100, 30)]
+    assert board["last30Days"] == [
+        total | {"count": 2, "amount": 1_100} | build_money(1_100, 100, 30)
+    ]
+    assert board["accounts"][0]["balance"] == board["last30Days"][0]["net"] == 970
 
 
 def test_dashboard_contains_own_data_only(web: WebApp, session_client: SessionClient) -> None:

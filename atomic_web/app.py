@@ -1,10 +1,11 @@
 """Composes the Flask application over the core's Application."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from flask import Flask
+from flask import Flask, Request
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import Map, MapAdapter
 
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
@@ -12,6 +13,7 @@ from atomic_web.access.guards import authenticate_and_rate_limit
 from atomic_web.context import BASE_PATH
 from atomic_web.error_handlers import register_error_handlers
 from atomic_web.http.ids import IdConverter, RestOfPathConverter
+from atomic_web.http.paths import has_canonical_path
 from atomic_web.http.responses import JsonResponse
 from atomic_web.http.security_headers import configure_cors
 from atomic_web.middleware import RequestContextMiddleware
@@ -31,9 +33,17 @@ from atomic_web.views import (
     timeline,
 )
 
+_NO_ROUTES: Final = Map()
+
 
 class _Flask(Flask):
     response_class = JsonResponse
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """A path that is not canonical matches no route, as any other unknown URL."""
+        if request is not None and not has_canonical_path(request.environ):
+            return _NO_ROUTES.bind_to_environ(request.environ)
+        return super().create_url_adapter(request)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """No view is a coroutine, and Flask's check for one is slow."""

@@ -78,7 +78,7 @@ def _build_example(error: AtomicError) -> dict[str, Any]:
 BAD_REQUEST: Final = ErrorResponse(
     "BadRequest",
     (
-        errors.MalformedRequest("The body must be JSON."),
+        errors.MalformedRequest("The body must be JSON. The first error is at line 1, column 13."),
         ValidationFailed(
             details={"source": ["Must be tok_ followed by 1 to 60 of A-Z, a-z, 0-9 and _."]}
         ),

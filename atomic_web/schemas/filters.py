@@ -24,13 +24,18 @@ _POSITIVE_INTEGER: Final = re.compile(r"[1-9][0-9]{0,15}")
 _CURSOR: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_LENGTH}}}")
 
 # RFC 3339 in upper case, with at most microseconds, which is PostgreSQL's resolution.
+_DATE: Final = re.compile(r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])")
 _RFC3339: Final = re.compile(
-    r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
-    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
+    _DATE.pattern + r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
     r"(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
 _INVALID_TIME: Final = (
-    "Must be an RFC 3339 time, such as 2026-11-22T15:30:13.153Z. Encode the + of an offset as %2B."
+    "Must be an RFC 3339 time, such as 2026-11-22T15:30:13.153Z, or a date, such as 2026-11-22."
+    " Encode the + of an offset as %2B."
+)
+_UNENCODED_PLUS: Final = (
+    "Contains a space where an offset has its +, which a query must contain as %2B: for example"
+    " 2026-11-22T15:30:13%2B01:00."
 )
 
 
@@ -60,8 +65,13 @@ def _parse_currency(text: str) -> str:
 
 
 def _parse_time(text: str) -> datetime:
+    """A date is its first instant in UTC, for both bounds: the lower one includes the day, and the
+    upper one, which is exclusive, does not."""
+    if _DATE.fullmatch(text):
+        text += "T00:00:00Z"
     if not _RFC3339.fullmatch(text):
-        raise InvalidParameter(_INVALID_TIME)
+        is_plus_missing = _RFC3339.fullmatch(text.replace(" ", "+"))
+        raise InvalidParameter(_UNENCODED_PLUS if is_plus_missing else _INVALID_TIME)
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:

@@ -183,6 +183,54 @@ WEB_MUTANTS: Final = (
         ("tests/contract/test_idempotency.py",),
     ),
     Mutant(
+        "encoded-slashes-routed",
+        "a path with a repeated or an encoded slash matches no route",
+        (
+            Edit(
+                "atomic_web/http/paths.py",
+                '    return not text.startswith("//") and "%2f" not in text.lower()\n',
+                "    return True\n",
+            ),
+        ),
+        ("tests/web/test_server.py",),
+    ),
+    Mutant(
+        "byte-order-mark-unnamed",
+        "a byte order mark is refused by name",
+        (
+            Edit(
+                "atomic_web/http/body.py",
+                "    if text.startswith(BYTE_ORDER_MARK, error.pos):\n",
+                "    if text == BYTE_ORDER_MARK:\n",
+            ),
+        ),
+        ("tests/web/test_hostile_bodies.py",),
+    ),
+    Mutant(
+        "empty-body-needs-content-type",
+        "an empty body means {} where all fields are optional, whatever its Content-Type",
+        (
+            Edit(
+                "atomic_web/http/body.py",
+                "    if not raw:\n        return {}\n    _check_media_type(request)\n",
+                "    _check_media_type(request)\n    if not raw:\n        return {}\n",
+            ),
+        ),
+        ("tests/web/test_empty_bodies.py",),
+    ),
+    Mutant(
+        "date-includes-its-day",
+        "a date as createdTo excludes its day, as the exclusive bound does",
+        (
+            Edit(
+                "atomic_web/schemas/filters.py",
+                '        text += "T00:00:00Z"\n',
+                '        text += "T23:59:59Z"\n',
+            ),
+        ),
+        ("tests/web/test_lists.py",),
+    ),
+    Mutant(
         "duplicate-first-account",
         "concurrent first payments open one account",
         (

@@ -183,6 +183,42 @@ WEB_MUTANTS: Final = (
         ("tests/contract/test_idempotency.py",),
     ),
     Mutant(
+        "connection-urls-unchecked",
+        "every command reports a DATABASE_URL or REDIS_URL that cannot be parsed",
+        (
+            Edit(
+                "atomic_worker/commands/console.py",
+                "        check_connection_urls(settings)\n",
+                "",
+            ),
+        ),
+        ("tests/integration/test_wrong_settings.py",),
+    ),
+    Mutant(
+        "redis-url-overrides",
+        "parameters of REDIS_URL cannot replace Atomic's time-outs and encoding",
+        (
+            Edit(
+                "atomic_adapters/connection_urls.py",
+                "    if not parse_qs(parts.query).keys() <= _REDIS_PARAMETERS:\n",
+                "    if not parse_qs(parts.query).keys() >= set():\n",
+            ),
+        ),
+        ("tests/integration/test_wrong_settings.py",),
+    ),
+    Mutant(
+        "migrator-with-two-connections",
+        "the migrator locks and migrates on one connection",
+        (
+            Edit(
+                "atomic_adapters/postgres/migrations.py",
+                "            backend = _Backend(connection)\n",
+                "            backend = _Backend(psycopg.connect(self._url, autocommit=True))\n",
+            ),
+        ),
+        ("tests/integration/test_migrations.py",),
+    ),
+    Mutant(
         "encoded-slashes-routed",
         "a path with a repeated or an encoded slash matches no route",
         (

@@ -25,6 +25,7 @@ from atomic_web.views import (
     health,
     holds,
     idempotency_keys,
+    index,
     lists,
     merchants,
     openapi,
@@ -61,11 +62,15 @@ def create_app(application: Application, settings: Settings) -> Flask:
 
     modules = (
         *(health, payments, batches, holds, refunds, timeline, accounts, lists),
-        *(merchants, api_keys, audit_log, idempotency_keys, openapi),
+        *(merchants, api_keys, audit_log, idempotency_keys, openapi, index),
     )
     for module in modules:
         views = module.views
         app.register_blueprint(views, url_prefix=f"{BASE_PATH}{views.url_prefix or ''}")
+
+    # The first URLs that people try on an unknown host.
+    app.add_url_rule("/", "root", index.show)
+    app.add_url_rule("/docs", "docs", openapi.show_reference)
 
     app.before_request(authenticate_and_rate_limit)
     configure_cors(app, settings)

@@ -52,10 +52,7 @@ class ErrorResponse:
             "headers": header_names,
             "content": {
                 "application/json": {
-                    "schema": {
-                        "allOf": [{"$ref": "#/components/schemas/ErrorEnvelope"}],
-                        "properties": {"error": {"properties": {"code": {"enum": self.codes}}}},
-                    },
+                    "schema": {"$ref": "#/components/schemas/ErrorResponse"},
                     "examples": {
                         error.code: {"value": _build_example(error)} for error in self.errors
                     },
@@ -120,11 +117,11 @@ COMMON: Final = (BAD_REQUEST, REQUEST_TIMEOUT, URI_TOO_LONG, HEADERS_TOO_LARGE, 
 """Possible on every route."""
 
 ALL: Final = (
+    # Without METHOD_NOT_ALLOWED: a documented operation never has it.
     BAD_REQUEST,
     UNAUTHORIZED,
     FORBIDDEN,
     NOT_FOUND,
-    METHOD_NOT_ALLOWED,
     REQUEST_TIMEOUT,
     CONFLICT,
     STATE_CONFLICT,

@@ -116,6 +116,7 @@ LOG_OUT: Final = Operation(
 DASHBOARD: Final = Operation(
     id="getDashboard",
     summary="Get the dashboard",
+    description="Profile, balances, latest payments and totals, from one snapshot.",
     responses=(
         Success(
             status=200,

@@ -219,6 +219,42 @@ WEB_MUTANTS: Final = (
         ("tests/integration/test_migrations.py",),
     ),
     Mutant(
+        "defaults-in-request-schemas",
+        "no member of a request schema has a default in the OpenAPI document",
+        (
+            Edit(
+                "atomic_web/openapi/schemas.py",
+                '        default = ret.pop("default", None)\n',
+                '        default = ret.get("default")\n',
+            ),
+        ),
+        ("tests/web/test_openapi_generators.py",),
+    ),
+    Mutant(
+        "enumerations-inlined",
+        "each set of values is one component of the OpenAPI document",
+        (
+            Edit(
+                "atomic_web/openapi/schemas.py",
+                "            rules |= validator.enumeration.reference\n",
+                "            rules |= validator.enumeration.build_schema()\n",
+            ),
+        ),
+        ("tests/web/test_openapi_generators.py",),
+    ),
+    Mutant(
+        "bracketed-metadata-ignored",
+        "a list filter that the document describes is never ignored",
+        (
+            Edit(
+                "atomic_web/http/query.py",
+                "        pairs[key] = parameter.parse(text)\n",
+                '        if "[" not in name:\n            pairs[key] = parameter.parse(text)\n',
+            ),
+        ),
+        ("tests/web/test_lists.py",),
+    ),
+    Mutant(
         "encoded-slashes-routed",
         "a path with a repeated or an encoded slash matches no route",
         (

@@ -87,6 +87,10 @@ def test_default_page_has_twenty_items(merchant: MerchantClient) -> None:
         ({"createdTo": "2026-11-22"}, []),
         ({"createdTo": "2026-11-23"}, [0, 1, 2, 3, 4]),
         ({"metadata.order": "1"}, [3]),
+        ({"metadata[order]": "1"}, [3]),
+        ({"metadata[a.b]": "c d&e", "metadata.order": "3"}, [1]),
+        ({"metadata[a.b]": "c d&e", "metadata[order]": "3"}, [1]),
+        ({"metadata[a]": "c d&e"}, []),
         ({"metadata.a.b": "c d&e"}, [1, 3]),
         ({"metadata.a.b": "c d&e", "metadata.order": "3"}, [1]),
         ({"metadata.a.b": "c d&e", "metadata.order": "2"}, []),
@@ -231,7 +235,8 @@ OF_WORK = [
     *("amountMax=-1", "amountMax=" + "9" * 300, "amountMax=1&amountMax=2", "amountMax=null"),
     *("metadata.=x", f"metadata.{'k' * 41}=x", f"metadata.k={'v' * 501}", "metadata.k=%00"),
     *("metadata.k=a&metadata.k=a", "metadata.k=%ff", "metadata.k=%ED%A0%80", "metadata.k=%zz"),
-    *("metadata.k=%", "metadata=x", "metadata[k]=x"),
+    *("metadata.k=%", "metadata=x", "metadata[]=x", "metadata[k=x", "metadatak]=x"),
+    *("metadata[k]=a&metadata[k]=a", f"metadata[{'k' * 41}]=x", "metadata]k[=x"),
 ]
 
 

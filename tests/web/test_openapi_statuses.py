@@ -179,7 +179,7 @@ class StatusCollector:
         key_id = self.session_client.create_key()["id"]
         self.send(self.web, "DELETE", f"{KEYS}/{{id}}", f"{KEYS}/{key_id}")
 
-    def send_reads(self, method: str) -> None:
+    def send_reads(self) -> None:
         payment = self.merchant.pay().headers["Location"]
         self.web.application.settlement.settle()
         refund = self.merchant.post(f"{payment}/refunds", {}).headers["Location"]
@@ -192,16 +192,16 @@ class StatusCollector:
             ("/accounts/{id}", account),
             ("/accounts/{id}/entries", f"{account}/entries"),
         ):
-            self.send(self.web, method, template, location.removeprefix(BASE_PATH))
+            self.send(self.web, "GET", template, location.removeprefix(BASE_PATH))
         self.merchant.pay("a/key?")
-        self.send(self.web, method, "/idempotency-keys/{key}", "/idempotency-keys/a/key%3F")
+        self.send(self.web, "GET", "/idempotency-keys/{key}", "/idempotency-keys/a/key%3F")
         etag = self.web.client.get(PATH).headers["ETag"]
-        self.send(self.web, method, "/openapi.json", headers={"If-None-Match": etag})
+        self.send(self.web, "GET", "/openapi.json", headers={"If-None-Match": etag})
 
 
 def get_unreachable_statuses(method: str, path: str) -> set[str]:
     """The statuses of this operation that no application in memory can answer."""
-    if method == "OPTIONS" or path == "/health/live":
+    if path == "/health/live":
         return {MALFORMED, *UNREADABLE, "500"}
     return {MALFORMED, *UNREADABLE} if path.startswith("/health") else UNREADABLE
 
@@ -216,8 +216,7 @@ def test_operations_answer_exactly_their_documented_statuses(
             collector.send_posts(path)
     collector.send_deletes()
     collector.send_captures_cancellations_and_refunds()
-    for method in ("GET", "HEAD"):
-        collector.send_reads(method)
+    collector.send_reads()
 
     documented = {
         (method, path, status)

@@ -96,7 +96,7 @@ class Contract:
             media_type = str(response.mimetype)
             assert media_type in documented["content"], media_type
             is_json = media_type == "application/json"
-            body = response.get_json() if is_json else response.text
+            body: Any = response.get_json() if is_json else response.text
             schema = documented["content"][media_type]["schema"]
             if "$ref" in schema:
                 self.validator(schema["$ref"]).validate(body)

@@ -63,7 +63,8 @@ psql: .venv/embedded.stamp ## psql on the database of a running `make run` (sql=
 
 ##@ Work on it
 
-.PHONY: test lint types contracts format constraints hooks bench faults mutants schemathesis
+.PHONY: test lint types contracts format constraints hooks bench faults mutants schemathesis \
+	openapi-lint
 test: lint types contracts ## Lint, types, import contracts and every test, on real servers
 	@$(BIN)/pytest -n 2 --dist loadfile
 
@@ -88,6 +89,9 @@ mutants: .venv/dev.stamp ## Break the code on purpose; a test must fail (ARGS="-
 
 schemathesis: .venv/dev.stamp ## Test a running system against its OpenAPI document (ARGS="--max-examples 1000")
 	@$(BIN)/python tests/fuzz $(ARGS)
+
+openapi-lint: .venv/dev.stamp ## Lint the OpenAPI document; needs Node.js and the npm registry
+	@$(BIN)/python tools/openapi_lint.py
 
 format: .venv/dev.stamp ## Format the code
 	@$(BIN)/ruff check --fix .

@@ -1,14 +1,21 @@
 """Parses environment variables, and reports every malformed one at once."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from io import StringIO
+from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
 
 from atomic_core.domain.money import CURRENCY_EXPONENTS
 
 T = TypeVar("T")
+
+_SHA256: Final = re.compile("[0-9A-Fa-f]{64}")
 
 CONNECTION_VARIABLES: Final = ("DATABASE_URL", "PGHOST", "PGDATABASE", "PGSERVICE")
 """At least one of them must say where PostgreSQL is."""
@@ -17,6 +24,24 @@ CONNECTION_VARIABLES: Final = ("DATABASE_URL", "PGHOST", "PGDATABASE", "PGSERVIC
 class SettingsError(Exception):
     """Variables are missing or malformed. The message has one line per variable: its name, what was
     expected and what was found."""
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The names and values in a file of settings; empty if there is no file.
+
+    Raises SettingsError if the file cannot be read.
+    """
+    try:
+        # Read here: dotenv takes a folder for a missing file.
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: expected UTF-8 text") from error
+    values = dotenv_values(stream=StringIO(text))
+    return {name: value for name, value in values.items() if value is not None}
 
 
 class Window(NamedTuple):
@@ -51,14 +76,19 @@ class EnvironReader:
         self.names.append(name)
         raw = self.environ.get(name, "").strip() or default
         try:
+            raw.encode()  # Bytes that are no UTF-8 are lone surrogates here.
             return parse(raw)
         except ValueError:
             got = "something else" if secret else repr(raw)
             self.errors.append(f"{name}: expected {expected}, got {got}")
             return parse(default)
 
-    def read_text(self, name: str, default: str) -> str:
-        return self._parse(name, default, str, "text")
+    def read_host(self, name: str, default: str) -> str:
+        def parse(raw: str) -> str:
+            _check_hosts(raw)
+            return raw
+
+        return self._parse(name, default, parse, "an IP address or a host name")
 
     def read_choice(
         self, name: str, choices: Sequence[str], normalize: Callable[[str], str] = str
@@ -95,7 +125,11 @@ class EnvironReader:
             return raw
 
         url = self._parse("DATABASE_URL", "", parse, "a postgres:// URL", secret=True)
-        self.names.extend(("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"))
+        # libpq reads these itself; checked here for a message that names the variable.
+        self._parse("PGHOST", "", _check_hosts, "a host name, or several separated by commas")
+        self._parse("PGPORT", "", _check_ports, "a port, or several separated by commas")
+        for name in ("PGUSER", "PGPASSWORD", "PGDATABASE"):
+            self._parse(name, "", str, "UTF-8 text", secret=True)
         if not any(self.environ.get(name, "").strip() for name in CONNECTION_VARIABLES):
             self.errors.append(
                 "DATABASE_URL: expected a postgres:// URL, or PGHOST and PGDATABASE, got nothing"
@@ -116,7 +150,7 @@ class EnvironReader:
         def parse(raw: str) -> bytes | None:
             if not raw:
                 return None
-            if len(raw) != 64:
+            if not _SHA256.fullmatch(raw):
                 raise ValueError
             return bytes.fromhex(raw)
 
@@ -159,6 +193,17 @@ class EnvironReader:
             )
 
         return self._parse(name, default, parse, "requests/seconds such as 100/900, or off")
+
+
+def _check_hosts(raw: str) -> None:
+    for host in raw.split(","):
+        host.encode("idna")  # as for a look-up: a label has 1 to 63 characters
+
+
+def _check_ports(raw: str) -> None:
+    for port in raw.split(","):
+        if port:
+            _check_range(int(port), 1, 65_535)
 
 
 Number = TypeVar("Number", int, float)

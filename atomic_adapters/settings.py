@@ -11,9 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from dotenv import dotenv_values
-
-from atomic_adapters.environ import CONNECTION_VARIABLES, EnvironReader, SettingsError, Window
+from atomic_adapters.environ import (
+    CONNECTION_VARIABLES,
+    EnvironReader,
+    SettingsError,
+    Window,
+    read_env_file,
+)
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 
 DEV_ENV: Final = Path(".atomic/dev.env")
@@ -147,7 +151,7 @@ class Settings:
                 "REGISTRATION", ("closed", "open") if production else ("open", "closed")
             )
             == "open",
-            host=reader.read_text("HOST", "127.0.0.1"),
+            host=reader.read_host("HOST", "127.0.0.1"),
             port=reader.read_integer("PORT", 3000, 1, 65_535),
             log_level=reader.read_choice("LOG_LEVEL", LOG_LEVELS, _normalize_level),
             log_json=reader.read_choice(
@@ -226,6 +230,10 @@ class Settings:
             sweep_interval=reader.read_seconds("SWEEP_INTERVAL_SECONDS", 0.4, 0.05, 60),
             ledger_check_interval=reader.read_seconds("LEDGER_CHECK_SECONDS", 3_600, 1, 604_800),
         )
+        if settings.metrics_port == settings.port:
+            reader.errors.append(
+                f"METRICS_PORT: expected another port than PORT, got {settings.port}"
+            )
         reader.raise_errors()
         return settings
 
@@ -237,9 +245,9 @@ def _normalize_level(raw: str) -> str:
 
 
 def _read_file(path: Path) -> dict[str, str]:
-    return _drop_empty(dotenv_values(path))
+    return _drop_empty(read_env_file(path))
 
 
-def _drop_empty(variables: Mapping[str, str | None]) -> dict[str, str]:
+def _drop_empty(variables: Mapping[str, str]) -> dict[str, str]:
     """An empty variable counts as not set."""
-    return {name: value for name, value in variables.items() if value and value.strip()}
+    return {name: value for name, value in variables.items() if value.strip()}

@@ -1,10 +1,11 @@
 """Composes the Flask application over the core's Application."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from flask import Flask
+from flask import Flask, Request
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import Map, MapAdapter
 
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
@@ -12,6 +13,7 @@ from atomic_web.access.guards import authenticate_and_rate_limit
 from atomic_web.context import BASE_PATH
 from atomic_web.error_handlers import register_error_handlers
 from atomic_web.http.ids import IdConverter, RestOfPathConverter
+from atomic_web.http.paths import has_canonical_path
 from atomic_web.http.responses import JsonResponse
 from atomic_web.http.security_headers import configure_cors
 from atomic_web.middleware import RequestContextMiddleware
@@ -23,6 +25,7 @@ from atomic_web.views import (
     health,
     holds,
     idempotency_keys,
+    index,
     lists,
     merchants,
     openapi,
@@ -32,9 +35,17 @@ from atomic_web.views import (
     timeline,
 )
 
+_NO_ROUTES: Final = Map()
+
 
 class _Flask(Flask):
     response_class = JsonResponse
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """A path that is not canonical matches no route, as any other unknown URL."""
+        if request is not None and not has_canonical_path(request.environ):
+            return _NO_ROUTES.bind_to_environ(request.environ)
+        return super().create_url_adapter(request)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """No view is a coroutine, and Flask's check for one is slow."""
@@ -52,11 +63,15 @@ def create_app(application: Application, settings: Settings) -> Flask:
 
     modules = (
         *(health, payments, batches, holds, refunds, timeline, accounts, lists),
-        *(merchants, sessions, api_keys, audit_log, idempotency_keys, openapi),
+        *(merchants, sessions, api_keys, audit_log, idempotency_keys, openapi, index),
     )
     for module in modules:
         views = module.views
         app.register_blueprint(views, url_prefix=f"{BASE_PATH}{views.url_prefix or ''}")
+
+    # The first URLs that people try on an unknown host.
+    app.add_url_rule("/", "root", index.show)
+    app.add_url_rule("/docs", "docs", openapi.show_reference)
 
     app.before_request(authenticate_and_rate_limit)
     configure_cors(app, settings)

@@ -51,6 +51,8 @@ def serve(cli: CliContext) -> None:
     settings.check_card_network()
     # gunicorn would retry forever, or silently share the port with another server.
     check_port_is_free(settings.host, settings.port)
+    if settings.metrics_port is not None:
+        check_port_is_free(settings.host, settings.metrics_port, "METRICS_PORT")
     configure_logging(settings)
     _log.info("serving", host=settings.host, port=settings.port, workers=settings.web_workers)
     arguments = ["-c", "python:atomic_web.server.gunicorn_conf", "atomic_web.wsgi:app"]

@@ -6,14 +6,19 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg import Connection
+from psycopg.rows import TupleRow
 from yoyo import read_migrations
 from yoyo.backends.base import DatabaseBackend
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import DatabaseURI
 from yoyo.migrations import Migration
 
-from atomic_adapters.postgres.connections import CONNECT_TIMEOUT_SECONDS, map_errors
+from atomic_adapters.postgres.connections import (
+    CLIENT_CHECK_SECONDS,
+    CONNECT_TIMEOUT_SECONDS,
+    map_errors,
+)
 from atomic_adapters.postgres.migration_files import MIGRATIONS_FOLDER
 from atomic_core.domain.errors import Conflict
 
@@ -21,6 +26,14 @@ _LOCK: Final = b"SELECT pg_advisory_lock(7041989231504112)"
 """One migrator at a time holds this lock. The number is arbitrary, but Atomic's alone."""
 
 _TABLE: Final = "_yoyo_migration"
+
+_UNUSED_URI: Final = DatabaseURI("", None, None, None, None, None, {})
+"""yoyo's backend requires a URI, but connects by it in `connect` only."""
+
+_END_STATEMENTS_OF_DEAD_CLIENTS: Final = (
+    f"SET client_connection_check_interval = '{CLIENT_CHECK_SECONDS * 1_000:.0f}ms'".encode()
+)
+"""Otherwise a killed migrator's last statement would hold the lock until it ends."""
 
 
 class MigrationStatus(NamedTuple):
@@ -76,51 +89,52 @@ class Migrator:
 
     @contextmanager
     def _connect_locked(self) -> Iterator[DatabaseBackend]:
+        # One connection for the lock and the migrations: with several hosts in the URL, two
+        # connections could be to different servers.
         with (
             map_errors(),
             psycopg.connect(
                 self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS
-            ) as lock_connection,
+            ) as connection,
         ):
+            connection.execute(_END_STATEMENTS_OF_DEAD_CLIENTS)
             # PostgreSQL releases this lock when the connection ends, even if the process is killed.
-            lock_connection.execute(_LOCK)
-            with PostgresqlPsycopgBackend(_build_yoyo_uri(self._url), _TABLE) as backend:
-                backend.init_database()
-                # yoyo's own lock is a row that survives a kill. Under _LOCK it is always stale.
-                backend.break_lock()
-                backend.ensure_internal_schema_updated()
-                yield backend
+            connection.execute(_LOCK)
+            backend = _Backend(connection)
+            backend.init_database()
+            # yoyo's own lock is a row that survives a kill. Under _LOCK it is always stale.
+            backend.break_lock()
+            backend.ensure_internal_schema_updated()
+            yield backend
 
     def _run(self, backend: DatabaseBackend, migration: Migration, direction: str) -> None:
         migration.load()
         if not migration.use_transactions:
-            run = {"apply": backend.apply_one, "rollback": backend.rollback_one}[direction]
-            run(migration)
+            migration.process_steps(backend, direction)
+            with backend.transaction():
+                _record(backend, migration, direction)
             return
         # yoyo marks a migration as applied in a second transaction, and would apply it again if
         # killed in between. Here the change and the mark are one commit.
         with backend.transaction():
             migration.process_steps(backend, direction)
-            if direction == "apply":
-                backend.mark_one(migration)
-            else:
-                backend.unmark_one(migration)
+            _record(backend, migration, direction)
 
 
-def _build_yoyo_uri(database_url: str) -> DatabaseURI:
-    parts = conninfo_to_dict(database_url)
-    mapped = {"user", "password", "host", "port", "dbname"}
-    port = parts.get("port")
-    return DatabaseURI(
-        scheme="postgresql+psycopg",
-        username=_to_text(parts.get("user")),
-        password=_to_text(parts.get("password")),
-        hostname=_to_text(parts.get("host")),
-        port=int(port) if port else None,
-        database=_to_text(parts.get("dbname")),
-        args={name: value for name, value in parts.items() if name not in mapped},
-    )
+def _record(backend: DatabaseBackend, migration: Migration, direction: str) -> None:
+    if direction == "apply":
+        backend.mark_one(migration)
+    else:
+        backend.unmark_one(migration)
 
 
-def _to_text(value: object) -> str | None:
-    return None if value is None else str(value)
+class _Backend(PostgresqlPsycopgBackend):
+    """yoyo's backend on a given connection. Its own takes a URL with one host and one port, while
+    libpq's, and so DATABASE_URL, may have several."""
+
+    def __init__(self, connection: Connection[TupleRow]) -> None:
+        self._given_connection = connection
+        super().__init__(_UNUSED_URI, _TABLE)
+
+    def connect(self, dburi: DatabaseURI) -> Connection[TupleRow]:  # noqa: ARG002
+        return self._given_connection

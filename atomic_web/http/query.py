@@ -38,19 +38,26 @@ class Parameter:
     """Its name in the OpenAPI components, if it differs from `name`."""
     is_repeatable: bool = False
     """It may be given several times; its value is the set of all values."""
+    separator: str = ""
+    """If set, one value may hold several, and none may be given twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapParameter(Parameter):
-    """A family of parameters, `NAME.KEY=value`. The key is everything after the first dot. The
-    value is the sorted pairs; `parse` parses the value of one pair."""
+    """A family of parameters, `NAME[KEY]=value` (deepObject in OpenAPI) or `NAME.KEY=value`. The
+    key is everything between the brackets or after the first dot. The value is the sorted pairs;
+    `parse` parses the value of one pair."""
 
     parse_key: Callable[[str], str]
     max_pairs: int
 
-    @property
-    def prefix(self) -> str:
-        return f"{self.name}."
+    def find_key(self, name: str) -> str | None:
+        """The key, unchecked; None if the name is not of this family."""
+        if name.startswith(f"{self.name}."):
+            return name.removeprefix(f"{self.name}.")
+        if name.startswith(f"{self.name}[") and name.endswith("]"):
+            return name.removeprefix(f"{self.name}[").removesuffix("]")
+        return None
 
 
 def parse_query(parameters: Sequence[Parameter]) -> dict[str, Any]:
@@ -103,7 +110,7 @@ class _QueryParser:
         if parameter is None:
             self._add_pair(name, text)
         elif parameter.is_repeatable:
-            self._sets.setdefault(parameter.attribute, set()).add(parameter.parse(text))
+            self._add_to_set(parameter, text)
         elif parameter.attribute in self._values:
             raise InvalidParameter("Must be given once only.")
         else:
@@ -111,22 +118,35 @@ class _QueryParser:
             self._values[parameter.attribute] = None
             self._values[parameter.attribute] = parameter.parse(text)
 
+    def _add_to_set(self, parameter: Parameter, text: str) -> None:
+        values = self._sets.setdefault(parameter.attribute, set())
+        for part in text.split(parameter.separator) if parameter.separator else [text]:
+            value = parameter.parse(part)
+            if parameter.separator and value in values:
+                raise InvalidParameter("Each value must be given once only.")
+            values.add(value)
+
     def _add_pair(self, name: str, text: str) -> None:
-        parameter = next(
-            (candidate for candidate in self._map_parameters if name.startswith(candidate.prefix)),
-            None,
-        )
-        if parameter is None:
-            raise InvalidParameter("Unknown parameter.")
+        for parameter in self._map_parameters:
+            key = parameter.find_key(name)
+            if key is not None:
+                break
+        else:
+            raise InvalidParameter(self._describe_unknown_parameter())
         pairs = self._maps.setdefault(parameter.attribute, {})
-        key = parameter.parse_key(name.removeprefix(parameter.prefix))
+        key = parameter.parse_key(key)
         if key in pairs:
             raise InvalidParameter("Must be given once only.")
         if len(pairs) >= parameter.max_pairs:
             raise InvalidParameter(
-                f"At most {parameter.max_pairs} {parameter.prefix}* parameters are allowed."
+                f"At most {parameter.max_pairs} pairs of {parameter.name} are allowed."
             )
         pairs[key] = parameter.parse(text)
+
+    def _describe_unknown_parameter(self) -> str:
+        names = sorted(self._parameters)
+        names += [f"{parameter.name}[KEY]" for parameter in self._map_parameters]
+        return f"Unknown parameter. This endpoint takes {', '.join(names)}."
 
 
 def _split_query(query: bytes) -> Sequence[tuple[str, bytes]]:

@@ -7,22 +7,34 @@ from typing import Any, Final
 
 from apispec import APISpec
 from flask import Flask
+from marshmallow import Schema
 
 from atomic_adapters.settings import Settings
 from atomic_web.access.authentication import AccessPolicy, get_access_policy
 from atomic_web.access.idempotency import IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED
 from atomic_web.context import BASE_PATH
-from atomic_web.http.query import Parameter
+from atomic_web.http.query import MapParameter, Parameter
 from atomic_web.http.request_id import REQUEST_ID
 from atomic_web.http.security_headers import build_security_headers
 from atomic_web.openapi import error_responses, headers, texts
 from atomic_web.openapi.error_responses import RATE_LIMIT_HEADERS, ErrorResponse
 from atomic_web.openapi.operation import Operation, Success, get_operation
-from atomic_web.openapi.schemas import ENVELOPE_SCHEMAS, Plugin, build_success_content
+from atomic_web.openapi.schemas import (
+    OWN_SCHEMAS,
+    Plugin,
+    build_envelope,
+    build_success_content,
+    get_envelope_name,
+)
+from atomic_web.schemas.enumerations import ENUMERATIONS, build_enabled_currency
 
 JsonObject = dict[str, Any]
 
 VERSION: Final = "3.1.0"
+
+ALIASES: Final = frozenset({"/", "/docs", BASE_PATH})
+"""Routes that answer like another one. Not in the document: they are not below its server, the base
+path."""
 
 _ARGUMENT: Final = re.compile(r"<(?:[^<>:]+:)?([^<>:]+)>")
 
@@ -43,12 +55,17 @@ class _DocumentBuilder:
             *(headers.CORS if settings.cors_origins else ()),
             *(name for name, _ in self._security_headers),
         )
+        self._plugin = Plugin(settings)
         self._spec = APISpec(
             title=texts.TITLE,
             version=version("atomic"),
             openapi_version=VERSION,
-            plugins=[Plugin(settings)],
-            info={"description": texts.DESCRIPTION, "license": texts.LICENCE},
+            plugins=[self._plugin],
+            info={
+                "description": texts.DESCRIPTION,
+                "license": texts.LICENCE,
+                "contact": texts.CONTACT,
+            },
             servers=[{"url": BASE_PATH}],
             tags=[{"name": name, "description": text} for name, text in texts.TAGS.items()],
         )
@@ -59,10 +76,7 @@ class _DocumentBuilder:
         for path, method, operation, policy in self._iterate_routes():
             operations = paths.setdefault(path, {})
             operations[method] = self._build_operation(path, operation, policy)
-            if method == "get":
-                operations["head"] = self._build_head(operations["get"])
         for path, operations in paths.items():
-            operations["options"] = self._build_options(path)
             self._spec.path(path=path, operations=operations)
         return self._spec.to_dict()
 
@@ -72,6 +86,8 @@ class _DocumentBuilder:
             operation, policy = get_operation(view), get_access_policy(view)
             if operation is None or policy is None:
                 raise LookupError(f"{rule.rule} declares no operation or no access policy")
+            if rule.rule in ALIASES:
+                continue
             path = _ARGUMENT.sub(r"{\1}", rule.rule.removeprefix(BASE_PATH))
             for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
                 yield path, method.lower(), operation, policy
@@ -80,8 +96,14 @@ class _DocumentBuilder:
         components = self._spec.components
         for name, scheme in texts.SECURITY_SCHEMES.items():
             components.security_scheme(name, dict(scheme))
-        for name, schema in ENVELOPE_SCHEMAS.items():
+        enabled_currency = build_enabled_currency(self._settings.currencies)
+        for enumeration in dict.fromkeys((*ENUMERATIONS, enabled_currency)):
+            components.schema(enumeration.name, enumeration.build_schema())
+        for name, schema in OWN_SCHEMAS.items():
             components.schema(name, schema)
+        for data in self._collect_response_schemas():
+            envelope = build_envelope(self._plugin.refer_to(data))
+            components.schema(get_envelope_name(data), envelope)
         header_components = headers.build_components(self._settings, self._security_headers)
         for name, header in header_components.items():
             components.header(name, header)
@@ -101,12 +123,21 @@ class _DocumentBuilder:
             )
             components.response(error_response.name, response)
 
+    def _collect_response_schemas(self) -> Iterable[Schema]:
+        """One of each kind: several views have an instance of their own."""
+        schemas = (
+            success.data
+            for _, _, operation, _ in self._iterate_routes()
+            for success in operation.responses
+        )
+        return {get_envelope_name(data): data for data in schemas if data is not None}.values()
+
     def _build_operation(self, path: str, operation: Operation, policy: AccessPolicy) -> JsonObject:
-        tag = path.split("/")[1]
         content: JsonObject = {
             "operationId": operation.id,
             "summary": operation.summary,
-            "tags": [tag if tag in texts.TAGS else texts.OTHER],
+            "description": _describe(operation, policy),
+            "tags": [_choose_tag(path)],
             "security": _build_security(policy),
             "parameters": [
                 *(
@@ -124,8 +155,6 @@ class _DocumentBuilder:
                 **_refer_to(_collect_error_responses(operation, policy)),
             },
         }
-        if operation.description:
-            content["description"] = operation.description
         if operation.body is not None:
             examples = {name: {"value": value} for name, value in operation.body_examples.items()}
             media_type = {"schema": operation.body, "examples": examples}
@@ -148,47 +177,28 @@ class _DocumentBuilder:
             "headers": headers.build_references(header_names)
             | headers.build_constant_headers(success.constant_headers),
         }
-        if media_type := build_success_content(success) or success.media_type:
+        if success.data is not None:
+            media_type = build_success_content(success.data, success.examples)
             response["content"] = {"application/json": media_type}
+        elif success.media_types:
+            response["content"] = dict(success.media_types)
         if success.links:
             response["links"] = dict(success.links)
         return response
 
-    def _build_head(self, get: JsonObject) -> JsonObject:
-        """GET without bodies. The shared error responses have bodies, so they are inlined."""
-        by_name = {response.name: response for response in error_responses.ALL}
-        responses: JsonObject = {}
-        for status, response in get["responses"].items():
-            if "$ref" in response:
-                resolved = by_name[response["$ref"].rsplit("/", 1)[1]].build_response()
-                header_names = [*self._common_header_names, *resolved["headers"]]
-                resolved["headers"] = headers.build_references(header_names)
-            else:
-                resolved = response
-            responses[status] = {key: resolved[key] for key in ("description", "headers")}
-        shared = {key: get[key] for key in ("tags", "security", "parameters")}
-        return {"summary": f"{get['summary']}: headers only", **shared, "responses": responses}
 
-    def _build_options(self, path: str) -> JsonObject:
-        preflight = headers.PREFLIGHT if self._settings.cors_origins else ()
-        header_names = [*self._common_header_names, *RATE_LIMIT_HEADERS, "Allow", *preflight]
-        return {
-            "summary": "List the allowed methods, or answer a CORS preflight",
-            "tags": [texts.OTHER],
-            "security": [],
-            # OPTIONS neither validates the id nor looks the resource up.
-            "parameters": [
-                *(headers.build_any_parameter(name) for name in _path_arguments(path)),
-                REQUEST_ID,
-            ],
-            "responses": {
-                "200": {
-                    "description": "No body.",
-                    "headers": headers.build_references(header_names),
-                },
-                **_refer_to((*error_responses.COMMON, error_responses.TOO_MANY_REQUESTS)),
-            },
-        }
+def _choose_tag(path: str) -> str:
+    """Of what the path ends in: a payment's refunds are refunds."""
+    names = (name for name in reversed(path.split("/")) if name in texts.TAGS)
+    return next(names, texts.OTHER)
+
+
+def _describe(operation: Operation, policy: AccessPolicy) -> str:
+    """The description, with the scope that is required: OpenAPI lists scopes for OAuth only."""
+    if not policy.scopes:
+        return operation.description
+    scopes = " or ".join(f"`{scope.value}`" for scope in policy.scopes)
+    return f"{operation.description} Requires the scope {scopes}."
 
 
 def _component_name(parameter: Parameter) -> str:
@@ -201,8 +211,8 @@ def _build_query_parameter(parameter: Parameter) -> JsonObject:
         "description": parameter.description,
         "schema": dict(parameter.schema),
         "example": parameter.example,
+        "style": "deepObject" if isinstance(parameter, MapParameter) else "form",
         # Each value of an array, and each member of an object, is a parameter of its own.
-        "style": "form",
         "explode": True,
     }
 
@@ -210,7 +220,7 @@ def _build_query_parameter(parameter: Parameter) -> JsonObject:
 def _build_security(policy: AccessPolicy) -> list[JsonObject]:
     if policy.is_session_required:
         return [{texts.SESSION: []}]
-    return [{texts.API_KEY: [scope.value]} for scope in policy.scopes]
+    return [{texts.API_KEY: []}] if policy.scopes else []
 
 
 def _is_rate_limited(policy: AccessPolicy) -> bool:

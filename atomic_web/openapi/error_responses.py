@@ -54,10 +54,7 @@ class ErrorResponse:
             "headers": header_names,
             "content": {
                 "application/json": {
-                    "schema": {
-                        "allOf": [{"$ref": "#/components/schemas/ErrorEnvelope"}],
-                        "properties": {"error": {"properties": {"code": {"enum": self.codes}}}},
-                    },
+                    "schema": {"$ref": "#/components/schemas/ErrorResponse"},
                     "examples": {
                         error.code: {"value": _build_example(error)} for error in self.errors
                     },
@@ -80,7 +77,7 @@ def _build_example(error: AtomicError) -> dict[str, Any]:
 BAD_REQUEST: Final = ErrorResponse(
     "BadRequest",
     (
-        errors.MalformedRequest("The body must be JSON."),
+        errors.MalformedRequest("The body must be JSON. The first error is at line 1, column 13."),
         ValidationFailed(
             details={"source": ["Must be tok_ followed by 1 to 60 of A-Z, a-z, 0-9 and _."]}
         ),
@@ -125,6 +122,7 @@ COMMON: Final = (BAD_REQUEST, REQUEST_TIMEOUT, URI_TOO_LONG, HEADERS_TOO_LARGE, 
 """Possible on every route."""
 
 ALL: Final = (
+    # Without METHOD_NOT_ALLOWED: a documented operation never has it.
     BAD_REQUEST,
     UNAUTHORIZED,
     FORBIDDEN,
@@ -132,7 +130,6 @@ ALL: Final = (
     WRONG_PASSWORD,
     REGISTRATION_CLOSED,
     NOT_FOUND,
-    METHOD_NOT_ALLOWED,
     REQUEST_TIMEOUT,
     CONFLICT,
     STATE_CONFLICT,

@@ -21,11 +21,6 @@ _POLICY: Final = r'"[a-z_]+";q=[0-9]+;w=[0-9]+'
 _STATE: Final = r'"[a-z_]+";r=[0-9]+;t=[0-9]+'
 
 CORS: Final = ("Access-Control-Allow-Origin", "Access-Control-Expose-Headers")
-PREFLIGHT: Final = (
-    "Access-Control-Allow-Methods",
-    "Access-Control-Allow-Headers",
-    "Access-Control-Max-Age",
-)
 
 
 def _build_header(
@@ -80,17 +75,20 @@ _RESPONSE_HEADERS: Final[Mapping[str, JsonObject]] = {
         example="true",
         const="true",
     ),
-    "Allow": _build_header(
-        "The methods that this URL supports.",
-        required=True,
-        example="GET, HEAD, OPTIONS",
-        pattern="^[A-Z]+(?:, [A-Z]+)*$",
-    ),
     "ETag": _build_header(
         "A strong ETag of this document.",
         required=True,
         example='"0f4a17"',
         pattern='^"[\\x21\\x23-\\x7e]+"$',
+    ),
+}
+
+_OPTIONS_HEADERS: Final[Mapping[str, JsonObject]] = {
+    "Allow": _build_header(
+        "The methods that this URL supports.",
+        required=True,
+        example="GET, HEAD, OPTIONS",
+        pattern="^[A-Z]+(?:, [A-Z]+)*$",
     ),
 }
 
@@ -101,6 +99,9 @@ _CORS_HEADERS: Final[Mapping[str, JsonObject]] = {
     "Access-Control-Expose-Headers": _build_header(
         "With Access-Control-Allow-Origin.", example=", ".join(sorted(EXPOSED_RESPONSE_HEADERS))
     ),
+}
+
+_PREFLIGHT_HEADERS: Final[Mapping[str, JsonObject]] = {
     "Access-Control-Allow-Methods": _build_header(
         "To a preflight.", example="DELETE, GET, HEAD, OPTIONS, POST"
     ),
@@ -151,14 +152,16 @@ def build_id_parameter(name: str) -> JsonObject:
     }
 
 
-def build_any_parameter(name: str) -> JsonObject:
-    return build_id_parameter(name) | {"description": "Ignored.", "schema": {"type": "string"}}
-
-
 def build_components(settings: Settings, constant_headers: Headers) -> dict[str, JsonObject]:
     """The Header Objects of all response headers, by name."""
     cors_headers = _CORS_HEADERS if settings.cors_origins else {}
     return {**_RESPONSE_HEADERS, **cors_headers, **build_constant_headers(constant_headers)}
+
+
+def build_options_headers() -> dict[str, JsonObject]:
+    """Those that only a response to OPTIONS or a 405 has. Not in the document, which describes
+    neither."""
+    return {**_OPTIONS_HEADERS, **_PREFLIGHT_HEADERS}
 
 
 def build_constant_headers(headers: Headers) -> dict[str, JsonObject]:

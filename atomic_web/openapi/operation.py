@@ -21,10 +21,8 @@ class Success:
     description: str
     data: Schema | None = None
     """The schema of the envelope's `data`; None if there is no envelope."""
-    media_type: Mapping[str, Any] | None = None
-    """The Media Type Object of a body without an envelope."""
-    wrapper: str | None = None
-    """The only member of `data`, if the object is nested in one."""
+    media_types: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The Media Type Objects of a body without an envelope."""
     examples: Mapping[str, Any] = field(default_factory=dict)
     """Objects for `data`, by the name of the example."""
     headers: Sequence[str] = ()
@@ -38,9 +36,8 @@ class Success:
 class Operation:
     id: str
     summary: str
-    description: str = ""
+    description: str
     body: Schema | None = None
-    is_body_required: bool = True
     body_examples: Mapping[str, Any] = field(default_factory=dict)
     """By the name of the example."""
     parameters: Sequence[str] = ()
@@ -51,6 +48,12 @@ class Operation:
     responses: Sequence[Success]
     error_responses: Sequence[ErrorResponse] = ()
     """Besides those that the access policy and the body imply."""
+
+    @property
+    def is_body_required(self) -> bool:
+        """Otherwise an empty body means `{}`."""
+        fields = self.body.fields.values() if self.body else ()
+        return any(field.required for field in fields)
 
 
 _operations_by_view: Final[dict[Callable[..., Any], Operation]] = {}

@@ -1,6 +1,6 @@
 """Converts marshmallow schemas to JSON Schema, and describes the envelope of every body."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from apispec import APISpec
@@ -9,17 +9,18 @@ from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import Schema, fields, validate
 
 from atomic_adapters.settings import Settings
-from atomic_web.errors import STATUS
 from atomic_web.http.request_id import REQUEST_ID_PATTERN
 from atomic_web.openapi.examples import META
-from atomic_web.openapi.operation import Success
 from atomic_web.schemas.descriptions import (
     TEXT_SCHEMA,
     TIMESTAMP_SCHEMA,
     UUID_SCHEMA,
     get_json_schema,
 )
+from atomic_web.schemas.enumerations import ERROR_CODE, OneOfEnumeration
 from atomic_web.schemas.fields import RequestSchema, ResponseSchema, Timestamp
+from atomic_web.schemas.filters import METADATA_FILTER_SCHEMA
+from atomic_web.schemas.metadata import METADATA_SCHEMA
 
 JsonObject = dict[str, Any]
 
@@ -41,7 +42,7 @@ _ERROR: Final[JsonObject] = {
     "type": "object",
     "required": ["code", "message"],
     "properties": {
-        "code": {"enum": sorted(STATUS), "description": "Stable. Base decisions on it."},
+        "code": ERROR_CODE.reference,
         "message": {"type": "string", "minLength": 1, "description": "For people. May change."},
         "details": {
             "type": "object",
@@ -51,41 +52,60 @@ _ERROR: Final[JsonObject] = {
     },
 }
 
-_ERROR_ENVELOPE: Final[JsonObject] = {
+_ERROR_RESPONSE: Final[JsonObject] = {
     "type": "object",
+    "description": "The body of every error.",
     "required": ["success", "error", "meta"],
     "properties": {
-        "success": {"const": False},
+        "success": {"type": "boolean", "const": False},
         "error": {"$ref": "#/components/schemas/Error"},
         "meta": {"$ref": "#/components/schemas/Meta"},
     },
 }
 
-ENVELOPE_SCHEMAS: Final = {"Meta": _META, "Error": _ERROR, "ErrorEnvelope": _ERROR_ENVELOPE}
+_OPENAPI_DOCUMENT: Final[JsonObject] = {
+    "type": "object",
+    "description": "An OpenAPI document.",
+    "required": ["openapi"],
+    "properties": {"openapi": {"type": "string", "pattern": r"^3\.1\.[0-9]+$"}},
+    "additionalProperties": True,
+}
+
+OWN_SCHEMAS: Final = {
+    "Meta": _META,
+    "Error": _ERROR,
+    "ErrorResponse": _ERROR_RESPONSE,
+    "OpenApiDocument": _OPENAPI_DOCUMENT,
+    "Metadata": dict(METADATA_SCHEMA),
+    "MetadataFilter": dict(METADATA_FILTER_SCHEMA),
+}
+"""Components that are made of no marshmallow schema."""
 
 
-def build_success_content(success: Success) -> JsonObject | None:
-    """The Media Type Object of a body in an envelope; None if there is no envelope."""
-    if success.data is None:
-        return None
-    data: Any = success.data
-    examples = {name: success.data.dump(value) for name, value in success.examples.items()}
-    if wrapper := success.wrapper:
-        data = {"type": "object", "required": [wrapper], "properties": {wrapper: data}}
-        examples = {name: {wrapper: example} for name, example in examples.items()}
+def get_envelope_name(data: Schema) -> str:
+    """The component of the envelope around this data."""
+    return f"{_get_component_name(data)}{'List' if data.many else ''}Response"
+
+
+def build_envelope(data: JsonObject) -> JsonObject:
     return {
-        "schema": {
-            "type": "object",
-            "required": ["success", "data", "meta"],
-            "properties": {
-                "success": {"const": True},
-                "data": data,
-                "meta": {"$ref": "#/components/schemas/Meta"},
-            },
+        "type": "object",
+        "required": ["success", "data", "meta"],
+        "properties": {
+            "success": {"type": "boolean", "const": True},
+            "data": data,
+            "meta": {"$ref": "#/components/schemas/Meta"},
         },
+    }
+
+
+def build_success_content(data: Schema, examples: Mapping[str, Any]) -> JsonObject:
+    """The Media Type Object of a body in an envelope."""
+    return {
+        "schema": {"$ref": f"#/components/schemas/{get_envelope_name(data)}"},
         "examples": {
-            name: {"value": {"success": True, "data": example, "meta": META}}
-            for name, example in examples.items()
+            name: {"value": {"success": True, "data": data.dump(value), "meta": META}}
+            for name, value in examples.items()
         },
     }
 
@@ -114,6 +134,12 @@ class Plugin(MarshmallowPlugin):
         if self.converter is not None:
             self.converter.add_attribute_function(_build_attribute_function(self._settings))
 
+    def refer_to(self, schema: Schema) -> JsonObject:
+        """A reference to the schema's component, which is added to the document if necessary."""
+        if self.converter is None:
+            raise LookupError("The plugin belongs to no document.")
+        return self.converter.resolve_nested_schema(schema)
+
 
 def _get_component_name(schema: Any) -> str:
     cls = type(schema) if isinstance(schema, Schema) else schema
@@ -123,24 +149,47 @@ def _get_component_name(schema: Any) -> str:
 def _build_attribute_function(settings: Settings) -> Callable[..., JsonObject]:
     def add_own_rules(_converter: Any, field: Any, ret: JsonObject, **_others: Any) -> JsonObject:
         """Add the rules of our own validators and fields, which apispec does not know."""
-        rules: JsonObject = {}
-        for validator in field.validators:
-            json_schema = get_json_schema(validator, settings)
-            if json_schema is None and not isinstance(validator, validate.Validator):
-                raise LookupError(f"{validator.__name__} declares no JSON Schema")
-            rules |= json_schema or {}
+        rules = _collect_validator_rules(field, settings)
         if isinstance(field, fields.UUID):
             rules |= UUID_SCHEMA
         if isinstance(field, Timestamp):
             rules |= TIMESTAMP_SCHEMA
         if field.allow_none and rules.get("type") == "string":
             rules["type"] = ["string", "null"]
-        is_restricted = bool(rules.keys() & {"pattern", "enum"})
+        is_restricted = bool(rules.keys() & {"pattern", "enum", "$ref"})
         is_request_text = isinstance(field, fields.String) and isinstance(field.root, RequestSchema)
         if is_request_text and not is_restricted:
             rules |= TEXT_SCHEMA
-        if ret.get("default", ...) is None:
-            del ret["default"]  # None means an absent field, not null
+        if "$ref" in rules:
+            _replace_by_reference(ret, rules, is_nullable=field.allow_none)
+        if len(ret.get("enum", ())) == 1:
+            [ret["const"]] = ret.pop("enum")  # not an enumeration with a name of its own
+        # Some generators make a member with a default required. The text says it instead.
+        default = ret.pop("default", None)
+        if default is not None:
+            rules["description"] = f"{ret.get('description', '')} Default: `{default}`.".strip()
         return rules
 
     return add_own_rules
+
+
+def _collect_validator_rules(field: Any, settings: Settings) -> JsonObject:
+    """Raises LookupError for a validator of our own that declares no JSON Schema."""
+    rules: JsonObject = {}
+    for validator in field.validators:
+        if isinstance(validator, OneOfEnumeration):
+            rules |= validator.enumeration.reference
+            continue
+        json_schema = get_json_schema(validator, settings)
+        if json_schema is None and not isinstance(validator, validate.Validator):
+            raise LookupError(f"{validator.__name__} declares no JSON Schema")
+        rules |= json_schema or {}
+    return rules
+
+
+def _replace_by_reference(ret: JsonObject, rules: JsonObject, *, is_nullable: bool) -> None:
+    """The component has all but the description."""
+    for name in ret.keys() - {"description", "default"}:
+        del ret[name]
+    if is_nullable:
+        rules["anyOf"] = [{"$ref": rules.pop("$ref")}, {"type": "null"}]

@@ -7,6 +7,7 @@ from atomic_web.http.query import MAX_REPORTED_ERRORS
 
 TITLE: Final = "Atomic"
 LICENCE: Final = {"name": "MIT", "identifier": "MIT"}
+CONTACT: Final = {"name": "The operator of this installation"}
 
 OTHER: Final = "meta"
 TAGS: Final = {
@@ -49,8 +50,12 @@ levels, more than {MAX_VALUES} values, or an API key or session token outside th
 header. At most {MAX_REPORTED_ERRORS} errors are reported at once.
 
 **URLs and methods that are not documented here** get 404 (`#/components/responses/NotFound`) and \
-405 (`#/components/responses/MethodNotAllowed`, with `Allow`). They count against the `global` \
-limit.
+405 `method_not_allowed`, with `Allow`. They count against the `global` limit. Every GET can be \
+sent as HEAD, for its headers only; OPTIONS lists the methods of a URL in `Allow`, and answers \
+CORS preflights.
+
+**Lists** return a page of `items`, newest first, and `nextCursor`: the `cursor` of the next page, \
+with the same filters, or null on the last one.
 
 **Idempotency-Key** makes a POST safe to repeat: the same key with the same request gets the first \
 response again, with `Idempotent-Replayed: true`; the same key with another request gets 422. \

@@ -4,10 +4,9 @@ from typing import Final
 
 from marshmallow import fields, validate
 
-from atomic_core.domain.accounts import AccountType, Side
 from atomic_core.domain.money import MAX_AMOUNT
+from atomic_web.schemas.enumerations import ACCOUNT_TYPE, CURRENCY, NORMAL_SIDE, OneOfEnumeration
 from atomic_web.schemas.fields import (
-    CURRENCY_CODE,
     RequestSchema,
     ResponseSchema,
     Timestamp,
@@ -45,16 +44,11 @@ class AccountSchema(ResponseSchema):
     id = fields.UUID()
     merchant_id = fields.UUID(data_key="merchantId")
     name = fields.String(validate=validate.Length(1, MAX_NAME))
-    currency = fields.String(validate=CURRENCY_CODE)
+    currency = fields.String(validate=OneOfEnumeration(CURRENCY))
     type = fields.String(
-        validate=validate.OneOf([type.value for type in AccountType]),
-        metadata={"description": "A merchant's account is a liability: Atomic owes its balance."},
+        validate=OneOfEnumeration(ACCOUNT_TYPE),
     )
-    normal_side = fields.String(
-        data_key="normalSide",
-        validate=validate.OneOf([side.value for side in Side]),
-        metadata={"description": "The side of the entries that increase the balance."},
-    )
+    normal_side = fields.String(data_key="normalSide", validate=OneOfEnumeration(NORMAL_SIDE))
     balance = fields.Integer(
         validate=validate.Range(0, MAX_AMOUNT),
         metadata={"description": "The posted balance: credits less debits."},

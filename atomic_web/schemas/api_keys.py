@@ -16,6 +16,7 @@ from atomic_core.domain.merchants import (
     check_key_name,
 )
 from atomic_web.schemas.descriptions import describe_validator
+from atomic_web.schemas.enumerations import SCOPE, OneOfEnumeration
 from atomic_web.schemas.fields import RequestSchema, ResponseSchema, Timestamp
 
 OVERLAP_SECONDS: Final = int(MAX_OVERLAP.total_seconds())
@@ -55,7 +56,7 @@ def check_scopes(scopes: Sequence[str]) -> None:
         raise ValidationError(f"Must be 1 to {len(Scope)} different scopes.")
 
 
-_SCOPE: Final = validate.OneOf([scope.value for scope in Scope])
+_SCOPE: Final = OneOfEnumeration(SCOPE)
 
 
 class NewApiKeySchema(RequestSchema):

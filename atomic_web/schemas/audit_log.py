@@ -2,8 +2,8 @@
 
 from marshmallow import fields, validate
 
-from atomic_core.domain.audit_log import ActorType, AuditEventType
 from atomic_core.domain.lists import MAX_LIMIT
+from atomic_web.schemas.enumerations import ACTOR_TYPE, AUDIT_EVENT_TYPE, OneOfEnumeration
 from atomic_web.schemas.fields import ResponseSchema, Timestamp
 from atomic_web.schemas.lists import PageSchema
 
@@ -12,10 +12,8 @@ class AuditEntrySchema(ResponseSchema):
     """One event of the audit log."""
 
     id = fields.UUID()
-    event = fields.String(
-        attribute="type", validate=validate.OneOf([event.value for event in AuditEventType])
-    )
-    actor = fields.String(validate=validate.OneOf([type.value for type in ActorType]))
+    event = fields.String(attribute="type", validate=OneOfEnumeration(AUDIT_EVENT_TYPE))
+    actor = fields.String(validate=OneOfEnumeration(ACTOR_TYPE))
     actor_id = fields.UUID(
         data_key="actorId", allow_none=True, metadata={"description": "The id of the session."}
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, ClassVar, Final, NamedTuple, cast
 
-from marshmallow import RAISE, Schema, ValidationError, fields, missing, validate
+from marshmallow import RAISE, Schema, ValidationError, fields, missing
 
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.money import MAX_AMOUNT
@@ -13,6 +13,7 @@ from atomic_web.context import request_context
 from atomic_web.http.ids import INVALID_UUID, parse_canonical_uuid
 from atomic_web.http.query import MAX_REPORTED_ERRORS, MAX_REPORTED_NAME
 from atomic_web.schemas.descriptions import UUID_SCHEMA, describe_validator
+from atomic_web.schemas.enumerations import build_enabled_currency
 
 MAX_LISTED_CURRENCIES: Final = 10
 """An error message that lists more is too long to read; the OpenAPI document lists them all."""
@@ -76,7 +77,7 @@ def _flatten(messages: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{name}", nested
 
 
-@describe_validator(lambda settings: {"enum": sorted(settings.currencies)})
+@describe_validator(lambda settings: build_enabled_currency(settings.currencies).reference)
 def check_currency(code: str) -> None:
     """By membership, not by a pattern, whose `$` would accept a trailing line end."""
     currencies = request_context().settings.currencies
@@ -91,10 +92,6 @@ def check_currency(code: str) -> None:
 def check_uuid(text: str) -> None:
     if parse_canonical_uuid(text) is None:
         raise ValidationError(INVALID_UUID)
-
-
-CURRENCY_CODE: Final = validate.Regexp("^[A-Z]{3}$")
-"""For responses: existing objects may have a currency that is no longer enabled."""
 
 
 class Timestamp(fields.DateTime):

@@ -12,25 +12,30 @@ from atomic_core.domain.payments import Status
 from atomic_web.http.cursors import MAX_LENGTH
 from atomic_web.http.ids import INVALID_UUID, parse_canonical_uuid
 from atomic_web.http.query import InvalidParameter, MapParameter, Parameter
+from atomic_web.schemas import enumerations
 from atomic_web.schemas.descriptions import UUID_SCHEMA
+from atomic_web.schemas.enumerations import Enumeration
+from atomic_web.schemas.metadata import MAX_KEY, MAX_VALUE, METADATA_SCHEMA
 
 MAX_PAIRS: Final = 5
 """Each pair after the first is checked on every payment that has the first."""
-
-MAX_KEY: Final = 40
-MAX_VALUE: Final = 500
 
 _POSITIVE_INTEGER: Final = re.compile(r"[1-9][0-9]{0,15}")
 _CURSOR: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_LENGTH}}}")
 
 # RFC 3339 in upper case, with at most microseconds, which is PostgreSQL's resolution.
+_DATE: Final = re.compile(r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])")
 _RFC3339: Final = re.compile(
-    r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
-    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
+    _DATE.pattern + r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
     r"(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
 _INVALID_TIME: Final = (
-    "Must be an RFC 3339 time, such as 2026-11-22T15:30:13.153Z. Encode the + of an offset as %2B."
+    "Must be an RFC 3339 time, such as 2026-11-22T15:30:13.153Z, or a date, such as 2026-11-22."
+    " Encode the + of an offset as %2B."
+)
+_UNENCODED_PLUS: Final = (
+    "Contains a space where an offset has its +, which a query must contain as %2B: for example"
+    " 2026-11-22T15:30:13%2B01:00."
 )
 
 
@@ -60,18 +65,23 @@ def _parse_currency(text: str) -> str:
 
 
 def _parse_time(text: str) -> datetime:
+    """A date is its first instant in UTC, for both bounds: the lower one includes the day, and the
+    upper one, which is exclusive, does not."""
+    if _DATE.fullmatch(text):
+        text += "T00:00:00Z"
     if not _RFC3339.fullmatch(text):
-        raise InvalidParameter(_INVALID_TIME)
+        is_plus_missing = _RFC3339.fullmatch(text.replace(" ", "+"))
+        raise InvalidParameter(_UNENCODED_PLUS if is_plus_missing else _INVALID_TIME)
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise InvalidParameter(_INVALID_TIME) from error
 
 
-def _parse_status(text: str, statuses: frozenset[Status]) -> Status:
-    if text not in statuses:
-        raise InvalidParameter(f"Must be one of {', '.join(sorted(statuses))}.")
-    return Status(text)
+def _parse_member(text: str, enumeration: Enumeration) -> str:
+    if text not in enumeration.values:
+        raise InvalidParameter(f"Must be one of {', '.join(sorted(enumeration.values))}.")
+    return text
 
 
 def _parse_uuid(text: str) -> Any:
@@ -109,18 +119,24 @@ def _build_time_filter(name: str, attribute: str, description: str) -> Parameter
         name=name,
         attribute=attribute,
         parse=_parse_time,
-        schema={"type": "string", "format": "date-time", "pattern": f"^{_RFC3339.pattern}$"},
-        description=f"{description} RFC 3339 with an offset; encode `+` as `%2B`.",
+        schema={
+            "anyOf": [
+                {"type": "string", "format": "date-time", "pattern": f"^{_RFC3339.pattern}$"},
+                {"type": "string", "format": "date", "pattern": f"^{_DATE.pattern}$"},
+            ]
+        },
+        description=f"{description} An RFC 3339 time, or a date for the start of its day in UTC. "
+        "Encode the `+` of an offset as `%2B`.",
         example="2026-11-22T15:30:13.153Z",
     )
 
 
-def _build_status_filter(component: str, statuses: frozenset[Status]) -> Parameter:
+def _build_status_filter(component: str, statuses: Enumeration) -> Parameter:
     return Parameter(
         name="status",
         attribute="statuses",
-        parse=lambda text: _parse_status(text, statuses),
-        schema={"type": "array", "items": {"enum": sorted(statuses)}},
+        parse=lambda text: Status(_parse_member(text, statuses)),
+        schema={"type": "array", "items": statuses.reference},
         description="May be repeated, to match any of several.",
         example=["SUCCESS"],
         component=component,
@@ -132,8 +148,8 @@ LIMIT: Final = Parameter(
     name="limit",
     attribute="limit",
     parse=_parse_limit,
-    schema={"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-    description="The maximum number of items on a page.",
+    schema={"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
+    description=f"The maximum number of items on a page. Default: {DEFAULT_LIMIT}.",
     example=DEFAULT_LIMIT,
 )
 CURSOR: Final = Parameter(
@@ -149,8 +165,8 @@ CURRENCY: Final = Parameter(
     name="currency",
     attribute="currency",
     parse=_parse_currency,
-    schema={"enum": sorted(CURRENCY_EXPONENTS)},
-    description="ISO 4217.",
+    schema=enumerations.CURRENCY.reference,
+    description="In this currency.",
     example="USD",
 )
 CREATED_FROM: Final = _build_time_filter(
@@ -159,11 +175,8 @@ CREATED_FROM: Final = _build_time_filter(
 CREATED_TO: Final = _build_time_filter("createdTo", "created_to", "Created before this time.")
 AMOUNT_MIN: Final = _build_amount_filter("amountMin", "amount_min", "In minor units, inclusive.")
 AMOUNT_MAX: Final = _build_amount_filter("amountMax", "amount_max", "In minor units, inclusive.")
-PAYMENT_STATUS: Final = _build_status_filter("paymentStatus", frozenset(Status))
-REFUND_STATUS: Final = _build_status_filter(
-    "refundStatus",
-    frozenset({Status.PENDING, Status.PROCESSING, Status.SUCCESS, Status.FAILED}),
-)
+PAYMENT_STATUS: Final = _build_status_filter("paymentStatus", enumerations.PAYMENT_STATUS)
+REFUND_STATUS: Final = _build_status_filter("refundStatus", enumerations.REFUND_STATUS)
 PAYMENT_ID: Final = Parameter(
     name="paymentId",
     attribute="payment_id",
@@ -172,48 +185,37 @@ PAYMENT_ID: Final = Parameter(
     description="The payment that is refunded.",
     example="0199c0de-0000-7000-8000-000000000001",
 )
+METADATA_FILTER_SCHEMA: Final = {
+    **METADATA_SCHEMA,
+    "description": "Pairs that the metadata must contain.",
+    "maxProperties": MAX_PAIRS,
+}
 METADATA: Final = MapParameter(
     name="metadata",
     attribute="metadata",
     parse=_parse_metadata_value,
     parse_key=_parse_metadata_key,
     max_pairs=MAX_PAIRS,
-    schema={
-        "type": "object",
-        "patternProperties": {
-            rf"^metadata\.[^\x00]{{1,{MAX_KEY}}}$": {
-                "type": "string",
-                "maxLength": MAX_VALUE,
-                "pattern": r"^[^\x00]*$",
-            }
-        },
-        "additionalProperties": False,
-        "maxProperties": MAX_PAIRS,
-    },
-    description="`metadata.KEY=value`: has exactly this pair. The key is everything after the "
-    "first dot, so `metadata.a.b=c` filters by the key `a.b`. All pairs must match.",
-    example={"metadata.order": "4711"},
+    schema={"$ref": "#/components/schemas/MetadataFilter"},
+    description=f"`metadata[KEY]=value`: has exactly this pair. Up to {MAX_PAIRS} pairs; all must "
+    "match. `metadata.KEY=value` means the same.",
+    example={"order": "4711"},
 )
-
-EXPANDABLE: Final = ("refunds", "entries")
-
-
-def _parse_expand(text: str) -> frozenset[str]:
-    names = text.split(",")
-    if len(set(names)) != len(names) or not set(names) <= set(EXPANDABLE):
-        raise InvalidParameter(
-            f"Must be a comma-separated list of {' and '.join(EXPANDABLE)}, each once at most."
-        )
-    return frozenset(names)
-
 
 EXPAND: Final = Parameter(
     name="expand",
     attribute="expand",
-    parse=_parse_expand,
-    schema={"enum": ["refunds", "entries", "refunds,entries", "entries,refunds"]},
-    description="Related objects to include.",
-    example="refunds,entries",
+    parse=lambda text: _parse_member(text, enumerations.PAYMENT_EXPANSION),
+    schema={
+        "type": "array",
+        "items": enumerations.PAYMENT_EXPANSION.reference,
+        "uniqueItems": True,
+    },
+    description="Related objects to include: `expand=refunds&expand=entries`, or"
+    " `expand=refunds,entries`.",
+    example=["refunds", "entries"],
+    is_repeatable=True,
+    separator=",",
 )
 
 PAGE_QUERY: Final = (LIMIT, CURSOR)

@@ -2,6 +2,7 @@
 
 from marshmallow import fields, validate
 
+from atomic_web.schemas.enumerations import DEPENDENCY_STATUS, READINESS_STATUS, OneOfEnumeration
 from atomic_web.schemas.fields import ResponseSchema
 
 
@@ -14,9 +15,9 @@ class LivenessSchema(ResponseSchema):
 
 
 class ReadinessSchema(ResponseSchema):
-    """`degraded` if an optional dependency is down."""
+    """Whether the API is ready to serve, and each dependency."""
 
-    status = fields.String(validate=validate.OneOf(["ready", "degraded"]))
+    status = fields.String(validate=OneOfEnumeration(READINESS_STATUS))
     checks = fields.Dict(
-        keys=fields.String(), values=fields.String(validate=validate.OneOf(["up", "down"]))
+        keys=fields.String(), values=fields.String(validate=OneOfEnumeration(DEPENDENCY_STATUS))
     )

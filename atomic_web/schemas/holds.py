@@ -1,20 +1,11 @@
 """Request bodies of captures and cancellations."""
 
-from typing import Final
-
 from marshmallow import fields, validate
 
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import REASON_REQUESTED_BY_MERCHANT
+from atomic_web.schemas.enumerations import CANCELLATION_REASON, OneOfEnumeration
 from atomic_web.schemas.fields import INVALID_AMOUNT, RequestSchema
-
-REASONS: Final = (
-    "abandoned",
-    "duplicate",
-    "fraudulent",
-    "requested_by_customer",
-    REASON_REQUESTED_BY_MERCHANT,
-)
 
 
 def build_optional_amount_field(description: str) -> fields.Integer:
@@ -41,5 +32,5 @@ class PaymentCancellationSchema(RequestSchema):
     """The body of POST /payments/{id}/cancel."""
 
     reason = fields.String(
-        load_default=REASON_REQUESTED_BY_MERCHANT, validate=validate.OneOf(REASONS)
+        load_default=REASON_REQUESTED_BY_MERCHANT, validate=OneOfEnumeration(CANCELLATION_REASON)
     )

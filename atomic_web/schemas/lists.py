@@ -4,11 +4,11 @@ from typing import Any, ClassVar
 
 from marshmallow import fields, validate
 
-from atomic_core.domain.ledger import TransactionKind
 from atomic_core.domain.lists import MAX_LIMIT
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.use_cases.lists import ExpandedPayment
 from atomic_web.schemas.accounts import AccountSchema
+from atomic_web.schemas.enumerations import TRANSACTION_KIND, OneOfEnumeration
 from atomic_web.schemas.fields import ResponseSchema, Timestamp
 from atomic_web.schemas.payments import PaymentSchema
 from atomic_web.schemas.refunds import RefundSchema
@@ -27,7 +27,7 @@ class EntrySchema(ResponseSchema):
     )
     payment_id = fields.UUID(data_key="paymentId")
     refund_id = fields.UUID(data_key="refundId", allow_none=True)
-    kind = fields.String(validate=validate.OneOf([kind.value for kind in TransactionKind]))
+    kind = fields.String(validate=OneOfEnumeration(TRANSACTION_KIND))
     amount = fields.Integer(
         validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT),
         metadata={"description": "A credit is positive, a debit negative."},
@@ -104,3 +104,7 @@ class ExpandedPaymentSchema(PaymentSchema):
         if obj.entries is not None:
             data["entries"] = [_entry_schema.dump(entry) for entry in obj.entries]
         return data
+
+
+class PaymentDetailsSchema(ResponseSchema):
+    payment = fields.Nested(ExpandedPaymentSchema())

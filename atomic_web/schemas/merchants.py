@@ -17,10 +17,10 @@ from atomic_core.domain.dashboard import MAX_ACCOUNTS, MAX_COUNTED_PAYMENTS, MAX
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.merchants import TOKEN_PREFIX
 from atomic_core.domain.money import MAX_AMOUNT
-from atomic_core.domain.payments import Status
 from atomic_web.schemas.accounts import AccountSchema
 from atomic_web.schemas.descriptions import describe_validator
-from atomic_web.schemas.fields import CURRENCY_CODE, RequestSchema, ResponseSchema, Timestamp
+from atomic_web.schemas.enumerations import CURRENCY, PAYMENT_STATUS, OneOfEnumeration
+from atomic_web.schemas.fields import RequestSchema, ResponseSchema, Timestamp
 from atomic_web.schemas.payments import PaymentSchema
 
 MAX_NAME: Final = 100
@@ -131,8 +131,8 @@ class MerchantProfileSchema(ResponseSchema):
 class PaymentTotalSchema(ResponseSchema):
     """Payments of one status and currency: how many, and what their ledger transactions moved."""
 
-    status = fields.String(validate=validate.OneOf([status.value for status in Status]))
-    currency = fields.String(validate=CURRENCY_CODE)
+    status = fields.String(validate=OneOfEnumeration(PAYMENT_STATUS))
+    currency = fields.String(validate=OneOfEnumeration(CURRENCY))
     count = fields.Integer(validate=validate.Range(1))
     amount = fields.Integer(
         validate=validate.Range(1, MAX_AMOUNT),

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from marshmallow import ValidationError, fields
 
-from atomic_web.schemas.descriptions import describe_validator
+from atomic_web.schemas.descriptions import JsonSchema, describe_validator
 
 MAX_PAIRS: Final = 50
 MAX_KEY: Final = 40
@@ -17,18 +17,20 @@ _INVALID_METADATA: Final = (
 )
 
 
-@describe_validator(
-    {
-        "type": "object",
-        "maxProperties": MAX_PAIRS,
-        "propertyNames": {"minLength": 1, "maxLength": MAX_KEY, "pattern": r"^[^\x00]*$"},
-        "additionalProperties": {
-            "type": "string",
-            "maxLength": MAX_VALUE,
-            "pattern": r"^[^\x00]*$",
-        },
-    }
-)
+METADATA_SCHEMA: Final[JsonSchema] = {
+    "type": "object",
+    "description": "Key-value pairs of the merchant. Must hold neither secrets nor card numbers.",
+    "maxProperties": MAX_PAIRS,
+    "propertyNames": {"minLength": 1, "maxLength": MAX_KEY, "pattern": r"^[^\x00]*$"},
+    "additionalProperties": {
+        "type": "string",
+        "maxLength": MAX_VALUE,
+        "pattern": r"^[^\x00]*$",
+    },
+}
+
+
+@describe_validator({"$ref": "#/components/schemas/Metadata"})
 def check_metadata(pairs: dict[str, Any]) -> None:
     is_valid = len(pairs) <= MAX_PAIRS and all(
         1 <= len(key) <= MAX_KEY and type(value) is str and len(value) <= MAX_VALUE
@@ -43,10 +45,7 @@ def build_metadata_input() -> fields.Dict:
         load_default=dict,
         validate=check_metadata,
         error_messages={"invalid": _INVALID_METADATA},
-        metadata={
-            "description": "Stored, returned, and usable as a list filter. Must hold neither"
-            " secrets nor card numbers."
-        },
+        metadata={"description": "Stored, returned, and usable as a list filter."},
     )
 
 

@@ -7,12 +7,19 @@ from marshmallow import ValidationError, fields, validate
 
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.money import MAX_AMOUNT
-from atomic_core.domain.payments import CaptureMethod, Status
+from atomic_core.domain.payments import CaptureMethod
 from atomic_core.domain.webhook_urls import MAX_URL_LENGTH, check_webhook_url
 from atomic_web.context import request_context
 from atomic_web.schemas.descriptions import describe_validator
+from atomic_web.schemas.enumerations import (
+    CAPTURE_METHOD,
+    CURRENCY,
+    FAILURE_REASON,
+    PAYMENT_CANCELLATION_REASON,
+    PAYMENT_STATUS,
+    OneOfEnumeration,
+)
 from atomic_web.schemas.fields import (
-    CURRENCY_CODE,
     INVALID_AMOUNT,
     RequestSchema,
     ResponseSchema,
@@ -77,8 +84,7 @@ class NewPaymentSchema(RequestSchema):
     )
     capture = fields.String(
         load_default=CaptureMethod.AUTOMATIC.value,
-        validate=validate.OneOf([capture.value for capture in CaptureMethod]),
-        metadata={"description": "`manual` places a hold, to be captured or canceled later."},
+        validate=OneOfEnumeration(CAPTURE_METHOD),
     )
     metadata = build_metadata_input()
 
@@ -121,26 +127,25 @@ class PaymentSchema(ResponseSchema):
     id = fields.UUID()
     merchant_id = fields.UUID(data_key="merchantId")
     amount = fields.Integer(attribute="money.amount", validate=validate.Range(1, MAX_AMOUNT))
-    currency = fields.String(attribute="money.currency", validate=CURRENCY_CODE)
+    currency = fields.String(attribute="money.currency", validate=OneOfEnumeration(CURRENCY))
     source = fields.String(validate=_check_source)
     description = fields.String(validate=validate.Length(1, MAX_DESCRIPTION))
-    status = fields.String(validate=validate.OneOf([status.value for status in Status]))
+    status = fields.String(validate=OneOfEnumeration(PAYMENT_STATUS))
     idempotency_key = fields.String(data_key="idempotencyKey", allow_none=True)
     webhook_url = fields.String(data_key="webhookUrl", allow_none=True)
     failure_reason = fields.String(
         data_key="failureReason",
         allow_none=True,
-        metadata={"description": "Why the payment is FAILED, for example `card_declined`."},
+        validate=OneOfEnumeration(FAILURE_REASON),
+        metadata={"description": "null unless the payment is FAILED."},
     )
     cancellation_reason = fields.String(
         data_key="cancellationReason",
         allow_none=True,
-        metadata={
-            "description": "Why the payment is or will be CANCELED: the reason of the cancellation,"
-            " or `expired`."
-        },
+        validate=OneOfEnumeration(PAYMENT_CANCELLATION_REASON),
+        metadata={"description": "null unless the payment is or will be CANCELED."},
     )
-    capture = fields.String(validate=validate.OneOf([capture.value for capture in CaptureMethod]))
+    capture = fields.String(validate=OneOfEnumeration(CAPTURE_METHOD))
     amount_captured = fields.Integer(
         data_key="amountCaptured", validate=validate.Range(0, MAX_AMOUNT)
     )

@@ -5,13 +5,17 @@ from typing import Final
 from marshmallow import fields, validate
 
 from atomic_core.domain.money import MAX_AMOUNT
-from atomic_web.schemas.fields import CURRENCY_CODE, RequestSchema, ResponseSchema, Timestamp
+from atomic_web.schemas.enumerations import (
+    CURRENCY,
+    FAILURE_REASON,
+    REFUND_STATUS,
+    OneOfEnumeration,
+)
+from atomic_web.schemas.fields import RequestSchema, ResponseSchema, Timestamp
 from atomic_web.schemas.holds import build_optional_amount_field
 from atomic_web.schemas.metadata import build_metadata_input, build_metadata_output
 
 MAX_REASON: Final = 500
-
-STATUSES: Final = ("PENDING", "PROCESSING", "SUCCESS", "FAILED")
 
 
 class NewRefundSchema(RequestSchema):
@@ -29,13 +33,14 @@ class RefundSchema(ResponseSchema):
     payment_id = fields.UUID(data_key="paymentId")
     merchant_id = fields.UUID(data_key="merchantId")
     amount = fields.Integer(attribute="money.amount", validate=validate.Range(1, MAX_AMOUNT))
-    currency = fields.String(attribute="money.currency", validate=CURRENCY_CODE)
+    currency = fields.String(attribute="money.currency", validate=OneOfEnumeration(CURRENCY))
     reason = fields.String(allow_none=True)
-    status = fields.String(validate=validate.OneOf(STATUSES))
+    status = fields.String(validate=OneOfEnumeration(REFUND_STATUS))
     failure_reason = fields.String(
         data_key="failureReason",
         allow_none=True,
-        metadata={"description": "Why the refund is FAILED, for example `insufficient_balance`."},
+        validate=OneOfEnumeration(FAILURE_REASON),
+        metadata={"description": "null unless the refund is FAILED."},
     )
     idempotency_key = fields.String(data_key="idempotencyKey", allow_none=True)
     is_in_doubt = fields.Boolean(

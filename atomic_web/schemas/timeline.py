@@ -2,10 +2,13 @@
 
 from marshmallow import fields, validate
 
-from atomic_core.domain.events import PaymentEventType
-from atomic_core.domain.ledger import TransactionKind
 from atomic_core.domain.money import MAX_AMOUNT
-from atomic_core.domain.payments import Status
+from atomic_web.schemas.enumerations import (
+    PAYMENT_EVENT_TYPE,
+    PAYMENT_STATUS,
+    TRANSACTION_KIND,
+    OneOfEnumeration,
+)
 from atomic_web.schemas.fields import ResponseSchema, Timestamp
 from atomic_web.schemas.payments import PaymentSchema
 
@@ -22,7 +25,7 @@ class LedgerTransactionSchema(ResponseSchema):
     """A ledger transaction. Its entries sum to zero."""
 
     id = fields.UUID()
-    kind = fields.String(validate=validate.OneOf([kind.value for kind in TransactionKind]))
+    kind = fields.String(validate=OneOfEnumeration(TRANSACTION_KIND))
     posted_at = Timestamp(data_key="postedAt")
     entries = fields.List(
         fields.Nested(TimelineEntrySchema()),
@@ -37,11 +40,11 @@ class TimelineEventSchema(ResponseSchema):
     at = Timestamp()
     event = fields.String(
         attribute="event.type",
-        validate=validate.OneOf([event.value for event in PaymentEventType]),
+        validate=OneOfEnumeration(PAYMENT_EVENT_TYPE),
     )
     status = fields.String(
         attribute="event.status",
-        validate=validate.OneOf([status.value for status in Status]),
+        validate=OneOfEnumeration(PAYMENT_STATUS),
         metadata={"description": "The status after the event, of the refund if `refundId` is set."},
     )
     amount = fields.Integer(

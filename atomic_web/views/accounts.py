@@ -33,6 +33,7 @@ _response_schema: Final = AccountSchema()
 CREATE: Final = Operation(
     id="openAccount",
     summary="Open an account",
+    description="An account holds money of one currency.",
     body=_request_schema,
     body_examples={"account": examples.NEW_ACCOUNT},
     parameters=(IDEMPOTENCY_KEY,),
@@ -50,6 +51,7 @@ CREATE: Final = Operation(
 SHOW: Final = Operation(
     id="getAccount",
     summary="Get an account with its balance",
+    description="With its balance, and what is pending and available of it.",
     responses=(
         Success(
             status=200,

@@ -94,7 +94,6 @@ ROTATE: Final = Operation(
     description="The new key has the name, the scopes and the expiry of the old one, which expires "
     "after the overlap.",
     body=_rotation_schema,
-    is_body_required=False,
     body_examples={"one-hour-overlap": {"overlapSeconds": 3_600}, "no-overlap": {}},
     parameters=(IDEMPOTENCY_KEY,),
     responses=(

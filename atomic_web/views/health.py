@@ -30,6 +30,7 @@ class _Health(NamedTuple):
 HEALTHY: Final = Operation(
     id="getHealth",
     summary="Check that the API answers",
+    description="For people and simple monitors. Checks no dependency.",
     responses=(
         Success(
             status=200,
@@ -42,6 +43,7 @@ HEALTHY: Final = Operation(
 LIVE: Final = Operation(
     id="getLiveness",
     summary="Liveness probe: restart the process if it fails",
+    description="Checks no dependency, because a restart would not repair one.",
     responses=(
         Success(
             status=200,
@@ -54,6 +56,7 @@ LIVE: Final = Operation(
 READY: Final = Operation(
     id="getReadiness",
     summary="Readiness probe: send no requests if it fails",
+    description="Checks PostgreSQL, its schema and Redis.",
     responses=(
         Success(
             status=200,

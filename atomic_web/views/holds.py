@@ -40,7 +40,6 @@ CAPTURE: Final = Operation(
     "is 409. The first capture, cancellation or expiry wins; later requests get 409 with the "
     "current status.",
     body=_capture_schema,
-    is_body_required=False,
     body_examples={"full": {}, "partial": {"amount": 3_000}},
     parameters=(IDEMPOTENCY_KEY,),
     responses=(
@@ -61,7 +60,6 @@ CANCEL: Final = Operation(
     description="Voids the authorization. The first capture, cancellation or expiry wins, as for a "
     "capture.",
     body=_cancellation_schema,
-    is_body_required=False,
     body_examples={"default": {}, "reason": {"reason": "requested_by_customer"}},
     parameters=(IDEMPOTENCY_KEY,),
     responses=(

@@ -155,6 +155,7 @@ CHANGE_PASSWORD: Final = Operation(
 DASHBOARD: Final = Operation(
     id="getDashboard",
     summary="Get the dashboard",
+    description="Profile, balances, latest payments and totals, from one snapshot.",
     responses=(
         Success(
             status=200,

@@ -1,4 +1,4 @@
-"""GET /openapi.json: the OpenAPI document of this API."""
+"""GET /openapi.json and /docs: the OpenAPI document of this API, and a reference made of it."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,12 +11,14 @@ from atomic_adapters.settings import Settings
 from atomic_web.access.authentication import public
 from atomic_web.context import request_context
 from atomic_web.http.query import refuse_query_parameters
-from atomic_web.http.responses import json_response
+from atomic_web.http.responses import JSON, json_response
 from atomic_web.http.security_headers import build_security_headers
 from atomic_web.openapi.document import build
 from atomic_web.openapi.operation import Operation, Success, describe_operation
+from atomic_web.openapi.reference import render_reference
+from atomic_web.openapi.texts import TITLE
 
-views = Blueprint("openapi", __name__, url_prefix="/openapi.json")
+views = Blueprint("openapi", __name__)
 
 CACHE_CONTROL: Final = ("Cache-Control", "public, max-age=300")
 """The document is public, and changes with a release only."""
@@ -27,6 +29,7 @@ _EXTENSION: Final = "atomic_openapi"
 @dataclass(frozen=True, slots=True)
 class _Document:
     body: bytes
+    reference: str
     etag: str
     security_headers: tuple[tuple[str, str], ...]
     """The headers of every response, except that this one is cacheable."""
@@ -35,19 +38,26 @@ class _Document:
 SHOW: Final = Operation(
     id="getOpenApi",
     summary="Get the OpenAPI document",
+    description="Generated from the code that answers the requests.",
     parameters=("If-None-Match",),
     responses=(
         Success(
             status=200,
             description="The OpenAPI 3.1 document.",
-            media_type={
-                "schema": {
-                    "type": "object",
-                    "required": ["openapi", "info", "paths"],
-                    "properties": {"openapi": {"type": "string", "pattern": r"^3\.1\.[0-9]+$"}},
-                    "additionalProperties": True,
-                },
-                "examples": {"abridged": {"value": {"openapi": "3.1.0", "info": {}, "paths": {}}}},
+            media_types={
+                JSON: {
+                    "schema": {"$ref": "#/components/schemas/OpenApiDocument"},
+                    "examples": {
+                        "abridged": {
+                            "value": {
+                                "openapi": "3.1.0",
+                                "info": {"title": TITLE, "version": "0.1.0"},
+                                "paths": {},
+                                "components": {},
+                            }
+                        }
+                    },
+                }
             },
             headers=("ETag",),
             constant_headers=(CACHE_CONTROL,),
@@ -62,7 +72,28 @@ SHOW: Final = Operation(
 )
 
 
-@views.get("")
+SHOW_REFERENCE: Final = Operation(
+    id="getDocs",
+    summary="Read the documentation",
+    description="A reference of the API, made from the OpenAPI document. `/docs` on the same host "
+    "answers the same.",
+    responses=(
+        Success(
+            status=200,
+            description="Markdown, sent as text so that a browser shows it.",
+            media_types={
+                "text/plain": {
+                    "schema": {"type": "string", "minLength": 1},
+                    "examples": {"abridged": {"value": "# Atomic 0.1.0"}},
+                }
+            },
+            constant_headers=(CACHE_CONTROL,),
+        ),
+    ),
+)
+
+
+@views.get("/openapi.json")
 @describe_operation(SHOW)
 @public()
 def show() -> Response:
@@ -78,14 +109,27 @@ def show() -> Response:
     return response
 
 
+@views.get("/docs")
+@describe_operation(SHOW_REFERENCE)
+@public()
+def show_reference() -> Response:
+    refuse_query_parameters()
+    context = request_context()
+    document = _get_document(current_app, context.settings)
+    context.security_headers = document.security_headers
+    return current_app.response_class(document.reference, 200, mimetype="text/plain")
+
+
 def _get_document(app: Flask, settings: Settings) -> _Document:
     """Built at the first request, because most processes never serve one."""
     document = app.extensions.get(_EXTENSION)
     if document is None:
-        body = orjson.dumps(build(app, settings))
+        content = build(app, settings)
+        body = orjson.dumps(content)
         name, _ = CACHE_CONTROL
         others = [header for header in build_security_headers(settings) if header[0] != name]
         etag = hashlib.sha256(body).hexdigest()[:32]
-        document = _Document(body, etag, (CACHE_CONTROL, *others))
+        reference = render_reference(content)
+        document = _Document(body, reference, etag, (CACHE_CONTROL, *others))
         app.extensions[_EXTENSION] = document
     return document

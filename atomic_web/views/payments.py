@@ -1,6 +1,6 @@
 """POST and GET /payments."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from flask import Blueprint, Response
 
@@ -24,13 +24,18 @@ from atomic_web.openapi.headers import build_link
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.payment_requests import parse_payment_request, render_accepted_payment
 from atomic_web.schemas.filters import EXPAND
-from atomic_web.schemas.lists import ExpandedPaymentSchema
+from atomic_web.schemas.lists import ExpandedPaymentSchema, PaymentDetailsSchema
 from atomic_web.schemas.payments import NewPaymentSchema, PaymentSchema
 
 views = Blueprint("payments", __name__, url_prefix="/payments")
 
 _response_schema: Final = PaymentSchema()
 _expanded_schema: Final = ExpandedPaymentSchema()
+
+
+class _PaymentDetails(NamedTuple):
+    payment: ExpandedPayment
+
 
 CREATE: Final = Operation(
     id="createPayment",
@@ -59,21 +64,21 @@ CREATE: Final = Operation(
 SHOW: Final = Operation(
     id="getPayment",
     summary="Get a payment",
-    description="`expand=entries` requires the scope `accounts:read` as well.",
+    description="Its refunds and its entries in your account are included on request; "
+    "`expand=entries` requires the scope `accounts:read` as well.",
     query=(EXPAND,),
     responses=(
         Success(
             status=200,
             description="The payment.",
-            data=_expanded_schema,
-            wrapper="payment",
+            data=PaymentDetailsSchema(),
             examples={
-                "pending": ExpandedPayment(examples.PENDING),
-                "authorized": ExpandedPayment(examples.AUTHORIZED),
-                "success": ExpandedPayment(examples.SUCCESS),
-                "failed": ExpandedPayment(examples.FAILED),
-                "expanded": ExpandedPayment(
-                    examples.SUCCESS, [examples.REFUNDED], [examples.ENTRY]
+                "pending": _PaymentDetails(ExpandedPayment(examples.PENDING)),
+                "authorized": _PaymentDetails(ExpandedPayment(examples.AUTHORIZED)),
+                "success": _PaymentDetails(ExpandedPayment(examples.SUCCESS)),
+                "failed": _PaymentDetails(ExpandedPayment(examples.FAILED)),
+                "expanded": _PaymentDetails(
+                    ExpandedPayment(examples.SUCCESS, [examples.REFUNDED], [examples.ENTRY])
                 ),
             },
         ),

@@ -39,7 +39,6 @@ CREATE: Final = Operation(
     "PENDING, PROCESSING, then SUCCESS, or FAILED with `insufficient_balance` if the account's "
     "available balance is too low. Fees are not refunded.",
     body=_request_schema,
-    is_body_required=False,
     body_examples={
         "full": {},
         "partial": {"amount": 2_500, "reason": "One of two items was returned"},
@@ -60,6 +59,7 @@ CREATE: Final = Operation(
 SHOW: Final = Operation(
     id="getRefund",
     summary="Get a refund",
+    description="A refund of any payment of the merchant.",
     responses=(
         Success(
             status=200,

@@ -17,6 +17,7 @@ import click
 import structlog
 from redis import RedisError
 
+from atomic_adapters.connection_urls import check_connection_urls
 from atomic_adapters.embedded import EmbeddedServerError
 from atomic_adapters.environ import SettingsError
 from atomic_adapters.logs import configure_logging
@@ -42,7 +43,10 @@ class CliContext:
 
     @cached_property
     def settings(self) -> Settings:
-        return self.load_settings()
+        """Raises SettingsError."""
+        settings = self.load_settings()
+        check_connection_urls(settings)
+        return settings
 
     @cached_property
     def application(self) -> Application:
@@ -151,6 +155,13 @@ class ErrorReportingGroup(click.Group):
             return super().invoke(ctx)
         except (SettingsError, EmbeddedServerError) as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            # A file or folder that cannot be used; without one, it is not an expected error.
+            if error.filename is None:
+                raise
+            raise click.ClickException(
+                f"{error.filename} cannot be used: {error.strerror}."
+            ) from error
         except RedisError as error:
             raise click.ClickException(f"Redis is unreachable: {error}") from error
         except SchemaOutdated as error:

@@ -35,8 +35,8 @@ def lock_run_folder(folder: Path) -> Iterator[None]:
         yield
 
 
-def check_port_is_free(host: str, port: int) -> None:
-    """Raise ClickException if the port cannot be bound."""
+def check_port_is_free(host: str, port: int, variable: str = "PORT") -> None:
+    """Raise ClickException if the port, which the variable sets, cannot be bound."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         # As the server does: closing connections of its predecessor do not block the port.
@@ -46,7 +46,7 @@ def check_port_is_free(host: str, port: int) -> None:
         except OSError as error:
             raise click.ClickException(
                 f"Port {port} on {host} cannot be used: {error.strerror}. "
-                "Stop what uses it, or choose another with PORT."
+                f"Stop what uses it, or choose another with {variable}."
             ) from error
 
 

@@ -5,13 +5,6 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from dotenv import dotenv_values
-
-
-def read_env_file(path: Path) -> dict[str, str]:
-    """Return the names and values in the file; empty if there is no file."""
-    return {name: value for name, value in dotenv_values(path).items() if value is not None}
-
 
 def write_env_file(path: Path, values: Mapping[str, str]) -> None:
     """Replace the file atomically. A shell can source it. Only its owner may read it, because it

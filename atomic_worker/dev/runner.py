@@ -13,12 +13,14 @@ from typing import Final
 
 import click
 
+from atomic_adapters.connection_urls import check_connection_urls
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from atomic_adapters.embedded.child_process import start_child
+from atomic_adapters.environ import read_env_file
 from atomic_adapters.settings import DEV_ENV, Settings
 from atomic_worker.dev.checks import HealthProbe, check_port_is_free, lock_run_folder
 from atomic_worker.dev.child import Child, LaunchedProcess, StopStep
-from atomic_worker.dev.env_file import read_env_file, write_env_file
+from atomic_worker.dev.env_file import write_env_file
 from atomic_worker.dev.reload import FileWatcher
 from atomic_worker.dev.supervisor import TICK_SECONDS, Supervisor
 from atomic_worker.stop_request import StopRequest
@@ -94,6 +96,7 @@ class DevRun:
         # Errors of the configuration are reported before anything starts.
         placeholders = {} if self._has_database else {"DATABASE_URL": f"postgresql:///{DATABASE}"}
         settings = Settings.from_environ({**self.environ, **placeholders})
+        check_connection_urls(settings)
         check_port_is_free(settings.host, settings.port)
         self._probe = HealthProbe(_get_client_host(settings), settings.port, HEALTH_PATH)
         self._watcher = FileWatcher() if self.reload else None

@@ -11,6 +11,7 @@ from atomic_core.domain.merchants import Scope
 from atomic_web.access.authentication import AccessPolicy, get_access_policy, requires_api_key
 from atomic_web.access.rate_limiting import SERVICE_LIMIT
 from atomic_web.app import create_app
+from atomic_web.openapi.document import ALIASES
 
 SETTINGS = Settings.from_environ({"ATOMIC_ENV": "test", "DATABASE_URL": "postgresql:///unused"})
 APP = create_app(in_memory(), SETTINGS)
@@ -18,6 +19,7 @@ APP = create_app(in_memory(), SETTINGS)
 PUBLIC = {
     *("/api/v1/openapi.json", "/api/v1/health", "/api/v1/health/live", "/api/v1/health/ready"),
     *("/api/v1/merchants/register", "/api/v1/merchants/login"),
+    *("/", "/docs", "/api/v1", "/api/v1/", "/api/v1/docs"),
 }
 SCOPES = {
     ("/api/v1/payments", "POST"): Scope.PAYMENTS_WRITE,
@@ -105,5 +107,6 @@ def test_every_rate_limit_of_a_route_is_configurable(
     assert policy.rate_limit is None or policy.rate_limit in SETTINGS.rate_limits
 
 
-def test_every_route_is_under_the_base_path() -> None:
-    assert [rule for rule, _ in iterate_policies(APP) if not rule.startswith("/api/v1/")] == []
+def test_every_route_but_the_aliases_is_under_the_base_path() -> None:
+    outside = {rule for rule, _ in iterate_policies(APP) if not rule.startswith("/api/v1/")}
+    assert outside == ALIASES == {"/", "/docs", "/api/v1"}

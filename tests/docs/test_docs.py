@@ -37,6 +37,7 @@ from atomic_web import metrics
 from atomic_web.app import create_app
 from atomic_web.context import BASE_PATH
 from atomic_web.errors import STATUS
+from atomic_web.openapi.document import ALIASES
 from atomic_worker.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -177,6 +178,8 @@ def routes() -> set[str]:
     for rule in app.url_map.iter_rules():
         path = re.sub(r"<(?:[^<>]+:)?([^<>]+)>", r"{\1}", rule.rule.removeprefix(BASE_PATH))
         methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if rule.rule in ALIASES:
+            continue
         found |= {f"{method} {path}" for method in methods}
     return found
 

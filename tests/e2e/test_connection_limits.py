@@ -255,6 +255,18 @@ def test_nothing_that_could_be_a_key_is_logged_by_nginx(scratch: Path) -> None:
         assert '"GET /api/v1/idempotency-keys/(not-logged)"' in alone.log
 
 
+@pytest.mark.parametrize(
+    "target", [b"//api/v1/health", b"/api/v1%2fhealth", b"/api//v1/health", b"/%2Fapi/v1/health"]
+)
+def test_nginx_leaves_the_path_as_it_is_and_the_api_answers_404(
+    nginx: Nginx, target: bytes
+) -> None:
+    """nginx decodes the path and merges its slashes to find a location, but must not pass on the
+    result: it would match a route."""
+    response = nginx.wire.send_one(head(b"GET " + target + b" HTTP/1.1"), half_close=False)
+    assert (response.status, response.code) == (404, "not_found")
+
+
 def test_unreachable_api_is_503_and_the_query_is_not_logged(scratch: Path) -> None:
     with Nginx.start(find_free_port(), scratch / "alone", {}) as alone:
         line = b"GET /api/v1/payments/sk_test_needle?key=sk_test_needle HTTP/1.1"

@@ -56,7 +56,8 @@ def _remove_cursors(raw_schema: dict[str, Any]) -> None:
     a valid time; the format above generates valid ones."""
     parameters = raw_schema["components"]["parameters"]
     for name in ("createdFrom", "createdTo"):
-        del parameters[name]["schema"]["pattern"]
+        for alternative in parameters[name]["schema"]["anyOf"]:
+            del alternative["pattern"]
     for operations in raw_schema["paths"].values():
         for operation in operations.values():
             operation["parameters"] = [

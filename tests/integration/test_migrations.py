@@ -1,15 +1,20 @@
 """Migrations: there and back, twice at once, and after a kill."""
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import psycopg
 import pytest
+from click.testing import CliRunner
+from psycopg.conninfo import conninfo_to_dict
 
 from atomic_adapters.embedded import EmbeddedPostgres
 from atomic_adapters.postgres import PostgresStore
@@ -18,6 +23,7 @@ from atomic_adapters.postgres.migration_files import MIGRATIONS_FOLDER, get_migr
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.settings import Settings
 from atomic_core.domain.errors import Conflict, StorageRefused, StorageUnavailable
+from atomic_worker.cli import main
 from support import HOUR, NOW, add_merchant, build_application, build_payment, run_concurrently
 
 EVERYTHING = get_migration_ids()
@@ -189,6 +195,68 @@ def _end_orphan(url: str) -> None:
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE wait_event = 'PgSleep'"
         )
+
+
+def build_multi_host_url(url: str) -> str:
+    """The same database as the second host of a URL; nothing listens at the first."""
+    parts = conninfo_to_dict(url)
+    query = {
+        "host": f"127.0.0.1,{parts['host']}",
+        "port": f"1,{parts.get('port', 5432)}",
+        "target_session_attrs": "read-write",
+    }
+    query |= {name: str(parts[name]) for name in ("user", "password") if name in parts}
+    return f"postgresql:///{parts['dbname']}?{urlencode(query)}"
+
+
+def test_migrates_by_a_url_with_several_hosts(
+    own_database: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    url = build_multi_host_url(own_database())
+
+    def run(command: str) -> dict[str, Any]:
+        environ = {"ATOMIC_ENV": "test", "DATABASE_URL": url}
+        result = CliRunner().invoke(main, ["migrate", command, "--json"], env=environ)
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    assert run("up") == {"applied": EVERYTHING}
+    assert [each["applied"] for each in run("status")["migrations"]] == [True] * len(EVERYTHING)
+    assert run("down") == {"rolledBack": EVERYTHING[-1]}
+    assert run("status")["migrations"][-1] == {"id": EVERYTHING[-1], "applied": False}
+    assert run("up") == {"applied": EVERYTHING[-1:]}
+
+
+def test_migrator_uses_one_connection(own_database: Callable[..., str], tmp_path: Path) -> None:
+    """With several hosts, a second one could be to another server than the one that is locked."""
+    url = own_database()
+    (tmp_path / "0001.count.sql").write_text(
+        "CREATE TABLE seen AS SELECT count(*) AS sessions FROM pg_stat_activity"
+        " WHERE datname = current_database();"
+    )
+    Migrator(url, tmp_path).up()
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT sessions FROM seen").fetchone() == (1,)
+
+
+def test_migration_outside_a_transaction_is_recorded(
+    own_database: Callable[..., str], tmp_path: Path
+) -> None:
+    url = own_database()
+    (tmp_path / "0001.table.sql").write_text("CREATE TABLE one (id integer);")
+    (tmp_path / "0002.index.sql").write_text(
+        "-- transactional: false\nCREATE INDEX CONCURRENTLY one_id ON one (id);"
+    )
+    (tmp_path / "0002.index.rollback.sql").write_text("DROP INDEX CONCURRENTLY one_id;")
+    migrator = Migrator(url, tmp_path)
+    assert list(migrator.up()) == ["0001.table", "0002.index"]
+    assert list(migrator.up()) == []
+    with psycopg.connect(url, autocommit=True) as connection:
+        index = "SELECT to_regclass('one_id') IS NOT NULL"
+        assert connection.execute(index).fetchone() == (True,)
+        assert migrator.down() == "0002.index"
+        assert connection.execute(index).fetchone() == (False,)
 
 
 def test_failed_migration_is_rolled_back(own_database: Callable[..., str], tmp_path: Path) -> None:

@@ -192,6 +192,126 @@ WEB_MUTANTS: Final = (
         ("tests/contract/test_idempotency.py",),
     ),
     Mutant(
+        "connection-urls-unchecked",
+        "every command reports a DATABASE_URL or REDIS_URL that cannot be parsed",
+        (
+            Edit(
+                "atomic_worker/commands/console.py",
+                "        check_connection_urls(settings)\n",
+                "",
+            ),
+        ),
+        ("tests/integration/test_wrong_settings.py",),
+    ),
+    Mutant(
+        "redis-url-overrides",
+        "parameters of REDIS_URL cannot replace Atomic's time-outs and encoding",
+        (
+            Edit(
+                "atomic_adapters/connection_urls.py",
+                "    if not parse_qs(parts.query).keys() <= _REDIS_PARAMETERS:\n",
+                "    if not parse_qs(parts.query).keys() >= set():\n",
+            ),
+        ),
+        ("tests/integration/test_wrong_settings.py",),
+    ),
+    Mutant(
+        "migrator-with-two-connections",
+        "the migrator locks and migrates on one connection",
+        (
+            Edit(
+                "atomic_adapters/postgres/migrations.py",
+                "            backend = _Backend(connection)\n",
+                "            backend = _Backend(psycopg.connect(self._url, autocommit=True))\n",
+            ),
+        ),
+        ("tests/integration/test_migrations.py",),
+    ),
+    Mutant(
+        "defaults-in-request-schemas",
+        "no member of a request schema has a default in the OpenAPI document",
+        (
+            Edit(
+                "atomic_web/openapi/schemas.py",
+                '        default = ret.pop("default", None)\n',
+                '        default = ret.get("default")\n',
+            ),
+        ),
+        ("tests/web/test_openapi_generators.py",),
+    ),
+    Mutant(
+        "enumerations-inlined",
+        "each set of values is one component of the OpenAPI document",
+        (
+            Edit(
+                "atomic_web/openapi/schemas.py",
+                "            rules |= validator.enumeration.reference\n",
+                "            rules |= validator.enumeration.build_schema()\n",
+            ),
+        ),
+        ("tests/web/test_openapi_generators.py",),
+    ),
+    Mutant(
+        "bracketed-metadata-ignored",
+        "a list filter that the document describes is never ignored",
+        (
+            Edit(
+                "atomic_web/http/query.py",
+                "        pairs[key] = parameter.parse(text)\n",
+                '        if "[" not in name:\n            pairs[key] = parameter.parse(text)\n',
+            ),
+        ),
+        ("tests/web/test_lists.py",),
+    ),
+    Mutant(
+        "encoded-slashes-routed",
+        "a path with a repeated or an encoded slash matches no route",
+        (
+            Edit(
+                "atomic_web/http/paths.py",
+                '    return not text.startswith("//") and "%2f" not in text.lower()\n',
+                "    return True\n",
+            ),
+        ),
+        ("tests/web/test_server.py",),
+    ),
+    Mutant(
+        "byte-order-mark-unnamed",
+        "a byte order mark is refused by name",
+        (
+            Edit(
+                "atomic_web/http/body.py",
+                "    if text.startswith(BYTE_ORDER_MARK, error.pos):\n",
+                "    if text == BYTE_ORDER_MARK:\n",
+            ),
+        ),
+        ("tests/web/test_hostile_bodies.py",),
+    ),
+    Mutant(
+        "empty-body-needs-content-type",
+        "an empty body means {} where all fields are optional, whatever its Content-Type",
+        (
+            Edit(
+                "atomic_web/http/body.py",
+                "    if not raw:\n        return {}\n    _check_media_type(request)\n",
+                "    _check_media_type(request)\n    if not raw:\n        return {}\n",
+            ),
+        ),
+        ("tests/web/test_empty_bodies.py",),
+    ),
+    Mutant(
+        "date-includes-its-day",
+        "a date as createdTo excludes its day, as the exclusive bound does",
+        (
+            Edit(
+                "atomic_web/schemas/filters.py",
+                '        text += "T00:00:00Z"\n',
+                '        text += "T23:59:59Z"\n',
+            ),
+        ),
+        ("tests/web/test_lists.py",),
+    ),
+    Mutant(
         "duplicate-first-account",
         "concurrent first payments open one account",
         (

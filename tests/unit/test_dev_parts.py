@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 import pytest
 
+from atomic_adapters.environ import read_env_file
 from atomic_worker.dev.checks import HealthProbe, check_port_is_free, lock_run_folder
-from atomic_worker.dev.env_file import read_env_file, write_env_file
+from atomic_worker.dev.env_file import write_env_file
 from atomic_worker.dev.reload import FileWatcher
 from processes import wait_until
 

@@ -13,7 +13,9 @@ from referencing.jsonschema import DRAFT202012
 from werkzeug.test import TestResponse
 
 from atomic_web.context import BASE_PATH
-from atomic_web.openapi.document import build
+from atomic_web.openapi import headers as openapi_headers
+from atomic_web.openapi.document import ALIASES, build
+from atomic_web.openapi.error_responses import METHOD_NOT_ALLOWED
 
 DOCUMENT = "urn:openapi"
 FRAMING = {"Content-Type", "Content-Length"}
@@ -61,7 +63,9 @@ class Contract:
 
     def operation(self, method: str, path: str) -> tuple[str, str] | None:
         """The method and path template of a request, if they are documented. A literal path takes
-        precedence over one with a parameter."""
+        precedence over one with a parameter. HEAD is GET without the body."""
+        method = "GET" if method == "HEAD" else method
+        path = _resolve_alias(path)
         for template, item in sorted(self.document["paths"].items(), key=lambda it: "{" in it[0]):
             literals = re.split(r"{\w+}", BASE_PATH + template)
             # An Idempotency-Key may contain slashes.
@@ -73,7 +77,9 @@ class Contract:
     def check(self, method: str, path: str, response: TestResponse) -> tuple[str, str] | None:
         """Return the operation of the response. Raises AssertionError unless it conforms."""
         operation = self.operation(method, path)
-        if operation is None:
+        if method == "OPTIONS" and response.status_code == 200:
+            documented, location = self._find_options_response(path), ()
+        elif operation is None:
             documented, location = self._find_unrouted_response(response.status_code)
         else:
             documented_method, template = operation
@@ -89,8 +95,16 @@ class Contract:
         else:
             media_type = str(response.mimetype)
             assert media_type in documented["content"], media_type
-            schema = pointer(*location, "content", media_type, "schema")
-            self.validator(schema).validate(response.get_json())
+            is_json = media_type == "application/json"
+            body: Any = response.get_json() if is_json else response.text
+            schema = documented["content"][media_type]["schema"]
+            if "$ref" in schema:
+                self.validator(schema["$ref"]).validate(body)
+            else:
+                self.validator(pointer(*location, "content", media_type, "schema")).validate(body)
+            if is_json and "error" in body:
+                # One example per code.
+                assert body["error"]["code"] in documented["content"][media_type]["examples"]
         return operation
 
     def validator(self, schema_pointer: str) -> Draft202012Validator:
@@ -105,6 +119,11 @@ class Contract:
         resource = Resource(forbid_additions(self.document), DRAFT202012)
         return Registry().with_resource(DOCUMENT, resource)
 
+    @cached_property
+    def _headers(self) -> dict[str, Any]:
+        components = self.document["components"]["headers"]
+        return {**components, **openapi_headers.build_options_headers()}
+
     def _check_headers(self, documented: dict[str, Any], response: TestResponse) -> None:
         documented_headers = documented.get("headers", {})
         headers = dict(response.headers)
@@ -113,7 +132,7 @@ class Contract:
         for name, reference in documented_headers.items():
             header = reference
             if "$ref" in reference:
-                header = self.document["components"]["headers"].get(name, {})
+                header = self._headers[name]
             if name not in headers:
                 assert not header["required"], f"{name} is missing"
                 continue
@@ -132,7 +151,32 @@ class Contract:
         return documented, location
 
     def _find_unrouted_response(self, status: int) -> tuple[dict[str, Any], tuple[str, ...]]:
-        names = {404: "NotFound", 405: "MethodNotAllowed", 429: "TooManyRequests"}
+        if status == 405:
+            return self._build_method_not_allowed(), ()
+        names = {404: "NotFound", 429: "TooManyRequests"}
         names |= {400: "BadRequest", 500: "InternalError"}
         assert status in names, f"a URL that is not documented answered {status}"
         return self._resolve(("components", "responses", names[status]))
+
+    def _get_common_headers(self) -> dict[str, Any]:
+        """Those of every response: the liveness probe has no others."""
+        return self.document["paths"]["/health/live"]["get"]["responses"]["200"]["headers"]
+
+    def _build_method_not_allowed(self) -> dict[str, Any]:
+        response = METHOD_NOT_ALLOWED.build_response()
+        references = openapi_headers.build_references(response["headers"])
+        return response | {"headers": self._get_common_headers() | references}
+
+    def _find_options_response(self, path: str) -> dict[str, Any]:
+        """OPTIONS is answered for every documented path, without a body."""
+        methods = ("GET", "POST", "DELETE")
+        assert any(self.operation(method, path) for method in methods), path
+        references = openapi_headers.build_references(openapi_headers.build_options_headers())
+        return {"headers": self._get_common_headers() | references}
+
+
+def _resolve_alias(path: str) -> str:
+    """The path within the base path that answers the same."""
+    if path not in ALIASES:
+        return path
+    return f"{BASE_PATH}/{path.removeprefix(BASE_PATH).removeprefix('/')}"

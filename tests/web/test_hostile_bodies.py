@@ -4,6 +4,7 @@ import io
 import json
 
 import pytest
+from flask.testing import FlaskClient
 
 from web.web_client import (
     ACCOUNTS,
@@ -143,6 +144,38 @@ def test_malformed_json_returns_400(web: WebApp, merchant: MerchantClient, body:
     assert assert_refused(web, merchant, body, 400) == "malformed_request"
 
 
+MARK = b"\xef\xbb\xbf"
+"""UTF-8's byte order mark."""
+
+MARKED = [
+    *(MARK, MARK + GOOD, b" " + MARK + GOOD, GOOD + MARK, GOOD + b"\n" + MARK + GOOD),
+    *(GOOD.replace(b":", b":" + MARK, 1), b"{" + MARK + GOOD[1:], MARK + b'{"payments":[]}'),
+]
+
+
+@pytest.mark.parametrize("body", MARKED)
+def test_byte_order_mark_is_refused_by_name(
+    web: WebApp, merchant: MerchantClient, body: bytes
+) -> None:
+    assert assert_refused(web, merchant, body, 400) == "malformed_request"
+    for path, sent in ((PAYMENTS, body), (BATCH, b'{"payments":[' + body + b"]}"), (BATCH, body)):
+        message = merchant.post(path, sent).get_json()["error"]["message"]
+        assert "UTF-8 byte order mark (the bytes EF BB BF)" in message
+
+
+def test_byte_order_mark_within_a_string_is_text(merchant: MerchantClient) -> None:
+    response = merchant.pay(description="\ufeffOrder")
+    assert response.get_json()["data"]["description"] == "\ufeffOrder"
+
+
+@pytest.mark.parametrize(
+    ("body", "place"), [(b"{'a': 1}", "line 1, column 2"), (b'{\n  "a": x}', "line 2, column 8")]
+)
+def test_syntax_error_is_located(merchant: MerchantClient, body: bytes, place: str) -> None:
+    message = merchant.post(PAYMENTS, body).get_json()["error"]["message"]
+    assert message == f"The body must be JSON. The first error is at {place}."
+
+
 @pytest.mark.parametrize("body", REPEATS)
 def test_repeated_member_returns_400(web: WebApp, merchant: MerchantClient, body: bytes) -> None:
     assert assert_refused(web, merchant, body, 400) == "malformed_request"
@@ -250,10 +283,14 @@ def test_incomplete_body_returns_400(web: WebApp, merchant: MerchantClient) -> N
 
 
 def post_chunked(merchant: MerchantClient, body: bytes):
+    return send_chunked(merchant.client, PAYMENTS, body, merchant.authorization)
+
+
+def send_chunked(client: FlaskClient, path: str, body: bytes, headers: dict[str, str]):
     # What gunicorn hands on for Transfer-Encoding: chunked: no length, and an input that ends.
-    return merchant.client.post(
-        PAYMENTS,
-        headers=merchant.authorization | {"Content-Type": "application/json"},
+    return client.post(
+        path,
+        headers=headers | {"Content-Type": "application/json"},
         environ_overrides={
             "CONTENT_LENGTH": "",
             "HTTP_TRANSFER_ENCODING": "chunked",

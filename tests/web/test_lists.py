@@ -81,7 +81,16 @@ def test_default_page_has_twenty_items(merchant: MerchantClient) -> None:
         ({"createdTo": "2026-11-22T15:30:16.153Z"}, [3, 4]),
         ({"createdFrom": "2026-11-22T17:30:16.1530+02:00"}, [0, 1, 2]),
         ({"createdTo": "2026-11-22T12:00:16.153-03:30"}, [3, 4]),
+        # A date is the day's start in UTC: the payments are of 2026-11-22.
+        ({"createdFrom": "2026-11-22"}, [0, 1, 2, 3, 4]),
+        ({"createdFrom": "2026-11-23"}, []),
+        ({"createdTo": "2026-11-22"}, []),
+        ({"createdTo": "2026-11-23"}, [0, 1, 2, 3, 4]),
         ({"metadata.order": "1"}, [3]),
+        ({"metadata[order]": "1"}, [3]),
+        ({"metadata[a.b]": "c d&e", "metadata.order": "3"}, [1]),
+        ({"metadata[a.b]": "c d&e", "metadata[order]": "3"}, [1]),
+        ({"metadata[a]": "c d&e"}, []),
         ({"metadata.a.b": "c d&e"}, [1, 3]),
         ({"metadata.a.b": "c d&e", "metadata.order": "3"}, [1]),
         ({"metadata.a.b": "c d&e", "metadata.order": "2"}, []),
@@ -210,7 +219,9 @@ FAULTY = [
     *("limit=", "limit", "limit=%EF%BC%95", "limit=5%20", "limit=5%0A", "limit=true", "limit=1_0"),
     *("limit=1&limit=1", "limit=x&limit=1", "cursor=", "cursor=a%00", "cursor=%3D"),
     *("currency=usd", "currency=XXX", "currency=USD%0A", "currency=", "currency=USD,EUR"),
-    *("currency=USD&currency=USD", "createdFrom=2026-11-22", "createdFrom=2026-11-22T15:30:13"),
+    *("currency=USD&currency=USD", "createdFrom=2026-11-22T15:30:13"),
+    *("createdFrom=2026-11", "createdFrom=20261122", "createdFrom=2026-02-30"),
+    *("createdTo=0000-01-01", "createdTo=2026-11-22Z", "createdTo=2026-11-22%0A"),
     *("createdFrom=2026-11-22T15:30:13+02:00", "createdFrom=2026-02-30T00:00:00Z"),
     *("createdFrom=2026-11-22T15:30:60Z", "createdFrom=2026-11-22T24:00:00Z"),
     *("createdFrom=0001-01-01T00:00:00%2B14:00", "createdFrom=9999-12-31T23:59:59-14:00"),
@@ -224,7 +235,8 @@ OF_WORK = [
     *("amountMax=-1", "amountMax=" + "9" * 300, "amountMax=1&amountMax=2", "amountMax=null"),
     *("metadata.=x", f"metadata.{'k' * 41}=x", f"metadata.k={'v' * 501}", "metadata.k=%00"),
     *("metadata.k=a&metadata.k=a", "metadata.k=%ff", "metadata.k=%ED%A0%80", "metadata.k=%zz"),
-    *("metadata.k=%", "metadata=x", "metadata[k]=x"),
+    *("metadata.k=%", "metadata=x", "metadata[]=x", "metadata[k=x", "metadatak]=x"),
+    *("metadata[k]=a&metadata[k]=a", f"metadata[{'k' * 41}]=x", "metadata]k[=x"),
 ]
 
 
@@ -236,6 +248,37 @@ def test_invalid_parameter_is_named(merchant: MerchantClient, query: str) -> Non
         assert get_invalid_parameters(merchant, path, query) == [
             query.rsplit("&", 1)[-1].split("=")[0][:64]
         ]
+
+
+@pytest.mark.parametrize("name", ["createdFrom", "createdTo"])
+@pytest.mark.parametrize("path", [PAYMENTS, REFUNDS, ACCOUNTS])
+def test_date_has_the_same_cursor_as_its_first_instant(
+    merchant: MerchantClient, ids: list[str], path: str, name: str
+) -> None:
+    """A date is an instant, not a day, for either bound."""
+    [payment, *_] = ids
+    for _ in range(2):
+        assert merchant.post(f"{PAYMENTS}/{payment}/refunds", {"amount": 1}).status_code == 202
+        assert merchant.post(ACCOUNTS, ACCOUNT_BODY).status_code == 201
+    day = {"createdFrom": "2026-11-22", "createdTo": "2026-11-23"}[name]
+    first = list_page(merchant, path, limit=1, **{name: day})
+    instant = {name: f"{day}T01:00:00+01:00"}
+    assert list_page(merchant, path, cursor=first["nextCursor"], **instant)["items"]
+
+
+@pytest.mark.parametrize("name", ["createdFrom", "createdTo"])
+def test_plus_that_arrives_as_a_space_is_explained(merchant: MerchantClient, name: str) -> None:
+    response = merchant.get(f"{PAYMENTS}?{name}=2026-11-22T15:30:13+01:00")
+    message = (
+        "Contains a space where an offset has its +, which a query must contain as %2B: for example"
+        " 2026-11-22T15:30:13%2B01:00."
+    )
+    assert response.get_json()["error"]["details"] == {name: [message]}
+    for text in ("now", "2026-11-22T15:30:13 +01:00", "2026-11-22 01:00"):
+        response = merchant.get(f"{PAYMENTS}?{urlencode({name: text})}")
+        [[message]] = response.get_json()["error"]["details"].values()
+        assert message.startswith("Must be an RFC 3339 time, such as 2026-11-22T15:30:13.153Z, or")
+        assert message.endswith("Encode the + of an offset as %2B.")
 
 
 @pytest.mark.parametrize("query", ["x=1", "Limit=5", "limit%20=5", "page=1", "=", "%C3%A9=1"])

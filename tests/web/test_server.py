@@ -151,6 +151,40 @@ def test_idempotency_key_in_the_path_is_decoded_once(
 
 
 @pytest.mark.parametrize(
+    "target",
+    [
+        *(b"//api/v1/health", b"///api/v1/health", b"/%2fapi/v1/health", b"/api%2Fv1/health"),
+        *(b"/api/v1%2fhealth", b"/api/v1/health%2flive", b"/api/v1/health/%2Flive", b"//", b"/%2f"),
+        *(b"http://localhost//api/v1/health", b"http://localhost/api/v1%2fhealth"),
+        *(b"//api/v1/health?x=/api/v1/health", b"/%2Fapi/v1/health#x", b"%2fapi/v1/health"),
+        *(b"//api/v1/idempotency-keys/k", b"/api/v1%2Fidempotency-keys/k", b"/api%2fv1/docs"),
+        *(b"//api/v1/payments", b"/api/v1%2fpayments", b"/api/v1/payments%2fbatch"),
+    ],
+)
+@pytest.mark.parametrize("method", [b"GET", b"POST", b"OPTIONS"])
+def test_path_with_an_encoded_or_repeated_slash_is_404(
+    server: Server, method: bytes, target: bytes
+) -> None:
+    credentials = (b"Authorization: Bearer " + KEY.encode(), b"Content-Type: application/json")
+    line = method + b" " + target + b" HTTP/1.1"
+    response = server.send(request(line, *credentials, LENGTH, body=BODY))
+    # gunicorn itself refuses a target that is neither a path nor an absolute URL.
+    assert get_status(response) == (404 if target.startswith((b"/", b"http:")) else 400)
+    assert b"Location" not in response
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *(b"/api/v1/health", b"http://localhost/api/v1/health", b"/api/v1/health?x=//&y=%2f"),
+        *(b"/api/v1/health?//", b"/api/v1/he%61lth", b"http://localhost/api/v1/health?a=//b"),
+    ],
+)
+def test_slashes_elsewhere_in_the_target_are_allowed(server: Server, target: bytes) -> None:
+    assert get_status(server.send(request(b"GET " + target + b" HTTP/1.1"))) == 200
+
+
+@pytest.mark.parametrize(
     "raw",
     [
         pytest.param(payment(LENGTH, CHUNKED, body=chunk(BODY) + b"0\r\n\r\n"), id="both lengths"),

@@ -1,0 +1,146 @@
+"""The sets of strings in requests and responses. Each is one named component of the OpenAPI
+document, so that generated clients have one type for it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from marshmallow import validate
+
+from atomic_core.domain.accounts import AccountType, Side
+from atomic_core.domain.audit_log import ActorType, AuditEventType
+from atomic_core.domain.events import PaymentEventType
+from atomic_core.domain.ledger import TransactionKind
+from atomic_core.domain.merchants import Scope
+from atomic_core.domain.money import CURRENCY_EXPONENTS
+from atomic_core.domain.payments import (
+    REASON_EXPIRED,
+    REASON_REQUESTED_BY_MERCHANT,
+    CaptureMethod,
+    Status,
+)
+from atomic_core.domain.posting import Refusal
+from atomic_core.domain.settlement import NETWORK_UNAVAILABLE
+from atomic_core.use_cases.in_doubt import RESOLVED_BY_OPERATOR
+from atomic_web.errors import STATUS
+
+
+@dataclass(frozen=True, slots=True)
+class Enumeration:
+    name: str
+    """Of the component."""
+    description: str
+    values: Sequence[str]
+
+    @property
+    def reference(self) -> dict[str, str]:
+        return {"$ref": f"#/components/schemas/{self.name}"}
+
+    def build_schema(self) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.values), "description": self.description}
+
+
+class OneOfEnumeration(validate.OneOf):
+    """A validator that the OpenAPI document shows as a reference to the enumeration."""
+
+    def __init__(self, enumeration: Enumeration) -> None:
+        super().__init__(enumeration.values)
+        self.enumeration = enumeration
+
+
+def _get_values(members: Iterable[StrEnum]) -> tuple[str, ...]:
+    return tuple(member.value for member in members)
+
+
+CURRENCY: Final = Enumeration(
+    "Currency", "ISO 4217 code of a currency.", tuple(sorted(CURRENCY_EXPONENTS))
+)
+PAYMENT_STATUS: Final = Enumeration(
+    "PaymentStatus",
+    "SUCCESS, FAILED and CANCELED are final. AUTHORIZED waits to be captured or canceled.",
+    _get_values(Status),
+)
+REFUND_STATUS: Final = Enumeration(
+    "RefundStatus",
+    "SUCCESS and FAILED are final.",
+    _get_values((Status.PENDING, Status.PROCESSING, Status.SUCCESS, Status.FAILED)),
+)
+CAPTURE_METHOD: Final = Enumeration(
+    "CaptureMethod",
+    "`automatic` charges the amount at once. `manual` places a hold, to be captured or canceled"
+    " later.",
+    _get_values(CaptureMethod),
+)
+CANCELLATION_REASON: Final = Enumeration(
+    "CancellationReason",
+    "Why a merchant cancels a payment.",
+    (
+        *("abandoned", "duplicate", "fraudulent", "requested_by_customer"),
+        REASON_REQUESTED_BY_MERCHANT,
+    ),
+)
+PAYMENT_CANCELLATION_REASON: Final = Enumeration(
+    "PaymentCancellationReason",
+    "The merchant's reason, or `expired` if the hold ended first.",
+    (*CANCELLATION_REASON.values, REASON_EXPIRED),
+)
+FAILURE_REASON: Final = Enumeration(
+    "FailureReason",
+    "Why a payment or a refund is FAILED.",
+    (
+        *("card_declined", "insufficient_funds", "expired_card", "incorrect_cvc"),
+        *("capture_declined", "refund_declined", "processing_error"),
+        *(NETWORK_UNAVAILABLE, RESOLVED_BY_OPERATOR),
+        *_get_values(Refusal),
+    ),
+)
+ACCOUNT_TYPE: Final = Enumeration(
+    "AccountType",
+    "A merchant's account is a liability: Atomic owes its balance.",
+    _get_values(AccountType),
+)
+NORMAL_SIDE: Final = Enumeration(
+    "NormalSide", "The side of the entries that increase the balance.", _get_values(Side)
+)
+TRANSACTION_KIND: Final = Enumeration(
+    "TransactionKind", "What a ledger transaction stands for.", _get_values(TransactionKind)
+)
+PAYMENT_EVENT_TYPE: Final = Enumeration(
+    "PaymentEventType",
+    "What happened to a payment or to one of its refunds.",
+    _get_values(PaymentEventType),
+)
+PAYMENT_EXPANSION: Final = Enumeration(
+    "PaymentExpansion", "Objects that belong to a payment.", ("refunds", "entries")
+)
+AUDIT_EVENT_TYPE: Final = Enumeration(
+    "AuditEventType",
+    "What happened to a merchant's credentials and payments.",
+    _get_values(AuditEventType),
+)
+ACTOR_TYPE: Final = Enumeration("ActorType", "What caused an audit event.", _get_values(ActorType))
+SCOPE: Final = Enumeration("Scope", "A permission of an API key.", _get_values(Scope))
+READINESS_STATUS: Final = Enumeration(
+    "ReadinessStatus", "`degraded` if an optional dependency is down.", ("ready", "degraded")
+)
+DEPENDENCY_STATUS: Final = Enumeration(
+    "DependencyStatus", "Whether a dependency is reachable.", ("up", "down")
+)
+ERROR_CODE: Final = Enumeration("ErrorCode", "Stable. Base decisions on it.", tuple(sorted(STATUS)))
+
+ENUMERATIONS: Final = (
+    *(CURRENCY, PAYMENT_STATUS, REFUND_STATUS, CAPTURE_METHOD, CANCELLATION_REASON),
+    *(PAYMENT_CANCELLATION_REASON, FAILURE_REASON, ACCOUNT_TYPE, NORMAL_SIDE, TRANSACTION_KIND),
+    *(PAYMENT_EVENT_TYPE, PAYMENT_EXPANSION, AUDIT_EVENT_TYPE, ACTOR_TYPE, SCOPE),
+    *(READINESS_STATUS, DEPENDENCY_STATUS, ERROR_CODE),
+)
+
+
+def build_enabled_currency(currencies: Iterable[str]) -> Enumeration:
+    """The currencies of new payments and accounts: all, or a part of them as a further component.
+    Existing objects may have any."""
+    enabled = tuple(sorted(currencies))
+    if enabled == CURRENCY.values:
+        return CURRENCY
+    return Enumeration("EnabledCurrency", "The currencies that this installation accepts.", enabled)

@@ -266,8 +266,8 @@ ACCESS_MUTANTS: Final = (
         "login-above-the-limit-not-slowed",
         "logins above the limit of an email are slowed down",
         "atomic_web/access/rate_limiting.py",
-        "        states = [*states[:-1], *_count(slow_limits, passes_uncounted=passes_uncounted)]\n",
-        "        states = states[:-1]\n",
+        "[*states[:-1], *_count(slow_limits, passes_uncounted=passes_uncounted)]\n",
+        "states[:-1]\n",
         MERCHANTS_TEST,
     ),
     _mutant(

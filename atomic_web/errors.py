@@ -39,7 +39,7 @@ class RegistrationClosed(Forbidden):
 
 
 class MalformedRequest(AtomicError):
-    """The request is malformed; see the message."""
+    """The request must be well-formed HTTP with a well-formed body."""
 
     code = "malformed_request"
 
@@ -58,19 +58,19 @@ class RequestTimeout(AtomicError):
 
 
 class PayloadTooLarge(AtomicError):
-    """The body exceeds the size limit of this endpoint."""
+    """The body is too large for this endpoint; send less in one request."""
 
     code = "payload_too_large"
 
 
 class UriTooLong(AtomicError):
-    """The URL exceeds the length limit."""
+    """The URL is too long; shorten it."""
 
     code = "uri_too_long"
 
 
 class HeadersTooLarge(AtomicError):
-    """The headers exceed the limits on their number or size."""
+    """The headers are too many or too long; send fewer or shorter ones."""
 
     code = "headers_too_large"
 

@@ -36,10 +36,12 @@ _CREDENTIAL_IN_BODY: Final = (
     "The body contains an API key or a session token. Send it in the Authorization header only."
 )
 
-_NESTED_TOO_DEEPLY: Final = f"The body is nested deeper than {MAX_NESTING} levels."
-_TOO_MANY_VALUES: Final = f"The body has more than {MAX_VALUES} values."
-_NUMBER_OUT_OF_RANGE: Final = "A number is out of range."
-_INCOMPLETE_BODY: Final = "The body ended before its announced length."
+_NESTED_TOO_DEEPLY: Final = f"The body must be nested at most {MAX_NESTING} levels deep."
+_TOO_MANY_VALUES: Final = f"The body must have at most {MAX_VALUES} values."
+_NUMBER_OUT_OF_RANGE: Final = (
+    f"Numbers must be within the range of a double and have at most {MAX_DIGITS} digits."
+)
+_INCOMPLETE_BODY: Final = "The body must have as many bytes as Content-Length announces."
 _EMPTY_BODY: Final = "The body is empty; send a JSON object."
 
 BYTE_ORDER_MARK: Final = "\ufeff"
@@ -107,7 +109,7 @@ def _read(request: Request, limit: int) -> bytes:
         # A body in another transfer coding would still be encoded after the chunks are joined.
         raise MalformedRequest("Transfer-Encoding must be chunked, or absent with Content-Length.")
     if length is not None and length > limit:
-        raise PayloadTooLarge
+        raise _build_size_error(limit)
     try:
         # Not cached: only the parsed value is used. A body of known length is read without
         # Werkzeug's limiting stream.
@@ -118,15 +120,19 @@ def _read(request: Request, limit: int) -> bytes:
         )
     except ParseException as error:
         # gunicorn raises it for an invalid chunk.
-        raise MalformedRequest("The chunked encoding of the body is invalid.") from error
+        raise MalformedRequest("The body must be encoded in valid chunks.") from error
     except OSError as error:
         # The client reset the connection.
         raise MalformedRequest(_INCOMPLETE_BODY) from error
     if len(raw) > limit:
-        raise PayloadTooLarge
+        raise _build_size_error(limit)
     if length not in (None, len(raw)):
         raise MalformedRequest(_INCOMPLETE_BODY)
     return raw
+
+
+def _build_size_error(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The body must have at most {limit} bytes.")
 
 
 def _decode(raw: bytes) -> str:

@@ -7,6 +7,7 @@ from marshmallow import fields, validate
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_web.schemas.enumerations import ACCOUNT_TYPE, CURRENCY, NORMAL_SIDE, OneOfEnumeration
 from atomic_web.schemas.fields import (
+    INVALID_LENGTH,
     RequestSchema,
     ResponseSchema,
     Timestamp,
@@ -19,7 +20,7 @@ MAX_NAME: Final = 200
 class NewAccountSchema(RequestSchema):
     """The body of POST /accounts."""
 
-    name = fields.String(required=True, validate=validate.Length(1, MAX_NAME))
+    name = fields.String(required=True, validate=validate.Length(1, MAX_NAME, error=INVALID_LENGTH))
     currency = fields.String(required=True, validate=check_currency)
 
 

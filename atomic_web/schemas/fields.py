@@ -1,6 +1,6 @@
 """The base classes of all schemas, and fields and validators that they share."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, ClassVar, Final, NamedTuple, cast
 
@@ -18,6 +18,9 @@ from atomic_web.schemas.enumerations import build_enabled_currency
 MAX_LISTED_CURRENCIES: Final = 10
 """An error message that lists more is too long to read; the OpenAPI document lists them all."""
 
+INVALID_LENGTH: Final = "Must have {min} to {max} characters."
+"""For validate.Length."""
+
 INVALID_AMOUNT: Final = f"amount must be an integer number of minor units from 1 to {MAX_AMOUNT}."
 
 
@@ -34,6 +37,9 @@ class RequestSchema(Schema):
             for name, field in self.load_fields.items()
         ]
         self._input_keys = {key for key, _, _ in self._inputs}
+        self.error_messages["unknown"] = describe_unknown_field(self._input_keys)
+        for _, _, field in self._inputs:
+            _replace_default_messages(field)
 
     def parse(self, content: dict[str, Any]) -> dict[str, Any]:
         """The validated values by attribute name. Raises ValidationFailed with all errors."""
@@ -57,6 +63,35 @@ class RequestSchema(Schema):
             else:
                 return values
         return cast("dict[str, Any]", self.load(content))
+
+
+def describe_unknown_field(known_names: Iterable[str]) -> str:
+    return f"Unknown field. Known fields: {', '.join(sorted(known_names))}."
+
+
+def _replace_default_messages(field: fields.Field[Any]) -> None:
+    """Replace marshmallow's messages, but not those that the field was given."""
+    messages = {"required": "This field is required.", "null": "Must not be null."}
+    if not field.required:
+        messages["null"] += " Leave the field out instead."
+    messages |= next(
+        (texts for kind, texts in _TYPE_MESSAGES.items() if isinstance(field, kind)), {}
+    )
+    defaults: dict[str, str] = {}
+    for cls in reversed(type(field).__mro__):
+        defaults |= getattr(cls, "default_error_messages", {})
+    for key, message in messages.items():
+        if field.error_messages[key] == defaults[key]:
+            field.error_messages[key] = message
+    if isinstance(field, fields.List):
+        _replace_default_messages(field.inner)
+
+
+_TYPE_MESSAGES: Final[dict[type[fields.Field[Any]], dict[str, str]]] = {
+    fields.Integer: {"invalid": "Must be an integer."},
+    fields.List: {"invalid": "Must be a list."},
+    fields.String: {"invalid": "Must be a string."},
+}
 
 
 def _build_details(error: ValidationError) -> dict[str, list[str]]:

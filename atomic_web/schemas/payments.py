@@ -21,6 +21,7 @@ from atomic_web.schemas.enumerations import (
 )
 from atomic_web.schemas.fields import (
     INVALID_AMOUNT,
+    INVALID_LENGTH,
     RequestSchema,
     ResponseSchema,
     Timestamp,
@@ -77,7 +78,8 @@ class NewPaymentSchema(RequestSchema):
         metadata={"description": "The merchant of the API key; any other id is 403."},
     )
     description = fields.String(
-        load_default=DEFAULT_DESCRIPTION, validate=validate.Length(1, MAX_DESCRIPTION)
+        load_default=DEFAULT_DESCRIPTION,
+        validate=validate.Length(1, MAX_DESCRIPTION, error=INVALID_LENGTH),
     )
     webhook_url = fields.String(
         data_key="webhookUrl", load_default=None, allow_none=False, validate=_check_webhook

@@ -11,7 +11,7 @@ from atomic_web.schemas.enumerations import (
     REFUND_STATUS,
     OneOfEnumeration,
 )
-from atomic_web.schemas.fields import RequestSchema, ResponseSchema, Timestamp
+from atomic_web.schemas.fields import INVALID_LENGTH, RequestSchema, ResponseSchema, Timestamp
 from atomic_web.schemas.holds import build_optional_amount_field
 from atomic_web.schemas.metadata import build_metadata_input, build_metadata_output
 
@@ -23,7 +23,9 @@ class NewRefundSchema(RequestSchema):
 
     amount = build_optional_amount_field("In minor units. Default: all that is not refunded yet.")
     reason = fields.String(
-        load_default=None, allow_none=False, validate=validate.Length(1, MAX_REASON)
+        load_default=None,
+        allow_none=False,
+        validate=validate.Length(1, MAX_REASON, error=INVALID_LENGTH),
     )
     metadata = build_metadata_input()
 

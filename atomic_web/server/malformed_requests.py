@@ -86,7 +86,7 @@ def to_domain_error(error: BaseException) -> AtomicError:
         case ParseException() if not isinstance(error, _SERVER_ERRORS):
             # Also an unknown transfer coding or expectation, for which HTTP has 501 and 417: a
             # client's mistake is never a 5xx here.
-            return MalformedRequest("The request is not well-formed HTTP.")
+            return MalformedRequest("The request must be well-formed HTTP.")
     return InternalError()
 
 

@@ -35,6 +35,7 @@ from atomic_web.schemas.batches import (
     PaymentBatchResultSchema,
     PaymentBatchSchema,
 )
+from atomic_web.schemas.fields import describe_unknown_field
 from atomic_web.schemas.payments import PaymentSchema
 
 KEY: Final = "idempotencyKey"
@@ -103,7 +104,8 @@ def create() -> Response:
 
 
 def _get_payments(content: dict[str, Any]) -> list[Any]:
-    unknown = {name: ["Unknown field."] for name in sorted(content.keys() - {"payments"})}
+    message = describe_unknown_field(["payments"])
+    unknown = {name: [message] for name in sorted(content.keys() - {"payments"})}
     if unknown:
         raise ValidationFailed(details=dict(list(unknown.items())[:MAX_REPORTED_ERRORS]))
     payments = content.get("payments")

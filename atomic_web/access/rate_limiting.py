@@ -102,11 +102,17 @@ def count_request(policy: AccessPolicy, soft_limit: SoftLimit | None = None) -> 
     _report(states)
 
 
-def count_against_limit(name: str, cost: int = 1, subject: str | None = None) -> None:
+def count_against_limit(
+    name: str, cost: int = 1, subject: str | None = None, *, must_be_counted: bool = False
+) -> None:
     """Count this request as `cost` requests against one more limit, by default per merchant.
-    Raises what count_request raises."""
+
+    Raises RateLimited. If the rate limiter is unavailable, raises ServiceUnavailable if the request
+    `must_be_counted` or the settings say so.
+    """
     limits = _build_limit(name, subject or str(request_context().merchant_id), cost)
-    passes_uncounted = request_context().settings.rate_limit_passes_on_failure
+    settings = request_context().settings
+    passes_uncounted = settings.rate_limit_passes_on_failure and not must_be_counted
     _report(_count(limits, passes_uncounted=passes_uncounted))
 
 

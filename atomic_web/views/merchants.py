@@ -241,7 +241,7 @@ def change_password() -> Response:
     context = request_context()
     session = context.authenticated_session
     # Per session: whoever has one token must not keep the owner from changing the password.
-    count_against_limit("password", subject=str(session.id))
+    count_against_limit("password", subject=str(session.id), must_be_counted=True)
     content = read_json_object()
     refuse_query_parameters()
     values = _password_change_schema.parse(content)

@@ -302,6 +302,18 @@ def test_password_is_not_tested_without_a_rate_limiter(
 
 
 @pytest.mark.usefixtures("fresh_log_throttle")
+def test_password_is_not_changed_without_a_rate_limiter(web: WebApp) -> None:
+    session_client = web.register_and_log_in()
+    configured_web = web.with_settings(RATE_LIMIT_PASSWORD="10/900").with_use_cases(
+        {"rate_limiter": UnavailableRateLimiter()}
+    )
+    body = {"currentPassword": PASSWORD, "newPassword": f"another {PASSWORD}"}
+    response = configured_web.connect(session_client).post("/api/v1/merchants/password", body)
+    assert (response.status_code, error_code(response)) == (503, "service_unavailable")
+    assert web.log_in().get(DASHBOARD).status_code == 200, "the password is still the old one"
+
+
+@pytest.mark.usefixtures("fresh_log_throttle")
 def test_full_rate_limiter_is_an_error_in_log_and_metrics(
     web: WebApp, merchant: MerchantClient
 ) -> None:

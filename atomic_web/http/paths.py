@@ -14,13 +14,15 @@ _PATH: Final = re.compile(r"[^?#]*")
 
 
 def has_canonical_path(environ: Mapping[str, Any]) -> bool:
-    """Whether the path neither begins with two slashes nor contains an encoded slash.
+    """Whether the path is not empty, has no encoded slash, and does not begin with two slashes.
 
-    Such a path is not the URL of any resource, but WSGI decodes %2F, and Werkzeug removes leading
+    Any other path is not the URL of a resource, but WSGI decodes %2F, and Werkzeug removes leading
     slashes, so that it would match a route. A proxy that restricts access by path prefix does
     neither, and would let it pass.
     """
-    target: str = environ.get("RAW_URI") or environ.get("PATH_INFO", "")
+    if not environ.get("PATH_INFO"):
+        return False  # `GET http://host`; Werkzeug would redirect to the host in the Host header
+    target: str = environ.get("RAW_URI") or environ["PATH_INFO"]
     if "//" not in target and "%2" not in target:
         return True  # the usual spelling needs no parsing
     # A request line may contain an absolute URL (RFC 9112, 3.2.2).

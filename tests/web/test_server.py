@@ -156,6 +156,7 @@ def test_idempotency_key_in_the_path_is_decoded_once(
         *(b"//api/v1/health", b"///api/v1/health", b"/%2fapi/v1/health", b"/api%2Fv1/health"),
         *(b"/api/v1%2fhealth", b"/api/v1/health%2flive", b"/api/v1/health/%2Flive", b"//", b"/%2f"),
         *(b"http://localhost//api/v1/health", b"http://localhost/api/v1%2fhealth"),
+        *(b"http://localhost", b"http://localhost?x=1"),
         *(b"//api/v1/health?x=/api/v1/health", b"/%2Fapi/v1/health#x", b"%2fapi/v1/health"),
         *(b"//api/v1/idempotency-keys/k", b"/api/v1%2Fidempotency-keys/k", b"/api%2fv1/docs"),
         *(b"//api/v1/payments", b"/api/v1%2fpayments", b"/api/v1/payments%2fbatch"),

@@ -2,22 +2,22 @@
 -- trigger, also in one that the caller puts on a temporary table.
 -- depends: 0010.lists
 
--- Locks: accounts and holds exclusively, ledger_transactions, refunds and payments against writers
--- (they are still read), until this migration commits. It rewrites and reads no table but holds, for
--- two indexes; it takes the three other locks after that. Payments and settlement wait meanwhile,
--- and go on. In the order in which settlement writes, so that the two do not deadlock.
+-- Locks until it commits: accounts and holds against readers and writers; ledger_transactions,
+-- refunds and payments against writers. Payments and settlement wait meanwhile and then go on. It
+-- rewrites no table. It reads holds, to build an index, before it locks the last three. The order is
+-- the one in which settlement writes, so that the two do not deadlock.
 --
--- A long reader of accounts, such as pg_dump, would hold this migration up, and this migration
--- everybody else. It gives up instead: run it again.
+-- A transaction that reads accounts for long, such as pg_dump, makes this migration wait, and
+-- everything else waits behind it. Therefore it gives up: run it again.
 SET LOCAL lock_timeout = '5s';
 
--- What is pending in an account follows from its holds. Adding up all live holds would take longer
--- the more there are, and World has all of them. So each hold records which transaction changed it
--- last, each account what was pending when the present transaction first changed that, and the
--- difference is compared with the holds of this transaction only.
+-- An account's pending amounts follow from its holds. Adding up all live holds takes longer the more
+-- there are, and World has all of them. So a hold records the transaction that changed it last, and an
+-- account its pending amounts before the transaction that changed them last. A guard compares the
+-- difference with the holds that the same transaction changed.
 --
--- A transaction is its number and its start: after a restore into another cluster numbers are given
--- again.
+-- A transaction is identified by its number and its start: a cluster that is restored from a dump
+-- assigns the same numbers again.
 ALTER TABLE accounts
     ADD COLUMN summed_by xid8,
     ADD COLUMN summed_since timestamptz,
@@ -27,10 +27,10 @@ ALTER TABLE accounts
 ALTER TABLE holds
     ADD COLUMN changed_by xid8,
     ADD COLUMN changed_since timestamptz,
-    -- Whether it was live before that transaction.
+    -- Whether the hold was live before that transaction.
     ADD COLUMN was_live boolean;
 
--- Not those that were there before: nobody looks for them by this.
+-- Only the present transaction's holds are looked up.
 CREATE INDEX holds_of_transaction ON holds (changed_by) WHERE changed_by IS NOT NULL;
 
 LOCK TABLE ledger_transactions, refunds, payments IN SHARE ROW EXCLUSIVE MODE;
@@ -68,8 +68,8 @@ BEGIN
 END
 $$;
 
--- Takes the place of the trigger that asked for pg_trigger_depth(). Only statements that name one of
--- these columns pay for it: posting does not.
+-- Replaces the trigger that compared pg_trigger_depth(). It runs only for statements that name one of
+-- these columns: posting names none.
 CREATE OR REPLACE TRIGGER accounts_pending_follows_holds
     BEFORE UPDATE OF pending_in, pending_out, summed_by, summed_since, pending_in_before,
                      pending_out_before
@@ -83,39 +83,39 @@ CREATE OR REPLACE TRIGGER accounts_begin_without_pending
     EXECUTE FUNCTION refuse_change('what is pending follows from holds');
 
 CREATE FUNCTION accounts_match_holds() RETURNS trigger LANGUAGE plpgsql
--- The planner knows nothing of the size of a statement: no plan may read a whole table, nor compare
--- each account with each hold.
+-- The planner does not know how many rows a statement changes. No plan may read a whole table, or
+-- compare each account with each hold.
 SET enable_seqscan = off
 SET enable_nestloop = off AS $$
 DECLARE
-    present  constant xid8 := pg_current_xact_id();
-    offender uuid;
+    this_transaction constant xid8 := pg_current_xact_id();
+    offender         uuid;
 BEGIN
     IF NOT EXISTS (SELECT FROM new_accounts n
-                    WHERE n.summed_by = present AND n.summed_since = now())
+                    WHERE n.summed_by = this_transaction AND n.summed_since = now())
     THEN
         RETURN NULL;
     END IF;
     SELECT (array_agg(n.id))[1] INTO offender
       FROM new_accounts n
-      LEFT JOIN (SELECT side.account_id, sum(side.coming) AS coming, sum(side.going) AS going
+      LEFT JOIN (SELECT side.account_id, sum(side.incoming) AS incoming, sum(side.outgoing) AS outgoing
                    FROM (SELECT changed.credit_account_id, changed.debit_account_id,
                                 CASE WHEN changed.released_at IS NULL THEN changed.amount ELSE 0 END
                                 - CASE WHEN changed.was_live THEN changed.amount ELSE 0 END AS change
                            FROM holds changed
-                          WHERE changed.changed_by = present
+                          WHERE changed.changed_by = this_transaction
                             AND changed.changed_since = now()) h
                   CROSS JOIN LATERAL (VALUES
                       (h.credit_account_id, h.change, 0::bigint),
                       (h.debit_account_id, 0::bigint, h.change)
-                  ) AS side (account_id, coming, going)
-                  GROUP BY side.account_id) moved
-        ON moved.account_id = n.id
-     WHERE n.summed_by = present
+                  ) AS side (account_id, incoming, outgoing)
+                  GROUP BY side.account_id) changes
+        ON changes.account_id = n.id
+     WHERE n.summed_by = this_transaction
        AND n.summed_since = now()
        AND (n.pending_in, n.pending_out)
-           IS DISTINCT FROM (n.pending_in_before + coalesce(moved.coming, 0),
-                             n.pending_out_before + coalesce(moved.going, 0));
+           IS DISTINCT FROM (n.pending_in_before + coalesce(changes.incoming, 0),
+                             n.pending_out_before + coalesce(changes.outgoing, 0));
     IF offender IS NOT NULL THEN
         RAISE EXCEPTION 'what is pending in account % does not follow from its holds', offender
             USING ERRCODE = 'check_violation', CONSTRAINT = 'accounts_match_holds';
@@ -129,15 +129,14 @@ CREATE TRIGGER accounts_match_holds
     REFERENCING NEW TABLE AS new_accounts
     FOR EACH STATEMENT EXECUTE FUNCTION accounts_match_holds();
 
--- What is refunded of a payment follows from its refunds, of which a payment has few. Their trigger
--- waits for the payment's row before it changes the sums, so all that count are seen here.
+-- A payment's refunded amounts follow from its refunds; it has at most a hundred. Their trigger locks
+-- the payment before it changes the sums, so this guard sees all refunds that count.
 CREATE FUNCTION payments_refunded_follows_refunds() RETURNS trigger LANGUAGE plpgsql
 SET enable_seqscan = off AS $$
 BEGIN
     IF (NEW.refunds_reserved, NEW.amount_refunded)
        IS DISTINCT FROM
-       (SELECT (-- None yet, or all failed: that is not the same.
-                CASE WHEN count(*) > 0
+       (SELECT (CASE WHEN count(*) > 0
                      THEN coalesce(sum(r.amount) FILTER (WHERE r.phase <> 'FAILED'), 0)::bigint
                 END,
                 CASE WHEN count(*) FILTER (WHERE r.phase <> 'OPEN') > 0
@@ -153,8 +152,7 @@ BEGIN
 END
 $$;
 
--- Takes the place of the trigger that asked for pg_trigger_depth(). Claiming and settling name
--- neither column.
+-- Replaces the trigger that compared pg_trigger_depth(). Claiming and settling name neither column.
 CREATE OR REPLACE TRIGGER payments_refunded_follows_refunds
     AFTER UPDATE OF refunds_reserved, amount_refunded ON payments
     FOR EACH ROW
@@ -162,12 +160,10 @@ CREATE OR REPLACE TRIGGER payments_refunded_follows_refunds
           IS DISTINCT FROM (NEW.refunds_reserved, NEW.amount_refunded))
     EXECUTE FUNCTION payments_refunded_follows_refunds();
 
--- A payment succeeds with the ledger transaction that is posted for it, and a refund with its own:
--- from World to the merchant's account, less the fee, and the fee to the fee account. There is at
--- most one (ledger_transactions_once_per_payment), and nothing is added to it (entries_must_balance).
---
--- The posting comes first, then the success. So the first half is asked when a statement makes
--- payments succeed, for all of them at once, and holds from then on.
+-- A payment that succeeds has a ledger transaction: World is debited, the merchant's account credited
+-- less the fee, and the fee account credited with the fee. A payment has at most one
+-- (ledger_transactions_once_per_payment), and nothing is added to it later (entries_must_balance). So
+-- what is true after the statement stays true. The posting comes first, then the success.
 CREATE FUNCTION payments_match_ledger() RETURNS trigger LANGUAGE plpgsql
 SET enable_seqscan = off
 SET enable_nestloop = off AS $$
@@ -177,8 +173,8 @@ DECLARE
     posted       uuid[];
     offender     uuid;
 BEGIN
-    -- That it has no sums yet tells that it succeeds now: sums need refunds
-    -- (payments_refunded_follows_refunds), and refunds a success.
+    -- Without refunded amounts: an update of these does not check the success again. None can succeed
+    -- with them: they need refunds (payments_refunded_follows_refunds), which need a success.
     SELECT array_agg(n.id) INTO succeeded
       FROM new_payments n
      WHERE n.status = 'SUCCESS' AND n.refunds_reserved IS NULL;
@@ -206,7 +202,7 @@ BEGIN
               LEFT JOIN entries e
                 ON e.transaction_id = t.id AND e.transaction_id = ANY (transactions)
              GROUP BY n.id, n.captured, n.fee
-            -- One leg of each kind: with as many legs as there are kinds, no other legs have this sum.
+            -- One leg of each kind. The sum and the count together allow no other legs.
             HAVING sum(CASE WHEN e.account_id = world.id AND e.amount = -n.captured THEN 1
                             WHEN e.account_id = n.account_id AND e.amount = n.captured - n.fee THEN 2
                             WHEN e.account_id = fees.id AND e.amount = n.fee THEN 4
@@ -278,21 +274,22 @@ CREATE TRIGGER refunds_match_ledger
     REFERENCING NEW TABLE AS new_refunds
     FOR EACH STATEMENT EXECUTE FUNCTION refunds_match_ledger();
 
--- The other half, when the transaction commits: what was posted succeeded. A deferred trigger is
--- asked row by row, which is too slow for ledger_transactions. So each statement leaves one row with
--- all of its payments here, and the question is asked for this row. Deleting it does not help: what
--- is asked at the commit is the row as it was inserted.
+-- The other direction, when the transaction commits: a payment or refund that is posted succeeded. A
+-- deferred trigger runs for each row, which is too slow for ledger_transactions. So each statement
+-- inserts one row with all its payments here, and the deferred trigger runs for this row. Deleting the
+-- row does not help: the trigger gets it as it was inserted.
 --
--- Nothing in it outlives its transaction, so it needs no write-ahead log.
+-- No row outlives its transaction, so the table needs no write-ahead log.
 CREATE UNLOGGED TABLE posting_checks (
     id                   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    -- Of the postings of payments, and of those of refunds, in the order of refund_ids.
+    -- Payments whose charge or capture is posted.
     payment_ids          uuid[] STORAGE EXTERNAL NOT NULL,
+    -- Refunds that are posted, and the payment of each.
     refunded_payment_ids uuid[] STORAGE EXTERNAL NOT NULL,
     refund_ids           uuid[] STORAGE EXTERNAL NOT NULL
 );
 
--- As in 0008, but asked at the commit. A payment that does not exist did not succeed.
+-- Replaces the check of 0008, which ran at once: a payment that does not exist did not succeed.
 CREATE OR REPLACE FUNCTION ledger_transactions_of_payment() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO posting_checks (payment_ids, refunded_payment_ids, refund_ids)
@@ -344,8 +341,7 @@ CREATE CONSTRAINT TRIGGER posted_has_succeeded
     DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION posted_has_succeeded();
 
--- A guard reads the tables of this schema. Without a search_path of its own it would read a
--- temporary table of the same name first.
+-- Without a search_path of its own a function reads the caller's temporary tables first.
 DO $$
 DECLARE
     guard text;

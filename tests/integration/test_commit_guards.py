@@ -216,6 +216,26 @@ def test_success_before_its_posting_is_refused(books: Books) -> None:
     refuse(books, [SUCCEED])
 
 
+def test_success_with_the_merchants_part_three_times_is_refused(
+    postgres_store: Store, books: Books
+) -> None:
+    """Its legs sum to zero, and each of them is one that the posting should have."""
+    merchant_id = books.ids["merchant"]
+    assert isinstance(merchant_id, UUID)
+    payment = build_application(postgres_store.begin).payments.record(
+        build_payment(merchant_id, 3_000)
+    )
+    books.ids["thirds"] = payment.id
+    with books.connect() as connection:
+        books.post(connection, "thirds", (("world", -3_000), *[("account", 1_000)] * 3))
+        with pytest.raises(errors.CheckViolation, match="does not match the ledger"):
+            connection.execute(
+                b"UPDATE payments SET status = 'SUCCESS', fee_amount = 2000 WHERE id = %(thirds)s",
+                books.ids,
+            )
+        connection.rollback()
+
+
 def test_two_successes_with_one_posting_are_refused(postgres_store: Store, books: Books) -> None:
     application = build_application(postgres_store.begin)
     merchant_id = books.ids["merchant"]
@@ -381,6 +401,16 @@ def test_second_full_refund_is_refused(books: Books) -> None:
         ],
         execute_in_trigger,
     )
+
+
+def test_record_of_pending_sums_cannot_be_written(books: Books) -> None:
+    write_record = b"""
+        UPDATE accounts
+           SET summed_by = pg_current_xact_id(), summed_since = now(),
+               pending_in_before = pending_in + 1, pending_out_before = pending_out
+         WHERE id = %(account)s"""
+    use_record = b"UPDATE accounts SET pending_in = pending_in + 1 WHERE id = %(account)s"
+    refuse(books, [write_record, use_record])
 
 
 def test_sums_forgotten_after_a_change_of_holds_are_refused(books: Books) -> None:

@@ -12,10 +12,13 @@ from atomic_core.domain.accounts import hash_account_identity, world_account_id
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.ledger import Hold, TransactionKind
 from atomic_core.domain.money import CURRENCY_EXPONENTS
+from atomic_core.domain.payments import Status
 from atomic_core.domain.posting import Leg, Posting, PostingResult, post
+from atomic_core.domain.settlement import Settlement
 from atomic_core.ports.unit_of_work import UnitOfWork
 from atomic_core.use_cases.ledger import NewAccount
 from support import (
+    HOUR,
     IDS,
     Store,
     add_merchant,
@@ -43,6 +46,12 @@ def post_payment(
     accounts = work.accounts.lock([WORLD, account_id])
     legs = (Leg(WORLD, -amount), Leg(account_id, amount))
     return post(accounts, [Posting(IDS.new_id(), payment_id, TransactionKind.PAYMENT, legs)], AT)
+
+
+def save_success(work: UnitOfWork, account_id: UUID, payment_id: UUID) -> None:
+    """A posting and the success that it stands for: neither is accepted alone."""
+    work.ledger.save(post_payment(work, account_id, payment_id))
+    work.payments.settle([Settlement(payment_id, Status.SUCCESS, None, 0, None)], HOUR)
 
 
 @pytest.fixture
@@ -129,7 +138,7 @@ def test_saved_batch_changes_balances(store: Store, merchant_id: UUID, account_i
     first, second = (create_payment(store, merchant_id) for _ in range(2))
     for payment_id in (first, second):
         with store.begin() as work:
-            work.ledger.save(post_payment(work, account_id, payment_id))
+            save_success(work, account_id, payment_id)
             work.commit()
     with store.begin() as work:
         accounts = work.accounts.lock([account_id, WORLD])
@@ -153,7 +162,7 @@ def test_second_posting_of_payment_is_refused(
 ) -> None:
     payment_id = create_payment(store, merchant_id)
     with store.begin() as work:
-        work.ledger.save(post_payment(work, account_id, payment_id))
+        save_success(work, account_id, payment_id)
         work.commit()
     with pytest.raises(StorageRefused, match="once_per_payment"), store.begin() as work:
         work.ledger.save(post_payment(work, account_id, payment_id))
@@ -167,10 +176,12 @@ def test_batch_that_violates_ledger_rules_is_refused(
     store: Store, merchant_id: UUID, account_id: UUID, violation: str
 ) -> None:
     payment_id = create_payment(store, merchant_id)
-    with pytest.raises(StorageRefused), store.begin() as work:
+    with pytest.raises(StorageRefused) as refusal, store.begin() as work:
         batch = post_payment(work, account_id, payment_id)
         work.ledger.save(_violate(batch, violation))
         work.commit()
+    # Not only because the payment did not succeed, which would be refused last.
+    assert "ledger_transactions_of_payment" not in str(refusal.value)
     with store.begin() as work:
         assert work.accounts.lock([account_id])[account_id].balance == 0
     with store.begin() as work:

@@ -6,10 +6,12 @@ from uuid import UUID
 
 import pytest
 
+from atomic_core.domain.accounts import world_account_id
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import NewPayment, Status
-from atomic_core.domain.settlement import Claim, Settlement
+from atomic_core.domain.posting import post
+from atomic_core.domain.settlement import Claim, Settlement, build_posting
 from support import (
     HOUR,
     IDS,
@@ -139,7 +141,11 @@ def test_settled_payment_is_final_and_not_claimed(
     claims = claim_payments(store, lease=NOW)
     success = Settlement(payment_ids[0], Status.SUCCESS, None, 0, None)
     failure = Settlement(payment_ids[1], Status.FAILED, "card_declined", 0, None)
+    posting = build_posting(claims[0], success, IDS.new_id())
+    assert posting
     with store.begin() as work:
+        accounts = work.accounts.lock([claims[0].account_id, world_account_id("USD")])
+        work.ledger.save(post(accounts, [posting], work.now()))
         work.payments.settle([success, failure], HOUR)
         work.commit()
     with store.begin() as work:

@@ -25,7 +25,7 @@ def books(postgres_store: Store, database_url: str) -> dict[str, object]:
     busy = application.payments.record(euros(merchant_id))
     application.payments.record(euros(merchant_id))
     application.settlement.settle()
-    waiting = application.payments.record(build_payment(merchant_id))
+    waiting = application.payments.record(build_payment(merchant_id, 1))
     key = application.api_keys.issue(merchant_id, "till").key
     application.api_keys.revoke(key.id)
     return {
@@ -185,7 +185,7 @@ REFUSED = {
     "a settled payment that changes": [
         b"UPDATE payments SET description = 'x' WHERE id = %(settled)s"
     ],
-    "a payment that changes its amount": [b"UPDATE payments SET amount = 1 WHERE id = %(waiting)s"],
+    "a payment that changes its amount": [b"UPDATE payments SET amount = 2 WHERE id = %(waiting)s"],
     "a payment that changes its source": [
         b"UPDATE payments SET source = 'tok_other' WHERE id = %(waiting)s"
     ],
@@ -281,10 +281,14 @@ def test_postgres_refuses(
         for statement in before:
             connection.execute(statement, books)
         # Refused at once, or by a deferred guard when the transaction commits.
-        with pytest.raises((errors.IntegrityError, errors.RestrictViolation)):
+        with pytest.raises((errors.IntegrityError, errors.RestrictViolation)) as refusal:
             connection.execute(last, books)
             connection.commit()
         connection.rollback()
+    if NEW_TRANSACTION in before:
+        # Not only because the payment did not succeed, which would be refused last.
+        constraint = refusal.value.diag.constraint_name
+        assert constraint != "ledger_transactions_of_payment"
 
 
 def test_correct_posting_in_sql_passes_every_guard(
@@ -306,4 +310,5 @@ def test_correct_posting_in_sql_passes_every_guard(
                        (%(world)s, 2, %(transaction)s, -1, -5001, %(head)s)""",
             books,
         )
+        connection.execute(b"UPDATE payments SET status = 'SUCCESS' WHERE id = %(waiting)s", books)
         connection.commit()

@@ -7,8 +7,11 @@ from mutants.mutant import Edit, Mutant
 LIFECYCLE_SQL: Final = "migrations/0008.payment-life.sql"
 POSTING_TIMES_SQL: Final = "migrations/0012.posting-times.sql"
 
+COMMIT_GUARDS_SQL: Final = "migrations/0014.commit-guards.sql"
+
 GUARDS_TEST: Final = "tests/integration/test_guards.py"
 POSTING_TIMES_TEST: Final = "tests/contract/test_posting_times.py"
+COMMIT_GUARDS_TEST: Final = "tests/integration/test_commit_guards.py"
 
 LEDGER_MUTANTS: Final = (
     Mutant(
@@ -25,8 +28,8 @@ LEDGER_MUTANTS: Final = (
     ),
     Mutant(
         "no-posting-guard-at-all",
-        "a payment is posted once: without fencing token, UNIQUE and final statuses it is posted"
-        " again, and every sum still agrees",
+        "a payment is posted once: without fencing token, UNIQUE, final statuses and the check of"
+        " its posting it is posted again, and every sum still agrees",
         (
             Edit(
                 "atomic_adapters/postgres/payments.sql",
@@ -44,6 +47,11 @@ LEDGER_MUTANTS: Final = (
                 "CREATE TRIGGER payments_settled_are_final\n"
                 "    BEFORE UPDATE OF webhook_url ON payments\n",
             ),
+            Edit(
+                COMMIT_GUARDS_SQL,
+                "     WHERE n.status = 'SUCCESS' AND n.refunds_reserved IS NULL;\n",
+                "     WHERE false;\n",
+            ),
         ),
         ("tests/contract/test_payments.py",),
         ("worker-freeze-after-claim", "network-frozen"),
@@ -59,6 +67,104 @@ LEDGER_MUTANTS: Final = (
             ),
         ),
         (GUARDS_TEST,),
+    ),
+    Mutant(
+        "success-not-checked",
+        "the database refuses a payment that succeeds without its posting",
+        (
+            Edit(
+                COMMIT_GUARDS_SQL,
+                "     WHERE n.status = 'SUCCESS' AND n.refunds_reserved IS NULL;\n",
+                "     WHERE false;\n",
+            ),
+        ),
+        (COMMIT_GUARDS_TEST,),
+    ),
+    Mutant(
+        "posted-amounts-not-checked",
+        "the database refuses a success with other accounts, another amount or another fee",
+        (
+            Edit(
+                COMMIT_GUARDS_SQL,
+                "            HAVING sum(CASE WHEN e.account_id = world.id AND e.amount = -n.capt",
+                "            HAVING false AND"
+                " sum(CASE WHEN e.account_id = world.id AND e.amount = -n.capt",
+            ),
+        ),
+        (COMMIT_GUARDS_TEST,),
+    ),
+    Mutant(
+        "posted-legs-not-counted",
+        "the database refuses a success with more legs than its posting has",
+        (
+            Edit(
+                COMMIT_GUARDS_SQL,
+                "                OR count(*) <> 1 + CASE",
+                "                OR false AND count(*) <> 1 + CASE",
+            ),
+        ),
+        (COMMIT_GUARDS_TEST,),
+    ),
+    Mutant(
+        "posting-without-success",
+        "the database refuses to commit a posting of a payment that did not succeed",
+        (
+            Edit(
+                COMMIT_GUARDS_SQL,
+                "         WHERE p.id = ANY (NEW.payment_ids) AND p.status = 'SUCCESS')\n",
+                "         WHERE p.id = ANY (NEW.payment_ids))\n",
+            ),
+        ),
+        (COMMIT_GUARDS_TEST,),
+    ),
+    Mutant(
+        "guards-read-temporary-tables",
+        "no guard reads a temporary table instead of the books",
+        (
+            Edit(
+                COMMIT_GUARDS_SQL,
+                "SET search_path = pg_catalog, %I, pg_temp'",
+                "SET search_path = pg_temp, pg_catalog, %I'",
+            ),
+        ),
+        (COMMIT_GUARDS_TEST,),
+    ),
+    Mutant(
+        "pending-sums-not-checked",
+        "the database refuses pending amounts that do not follow from holds",
+        (
+            Edit(
+                COMMIT_GUARDS_SQL,
+                "    IF NOT EXISTS (SELECT FROM new_accounts n\n",
+                "    IF true OR NOT EXISTS (SELECT FROM new_accounts n\n",
+            ),
+        ),
+        (COMMIT_GUARDS_TEST,),
+    ),
+    Mutant(
+        "pending-record-writable",
+        "what was pending before a transaction is recorded by the database only",
+        (
+            Edit(
+                COMMIT_GUARDS_SQL,
+                "    BEFORE UPDATE OF pending_in, pending_out, summed_by, summed_since,"
+                " pending_in_before,\n                     pending_out_before\n",
+                "    BEFORE UPDATE OF pending_in, pending_out\n",
+            ),
+        ),
+        (COMMIT_GUARDS_TEST,),
+    ),
+    Mutant(
+        "account-opens-with-pending-record",
+        "an account is opened without a record of what was pending",
+        (
+            Edit(
+                COMMIT_GUARDS_SQL,
+                "NEW.pending_out <> 0 OR NEW.summed_by IS NOT NULL)",
+                "NEW.pending_out <> 0)",
+            ),
+        ),
+        (COMMIT_GUARDS_TEST,),
     ),
     Mutant(
         "balances-not-checked",

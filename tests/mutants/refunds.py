@@ -8,6 +8,7 @@ LEDGER_PY: Final = "atomic_core/domain/ledger.py"
 SETTLEMENT_DOMAIN_PY: Final = "atomic_core/domain/settlement.py"
 SETTLEMENT_PY: Final = "atomic_core/use_cases/settlement.py"
 LIFECYCLE_SQL: Final = "migrations/0008.payment-life.sql"
+COMMIT_GUARDS_SQL: Final = "migrations/0014.commit-guards.sql"
 SETTLEMENT_TEST: Final = "tests/contract/test_settlement.py"
 HOLDS_TEST: Final = "tests/contract/test_holds.py"
 REFUNDS_TEST: Final = "tests/contract/test_refunds.py"
@@ -15,6 +16,7 @@ FEES_TEST: Final = "tests/contract/test_fees.py"
 TIMELINE_TEST: Final = "tests/contract/test_timeline.py"
 RACES_TEST: Final = "tests/integration/test_races.py"
 GUARDS_TEST: Final = "tests/integration/test_payment_guards.py"
+COMMIT_GUARDS_TEST: Final = "tests/integration/test_commit_guards.py"
 VERIFICATION_TEST: Final = "tests/contract/test_ledger_verification_holds.py"
 
 REFUND_MUTANTS: Final = (
@@ -53,6 +55,54 @@ REFUND_MUTANTS: Final = (
             ),
         ),
         (GUARDS_TEST,),
+    ),
+    Mutant(
+        "refunded-sums-not-checked",
+        "the database refuses sums of refunds that do not follow from the refunds",
+        (
+            Edit(
+                COMMIT_GUARDS_SQL,
+                "    IF (NEW.refunds_reserved, NEW.amount_refunded)\n",
+                "    IF false AND (NEW.refunds_reserved, NEW.amount_refunded)\n",
+            ),
+        ),
+        (COMMIT_GUARDS_TEST,),
+    ),
+    Mutant(
+        "refund-success-not-checked",
+        "the database refuses a refund that succeeds without its posting",
+        (
+            Edit(
+                COMMIT_GUARDS_SQL,
+                "     WHERE n.status = 'SUCCESS';\n    IF succeeded",
+                "     WHERE false;\n    IF succeeded",
+            ),
+        ),
+        (COMMIT_GUARDS_TEST,),
+    ),
+    Mutant(
+        "refund-posting-without-success",
+        "the database refuses to commit a posting of a refund that did not succeed",
+        (
+            Edit(
+                COMMIT_GUARDS_SQL,
+                "r.payment_id = posted.payment_id AND r.status = 'SUCCESS'",
+                "r.payment_id = posted.payment_id",
+            ),
+        ),
+        (COMMIT_GUARDS_TEST,),
+    ),
+    Mutant(
+        "refunds-posted-crosswise",
+        "the database refuses a refund's posting in the name of another payment",
+        (
+            Edit(
+                COMMIT_GUARDS_SQL,
+                "r.payment_id = posted.payment_id AND r.status = 'SUCCESS'",
+                "r.status = 'SUCCESS'",
+            ),
+        ),
+        (COMMIT_GUARDS_TEST,),
     ),
     Mutant(
         "pending-refunds-not-counted",

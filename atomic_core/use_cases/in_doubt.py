@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.admin_queries import UnresolvedStep
-from atomic_core.domain.audit_log import OPERATOR, AuditEvent, AuditEventType
+from atomic_core.domain.audit_log import AuditEvent, AuditEventType, Origin
 from atomic_core.domain.card_networks import NetworkResponse, Verdict
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
 from atomic_core.domain.events import PaymentEvent, PaymentEventType
@@ -50,7 +50,8 @@ class Resolution:
     is_success: bool
     """Whether the network has processed the step."""
     reason: str
-    operator: str
+    """Where the operator has found it."""
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class ResolveStep:
     hold_period: timedelta
 
     def __call__(self, resolution: Resolution) -> Settlement:
-        _check_texts(resolution)
+        if not 1 <= len(resolution.reason.strip()) <= MAX_REASON:
+            raise ValidationFailed(details={"reason": [f"Must have 1 to {MAX_REASON} characters."]})
         with self.begin() as work:
             claim = work.payments.claim_unresolved(
                 resolution.id, self.lease
@@ -94,7 +96,7 @@ class ResolveStep:
             AuditEvent(
                 self.ids.new_id(),
                 AuditEventType.PAYMENT_RESOLVED,
-                OPERATOR,
+                resolution.origin,
                 payment.payment.merchant_id,
                 {
                     "paymentId": str(claim.payment_id),
@@ -102,7 +104,6 @@ class ResolveStep:
                     "step": str(claim.step),
                     "outcome": outcome,
                     "reason": resolution.reason,
-                    "operator": resolution.operator,
                 },
             )
         )
@@ -115,12 +116,6 @@ class ResolveStep:
             reason=outcome,
         )
         work.events.add([event])
-
-
-def _check_texts(resolution: Resolution) -> None:
-    for name, text in (("reason", resolution.reason), ("operator", resolution.operator)):
-        if not 1 <= len(text.strip()) <= MAX_REASON:
-            raise ValidationFailed(details={name: [f"Must have 1 to {MAX_REASON} characters."]})
 
 
 def _decide(claim: Claim, resolution: Resolution) -> Settlement:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import click
@@ -30,6 +30,8 @@ from atomic_core.domain.merchants import contains_secret
 
 SPINNER_FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SPINNER_SECONDS: Final = 0.1
+
+C = TypeVar("C", bound=Callable[..., Any])
 
 _log = structlog.get_logger(__name__)
 
@@ -127,15 +129,35 @@ class OperatorParam(click.ParamType):
         return Origin(ActorType.OPERATOR, operator=value)
 
 
-operator_option = click.option(
-    "--as",
-    "origin",
-    metavar="NAME",
-    type=OperatorParam(),
-    default=_read_system_user,
-    show_default="the system user",
-    help="Your name, for the audit log, which the merchant can read.",
-)
+def build_operator_option(name: str) -> Callable[[C], C]:
+    """The option `name`, whose value is passed as `origin`."""
+    return click.option(
+        name,
+        "origin",
+        metavar="NAME",
+        type=OperatorParam(),
+        default=_read_system_user,
+        show_default="the system user",
+        help="Your name, for the audit log, which the merchant can read.",
+    )
+
+
+operator_option = build_operator_option("--as")
+
+MAX_REASON: Final = 500
+"""Characters, as for refunds."""
+
+
+class ReasonParam(click.ParamType):
+    """A text for the audit log."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not 1 <= len(value) <= MAX_REASON or not value.isprintable() or contains_secret(value):
+            message = f"Must be 1 to {MAX_REASON} printable characters, and no API key."
+            self.fail(message, param, ctx)
+        return value
 
 
 class ListByDefaultGroup(click.Group):

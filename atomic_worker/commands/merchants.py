@@ -1,19 +1,20 @@
 """`atomic merchants …`"""
 
 import secrets
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import click
 
 from atomic_core.domain.audit_log import Origin
 from atomic_core.domain.credentials import normalize_email
-from atomic_core.domain.merchants import Merchant, contains_secret
+from atomic_core.domain.merchants import Merchant
 from atomic_core.use_cases.sessions import MerchantRegistration
 from atomic_worker.commands import accounts, fees
 from atomic_worker.commands.console import (
     CliContext,
     ListByDefaultGroup,
+    ReasonParam,
     UuidParam,
     json_option,
     limit_option,
@@ -32,21 +33,6 @@ MAX_NAME: Final = 100
 PASSWORD_BYTES: Final = 18
 """Random bytes of a generated password: 144 bits in 24 characters."""
 
-
-class ReasonParam(click.ParamType):
-    """A text for the audit log."""
-
-    name = "text"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not 1 <= len(value) <= MAX_REASON or not value.isprintable() or contains_secret(value):
-            message = f"Must be 1 to {MAX_REASON} printable characters, and no API key."
-            self.fail(message, param, ctx)
-        return value
-
-
-MAX_REASON: Final = 500
-"""Characters, as for refunds."""
 
 reason_option = click.option(
     "--reason", type=ReasonParam(), help="Why, for the audit log, which the merchant can read."

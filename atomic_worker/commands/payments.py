@@ -1,19 +1,21 @@
 """`atomic payments …`"""
 
-import getpass
 from collections.abc import Mapping
 from uuid import UUID
 
 import click
 
 from atomic_core.domain.admin_queries import AdminPayment, AdminRefund, UnresolvedStep
+from atomic_core.domain.audit_log import Origin
 from atomic_core.domain.money import format_minor_units
 from atomic_core.domain.payments import Payment, Status
 from atomic_core.use_cases.in_doubt import Resolution
 from atomic_worker.commands.console import (
     CliContext,
     ListByDefaultGroup,
+    ReasonParam,
     UuidParam,
+    build_operator_option,
     json_option,
     limit_option,
     pass_cli_context,
@@ -134,17 +136,17 @@ def in_doubt(cli: CliContext, limit: int, *, as_json: bool) -> None:
     required=True,
     help="What the card network's records say about the open step.",
 )
-@click.option("--reason", required=True, help="Where you found it, for the audit log.")
 @click.option(
-    "--operator",
-    default=getpass.getuser,
-    show_default="the system user",
-    help="Who decides, for the audit log.",
+    "--reason",
+    type=ReasonParam(),
+    required=True,
+    help="Where you found it, for the audit log, which the merchant can read.",
 )
+@build_operator_option("--operator")
 @json_option
 @pass_cli_context
 def resolve(
-    cli: CliContext, id: UUID, outcome: str, reason: str, operator: str, *, as_json: bool
+    cli: CliContext, id: UUID, outcome: str, reason: str, origin: Origin, *, as_json: bool
 ) -> None:
     """Decide a payment or refund that the card network has left open.
 
@@ -152,7 +154,7 @@ def resolve(
     ledger, and nothing moves at the network. It is recorded in the audit log. The exit status is 1
     if the network has not left it open.
     """
-    resolution = Resolution(id, outcome == "succeeded", reason, operator)
+    resolution = Resolution(id, outcome == "succeeded", reason, origin)
     saved = cli.application.admin.resolve_step(resolution)
     kind = "refund" if saved.refund_id else "payment"
     if as_json:

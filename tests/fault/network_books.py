@@ -23,6 +23,10 @@ DOWN_FLAG: Final = "network-down"
 LOSSY_SOURCE: Final = "tok_lossy"
 """Approved; each of its requests and answers may be lost, delayed or refused."""
 
+MAX_LOSSES: Final = 5
+"""After so many responses of a step that were not final, the network answers: the next pause would
+be 16 seconds, and a run has to end."""
+
 BUSY_SECONDS: Final = 1.0
 """How long a call waits for another process that writes the books. A process that is frozen while
 it writes makes the calls of the others fail, as a real network would."""
@@ -223,8 +227,8 @@ def _choose_fate(claim: Claim) -> Fate:
 
 def _draw(claim: Claim, kind: str) -> float:
     """A number from 0 to 1 that follows from the claim, so that a run can be repeated. Only lossy
-    claims draw low numbers."""
-    if claim.source != LOSSY_SOURCE:
+    claims draw low numbers, MAX_LOSSES times at most."""
+    if claim.source != LOSSY_SOURCE or claim.faults >= MAX_LOSSES:
         return 1.0
     seed = f"{claim.id} {claim.step} {claim.faults} {claim.attempt} {kind}"
     return Random(seed).random()

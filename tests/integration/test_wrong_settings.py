@@ -19,7 +19,9 @@ COMMANDS = [
     *("migrate up", "migrate down", "migrate status", "keys list", "keys create"),
     *(f"keys revoke {ID}", "merchants list", f"merchants show {ID}", "payments list"),
     *(f"payments show {ID}", f"payments retry {ID}", "accounts list", f"accounts show {ID}"),
-    *("fees list", "fees set --currency USD"),
+    *("fees list", "fees set --currency USD", "merchants create --name x --email a@b.example"),
+    *(f"merchants suspend {ID} --reason x", f"merchants resume {ID}", "payments in-doubt"),
+    f"payments resolve {ID} --as failed --reason x",
 ]
 WITHOUT_SETTINGS = {("migrate", "create")}
 

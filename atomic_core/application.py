@@ -36,9 +36,11 @@ from atomic_core.use_cases import (
     lists,
     maintenance,
     merchants,
+    passwords,
     payment_batches,
     payments,
     refunds,
+    registration,
     sessions,
     settlement,
     timeline,
@@ -152,8 +154,8 @@ class Fees:
 class Merchants:
     def __init__(self, ports: Ports) -> None:
         self.add = merchants.AddMerchant(ports.begin, ports.ids)
-        self.register = sessions.RegisterMerchant(
-            sessions.AddMerchantWithCredentials(ports.begin, ports.ids),
+        self.register = registration.RegisterMerchant(
+            registration.AddMerchantWithCredentials(ports.begin, ports.ids),
             ports.password_hasher,
             ports.password_blocklist,
             idempotency.PerformOnce(ports.begin),
@@ -176,8 +178,8 @@ class Sessions:
         self.list = sessions.ListSessions(begin)
         self.revoke = sessions.RevokeSession(begin, ids)
         self.revoke_others = sessions.RevokeOtherSessions(begin, ids)
-        self.change_password = sessions.ChangePassword(
-            sessions.ReplacePassword(begin, ids),
+        self.change_password = passwords.ChangePassword(
+            passwords.ReplacePassword(begin, ids),
             ports.password_hasher,
             ports.password_blocklist,
             idempotency.PerformOnce(begin),

@@ -1,4 +1,4 @@
-"""Registration, login and logout of merchants, their passwords and sessions."""
+"""Login, logout and sessions of merchants."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -10,19 +10,14 @@ from uuid import UUID
 from atomic_core.domain.audit_log import AuditEvent, AuditEventType, Origin
 from atomic_core.domain.credentials import MAX_LIVE_SESSIONS, Credentials, Session
 from atomic_core.domain.errors import (
-    Conflict,
-    IdempotencyKeyReused,
     MerchantSuspended,
     NotFound,
     Unauthorized,
-    ValidationFailed,
-    WrongPassword,
 )
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.domain.merchants import TOKEN_PREFIX
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.key_hasher import KeyHasher
-from atomic_core.ports.password_blocklist import PasswordBlocklist
 from atomic_core.ports.password_hasher import PasswordHasher
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.idempotency import Command, IdempotentResult, PerformOnce
@@ -30,103 +25,10 @@ from atomic_core.use_cases.merchants import build_session_event
 
 WRONG_CREDENTIALS_MESSAGE: Final = "The email or the password is wrong."
 INVALID_SESSION_MESSAGE: Final = "A valid session token is required."
-TOO_COMMON: Final = "Must not be one of the 10,000 most common passwords."
 
 MAX_VERIFICATIONS: Final = 2
 """Of one login, if another request replaces the stored hash between verification and login: the
 second one tells a renewed hash from a changed password."""
-
-
-@dataclass(frozen=True, slots=True)
-class MerchantRegistration:
-    """A request to register a merchant, with normalized email and password."""
-
-    email: str
-    password: str = field(repr=False)
-    name: str
-    currency: str
-    origin: Origin
-
-
-@dataclass(frozen=True, slots=True)
-class _HashedRegistration:
-    registration: MerchantRegistration
-    password_hash: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class AddMerchantWithCredentials(Command[_HashedRegistration, Credentials]):
-    """Add a merchant with its first account and credentials. Raises Conflict if the email is
-    taken."""
-
-    begin: UnitOfWorkFactory
-    ids: IdGenerator
-
-    def execute(self, work: UnitOfWork, hashed: _HashedRegistration) -> Credentials:
-        registration = hashed.registration
-        merchant = work.merchants.add(self.ids.new_id(), registration.name)
-        account_id = self.ids.new_id()
-        work.accounts.open(account_id, merchant.id, registration.currency, registration.currency)
-        credentials = Credentials(merchant.id, registration.email, hashed.password_hash, account_id)
-        if not work.sessions.add_credentials(credentials):
-            raise Conflict("A merchant with this email already exists.")
-        event = AuditEvent(
-            self.ids.new_id(),
-            AuditEventType.MERCHANT_REGISTERED,
-            registration.origin,
-            merchant.id,
-        )
-        work.audit_log.add(event)
-        return credentials
-
-
-@dataclass(frozen=True, slots=True)
-class RegisterMerchant:
-    """Register a merchant with a password, once per Idempotency-Key.
-
-    Keys belong to the email, because there is no merchant yet. The stored fingerprint must not
-    contain the password, so a repeat is also checked against the password's hash: with another
-    password it is a different request. Raises ValidationFailed for a common password, Conflict,
-    HasherBusy and what PerformOnce raises.
-    """
-
-    add: AddMerchantWithCredentials
-    password_hasher: PasswordHasher
-    password_blocklist: PasswordBlocklist
-    perform_once: PerformOnce
-
-    def __call__(
-        self,
-        registration: MerchantRegistration,
-        request: IdempotentRequest | None,
-        render: Callable[[Credentials], StoredResponse],
-    ) -> IdempotentResult:
-        _refuse_common_password(self.password_blocklist, registration.password, "password")
-        hashed = _HashedRegistration(registration, self.password_hasher.hash(registration.password))
-        if request is None:
-            return IdempotentResult(render(self.add(hashed)), replayed=False)
-        result = self.perform_once(request, self.add, hashed, render)
-        if result.replayed and not self._has_same_password(registration):
-            raise IdempotencyKeyReused
-        return result
-
-    def for_operator(self, registration: MerchantRegistration) -> Credentials:
-        """Register a merchant for an operator. Raises ValidationFailed, Conflict and HasherBusy."""
-        _refuse_common_password(self.password_blocklist, registration.password, "password")
-        password_hash = self.password_hasher.hash(registration.password)
-        return self.add(_HashedRegistration(registration, password_hash))
-
-    def _has_same_password(self, registration: MerchantRegistration) -> bool:
-        with self.add.begin() as work:
-            credentials = work.sessions.find_credentials(registration.email)
-        return credentials is not None and self.password_hasher.verify(
-            credentials.password_hash, registration.password
-        )
-
-
-def _refuse_common_password(blocklist: PasswordBlocklist, password: str, field: str) -> None:
-    if blocklist.contains(password):
-        raise ValidationFailed(details={field: [TOO_COMMON]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,110 +262,3 @@ class RevokeOtherSessions:
                 work.audit_log.add(event)
             work.commit()
         return len(session_ids)
-
-
-@dataclass(frozen=True, slots=True)
-class PasswordChange:
-    """A request to change the password, made in a session. Both passwords are normalized."""
-
-    session: Session
-    current_password: str = field(repr=False)
-    new_password: str = field(repr=False)
-    origin: Origin
-
-
-@dataclass(frozen=True, slots=True)
-class _HashedPasswordChange:
-    change: PasswordChange
-    old_hash: str = field(repr=False)
-    new_hash: str | None = field(repr=False)
-    """None if the current password was wrong."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplacePassword(Command[_HashedPasswordChange, int]):
-    """Store a new password hash and end the merchant's other sessions; return their number. Raises
-    WrongPassword, and Conflict if the password was changed meanwhile."""
-
-    begin: UnitOfWorkFactory
-    ids: IdGenerator
-
-    def execute(self, work: UnitOfWork, hashed: _HashedPasswordChange) -> int:
-        if hashed.new_hash is None:
-            raise WrongPassword
-        change = hashed.change
-        merchant_id, origin = change.session.merchant_id, change.origin
-        # Locked, so that no login with the former password opens a session after this.
-        work.merchants.lock(merchant_id)
-        if not work.sessions.replace_password_hash(merchant_id, hashed.old_hash, hashed.new_hash):
-            raise Conflict("The password was changed by another request at the same time.")
-        work.audit_log.add(
-            AuditEvent(self.ids.new_id(), AuditEventType.PASSWORD_CHANGED, origin, merchant_id)
-        )
-        session_ids = work.sessions.revoke_sessions(merchant_id, change.session.id)
-        for session_id in session_ids:
-            work.audit_log.add(
-                build_session_event(self.ids, origin, merchant_id, session_id, "password_changed")
-            )
-        return len(session_ids)
-
-
-@dataclass(frozen=True, slots=True)
-class ChangePassword:
-    """Change the password of a merchant, once per Idempotency-Key.
-
-    As for a registration, the fingerprint contains no password: a repeat, whose current password is
-    no longer the stored one, is replayed if its new password is. Raises ValidationFailed for a
-    common password, WrongPassword, Conflict, HasherBusy and what PerformOnce raises.
-    """
-
-    replace_password: ReplacePassword
-    password_hasher: PasswordHasher
-    password_blocklist: PasswordBlocklist
-    perform_once: PerformOnce
-
-    def __call__(
-        self,
-        change: PasswordChange,
-        request: IdempotentRequest | None,
-        render: Callable[[int], StoredResponse],
-    ) -> IdempotentResult:
-        """`render` renders the number of sessions that ended."""
-        _refuse_common_password(self.password_blocklist, change.new_password, "newPassword")
-        old_hash = self._get_password_hash(change)
-        is_right = self.password_hasher.verify(old_hash, change.current_password)
-        new_hash = self.password_hasher.hash(change.new_password) if is_right else None
-        hashed = _HashedPasswordChange(change, old_hash, new_hash)
-        try:
-            if request is None:
-                return IdempotentResult(render(self.replace_password(hashed)), replayed=False)
-            result = self.perform_once(request, self.replace_password, hashed, render)
-        except WrongPassword:
-            self._record_failure(change)
-            raise
-        if result.replayed and not self._has_new_password(change):
-            raise IdempotencyKeyReused
-        return result
-
-    def _has_new_password(self, change: PasswordChange) -> bool:
-        # Read again: a concurrent repeat has waited for the request that stored the new hash.
-        stored_hash = self._get_password_hash(change)
-        return self.password_hasher.verify(stored_hash, change.new_password)
-
-    def _get_password_hash(self, change: PasswordChange) -> str:
-        with self.replace_password.begin() as work:
-            credentials = work.sessions.get_credentials(change.session.merchant_id)
-        if credentials is None:
-            raise NotFound("This merchant has no password.")
-        return credentials.password_hash
-
-    def _record_failure(self, change: PasswordChange) -> None:
-        event = AuditEvent(
-            self.replace_password.ids.new_id(),
-            AuditEventType.PASSWORD_CHANGE_FAILED,
-            change.origin,
-            change.session.merchant_id,
-        )
-        with self.replace_password.begin() as work:
-            work.audit_log.add(event)
-            work.commit()

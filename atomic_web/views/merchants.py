@@ -14,13 +14,9 @@ from atomic_core.domain.credentials import (
 )
 from atomic_core.domain.errors import AtomicError
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
-from atomic_core.use_cases.sessions import (
-    LoginAttempt,
-    Logout,
-    MerchantRegistration,
-    NewSession,
-    PasswordChange,
-)
+from atomic_core.use_cases.passwords import PasswordChange
+from atomic_core.use_cases.registration import MerchantRegistration
+from atomic_core.use_cases.sessions import LoginAttempt, Logout, NewSession
 from atomic_web.access.audit_origin import build_audit_origin
 from atomic_web.access.authentication import get_current_policy, public, requires_session
 from atomic_web.access.idempotency import (

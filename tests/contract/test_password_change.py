@@ -18,12 +18,9 @@ from atomic_core.domain.errors import (
     WrongPassword,
 )
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
-from atomic_core.use_cases.sessions import (
-    LoginAttempt,
-    MerchantRegistration,
-    NewSession,
-    PasswordChange,
-)
+from atomic_core.use_cases.passwords import PasswordChange
+from atomic_core.use_cases.registration import MerchantRegistration
+from atomic_core.use_cases.sessions import LoginAttempt, NewSession
 from support import Store, build_application, build_request, run_concurrently
 
 EMAIL, OLD, NEW = "owner@shop.example", "a long password", "another long password"

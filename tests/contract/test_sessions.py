@@ -16,7 +16,8 @@ from atomic_core.domain.merchants import MAX_LIVE_KEYS
 from atomic_core.domain.payments import PaymentInsert, PaymentLookup
 from atomic_core.ports.unit_of_work import UnitOfWork
 from atomic_core.use_cases.api_keys import ApiKeyRotation, NewApiKey
-from atomic_core.use_cases.sessions import LoginAttempt, MerchantRegistration
+from atomic_core.use_cases.registration import MerchantRegistration
+from atomic_core.use_cases.sessions import LoginAttempt
 from processes import wait_until
 from support import (
     HOUR,

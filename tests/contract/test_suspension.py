@@ -12,7 +12,8 @@ from atomic_core.domain.errors import MerchantSuspended, NotFound, Unauthorized
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import IssuedApiKey
 from atomic_core.domain.payments import Payment, PaymentInsert, PaymentLookup, Status
-from atomic_core.use_cases.sessions import LoginAttempt, MerchantRegistration, NewSession
+from atomic_core.use_cases.registration import MerchantRegistration
+from atomic_core.use_cases.sessions import LoginAttempt, NewSession
 from support import HOUR, IDS, Store, build_application, build_payment
 
 EMAIL, PASSWORD = "owner@shop.example", "a long password"

@@ -16,7 +16,8 @@ from atomic_core.domain.audit_log import OPERATOR
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import ALL_SCOPES
-from atomic_core.use_cases.sessions import LoginAttempt, MerchantRegistration
+from atomic_core.use_cases.registration import MerchantRegistration
+from atomic_core.use_cases.sessions import LoginAttempt
 from support import Store, add_merchant, build_application
 
 BEFORE, MINE = "0008.payment-life", "0009.merchants"

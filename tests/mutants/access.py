@@ -13,6 +13,8 @@ GUARDS_TEST: Final = "tests/integration/test_session_guards.py"
 PASSWORDS_TEST: Final = "tests/unit/test_passwords.py"
 
 SESSIONS_PY: Final = "atomic_core/use_cases/sessions.py"
+PASSWORDS_PY: Final = "atomic_core/use_cases/passwords.py"
+REGISTRATION_PY: Final = "atomic_core/use_cases/registration.py"
 API_KEYS_PY: Final = "atomic_core/use_cases/api_keys.py"
 MERCHANTS_SQL: Final = "atomic_adapters/postgres/merchants.sql"
 PAYMENTS_SQL: Final = "atomic_adapters/postgres/payments.sql"
@@ -58,7 +60,7 @@ ACCESS_MUTANTS: Final = (
     _mutant(
         "registration-replayed-for-another-password",
         "a registration is replayed only with the same password",
-        SESSIONS_PY,
+        REGISTRATION_PY,
         "        if result.replayed and not self._has_same_password(registration):\n",
         "        if result.replayed and not registration:\n",
         MERCHANTS_TEST,
@@ -176,7 +178,7 @@ ACCESS_MUTANTS: Final = (
     _mutant(
         "password-change-keeps-sessions",
         "a changed password ends all other sessions",
-        SESSIONS_PY,
+        PASSWORDS_PY,
         "work.sessions.revoke_sessions(merchant_id, change.session.id)\n",
         "list[UUID]()\n",
         PASSWORD_CHANGE_TEST,
@@ -184,7 +186,7 @@ ACCESS_MUTANTS: Final = (
     _mutant(
         "password-changed-without-the-current-one",
         "the password changes only with the current one",
-        SESSIONS_PY,
+        PASSWORDS_PY,
         "        new_hash = self.password_hasher.hash(change.new_password) if is_right else None\n",
         "        new_hash = self.password_hasher.hash(change.new_password)\n",
         PASSWORD_CHANGE_TEST,
@@ -192,7 +194,7 @@ ACCESS_MUTANTS: Final = (
     _mutant(
         "password-change-replayed-for-another-password",
         "a change of the password is replayed only with the same new password",
-        SESSIONS_PY,
+        PASSWORDS_PY,
         "        if result.replayed and not self._has_new_password(change):\n",
         "        if result.replayed and not change:\n",
         PASSWORD_CHANGE_TEST,

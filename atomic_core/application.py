@@ -147,7 +147,7 @@ class Ledger:
 
 class Fees:
     def __init__(self, ports: Ports) -> None:
-        self.set = fees.SetFees(ports.begin)
+        self.set = fees.SetFees(ports.begin, ports.ids)
         self.list = fees.ListFees(ports.begin)
 
 
@@ -225,7 +225,7 @@ class Admin:
         self.get_system_accounts = admin_queries.GetSystemAccounts(begin)
         self.list_payments = admin_queries.ListAllPayments(begin)
         self.get_payment = admin_queries.GetPaymentDetails(begin)
-        self.retry_payment = admin_queries.RetryPayment(begin, ports.job_queue)
+        self.retry_payment = admin_queries.RetryPayment(begin, ports.ids, ports.job_queue)
 
 
 class Maintenance:

@@ -24,6 +24,9 @@ class AuditEventType(StrEnum):
     KEY_ADOPTED = "key_adopted"
     KEY_REVOKED = "key_revoked"
     KEY_ROTATED = "key_rotated"
+    FEES_SET = "fees_set"
+    PAYMENT_RETRIED = "payment_retried"
+    """An operator ended the back-off of a payment or refund."""
     PAYMENT_RESOLVED = "payment_resolved"
     """An operator decided the outcome of a step that the card network left open."""
 

@@ -12,11 +12,13 @@ from atomic_core.domain.admin_queries import (
     MerchantDetails,
     SystemAccounts,
 )
+from atomic_core.domain.audit_log import OPERATOR, AuditEvent, AuditEventType, Origin
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
 from atomic_core.domain.lists import AccountFilter, CreatedFilter, PaymentFilter
 from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.money import CURRENCY_EXPONENTS
 from atomic_core.domain.payments import Payment, Status
+from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.job_queue import Job, JobQueue
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.refunds import MAX_REFUNDS
@@ -164,13 +166,14 @@ class RetryPayment:
 
     Ends its back-off and its lease; network faults still count. A worker that has claimed it may
     still settle it until another one claims it, because its attempt does not change. Raises
-    NotFound; Conflict if it is not open. Returns the payment or refund as it was before.
+    NotFound; Conflict if it is not open. Audited. Returns the payment or refund as it was before.
     """
 
     begin: UnitOfWorkFactory
+    ids: IdGenerator
     job_queue: JobQueue
 
-    def __call__(self, id: UUID) -> AdminPayment | AdminRefund:
+    def __call__(self, id: UUID, origin: Origin = OPERATOR) -> AdminPayment | AdminRefund:
         with self.begin() as work:
             before = work.admin_queries.get_payment(id) or work.admin_queries.get_refund(id)
             if before is None:
@@ -179,9 +182,20 @@ class RetryPayment:
             repository = work.payments if is_payment else work.refunds
             if not repository.make_due(id):
                 raise Conflict(_describe_closed_state(work, id))
+            work.audit_log.add(self._build_event(before, origin))
             work.commit()
         self.job_queue.notify(Job.SETTLE)
         return before
+
+    def _build_event(self, item: AdminPayment | AdminRefund, origin: Origin) -> AuditEvent:
+        if isinstance(item, AdminPayment):
+            merchant_id = item.payment.merchant_id
+            details = {"paymentId": str(item.payment.id)}
+        else:
+            merchant_id = item.refund.merchant_id
+            details = {"paymentId": str(item.refund.payment_id), "refundId": str(item.refund.id)}
+        event_type = AuditEventType.PAYMENT_RETRIED
+        return AuditEvent(self.ids.new_id(), event_type, origin, merchant_id, details)
 
 
 def _describe_closed_state(work: UnitOfWork, id: UUID) -> str:

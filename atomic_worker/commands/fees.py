@@ -5,12 +5,14 @@ from uuid import UUID
 
 import click
 
+from atomic_core.domain.audit_log import Origin
 from atomic_core.domain.fees import FeeSchedule, FeeTerms
 from atomic_core.domain.money import CURRENCY_EXPONENTS, format_minor_units
 from atomic_worker.commands.console import (
     CliContext,
     ListByDefaultGroup,
     json_option,
+    operator_option,
     pass_cli_context,
     print_json,
 )
@@ -28,6 +30,7 @@ def fees() -> None:
 @click.option("--currency", metavar="CODE", required=True, help="The currency of the payments.")
 @click.option("--basis-points", type=int, default=0, show_default=True, help="290 is 2.9 %.")
 @click.option("--fixed", type=int, default=0, show_default=True, help="In minor units.")
+@operator_option
 @json_option
 @pass_cli_context
 def set_(
@@ -36,11 +39,13 @@ def set_(
     currency: str,
     basis_points: int,
     fixed: int,
+    origin: Origin,
     *,
     as_json: bool,
 ) -> None:
-    """Set the fee of payments captured from now on. 0 and 0 removes it."""
-    schedule = cli.application.fees.set(merchant_id, currency, FeeTerms(basis_points, fixed))
+    """Set the fee of payments captured from now on. 0 and 0 removes it. Audited."""
+    terms = FeeTerms(basis_points, fixed)
+    schedule = cli.application.fees.set(merchant_id, currency, terms, origin)
     if as_json:
         print_json(fee_to_json(schedule))
     else:

@@ -18,6 +18,7 @@ from atomic_worker.commands.console import (
     build_operator_option,
     json_option,
     limit_option,
+    operator_option,
     pass_cli_context,
     print_json,
 )
@@ -71,16 +72,17 @@ def show(cli: CliContext, payment_id: UUID, *, as_json: bool) -> None:
 
 @payments.command()
 @click.argument("id", type=UuidParam(), metavar="ID")
+@operator_option
 @json_option
 @pass_cli_context
-def retry(cli: CliContext, id: UUID, *, as_json: bool) -> None:
+def retry(cli: CliContext, id: UUID, origin: Origin, *, as_json: bool) -> None:
     """Retry a payment or refund now, by its id.
 
     A payment or refund that waits for its back-off or lease to end becomes due at once. A worker
     that holds it may still finish it; it is settled only once. The exit status is 1 if it is
-    settled already.
+    settled already. Audited.
     """
-    before = cli.application.admin.retry_payment(id)
+    before = cli.application.admin.retry_payment(id, origin)
     kind, status, attempt = _describe_item(before)
     due_before = format_time(before.progress.leased_until or before.progress.due_at)
     if as_json:

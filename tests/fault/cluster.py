@@ -246,6 +246,6 @@ class Cluster:
             api_key = issue_key(merchant.id, "fault suite").raw
             merchants.append(Merchant(merchant.id, api_key, account_ids))
         for currency in CURRENCIES:
-            SetFees(store.begin)(merchants[-1].id, currency, FEES)
+            SetFees(store.begin, ids)(merchants[-1].id, currency, FEES)
         store.close()
         return merchants

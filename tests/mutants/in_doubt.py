@@ -186,6 +186,30 @@ IN_DOUBT_MUTANTS: Final = (
         (IN_DOUBT_TEST,),
     ),
     Mutant(
+        "retry-not-audited",
+        "an operator's retry is recorded in the audit log",
+        (
+            Edit(
+                "atomic_core/use_cases/admin_queries.py",
+                "            work.audit_log.add(self._build_event(before, origin))\n",
+                "",
+            ),
+        ),
+        ("tests/contract/test_operator_audit.py",),
+    ),
+    Mutant(
+        "terms-before-not-kept",
+        "the audit log keeps the fees before a change",
+        (
+            Edit(
+                "atomic_core/use_cases/fees.py",
+                'terms_by_currency.get(currency, FeeTerms()), "previous"',
+                'terms, "previous"',
+            ),
+        ),
+        ("tests/contract/test_operator_audit.py",),
+    ),
+    Mutant(
         "decision-keeps-old-claim",
         "an answer that arrives after an operator's decision changes nothing",
         (

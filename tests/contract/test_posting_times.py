@@ -15,8 +15,10 @@ from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.ledger import TransactionKind
 from atomic_core.domain.ledger_verification import LedgerCheck
 from atomic_core.domain.lists import AccountEntry, CreatedFilter
+from atomic_core.domain.payments import Status
 from atomic_core.domain.posting import Leg, Posting, PostingResult, post
 from atomic_core.domain.refunds import NewRefund
+from atomic_core.domain.settlement import Settlement
 from support import (
     HOUR,
     IDS,
@@ -65,6 +67,11 @@ class Postings:
             ]
             result = post(accounts, postings, at)
             work.ledger.save(result)
+            # A posting and the success that it stands for: neither is accepted alone.
+            successes = [
+                Settlement(payment.id, Status.SUCCESS, None, 0, None) for payment in payments
+            ]
+            work.payments.settle(successes, HOUR)
             work.commit()
         return result
 
@@ -189,13 +196,15 @@ def test_store_refuses_a_posting_time_that_falls(postings: Postings) -> None:
     with postings.store.begin() as work:
         payment = add_payment(work, build_payment(postings.merchants[postings.account_id], 100))
         work.commit()
-    with pytest.raises(StorageRefused), postings.store.begin() as work:
+    with pytest.raises(StorageRefused) as refusal, postings.store.begin() as work:
         accounts = work.accounts.lock([WORLD, postings.account_id])
         legs = (Leg(WORLD, -100), Leg(postings.account_id, 100))
         posting = Posting(IDS.new_id(), payment.id, TransactionKind.PAYMENT, legs)
         result = post(accounts, [posting], AT)
         work.ledger.save(set_posting_time(result, AT - TICK))
         work.commit()
+    # Not only because the payment did not succeed, which would be refused last.
+    assert "ledger_transactions_of_payment" not in str(refusal.value)
     assert postings.get_times(postings.account_id) == [AT]
 
 

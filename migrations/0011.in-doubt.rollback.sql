@@ -1,9 +1,15 @@
--- Refuses while a payment or refund is in a state that the schema before cannot express.
+-- Refuses while a payment or refund is in a state that the schema before cannot express. As in the
+-- migration, each statement commits by itself and can be repeated.
+SET lock_timeout = '5s';
+
 DO $$
 BEGIN
-    IF EXISTS (SELECT FROM payments WHERE step = 'reverse')
-       OR EXISTS (SELECT FROM payments WHERE phase = 'OPEN' AND network_state IS NOT NULL)
-       OR EXISTS (SELECT FROM refunds WHERE phase = 'OPEN' AND network_state IS NOT NULL)
+    -- By name, because a repeated rollback finds no such columns.
+    IF EXISTS (SELECT FROM payments p
+                WHERE p.step = 'reverse'
+                   OR p.phase = 'OPEN' AND to_jsonb(p) ->> 'network_state' IS NOT NULL)
+       OR EXISTS (SELECT FROM refunds r
+                   WHERE r.phase = 'OPEN' AND to_jsonb(r) ->> 'network_state' IS NOT NULL)
     THEN
         RAISE EXCEPTION 'rolling back would drop reversals and steps whose outcome is open'
             USING ERRCODE = 'restrict_violation';
@@ -11,34 +17,8 @@ BEGIN
 END
 $$;
 
-DROP TRIGGER payments_settled_are_final ON payments;
-DROP TRIGGER payments_begin_pending ON payments;
-
-ALTER TABLE refunds
-    DROP CONSTRAINT refunds_network_state_of_open_step,
-    DROP COLUMN unresolved_since,
-    DROP COLUMN network_state;
-
-ALTER TABLE payments
-    DROP CONSTRAINT payments_network_state_of_open_step,
-    DROP CONSTRAINT payments_reversal_has_reason,
-    DROP CONSTRAINT payments_capture_within_hold,
-    DROP CONSTRAINT payments_only_manual_are_held,
-    DROP CONSTRAINT payments_step_check,
-    DROP COLUMN reversal_reason,
-    DROP COLUMN unresolved_since,
-    DROP COLUMN network_state,
-    ADD CONSTRAINT payments_step_check
-        CHECK (step IN ('charge', 'authorize', 'capture', 'void', 'expire')),
-    ADD CONSTRAINT payments_only_manual_are_held CHECK
-        (CASE capture
-              WHEN 'automatic' THEN step = 'charge' AND status NOT IN ('AUTHORIZED', 'CANCELED')
-              ELSE step <> 'charge'
-         END),
-    ADD CONSTRAINT payments_capture_within_hold CHECK
-        (capture_amount IS NULL OR step = 'capture' AND capture_amount BETWEEN 1 AND amount);
-
-CREATE TRIGGER payments_begin_pending
+-- Before the columns that the triggers of 0011 name.
+CREATE OR REPLACE TRIGGER payments_begin_pending
     BEFORE INSERT ON payments
     FOR EACH ROW
     WHEN (NEW.status <> 'PENDING' OR NEW.attempt <> 0
@@ -46,7 +26,7 @@ CREATE TRIGGER payments_begin_pending
           OR NEW.refunds_reserved IS NOT NULL)
     EXECUTE FUNCTION refuse_change('a payment begins as PENDING');
 
-CREATE TRIGGER payments_settled_are_final
+CREATE OR REPLACE TRIGGER payments_settled_are_final
     BEFORE UPDATE ON payments
     FOR EACH ROW
     WHEN (OLD.status IN ('FAILED', 'CANCELED')
@@ -73,3 +53,27 @@ CREATE TRIGGER payments_settled_are_final
           -- The fence: a lower attempt would let a stale claim finish.
           OR NEW.attempt < OLD.attempt)
     EXECUTE FUNCTION refuse_change('a settled payment is final');
+
+ALTER TABLE refunds
+    DROP CONSTRAINT IF EXISTS refunds_network_state_of_open_step,
+    DROP COLUMN IF EXISTS unresolved_since,
+    DROP COLUMN IF EXISTS network_state;
+
+ALTER TABLE payments
+    DROP CONSTRAINT IF EXISTS payments_network_state_of_open_step,
+    DROP CONSTRAINT IF EXISTS payments_reversal_has_reason,
+    DROP CONSTRAINT IF EXISTS payments_capture_within_hold,
+    DROP CONSTRAINT IF EXISTS payments_only_manual_are_held,
+    DROP CONSTRAINT IF EXISTS payments_step_check,
+    DROP COLUMN IF EXISTS reversal_reason,
+    DROP COLUMN IF EXISTS unresolved_since,
+    DROP COLUMN IF EXISTS network_state,
+    ADD CONSTRAINT payments_step_check
+        CHECK (step IN ('charge', 'authorize', 'capture', 'void', 'expire')),
+    ADD CONSTRAINT payments_only_manual_are_held CHECK
+        (CASE capture
+              WHEN 'automatic' THEN step = 'charge' AND status NOT IN ('AUTHORIZED', 'CANCELED')
+              ELSE step <> 'charge'
+         END),
+    ADD CONSTRAINT payments_capture_within_hold CHECK
+        (capture_amount IS NULL OR step = 'capture' AND capture_amount BETWEEN 1 AND amount);

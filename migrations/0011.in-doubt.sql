@@ -1,19 +1,29 @@
 -- In doubt: what is known of a step that the card network has not decided, and reversals of what the
 -- network approved but the payment cannot keep.
 -- depends: 0010.lists
+-- transactional: false
+
+-- Runs while payments flow. Each statement commits by itself and locks one table, payments or refunds,
+-- exclusively for a moment, so it cannot deadlock with settlement. It changes the catalog only: no row is
+-- read or written.
 --
--- Locks payments and refunds exclusively, for changes of the catalog only: no row is read or written.
+-- A statement that waits for its lock makes later transactions wait behind it. It gives up if a
+-- transaction of somebody else, such as pg_dump, keeps it waiting. All statements can be repeated:
+-- after that, or a kill, run the migration again.
+SET lock_timeout = '5s';
 
 ALTER TABLE payments
     -- Of the open step: NULL before the first call and after the last.
-    ADD COLUMN network_state text,
+    ADD COLUMN IF NOT EXISTS network_state text,
     -- When the network first gave no final response to it.
-    ADD COLUMN unresolved_since timestamptz,
+    ADD COLUMN IF NOT EXISTS unresolved_since timestamptz,
     -- Of a reversal: the failure reason once the network has confirmed it.
-    ADD COLUMN reversal_reason text,
-    DROP CONSTRAINT payments_step_check,
-    DROP CONSTRAINT payments_only_manual_are_held,
-    DROP CONSTRAINT payments_capture_within_hold,
+    ADD COLUMN IF NOT EXISTS reversal_reason text,
+    DROP CONSTRAINT IF EXISTS payments_step_check,
+    DROP CONSTRAINT IF EXISTS payments_only_manual_are_held,
+    DROP CONSTRAINT IF EXISTS payments_capture_within_hold,
+    DROP CONSTRAINT IF EXISTS payments_reversal_has_reason,
+    DROP CONSTRAINT IF EXISTS payments_network_state_of_open_step,
     -- NOT VALID: the rows of before satisfy each of them, because what the constraints newly allow
     -- or concern did not exist. Validating them would read the table under the lock.
     ADD CONSTRAINT payments_step_check CHECK
@@ -35,15 +45,15 @@ ALTER TABLE payments
             AND unresolved_since IS NOT NULL AND status = 'PROCESSING') NOT VALID;
 
 ALTER TABLE refunds
-    ADD COLUMN network_state text,
-    ADD COLUMN unresolved_since timestamptz,
+    ADD COLUMN IF NOT EXISTS network_state text,
+    ADD COLUMN IF NOT EXISTS unresolved_since timestamptz,
+    DROP CONSTRAINT IF EXISTS refunds_network_state_of_open_step,
     ADD CONSTRAINT refunds_network_state_of_open_step CHECK
         (network_state IS NULL AND unresolved_since IS NULL
          OR network_state IN ('not_sent', 'pending', 'unknown')
             AND unresolved_since IS NOT NULL AND status = 'PROCESSING') NOT VALID;
 
-DROP TRIGGER payments_begin_pending ON payments;
-CREATE TRIGGER payments_begin_pending
+CREATE OR REPLACE TRIGGER payments_begin_pending
     BEFORE INSERT ON payments
     FOR EACH ROW
     WHEN (NEW.status <> 'PENDING' OR NEW.attempt <> 0
@@ -52,8 +62,7 @@ CREATE TRIGGER payments_begin_pending
           OR NEW.network_state IS NOT NULL)
     EXECUTE FUNCTION refuse_change('a payment begins as PENDING');
 
-DROP TRIGGER payments_settled_are_final ON payments;
-CREATE TRIGGER payments_settled_are_final
+CREATE OR REPLACE TRIGGER payments_settled_are_final
     BEFORE UPDATE ON payments
     FOR EACH ROW
     WHEN (OLD.status IN ('FAILED', 'CANCELED')

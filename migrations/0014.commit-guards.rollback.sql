@@ -1,4 +1,7 @@
--- Nothing is lost: what these columns and this table hold is of transactions that are over.
+-- Nothing is lost: these columns and this table describe transactions that are over. As in the
+-- migration, each statement commits by itself and can be repeated.
+SET lock_timeout = '5s';
+
 DO $$
 DECLARE
     guard text;
@@ -13,10 +16,10 @@ BEGIN
 END
 $$;
 
-DROP TRIGGER refunds_match_ledger ON refunds;
-DROP TRIGGER payments_match_ledger ON payments;
-DROP TRIGGER accounts_match_holds ON accounts;
-DROP TRIGGER holds_record_change ON holds;
+DROP TRIGGER IF EXISTS refunds_match_ledger ON refunds;
+DROP TRIGGER IF EXISTS payments_match_ledger ON payments;
+DROP TRIGGER IF EXISTS accounts_match_holds ON accounts;
+DROP TRIGGER IF EXISTS holds_record_change ON holds;
 
 CREATE OR REPLACE TRIGGER payments_refunded_follows_refunds
     BEFORE UPDATE OF refunds_reserved, amount_refunded ON payments
@@ -72,17 +75,19 @@ BEGIN
 END
 $$;
 
-DROP TABLE posting_checks;
-DROP FUNCTION posted_has_succeeded();
-DROP FUNCTION refunds_match_ledger();
-DROP FUNCTION payments_match_ledger();
-DROP FUNCTION payments_refunded_follows_refunds();
-DROP FUNCTION accounts_match_holds();
-DROP FUNCTION accounts_record_pending();
-DROP FUNCTION holds_record_change();
+DROP TABLE IF EXISTS posting_checks;
+DROP FUNCTION IF EXISTS posted_has_succeeded();
+DROP FUNCTION IF EXISTS refunds_match_ledger();
+DROP FUNCTION IF EXISTS payments_match_ledger();
+DROP FUNCTION IF EXISTS payments_refunded_follows_refunds();
+DROP FUNCTION IF EXISTS accounts_match_holds();
+DROP FUNCTION IF EXISTS accounts_record_pending();
+DROP FUNCTION IF EXISTS holds_record_change();
 
-DROP INDEX holds_of_transaction;
-ALTER TABLE holds DROP COLUMN changed_by, DROP COLUMN changed_since, DROP COLUMN was_live;
+DROP INDEX IF EXISTS holds_of_transaction;
+ALTER TABLE holds
+    DROP COLUMN IF EXISTS changed_by, DROP COLUMN IF EXISTS changed_since,
+    DROP COLUMN IF EXISTS was_live;
 ALTER TABLE accounts
-    DROP COLUMN summed_by, DROP COLUMN summed_since, DROP COLUMN pending_in_before,
-    DROP COLUMN pending_out_before;
+    DROP COLUMN IF EXISTS summed_by, DROP COLUMN IF EXISTS summed_since,
+    DROP COLUMN IF EXISTS pending_in_before, DROP COLUMN IF EXISTS pending_out_before;

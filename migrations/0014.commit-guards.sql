@@ -1,15 +1,18 @@
--- Guards that look at what is in the tables, not at who writes it. pg_trigger_depth() is 1 in any
+-- Guards that compare what is in the tables, not who writes it. pg_trigger_depth() is 1 in any
 -- trigger, also in one that the caller puts on a temporary table.
 -- depends: 0013.access
+-- transactional: false
 
--- Locks until it commits: accounts and holds against readers and writers; ledger_transactions,
--- refunds and payments against writers. Payments and settlement wait meanwhile and then go on. It
--- rewrites no table. It reads holds, to build an index, before it locks the last three. The order is
--- the one in which settlement writes, so that the two do not deadlock.
+-- Runs while payments flow. Each statement commits by itself and locks one table, so it cannot
+-- deadlock with payments or settlement. New columns lock accounts, then holds, against readers and
+-- writers, for a moment; new triggers lock their table against writers, for a moment. The index locks
+-- holds against writers while holds is read, about a second for some million holds: captures and
+-- refunds wait. No table is rewritten.
 --
--- A transaction that reads accounts for long, such as pg_dump, makes this migration wait, and
--- everything else waits behind it. Therefore it gives up: run it again.
-SET LOCAL lock_timeout = '5s';
+-- A statement that waits for its lock makes later transactions wait behind it. It gives up if a
+-- transaction of somebody else, such as pg_dump, keeps it waiting. All statements can be repeated:
+-- after that, or a kill, run the migration again.
+SET lock_timeout = '5s';
 
 -- An account's pending amounts follow from its holds. Adding up all live holds takes longer the more
 -- there are, and World has all of them. So a hold records the transaction that changed it last, and an
@@ -19,23 +22,23 @@ SET LOCAL lock_timeout = '5s';
 -- A transaction is identified by its number and its start: a cluster that is restored from a dump
 -- assigns the same numbers again.
 ALTER TABLE accounts
-    ADD COLUMN summed_by xid8,
-    ADD COLUMN summed_since timestamptz,
-    ADD COLUMN pending_in_before bigint,
-    ADD COLUMN pending_out_before bigint;
+    ADD COLUMN IF NOT EXISTS summed_by xid8,
+    ADD COLUMN IF NOT EXISTS summed_since timestamptz,
+    ADD COLUMN IF NOT EXISTS pending_in_before bigint,
+    ADD COLUMN IF NOT EXISTS pending_out_before bigint;
 
 ALTER TABLE holds
-    ADD COLUMN changed_by xid8,
-    ADD COLUMN changed_since timestamptz,
+    ADD COLUMN IF NOT EXISTS changed_by xid8,
+    ADD COLUMN IF NOT EXISTS changed_since timestamptz,
     -- Whether the hold was live before that transaction.
-    ADD COLUMN was_live boolean;
+    ADD COLUMN IF NOT EXISTS was_live boolean;
 
--- Only the present transaction's holds are looked up.
-CREATE INDEX holds_of_transaction ON holds (changed_by) WHERE changed_by IS NOT NULL;
+-- Only the present transaction's holds are looked up. Not CONCURRENTLY: that waits for every other
+-- statement, also for the one by which a second migrator waits for this one.
+CREATE INDEX IF NOT EXISTS holds_of_transaction ON holds (changed_by)
+    WHERE changed_by IS NOT NULL;
 
-LOCK TABLE ledger_transactions, refunds, payments IN SHARE ROW EXCLUSIVE MODE;
-
-CREATE FUNCTION holds_record_change() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION holds_record_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.was_live := TG_OP = 'UPDATE';
     NEW.changed_by := pg_current_xact_id();
@@ -49,11 +52,11 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER holds_record_change
+CREATE OR REPLACE TRIGGER holds_record_change
     BEFORE INSERT OR UPDATE ON holds
     FOR EACH ROW EXECUTE FUNCTION holds_record_change();
 
-CREATE FUNCTION accounts_record_pending() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION accounts_record_pending() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.summed_by := pg_current_xact_id();
     NEW.summed_since := now();
@@ -68,21 +71,13 @@ BEGIN
 END
 $$;
 
--- Replaces the trigger that compared pg_trigger_depth(). It runs only for statements that name one of
--- these columns: posting names none.
-CREATE OR REPLACE TRIGGER accounts_pending_follows_holds
-    BEFORE UPDATE OF pending_in, pending_out, summed_by, summed_since, pending_in_before,
-                     pending_out_before
-    ON accounts
-    FOR EACH ROW EXECUTE FUNCTION accounts_record_pending();
-
 CREATE OR REPLACE TRIGGER accounts_begin_without_pending
     BEFORE INSERT ON accounts
     FOR EACH ROW
     WHEN (NEW.pending_in <> 0 OR NEW.pending_out <> 0 OR NEW.summed_by IS NOT NULL)
     EXECUTE FUNCTION refuse_change('what is pending follows from holds');
 
-CREATE FUNCTION accounts_match_holds() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION accounts_match_holds() RETURNS trigger LANGUAGE plpgsql
 -- The planner does not know how many rows a statement changes. No plan may read a whole table, or
 -- compare each account with each hold.
 SET enable_seqscan = off
@@ -124,14 +119,23 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER accounts_match_holds
+CREATE OR REPLACE TRIGGER accounts_match_holds
     AFTER UPDATE ON accounts
     REFERENCING NEW TABLE AS new_accounts
     FOR EACH STATEMENT EXECUTE FUNCTION accounts_match_holds();
 
+-- Replaces the trigger that compared pg_trigger_depth(). It runs only for statements that name one of
+-- these columns: posting names none. After the trigger
+-- above, which checks only accounts with a record: pending amounts are guarded at any time.
+CREATE OR REPLACE TRIGGER accounts_pending_follows_holds
+    BEFORE UPDATE OF pending_in, pending_out, summed_by, summed_since, pending_in_before,
+                     pending_out_before
+    ON accounts
+    FOR EACH ROW EXECUTE FUNCTION accounts_record_pending();
+
 -- A payment's refunded amounts follow from its refunds; it has at most a hundred. Their trigger locks
 -- the payment before it changes the sums, so this guard sees all refunds that count.
-CREATE FUNCTION payments_refunded_follows_refunds() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION payments_refunded_follows_refunds() RETURNS trigger LANGUAGE plpgsql
 SET enable_seqscan = off AS $$
 BEGIN
     IF (NEW.refunds_reserved, NEW.amount_refunded)
@@ -164,7 +168,7 @@ CREATE OR REPLACE TRIGGER payments_refunded_follows_refunds
 -- less the fee, and the fee account credited with the fee. A payment has at most one
 -- (ledger_transactions_once_per_payment), and nothing is added to it later (entries_must_balance). So
 -- what is true after the statement stays true. The posting comes first, then the success.
-CREATE FUNCTION payments_match_ledger() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION payments_match_ledger() RETURNS trigger LANGUAGE plpgsql
 SET enable_seqscan = off
 SET enable_nestloop = off AS $$
 DECLARE
@@ -220,12 +224,12 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER payments_match_ledger
+CREATE OR REPLACE TRIGGER payments_match_ledger
     AFTER UPDATE ON payments
     REFERENCING NEW TABLE AS new_payments
     FOR EACH STATEMENT EXECUTE FUNCTION payments_match_ledger();
 
-CREATE FUNCTION refunds_match_ledger() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION refunds_match_ledger() RETURNS trigger LANGUAGE plpgsql
 SET enable_seqscan = off
 SET enable_nestloop = off AS $$
 DECLARE
@@ -269,7 +273,7 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER refunds_match_ledger
+CREATE OR REPLACE TRIGGER refunds_match_ledger
     AFTER UPDATE ON refunds
     REFERENCING NEW TABLE AS new_refunds
     FOR EACH STATEMENT EXECUTE FUNCTION refunds_match_ledger();
@@ -280,7 +284,7 @@ CREATE TRIGGER refunds_match_ledger
 -- row does not help: the trigger gets it as it was inserted.
 --
 -- No row outlives its transaction, so the table needs no write-ahead log.
-CREATE UNLOGGED TABLE posting_checks (
+CREATE UNLOGGED TABLE IF NOT EXISTS posting_checks (
     id                   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     -- Payments whose charge or capture is posted.
     payment_ids          uuid[] STORAGE EXTERNAL NOT NULL,
@@ -289,20 +293,7 @@ CREATE UNLOGGED TABLE posting_checks (
     refund_ids           uuid[] STORAGE EXTERNAL NOT NULL
 );
 
--- Replaces the check of 0008, which ran at once: a payment that does not exist did not succeed.
-CREATE OR REPLACE FUNCTION ledger_transactions_of_payment() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO posting_checks (payment_ids, refunded_payment_ids, refund_ids)
-    SELECT coalesce(array_agg(t.payment_id) FILTER (WHERE t.refund_id IS NULL), '{}'),
-           coalesce(array_agg(t.payment_id) FILTER (WHERE t.refund_id IS NOT NULL), '{}'),
-           coalesce(array_agg(t.refund_id) FILTER (WHERE t.refund_id IS NOT NULL), '{}')
-      FROM new_transactions t
-    HAVING count(*) > 0;
-    RETURN NULL;
-END
-$$;
-
-CREATE FUNCTION posted_has_succeeded() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION posted_has_succeeded() RETURNS trigger LANGUAGE plpgsql
 SET enable_seqscan = off AS $$
 DECLARE
     offender uuid;
@@ -336,10 +327,32 @@ BEGIN
 END
 $$;
 
-CREATE CONSTRAINT TRIGGER posted_has_succeeded
-    AFTER INSERT ON posting_checks
-    DEFERRABLE INITIALLY DEFERRED
-    FOR EACH ROW EXECUTE FUNCTION posted_has_succeeded();
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger
+                    WHERE tgrelid = 'posting_checks'::regclass
+                      AND tgname = 'posted_has_succeeded')
+    THEN
+        CREATE CONSTRAINT TRIGGER posted_has_succeeded
+            AFTER INSERT ON posting_checks
+            DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION posted_has_succeeded();
+    END IF;
+END
+$$;
+
+-- Replaces the check of 0008, which ran at once: a payment that does not exist did not succeed.
+CREATE OR REPLACE FUNCTION ledger_transactions_of_payment() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO posting_checks (payment_ids, refunded_payment_ids, refund_ids)
+    SELECT coalesce(array_agg(t.payment_id) FILTER (WHERE t.refund_id IS NULL), '{}'),
+           coalesce(array_agg(t.payment_id) FILTER (WHERE t.refund_id IS NOT NULL), '{}'),
+           coalesce(array_agg(t.refund_id) FILTER (WHERE t.refund_id IS NOT NULL), '{}')
+      FROM new_transactions t
+    HAVING count(*) > 0;
+    RETURN NULL;
+END
+$$;
 
 -- Without a search_path of its own a function reads the caller's temporary tables first.
 DO $$

@@ -1,7 +1,8 @@
 """What PostgreSQL refuses of payments, refunds and sums that do not follow from the ledger, even
 from a trigger of the caller's own, in which pg_trigger_depth() is no longer 0."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,21 +10,34 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from atomic_adapters.postgres import PostgresStore
+from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.postgres.migrations import Migrator
+from atomic_adapters.settings import Settings
 from atomic_core.domain.accounts import fee_account_id, world_account_id
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.payments import CaptureMethod, NewPayment
 from atomic_core.domain.refunds import NewRefund
+from atomic_core.use_cases.holds import CaptureRequest
 from integration.psql_session import (
     Execute,
     either_way,
     execute_directly,
     execute_in_trigger,
 )
-from support import Store, add_merchant, build_application, build_payment, open_account
+from support import (
+    Store,
+    add_merchant,
+    build_application,
+    build_payment,
+    open_account,
+    run_concurrently,
+)
 
 WORLD, FEES = world_account_id("USD"), fee_account_id("USD")
 AMOUNT, FEE = 5_000, 50
 TRANSACTION = UUID(int=7)
+MINE = "0014.commit-guards"
 
 Leg = tuple[str, int]
 
@@ -527,3 +541,54 @@ def test_no_guard_relies_on_the_depth_of_triggers(database_url: str) -> None:
             (),
         ).fetchall()
     assert rows == []
+
+
+# --- The migration.
+
+
+def roll_back(url: str) -> None:
+    """Roll back the migration that brought these guards, and those after it."""
+    while Migrator(url).down() != MINE:
+        pass
+
+
+def test_migration_runs_while_payments_are_made_captured_and_refunded(
+    own_database: Callable[..., str], settings_for: Callable[..., Settings], migrated: str
+) -> None:
+    url = own_database(migrated)
+    store = PostgresStore(Connections(settings_for(url)))
+    stopped = threading.Event()
+    try:
+        application = build_application(store.begin)
+        merchant_id = add_merchant(store.begin)
+        plain = build_payment(merchant_id, AMOUNT)
+        manual = NewPayment(merchant_id, plain.money, plain.source, capture=CaptureMethod.MANUAL)
+
+        def make_payments() -> None:
+            while not stopped.is_set():
+                application.payments.record(plain)
+
+        def capture_and_refund() -> None:
+            while not stopped.is_set():
+                id = application.payments.record(manual).id
+                application.settlement.settle()
+                application.payments.capture(CaptureRequest(merchant_id, id))
+                application.settlement.settle()
+                application.refunds.create(NewRefund(merchant_id, id, 1_000))
+
+        def migrate() -> None:
+            try:
+                for _ in range(3):
+                    roll_back(url)
+                    Migrator(url).up()
+            finally:
+                stopped.set()
+
+        run_concurrently([make_payments, capture_and_refund, migrate])
+        application.settlement.settle()
+        with store.begin() as work:
+            report = work.ledger.verify()
+        assert report.refunds > 0
+        assert not report.findings
+    finally:
+        store.close()

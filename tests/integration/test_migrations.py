@@ -303,3 +303,28 @@ def test_released_migrations_are_never_edited() -> None:
 def test_every_migration_has_its_rollback() -> None:
     for id in EVERYTHING:
         assert (MIGRATIONS_FOLDER / f"{id}.rollback.sql").is_file()
+
+
+NOT_TRANSACTIONAL = [
+    id
+    for id in EVERYTHING
+    if "-- transactional: false" in (MIGRATIONS_FOLDER / f"{id}.sql").read_text()
+]
+
+
+@pytest.mark.parametrize("id", NOT_TRANSACTIONAL)
+def test_migration_can_be_repeated_after_an_interruption(
+    own_database: Callable[..., str], migrated: str, tmp_path: Path, id: str
+) -> None:
+    """Its statements commit one by one."""
+    url = own_database(migrated)
+    while Migrator(url).down() != id:
+        pass
+    for path in MIGRATIONS_FOLDER.glob("*.sql"):
+        if path.name <= f"{id}.sql":
+            shutil.copy(path, tmp_path)
+    with (tmp_path / f"{id}.sql").open("a") as file:
+        file.write("SELECT 1 / 0;")
+    with pytest.raises(StorageRefused, match="division by zero"):
+        Migrator(url, tmp_path).up()
+    assert next(iter(Migrator(url).up())) == id

@@ -209,14 +209,19 @@ class Worker(GeventWorker):
     def _receive_first_bytes(self, unreader: Any, client: Any) -> bytes:
         """The first bytes of the next request; empty if the connection is to be closed.
 
-        Lets other greenlets run, also if bytes have arrived already: every connection that is
-        ready gets one request per turn of the loop, however many requests a client pipelines.
+        Always waits for the event loop, also if bytes have arrived already: every connection that
+        is ready gets one request per turn of the loop, however many requests a client pipelines.
         """
         if pipelined := unreader.take_buffered():
             return pipelined if self._wait_until_writable(client) else b""
         if self._is_listening:
+            client.settimeout(self.cfg.keepalive)
             try:
-                return self._wait_for_first_bytes(client)
+                with self._evictor.waiting_idle():
+                    wait_read(client.fileno(), self.cfg.keepalive)
+                    return client.recv(READ_BYTES)
+            except (TimeoutError, ConnectionEvicted):
+                return b""
             except WorkerStopping:
                 pass
         client.settimeout(LAST_REQUEST_SECONDS)
@@ -225,22 +230,6 @@ class Worker(GeventWorker):
         except TimeoutError:
             util.close_graceful(client, CLOSE_SECONDS)
             return b""
-
-    def _wait_for_first_bytes(self, client: Any) -> bytes:
-        """Empty if none arrive in time, or the connection is evicted. Raises WorkerStopping."""
-        client.settimeout(0)
-        try:
-            first_bytes = client.recv(READ_BYTES)
-        except BlockingIOError:
-            client.settimeout(self.cfg.keepalive)
-            try:
-                with self._evictor.waiting_idle():
-                    return client.recv(READ_BYTES)
-            except (TimeoutError, ConnectionEvicted):
-                return b""
-        # recv() has not waited, so no other greenlet has run.
-        gevent.sleep(0)
-        return first_bytes
 
     def _wait_until_writable(self, client: Any) -> bool:
         """Let other greenlets run, and wait for a client that does not read its responses. Returns

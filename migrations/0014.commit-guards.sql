@@ -10,7 +10,7 @@
 -- refunds wait. No table is rewritten.
 --
 -- A statement that waits for its lock makes later transactions wait behind it. It gives up if a
--- transaction of somebody else, such as pg_dump, keeps it waiting. All statements can be repeated:
+-- transaction of another program, such as pg_dump, keeps it waiting. All statements can be repeated:
 -- after that, or a kill, run the migration again.
 SET lock_timeout = '5s';
 

@@ -1,4 +1,4 @@
-"""Passwords that nobody may choose."""
+"""Passwords that are refused because they are common."""
 
 from typing import Protocol
 

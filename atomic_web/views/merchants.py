@@ -236,7 +236,7 @@ def log_out() -> Response:
 def change_password() -> Response:
     context = request_context()
     session = context.authenticated_session
-    # Per session: whoever has one token must not keep the owner from changing the password.
+    # Per session: a thief with one token must not use up the tries of the owner.
     count_against_limit("password", subject=str(session.id), must_be_counted=True)
     content = read_json_object()
     refuse_query_parameters()

@@ -112,7 +112,7 @@ REFUSED = {
                failure_reason = 'x' WHERE id = %(taken)s""",
     "a reversal without a reason": b"""
         UPDATE payments SET step = 'reverse' WHERE id = %(taken)s""",
-    "a step that is open at the network since nobody knows when": b"""
+    "a step that is open at the network without a time": b"""
         UPDATE payments SET network_state = 'unknown' WHERE id = %(taken)s""",
     "a payment that begins in doubt": b"""
         INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description,

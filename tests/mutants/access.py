@@ -348,7 +348,7 @@ ACCESS_MUTANTS: Final = (
     ),
     _mutant(
         "closed-registration-registers",
-        "nobody registers while registration is closed",
+        "no stranger registers while registration is closed",
         "atomic_web/views/merchants.py",
         "    if not request_context().settings.is_registration_open:\n"
         "        raise RegistrationClosed\n",

@@ -196,7 +196,7 @@ def _count_deadlocks(system: SystemUnderTest) -> int:
 
 
 def _add_session(system: SystemUnderTest, merchant: Merchant) -> str:
-    """Give the merchant a password, which nobody knows, and a session; return its token."""
+    """Give the merchant a password, which is not used, and a session; return its token."""
     token = "st_" + secrets.token_hex(32)
     with system.connect() as connection:
         connection.execute(

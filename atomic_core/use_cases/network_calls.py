@@ -46,19 +46,20 @@ class NetworkCalls:
     _start: float = field(default_factory=time.monotonic)
 
     def call(self, claims: Sequence[Claim]) -> Sequence[CalledClaim]:
-        """Call the network for each claim. Never raises: what a call raises is in `errors`, and its
-        claims are UNKNOWN."""
+        """Call the network for each claim; return them in order, which is that of their postings.
+        Never raises: what a call raises is in `errors`, and its claims are UNKNOWN."""
         if len(claims) == 0:
             return []
         groups = _group_claims(claims)
         if len(groups) == 1:
             [(method, group)] = groups
             return self._call_group(method, group)
-        return [
-            called_claim
+        responses = {
+            claim.id: response
             for method, group in groups
-            for called_claim in self._call_group(method, group)
-        ]
+            for claim, response in self._call_group(method, group)
+        }
+        return [(claim, responses[claim.id]) for claim in claims]
 
     def _call_group(self, method: str, claims: Sequence[Claim]) -> Sequence[CalledClaim]:
         """Call the network once for all claims. If that raises, call it for each half by itself,

@@ -285,6 +285,22 @@ def test_payment_that_may_be_processed_does_not_fail_when_patience_ends(
     settle_until(application, payment, Status.SUCCESS)
 
 
+def test_payments_are_posted_in_order_of_their_claims_whatever_order_the_calls_have(
+    store: Store, network: BookkeepingNetwork, merchant_id: UUID
+) -> None:
+    """The network is called for the second payment first, because the first is in doubt."""
+    application = build_application(store.begin, card_network=network, lease=NOW)
+    first = application.payments.record(build_payment(merchant_id, MAX_AMOUNT))
+    with store.begin() as work:
+        work.payments.claim(1, NOW, NOW)
+        work.commit()
+    second = application.payments.record(build_payment(merchant_id, 1))
+    application.settlement.settle()
+    assert [id for _, id in network.calls] == [second.id, first.id]
+    assert get_payment(application, first).status is Status.SUCCESS
+    assert get_payment(application, second).step is Step.REVERSE, "it finds no room"
+
+
 def test_interrupted_claim_is_in_doubt(
     store: Store, network: BookkeepingNetwork, merchant_id: UUID
 ) -> None:

@@ -138,6 +138,19 @@ IN_DOUBT_MUTANTS: Final = (
         (NETWORK_FAULTS_TEST,),
     ),
     Mutant(
+        "posted-in-order-of-calls",
+        "payments are posted in the order in which they were due",
+        (
+            Edit(
+                CALLS_PY,
+                "        return [(claim, responses[claim.id]) for claim in claims]\n",
+                "        by_id = {claim.id: claim for claim in claims}\n"
+                "        return [(by_id[id], response) for id, response in responses.items()]\n",
+            ),
+        ),
+        (NETWORK_FAULTS_TEST,),
+    ),
+    Mutant(
         "lease-not-renewed",
         "a worker keeps its claims while it waits for the network",
         (

@@ -116,8 +116,10 @@ def test_client_that_does_not_read_its_responses_is_cut_off(
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
         client.connect(("127.0.0.1", int(impatient_system.environ["PORT"])))
         client.settimeout(0.2)
-        with pytest.raises(TimeoutError):
-            while True:  # until the API stops reading, because its responses are not read
+        # Until the API stops reading, because its responses are not read, or has cut the client off
+        # already: on a busy machine this client may be slower than the API's time-out.
+        with pytest.raises((TimeoutError, ConnectionError)):
+            while True:
                 client.sendall(LIVE * 100)
         # Only after the API has answered the requests that the socket buffers hold.
         wait_until(

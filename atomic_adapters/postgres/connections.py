@@ -189,9 +189,9 @@ class Connections:
         if time.monotonic() < self._cool_down_until:
             raise StorageUnavailable
         with map_errors():
-            # After a server restart every pooled connection may be broken: discard one after the
-            # other until one works or the pool has no more.
-            for _ in range(self._pool_size):
+            # After a server restart every pooled connection may be broken, and so may those that
+            # the pool was opening meanwhile: discard one after the other until one works.
+            for _ in range(2 * self._pool_size):
                 connection = self._pool.getconn(self._wait_timeout)
                 try:
                     check(connection)

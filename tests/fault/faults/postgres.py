@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -75,13 +76,20 @@ def freeze(injection: Injection) -> None:
     os.kill(postmaster, signal.SIGSTOP)
     try:
         for child in psutil.Process(postmaster).children():
-            os.kill(child.pid, signal.SIGSTOP)
             frozen.append(child.pid)
+            _signal_unless_ended(child.pid, signal.SIGSTOP)
         injection.wait(FROZEN_SECONDS)
     finally:
+        # All of them: one that stays frozen keeps the shared memory, and no server can start.
         for pid in frozen:
-            os.kill(pid, signal.SIGCONT)
+            _signal_unless_ended(pid, signal.SIGCONT)
     injection.mark_ended()
+
+
+def _signal_unless_ended(pid: int, number: signal.Signals) -> None:
+    """A backend may end at any moment, such as a parallel worker."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def drop_replies(injection: Injection) -> None:

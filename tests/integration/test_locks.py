@@ -403,7 +403,7 @@ def test_locked_account_delays_its_own_payments_only(
         outsider.execute("SELECT FROM accounts WHERE id = %s FOR NO KEY UPDATE", [MIDDLE])
         application.settlement.settle()
         assert statuses(database_url) == {"SUCCESS": {LOW, HIGH}, "PROCESSING": {MIDDLE}}
-    wait_until(lambda: application.settlement.settle() == 1, 5, "it is due again")
+    wait_until(lambda: application.settlement.settle() == 1, 20, "it is due again")
     assert statuses(database_url) == {"SUCCESS": {LOW, MIDDLE, HIGH}}
     assert application.ledger.verify().is_clean
 

@@ -22,7 +22,9 @@ from atomic_adapters.settings import Settings
 from atomic_core.ports.job_queue import Job
 from atomic_core.ports.rate_limiter import RateLimit, RateLimiterFull, RateLimiterUnavailable
 
-BOUND_SECONDS = 0.25
+TIMEOUT_SECONDS = 1.0
+"""Long beside what a busy machine adds, so that it tells one time-out from none and from two."""
+
 LIMITS = [RateLimit("global", 100, 900, "192.0.2.1"), RateLimit("payments", 10, 60, "m")]
 
 
@@ -49,11 +51,13 @@ def one_request(redis: Redis, breaker: CircuitBreaker) -> tuple[bool, float]:
 def test_refused_redis_connection_does_not_delay_requests(
     settings_for: Callable[..., Settings],
 ) -> None:
-    redis = create_request_client(settings_for(redis_url="redis://localhost:1"))
+    redis = create_request_client(
+        settings_for(redis_url="redis://localhost:1", REDIS_TIMEOUT_SECONDS=str(TIMEOUT_SECONDS))
+    )
     for _ in range(3):
         counted, seconds = one_request(redis, CircuitBreaker())
         assert not counted
-        assert seconds < BOUND_SECONDS
+        assert seconds < TIMEOUT_SECONDS
     assert not RedisDependency(redis).is_up()
 
 
@@ -61,16 +65,17 @@ def test_refused_redis_connection_does_not_delay_requests(
 def test_frozen_redis_delays_one_request_by_its_time_out(
     own_valkey: EmbeddedValkey, settings_for: Callable[..., Settings], warm: bool
 ) -> None:
-    redis, breaker = create_request_client(settings_for(redis_url=own_valkey.url)), CircuitBreaker()
+    settings = settings_for(redis_url=own_valkey.url, REDIS_TIMEOUT_SECONDS=str(TIMEOUT_SECONDS))
+    redis, breaker = create_request_client(settings), CircuitBreaker()
     if warm:
         assert one_request(redis, breaker)[0]
     os.kill(own_valkey.process.pid, signal.SIGSTOP)
     counted, seconds = one_request(redis, breaker)
     assert not counted
-    assert seconds < BOUND_SECONDS
+    assert TIMEOUT_SECONDS <= seconds < 2 * TIMEOUT_SECONDS, "the job queue is not tried as well"
     counted, seconds = one_request(redis, breaker)
     assert not counted
-    assert seconds < BOUND_SECONDS / 10, "the circuit breaker is open"
+    assert seconds < TIMEOUT_SECONDS, "the circuit breaker is open"
 
 
 def test_redis_is_tried_again_after_the_cool_down(
@@ -80,7 +85,7 @@ def test_redis_is_tried_again_after_the_cool_down(
     os.kill(own_valkey.process.pid, signal.SIGSTOP)
     assert not one_request(redis, breaker)[0]
     os.kill(own_valkey.process.pid, signal.SIGCONT)
-    deadline = time.monotonic() + COOL_DOWN_SECONDS + 5
+    deadline = time.monotonic() + COOL_DOWN_SECONDS + 20
     while not one_request(redis, breaker)[0]:
         assert time.monotonic() < deadline
 
@@ -103,7 +108,7 @@ def test_window_without_expiry_is_replaced(valkey: Redis) -> None:
 def test_remaining_window_time_is_rounded_up(valkey: Redis) -> None:
     limiter = RedisRateLimiter(valkey, CircuitBreaker())
     limiter.count(LIMITS[:1])
-    valkey.pexpire("atomic:limit:global:192.0.2.1", 1_700)
+    valkey.pexpire("atomic:limit:global:192.0.2.1", 1_950)
     (state,) = limiter.count(LIMITS[:1])
     assert state.reset == 2, "waiting one second would be early"
 

@@ -68,7 +68,7 @@ def test_worker_settles_on_wake_up_and_exits_on_sigterm(
     worker: Worker, box: list[EmbeddedValkey]
 ) -> None:
     notify(box[0].url)
-    wait_until(lambda: jobs_waiting(box[0].url) == 0, 5, "the job is taken")
+    wait_until(lambda: jobs_waiting(box[0].url) == 0, 20, "the job is taken")
     worker.process.terminate()
     assert worker.process.wait(5) == 0
     assert "worker stopped" in worker.words
@@ -93,11 +93,11 @@ def test_worker_executes_no_unknown_job(
         foreign["on_success"] = Callback(callback)
     with Redis.from_url(box[0].url) as redis:
         get_wakeup_queue(redis).enqueue_call(**foreign)
-        wait_until(lambda: "unknown job rejected" in worker.words, 5, "the job is refused")
-        wait_until(lambda: redis.keys("rq:job:*") == [], 5, "nothing of it is left")
+        wait_until(lambda: "unknown job rejected" in worker.words, 20, "the job is refused")
+        wait_until(lambda: redis.keys("rq:job:*") == [], 20, "nothing of it is left")
     assert not proof.exists()
     notify(box[0].url)
-    wait_until(lambda: jobs_waiting(box[0].url) == 0, 5, "the worker goes on")
+    wait_until(lambda: jobs_waiting(box[0].url) == 0, 20, "the worker goes on")
 
 
 def test_worker_reconnects_to_a_restarted_valkey(

@@ -14,6 +14,7 @@ import structlog
 from redis import Redis
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
+from atomic_adapters.embedded.roles import OWNER_ROLE, create_roles
 from atomic_adapters.memory import MemoryStore
 from atomic_adapters.memory.worker_liveness import MemoryWorkerLiveness
 from atomic_adapters.postgres import PostgresStore
@@ -21,6 +22,7 @@ from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import SystemClock
+from processes import as_application
 from report_hooks import pytest_runtest_makereport, pytest_terminal_summary
 from support import MemoryTampering, PostgresTampering, Store
 from worker_processes import PostgresWorkerProcess
@@ -74,7 +76,9 @@ def postgres(scratch: Path) -> Iterator[EmbeddedPostgres]:
 @pytest.fixture(scope="session")
 def migrated(postgres: EmbeddedPostgres) -> str:
     """The name of a migrated template database."""
-    Migrator(postgres.create_database("template_atomic")).up()
+    postgres.create_database("template_atomic")
+    create_roles(postgres, "template_atomic")
+    Migrator(postgres.url("template_atomic", OWNER_ROLE)).up()
     return "template_atomic"
 
 
@@ -85,7 +89,8 @@ def shared_database_url(postgres: EmbeddedPostgres, migrated: str) -> str:
 
 @pytest.fixture
 def database_url(shared_database_url: str) -> str:
-    """A migrated database that is emptied for each test."""
+    """A migrated database that is emptied for each test. The URL is a superuser's, for what a test
+    prepares and inspects; `settings_for` makes it one of the application's role."""
     with psycopg.connect(shared_database_url, autocommit=True) as connection:
         connection.execute(EMPTY)
     return shared_database_url
@@ -126,14 +131,15 @@ def valkey(valkey_server: EmbeddedValkey) -> Iterator[Redis]:
 
 @pytest.fixture
 def settings_for() -> Callable[..., Settings]:
-    """Builds settings for a database and a Redis, with changed variables."""
+    """Builds settings for a database, as the application's role, and a Redis, with changed
+    variables."""
 
     def build(
         database_url: str = "postgresql:///nowhere",
         redis_url: str = "redis://localhost:1",
         **changed: str,
     ) -> Settings:
-        urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+        urls = {"DATABASE_URL": as_application(database_url), "REDIS_URL": redis_url}
         return Settings.from_environ(ENVIRON | urls | changed)
 
     return build

@@ -18,6 +18,9 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from atomic_adapters.embedded.postgres import SUPERUSER
+from atomic_adapters.embedded.roles import APP_ROLE
+
 COMMANDS = {
     "api": "serve",
     "worker": "worker",
@@ -29,6 +32,11 @@ PAUSE = threading.Event()
 
 LEASE_SECONDS = 60
 """Longer than any test waits, so that no claim of a killed worker is recovered by its lease."""
+
+
+def as_application(url: str) -> str:
+    """The URL of a superuser on an embedded server, as one of the application's role."""
+    return url.replace(f"://{SUPERUSER}@", f"://{APP_ROLE}@", 1)
 
 
 def find_free_port() -> int:
@@ -202,11 +210,12 @@ def _is_live(client: Client) -> bool:
 
 
 def environment(database_url: str, redis_url: str, **changed: str) -> dict[str, str]:
-    """The environment of a test system: rate limits off, no inherited settings of Atomic."""
+    """The environment of a test system: rate limits off, no inherited settings of Atomic. It
+    connects as the application's role."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     ours = {
         "ATOMIC_ENV": "test",
-        "DATABASE_URL": database_url,
+        "DATABASE_URL": as_application(database_url),
         "REDIS_URL": redis_url,
         "PORT": str(find_free_port()),
         "LOG_FORMAT": "json",

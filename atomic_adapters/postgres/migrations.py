@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, errors
 from psycopg.rows import TupleRow
 from yoyo import read_migrations
 from yoyo.backends.base import DatabaseBackend
@@ -14,13 +14,15 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import DatabaseURI
 from yoyo.migrations import Migration
 
+from atomic_adapters.environ import DatabaseRoles
 from atomic_adapters.postgres.connections import (
     CLIENT_CHECK_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
     map_errors,
 )
+from atomic_adapters.postgres.grants import GrantReport, grant, renew_grants
 from atomic_adapters.postgres.migration_files import MIGRATIONS_FOLDER
-from atomic_core.domain.errors import Conflict
+from atomic_core.domain.errors import Conflict, StorageRefused
 
 _LOCK: Final = b"SELECT pg_advisory_lock(7041989231504112)"
 """One migrator at a time holds this lock. The number is arbitrary, but Atomic's alone."""
@@ -29,6 +31,8 @@ _TABLE: Final = "_yoyo_migration"
 
 _UNUSED_URI: Final = DatabaseURI("", None, None, None, None, None, {})
 """yoyo's backend requires a URI, but connects by it in `connect` only."""
+
+DEFAULT_ROLES: Final = DatabaseRoles()
 
 _END_STATEMENTS_OF_DEAD_CLIENTS: Final = (
     f"SET client_connection_check_interval = '{CLIENT_CHECK_SECONDS * 1_000:.0f}ms'".encode()
@@ -44,12 +48,20 @@ class MigrationStatus(NamedTuple):
 class Migrator:
     """Migrates one database. Waits while another migrator runs; a killed migrator leaves no lock.
 
-    Every method may raise StorageUnavailable.
+    Migrations give the application's roles, if they exist, the privileges that the new schema
+    requires. Every method may raise StorageUnavailable.
     """
 
-    def __init__(self, database_url: str, folder: Path = MIGRATIONS_FOLDER) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        folder: Path = MIGRATIONS_FOLDER,
+        roles: DatabaseRoles = DEFAULT_ROLES,
+    ) -> None:
+        """The URL must be one of the owner of the tables."""
         self._url = database_url
         self._folder = folder
+        self._roles = roles
 
     def up(self) -> Sequence[str]:
         """Apply all pending migrations; return their ids, in order."""
@@ -57,6 +69,8 @@ class Migrator:
             pending = list(backend.to_apply(self._read_migrations()))
             for migration in pending:
                 self._run(backend, migration, "apply")
+            # Also without a pending migration: an earlier run may have been killed before this.
+            renew_grants(backend.connection, self._roles)
             return [migration.id for migration in pending]
 
     def down(self) -> str | None:
@@ -64,8 +78,15 @@ class Migrator:
         with self._connect_locked() as backend:
             for migration in backend.to_rollback(self._read_migrations()):
                 self._run(backend, migration, "rollback")
+                renew_grants(backend.connection, self._roles)
                 return migration.id
         return None
+
+    def grant(self) -> GrantReport:
+        """Give the application's roles their privileges; create those that do not exist. Raises
+        Conflict if that is impossible."""
+        with self._connect_locked() as backend:
+            return grant(backend.connection, self._roles)
 
     def status(self) -> Sequence[MigrationStatus]:
         with self._connect_locked() as backend:
@@ -93,6 +114,7 @@ class Migrator:
         # connections could be to different servers.
         with (
             map_errors(),
+            _explain_missing_privilege(),
             psycopg.connect(
                 self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS
             ) as connection,
@@ -119,6 +141,17 @@ class Migrator:
         with backend.transaction():
             migration.process_steps(backend, direction)
             _record(backend, migration, direction)
+
+
+@contextmanager
+def _explain_missing_privilege() -> Iterator[None]:
+    try:
+        yield
+    except errors.InsufficientPrivilege as error:
+        raise StorageRefused(
+            f"The database refused the statement: {error.diag.message_primary}. Connect as the"
+            " owner of the tables: set MIGRATION_DATABASE_URL."
+        ) from error
 
 
 def _record(backend: DatabaseBackend, migration: Migration, direction: str) -> None:

@@ -15,6 +15,7 @@ from typing import Final, Self
 import psycopg
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
+from atomic_adapters.embedded.roles import OWNER_ROLE, create_roles
 from atomic_adapters.postgres.migrations import Migrator
 from bench.measurement import BenchError
 from processes import System, environment, wait_until
@@ -98,7 +99,9 @@ class BenchCluster:
             self._stack.callback(self.postgres.stop)
             self.valkey = EmbeddedValkey.start(self.folder / "valkey")
             self._stack.callback(self.valkey.stop)
-            Migrator(self.postgres.create_database(TEMPLATE)).up()
+            self.postgres.create_database(TEMPLATE)
+            create_roles(self.postgres, TEMPLATE)
+            Migrator(self.postgres.url(TEMPLATE, OWNER_ROLE)).up()
         except BaseException:
             self._stack.close()
             raise

@@ -7,7 +7,7 @@ import click
 import structlog
 
 from atomic_adapters.logs import configure_logging
-from atomic_adapters.postgres.role_check import check_database_role
+from atomic_adapters.wiring import check_database_role
 from atomic_worker.commands.accounts import accounts
 from atomic_worker.commands.console import (
     CliContext,

@@ -21,9 +21,8 @@ from atomic_adapters.connection_urls import check_connection_urls
 from atomic_adapters.embedded import EmbeddedServerError
 from atomic_adapters.environ import SettingsError
 from atomic_adapters.logs import configure_logging
-from atomic_adapters.postgres.role_check import check_database_role
 from atomic_adapters.settings import Settings
-from atomic_adapters.wiring import build_application
+from atomic_adapters.wiring import build_application, check_database_role
 from atomic_core.application import Application
 from atomic_core.domain.audit_log import ActorType, Origin
 from atomic_core.domain.errors import AtomicError, SchemaOutdated

@@ -183,13 +183,7 @@ class DevRun:
         """Migrate and seed, in separate processes, so that this one keeps no connections."""
         path = self.folder / DEV_ENV.name
         previous_key = read_env_file(path).get("API_KEY", "")
-        embedded = {
-            "MIGRATION_DATABASE_URL": self._owner_url,
-            "APP_ROLE": APP_ROLE,
-            "READONLY_ROLE": READONLY_ROLE,
-        }
-        changed = embedded if self._owner_url else {}
-        self._await_command(self._start_command("migrate", "up", **changed))
+        self._await_command(self._start_migration())
         if self.stop.is_requested:
             return
         seeding = self._start_command(
@@ -210,6 +204,16 @@ class DevRun:
             "REDIS_URL": self.environ.get("REDIS_URL"),
         }
         write_env_file(path, {name: value for name, value in values.items() if value})
+
+    def _start_migration(self) -> subprocess.Popen[bytes]:
+        if not self._owner_url:
+            return self._start_command("migrate", "up")
+        return self._start_command(
+            *("migrate", "up"),
+            MIGRATION_DATABASE_URL=self._owner_url,
+            APP_ROLE=APP_ROLE,
+            READONLY_ROLE=READONLY_ROLE,
+        )
 
     def _await_command(self, process: subprocess.Popen[bytes]) -> bytes:
         """Wait for a command and return its output. A stop request terminates it. Raises Exit if it

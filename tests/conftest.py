@@ -84,7 +84,10 @@ def migrated(postgres: EmbeddedPostgres) -> str:
 
 @pytest.fixture(scope="session")
 def shared_database_url(postgres: EmbeddedPostgres, migrated: str) -> str:
-    return postgres.create_database("atomic", template=migrated)
+    url = postgres.create_database("atomic", template=migrated)
+    # Privileges of the database itself are not copied from a template.
+    Migrator(url).grant()
+    return url
 
 
 @pytest.fixture

@@ -34,9 +34,13 @@ LEASE_SECONDS = 60
 """Longer than any test waits, so that no claim of a killed worker is recovered by its lease."""
 
 
+def as_role(url: str, role: str) -> str:
+    """The URL of a superuser on an embedded server, as one of another role."""
+    return url.replace(f"://{SUPERUSER}@", f"://{role}@", 1)
+
+
 def as_application(url: str) -> str:
-    """The URL of a superuser on an embedded server, as one of the application's role."""
-    return url.replace(f"://{SUPERUSER}@", f"://{APP_ROLE}@", 1)
+    return as_role(url, APP_ROLE)
 
 
 def find_free_port() -> int:
@@ -130,6 +134,11 @@ class System:
     @property
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.environ['PORT']}"
+
+    @property
+    def superuser_url(self) -> str:
+        """For what the application's role may not do."""
+        return self.environ["DATABASE_URL"].replace(f"://{APP_ROLE}@", f"://{SUPERUSER}@", 1)
 
     def atomic(self, *arguments: str, within: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a command of the CLI and wait for its end."""

@@ -56,6 +56,7 @@ class Migrator:
         self,
         database_url: str,
         folder: Path = MIGRATIONS_FOLDER,
+        *,
         roles: DatabaseRoles = DEFAULT_ROLES,
     ) -> None:
         """The URL must be one of the owner of the tables."""

@@ -69,6 +69,7 @@ def scratch() -> Iterator[Path]:
 def postgres(scratch: Path) -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL 18 without fsync. Its databases are deleted with it."""
     server = EmbeddedPostgres.start(scratch / "postgres", durable=False)
+    create_roles(server)
     yield server
     server.stop()
 
@@ -76,15 +77,14 @@ def postgres(scratch: Path) -> Iterator[EmbeddedPostgres]:
 @pytest.fixture(scope="session")
 def migrated(postgres: EmbeddedPostgres) -> str:
     """The name of a migrated template database."""
-    postgres.create_database("template_atomic")
-    create_roles(postgres, "template_atomic")
+    postgres.create_database("template_atomic", owner=OWNER_ROLE)
     Migrator(postgres.url("template_atomic", OWNER_ROLE)).up()
     return "template_atomic"
 
 
 @pytest.fixture(scope="session")
 def shared_database_url(postgres: EmbeddedPostgres, migrated: str) -> str:
-    url = postgres.create_database("atomic", template=migrated)
+    url = postgres.create_database("atomic", template=migrated, owner=OWNER_ROLE)
     # Privileges of the database itself are not copied from a template.
     Migrator(url).grant()
     return url
@@ -108,7 +108,7 @@ def own_database(
 
     def create(template: str | None = None) -> str:
         names.append(f"own_{secrets.token_hex(6)}")
-        return postgres.create_database(names[-1], template=template)
+        return postgres.create_database(names[-1], template, OWNER_ROLE)
 
     yield create
     with psycopg.connect(postgres.url(), autocommit=True) as connection:

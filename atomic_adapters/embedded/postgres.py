@@ -116,10 +116,14 @@ class EmbeddedPostgres:
         host = quote(str(self.socket_directory), safe="/")
         return f"postgresql://{role}@/{quote(database, safe='')}?host={host}&port={_PORT}"
 
-    def create_database(self, name: str, template: str | None = None) -> str:
-        """Create the database unless it exists; return its URL. The template must have no other
-        connections."""
-        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+    def create_database(
+        self, name: str, template: str | None = None, owner: str = SUPERUSER
+    ) -> str:
+        """Create the database unless it exists; return its URL, as the superuser. The template must
+        have no other connections."""
+        statement = sql.SQL("CREATE DATABASE {} OWNER {}").format(
+            sql.Identifier(name), sql.Identifier(owner)
+        )
         if template is not None:
             statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
         with psycopg.connect(self.url(), autocommit=True) as connection:

@@ -32,20 +32,24 @@ SELECT 'FUNCTION', oid::regprocedure::text
 """
 
 
-def create_roles(server: EmbeddedPostgres, database: str) -> None:
-    """Create the roles unless they exist, and make OWNER_ROLE the owner of the database and of what
-    is in it, which belonged to the superuser in earlier versions."""
-    owner = sql.Identifier(OWNER_ROLE)
-    with psycopg.connect(server.url(database), autocommit=True) as connection:
+def create_roles(server: EmbeddedPostgres) -> None:
+    """Create the roles unless they exist. The privileges are `atomic migrate`'s to give."""
+    with psycopg.connect(server.url(), autocommit=True) as connection:
         existing = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
         for role in (OWNER_ROLE, APP_ROLE, READONLY_ROLE):
             if role not in existing:
                 connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
-        with connection.transaction():
-            connection.execute(
-                sql.SQL("ALTER DATABASE {} OWNER TO {}").format(sql.Identifier(database), owner)
-            )
-            objects = connection.execute(_LIST_OBJECTS_OF_OTHERS, {"owner": OWNER_ROLE}).fetchall()
-            for kind, name in objects:
-                # Both come from the catalog, which has quoted the name.
-                connection.execute(f"ALTER {kind} {name} OWNER TO {OWNER_ROLE}".encode())
+
+
+def give_to_owner(server: EmbeddedPostgres, database: str) -> None:
+    """Make OWNER_ROLE the owner of the database and of what is in it, which belonged to the
+    superuser in earlier versions."""
+    owner = sql.Identifier(OWNER_ROLE)
+    with psycopg.connect(server.url(database)) as connection:
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} OWNER TO {}").format(sql.Identifier(database), owner)
+        )
+        objects = connection.execute(_LIST_OBJECTS_OF_OTHERS, {"owner": OWNER_ROLE}).fetchall()
+        for kind, name in objects:
+            # Both come from the catalog, which has quoted the name.
+            connection.execute(f"ALTER {kind} {name} OWNER TO {OWNER_ROLE}".encode())

@@ -40,6 +40,17 @@ _END_STATEMENTS_OF_DEAD_CLIENTS: Final = (
 """Otherwise a killed migrator's last statement would hold the lock until it ends."""
 
 
+_BECOME_OWNER: Final = b"""
+SELECT set_config('role', pg_get_userbyid(relowner), false)
+  FROM pg_class
+ WHERE oid = to_regclass('entries')
+   AND relowner <> current_user::regrole
+   AND pg_has_role(current_user, relowner, 'SET')
+   AND has_schema_privilege(relowner, relnamespace, 'CREATE')
+"""
+"""Otherwise what a superuser adds would not be the owner's, whose rights triggers have."""
+
+
 class MigrationStatus(NamedTuple):
     id: str
     applied: bool
@@ -71,7 +82,7 @@ class Migrator:
             for migration in pending:
                 self._run(backend, migration, "apply")
             # Also without a pending migration: an earlier run may have been killed before this.
-            renew_grants(backend.connection, self._roles)
+            self._renew_grants(backend)
             return [migration.id for migration in pending]
 
     def down(self) -> str | None:
@@ -79,7 +90,7 @@ class Migrator:
         with self._connect_locked() as backend:
             for migration in backend.to_rollback(self._read_migrations()):
                 self._run(backend, migration, "rollback")
-                renew_grants(backend.connection, self._roles)
+                self._renew_grants(backend)
                 return migration.id
         return None
 
@@ -87,7 +98,12 @@ class Migrator:
         """Give the application's roles their privileges; create those that do not exist. Raises
         Conflict if that is impossible."""
         with self._connect_locked() as backend:
+            backend.connection.execute(b"RESET ROLE")
             return grant(backend.connection, self._roles)
+
+    def _renew_grants(self, backend: DatabaseBackend) -> None:
+        backend.connection.execute(b"RESET ROLE")
+        renew_grants(backend.connection, self._roles)
 
     def status(self) -> Sequence[MigrationStatus]:
         with self._connect_locked() as backend:
@@ -123,6 +139,7 @@ class Migrator:
             connection.execute(_END_STATEMENTS_OF_DEAD_CLIENTS)
             # PostgreSQL releases this lock when the connection ends, even if the process is killed.
             connection.execute(_LOCK)
+            connection.execute(_BECOME_OWNER)
             backend = _Backend(connection)
             backend.init_database()
             # yoyo's own lock is a row that survives a kill. Under _LOCK it is always stale.

@@ -16,7 +16,13 @@ import click
 from atomic_adapters.connection_urls import check_connection_urls
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from atomic_adapters.embedded.child_process import start_child
-from atomic_adapters.embedded.roles import APP_ROLE, OWNER_ROLE, READONLY_ROLE, create_roles
+from atomic_adapters.embedded.roles import (
+    APP_ROLE,
+    OWNER_ROLE,
+    READONLY_ROLE,
+    create_roles,
+    give_to_owner,
+)
 from atomic_adapters.environ import read_env_file
 from atomic_adapters.settings import DEV_ENV, Settings
 from atomic_worker.dev.checks import HealthProbe, check_port_is_free, lock_run_folder
@@ -141,7 +147,8 @@ class DevRun:
     def _start_postgres(self) -> LaunchedProcess:
         server = EmbeddedPostgres.start(self.folder / "postgres")
         server.create_database(DATABASE)
-        create_roles(server, DATABASE)
+        create_roles(server)
+        give_to_owner(server, DATABASE)
         self.environ["DATABASE_URL"] = server.url(DATABASE, APP_ROLE)
         self._owner_url = server.url(DATABASE, OWNER_ROLE)
         return LaunchedProcess(server.process, release=server.stop)

@@ -99,8 +99,8 @@ class BenchCluster:
             self._stack.callback(self.postgres.stop)
             self.valkey = EmbeddedValkey.start(self.folder / "valkey")
             self._stack.callback(self.valkey.stop)
-            self.postgres.create_database(TEMPLATE)
-            create_roles(self.postgres, TEMPLATE)
+            create_roles(self.postgres)
+            self.postgres.create_database(TEMPLATE, owner=OWNER_ROLE)
             Migrator(self.postgres.url(TEMPLATE, OWNER_ROLE)).up()
         except BaseException:
             self._stack.close()
@@ -115,7 +115,7 @@ class BenchCluster:
 
     def create_system(self, name: str) -> SystemUnderTest:
         """Create a database of this name, and an Atomic for it that is not started yet."""
-        url = self.postgres.create_database(name, template=TEMPLATE)
+        url = self.postgres.create_database(name, TEMPLATE, OWNER_ROLE)
         # Its own Valkey database too: workers of other systems must not take its wake-ups.
         redis_url = f"{self.valkey.url}?db={self._system_count % 16}"
         self._system_count += 1

@@ -40,8 +40,8 @@ class Servers:
         self._stack.callback(self._stop_servers)
         self.start_postgres()
         self.start_valkey()
-        self.url = self.postgres.create_database("atomic")
-        create_roles(self.postgres, "atomic")
+        create_roles(self.postgres)
+        self.url = self.postgres.create_database("atomic", owner=OWNER_ROLE)
         Migrator(self.postgres.url("atomic", OWNER_ROLE)).up()
         self._stack.callback(self._stop_proxy, self._start_proxy())
 

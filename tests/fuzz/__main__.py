@@ -24,8 +24,8 @@ def main(arguments: list[str]) -> int:
         postgres = EmbeddedPostgres.start(scratch / "postgres", durable=False)
         valkey = EmbeddedValkey.start(scratch / "valkey")
         try:
-            url = postgres.create_database("fuzz")
-            create_roles(postgres, "fuzz")
+            create_roles(postgres)
+            url = postgres.create_database("fuzz", owner=OWNER_ROLE)
             Migrator(postgres.url("fuzz", OWNER_ROLE)).up()
             system = System(environment(url, valkey.url), scratch / "system.log")
             return _fuzz(system, arguments, scratch)

@@ -23,16 +23,16 @@ ATTACKS = {
     "replace an entry": (
         DENIED,
         (
-            "INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)"
-            " SELECT account_id, sequence, transaction_id, 1, 1, hash FROM entries"
+            "INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after,"
+            " hash) SELECT account_id, sequence, transaction_id, 1, 1, hash FROM entries"
             " ON CONFLICT (account_id, sequence) DO UPDATE SET amount = 1"
         ),
     ),
     "an entry without a transaction": (
         UNBALANCED,
         (
-            "INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)"
-            " SELECT account_id, sequence + 100, transaction_id, 1, 1, hash FROM entries LIMIT 1"
+            "INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after,"
+            " hash) SELECT account_id, sequence + 9, transaction_id, 1, 1, hash FROM entries LIMIT 1"
         ),
     ),
     "change a ledger transaction": (DENIED, "UPDATE ledger_transactions SET posted_at = now()"),
@@ -75,8 +75,9 @@ ATTACKS = {
     "insert a settled payment": (
         DENIED,
         (
-            "INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description,"
-            " status) SELECT uuidv7(), merchant_id, id, 1, currency, 'x', 'x', 'SUCCESS' FROM accounts"
+            "INSERT INTO payments (id, merchant_id, account_id, amount, currency, source,"
+            " description, status)"
+            " SELECT uuidv7(), merchant_id, id, 1, currency, 'x', 'x', 'SUCCESS' FROM accounts"
         ),
     ),
     "delete payments": (DENIED, "DELETE FROM payments"),
@@ -162,8 +163,9 @@ ATTACKS = {
     "use a trigger of Atomic on a table of its own": (
         DENIED,
         (
-            "CREATE TABLE x (id integer); CREATE TRIGGER x AFTER INSERT ON x REFERENCING NEW TABLE AS"
-            " new_payments FOR EACH STATEMENT EXECUTE FUNCTION payments_are_listed()"
+            "CREATE TABLE x (id integer);"
+            " CREATE TRIGGER x AFTER INSERT ON x REFERENCING NEW TABLE AS new_payments"
+            " FOR EACH STATEMENT EXECUTE FUNCTION payments_are_listed()"
         ),
     ),
     "call a function with the owner's rights": (DENIED, "SELECT payments_are_listed()"),

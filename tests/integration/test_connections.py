@@ -231,8 +231,8 @@ def test_pool_reconnects_after_a_server_restart(
 ) -> None:
     data = scratch / "restarted"
     server = EmbeddedPostgres.start(data)
+    create_roles(server)
     url = server.create_database("atomic")
-    create_roles(server, "atomic")
     Migrator(url).up()
     store = PostgresStore(Connections(settings_for(url)))
     try:

@@ -9,7 +9,6 @@ from typing import Any
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
-from privileges_in_catalog import DECLARED, LIST_PUBLIC_PRIVILEGES, list_privileges
 
 from atomic_adapters.embedded import EmbeddedPostgres
 from atomic_adapters.embedded.roles import APP_ROLE, OWNER_ROLE
@@ -17,6 +16,7 @@ from atomic_adapters.environ import DatabaseRoles
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_core.domain.errors import Conflict
 from atomic_worker.cli import main
+from integration.privileges_in_catalog import DECLARED, LIST_PUBLIC_PRIVILEGES, list_privileges
 from processes import as_application, as_role
 
 
@@ -65,11 +65,8 @@ def test_roles_are_created_and_granted(
     url, app, readonly = own_database(migrated), role_name(), role_name()
     options = ("--app", app, "--readonly", readonly, "--json")
     first, second = run(url, "grant", *options), run(url, "grant", *options)
-    assert json.loads(first.stdout) == {
-        "app": app,
-        "readonly": readonly,
-        "created": [app, readonly],
-    }
+    created = [app, readonly]
+    assert json.loads(first.stdout) == {"app": app, "readonly": readonly, "created": created}
     assert json.loads(second.stdout)["created"] == []
     assert list_privileges(url, app) == DECLARED
     assert read_role(url, app) == (False, False), "an operator grants it to roles with a login"
@@ -154,7 +151,7 @@ def test_owner_and_superuser_are_no_application(
         Migrator(url, roles=DatabaseRoles(APP_ROLE, APP_ROLE)).grant()
 
 
-def test_owner_that_may_not_create_roles_is_told_what_to_do(
+def test_owner_that_may_not_create_roles_gets_the_statement_for_it(
     own_database: Callable[..., str], migrated: str, role_name: Callable[[], str]
 ) -> None:
     url, app = own_database(migrated), role_name()
@@ -169,6 +166,8 @@ def test_owner_of_the_tables_only_is_warned(
 ) -> None:
     """The database is another role's, so temporary tables stay allowed."""
     url = own_database(migrated)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {connection.info.dbname} OWNER TO postgres".encode())
     result = run(as_role(url, OWNER_ROLE), "grant")
     assert result.exit_code == 0, result.output
     assert f"Warning: {APP_ROLE} may create temporary tables" in result.stderr
@@ -184,6 +183,26 @@ def test_application_role_cannot_migrate_or_grant(
     assert result.stderr.endswith(
         "Connect as the owner of the tables: set MIGRATION_DATABASE_URL.\n"
     )
+
+
+def test_migration_of_a_superuser_adds_what_the_owner_owns(
+    own_database: Callable[..., str], migrated: str
+) -> None:
+    """Triggers have the rights of the owner: it must own the tables that they write."""
+    url = own_database(migrated)
+    migrator = Migrator(url)
+    while migrator.down() != "0014.commit-guards":
+        pass
+    migrator.up()
+    with psycopg.connect(url) as connection:
+        owners = connection.execute(
+            b"""SELECT relowner::regrole::text FROM pg_class
+                 WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+                 UNION
+                SELECT proowner::regrole::text FROM pg_proc
+                 WHERE pronamespace = 'public'::regnamespace"""
+        ).fetchall()
+    assert owners == [(OWNER_ROLE,)]
 
 
 def test_privileges_skip_what_is_not_migrated_yet(

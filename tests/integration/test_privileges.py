@@ -5,11 +5,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from privileges_in_catalog import DECLARED, LIST_PUBLIC_PRIVILEGES, list_privileges
 
 from atomic_adapters.embedded.roles import APP_ROLE, READONLY_ROLE
 from atomic_adapters.postgres.privileges import PRIVILEGES, USED_FUNCTIONS
 from atomic_adapters.postgres.statements import SQL_FOLDER, load_statements
+from integration.privileges_in_catalog import DECLARED, LIST_PUBLIC_PRIVILEGES, list_privileges
 from processes import as_application
 from support import number_parameters
 

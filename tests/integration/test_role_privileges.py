@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
-from role_attacks import ATTACKS, READONLY_ATTACKS
 
 from atomic_adapters.embedded.roles import OWNER_ROLE, READONLY_ROLE
 from atomic_adapters.postgres import PostgresStore
@@ -13,6 +12,7 @@ from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_core.domain.payments import CaptureMethod, NewPayment
 from atomic_core.domain.refunds import NewRefund
+from integration.role_attacks import ATTACKS, READONLY_ATTACKS
 from processes import as_application, as_role
 from support import Store, add_merchant, build_application, build_payment
 
@@ -54,10 +54,12 @@ def test_postgres_refuses_what_the_application_must_not_do(
 ) -> None:
     before = read_books(database_url)
     *preparations, attack = (script,) if "$$" in script else script.split("; ")
-    with psycopg.connect(as_application(database_url), autocommit=True) as connection:
-        with pytest.raises(psycopg.Error) as refusal:
-            for statement in (*preparations, attack):
-                connection.execute(statement.encode())
+    with (
+        pytest.raises(psycopg.Error) as refusal,
+        psycopg.connect(as_application(database_url), autocommit=True) as connection,
+    ):
+        for statement in (*preparations, attack):
+            connection.execute(statement.encode())
     assert refusal.value.sqlstate == sqlstate, refusal.value
     assert read_books(database_url) == before
     assert not application.ledger.verify().findings

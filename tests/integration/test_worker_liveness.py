@@ -186,8 +186,8 @@ def test_server_restart_gives_every_worker_a_new_id(
 ) -> None:
     data = scratch / "presence"
     server = EmbeddedPostgres.start(data)
+    create_roles(server)
     url = server.create_database("atomic")
-    create_roles(server, "atomic")
     Migrator(url).up()
     connections = Connections(settings_for(url))
     store = PostgresStore(connections)

@@ -32,7 +32,8 @@ ATTACKS = {
         UNBALANCED,
         (
             "INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after,"
-            " hash) SELECT account_id, sequence + 9, transaction_id, 1, 1, hash FROM entries LIMIT 1"
+            " hash) SELECT account_id, sequence + 9, transaction_id, 1, 1, hash"
+            " FROM entries LIMIT 1"
         ),
     ),
     "change a ledger transaction": (DENIED, "UPDATE ledger_transactions SET posted_at = now()"),

@@ -11,13 +11,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from atomic_adapters.embedded import EmbeddedPostgres
-from atomic_adapters.embedded.roles import APP_ROLE, OWNER_ROLE
+from atomic_adapters.embedded.roles import APP_ROLE, OWNER_ROLE, give_to_owner
 from atomic_adapters.environ import DatabaseRoles
+from atomic_adapters.postgres import PostgresStore
+from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.migrations import Migrator
+from atomic_adapters.settings import Settings
 from atomic_core.domain.errors import Conflict
 from atomic_worker.cli import main
 from integration.privileges_in_catalog import DECLARED, LIST_PUBLIC_PRIVILEGES, list_privileges
 from processes import as_application, as_role
+from support import add_merchant, build_application, build_payment
 
 
 @pytest.fixture
@@ -185,6 +189,17 @@ def test_application_role_cannot_migrate_or_grant(
     )
 
 
+def list_owners(url: str) -> list[tuple[str]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(
+            b"""SELECT relowner::regrole::text FROM pg_class
+                 WHERE relnamespace = 'public'::regnamespace
+                 UNION
+                SELECT proowner::regrole::text FROM pg_proc
+                 WHERE pronamespace = 'public'::regnamespace"""
+        ).fetchall()
+
+
 def test_migration_of_a_superuser_adds_what_the_owner_owns(
     own_database: Callable[..., str], migrated: str
 ) -> None:
@@ -194,15 +209,32 @@ def test_migration_of_a_superuser_adds_what_the_owner_owns(
     while migrator.down() != "0014.commit-guards":
         pass
     migrator.up()
-    with psycopg.connect(url) as connection:
-        owners = connection.execute(
-            b"""SELECT relowner::regrole::text FROM pg_class
-                 WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
-                 UNION
-                SELECT proowner::regrole::text FROM pg_proc
-                 WHERE pronamespace = 'public'::regnamespace"""
-        ).fetchall()
-    assert owners == [(OWNER_ROLE,)]
+    assert list_owners(url) == [(OWNER_ROLE,)]
+
+
+def test_embedded_database_of_an_earlier_version_is_given_to_the_owner(
+    postgres: EmbeddedPostgres,
+    own_database: Callable[..., str],
+    settings_for: Callable[..., Settings],
+) -> None:
+    """There, `make run` migrated as the superuser."""
+    url = own_database()
+    with psycopg.connect(url, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f"ALTER DATABASE {name} OWNER TO postgres".encode())
+    Migrator(url).up()
+    for _ in range(2):
+        give_to_owner(postgres, name)
+    assert list_owners(url) == [(OWNER_ROLE,)]
+    Migrator(as_role(url, OWNER_ROLE)).up()
+    store = PostgresStore(Connections(settings_for(url)))
+    try:
+        application = build_application(store.begin)
+        application.payments.record(build_payment(add_merchant(store.begin)))
+        assert application.settlement.settle() == 1
+        assert application.ledger.verify().is_clean
+    finally:
+        store.close()
 
 
 def test_privileges_skip_what_is_not_migrated_yet(

@@ -201,7 +201,8 @@ def test_processes_connect_as_the_application_role(running: Dev) -> None:
     superuser_url = urls[0].replace(f"{APP_ROLE}@", f"{SUPERUSER}@", 1)
     with psycopg.connect(superuser_url) as connection:
         users = connection.execute(
-            b"SELECT DISTINCT usename::text FROM pg_stat_activity WHERE application_name ^@ 'atomic'"
+            b"SELECT DISTINCT usename::text FROM pg_stat_activity"
+            b" WHERE application_name ^@ 'atomic'"
         ).fetchall()
         owners = connection.execute(
             b"SELECT DISTINCT relowner::regrole::text FROM pg_class"

@@ -1,4 +1,4 @@
-"""Mutants of the roles of the database: their privileges, and the check of the application's role."""
+"""Mutants of the database roles: their privileges, and the check of the application's role."""
 
 from typing import Final
 

@@ -2,7 +2,7 @@
 
 from flask import request
 
-from atomic_core.domain.audit_log import ActorType, Origin
+from atomic_core.domain.origins import ActorType, Origin
 from atomic_web.context import request_context
 from atomic_web.http.client_address import parse_ip_address
 

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account, world_account_id
-from atomic_core.domain.audit_log import ActorType, AuditEventType, RecordedAuditEvent
+from atomic_core.domain.audit_log import AuditEventType, RecordedAuditEvent
 from atomic_core.domain.credentials import Credentials, Session
 from atomic_core.domain.dashboard import Dashboard, MerchantProfile, PaymentTotal
 from atomic_core.domain.idempotency import IdempotencyRecord, StoredIdempotencyKey, StoredResponse
@@ -14,6 +14,7 @@ from atomic_core.domain.ledger import Entry, LedgerTransaction, PostedTransactio
 from atomic_core.domain.lists import AccountEntry
 from atomic_core.domain.merchants import KEY_PREFIX, TOKEN_PREFIX, ApiKey, IssuedApiKey
 from atomic_core.domain.money import Money
+from atomic_core.domain.origins import ActorType
 from atomic_core.domain.payments import CaptureMethod, Payment, Status, Step
 from atomic_core.domain.refunds import Refund
 from atomic_core.use_cases.sessions import NewSession

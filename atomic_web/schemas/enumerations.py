@@ -9,11 +9,12 @@ from typing import Any, Final
 from marshmallow import validate
 
 from atomic_core.domain.accounts import AccountType, Side
-from atomic_core.domain.audit_log import ActorType, AuditEventType
+from atomic_core.domain.audit_log import AuditEventType
 from atomic_core.domain.events import PaymentEventType
 from atomic_core.domain.ledger import TransactionKind
 from atomic_core.domain.merchants import Scope
 from atomic_core.domain.money import CURRENCY_EXPONENTS
+from atomic_core.domain.origins import ActorType
 from atomic_core.domain.payments import (
     REASON_EXPIRED,
     REASON_REQUESTED_BY_MERCHANT,

@@ -24,9 +24,9 @@ from atomic_adapters.logs import configure_logging
 from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import build_application
 from atomic_core.application import Application
-from atomic_core.domain.audit_log import ActorType, Origin
 from atomic_core.domain.errors import AtomicError, SchemaOutdated
 from atomic_core.domain.merchants import contains_secret
+from atomic_core.domain.origins import ActorType, Origin
 
 SPINNER_FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SPINNER_SECONDS: Final = 0.1

@@ -12,10 +12,10 @@ from psycopg import errors
 
 from atomic_adapters.postgres.migration_files import MIGRATIONS_FOLDER, get_migration_ids
 from atomic_adapters.postgres.migrations import Migrator
-from atomic_core.domain.audit_log import OPERATOR
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import ALL_SCOPES
+from atomic_core.domain.origins import OPERATOR
 from atomic_core.use_cases.registration import MerchantRegistration
 from atomic_core.use_cases.sessions import LoginAttempt
 from support import Store, add_merchant, build_application

@@ -120,7 +120,7 @@ AUDIT_EVENT_TYPE: Final = Enumeration(
     "What happened to a merchant's credentials and payments.",
     _get_values(AuditEventType),
 )
-ACTOR_TYPE: Final = Enumeration("ActorType", "What caused an audit event.", _get_values(ActorType))
+ACTOR_TYPE: Final = Enumeration("ActorType", "What made a request.", _get_values(ActorType))
 SCOPE: Final = Enumeration("Scope", "A permission of an API key.", _get_values(Scope))
 READINESS_STATUS: Final = Enumeration(
     "ReadinessStatus", "`degraded` if an optional dependency is down.", ("ready", "degraded")

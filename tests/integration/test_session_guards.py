@@ -97,6 +97,15 @@ REFUSED = {
     "a session's deed without a session": b"""
         INSERT INTO audit_log (id, merchant_id, event, actor)
         VALUES (%(new)s, %(merchant)s, 'login', 'session')""",
+    "a key's deed without a key": b"""
+        INSERT INTO audit_log (id, merchant_id, event, actor)
+        VALUES (%(new)s, %(merchant)s, 'account_opened', 'key')""",
+    "an operator's deed with an id": b"""
+        INSERT INTO audit_log (id, merchant_id, event, actor, actor_id)
+        VALUES (%(new)s, %(merchant)s, 'fees_set', 'operator', %(new)s)""",
+    "an unknown actor": b"""
+        INSERT INTO audit_log (id, merchant_id, event, actor)
+        VALUES (%(new)s, %(merchant)s, 'login', 'visitor')""",
     "an address that is none": b"""
         INSERT INTO audit_log (id, merchant_id, event, actor, address)
         VALUES (%(new)s, %(merchant)s, 'login', 'operator', repeat('x', 46))""",

@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.origins import build_origin, build_origin_arrays
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.events import PaymentEvent, PaymentEventType, RecordedEvent
 from atomic_core.domain.payments import Status
@@ -29,7 +30,7 @@ class PostgresEventRepository:
             attempts=[event.attempt for event in events],
             amounts=[event.amount for event in events],
             reasons=[event.reason for event in events],
-            request_ids=[event.request_id for event in events],
+            **build_origin_arrays([event.origin for event in events]),
         )
 
     def list_by_payment(self, payment_id: UUID, limit: int) -> Sequence[RecordedEvent]:
@@ -37,6 +38,18 @@ class PostgresEventRepository:
             _SQL["list_events_by_payment"], payment_id=payment_id, limit=limit
         )
         return [
-            RecordedEvent(PaymentEvent(id, PaymentEventType(event), Status(status), *details), at)
-            for id, event, status, *details, at in rows
+            RecordedEvent(
+                PaymentEvent(
+                    id,
+                    PaymentEventType(event),
+                    Status(status),
+                    refund_id,
+                    attempt,
+                    amount,
+                    reason,
+                    build_origin(*origin),
+                ),
+                at,
+            )
+            for at, id, event, status, refund_id, attempt, amount, reason, *origin in rows
         ]

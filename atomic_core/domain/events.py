@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from atomic_core.domain.card_networks import NetworkState
+from atomic_core.domain.origins import Origin
 from atomic_core.domain.payments import Status, Step
 from atomic_core.domain.settlement import Claim, Settlement, get_settled_amount
 
@@ -24,6 +25,8 @@ class PaymentEventType(StrEnum):
     """The card network refused to release money; it is asked again."""
     REVERSAL_STARTED = "reversal_started"
     """What the card network approved is being undone there; the payment then fails."""
+    RETRY_REQUESTED = "retry_requested"
+    """An operator made the payment or refund due at once."""
     RESOLVED = "resolved"
     """An operator decided the outcome of the step, from the network's records."""
     AUTHORIZED = "authorized"
@@ -54,7 +57,16 @@ class PaymentEvent(NamedTuple):
     """The settlement attempt, if a worker caused the event."""
     amount: int | None = None
     reason: str | None = None
-    request_id: str | None = None
+    origin: Origin | None = None
+    """Of the request that caused it. None if Atomic itself did, or if it was recorded without."""
+
+    @property
+    def request_id(self) -> str | None:
+        return self.origin.request_id if self.origin else None
+
+    @property
+    def server_request_id(self) -> UUID | None:
+        return self.origin.server_request_id if self.origin else None
 
 
 class RecordedEvent(NamedTuple):

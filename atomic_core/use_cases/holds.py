@@ -6,6 +6,7 @@ from uuid import UUID
 
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
 from atomic_core.domain.events import PaymentEvent, PaymentEventType
+from atomic_core.domain.origins import Origin
 from atomic_core.domain.payments import (
     REASON_EXPIRED,
     REASON_REQUESTED_BY_MERCHANT,
@@ -33,7 +34,7 @@ class CaptureRequest:
     merchant_id: UUID
     payment_id: UUID
     amount: int | None = None
-    request_id: str | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class CancelRequest:
     merchant_id: UUID
     payment_id: UUID
     reason: str = REASON_REQUESTED_BY_MERCHANT
-    request_id: str | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class CapturePayment(Command[CaptureRequest, Payment]):
             PaymentEventType.CAPTURE_REQUESTED,
             resolved_payment.status,
             amount=amount,
-            request_id=request.request_id,
+            origin=request.origin,
         )
         work.events.add([event])
         return resolved_payment
@@ -103,7 +104,7 @@ class CancelPayment(Command[CancelRequest, Payment]):
             PaymentEventType.CANCEL_REQUESTED,
             resolved_payment.status,
             reason=request.reason,
-            request_id=request.request_id,
+            origin=request.origin,
         )
         work.events.add([event])
         return resolved_payment

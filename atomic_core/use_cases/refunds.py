@@ -56,7 +56,7 @@ class CreateRefund(Command[NewRefund, Refund]):
             refund.id,
             amount=amount,
             reason=new_refund.reason,
-            request_id=new_refund.request_id,
+            origin=new_refund.origin,
         )
         work.events.add([event])
         return refund

@@ -92,7 +92,7 @@ def _build_first_events(payment: Payment) -> list[TimelineEvent]:
         PaymentEventType.CREATED,
         Status.PENDING,
         amount=payment.money.amount,
-        request_id=payment.request_id,
+        origin=payment.origin,
     )
     events = [TimelineEvent(created, payment.created_at)]
     if payment.claimed_at:

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account, world_account_id
-from atomic_core.domain.audit_log import ActorType, AuditEventType, RecordedAuditEvent
+from atomic_core.domain.audit_log import AuditEventType, RecordedAuditEvent
 from atomic_core.domain.credentials import Credentials, Session
 from atomic_core.domain.dashboard import Dashboard, MerchantProfile, PaymentTotal
 from atomic_core.domain.idempotency import IdempotencyRecord, StoredIdempotencyKey, StoredResponse
@@ -14,6 +14,7 @@ from atomic_core.domain.ledger import Entry, LedgerTransaction, PostedTransactio
 from atomic_core.domain.lists import AccountEntry
 from atomic_core.domain.merchants import KEY_PREFIX, TOKEN_PREFIX, ApiKey, IssuedApiKey
 from atomic_core.domain.money import Money
+from atomic_core.domain.origins import ActorType, Origin
 from atomic_core.domain.payments import CaptureMethod, Payment, Status, Step
 from atomic_core.domain.refunds import Refund
 from atomic_core.use_cases.sessions import NewSession
@@ -95,6 +96,12 @@ REFUND: Final = Refund(
 )
 REFUNDED: Final = replace(REFUND, status=Status.SUCCESS)
 
+_ORIGIN: Final = Origin(
+    ActorType.KEY,
+    UUID("0199c0de-0000-7000-8000-000000000006"),
+    request_id=META["requestId"],
+    server_request_id=UUID(META["requestId"]),
+)
 _TRANSACTION: Final = UUID("0199c0de-0000-7000-8000-000000000004")
 _POSTED: Final = PostedTransaction(
     LedgerTransaction(_TRANSACTION, PENDING.id, TransactionKind.PAYMENT, _TIME),
@@ -104,7 +111,7 @@ _POSTED: Final = PostedTransaction(
     ],
 )
 TIMELINE: Final = build_timeline(
-    replace(SUCCESS, claimed_at=_TIME, attempt=1, request_id=META["requestId"]), [], [], [_POSTED]
+    replace(SUCCESS, claimed_at=_TIME, attempt=1, origin=_ORIGIN), [], [], [_POSTED]
 )
 
 ENTRY: Final = AccountEntry(
@@ -203,6 +210,7 @@ RECORDED: Final = RecordedAuditEvent(
     actor_id=_SESSION.id,
     address="192.0.2.1",
     request_id=META["requestId"],
+    server_request_id=UUID(META["requestId"]),
     details={"keyId": str(API_KEY.id), "name": "Point of sale"},
     at=_TIME,
 )

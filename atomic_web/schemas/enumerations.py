@@ -9,11 +9,12 @@ from typing import Any, Final
 from marshmallow import validate
 
 from atomic_core.domain.accounts import AccountType, Side
-from atomic_core.domain.audit_log import ActorType, AuditEventType
+from atomic_core.domain.audit_log import AuditEventType
 from atomic_core.domain.events import PaymentEventType
 from atomic_core.domain.ledger import TransactionKind
 from atomic_core.domain.merchants import Scope
 from atomic_core.domain.money import CURRENCY_EXPONENTS
+from atomic_core.domain.origins import ActorType
 from atomic_core.domain.payments import (
     REASON_EXPIRED,
     REASON_REQUESTED_BY_MERCHANT,
@@ -119,7 +120,7 @@ AUDIT_EVENT_TYPE: Final = Enumeration(
     "What happened to a merchant's credentials and payments.",
     _get_values(AuditEventType),
 )
-ACTOR_TYPE: Final = Enumeration("ActorType", "What caused an audit event.", _get_values(ActorType))
+ACTOR_TYPE: Final = Enumeration("ActorType", "What made a request.", _get_values(ActorType))
 SCOPE: Final = Enumeration("Scope", "A permission of an API key.", _get_values(Scope))
 READINESS_STATUS: Final = Enumeration(
     "ReadinessStatus", "`degraded` if an optional dependency is down.", ("ready", "degraded")

@@ -10,6 +10,7 @@ from atomic_web.schemas.enumerations import (
     OneOfEnumeration,
 )
 from atomic_web.schemas.fields import ResponseSchema, Timestamp
+from atomic_web.schemas.origins import ActorSchema, build_server_request_id
 from atomic_web.schemas.payments import PaymentSchema
 
 
@@ -62,6 +63,13 @@ class TimelineEventSchema(ResponseSchema):
         data_key="requestId",
         allow_none=True,
         metadata={"description": "The X-Request-Id of the request that caused it."},
+    )
+    server_request_id = build_server_request_id("event.server_request_id")
+    actor = fields.Nested(
+        ActorSchema(),
+        attribute="event.origin",
+        allow_none=True,
+        metadata={"description": "Who made the request; null if Atomic itself caused the event."},
     )
     transaction = fields.Nested(
         LedgerTransactionSchema(),

@@ -6,9 +6,9 @@ from uuid import UUID
 import pytest
 
 from atomic_core.application import Application
-from atomic_core.domain.audit_log import ActorType, Origin
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
 from atomic_core.domain.events import PaymentEventType
+from atomic_core.domain.origins import ActorType, Origin
 from atomic_core.domain.payments import CaptureMethod, Payment, Status, Step
 from atomic_core.domain.refunds import NewRefund
 from atomic_core.domain.settlement import Claim, NetworkResponse

@@ -6,6 +6,7 @@ from mutants.access import ACCESS_MUTANTS
 from mutants.availability import AVAILABILITY_MUTANTS
 from mutants.in_doubt import IN_DOUBT_MUTANTS
 from mutants.ledger import LEDGER_MUTANTS
+from mutants.origins import ORIGIN_MUTANTS
 from mutants.payments import PAYMENT_MUTANTS
 from mutants.refunds import REFUND_MUTANTS
 from mutants.roles import ROLE_MUTANTS
@@ -24,5 +25,6 @@ MUTANTS: Final = {
         *ACCESS_MUTANTS,
         *ROLE_MUTANTS,
         *AVAILABILITY_MUTANTS,
+        *ORIGIN_MUTANTS,
     )
 }

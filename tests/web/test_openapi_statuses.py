@@ -4,8 +4,8 @@ the responses conform."""
 from collections.abc import Callable
 from typing import Any
 
-from atomic_core.domain.audit_log import OPERATOR
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageUnavailable
+from atomic_core.domain.origins import OPERATOR
 from atomic_core.use_cases.maintenance import Health
 from atomic_web.context import BASE_PATH
 from web.conformance import Contract

@@ -61,14 +61,16 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     # Refunded amounts are written by the trigger of refunds.
     "payments": TablePrivileges(
         insert="id merchant_id account_id amount currency source description idempotency_key"
-        " webhook_url capture step metadata request_id",
+        " webhook_url capture step metadata request_id actor actor_id client_address"
+        " server_request_id operator",
         update="status failure_reason faults attempt due_at leased_until claimed_by claimed_at"
         " updated_at fee_amount network_state unresolved_since step reversal_reason expires_at"
         " capture_amount cancellation_reason",
     ),
     "refunds": TablePrivileges(
         insert="id payment_id merchant_id account_id currency amount reason metadata"
-        " idempotency_key request_id due_at created_at updated_at",
+        " idempotency_key request_id due_at created_at updated_at actor actor_id client_address"
+        " server_request_id operator",
         update="status failure_reason faults attempt due_at leased_until claimed_by claimed_at"
         " updated_at network_state unresolved_since",
     ),

@@ -75,27 +75,31 @@ class PostgresEventRepository:
     def list_stream(
         self, merchant_id: UUID, filters: EventFilter, limit: int, *, is_oldest_first: bool
     ) -> Sequence[StreamEvent]:
+        types = [type.value for type in filters.types or STREAM_TYPES]
         parameters: dict[str, Any] = {
             "merchant_id": merchant_id,
-            "after": filters.after or 0,
-            "before": MAX_SEQUENCE if filters.before is None else filters.before,
+            "after_sequence": filters.after or 0,
+            "before_sequence": MAX_SEQUENCE if filters.before is None else filters.before,
             "limit": limit,
         }
-        types = [type.value for type in filters.types or STREAM_TYPES]
-        suffix = "" if is_oldest_first else "_newest_first"
         if filters.payment_id is not None:
+            statement = _SQL["list_stream_by_payment"]
             direction = 1 if is_oldest_first else -1
             parameters |= {
                 "payment_id": filters.payment_id,
                 "types": types,
                 "direction": direction,
             }
-            rows = self.session.fetch_all(_SQL["list_stream_by_payment"], **parameters)
         elif filters.types:
-            statement = _SQL[f"list_stream_by_type{suffix}"]
-            rows = self.session.fetch_all(statement, **parameters, types=types)
+            parameters["types"] = types
+            statement = (
+                _SQL["list_stream_by_type"]
+                if is_oldest_first
+                else _SQL["list_stream_by_type_newest_first"]
+            )
         else:
-            rows = self.session.fetch_all(_SQL[f"list_stream{suffix}"], **parameters)
+            statement = _SQL["list_stream"] if is_oldest_first else _SQL["list_stream_newest_first"]
+        rows = self.session.fetch_all(statement, **parameters)
         return [_build_stream_event(row) for row in rows]
 
     def get(self, merchant_id: UUID, event_id: UUID) -> StreamEvent | None:

@@ -48,8 +48,8 @@ SELECT
                request_id, data, occurred_at
           FROM events
          WHERE merchant_id = %(merchant_id)s
-           AND sequence > %(after)s
-           AND sequence < %(before)s
+           AND sequence > %(after_sequence)s
+           AND sequence < %(before_sequence)s
          ORDER BY sequence
          LIMIT %(limit)s) AS page
 -- include: event_subjects
@@ -62,8 +62,8 @@ SELECT
                request_id, data, occurred_at
           FROM events
          WHERE merchant_id = %(merchant_id)s
-           AND sequence > %(after)s
-           AND sequence < %(before)s
+           AND sequence > %(after_sequence)s
+           AND sequence < %(before_sequence)s
          ORDER BY sequence DESC
          LIMIT %(limit)s) AS page
 -- include: event_subjects
@@ -83,8 +83,8 @@ SELECT
                      FROM events
                     WHERE events.merchant_id = %(merchant_id)s
                       AND events.type = requested.type
-                      AND events.sequence > %(after)s
-                      AND events.sequence < %(before)s
+                      AND events.sequence > %(after_sequence)s
+                      AND events.sequence < %(before_sequence)s
                     ORDER BY events.sequence
                     LIMIT %(limit)s) AS of_type
          ORDER BY of_type.sequence
@@ -105,8 +105,8 @@ SELECT
                      FROM events
                     WHERE events.merchant_id = %(merchant_id)s
                       AND events.type = requested.type
-                      AND events.sequence > %(after)s
-                      AND events.sequence < %(before)s
+                      AND events.sequence > %(after_sequence)s
+                      AND events.sequence < %(before_sequence)s
                     ORDER BY events.sequence DESC
                     LIMIT %(limit)s) AS of_type
          ORDER BY of_type.sequence DESC
@@ -124,8 +124,8 @@ SELECT
          WHERE payment_id = %(payment_id)s
            AND merchant_id = %(merchant_id)s
            AND type = ANY (%(types)b::text[])
-           AND sequence > %(after)s
-           AND sequence < %(before)s
+           AND sequence > %(after_sequence)s
+           AND sequence < %(before_sequence)s
          ORDER BY sequence * %(direction)s
          LIMIT %(limit)s) AS page
 -- include: event_subjects

@@ -9,25 +9,14 @@ EVENT_GUARDS_TEST: Final = "tests/integration/test_event_guards.py"
 
 STREAM_MUTANTS: Final = (
     Mutant(
-        "event-numbered-by-another-merchant",
-        "each merchant's events have numbers of their own",
-        (
-            Edit(
-                "atomic_adapters/postgres/events.py",
-                "counts[event.merchant_id] = counts.get(event.merchant_id, 0) + 1",
-                "counts[event.merchant_id] = len(offsets) + 1",
-            ),
-        ),
-        (EVENTS_TEST,),
-    ),
-    Mutant(
         "charge-without-event",
         "the end of every payment has an event",
         (
             Edit(
                 "atomic_core/domain/events.py",
                 "    types = _REFUND_EVENT_TYPES if claim.refund_id else _PAYMENT_EVENT_TYPES\n",
-                '    if claim.step == "charge":\n        return None\n    types = _REFUND_EVENT_TYPES if claim.refund_id else _PAYMENT_EVENT_TYPES\n',
+                '    if claim.step == "charge":\n        return None\n'
+                "    types = _REFUND_EVENT_TYPES if claim.refund_id else _PAYMENT_EVENT_TYPES\n",
             ),
         ),
         (EVENTS_TEST,),

@@ -38,6 +38,7 @@ from atomic_core.ports.job_queue import JobQueue
 from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.ports.worker_liveness import WorkerLiveness
+from atomic_core.use_cases import ledger
 from worker_processes import UnregisteredWorker, WorkerProcess
 
 T = TypeVar("T")
@@ -346,11 +347,11 @@ def add_merchant(begin: UnitOfWorkFactory, name: str = "Shop") -> UUID:
 
 
 def open_account(begin: UnitOfWorkFactory, merchant_id: UUID, currency: str = "USD") -> UUID:
-    account_id = IDS.new_id()
     with begin() as work:
-        work.accounts.open(account_id, merchant_id, f"Shop {currency}", currency)
+        new_account = ledger.NewAccount(merchant_id, f"Shop {currency}", currency)
+        account = ledger.open_account(work, IDS, new_account)
         work.commit()
-    return account_id
+    return account.id
 
 
 def add_payment(work: UnitOfWork, new_payment: NewPayment, id: UUID | None = None) -> Payment:

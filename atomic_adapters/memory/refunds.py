@@ -107,6 +107,7 @@ class MemoryRefundRepository:
             refund.payment_id,
             row.attempt,
             row.faults,
+            refund.merchant_id,
             refund.account_id,
             refund.money.amount,
             refund.money.currency,

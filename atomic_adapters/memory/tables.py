@@ -11,7 +11,7 @@ from atomic_core.domain.accounts import Account
 from atomic_core.domain.audit_log import AuditEvent
 from atomic_core.domain.credentials import Credentials, Session
 from atomic_core.domain.errors import StorageUnavailable
-from atomic_core.domain.events import RecordedEvent
+from atomic_core.domain.events import Event, StreamEvent
 from atomic_core.domain.fees import FeeSchedule
 from atomic_core.domain.idempotency import IdempotencyRecord
 from atomic_core.domain.ledger import Entry, Hold, LedgerTransaction, TransactionKind
@@ -71,6 +71,14 @@ class WorkItemRow(Generic[V]):
 
 
 @dataclass(frozen=True, slots=True)
+class EventRow:
+    event: Event
+    at: datetime
+    in_stream: StreamEvent | None
+    """None if it is of the timeline only."""
+
+
+@dataclass(frozen=True, slots=True)
 class HoldRow:
     hold: Hold
     is_live: bool = True
@@ -118,7 +126,9 @@ class Tables:
         self.payments: Table[UUID, WorkItemRow[Payment]] = Table(self.journal)
         self.refunds: Table[UUID, WorkItemRow[Refund]] = Table(self.journal)
         self.holds: Table[tuple[UUID, UUID | None], HoldRow] = Table(self.journal)
-        self.events: Table[tuple[UUID, int], RecordedEvent] = Table(self.journal)
+        self.events: Table[int, EventRow] = Table(self.journal)
+        """By position, from 1."""
+        self.event_counters: Table[UUID, int] = Table(self.journal)
         self.fees: Table[tuple[UUID, str], FeeSchedule] = Table(self.journal)
         self.idempotency: Table[tuple[UUID, str], IdempotencyRow] = Table(self.journal)
 

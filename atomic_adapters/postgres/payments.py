@@ -144,9 +144,9 @@ class PostgresPaymentRepository:
         )
         return build_payment(row)
 
-    def expire_holds(self, limit: int) -> Sequence[UUID]:
+    def expire_holds(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
         rows = self.session.fetch_all(_SQL["expire_holds"], limit=limit, reason=REASON_EXPIRED)
-        return [id for (id,) in rows]
+        return [(merchant_id, id) for merchant_id, id in rows]
 
     def make_due(self, payment_id: UUID) -> bool:
         return self.session.execute(_SQL["make_payment_due"], id=payment_id) == 1

@@ -104,9 +104,9 @@ WITH
               payments.reversal_reason,
               -- include: open_step_columns(payments)
 )
-SELECT claimed.id, attempt, faults, account_id, amount, claimed.currency, source, step,
-       capture_amount, coalesce(basis_points, 0), coalesce(fixed, 0), network_state,
-       unresolved_for, reversal_reason
+SELECT claimed.id, attempt, faults, claimed.merchant_id, account_id, amount, claimed.currency,
+       source, step, capture_amount, coalesce(basis_points, 0), coalesce(fixed, 0),
+       network_state, unresolved_for, reversal_reason
   FROM claimed
   LEFT JOIN fee_schedules ON fee_schedules.merchant_id = claimed.merchant_id
                          AND fee_schedules.currency = claimed.currency
@@ -132,9 +132,9 @@ WITH due AS (
               payments.capture_amount, payments.merchant_id, payments.reversal_reason,
               -- include: open_step_columns(payments)
 )
-SELECT claimed.id, attempt, faults, account_id, amount, claimed.currency, source, step,
-       capture_amount, coalesce(basis_points, 0), coalesce(fixed, 0), network_state,
-       unresolved_for, reversal_reason
+SELECT claimed.id, attempt, faults, claimed.merchant_id, account_id, amount, claimed.currency,
+       source, step, capture_amount, coalesce(basis_points, 0), coalesce(fixed, 0),
+       network_state, unresolved_for, reversal_reason
   FROM claimed
   LEFT JOIN fee_schedules ON fee_schedules.merchant_id = claimed.merchant_id
                          AND fee_schedules.currency = claimed.currency
@@ -220,7 +220,7 @@ UPDATE payments
          LIMIT %(limit)s
            FOR NO KEY UPDATE SKIP LOCKED) AS expired
  WHERE payments.id = expired.id
-RETURNING payments.id
+RETURNING payments.merchant_id, payments.id
 
 -- name: make_payment_due
 -- As if the lease had ended. It is not removed: the next claim must see that the one before it ended

@@ -74,9 +74,13 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
         update="status failure_reason faults attempt due_at leased_until claimed_by claimed_at"
         " updated_at network_state unresolved_since",
     ),
-    "payment_events": TablePrivileges(
-        insert="payment_id refund_id event status at attempt amount reason request_id"
+    # Replaced by events.
+    "payment_events": TablePrivileges(),
+    "events": TablePrivileges(
+        insert="merchant_id sequence type payment_id refund_id status attempt amount reason actor"
+        " actor_id client_address request_id server_request_id operator data occurred_at"
     ),
+    "event_counters": TablePrivileges(insert="merchant_id last_sequence", update="last_sequence"),
     "fee_schedules": TablePrivileges(
         insert="merchant_id currency basis_points fixed", update="basis_points fixed updated_at"
     ),

@@ -39,12 +39,12 @@ WITH
       FROM due, worker
      WHERE refunds.id = due.id
     RETURNING refunds.id, refunds.payment_id, refunds.attempt, refunds.faults,
-              refunds.account_id, refunds.amount, refunds.currency, due.due_at AS was_due_at,
+              refunds.merchant_id, refunds.account_id, refunds.amount, refunds.currency, due.due_at AS was_due_at,
               -- include: open_step_columns(refunds)
 )
-SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.account_id, claimed.amount,
-       claimed.currency, payments.source, claimed.id, claimed.network_state,
-       claimed.unresolved_for,
+SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.merchant_id,
+       claimed.account_id, claimed.amount, claimed.currency, payments.source, claimed.id,
+       claimed.network_state, claimed.unresolved_for,
        (SELECT true
           FROM holds
          WHERE holds.payment_id = claimed.payment_id
@@ -69,12 +69,12 @@ WITH due AS (
       FROM due
      WHERE refunds.id = due.id
     RETURNING refunds.id, refunds.payment_id, refunds.attempt, refunds.faults,
-              refunds.account_id, refunds.amount, refunds.currency,
+              refunds.merchant_id, refunds.account_id, refunds.amount, refunds.currency,
               -- include: open_step_columns(refunds)
 )
-SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.account_id, claimed.amount,
-       claimed.currency, payments.source, claimed.id, claimed.network_state,
-       claimed.unresolved_for,
+SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.merchant_id,
+       claimed.account_id, claimed.amount, claimed.currency, payments.source, claimed.id,
+       claimed.network_state, claimed.unresolved_for,
        (SELECT true
           FROM holds
          WHERE holds.payment_id = claimed.payment_id

@@ -14,7 +14,7 @@ from atomic_core.domain.admin_queries import (
 )
 from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
-from atomic_core.domain.events import PaymentEvent, PaymentEventType
+from atomic_core.domain.events import Event, EventType
 from atomic_core.domain.lists import AccountFilter, CreatedFilter, PaymentFilter
 from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.money import CURRENCY_EXPONENTS
@@ -207,13 +207,20 @@ def _find_item(work: UnitOfWork, id: UUID) -> AdminPayment | AdminRefund | None:
     return work.admin_queries.get_payment(id) or work.admin_queries.get_refund(id)
 
 
-def _build_retry_event(item: AdminPayment | AdminRefund, origin: Origin) -> PaymentEvent:
-    event_type = PaymentEventType.RETRY_REQUESTED
+def _build_retry_event(item: AdminPayment | AdminRefund, origin: Origin) -> Event:
+    event_type = EventType.RETRY_REQUESTED
     if isinstance(item, AdminPayment):
         payment = item.payment
-        return PaymentEvent(payment.id, event_type, payment.status, origin=origin)
+        return Event(payment.merchant_id, event_type, payment.id, payment.status, origin=origin)
     refund = item.refund
-    return PaymentEvent(refund.payment_id, event_type, refund.status, refund.id, origin=origin)
+    return Event(
+        refund.merchant_id,
+        event_type,
+        refund.payment_id,
+        refund.status,
+        refund.id,
+        origin=origin,
+    )
 
 
 def _describe_closed_state(work: UnitOfWork, id: UUID) -> str:

@@ -10,7 +10,7 @@ from atomic_core.domain.admin_queries import UnresolvedStep
 from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.card_networks import NetworkResponse, Verdict
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
-from atomic_core.domain.events import PaymentEvent, PaymentEventType
+from atomic_core.domain.events import Event, EventType
 from atomic_core.domain.origins import Origin
 from atomic_core.domain.payments import Status
 from atomic_core.domain.settlement import RELEASING_STEPS, Claim, Settlement, decide_settlement
@@ -108,9 +108,10 @@ class ResolveStep:
                 },
             )
         )
-        event = PaymentEvent(
+        event = Event(
+            claim.merchant_id,
+            EventType.RESOLVED,
             claim.payment_id,
-            PaymentEventType.RESOLVED,
             Status.PROCESSING,
             claim.refund_id,
             claim.attempt,

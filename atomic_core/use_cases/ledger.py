@@ -7,6 +7,7 @@ from uuid import UUID
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.errors import NotFound
+from atomic_core.domain.events import build_account_event
 from atomic_core.domain.ledger_verification import LedgerReport
 from atomic_core.domain.origins import Origin
 from atomic_core.ports.id_generator import IdGenerator
@@ -37,11 +38,12 @@ class OpenAccount(Command[NewAccount, Account]):
 
 
 def open_account(work: UnitOfWork, ids: IdGenerator, new_account: NewAccount) -> Account:
-    """Open an account of a merchant that this unit of work has locked. Audited, if its origin is
-    known."""
+    """Open an account of a merchant that this unit of work has locked, with its event. Audited, if
+    its origin is known."""
     account = work.accounts.open(
         ids.new_id(), new_account.merchant_id, new_account.name, new_account.currency
     )
+    work.events.add([build_account_event(new_account.merchant_id, account, new_account.origin)])
     if new_account.origin:
         event = AuditEvent(
             ids.new_id(),

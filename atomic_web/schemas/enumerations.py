@@ -10,7 +10,7 @@ from marshmallow import validate
 
 from atomic_core.domain.accounts import AccountType, Side
 from atomic_core.domain.audit_log import AuditEventType
-from atomic_core.domain.events import PaymentEventType
+from atomic_core.domain.events import EventType
 from atomic_core.domain.ledger import TransactionKind
 from atomic_core.domain.merchants import Scope
 from atomic_core.domain.money import CURRENCY_EXPONENTS
@@ -110,7 +110,7 @@ TRANSACTION_KIND: Final = Enumeration(
 PAYMENT_EVENT_TYPE: Final = Enumeration(
     "PaymentEventType",
     "What happened to a payment or to one of its refunds.",
-    _get_values(PaymentEventType),
+    tuple(type.timeline_name for type in EventType if type is not EventType.ACCOUNT_CREATED),
 )
 PAYMENT_EXPANSION: Final = Enumeration(
     "PaymentExpansion", "Objects that belong to a payment.", ("refunds", "entries")

@@ -40,7 +40,7 @@ class TimelineEventSchema(ResponseSchema):
 
     at = Timestamp()
     event = fields.String(
-        attribute="event.type",
+        attribute="event.type.timeline_name",
         validate=OneOfEnumeration(PAYMENT_EVENT_TYPE),
     )
     status = fields.String(

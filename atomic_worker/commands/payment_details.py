@@ -133,7 +133,7 @@ def _build_event_row(timeline_event: TimelineEvent, currency: str) -> tuple[obje
     event = timeline_event.event
     return (
         format_time(timeline_event.at),
-        event.type,
+        event.type.timeline_name,
         event.status,
         event.attempt,
         None if event.amount is None else format_minor_units(event.amount, currency),
@@ -215,7 +215,7 @@ def _event_to_json(timeline_event: TimelineEvent) -> Mapping[str, object]:
     event = timeline_event.event
     return {
         "at": timeline_event.at,
-        "event": event.type,
+        "event": event.type.timeline_name,
         "status": event.status,
         "refundId": event.refund_id,
         "attempt": event.attempt,

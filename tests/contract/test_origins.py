@@ -8,12 +8,12 @@ import pytest
 from atomic_core.application import Application
 from atomic_core.domain.audit_log import RecordedAuditEvent
 from atomic_core.domain.errors import Conflict
-from atomic_core.domain.events import PaymentEvent, PaymentEventType
+from atomic_core.domain.events import Event, EventType
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import Caller
 from atomic_core.domain.money import Money
 from atomic_core.domain.origins import ActorType, Origin
-from atomic_core.domain.payments import CaptureMethod, NewPayment, Payment
+from atomic_core.domain.payments import CaptureMethod, NewPayment, Payment, Status
 from atomic_core.domain.refunds import NewRefund
 from atomic_core.use_cases.holds import CancelRequest, CaptureRequest
 from atomic_core.use_cases.in_doubt import Resolution
@@ -53,9 +53,7 @@ def application(store: Store) -> Application:
     return build_application(store.begin)
 
 
-def find_event(
-    application: Application, payment: Payment, event_type: PaymentEventType
-) -> PaymentEvent:
+def find_event(application: Application, payment: Payment, event_type: EventType) -> Event:
     timeline = application.payments.get_timeline(payment.merchant_id, payment.id)
     [event] = [row.event for row in timeline.events if row.event.type is event_type]
     return event
@@ -80,10 +78,10 @@ def test_payment_and_its_first_event_have_the_origin(
     payment = application.payments.record(replace(build_payment(merchant_id), origin=origin))
     assert payment.origin == origin
     assert application.payments.get(merchant_id, payment.id).origin == origin
-    assert find_event(application, payment, PaymentEventType.CREATED).origin == origin
+    assert find_event(application, payment, EventType.CREATED).origin == origin
     application.settlement.settle()
     assert application.payments.get(merchant_id, payment.id).origin == origin
-    assert find_event(application, payment, PaymentEventType.SUCCEEDED).origin is None
+    assert find_event(application, payment, EventType.SUCCEEDED).origin is None
 
 
 def test_payments_of_one_statement_keep_their_own_origins(
@@ -134,8 +132,8 @@ def test_capture_has_its_own_origin(
     application.payments.capture(CaptureRequest(merchant_id, payment.id, 1_000, origin))
     with pytest.raises(Conflict):
         application.payments.capture(CaptureRequest(merchant_id, payment.id, 1_000, SESSION))
-    assert find_event(application, payment, PaymentEventType.CAPTURE_REQUESTED).origin == origin
-    assert find_event(application, payment, PaymentEventType.CREATED).origin == KEY
+    assert find_event(application, payment, EventType.CAPTURE_REQUESTED).origin == origin
+    assert find_event(application, payment, EventType.CREATED).origin == KEY
 
 
 @ORIGINS
@@ -144,7 +142,7 @@ def test_cancel_has_its_own_origin(
 ) -> None:
     payment = authorize(application, merchant_id)
     application.payments.cancel(CancelRequest(merchant_id, payment.id, origin=origin))
-    assert find_event(application, payment, PaymentEventType.CANCEL_REQUESTED).origin == origin
+    assert find_event(application, payment, EventType.CANCEL_REQUESTED).origin == origin
 
 
 @ORIGINS
@@ -157,8 +155,8 @@ def test_refund_and_its_event_have_the_origin(
     assert refund.origin == origin
     application.settlement.settle()
     assert application.refunds.get(merchant_id, refund.id).origin == origin
-    assert find_event(application, payment, PaymentEventType.REFUND_CREATED).origin == origin
-    assert find_event(application, payment, PaymentEventType.REFUND_SUCCEEDED).origin is None
+    assert find_event(application, payment, EventType.REFUND_CREATED).origin == origin
+    assert find_event(application, payment, EventType.REFUND_SUCCEEDED).origin is None
 
 
 def test_each_retry_is_an_event_with_its_operator(
@@ -174,12 +172,10 @@ def test_each_retry_is_an_event_with_its_operator(
     refund = application.refunds.create(NewRefund(merchant_id, payment.id, 1))
     application.admin.retry_payment(refund.id, ADA)
     timeline = application.payments.get_timeline(merchant_id, payment.id)
-    retries = [
-        row.event for row in timeline.events if row.event.type is PaymentEventType.RETRY_REQUESTED
-    ]
+    retries = [row.event for row in timeline.events if row.event.type is EventType.RETRY_REQUESTED]
     assert [event.origin for event in retries] == [*operators, ADA]
     assert [event.refund_id for event in retries] == [None, None, refund.id]
-    assert {event.status.value for event in retries} == {"PENDING"}
+    assert {event.status for event in retries} == {Status.PENDING}
 
 
 def test_resolution_has_its_operator_in_event_and_audit_log(
@@ -190,7 +186,7 @@ def test_resolution_has_its_operator_in_event_and_audit_log(
     payment = application.payments.record(build_payment(merchant_id))
     application.settlement.settle()
     application.admin.resolve_step(Resolution(payment.id, True, "in its report", ADA))
-    assert find_event(application, payment, PaymentEventType.RESOLVED).origin == ADA
+    assert find_event(application, payment, EventType.RESOLVED).origin == ADA
     [audited] = list_audit_events(application, merchant_id)
     assert audited.server_request_id == ADA.server_request_id
     assert audited.details["operator"] == "Ada"

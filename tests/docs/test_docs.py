@@ -220,7 +220,7 @@ def scopes() -> set[str]:
 
 
 def timeline_events() -> set[str]:
-    return {event.value for event in events.PaymentEventType}
+    return {event.value for event in events.EventType}
 
 
 def audit_events() -> set[str]:

@@ -32,9 +32,10 @@ NEW_ROWS = {
         " SELECT gen_random_uuid(), id, merchant_id, account_id, currency, 1, {values}"
         " FROM payments LIMIT 1"
     ),
-    "payment_events": sql.SQL(
-        "INSERT INTO payment_events (payment_id, event, status, {columns})"
-        " SELECT id, 'resolved', 'PROCESSING', {values} FROM payments LIMIT 1"
+    "events": sql.SQL(
+        "INSERT INTO events (merchant_id, type, payment_id, status, occurred_at, {columns})"
+        " SELECT merchant_id, 'payment.resolved', id, 'PROCESSING', now(), {values}"
+        " FROM payments LIMIT 1"
     ),
 }
 REFUSED: dict[str, dict[str, object]] = {

@@ -80,8 +80,12 @@ SELECT id, id, merchant_id, account_id, 'USD', 1, 'SUCCESS'
 INSERT INTO holds (payment_id, refund_id, debit_account_id, credit_account_id, amount, placed_at,
                    released_at)
 SELECT payment_id, id, account_id, '{world_account_id("USD")}', 1, now(), now() FROM refunds;
-INSERT INTO payment_events (payment_id, refund_id, event, status)
-SELECT payment_id, id, 'refund_succeeded', 'SUCCESS' FROM refunds;
+INSERT INTO event_counters (merchant_id, last_sequence)
+SELECT merchant_id, count(*) FROM refunds GROUP BY merchant_id;
+INSERT INTO events (merchant_id, sequence, type, payment_id, refund_id, status, occurred_at)
+SELECT merchant_id, row_number() OVER (PARTITION BY merchant_id ORDER BY id), 'refund.succeeded',
+       payment_id, id, 'SUCCESS', now()
+  FROM refunds;
 """
 
 # A thousand of them fit on a few pages: reading them all may be the better plan.
@@ -182,7 +186,7 @@ HOT = [
     "idempotency.find_key",
     "idempotency.find_records",
     "idempotency.purge_keys",
-    "events.insert_payment_events",
+    "events.insert_events",
     "events.list_events_by_payment",
     "fees.list_fee_schedules",
     "fees.upsert_fee_schedule",

@@ -11,6 +11,7 @@ from mutants.payments import PAYMENT_MUTANTS
 from mutants.refunds import REFUND_MUTANTS
 from mutants.roles import ROLE_MUTANTS
 from mutants.settlement import SETTLEMENT_MUTANTS
+from mutants.streams import STREAM_MUTANTS
 from mutants.web import WEB_MUTANTS
 
 MUTANTS: Final = {
@@ -26,5 +27,6 @@ MUTANTS: Final = {
         *ROLE_MUTANTS,
         *AVAILABILITY_MUTANTS,
         *ORIGIN_MUTANTS,
+        *STREAM_MUTANTS,
     )
 }

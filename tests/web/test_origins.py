@@ -8,7 +8,7 @@ import pytest
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from atomic_core.domain.events import PaymentEventType
+from atomic_core.domain.events import EventType
 from atomic_core.domain.origins import ActorType, Origin
 from web.web_client import (
     ACCOUNT_BODY,
@@ -61,7 +61,7 @@ def test_new_payment_has_the_origin_of_its_request(
     if has_account:
         merchant.post(ACCOUNTS, ACCOUNT_BODY)
     path = create(merchant)
-    assert_origin_of_key(list_origins(web, merchant, path)[PaymentEventType.CREATED], merchant)
+    assert_origin_of_key(list_origins(web, merchant, path)[EventType.CREATED], merchant)
 
 
 @pytest.mark.parametrize("action", ["capture", "cancel"])
@@ -73,7 +73,7 @@ def test_resolved_hold_has_the_origin_of_its_request(
     assert merchant.post(f"{path}/{action}", {}, X_Request_Id=CHOSEN).status_code == 202
     origins = list_origins(web, merchant, path)
     assert_origin_of_key(origins[f"{action}_requested"], merchant)
-    created = origins[PaymentEventType.CREATED]
+    created = origins[EventType.CREATED]
     assert created
     assert created.request_id == str(created.server_request_id), "no client chose another"
 
@@ -83,7 +83,7 @@ def test_refund_has_the_origin_of_its_request(web: WebApp, merchant: MerchantCli
     web.application.settlement.settle()
     merchant.post(f"{path}/refunds", {"amount": 1}, X_Request_Id=CHOSEN)
     origins = list_origins(web, merchant, path)
-    assert_origin_of_key(origins[PaymentEventType.REFUND_CREATED], merchant)
+    assert_origin_of_key(origins[EventType.REFUND_CREATED], merchant)
 
 
 def test_opened_account_is_in_the_audit_log_with_its_key(
@@ -148,7 +148,7 @@ def test_timeline_does_not_name_operators(web: WebApp, merchant: MerchantClient)
 def test_servers_request_id_is_in_the_log(web: WebApp, merchant: MerchantClient) -> None:
     with capture_logs(processors=[merge_contextvars]) as logs:
         path = create_payment(merchant)
-    origin = list_origins(web, merchant, path)[PaymentEventType.CREATED]
+    origin = list_origins(web, merchant, path)[EventType.CREATED]
     assert origin
     [line] = [line for line in logs if line["event"] == "request"]
     assert line["request_id"] == CHOSEN
@@ -161,6 +161,6 @@ def test_replay_keeps_the_first_origin(web: WebApp, merchant: MerchantClient) ->
         for id in ("first", "second")
     )
     assert first.headers["Location"] == second.headers["Location"]
-    origin = list_origins(web, merchant, first.headers["Location"])[PaymentEventType.CREATED]
+    origin = list_origins(web, merchant, first.headers["Location"])[EventType.CREATED]
     assert origin
     assert origin.request_id == "first"

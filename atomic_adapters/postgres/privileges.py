@@ -43,7 +43,8 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     ),
     # Not `at`, which is the time of the insert.
     "audit_log": TablePrivileges(
-        insert="id merchant_id event actor actor_id address request_id email_hash details"
+        insert="id merchant_id event actor actor_id address request_id server_request_id email_hash"
+        " details"
     ),
     # Pending amounts are written by the trigger of holds.
     "accounts": TablePrivileges(

@@ -56,10 +56,10 @@ seed: .venv/embedded.stamp ## Create the system accounts, the Test Merchant, its
 verify: .venv/embedded.stamp ## Verify the ledger; fails if it is inconsistent
 	@$(ATOMIC) verify
 
-psql: .venv/embedded.stamp ## psql on the database of a running `make run` (sql="SELECT 1")
+psql: .venv/embedded.stamp ## psql on the database of a running `make run` (sql="SELECT 1" as=owner)
 	@. ./.atomic/dev.env && exec "$$($(BIN)/python -c \
 		'from atomic_adapters.embedded.cluster import get_binary_path; print(get_binary_path("psql"))')" \
-		"$$DATABASE_URL" $(if $(sql),-c "$(sql)")
+		"$(if $(filter owner,$(as)),$$MIGRATION_DATABASE_URL,$$DATABASE_URL)" $(if $(sql),-c "$(sql)")
 
 ##@ Work on it
 

@@ -40,6 +40,10 @@ def check_connection_urls(settings: Settings) -> None:
     not repeat a URL, because it may contain a password. Connects to nothing."""
     checks = (
         ("DATABASE_URL", settings.database_url, _check_database_url, _EXPECTED_DATABASE_URL),
+        (
+            *("MIGRATION_DATABASE_URL", settings.migration_database_url),
+            *(_check_database_url, _EXPECTED_DATABASE_URL),
+        ),
         ("REDIS_URL", settings.redis_url, _check_redis_url, _EXPECTED_REDIS_URL),
     )
     errors = [

@@ -20,6 +20,8 @@ _SHA256: Final = re.compile("[0-9A-Fa-f]{64}")
 CONNECTION_VARIABLES: Final = ("DATABASE_URL", "PGHOST", "PGDATABASE", "PGSERVICE")
 """At least one of them must say where PostgreSQL is."""
 
+MAX_ROLE_BYTES: Final = 63
+
 
 class SettingsError(Exception):
     """Variables are missing or malformed. The message has one line per variable: its name, what was
@@ -49,6 +51,17 @@ class Window(NamedTuple):
 
     quota: int
     seconds: int
+
+
+class DatabaseRoles(NamedTuple):
+    """The roles that `atomic grant` gives privileges to, and the passwords that it sets."""
+
+    app: str = "atomic_app"
+    """Of the API, the workers, the sweeper and the commands."""
+    readonly: str = "atomic_readonly"
+    """Of reports and of people who look things up."""
+    app_password: str = ""
+    readonly_password: str = ""
 
 
 @dataclass(slots=True)
@@ -118,13 +131,16 @@ class EnvironReader:
 
         return self._parse(name, "off", parse, "a port from 1 to 65535, or off")
 
-    def read_database_url(self) -> str:
+    def read_optional_database_url(self, name: str) -> str:
         def parse(raw: str) -> str:
             if raw and urlsplit(raw).scheme not in ("postgres", "postgresql"):
                 raise ValueError
             return raw
 
-        url = self._parse("DATABASE_URL", "", parse, "a postgres:// URL", secret=True)
+        return self._parse(name, "", parse, "a postgres:// URL", secret=True)
+
+    def read_database_url(self) -> str:
+        url = self.read_optional_database_url("DATABASE_URL")
         # libpq reads these itself; checked here for a message that names the variable.
         self._parse("PGHOST", "", _check_hosts, "a host name, or several separated by commas")
         self._parse("PGPORT", "", _check_ports, "a port, or several separated by commas")
@@ -135,6 +151,21 @@ class EnvironReader:
                 "DATABASE_URL: expected a postgres:// URL, or PGHOST and PGDATABASE, got nothing"
             )
         return url
+
+    def read_database_roles(self) -> DatabaseRoles:
+        def parse_name(raw: str) -> str:
+            # PostgreSQL would cut a longer name.
+            if not 1 <= len(raw.encode()) <= MAX_ROLE_BYTES or not raw.isprintable():
+                raise ValueError
+            return raw
+
+        expected = f"the name of a role, of up to {MAX_ROLE_BYTES} bytes"
+        return DatabaseRoles(
+            self._parse("APP_ROLE", DatabaseRoles().app, parse_name, expected),
+            self._parse("READONLY_ROLE", DatabaseRoles().readonly, parse_name, expected),
+            self._parse("APP_ROLE_PASSWORD", "", str, "UTF-8 text", secret=True),
+            self._parse("READONLY_ROLE_PASSWORD", "", str, "UTF-8 text", secret=True),
+        )
 
     def read_redis_url(self, name: str, default: str) -> str:
         def parse(raw: str) -> str:

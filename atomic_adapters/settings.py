@@ -13,6 +13,7 @@ from typing import Final
 
 from atomic_adapters.environ import (
     CONNECTION_VARIABLES,
+    DatabaseRoles,
     EnvironReader,
     SettingsError,
     Window,
@@ -31,6 +32,8 @@ class Settings:
     environment: str
     allow_sandbox: bool
     """Whether production may use the sandbox card network, which charges no card."""
+    allow_privileged_role: bool
+    """Whether production may connect to PostgreSQL as a role that could change the books."""
     is_registration_open: bool
     """Whether POST /merchants/register is available to everybody."""
     host: str
@@ -39,6 +42,9 @@ class Settings:
     log_json: bool
     database_url: str
     """A PostgreSQL URL; empty when libpq's own PG* variables say where to connect."""
+    migration_database_url: str
+    """The same database, as the owner of its tables; empty when `database_url` is the owner's."""
+    database_roles: DatabaseRoles
     database_pool: int
     """Maximum number of connections per process."""
     statement_timeout: timedelta
@@ -85,6 +91,11 @@ class Settings:
     @property
     def is_production(self) -> bool:
         return self.environment == "production"
+
+    @property
+    def refuses_privileged_role(self) -> bool:
+        """Whether no connection may be made as a role that could change the books."""
+        return self.is_production and not self.allow_privileged_role
 
     @property
     def start_notices(self) -> tuple[str, ...]:
@@ -147,6 +158,10 @@ class Settings:
                 "ALLOW_SANDBOX", ("false", "true") if production else ("true", "false")
             )
             == "true",
+            allow_privileged_role=reader.read_choice(
+                "ALLOW_PRIVILEGED_ROLE", ("false", "true") if production else ("true", "false")
+            )
+            == "true",
             is_registration_open=reader.read_choice(
                 "REGISTRATION", ("closed", "open") if production else ("open", "closed")
             )
@@ -159,6 +174,8 @@ class Settings:
             )
             == "json",
             database_url=reader.read_database_url(),
+            migration_database_url=reader.read_optional_database_url("MIGRATION_DATABASE_URL"),
+            database_roles=reader.read_database_roles(),
             # More concurrent statements would only queue for PostgreSQL's cores.
             database_pool=reader.read_integer("DATABASE_POOL", 8, 1, 1_000),
             # Below the time-outs of jobs and clients: otherwise a statement would continue after

@@ -11,6 +11,7 @@ from atomic_adapters.networks.sandbox import SandboxCardNetwork
 from atomic_adapters.networks.time_limit import TimeLimitedCardNetwork
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.postgres.role_check import check_database_role
 from atomic_adapters.postgres.worker_liveness import PostgresWorkerLiveness
 from atomic_adapters.redis.background_notifier import BackgroundNotifier
 from atomic_adapters.redis.connections import CircuitBreaker, RedisDependency, create_request_client
@@ -27,6 +28,14 @@ from atomic_core.domain.payments import DEFAULT_HOLD_PERIOD
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.clock import Clock
+
+__all__ = [
+    "build_application",
+    "build_application_on",
+    "build_ports",
+    "check_database_role",
+    "in_memory",
+]
 
 
 def build_application(settings: Settings) -> Application:

@@ -7,6 +7,7 @@ import click
 import structlog
 
 from atomic_adapters.logs import configure_logging
+from atomic_adapters.wiring import check_database_role
 from atomic_worker.commands.accounts import accounts
 from atomic_worker.commands.console import (
     CliContext,
@@ -20,7 +21,7 @@ from atomic_worker.commands.currencies import currencies
 from atomic_worker.commands.fees import fees
 from atomic_worker.commands.keys import keys
 from atomic_worker.commands.merchants import merchants
-from atomic_worker.commands.migrate import migrate
+from atomic_worker.commands.migrate import grant, migrate
 from atomic_worker.commands.payments import payments
 from atomic_worker.commands.seed import seed as seed_database
 from atomic_worker.dev.checks import check_port_is_free
@@ -54,6 +55,7 @@ def serve(cli: CliContext) -> None:
     if settings.metrics_port is not None:
         check_port_is_free(settings.host, settings.metrics_port, "METRICS_PORT")
     configure_logging(settings)
+    check_database_role(settings)
     _log.info("serving", host=settings.host, port=settings.port, workers=settings.web_workers)
     arguments = ["-c", "python:atomic_web.server.gunicorn_conf", "atomic_web.wsgi:app"]
     # Replaces this process, so that signals reach gunicorn and the CLI does not import the web
@@ -87,6 +89,7 @@ def sweep(cli: CliContext, *, once: bool, as_json: bool) -> None:
             Sweeper(cli.build_service_application(), cli.settings, stop).run()
             return
         cli.settings.check_card_network()
+        check_database_role(cli.settings)
         sweeper = Sweeper(cli.application, cli.settings, stop)
         claimed, purged = sweeper.sweep(), sweeper.purge()
     if as_json:
@@ -155,5 +158,5 @@ def verify(ctx: click.Context, cli: CliContext, *, as_json: bool) -> None:
     ctx.exit(0 if report.is_clean else 1)
 
 
-for command in (accounts, currencies, dev, fees, keys, merchants, migrate, payments):
+for command in (accounts, currencies, dev, fees, grant, keys, merchants, migrate, payments):
     main.add_command(command)

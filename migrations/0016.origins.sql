@@ -1,5 +1,5 @@
 -- Origins: who made a payment, a refund, a capture, a retry, and by which request.
--- depends: 0014.commit-guards
+-- depends: 0015.trigger-rights
 -- transactional: false
 
 -- Runs while payments flow. Each statement commits by itself and locks one table, so it cannot

@@ -14,6 +14,7 @@ import structlog
 from redis import Redis
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
+from atomic_adapters.embedded.roles import OWNER_ROLE, create_roles
 from atomic_adapters.memory import MemoryStore
 from atomic_adapters.memory.worker_liveness import MemoryWorkerLiveness
 from atomic_adapters.postgres import PostgresStore
@@ -21,6 +22,7 @@ from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import SystemClock
+from processes import as_application
 from report_hooks import pytest_runtest_makereport, pytest_terminal_summary
 from support import MemoryTampering, PostgresTampering, Store
 from worker_processes import PostgresWorkerProcess
@@ -67,6 +69,7 @@ def scratch() -> Iterator[Path]:
 def postgres(scratch: Path) -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL 18 without fsync. Its databases are deleted with it."""
     server = EmbeddedPostgres.start(scratch / "postgres", durable=False)
+    create_roles(server)
     yield server
     server.stop()
 
@@ -74,18 +77,23 @@ def postgres(scratch: Path) -> Iterator[EmbeddedPostgres]:
 @pytest.fixture(scope="session")
 def migrated(postgres: EmbeddedPostgres) -> str:
     """The name of a migrated template database."""
-    Migrator(postgres.create_database("template_atomic")).up()
+    postgres.create_database("template_atomic", owner=OWNER_ROLE)
+    Migrator(postgres.url("template_atomic", OWNER_ROLE)).up()
     return "template_atomic"
 
 
 @pytest.fixture(scope="session")
 def shared_database_url(postgres: EmbeddedPostgres, migrated: str) -> str:
-    return postgres.create_database("atomic", template=migrated)
+    url = postgres.create_database("atomic", template=migrated, owner=OWNER_ROLE)
+    # Privileges of the database itself are not copied from a template.
+    Migrator(url).grant()
+    return url
 
 
 @pytest.fixture
 def database_url(shared_database_url: str) -> str:
-    """A migrated database that is emptied for each test."""
+    """A migrated database that is emptied for each test. The URL is a superuser's, for what a test
+    prepares and inspects; `settings_for` makes it one of the application's role."""
     with psycopg.connect(shared_database_url, autocommit=True) as connection:
         connection.execute(EMPTY)
     return shared_database_url
@@ -100,7 +108,7 @@ def own_database(
 
     def create(template: str | None = None) -> str:
         names.append(f"own_{secrets.token_hex(6)}")
-        return postgres.create_database(names[-1], template=template)
+        return postgres.create_database(names[-1], template, OWNER_ROLE)
 
     yield create
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
@@ -126,14 +134,15 @@ def valkey(valkey_server: EmbeddedValkey) -> Iterator[Redis]:
 
 @pytest.fixture
 def settings_for() -> Callable[..., Settings]:
-    """Builds settings for a database and a Redis, with changed variables."""
+    """Builds settings for a database, as the application's role, and a Redis, with changed
+    variables."""
 
     def build(
         database_url: str = "postgresql:///nowhere",
         redis_url: str = "redis://localhost:1",
         **changed: str,
     ) -> Settings:
-        urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+        urls = {"DATABASE_URL": as_application(database_url), "REDIS_URL": redis_url}
         return Settings.from_environ(ENVIRON | urls | changed)
 
     return build

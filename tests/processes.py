@@ -18,6 +18,9 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from atomic_adapters.embedded.postgres import SUPERUSER
+from atomic_adapters.embedded.roles import APP_ROLE
+
 COMMANDS = {
     "api": "serve",
     "worker": "worker",
@@ -29,6 +32,15 @@ PAUSE = threading.Event()
 
 LEASE_SECONDS = 60
 """Longer than any test waits, so that no claim of a killed worker is recovered by its lease."""
+
+
+def as_role(url: str, role: str) -> str:
+    """The URL of a superuser on an embedded server, as one of another role."""
+    return url.replace(f"://{SUPERUSER}@", f"://{role}@", 1)
+
+
+def as_application(url: str) -> str:
+    return as_role(url, APP_ROLE)
 
 
 def find_free_port() -> int:
@@ -123,6 +135,11 @@ class System:
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.environ['PORT']}"
 
+    @property
+    def superuser_url(self) -> str:
+        """For what the application's role may not do."""
+        return self.environ["DATABASE_URL"].replace(f"://{APP_ROLE}@", f"://{SUPERUSER}@", 1)
+
     def atomic(self, *arguments: str, within: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a command of the CLI and wait for its end."""
         return subprocess.run(
@@ -202,11 +219,12 @@ def _is_live(client: Client) -> bool:
 
 
 def environment(database_url: str, redis_url: str, **changed: str) -> dict[str, str]:
-    """The environment of a test system: rate limits off, no inherited settings of Atomic."""
+    """The environment of a test system: rate limits off, no inherited settings of Atomic. It
+    connects as the application's role."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     ours = {
         "ATOMIC_ENV": "test",
-        "DATABASE_URL": database_url,
+        "DATABASE_URL": as_application(database_url),
         "REDIS_URL": redis_url,
         "PORT": str(find_free_port()),
         "LOG_FORMAT": "json",

@@ -33,6 +33,9 @@ from atomic_adapters.embedded.process_support import (
 _PORT: Final = 5432
 """Part of the socket's name. Passed explicitly everywhere: PGPORT in the environment would win."""
 
+SUPERUSER: Final = "postgres"
+"""For the set-up of databases and roles only."""
+
 _SOCKET: Final = f".s.PGSQL.{_PORT}"
 
 _SETTINGS: Final = (
@@ -108,15 +111,19 @@ class EmbeddedPostgres:
             raise
         return cls(process, data, socket_directory, log, lock)
 
-    def url(self, database: str = "postgres") -> str:
+    def url(self, database: str = "postgres", role: str = SUPERUSER) -> str:
         """A connection URL for psycopg and libpq's tools."""
         host = quote(str(self.socket_directory), safe="/")
-        return f"postgresql://postgres@/{quote(database, safe='')}?host={host}&port={_PORT}"
+        return f"postgresql://{role}@/{quote(database, safe='')}?host={host}&port={_PORT}"
 
-    def create_database(self, name: str, template: str | None = None) -> str:
-        """Create the database unless it exists; return its URL. The template must have no other
-        connections."""
-        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+    def create_database(
+        self, name: str, template: str | None = None, owner: str = SUPERUSER
+    ) -> str:
+        """Create the database unless it exists; return its URL, as the superuser. The template must
+        have no other connections."""
+        statement = sql.SQL("CREATE DATABASE {} OWNER {}").format(
+            sql.Identifier(name), sql.Identifier(owner)
+        )
         if template is not None:
             statement += sql.SQL(" TEMPLATE {}").format(sql.Identifier(template))
         with psycopg.connect(self.url(), autocommit=True) as connection:

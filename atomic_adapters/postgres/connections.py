@@ -13,6 +13,7 @@ from psycopg import Connection, errors
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
+from atomic_adapters.postgres.role_check import refuse_privileged_role
 from atomic_adapters.settings import Settings
 from atomic_core.domain.errors import (
     AtomicError,
@@ -89,6 +90,7 @@ class Connections:
             "client_check": _format_milliseconds(CLIENT_CHECK_SECONDS),
         }
         self._url = settings.database_url
+        self._refuses_privileged_role = settings.refuses_privileged_role
         self._pool: ConnectionPool[Connection[TupleRow]] = ConnectionPool(
             self._url,
             kwargs={
@@ -213,6 +215,8 @@ class Connections:
         self._wait_timeout = RECONNECT_TIMEOUT_SECONDS
 
     def _configure(self, connection: Connection[Any]) -> None:
+        if self._refuses_privileged_role:
+            refuse_privileged_role(connection)
         connection.execute(_CONFIGURE_SESSION, self._timeouts)
 
 

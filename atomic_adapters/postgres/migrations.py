@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, errors
 from psycopg.rows import TupleRow
 from yoyo import read_migrations
 from yoyo.backends.base import DatabaseBackend
@@ -14,13 +14,15 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import DatabaseURI
 from yoyo.migrations import Migration
 
+from atomic_adapters.environ import DatabaseRoles
 from atomic_adapters.postgres.connections import (
     CLIENT_CHECK_SECONDS,
     CONNECT_TIMEOUT_SECONDS,
     map_errors,
 )
+from atomic_adapters.postgres.grants import GrantReport, grant, renew_grants
 from atomic_adapters.postgres.migration_files import MIGRATIONS_FOLDER
-from atomic_core.domain.errors import Conflict
+from atomic_core.domain.errors import Conflict, StorageRefused
 
 _LOCK: Final = b"SELECT pg_advisory_lock(7041989231504112)"
 """One migrator at a time holds this lock. The number is arbitrary, but Atomic's alone."""
@@ -30,10 +32,23 @@ _TABLE: Final = "_yoyo_migration"
 _UNUSED_URI: Final = DatabaseURI("", None, None, None, None, None, {})
 """yoyo's backend requires a URI, but connects by it in `connect` only."""
 
+DEFAULT_ROLES: Final = DatabaseRoles()
+
 _END_STATEMENTS_OF_DEAD_CLIENTS: Final = (
     f"SET client_connection_check_interval = '{CLIENT_CHECK_SECONDS * 1_000:.0f}ms'".encode()
 )
 """Otherwise a killed migrator's last statement would hold the lock until it ends."""
+
+
+_BECOME_OWNER: Final = b"""
+SELECT set_config('role', pg_get_userbyid(relowner), false)
+  FROM pg_class
+ WHERE oid = to_regclass('entries')
+   AND relowner <> current_user::regrole
+   AND pg_has_role(current_user, relowner, 'SET')
+   AND has_schema_privilege(relowner, relnamespace, 'CREATE')
+"""
+"""Otherwise what a superuser adds would not be the owner's, whose rights triggers have."""
 
 
 class MigrationStatus(NamedTuple):
@@ -44,12 +59,21 @@ class MigrationStatus(NamedTuple):
 class Migrator:
     """Migrates one database. Waits while another migrator runs; a killed migrator leaves no lock.
 
-    Every method may raise StorageUnavailable.
+    Migrations give the application's roles, if they exist, the privileges that the new schema
+    requires. Every method may raise StorageUnavailable.
     """
 
-    def __init__(self, database_url: str, folder: Path = MIGRATIONS_FOLDER) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        folder: Path = MIGRATIONS_FOLDER,
+        *,
+        roles: DatabaseRoles = DEFAULT_ROLES,
+    ) -> None:
+        """The URL must be one of the owner of the tables."""
         self._url = database_url
         self._folder = folder
+        self._roles = roles
 
     def up(self) -> Sequence[str]:
         """Apply all pending migrations; return their ids, in order."""
@@ -57,6 +81,8 @@ class Migrator:
             pending = list(backend.to_apply(self._read_migrations()))
             for migration in pending:
                 self._run(backend, migration, "apply")
+            # Also without a pending migration: an earlier run may have been killed before this.
+            self._renew_grants(backend)
             return [migration.id for migration in pending]
 
     def down(self) -> str | None:
@@ -64,8 +90,20 @@ class Migrator:
         with self._connect_locked() as backend:
             for migration in backend.to_rollback(self._read_migrations()):
                 self._run(backend, migration, "rollback")
+                self._renew_grants(backend)
                 return migration.id
         return None
+
+    def grant(self) -> GrantReport:
+        """Give the application's roles their privileges; create those that do not exist. Raises
+        Conflict if that is impossible."""
+        with self._connect_locked() as backend:
+            backend.connection.execute(b"RESET ROLE")
+            return grant(backend.connection, self._roles)
+
+    def _renew_grants(self, backend: DatabaseBackend) -> None:
+        backend.connection.execute(b"RESET ROLE")
+        renew_grants(backend.connection, self._roles)
 
     def status(self) -> Sequence[MigrationStatus]:
         with self._connect_locked() as backend:
@@ -93,6 +131,7 @@ class Migrator:
         # connections could be to different servers.
         with (
             map_errors(),
+            _explain_missing_privilege(),
             psycopg.connect(
                 self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS
             ) as connection,
@@ -100,6 +139,7 @@ class Migrator:
             connection.execute(_END_STATEMENTS_OF_DEAD_CLIENTS)
             # PostgreSQL releases this lock when the connection ends, even if the process is killed.
             connection.execute(_LOCK)
+            connection.execute(_BECOME_OWNER)
             backend = _Backend(connection)
             backend.init_database()
             # yoyo's own lock is a row that survives a kill. Under _LOCK it is always stale.
@@ -119,6 +159,17 @@ class Migrator:
         with backend.transaction():
             migration.process_steps(backend, direction)
             _record(backend, migration, direction)
+
+
+@contextmanager
+def _explain_missing_privilege() -> Iterator[None]:
+    try:
+        yield
+    except errors.InsufficientPrivilege as error:
+        raise StorageRefused(
+            f"The database refused the statement: {error.diag.message_primary}. Connect as the"
+            " owner of the tables: set MIGRATION_DATABASE_URL."
+        ) from error
 
 
 def _record(backend: DatabaseBackend, migration: Migration, direction: str) -> None:

@@ -22,7 +22,7 @@ from atomic_adapters.embedded import EmbeddedServerError
 from atomic_adapters.environ import SettingsError
 from atomic_adapters.logs import configure_logging
 from atomic_adapters.settings import Settings
-from atomic_adapters.wiring import build_application
+from atomic_adapters.wiring import build_application, check_database_role
 from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError, SchemaOutdated
 from atomic_core.domain.merchants import contains_secret
@@ -61,9 +61,11 @@ class CliContext:
 
     def build_service_application(self) -> Application:
         """For a long-running process that settles payments: it logs as configured, and first what
-        the operator must know. Raises SettingsError if the card network must not be used."""
+        the operator must know. Raises SettingsError if the card network or the role of the
+        database must not be used."""
         self.settings.check_card_network()
         configure_logging(self.settings)
+        check_database_role(self.settings)
         for notice in self.settings.start_notices:
             _log.warning(notice)
         return self.build_application(self.settings)

@@ -2,6 +2,7 @@
 
 import click
 
+from atomic_adapters.environ import DatabaseRoles
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_worker.commands.console import (
     CliContext,
@@ -17,15 +18,21 @@ def migrate() -> None:
     """Apply and roll back database migrations."""
 
 
-def _build_migrator(cli: CliContext) -> Migrator:
-    return Migrator(cli.settings.database_url)
+def _build_migrator(cli: CliContext, roles: DatabaseRoles | None = None) -> Migrator:
+    settings = cli.settings
+    url = settings.migration_database_url or settings.database_url
+    return Migrator(url, roles=roles or settings.database_roles)
 
 
 @migrate.command()
 @json_option
 @pass_cli_context
 def up(cli: CliContext, *, as_json: bool) -> None:
-    """Apply every pending migration. Safe to run concurrently."""
+    """Apply every pending migration. Safe to run concurrently.
+
+    Connects by MIGRATION_DATABASE_URL, if it is set, and gives the roles of `atomic grant`, if they
+    exist, the privileges that the new schema requires.
+    """
     with show_progress("Migrating"):
         applied = _build_migrator(cli).up()
     if as_json:
@@ -68,3 +75,29 @@ def status(cli: CliContext, *, as_json: bool) -> None:
 def create(name: str) -> None:
     """Write an empty migration NAME and its rollback."""
     click.echo(Migrator("").create(name))
+
+
+@click.command()
+@click.option("--app", metavar="ROLE", help="The role of the application. Default: APP_ROLE.")
+@click.option("--readonly", metavar="ROLE", help="The read-only role. Default: READONLY_ROLE.")
+@json_option
+@pass_cli_context
+def grant(cli: CliContext, *, app: str | None, readonly: str | None, as_json: bool) -> None:
+    """Give the application's roles their privileges, and take all others. Safe to repeat.
+
+    Run it as the owner of the tables (MIGRATION_DATABASE_URL), after `atomic migrate up`. A role
+    that does not exist is created: with a login if APP_ROLE_PASSWORD or READONLY_ROLE_PASSWORD is
+    set, else without one.
+    """
+    roles = cli.settings.database_roles
+    roles = roles._replace(app=app or roles.app, readonly=readonly or roles.readonly)
+    report = _build_migrator(cli, roles).grant()
+    for warning in report.warnings:
+        click.echo(f"Warning: {warning}", err=True)
+    if as_json:
+        created = list(report.created)
+        print_json({"app": roles.app, "readonly": roles.readonly, "created": created})
+        return
+    for role, purpose in ((roles.app, "application"), (roles.readonly, "read-only")):
+        created_text = "created, " if role in report.created else ""
+        click.echo(f"{created_text}granted  {role}  ({purpose})")

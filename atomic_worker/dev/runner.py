@@ -16,6 +16,13 @@ import click
 from atomic_adapters.connection_urls import check_connection_urls
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from atomic_adapters.embedded.child_process import start_child
+from atomic_adapters.embedded.roles import (
+    APP_ROLE,
+    OWNER_ROLE,
+    READONLY_ROLE,
+    create_roles,
+    give_to_owner,
+)
 from atomic_adapters.environ import read_env_file
 from atomic_adapters.settings import DEV_ENV, Settings
 from atomic_worker.dev.checks import HealthProbe, check_port_is_free, lock_run_folder
@@ -91,6 +98,8 @@ class DevRun:
     _probe: HealthProbe | None = None
     _currency: str = ""
     _watcher: FileWatcher | None = None
+    _owner_url: str = ""
+    """Of the embedded database, for migrations; the other processes do not get it."""
 
     def run(self) -> None:
         # Errors of the configuration are reported before anything starts.
@@ -137,7 +146,11 @@ class DevRun:
 
     def _start_postgres(self) -> LaunchedProcess:
         server = EmbeddedPostgres.start(self.folder / "postgres")
-        self.environ["DATABASE_URL"] = server.create_database(DATABASE)
+        server.create_database(DATABASE)
+        create_roles(server)
+        give_to_owner(server, DATABASE)
+        self.environ["DATABASE_URL"] = server.url(DATABASE, APP_ROLE)
+        self._owner_url = server.url(DATABASE, OWNER_ROLE)
         return LaunchedProcess(server.process, release=server.stop)
 
     def _start_valkey(self) -> LaunchedProcess:
@@ -177,7 +190,7 @@ class DevRun:
         """Migrate and seed, in separate processes, so that this one keeps no connections."""
         path = self.folder / DEV_ENV.name
         previous_key = read_env_file(path).get("API_KEY", "")
-        self._await_command(self._start_command("migrate", "up"))
+        self._await_command(self._start_migration())
         if self.stop.is_requested:
             return
         seeding = self._start_command(
@@ -194,9 +207,20 @@ class DevRun:
             "MERCHANT_ID": seeded["merchantId"],
             "ACCOUNT_ID": seeded["accountId"],
             "DATABASE_URL": self.environ.get("DATABASE_URL"),
+            "MIGRATION_DATABASE_URL": self._owner_url,
             "REDIS_URL": self.environ.get("REDIS_URL"),
         }
         write_env_file(path, {name: value for name, value in values.items() if value})
+
+    def _start_migration(self) -> subprocess.Popen[bytes]:
+        if not self._owner_url:
+            return self._start_command("migrate", "up")
+        return self._start_command(
+            *("migrate", "up"),
+            MIGRATION_DATABASE_URL=self._owner_url,
+            APP_ROLE=APP_ROLE,
+            READONLY_ROLE=READONLY_ROLE,
+        )
 
     def _await_command(self, process: subprocess.Popen[bytes]) -> bytes:
         """Wait for a command and return its output. A stop request terminates it. Raises Exit if it

@@ -13,6 +13,7 @@ from flask import Flask, Response, abort, jsonify, request
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
+from atomic_adapters.embedded.roles import APP_ROLE
 from atomic_adapters.settings import Settings
 
 CREATE_EMPTY_TABLE: Final = """
@@ -27,6 +28,11 @@ CREATE SCHEMA reference;
 CREATE TABLE reference.payments AS TABLE payments;
 ALTER TABLE reference.payments ADD PRIMARY KEY (id);
 """
+
+GRANT: Final = f"""
+GRANT USAGE ON SCHEMA reference TO {APP_ROLE};
+GRANT SELECT, INSERT ON reference.payments TO {APP_ROLE};
+""".encode()
 
 INSERT: Final = """
 INSERT INTO reference.payments (merchant_id, account_id, amount, currency, source, description,
@@ -89,11 +95,13 @@ def create_app(settings: Settings) -> Flask:
 
 def create_table(connection: psycopg.Connection) -> None:
     connection.execute(CREATE_EMPTY_TABLE)
+    connection.execute(GRANT)
 
 
 def copy_payments(connection: psycopg.Connection) -> None:
     """Give the reference API the rows that Atomic has."""
     connection.execute(CREATE_FULL_TABLE)
+    connection.execute(GRANT)
     connection.execute("VACUUM ANALYZE reference.payments")
 
 

@@ -15,6 +15,7 @@ from typing import Final, Self
 import psycopg
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
+from atomic_adapters.embedded.roles import OWNER_ROLE, create_roles
 from atomic_adapters.postgres.migrations import Migrator
 from bench.measurement import BenchError
 from processes import System, environment, wait_until
@@ -98,7 +99,9 @@ class BenchCluster:
             self._stack.callback(self.postgres.stop)
             self.valkey = EmbeddedValkey.start(self.folder / "valkey")
             self._stack.callback(self.valkey.stop)
-            Migrator(self.postgres.create_database(TEMPLATE)).up()
+            create_roles(self.postgres)
+            self.postgres.create_database(TEMPLATE, owner=OWNER_ROLE)
+            Migrator(self.postgres.url(TEMPLATE, OWNER_ROLE)).up()
         except BaseException:
             self._stack.close()
             raise
@@ -112,7 +115,7 @@ class BenchCluster:
 
     def create_system(self, name: str) -> SystemUnderTest:
         """Create a database of this name, and an Atomic for it that is not started yet."""
-        url = self.postgres.create_database(name, template=TEMPLATE)
+        url = self.postgres.create_database(name, TEMPLATE, OWNER_ROLE)
         # Its own Valkey database too: workers of other systems must not take its wake-ups.
         redis_url = f"{self.valkey.url}?db={self._system_count % 16}"
         self._system_count += 1

@@ -12,14 +12,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
+import psycopg
 import pytest
 from dotenv import dotenv_values
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
+from atomic_adapters.embedded.postgres import SUPERUSER
+from atomic_adapters.embedded.roles import APP_ROLE, OWNER_ROLE
 from atomic_worker.stop_request import DEBOUNCE_SECONDS
-from processes import PAUSE, Client, find_free_port, wait_until
+from processes import PAUSE, Client, as_application, as_role, find_free_port, wait_until
 
 GUARD_SECONDS = 180
 """How long a condition is awaited before the test fails; no promise about speed."""
@@ -151,10 +155,11 @@ def dev() -> Iterator[Dev]:
 def test_configured_servers_replace_the_embedded_ones(
     postgres: EmbeddedPostgres, valkey_server: EmbeddedValkey, scratch: Path
 ) -> None:
-    url = postgres.create_database("dev_configured")
-    dev = Dev(
-        scratch / "named", extra_environ={"DATABASE_URL": url, "REDIS_URL": valkey_server.url}
-    )
+    superuser_url = postgres.create_database("dev_configured", owner=OWNER_ROLE)
+    url = as_application(superuser_url)
+    environ = {"DATABASE_URL": url, "REDIS_URL": valkey_server.url}
+    environ["MIGRATION_DATABASE_URL"] = as_role(superuser_url, OWNER_ROLE)
+    dev = Dev(scratch / "named", extra_environ=environ)
     dev.folder.mkdir()
     dev.start()
     try:
@@ -188,6 +193,25 @@ def running(dev: Dev) -> Dev:
     if dev.process is None or dev.process.poll() is not None:
         dev.start()
     return dev
+
+
+def test_processes_connect_as_the_application_role(running: Dev) -> None:
+    urls = running.dev_env["DATABASE_URL"], running.dev_env["MIGRATION_DATABASE_URL"]
+    assert [urlsplit(url).username for url in urls] == [APP_ROLE, OWNER_ROLE]
+    superuser_url = urls[0].replace(f"{APP_ROLE}@", f"{SUPERUSER}@", 1)
+    with psycopg.connect(superuser_url) as connection:
+        users = connection.execute(
+            b"SELECT DISTINCT usename::text FROM pg_stat_activity"
+            b" WHERE application_name ^@ 'atomic'"
+        ).fetchall()
+        owners = connection.execute(
+            b"SELECT DISTINCT relowner::regrole::text FROM pg_class"
+            b" WHERE relnamespace = 'public'::regnamespace"
+        ).fetchall()
+    assert users == [(APP_ROLE,)]
+    assert owners == [(OWNER_ROLE,)]
+    assert "privileged database role" not in running.log
+    assert running.command("migrate", "status").returncode == 0
 
 
 def test_payment_succeeds_and_declined_payment_posts_nothing(running: Dev) -> None:

@@ -105,7 +105,7 @@ def test_raw_keys_are_in_no_log_and_no_table(
     Client(system.base_url, "sk_test_wrong_key_of_mine").pay()
     client.request("GET", f"/payments/{client.key}")
     dump = subprocess.run(
-        [postgres.tool("pg_dump"), "--data-only", system.environ["DATABASE_URL"]],
+        [postgres.tool("pg_dump"), "--data-only", system.superuser_url],
         check=True,
         capture_output=True,
         text=True,

@@ -27,7 +27,7 @@ from atomic_worker.dev.child import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, STAB
 from fault.failpoint_flags import FLAGS_VARIABLE, FailpointFlags
 from fault.oracle import Merchant
 from fault.servers import START_SECONDS, TESTS, Servers
-from processes import COMMANDS, Client, System, environment, wait_until
+from processes import COMMANDS, Client, System, as_application, environment, wait_until
 
 DEFAULT_PROCESSES: Final = ("api", "worker", "sweeper")
 """The processes that run unless a fault starts others."""
@@ -232,7 +232,7 @@ class Cluster:
             process.wait()
 
     def _create_merchants(self) -> Sequence[Merchant]:
-        settings = Settings.from_environ({"DATABASE_URL": self.servers.url})
+        settings = Settings.from_environ({"DATABASE_URL": as_application(self.servers.url)})
         store, ids = PostgresStore(Connections(settings)), SystemIdGenerator()
         add_merchant, open_account = AddMerchant(store.begin, ids), OpenAccount(store.begin, ids)
         issue_key = IssueApiKey(CreateApiKey(store.begin, ids, Sha256Hasher()))

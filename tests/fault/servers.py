@@ -13,6 +13,7 @@ from typing import Any, Final
 import psycopg
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedServerError, EmbeddedValkey
+from atomic_adapters.embedded.roles import OWNER_ROLE, create_roles
 from atomic_adapters.postgres.migrations import Migrator
 from fault.failpoint_flags import FLAGS_VARIABLE, FailpointFlags
 from fault.full_disk import TmpfsDisk
@@ -39,8 +40,9 @@ class Servers:
         self._stack.callback(self._stop_servers)
         self.start_postgres()
         self.start_valkey()
-        self.url = self.postgres.create_database("atomic")
-        Migrator(self.url).up()
+        create_roles(self.postgres)
+        self.url = self.postgres.create_database("atomic", owner=OWNER_ROLE)
+        Migrator(self.postgres.url("atomic", OWNER_ROLE)).up()
         self._stack.callback(self._stop_proxy, self._start_proxy())
 
     def stop(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
+from atomic_adapters.embedded.roles import OWNER_ROLE, create_roles
 from atomic_adapters.postgres.migrations import Migrator
 from fuzz.run import run
 from processes import System, environment
@@ -23,8 +24,9 @@ def main(arguments: list[str]) -> int:
         postgres = EmbeddedPostgres.start(scratch / "postgres", durable=False)
         valkey = EmbeddedValkey.start(scratch / "valkey")
         try:
-            url = postgres.create_database("fuzz")
-            Migrator(url).up()
+            create_roles(postgres)
+            url = postgres.create_database("fuzz", owner=OWNER_ROLE)
+            Migrator(postgres.url("fuzz", OWNER_ROLE)).up()
             system = System(environment(url, valkey.url), scratch / "system.log")
             return _fuzz(system, arguments, scratch)
         finally:

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from atomic_adapters.embedded.roles import OWNER_ROLE
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.migrations import Migrator
@@ -25,6 +26,7 @@ from integration.psql_session import (
     execute_directly,
     execute_in_trigger,
 )
+from processes import as_role
 from support import (
     Store,
     add_merchant,
@@ -556,7 +558,8 @@ def test_migration_runs_while_payments_are_made_captured_and_refunded(
     own_database: Callable[..., str], settings_for: Callable[..., Settings], migrated: str
 ) -> None:
     url = own_database(migrated)
-    store = PostgresStore(Connections(settings_for(url)))
+    # As the owner: before 0015 the triggers have the rights of the application.
+    store = PostgresStore(Connections(settings_for(as_role(url, OWNER_ROLE))))
     stopped = threading.Event()
     try:
         application = build_application(store.begin)

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from atomic_adapters.embedded import EmbeddedPostgres
+from atomic_adapters.embedded.roles import create_roles
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import (
     POOL_WAIT_SECONDS,
@@ -21,7 +22,7 @@ from atomic_adapters.postgres.connections import (
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.settings import Settings
 from atomic_core.domain.errors import StorageRefused, StorageUnavailable
-from processes import wait_until
+from processes import as_application, wait_until
 from support import add_merchant, build_application, build_payment, run_concurrently
 
 
@@ -217,7 +218,10 @@ def test_process_that_used_the_pool_exits_at_once(
         "build_application(Settings.from_environ({'DATABASE_URL': sys.argv[1]})).ledger.verify()"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", code, database_url], capture_output=True, text=True, timeout=20
+        [sys.executable, "-c", code, as_application(database_url)],
+        capture_output=True,
+        text=True,
+        timeout=20,
     )
     assert (ended.returncode, ended.stderr) == (0, ""), "the pool complains when it is left open"
 
@@ -227,6 +231,7 @@ def test_pool_reconnects_after_a_server_restart(
 ) -> None:
     data = scratch / "restarted"
     server = EmbeddedPostgres.start(data)
+    create_roles(server)
     url = server.create_database("atomic")
     Migrator(url).up()
     store = PostgresStore(Connections(settings_for(url)))

@@ -15,6 +15,7 @@ import pytest
 from atomic_core.domain.accounts import fee_account_id, world_account_id
 from atomic_core.domain.money import CURRENCY_EXPONENTS
 from atomic_core.domain.payments import Status
+from processes import as_application
 from support import Store, add_merchant, build_application
 
 ACTIONS: Final = ("open_account", "accept", "accept", "batch", "set_fees", "open_worlds")
@@ -109,7 +110,14 @@ def users(database_url: str, merchants: list[UUID]) -> Iterator[Users]:
     with ExitStack() as running:
         processes: list[subprocess.Popen[str]] = []
         for thing, merchant_id in zip(ACTIONS, merchants, strict=True):
-            command = [sys.executable, "-c", USER, database_url, thing, str(merchant_id)]
+            command = [
+                sys.executable,
+                "-c",
+                USER,
+                as_application(database_url),
+                thing,
+                str(merchant_id),
+            ]
             process = subprocess.Popen(
                 command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )

@@ -35,9 +35,16 @@ def since(first: str) -> list[str]:
 
 
 def schema(postgres: EmbeddedPostgres, url: str) -> list[str]:
-    """The schema as pg_dump writes it, without what differs from run to run."""
+    """The schema as pg_dump writes it, without what differs from run to run, and without the
+    privileges of roles."""
     dumped = subprocess.run(
-        [postgres.tool("pg_dump"), "--schema-only", "--exclude-table=*yoyo*", url],
+        [
+            postgres.tool("pg_dump"),
+            "--schema-only",
+            "--no-privileges",
+            "--exclude-table=*yoyo*",
+            url,
+        ],
         check=True,
         capture_output=True,
         text=True,

@@ -11,12 +11,13 @@ import psycopg
 import pytest
 
 from atomic_adapters.embedded import EmbeddedPostgres
+from atomic_adapters.embedded.roles import create_roles
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.postgres.worker_liveness import PostgresWorkerLiveness
 from atomic_adapters.settings import Settings
-from processes import PAUSE, wait_until
+from processes import PAUSE, as_application, wait_until
 from support import HOUR, NOW, Store, add_merchant, build_application, build_payment, open_account
 from worker_processes import WorkerProcess
 
@@ -67,7 +68,7 @@ def start(
         def start(network: str) -> subprocess.Popen[bytes]:
             for _ in range(3):
                 pay()
-            command = [sys.executable, "-c", SETTLER, database_url, network]
+            command = [sys.executable, "-c", SETTLER, as_application(database_url), network]
             process = started.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
             started.callback(process.kill)
             assert process.stdout
@@ -185,6 +186,7 @@ def test_server_restart_gives_every_worker_a_new_id(
 ) -> None:
     data = scratch / "presence"
     server = EmbeddedPostgres.start(data)
+    create_roles(server)
     url = server.create_database("atomic")
     Migrator(url).up()
     connections = Connections(settings_for(url))

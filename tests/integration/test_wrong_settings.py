@@ -16,7 +16,7 @@ ID = "01999999-0000-7000-8000-000000000000"
 
 COMMANDS = [
     *("serve", "dev", "worker", "sweep --once", "seed", "verify", "currencies"),
-    *("migrate up", "migrate down", "migrate status", "keys list", "keys create"),
+    *("migrate up", "migrate down", "migrate status", "grant", "keys list", "keys create"),
     *(f"keys revoke {ID}", "merchants list", f"merchants show {ID}", "payments list"),
     *(f"payments show {ID}", f"payments retry {ID}", "accounts list", f"accounts show {ID}"),
     *("fees list", "fees set --currency USD", "merchants create --name x --email a@b.example"),
@@ -52,10 +52,13 @@ OTHERS = [
     *(("METRICS_PORT", "3000"), ("METRICS_PORT", "-1"), ("LOG_LEVEL", "loud"), ("CURRENCIES", "x")),
     *(("MERCHANT_API_KEY_HASH", "ab " * 21 + "a"), ("RATE_LIMIT_GLOBAL", "nan/1")),
     *(("CORS_ORIGIN", "http://["), ("STATEMENT_TIMEOUT_SECONDS", "1e999"), ("PGHOST", "\udcff")),
+    *(("APP_ROLE", "r" * 64), ("READONLY_ROLE", "\udcff"), ("APP_ROLE_PASSWORD", "\udcff")),
+    ("ALLOW_PRIVILEGED_ROLE", "yes"),
     *(("PGHOST", "a..b"), ("PGPORT", "x"), ("PGPASSWORD", "\udcff"), ("TRUSTED_PROXIES", "\udcff")),
 ]
 WRONG = [
     *(("DATABASE_URL", url) for url in DATABASE_URLS),
+    *(("MIGRATION_DATABASE_URL", url) for url in DATABASE_URLS[:5]),
     *(("REDIS_URL", url) for url in REDIS_URLS),
     *OTHERS,
 ]
@@ -128,7 +131,7 @@ def test_every_command_reports_wrong_settings(atomic: Callable[..., Result], com
     ],
 )
 def test_unusable_database_is_reported(atomic: Callable[..., Result], url: str) -> None:
-    for command in ("migrate up", "migrate status", "seed", "sweep --once"):
+    for command in ("migrate up", "migrate status", "grant", "seed", "sweep --once"):
         message = get_error(atomic(command, DATABASE_URL=url))
         assert message.startswith("The database "), message
         assert len(message.splitlines()) == 1

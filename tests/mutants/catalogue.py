@@ -9,6 +9,7 @@ from mutants.ledger import LEDGER_MUTANTS
 from mutants.origins import ORIGIN_MUTANTS
 from mutants.payments import PAYMENT_MUTANTS
 from mutants.refunds import REFUND_MUTANTS
+from mutants.roles import ROLE_MUTANTS
 from mutants.settlement import SETTLEMENT_MUTANTS
 from mutants.web import WEB_MUTANTS
 
@@ -22,6 +23,7 @@ MUTANTS: Final = {
         *REFUND_MUTANTS,
         *WEB_MUTANTS,
         *ACCESS_MUTANTS,
+        *ROLE_MUTANTS,
         *AVAILABILITY_MUTANTS,
         *ORIGIN_MUTANTS,
     )

@@ -1,0 +1,106 @@
+"""What the application's role and the read-only role may do with each table.
+
+The only place that states it. `grants.py` applies it; tests compare it with the tables that exist
+and with the statements that the application runs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class TablePrivileges:
+    """Columns are separated by spaces."""
+
+    insert: str = ""
+    """The columns that the application gives a value to in a new row."""
+    update: str = ""
+    """The columns that it changes. One is also what SELECT … FOR UPDATE requires."""
+    can_delete: bool = False
+    can_read: bool = True
+    hidden: str = ""
+    """Columns that the read-only role cannot read."""
+
+
+PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
+    "merchants": TablePrivileges(insert="id name", update="suspended_at"),
+    "api_keys": TablePrivileges(
+        insert="id merchant_id name prefix hash scopes expires_at",
+        update="expires_at last_used_at revoked_at",
+        hidden="hash",
+    ),
+    "credentials": TablePrivileges(
+        insert="merchant_id email password_hash account_id",
+        update="password_hash",
+        hidden="password_hash",
+    ),
+    "sessions": TablePrivileges(
+        insert="id merchant_id hash expires_at address",
+        update="revoked_at",
+        can_delete=True,
+        hidden="hash",
+    ),
+    # Not `at`, which is the time of the insert.
+    "audit_log": TablePrivileges(
+        insert="id merchant_id event actor actor_id address request_id email_hash details"
+    ),
+    # Pending amounts are written by the trigger of holds.
+    "accounts": TablePrivileges(
+        insert="id merchant_id name currency type allow_negative head",
+        update="balance sequence head last_posted_at",
+    ),
+    "ledger_transactions": TablePrivileges(insert="id payment_id kind refund_id posted_at"),
+    "entries": TablePrivileges(
+        insert="account_id sequence transaction_id amount balance_after hash"
+    ),
+    "holds": TablePrivileges(
+        insert="payment_id refund_id debit_account_id credit_account_id amount placed_at",
+        update="released_at",
+    ),
+    # Refunded amounts are written by the trigger of refunds.
+    "payments": TablePrivileges(
+        insert="id merchant_id account_id amount currency source description idempotency_key"
+        " webhook_url capture step metadata request_id",
+        update="status failure_reason faults attempt due_at leased_until claimed_by claimed_at"
+        " updated_at fee_amount network_state unresolved_since step reversal_reason expires_at"
+        " capture_amount cancellation_reason",
+    ),
+    "refunds": TablePrivileges(
+        insert="id payment_id merchant_id account_id currency amount reason metadata"
+        " idempotency_key request_id due_at created_at updated_at",
+        update="status failure_reason faults attempt due_at leased_until claimed_by claimed_at"
+        " updated_at network_state unresolved_since",
+    ),
+    "payment_events": TablePrivileges(
+        insert="payment_id refund_id event status at attempt amount reason request_id"
+    ),
+    "fee_schedules": TablePrivileges(
+        insert="merchant_id currency basis_points fixed", update="basis_points fixed updated_at"
+    ),
+    # A response may contain a new API key.
+    "idempotency_keys": TablePrivileges(
+        insert="merchant_id key method path fingerprint response_status response_body"
+        " response_location expires_at",
+        update="method path fingerprint response_status response_body response_location"
+        " created_at expires_at",
+        can_delete=True,
+        hidden="response_body",
+    ),
+    # Written by triggers.
+    "payment_amounts": TablePrivileges(),
+    "payment_metadata": TablePrivileges(),
+    "refund_metadata": TablePrivileges(),
+    "posting_checks": TablePrivileges(can_read=False),
+    # yoyo's. The application reads which migrations have been applied.
+    "_yoyo_migration": TablePrivileges(),
+    "_yoyo_log": TablePrivileges(can_read=False),
+    "_yoyo_version": TablePrivileges(can_read=False),
+    "yoyo_lock": TablePrivileges(can_read=False),
+}
+
+USED_SEQUENCES: Final = ("claimants",)
+"""Those that the application takes numbers from. Identity columns need no privilege."""
+
+USED_FUNCTIONS: Final = ("chain_start",)
+"""Those that statements of the application, `atomic verify` and the guards call."""

@@ -1,0 +1,71 @@
+"""Checks that the application does not connect as a role that could change the books."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import psycopg
+import structlog
+from psycopg import Connection
+
+from atomic_adapters.environ import SettingsError
+from atomic_adapters.postgres.statements import load_statements
+from atomic_adapters.settings import Settings
+
+_SQL: Final = load_statements("role_check")
+
+CONNECT_TIMEOUT_SECONDS: Final = 2
+
+_log = structlog.get_logger(__name__)
+
+
+class DatabaseRole(NamedTuple):
+    name: str
+    excess_powers: Sequence[str]
+    """Such as "owns tables"; empty for a role as `atomic grant` makes it."""
+
+    def describe(self) -> str:
+        return (
+            f"the database role {self.name} {' and '.join(self.excess_powers)}, so the database's"
+            " guards of the books do not bind it."
+            " Connect as a role that `atomic grant` has prepared"
+        )
+
+
+class PrivilegedRoleRefused(psycopg.OperationalError):
+    """The connection is one of a role that could change the books."""
+
+
+def read_role(connection: Connection[Any]) -> DatabaseRole:
+    [(name, powers)] = connection.execute(_SQL["find_excess_powers"]).fetchall()
+    return DatabaseRole(name, powers)
+
+
+def refuse_privileged_role(connection: Connection[Any]) -> None:
+    """Raise PrivilegedRoleRefused if the role could change the books."""
+    role = read_role(connection)
+    if role.excess_powers:
+        _log.error("database role refused", role=role.name, powers=role.excess_powers)
+        raise PrivilegedRoleRefused(f"Refused: {role.describe()}.")
+
+
+def check_database_role(settings: Settings) -> None:
+    """Called at the start of a process that serves or settles. Logs a warning if the database role
+    could change the books; in production raises SettingsError, unless that is allowed.
+
+    Does nothing while PostgreSQL is unreachable: in production, each connection is checked as well.
+    """
+    try:
+        with psycopg.connect(
+            settings.database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS
+        ) as connection:
+            role = read_role(connection)
+    except psycopg.OperationalError:
+        return
+    if not role.excess_powers:
+        return
+    if settings.refuses_privileged_role:
+        raise SettingsError(
+            f"ALLOW_PRIVILEGED_ROLE: {role.describe()}, or start with this role for the time being"
+            " by ALLOW_PRIVILEGED_ROLE=true."
+        )
+    _log.warning("privileged database role", role=role.name, reason=f"{role.describe()}.")

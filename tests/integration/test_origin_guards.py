@@ -115,9 +115,11 @@ def test_row_from_before_was_made_by_an_unknown_key(
 ) -> None:
     with psycopg.connect(database_url) as connection:
         insert(connection, "payments", {"request_id": "r-1"})
-        [new_id, merchant_id] = connection.execute(
+        row = connection.execute(
             "SELECT id, merchant_id FROM payments WHERE id <> %s", [payment_id]
-        ).fetchone() or (None, None)
+        ).fetchone()
+    assert row
+    new_id, merchant_id = row
     [payment] = postgres_store.payment_store.find([PaymentLookup(merchant_id, new_id)])
     assert payment
     assert payment.origin == Origin(ActorType.KEY, request_id="r-1")

@@ -4,7 +4,7 @@ from flask import request
 
 from atomic_core.domain.origins import ActorType, Origin
 from atomic_web.context import request_context
-from atomic_web.http.client_address import parse_ip_address
+from atomic_web.http.client_address import normalize_ip_address
 
 
 def build_origin() -> Origin:
@@ -16,11 +16,10 @@ def build_origin() -> Origin:
         actor, actor_id = ActorType.SESSION, context.session.id
     else:
         actor, actor_id = ActorType.ANONYMOUS, None
-    address = parse_ip_address(request.remote_addr or "")
     return Origin(
         actor=actor,
         actor_id=actor_id,
-        address=str(address) if address else None,
+        address=normalize_ip_address(request.remote_addr or ""),
         request_id=context.request_id,
         server_request_id=context.server_request_id,
     )

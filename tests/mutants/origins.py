@@ -56,8 +56,8 @@ ORIGIN_MUTANTS: Final = (
         "actors-of-a-batch-mixed",
         "payments of one statement keep their own actors",
         "atomic_adapters/postgres/origins.py",
-        '        "actor_ids": uuid_array(row.actor_id for row in columns),\n',
-        '        "actor_ids": uuid_array(columns[0].actor_id for _ in columns),\n',
+        "uuid_array([origin and origin.actor_id for origin in origins])",
+        "uuid_array([origin and origins[0].actor_id for origin in origins])",
         CONTRACT_TEST,
     ),
     _mutant(

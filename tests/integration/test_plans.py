@@ -82,6 +82,10 @@ INSERT INTO holds (payment_id, refund_id, debit_account_id, credit_account_id, a
 SELECT payment_id, id, account_id, '{world_account_id("USD")}', 1, now(), now() FROM refunds;
 INSERT INTO payment_events (payment_id, refund_id, event, status)
 SELECT payment_id, id, 'refund_succeeded', 'SUCCESS' FROM refunds;
+INSERT INTO payment_totals
+       (merchant_id, day, currency, status, slot, payments, amount, refunded, fees)
+SELECT s.id, current_date - i / 2000, 'USD', 'SUCCESS', i / 1000 % 2, 1, 1, 0, 0
+  FROM generate_series(0, {RELATED_ROWS} - 1) i JOIN shops s ON s.n = i % 1000;
 """
 
 # A thousand of them fit on a few pages: reading them all may be the better plan.
@@ -169,9 +173,9 @@ HOT = [
     "sessions.revoke_session",
     "audit_log.list_audit_events",
     "dashboard.list_accounts",
-    "dashboard.sum_payments",
     "dashboard.get_profile",
-    "dashboard.sum_payments",
+    "dashboard.sum_open_payments",
+    "dashboard.sum_totals",
     "idempotency.claim_key",
     "idempotency.store_response",
     "idempotency.find_key",

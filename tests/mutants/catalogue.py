@@ -9,6 +9,7 @@ from mutants.ledger import LEDGER_MUTANTS
 from mutants.payments import PAYMENT_MUTANTS
 from mutants.refunds import REFUND_MUTANTS
 from mutants.settlement import SETTLEMENT_MUTANTS
+from mutants.totals import TOTAL_MUTANTS
 from mutants.web import WEB_MUTANTS
 
 MUTANTS: Final = {
@@ -19,6 +20,7 @@ MUTANTS: Final = {
         *LEDGER_MUTANTS,
         *PAYMENT_MUTANTS,
         *REFUND_MUTANTS,
+        *TOTAL_MUTANTS,
         *WEB_MUTANTS,
         *ACCESS_MUTANTS,
         *AVAILABILITY_MUTANTS,

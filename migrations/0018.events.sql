@@ -1,6 +1,6 @@
 -- Events: one append-only table for the stream of a merchant, which is numbered without gaps, and for
 -- the timeline of a payment. It takes the place of payment_events.
--- depends: 0016.origins
+-- depends: 0017.payment-totals
 -- transactional: false
 
 -- Runs while payments flow. Each statement commits by itself, and all can be repeated: after a kill

@@ -71,6 +71,11 @@ class Tampering(Protocol):
     def swap_refund_postings(self, payment_id: UUID, first_id: UUID, second_id: UUID) -> None: ...
     def set_posted_at(self, transaction_id: UUID, at: datetime) -> None: ...
     def set_last_posted_at(self, account_id: UUID, at: datetime | None) -> None: ...
+    def change_total(self, merchant_id: UUID, status: Status, refunded: int) -> None:
+        """Add to the refunded amount of a merchant's only total of this status."""
+        ...
+
+    def delete_totals(self, merchant_id: UUID) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -202,6 +207,16 @@ class MemoryTampering:
         rows = self.tables.accounts.rows
         rows[account_id] = replace(rows[account_id], last_posted_at=at)
 
+    def change_total(self, merchant_id: UUID, status: Status, refunded: int) -> None:
+        rows = self.tables.payment_totals.rows
+        [key] = [key for key in rows if (key[0], key[3]) == (merchant_id, status)]
+        rows[key] = replace(rows[key], refunded=rows[key].refunded + refunded)
+
+    def delete_totals(self, merchant_id: UUID) -> None:
+        rows = self.tables.payment_totals.rows
+        for key in [key for key in rows if key[0] == merchant_id]:
+            del rows[key]
+
 
 class PostgresTampering:
     def __init__(self, url: str) -> None:
@@ -287,6 +302,19 @@ class PostgresTampering:
 
     def set_last_posted_at(self, account_id: UUID, at: datetime | None) -> None:
         self._write(b"UPDATE accounts SET last_posted_at = %s WHERE id = %s", at, account_id)
+
+    def change_total(self, merchant_id: UUID, status: Status, refunded: int) -> None:
+        # One row, whatever the slots.
+        statement = b"""
+            UPDATE payment_totals SET refunded = refunded + %s
+             WHERE ctid = (SELECT min(ctid) FROM payment_totals
+                            WHERE merchant_id = %s AND status = %s)"""
+        self._write(statement, refunded, merchant_id, status.value)
+
+    def delete_totals(self, merchant_id: UUID) -> None:
+        with psycopg.connect(self.url) as connection:
+            connection.execute("SET session_replication_role = replica")
+            connection.execute("DELETE FROM payment_totals WHERE merchant_id = %s", (merchant_id,))
 
 
 def build_application(

@@ -98,6 +98,7 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     "payment_amounts": TablePrivileges(),
     "payment_metadata": TablePrivileges(),
     "refund_metadata": TablePrivileges(),
+    "payment_totals": TablePrivileges(),
     "posting_checks": TablePrivileges(can_read=False),
     # yoyo's. The application reads which migrations have been applied.
     "_yoyo_migration": TablePrivileges(),

@@ -86,6 +86,10 @@ INSERT INTO events (merchant_id, sequence, type, payment_id, refund_id, status, 
 SELECT merchant_id, row_number() OVER (PARTITION BY merchant_id ORDER BY id), 'refund.succeeded',
        payment_id, id, 'SUCCESS', now()
   FROM refunds;
+INSERT INTO payment_totals
+       (merchant_id, day, currency, status, slot, payments, amount, refunded, fees)
+SELECT s.id, current_date - i / 2000, 'USD', 'SUCCESS', i / 1000 % 2, 1, 1, 0, 0
+  FROM generate_series(0, {RELATED_ROWS} - 1) i JOIN shops s ON s.n = i % 1000;
 """
 
 # A thousand of them fit on a few pages: reading them all may be the better plan.
@@ -178,9 +182,9 @@ HOT = [
     "sessions.revoke_session",
     "audit_log.list_audit_events",
     "dashboard.list_accounts",
-    "dashboard.sum_payments",
     "dashboard.get_profile",
-    "dashboard.sum_payments",
+    "dashboard.sum_open_payments",
+    "dashboard.sum_totals",
     "idempotency.claim_key",
     "idempotency.store_response",
     "idempotency.find_key",

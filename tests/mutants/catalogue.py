@@ -12,6 +12,7 @@ from mutants.refunds import REFUND_MUTANTS
 from mutants.roles import ROLE_MUTANTS
 from mutants.settlement import SETTLEMENT_MUTANTS
 from mutants.streams import STREAM_MUTANTS
+from mutants.totals import TOTAL_MUTANTS
 from mutants.web import WEB_MUTANTS
 
 MUTANTS: Final = {
@@ -22,6 +23,7 @@ MUTANTS: Final = {
         *LEDGER_MUTANTS,
         *PAYMENT_MUTANTS,
         *REFUND_MUTANTS,
+        *TOTAL_MUTANTS,
         *WEB_MUTANTS,
         *ACCESS_MUTANTS,
         *ROLE_MUTANTS,

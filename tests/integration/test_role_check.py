@@ -97,7 +97,7 @@ def test_superuser_that_has_set_a_role_is_recognized(url: str) -> None:
     """It can RESET ROLE."""
     with psycopg.connect(url, options=f"-c role={APP_ROLE}") as connection:
         assert connection.execute(b"SELECT current_user::text").fetchone() == (APP_ROLE,)
-        assert read_role(connection).name == SUPERUSER
+        assert read_role(connection) == (SUPERUSER, ["is a superuser"])
 
 
 def test_database_without_tables_has_no_owner(own_database: Callable[..., str]) -> None:

@@ -92,7 +92,7 @@ ROLE_MUTANTS: Final = (
         PRIVILEGES_TEST,
     ),
     _mutant(
-        "update-granted-on-payment-amounts",
+        "unused-update-granted-on-payments",
         "the application has no privilege that its statements do not use",
         PRIVILEGES_PY,
         ' capture_amount cancellation_reason",\n',

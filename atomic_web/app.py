@@ -22,6 +22,7 @@ from atomic_web.views import (
     api_keys,
     audit_log,
     batches,
+    events,
     health,
     holds,
     idempotency_keys,
@@ -62,7 +63,7 @@ def create_app(application: Application, settings: Settings) -> Flask:
     app.url_map.converters |= {"default": IdConverter, "whole": RestOfPathConverter}
 
     modules = (
-        *(health, payments, batches, holds, refunds, timeline, accounts, lists),
+        *(health, payments, batches, holds, refunds, timeline, accounts, lists, events),
         *(merchants, sessions, api_keys, audit_log, idempotency_keys, openapi, index),
     )
     for module in modules:

@@ -78,7 +78,7 @@ def create_app(application: Application, settings: Settings) -> Flask:
     configure_cors(app, settings)
     register_error_handlers(app)
 
-    # For the server, which counts requests that it cannot parse.
+    # For the server, which counts requests that it cannot parse, and ends waits when it stops.
     app.extensions["atomic"] = (application, settings)
     app.wsgi_app = RequestContextMiddleware(app.wsgi_app, application, settings)
     if settings.trusted_proxies:

@@ -32,11 +32,10 @@ class _RenderedPage(NamedTuple):
 LIST: Final = Operation(
     id="listEvents",
     summary="List events, or wait for the next ones",
-    description="The merchant's stream of events. Their sequence numbers have no gaps and are in the "
-    "order of commits: to read each event once, request the events `after` the last number that was "
-    "read, beginning with 0. With `wait`, the response to a request for which there is no event yet "
-    "follows within half a second after the next one, or is an empty page. An event must match all "
-    "filters.",
+    description="The merchant's stream of events. Their sequence numbers have no gaps and are in "
+    "the order of commits: to read each event once, request the events `after` the last number "
+    "that was read, beginning with 0. With `wait`, a request that matches no event yet is answered "
+    "shortly after the first one, or with an empty page. An event must match all filters.",
     query=EVENT_QUERY,
     responses=(
         Success(

@@ -69,7 +69,7 @@ CREATE OR REPLACE TRIGGER events_are_kept
     WHEN (OLD.occurred_at > now() - interval '30 days')
     EXECUTE FUNCTION refuse_change('events are kept for 30 days');
 
--- A statement continues the stream of each merchant: its numbers are the last ones.
+-- A statement continues the stream of each merchant: its numbers are the last ones, counted just now.
 CREATE OR REPLACE FUNCTION events_continue_their_stream() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     offender uuid;
@@ -82,7 +82,9 @@ BEGIN
      WHERE added.last - added.first + 1 <> added.number
         OR (SELECT event_counters.last_sequence
               FROM event_counters
-             WHERE event_counters.merchant_id = added.merchant_id) IS DISTINCT FROM added.last
+             WHERE event_counters.merchant_id = added.merchant_id
+               -- Counted in this transaction: the numbers of deleted events are not used again.
+               AND event_counters.xmin = pg_current_xact_id()::xid) IS DISTINCT FROM added.last
      LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'events do not continue the stream of merchant %', offender
@@ -146,15 +148,15 @@ CREATE OR REPLACE FUNCTION payment_events_are_copied() RETURNS trigger LANGUAGE 
 BEGIN
     INSERT INTO events (id, merchant_id, type, payment_id, refund_id, status, attempt, amount,
                         reason, request_id, occurred_at)
-    SELECT copied_event_id(old.payment_id, old.sequence, old.at), payments.merchant_id,
-           CASE WHEN old.event LIKE 'refund\_%' THEN 'refund.' || substr(old.event, 8)
-                ELSE 'payment.' || old.event
+    SELECT copied_event_id(copied.payment_id, copied.sequence, copied.at), payments.merchant_id,
+           CASE WHEN copied.event LIKE 'refund\_%' THEN 'refund.' || substr(copied.event, 8)
+                ELSE 'payment.' || copied.event
            END,
-           old.payment_id, old.refund_id, old.status, old.attempt, old.amount, old.reason,
-           old.request_id, old.at
-      FROM new_events AS old
-      JOIN payments ON payments.id = old.payment_id
-     ORDER BY old.sequence
+           copied.payment_id, copied.refund_id, copied.status, copied.attempt, copied.amount, copied.reason,
+           copied.request_id, copied.at
+      FROM new_events AS copied
+      JOIN payments ON payments.id = copied.payment_id
+     ORDER BY copied.sequence
         ON CONFLICT (id) DO NOTHING;
     RETURN NULL;
 END
@@ -167,13 +169,13 @@ CREATE OR REPLACE TRIGGER payment_events_are_copied
 
 INSERT INTO events (id, merchant_id, type, payment_id, refund_id, status, attempt, amount, reason,
                     request_id, occurred_at)
-SELECT copied_event_id(old.payment_id, old.sequence, old.at), payments.merchant_id,
-       CASE WHEN old.event LIKE 'refund\_%' THEN 'refund.' || substr(old.event, 8)
-            ELSE 'payment.' || old.event
+SELECT copied_event_id(copied.payment_id, copied.sequence, copied.at), payments.merchant_id,
+       CASE WHEN copied.event LIKE 'refund\_%' THEN 'refund.' || substr(copied.event, 8)
+            ELSE 'payment.' || copied.event
        END,
-       old.payment_id, old.refund_id, old.status, old.attempt, old.amount, old.reason,
-       old.request_id, old.at
-  FROM payment_events AS old
-  JOIN payments ON payments.id = old.payment_id
- ORDER BY old.sequence
+       copied.payment_id, copied.refund_id, copied.status, copied.attempt, copied.amount, copied.reason,
+       copied.request_id, copied.at
+  FROM payment_events AS copied
+  JOIN payments ON payments.id = copied.payment_id
+ ORDER BY copied.sequence
     ON CONFLICT (id) DO NOTHING;

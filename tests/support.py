@@ -40,6 +40,7 @@ from atomic_core.ports.job_queue import JobQueue
 from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.ports.worker_liveness import WorkerLiveness
+from atomic_core.use_cases import ledger
 from worker_processes import UnregisteredWorker, WorkerProcess
 
 T = TypeVar("T")
@@ -352,7 +353,7 @@ def add_merchant(begin: UnitOfWorkFactory, name: str = "Shop") -> UUID:
 def open_account(begin: UnitOfWorkFactory, merchant_id: UUID, currency: str = "USD") -> UUID:
     account_id = IDS.new_id()
     with begin() as work:
-        work.accounts.open(account_id, merchant_id, f"Shop {currency}", currency)
+        ledger.open_account(work, account_id, merchant_id, f"Shop {currency}", currency)
         work.commit()
     return account_id
 

@@ -122,16 +122,17 @@ def _build_recorded_event(
 def _build_stream_event(row: Sequence[Any]) -> StreamEvent:
     """`row` has the columns of fragments/stream_event_columns.sql."""
     id, sequence, occurred_at, merchant_id, type, payment_id, status, refund_id, *rest = row
-    amount, reason, request_id, data, *subject = rest
+    attempt, amount, reason, request_id, data, *subject = rest
     event = Event(
         merchant_id,
         EventType(type),
         payment_id,
         status and Status(status),
         refund_id,
-        amount=amount,
-        reason=reason,
-        request_id=request_id,
+        attempt,
+        amount,
+        reason,
+        request_id,
     )
     if data is None:
         data = build_data(event, EventSubject(*subject))

@@ -44,8 +44,8 @@ SELECT merchant_id, type, payment_id, status, refund_id, attempt, amount, reason
 -- name: list_stream
 SELECT
        -- include: stream_event_columns
-  FROM (SELECT id, merchant_id, sequence, type, payment_id, status, refund_id, amount, reason,
-               request_id, data, occurred_at
+  FROM (SELECT id, merchant_id, sequence, type, payment_id, status, refund_id, attempt, amount,
+               reason, request_id, data, occurred_at
           FROM events
          WHERE merchant_id = %(merchant_id)s
            AND sequence > %(after_sequence)s
@@ -58,8 +58,8 @@ SELECT
 -- name: list_stream_newest_first
 SELECT
        -- include: stream_event_columns
-  FROM (SELECT id, merchant_id, sequence, type, payment_id, status, refund_id, amount, reason,
-               request_id, data, occurred_at
+  FROM (SELECT id, merchant_id, sequence, type, payment_id, status, refund_id, attempt, amount,
+               reason, request_id, data, occurred_at
           FROM events
          WHERE merchant_id = %(merchant_id)s
            AND sequence > %(after_sequence)s
@@ -74,12 +74,12 @@ SELECT
 SELECT
        -- include: stream_event_columns
   FROM (SELECT of_type.id, of_type.merchant_id, of_type.sequence, of_type.type,
-               of_type.payment_id, of_type.status, of_type.refund_id, of_type.amount,
-               of_type.reason, of_type.request_id, of_type.data, of_type.occurred_at
+               of_type.payment_id, of_type.status, of_type.refund_id, of_type.attempt,
+               of_type.amount, of_type.reason, of_type.request_id, of_type.data, of_type.occurred_at
           FROM unnest(%(types)b::text[]) AS requested (type)
          CROSS JOIN LATERAL (
-                   SELECT id, merchant_id, sequence, type, payment_id, status, refund_id, amount,
-                          reason, request_id, data, occurred_at
+                   SELECT id, merchant_id, sequence, type, payment_id, status, refund_id,
+                          attempt, amount, reason, request_id, data, occurred_at
                      FROM events
                     WHERE events.merchant_id = %(merchant_id)s
                       AND events.type = requested.type
@@ -96,12 +96,12 @@ SELECT
 SELECT
        -- include: stream_event_columns
   FROM (SELECT of_type.id, of_type.merchant_id, of_type.sequence, of_type.type,
-               of_type.payment_id, of_type.status, of_type.refund_id, of_type.amount,
-               of_type.reason, of_type.request_id, of_type.data, of_type.occurred_at
+               of_type.payment_id, of_type.status, of_type.refund_id, of_type.attempt,
+               of_type.amount, of_type.reason, of_type.request_id, of_type.data, of_type.occurred_at
           FROM unnest(%(types)b::text[]) AS requested (type)
          CROSS JOIN LATERAL (
-                   SELECT id, merchant_id, sequence, type, payment_id, status, refund_id, amount,
-                          reason, request_id, data, occurred_at
+                   SELECT id, merchant_id, sequence, type, payment_id, status, refund_id,
+                          attempt, amount, reason, request_id, data, occurred_at
                      FROM events
                     WHERE events.merchant_id = %(merchant_id)s
                       AND events.type = requested.type
@@ -118,8 +118,8 @@ SELECT
 -- A payment has few events. `direction` is 1 for oldest first, -1 for newest first.
 SELECT
        -- include: stream_event_columns
-  FROM (SELECT id, merchant_id, sequence, type, payment_id, status, refund_id, amount, reason,
-               request_id, data, occurred_at
+  FROM (SELECT id, merchant_id, sequence, type, payment_id, status, refund_id, attempt, amount,
+               reason, request_id, data, occurred_at
           FROM events
          WHERE payment_id = %(payment_id)s
            AND merchant_id = %(merchant_id)s
@@ -134,8 +134,8 @@ SELECT
 -- name: get_event
 SELECT
        -- include: stream_event_columns
-  FROM (SELECT id, merchant_id, sequence, type, payment_id, status, refund_id, amount, reason,
-               request_id, data, occurred_at
+  FROM (SELECT id, merchant_id, sequence, type, payment_id, status, refund_id, attempt, amount,
+               reason, request_id, data, occurred_at
           FROM events
          WHERE id = %(id)s
            AND merchant_id = %(merchant_id)s

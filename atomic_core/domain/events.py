@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from atomic_core.domain.accounts import Account
 from atomic_core.domain.card_networks import NetworkState
 from atomic_core.domain.payments import Status
 from atomic_core.domain.settlement import Claim, Settlement, get_settled_amount
@@ -42,11 +43,7 @@ class EventType(StrEnum):
     REFUND_IN_DOUBT = "refund.in_doubt"
     REFUND_SUCCEEDED = "refund.succeeded"
     REFUND_FAILED = "refund.failed"
-
-    @property
-    def is_public(self) -> bool:
-        """Whether events of this type are in the merchant's stream, and have a sequence number."""
-        return self in STREAM_TYPES
+    ACCOUNT_CREATED = "account.created"
 
     @property
     def timeline_name(self) -> str:
@@ -65,6 +62,7 @@ STREAM_TYPES: Final = frozenset(
         EventType.REFUND_CREATED,
         EventType.REFUND_SUCCEEDED,
         EventType.REFUND_FAILED,
+        EventType.ACCOUNT_CREATED,
     }
 )
 """What a merchant's own systems act on. Retries and other inner steps are in timelines only.
@@ -173,6 +171,16 @@ def _build_open_event(claim: Claim, settlement: Settlement) -> Event | None:
     )
 
 
+def build_account_event(merchant_id: UUID, account: Account) -> Event:
+    data = {
+        "id": str(account.id),
+        "name": account.name,
+        "currency": account.currency,
+        "type": str(account.type),
+    }
+    return Event(merchant_id, EventType.ACCOUNT_CREATED, None, None, data=data)
+
+
 def build_reservation_event(claim: Claim) -> Event:
     return Event(
         claim.merchant_id,
@@ -206,7 +214,7 @@ def build_data(event: Event, subject: EventSubject) -> dict[str, object]:
     is_cancellation = event.type in (EventType.CANCEL_REQUESTED, EventType.CANCELED)
     return {
         "id": str(event.payment_id),
-        "status": event.status,
+        "status": str(event.status),
         "amount": subject.amount,
         "currency": subject.currency,
         "amountCaptured": event.amount if is_success else 0,
@@ -221,7 +229,7 @@ def _build_refund_data(event: Event, subject: EventSubject) -> dict[str, object]
     return {
         "id": str(event.refund_id),
         "paymentId": str(event.payment_id),
-        "status": event.status,
+        "status": str(event.status),
         "amount": subject.amount,
         "currency": subject.currency,
         "reason": subject.reason,

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.errors import NotFound
+from atomic_core.domain.events import build_account_event
 from atomic_core.domain.ledger_verification import LedgerReport
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
@@ -30,9 +31,22 @@ class OpenAccount(Command[NewAccount, Account]):
 
     def execute(self, work: UnitOfWork, new_account: NewAccount) -> Account:
         work.merchants.lock(new_account.merchant_id)
-        return work.accounts.open(
-            self.ids.new_id(), new_account.merchant_id, new_account.name, new_account.currency
+        return open_account(
+            work,
+            self.ids.new_id(),
+            new_account.merchant_id,
+            new_account.name,
+            new_account.currency,
         )
+
+
+def open_account(
+    work: UnitOfWork, account_id: UUID, merchant_id: UUID, name: str, currency: str
+) -> Account:
+    """Open an account of a merchant, with its event."""
+    account = work.accounts.open(account_id, merchant_id, name, currency)
+    work.events.add([build_account_event(merchant_id, account)])
+    return account
 
 
 @dataclass(frozen=True, slots=True)

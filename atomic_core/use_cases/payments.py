@@ -20,6 +20,7 @@ from atomic_core.ports.job_queue import Job, JobQueue
 from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.idempotency import Command, IdempotentResult, PerformOnce
+from atomic_core.use_cases.ledger import open_account
 from atomic_core.use_cases.merchants import RequireActiveApiKey
 
 
@@ -52,7 +53,7 @@ class RecordPayment(Command[NewPayment, Payment]):
         # Checked again under the merchant's lock, so that concurrent payments open one account.
         work.merchants.lock(merchant_id)
         if work.accounts.get_default_account_id(merchant_id, currency) is None:
-            work.accounts.open(self.ids.new_id(), merchant_id, currency, currency)
+            open_account(work, self.ids.new_id(), merchant_id, currency, currency)
 
     def after_commit(self) -> None:
         self.job_queue.notify(Job.SETTLE)

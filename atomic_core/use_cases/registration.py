@@ -17,6 +17,7 @@ from atomic_core.ports.password_blocklist import PasswordBlocklist
 from atomic_core.ports.password_hasher import PasswordHasher
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.idempotency import Command, IdempotentResult, PerformOnce
+from atomic_core.use_cases.ledger import open_account
 
 TOO_COMMON: Final = "Must not be one of the 10,000 most common passwords."
 
@@ -50,7 +51,7 @@ class AddMerchantWithCredentials(Command[_HashedRegistration, Credentials]):
         registration = hashed.registration
         merchant = work.merchants.add(self.ids.new_id(), registration.name)
         account_id = self.ids.new_id()
-        work.accounts.open(account_id, merchant.id, registration.currency, registration.currency)
+        open_account(work, account_id, merchant.id, registration.currency, registration.currency)
         credentials = Credentials(merchant.id, registration.email, hashed.password_hash, account_id)
         if not work.sessions.add_credentials(credentials):
             raise Conflict("A merchant with this email already exists.")

@@ -109,7 +109,7 @@ TRANSACTION_KIND: Final = Enumeration(
 PAYMENT_EVENT_TYPE: Final = Enumeration(
     "PaymentEventType",
     "What happened to a payment or to one of its refunds.",
-    tuple(type.timeline_name for type in EventType),
+    tuple(type.timeline_name for type in EventType if type is not EventType.ACCOUNT_CREATED),
 )
 EVENT_TYPE: Final = Enumeration(
     "EventType",

@@ -9,6 +9,7 @@ from mutants.ledger import LEDGER_MUTANTS
 from mutants.payments import PAYMENT_MUTANTS
 from mutants.refunds import REFUND_MUTANTS
 from mutants.settlement import SETTLEMENT_MUTANTS
+from mutants.streams import STREAM_MUTANTS
 from mutants.web import WEB_MUTANTS
 
 MUTANTS: Final = {
@@ -22,5 +23,6 @@ MUTANTS: Final = {
         *WEB_MUTANTS,
         *ACCESS_MUTANTS,
         *AVAILABILITY_MUTANTS,
+        *STREAM_MUTANTS,
     )
 }

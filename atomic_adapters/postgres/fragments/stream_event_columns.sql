@@ -1,6 +1,6 @@
 page.id, page.sequence, page.occurred_at, page.merchant_id, page.type, page.payment_id, page.status,
-page.refund_id, page.amount, page.reason, page.request_id, page.data,
+page.refund_id, page.attempt, page.amount, page.reason, page.request_id, page.data,
 coalesce(refunds.amount, payments.amount), payments.currency,
-CASE WHEN refunds.id IS NULL THEN payments.metadata ELSE refunds.metadata END,
+coalesce(CASE WHEN refunds.id IS NULL THEN payments.metadata ELSE refunds.metadata END, '{}'),
 CASE WHEN refunds.id IS NULL THEN payments.cancellation_reason ELSE refunds.reason END,
 coalesce(payments.fee_amount, 0)

@@ -113,13 +113,13 @@ PAYMENT_EVENT_TYPE: Final = Enumeration(
 )
 EVENT_TYPE: Final = Enumeration(
     "EventType",
-    "What happened to a payment or a refund, in the merchant's stream of events.",
+    "What happened to a payment, a refund or an account, in the merchant's stream of events.",
     _get_values(type for type in EventType if type in STREAM_TYPES),
 )
 EVENT_TYPE_FILTER: Final = Enumeration(
     "EventTypeFilter",
     "A type of events, or all types that begin alike.",
-    (*EVENT_TYPE.values, "payment.*", "refund.*"),
+    (*EVENT_TYPE.values, "payment.*", "refund.*", "account.*"),
 )
 SORT_ORDER: Final = Enumeration(
     "SortOrder", "`asc` for oldest first, `desc` for newest first.", ("asc", "desc")

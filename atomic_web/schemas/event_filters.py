@@ -110,8 +110,8 @@ TYPE: Final = Parameter(
     attribute="types",
     parse=lambda text: parse_member(text, enumerations.EVENT_TYPE_FILTER),
     schema={"type": "array", "items": enumerations.EVENT_TYPE_FILTER.reference},
-    description="May be repeated, to match any of several. `payment.*` and `refund.*` match all"
-    " types that begin so.",
+    description="May be repeated, to match any of several. `payment.*`, `refund.*` and `account.*`"
+    " match all types that begin so.",
     example=["payment.succeeded", "refund.*"],
     component="eventType",
     is_repeatable=True,

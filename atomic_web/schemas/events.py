@@ -5,6 +5,7 @@ from marshmallow import fields, validate
 from atomic_core.domain.lists import MAX_LIMIT
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_web.schemas.enumerations import (
+    ACCOUNT_TYPE,
     CURRENCY,
     EVENT_TYPE,
     FAILURE_REASON,
@@ -67,6 +68,15 @@ class EventRefundSchema(ResponseSchema):
     metadata = build_metadata_output()
 
 
+class EventAccountSchema(ResponseSchema):
+    """The `data` of `account.…` events: what never changes of the account."""
+
+    id = fields.UUID()
+    name = fields.String()
+    currency = fields.String(validate=OneOfEnumeration(CURRENCY))
+    type = fields.String(validate=OneOfEnumeration(ACCOUNT_TYPE))
+
+
 class EventSchema(ResponseSchema):
     """An event of the merchant's stream. It never changes."""
 
@@ -77,7 +87,12 @@ class EventSchema(ResponseSchema):
     )
     type = fields.String(attribute="event.type", validate=OneOfEnumeration(EVENT_TYPE))
     occurred_at = Timestamp(data_key="occurredAt")
-    payment_id = fields.UUID(attribute="event.payment_id", data_key="paymentId", allow_none=True)
+    payment_id = fields.UUID(
+        attribute="event.payment_id",
+        data_key="paymentId",
+        allow_none=True,
+        metadata={"description": "null if the event is an account's."},
+    )
     refund_id = fields.UUID(
         attribute="event.refund_id",
         data_key="refundId",
@@ -87,10 +102,11 @@ class EventSchema(ResponseSchema):
     data = OneOfSchemas(
         EventPaymentSchema(),
         EventRefundSchema(),
+        EventAccountSchema(),
         attribute="event.data",
         metadata={
             "description": "An EventPayment if `type` begins with `payment.`, an EventRefund if it"
-            " begins with `refund.`."
+            " begins with `refund.`, an EventAccount if it begins with `account.`."
         },
     )
     request_id = fields.String(

@@ -258,9 +258,10 @@ class Worker(GeventWorker):
         environ[RAW_HEADERS] = request.headers
         if not self.alive:
             environ[IS_STOPPING] = True
+        body: Any = self.wsgi(environ, response.start_response)
+        # Not before: a request can wait for an event until the worker stops.
         if is_last or not self.alive:
             response.force_close()
-        body: Any = self.wsgi(environ, response.start_response)
         try:
             client.settimeout(self.request_timeout_seconds)
             for part in body:

@@ -10,11 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
-from atomic_adapters.embedded import EmbeddedPostgres
 from processes import Client, Reply, System, find_free_port, wait_until
 
 WAIT = 30
@@ -109,36 +106,6 @@ def test_sigterm_answers_waiting_requests(
     assert all(reply.seconds < WAIT for reply in replies)
     assert impatient_api.running["api"].wait(20) == 0
     assert "graceful timeout" not in impatient_api.read_log()
-
-
-def test_waiting_request_is_answered_while_postgresql_is_away(
-    impatient_api: System,
-    client: Client,
-    postgres: EmbeddedPostgres,
-    threads: ThreadPoolExecutor,
-) -> None:
-    waiting = Client(impatient_api.base_url, client.key)
-    after = get_last_sequence(client)
-    short, long = (
-        threads.submit(wait_for_events, waiting, after, seconds) for seconds in (2, WAIT)
-    )
-    await_poller(impatient_api)
-    name = conninfo_to_dict(impatient_api.environ["DATABASE_URL"])["dbname"]
-    with psycopg.connect(postgres.url(), autocommit=True) as connection:
-        allow = f"ALTER DATABASE {name} ALLOW_CONNECTIONS"
-        connection.execute(f"{allow} false".encode())
-        try:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
-            )
-            assert short.result().status == 503
-            assert not long.done()
-        finally:
-            connection.execute(f"{allow} true".encode())
-    wait_until(lambda: client.request("GET", "/health/ready").status == 200, 20, "the API is ready")
-    assert client.pay().status == 202
-    [event, *_] = long.result().data["items"]
-    assert event["sequence"] == after + 1
 
 
 def test_tail_prints_events_until_interrupted(

@@ -13,7 +13,7 @@ from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.domain.events import STREAM_TYPES
 from atomic_web.schemas.event_filters import MAX_SEQUENCE
 from processes import wait_until
-from web.web_client import MerchantClient, WebApp, error_code
+from web.web_client import ACCOUNT_BODY, ACCOUNTS, MerchantClient, WebApp, error_code
 
 EVENTS = "/api/v1/events"
 UNKNOWN = "01999999-0000-7000-8000-000000000000"
@@ -23,7 +23,8 @@ WAIT = 20
 
 @pytest.fixture
 def payment_id(web: WebApp, merchant: MerchantClient) -> str:
-    """A payment with a refund, and after it a payment that failed: five events."""
+    """A payment with a refund, and after it a payment that failed. The first payment opens the
+    account."""
     web.clock.time += timedelta(seconds=1)
     path = merchant.pay(metadata={"order": "1"}).headers["Location"]
     web.application.settlement.settle()
@@ -34,7 +35,10 @@ def payment_id(web: WebApp, merchant: MerchantClient) -> str:
     return path.rsplit("/", 1)[1]
 
 
-TYPES = ["payment.succeeded", "refund.created", "refund.succeeded", "payment.failed"]
+TYPES = [
+    *("account.created", "payment.succeeded", "refund.created", "refund.succeeded"),
+    "payment.failed",
+]
 """Of the fixture's events, oldest first."""
 
 
@@ -53,8 +57,15 @@ def test_events_have_the_payment_and_refund_as_they_were(
 ) -> None:
     events = list_events(merchant, order="asc")["items"]
     assert [event["type"] for event in events] == TYPES
-    assert [event["sequence"] for event in events] == [1, 2, 3, 4]
-    succeeded, created, refunded, failed = events
+    assert [event["sequence"] for event in events] == [1, 2, 3, 4, 5]
+    opened, succeeded, created, refunded, failed = events
+    assert opened["data"] == {
+        "id": opened["data"]["id"],
+        "name": "USD",
+        "currency": "USD",
+        "type": "liability",
+    }
+    assert (opened["paymentId"], opened["refundId"], opened["requestId"]) == (None, None, None)
     assert succeeded["data"] == {
         "id": payment_id,
         "status": "SUCCESS",
@@ -111,13 +122,13 @@ def test_unknown_and_other_merchants_events_return_404(
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ({}, [4, 3, 2, 1]),
-        ({"order": "desc"}, [4, 3, 2, 1]),
-        ({"order": "asc"}, [1, 2, 3, 4]),
-        ({"after": 0}, [1, 2, 3, 4]),
-        ({"after": 2}, [3, 4]),
-        ({"after": 2, "order": "desc"}, [4, 3]),
-        ({"after": 4}, []),
+        ({}, [5, 4, 3, 2, 1]),
+        ({"order": "desc"}, [5, 4, 3, 2, 1]),
+        ({"order": "asc"}, [1, 2, 3, 4, 5]),
+        ({"after": 0}, [1, 2, 3, 4, 5]),
+        ({"after": 3}, [4, 5]),
+        ({"after": 3, "order": "desc"}, [5, 4]),
+        ({"after": 5}, []),
         ({"after": MAX_SEQUENCE}, []),
         ({"before": 3}, [2, 1]),
         ({"before": 3, "order": "asc"}, [1, 2]),
@@ -125,21 +136,22 @@ def test_unknown_and_other_merchants_events_return_404(
         ({"before": 0}, []),
         ({"after": 1, "before": 4}, [2, 3]),
         ({"after": 4, "before": 1}, []),
-        ({"limit": 1}, [4]),
-        ({"type": "payment.succeeded"}, [1]),
-        ({"type": ["payment.failed", "refund.created"], "order": "asc"}, [2, 4]),
-        ({"type": ["refund.created", "refund.created"]}, [2]),
-        ({"type": "payment.*"}, [4, 1]),
-        ({"type": "refund.*", "order": "asc"}, [2, 3]),
-        ({"type": ["refund.*", "payment.failed"], "after": 2}, [3, 4]),
-        ({"type": ["refund.*", "payment.*"]}, [4, 3, 2, 1]),
+        ({"limit": 1}, [5]),
+        ({"type": "payment.succeeded"}, [2]),
+        ({"type": ["payment.failed", "refund.created"], "order": "asc"}, [3, 5]),
+        ({"type": ["refund.created", "refund.created"]}, [3]),
+        ({"type": "payment.*"}, [5, 2]),
+        ({"type": "refund.*", "order": "asc"}, [3, 4]),
+        ({"type": "account.*"}, [1]),
+        ({"type": ["refund.*", "payment.failed"], "after": 3}, [4, 5]),
+        ({"type": ["refund.*", "payment.*", "account.created"]}, [5, 4, 3, 2, 1]),
         ({"type": "payment.canceled"}, []),
-        ({"paymentId": "own"}, [3, 2, 1]),
-        ({"paymentId": "own", "type": "payment.*"}, [1]),
-        ({"paymentId": "own", "after": 1}, [2, 3]),
+        ({"paymentId": "own"}, [4, 3, 2]),
+        ({"paymentId": "own", "type": "payment.*"}, [2]),
+        ({"paymentId": "own", "after": 2}, [3, 4]),
         ({"paymentId": UNKNOWN}, []),
-        ({"after": 0, "wait": 0}, [1, 2, 3, 4]),
-        ({"after": 3, "wait": WAIT}, [4]),
+        ({"after": 0, "wait": 0}, [1, 2, 3, 4, 5]),
+        ({"after": 4, "wait": WAIT}, [5]),
         ({"after": 0, "wait": WAIT, "order": "asc", "limit": 2}, [1, 2]),
     ],
 )
@@ -153,7 +165,7 @@ def test_filters_select_events(
 
 @pytest.mark.usefixtures("payment_id")
 @pytest.mark.parametrize("query", [{}, {"after": 0}, {"type": ["payment.*", "refund.*"]}])
-@pytest.mark.parametrize("limit", [1, 2, 3, 4])
+@pytest.mark.parametrize("limit", [1, 2, 4, 5])
 def test_pages_contain_each_event_once_while_events_are_added(
     web: WebApp, merchant: MerchantClient, query: dict[str, Any], limit: int
 ) -> None:
@@ -174,7 +186,7 @@ def test_cursor_of_other_filters_order_or_merchant_returns_400(
     merchant: MerchantClient, other_merchant: MerchantClient
 ) -> None:
     cursor = list_events(merchant, limit=1)["nextCursor"]
-    assert list_sequences(merchant, limit=2, cursor=cursor) == [3, 2]
+    assert list_sequences(merchant, limit=2, cursor=cursor) == [4, 3]
     others: list[dict[str, Any]] = [
         *({"order": "asc"}, {"after": 0}, {"before": 4}, {"type": "payment.*"}),
         *({"paymentId": UNKNOWN}, {"type": "refund.created"}),
@@ -187,7 +199,7 @@ def test_cursor_of_other_filters_order_or_merchant_returns_400(
     assert merchant.get(f"/api/v1/payments?cursor={cursor}").status_code == 400
     # The order that is implied is the same list.
     cursor = list_events(merchant, after=0, limit=1)["nextCursor"]
-    assert list_sequences(merchant, after=0, order="asc", cursor=cursor) == [2, 3, 4]
+    assert list_sequences(merchant, after=0, order="asc", cursor=cursor) == [2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("name", ["after", "before", "wait", "limit"])
@@ -268,8 +280,11 @@ class Waiting:
 
 
 @pytest.fixture
-def waiting(web: WebApp) -> Any:
+def waiting(web: WebApp, merchant: MerchantClient, other_merchant: MerchantClient) -> Any:
+    """The first event of both merchants is that of their account."""
     waiting = Waiting(web)
+    for caller in (merchant, other_merchant):
+        assert caller.post(ACCOUNTS, ACCOUNT_BODY).status_code == 201
     yield waiting
     web.application.event_signal.stop()
     waiting.threads.shutdown()
@@ -284,7 +299,7 @@ def get_types(future: "Future[TestResponse]") -> list[str]:
 def test_waiting_request_gets_the_next_event(
     web: WebApp, merchant: MerchantClient, waiting: Waiting
 ) -> None:
-    answers = [waiting.start(merchant, f"after=0&wait={WAIT}") for _ in range(3)]
+    answers = [waiting.start(merchant, f"after=1&wait={WAIT}") for _ in range(3)]
     waiting.await_count(3)
     merchant.pay()
     assert not any(answer.done() for answer in answers)
@@ -296,7 +311,7 @@ def test_waiting_request_gets_the_next_event(
 def test_waiting_request_ignores_events_that_do_not_match(
     web: WebApp, merchant: MerchantClient, other_merchant: MerchantClient, waiting: Waiting
 ) -> None:
-    answer = waiting.start(merchant, f"after=0&type=payment.failed&wait={WAIT}")
+    answer = waiting.start(merchant, f"after=1&type=payment.failed&wait={WAIT}")
     waiting.await_count(1)
     for caller in (merchant, other_merchant, merchant):
         caller.pay()
@@ -310,36 +325,36 @@ def test_waiting_request_ignores_events_that_do_not_match(
 
 
 def test_wait_without_an_event_ends_with_an_empty_page(merchant: MerchantClient) -> None:
-    assert list_events(merchant, after=0, wait=1) == {"items": [], "nextCursor": None}
+    assert list_events(merchant, after=1, wait=1) == {"items": [], "nextCursor": None}
 
 
 def test_requests_that_wait_are_limited_per_merchant_and_process(
     web: WebApp, merchant: MerchantClient, other_merchant: MerchantClient, waiting: Waiting
 ) -> None:
-    answers = [waiting.start(merchant, f"after=0&wait={WAIT}") for _ in range(3)]
+    answers = [waiting.start(merchant, f"after=1&wait={WAIT}") for _ in range(3)]
     waiting.await_count(3)
-    refused = merchant.get(f"{EVENTS}?after=0&wait={WAIT}")
+    refused = merchant.get(f"{EVENTS}?after=1&wait={WAIT}")
     assert (refused.status_code, error_code(refused)) == (429, "rate_limited")
     assert int(refused.headers["Retry-After"]) >= 1
-    answers += [waiting.start(other_merchant, f"after=0&wait={WAIT}") for _ in range(3)]
+    answers += [waiting.start(other_merchant, f"after=1&wait={WAIT}") for _ in range(3)]
     waiting.await_count(6)
     third = web.create_merchant("Third")
-    refused = third.get(f"{EVENTS}?after=0&wait={WAIT}")
+    refused = third.get(f"{EVENTS}?after=1&wait={WAIT}")
     assert (refused.status_code, error_code(refused)) == (503, "service_unavailable")
     assert int(refused.headers["Retry-After"]) >= 1
-    assert list_sequences(third, after=0) == [], "only waiting is refused"
+    assert list_sequences(third, after=1) == [], "only waiting is refused"
     for caller in (merchant, other_merchant):
         caller.pay()
     web.application.settlement.settle()
     assert [get_types(answer) for answer in answers] == [["payment.succeeded"]] * 6
-    assert list_sequences(merchant, after=0, wait=WAIT) == [1]
+    assert list_sequences(merchant, after=1, wait=WAIT) == [2]
 
 
 def test_key_that_is_revoked_while_waiting_gets_401(
     web: WebApp, merchant: MerchantClient, waiting: Waiting
 ) -> None:
     issued = web.application.api_keys.issue(merchant.merchant_id, "second")
-    answer = waiting.start(replace(merchant, key=issued.raw), f"after=0&wait={WAIT}")
+    answer = waiting.start(replace(merchant, key=issued.raw), f"after=1&wait={WAIT}")
     waiting.await_count(1)
     web.application.api_keys.revoke(issued.key.id)
     merchant.pay()
@@ -351,12 +366,12 @@ def test_key_that_is_revoked_while_waiting_gets_401(
 def test_stopping_process_answers_waiting_requests(
     web: WebApp, merchant: MerchantClient, waiting: Waiting
 ) -> None:
-    answer = waiting.start(merchant, f"after=0&wait={WAIT}")
+    answer = waiting.start(merchant, f"after=1&wait={WAIT}")
     waiting.await_count(1)
     web.application.event_signal.stop()
     assert get_types(answer) == []
     # Others are answered soon, and not after their wait.
-    assert get_types(waiting.start(merchant, f"after=0&wait={WAIT}")) == []
+    assert get_types(waiting.start(merchant, f"after=1&wait={WAIT}")) == []
 
 
 def test_unavailable_storage_returns_503_after_the_wait(
@@ -367,7 +382,7 @@ def test_unavailable_storage_returns_503_after_the_wait(
     def fail() -> None:
         raise StorageUnavailable
 
-    answer = waiting.start(merchant, "after=0&wait=1")
+    answer = waiting.start(merchant, "after=1&wait=1")
     waiting.await_count(1)
     monkeypatch.setattr(reader, "_begin", fail)
     response = answer.result(20)

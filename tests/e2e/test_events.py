@@ -2,12 +2,14 @@
 
 import http.client
 import json
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -124,3 +126,33 @@ def test_tail_prints_events_until_interrupted(
         assert [event["sequence"] for event in events] == [after + 1, after + 2]
         tail.send_signal(signal.SIGINT)
         assert tail.wait(20) == 0
+
+
+class EnoughEvents(Exception):
+    """Ends the documented program, which otherwise runs for ever."""
+
+
+def test_documented_consumer_goes_on_where_it_stopped(
+    system: System, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Path(__file__).parents[2] / "docs/events.md"
+    [program] = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    after = get_last_sequence(client)
+    Path("position").write_text(str(after))
+    for _ in range(2):
+        client.pay()
+    processed: list[int] = []
+
+    def process(event: dict[str, Any]) -> None:
+        if len(processed) in (1, 3):
+            processed.append(0)
+            raise EnoughEvents
+        processed.append(event["sequence"])
+
+    names = {"BASE_URL": system.base_url, "API_KEY": client.key, "process": process}
+    for _ in range(2):
+        with pytest.raises(EnoughEvents):
+            exec(program, names)  # noqa: S102
+        client.pay()
+    assert processed == [after + 1, 0, after + 2, 0]

@@ -4,6 +4,7 @@ from typing import Final
 
 from mutants.access import ACCESS_MUTANTS
 from mutants.availability import AVAILABILITY_MUTANTS
+from mutants.events import EVENT_MUTANTS
 from mutants.in_doubt import IN_DOUBT_MUTANTS
 from mutants.ledger import LEDGER_MUTANTS
 from mutants.payments import PAYMENT_MUTANTS
@@ -24,5 +25,6 @@ MUTANTS: Final = {
         *ACCESS_MUTANTS,
         *AVAILABILITY_MUTANTS,
         *STREAM_MUTANTS,
+        *EVENT_MUTANTS,
     )
 }

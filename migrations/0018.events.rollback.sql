@@ -4,6 +4,27 @@
 -- migration, each statement commits by itself and can be repeated.
 SET lock_timeout = '5s';
 
+-- The version before does not know the scope events:read: keys lose it, and those that have no other
+-- are revoked.
+DO $$
+BEGIN
+    ALTER TABLE api_keys DROP CONSTRAINT IF EXISTS api_keys_known_scopes;
+    ALTER TABLE api_keys DISABLE TRIGGER api_keys_stay_whose_they_are;
+    UPDATE api_keys
+       SET scopes = array_remove(scopes, 'events:read')
+     WHERE 'events:read' = ANY(scopes)
+       AND scopes <> '{events:read}';
+    UPDATE api_keys
+       SET revoked_at = coalesce(revoked_at, now()), scopes = '{payments:read}'
+     WHERE scopes = '{events:read}';
+    ALTER TABLE api_keys ENABLE TRIGGER api_keys_stay_whose_they_are;
+    ALTER TABLE api_keys
+        ADD CONSTRAINT api_keys_known_scopes
+        CHECK (cardinality(scopes) > 0 AND scopes <@
+               '{payments:write,payments:read,accounts:write,accounts:read,refunds:write}'::text[]);
+END
+$$;
+
 DROP TRIGGER IF EXISTS payment_events_are_copied ON payment_events;
 DROP FUNCTION IF EXISTS payment_events_are_copied();
 

@@ -10,6 +10,16 @@
 -- it.
 SET lock_timeout = '5s';
 
+-- The scope events:read. API keys never change, so those that exist do not get it. Locks api_keys for
+-- a moment, and not while it is read.
+ALTER TABLE api_keys
+    DROP CONSTRAINT IF EXISTS api_keys_known_scopes,
+    ADD CONSTRAINT api_keys_known_scopes
+        CHECK (cardinality(scopes) > 0 AND scopes <@
+               '{payments:write,payments:read,accounts:write,accounts:read,refunds:write,events:read}'::text[])
+        NOT VALID;
+ALTER TABLE api_keys VALIDATE CONSTRAINT api_keys_known_scopes;
+
 -- The last sequence number of each merchant's stream. The row is locked last in a transaction and
 -- until it commits, so that the order of sequence numbers is the order of commits.
 CREATE TABLE IF NOT EXISTS event_counters (

@@ -11,6 +11,8 @@ from uuid import UUID
 
 import psycopg
 
+from atomic_adapters.event_reader import BatchedEventReader
+from atomic_adapters.event_signal import PollingEventSignal
 from atomic_adapters.memory.services import AlwaysUpDependency, MemoryJobQueue, MemoryRateLimiter
 from atomic_adapters.memory.tables import Tables
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
@@ -335,6 +337,8 @@ def build_application(
         begin=begin,
         worker_liveness=worker_liveness or UnregisteredWorker(),
         payment_store=payment_store or UnitOfWorkPaymentStore(begin),
+        event_reader=BatchedEventReader(begin),
+        event_signal=PollingEventSignal(begin, connections=10),
         clock=clock,
         ids=IDS,
         key_hasher=Sha256Hasher(),

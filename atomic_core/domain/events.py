@@ -128,6 +128,17 @@ class EventFilter(NamedTuple):
     """Sequence numbers below this one."""
 
 
+class StreamRead(NamedTuple):
+    """One page of a merchant's stream, in or against the order of sequence numbers."""
+
+    merchant_id: UUID
+    filters: EventFilter
+    limit: int
+    is_oldest_first: bool
+    key_id: UUID | None = None
+    """The API key of the reader, which must be active. None: the reader needs no key."""
+
+
 MAX_RECORDED_FAULTS: Final = 10
 """Responses of a step that are recorded although they are not final. What is known can change with
 each of them; the bound keeps a timeline short when a network is away for days."""

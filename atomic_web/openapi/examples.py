@@ -9,6 +9,7 @@ from atomic_core.domain.accounts import Account, world_account_id
 from atomic_core.domain.audit_log import AuditEventType, RecordedAuditEvent
 from atomic_core.domain.credentials import Credentials, Session
 from atomic_core.domain.dashboard import Dashboard, MerchantProfile, PaymentTotal
+from atomic_core.domain.events import Event, EventSubject, EventType, StreamEvent, build_data
 from atomic_core.domain.idempotency import IdempotencyRecord, StoredIdempotencyKey, StoredResponse
 from atomic_core.domain.ledger import Entry, LedgerTransaction, PostedTransaction, TransactionKind
 from atomic_core.domain.lists import AccountEntry
@@ -112,6 +113,34 @@ _POSTED: Final = PostedTransaction(
 )
 TIMELINE: Final = build_timeline(
     replace(SUCCESS, claimed_at=_TIME, attempt=1, origin=_ORIGIN), [], [], [_POSTED]
+)
+
+_FACTS: Final = EventSubject(5_000, "USD", {"order": "4711"}, None)
+_SUCCEEDED: Final = Event(_MERCHANT, EventType.SUCCEEDED, PENDING.id, Status.SUCCESS, amount=5_000)
+_REFUND_CREATED: Final = Event(
+    _MERCHANT,
+    EventType.REFUND_CREATED,
+    PENDING.id,
+    Status.PENDING,
+    REFUND.id,
+    amount=2_500,
+    request_id=META["requestId"],
+)
+PAYMENT_EVENT: Final = StreamEvent(
+    _SUCCEEDED._replace(data=build_data(_SUCCEEDED, _FACTS)),
+    UUID("0199c0de-0000-7000-8000-000000000006"),
+    123,
+    _TIME,
+)
+REFUND_EVENT: Final = StreamEvent(
+    _REFUND_CREATED._replace(
+        data=build_data(
+            _REFUND_CREATED, _FACTS._replace(amount=2_500, metadata={}, reason=REFUND.reason)
+        )
+    ),
+    UUID("0199c0de-0000-7000-8000-000000000007"),
+    124,
+    _TIME,
 )
 
 ENTRY: Final = AccountEntry(

@@ -10,7 +10,7 @@ from marshmallow import validate
 
 from atomic_core.domain.accounts import AccountType, Side
 from atomic_core.domain.audit_log import AuditEventType
-from atomic_core.domain.events import EventType
+from atomic_core.domain.events import STREAM_TYPES, EventType
 from atomic_core.domain.ledger import TransactionKind
 from atomic_core.domain.merchants import Scope
 from atomic_core.domain.money import CURRENCY_EXPONENTS
@@ -112,6 +112,19 @@ PAYMENT_EVENT_TYPE: Final = Enumeration(
     "What happened to a payment or to one of its refunds.",
     tuple(type.timeline_name for type in EventType if type is not EventType.ACCOUNT_CREATED),
 )
+EVENT_TYPE: Final = Enumeration(
+    "EventType",
+    "What happened to a payment, a refund or an account, in the merchant's stream of events.",
+    _get_values(type for type in EventType if type in STREAM_TYPES),
+)
+EVENT_TYPE_FILTER: Final = Enumeration(
+    "EventTypeFilter",
+    "A type of events, or all types that begin alike.",
+    (*EVENT_TYPE.values, "payment.*", "refund.*", "account.*"),
+)
+SORT_ORDER: Final = Enumeration(
+    "SortOrder", "`asc` for oldest first, `desc` for newest first.", ("asc", "desc")
+)
 PAYMENT_EXPANSION: Final = Enumeration(
     "PaymentExpansion", "Objects that belong to a payment.", ("refunds", "entries")
 )
@@ -133,7 +146,8 @@ ERROR_CODE: Final = Enumeration("ErrorCode", "Stable. Base decisions on it.", tu
 ENUMERATIONS: Final = (
     *(CURRENCY, PAYMENT_STATUS, REFUND_STATUS, CAPTURE_METHOD, CANCELLATION_REASON),
     *(PAYMENT_CANCELLATION_REASON, FAILURE_REASON, ACCOUNT_TYPE, NORMAL_SIDE, TRANSACTION_KIND),
-    *(PAYMENT_EVENT_TYPE, PAYMENT_EXPANSION, AUDIT_EVENT_TYPE, ACTOR_TYPE, SCOPE),
+    *(PAYMENT_EVENT_TYPE, EVENT_TYPE, EVENT_TYPE_FILTER, SORT_ORDER, PAYMENT_EXPANSION),
+    *(AUDIT_EVENT_TYPE, ACTOR_TYPE, SCOPE),
     *(READINESS_STATUS, DEPENDENCY_STATUS, ERROR_CODE),
 )
 

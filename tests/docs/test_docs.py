@@ -220,7 +220,12 @@ def scopes() -> set[str]:
 
 
 def timeline_events() -> set[str]:
-    return {event.value for event in events.EventType}
+    types = events.EventType
+    return {type.timeline_name for type in types if type is not types.ACCOUNT_CREATED}
+
+
+def stream_events() -> set[str]:
+    return {type.value for type in events.STREAM_TYPES}
 
 
 def audit_events() -> set[str]:
@@ -249,6 +254,7 @@ NAMES = {
     "scope": scopes,
     "test token": sandbox_tokens,
     "timeline event": timeline_events,
+    "stream event": stream_events,
     "audit event": audit_events,
 }
 
@@ -274,6 +280,7 @@ def test_each_name_is_documented_once(kind: str) -> None:
         ("api.md", "Errors", r"\w+", ["error code"]),
         ("api.md", "Failure reasons", r"\w+", ["failure reason"]),
         ("api.md", "Events", r"\w+", ["timeline event", "audit event"]),
+        ("events.md", "What the numbers promise", r"\w+\.\w+", ["stream event"]),
         ("concepts.md", "The ledger", r"\w+_\w+", ["ledger check"]),
     ],
 )

@@ -4,6 +4,7 @@ from typing import Final
 
 from mutants.access import ACCESS_MUTANTS
 from mutants.availability import AVAILABILITY_MUTANTS
+from mutants.events import EVENT_MUTANTS
 from mutants.in_doubt import IN_DOUBT_MUTANTS
 from mutants.ledger import LEDGER_MUTANTS
 from mutants.origins import ORIGIN_MUTANTS
@@ -30,5 +31,6 @@ MUTANTS: Final = {
         *AVAILABILITY_MUTANTS,
         *ORIGIN_MUTANTS,
         *STREAM_MUTANTS,
+        *EVENT_MUTANTS,
     )
 }

@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from atomic_adapters.memory.tables import EventRow, MemorySession
-from atomic_adapters.system import SystemIdGenerator
 from atomic_core.domain.events import (
     STREAM_TYPES,
     Event,
@@ -17,8 +15,6 @@ from atomic_core.domain.events import (
     StreamEvent,
     build_data,
 )
-
-_IDS: Final = SystemIdGenerator()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +38,7 @@ class MemoryEventRepository:
         tables = self.session.tables
         sequence = tables.event_counters.rows.get(event.merchant_id, 0) + 1
         tables.event_counters.put(event.merchant_id, sequence)
-        return StreamEvent(event, _IDS.new_id(), sequence, now)
+        return StreamEvent(event, uuid4(), sequence, now)
 
     def _build_data(self, event: Event) -> Mapping[str, object]:
         if event.data is not None or event.payment_id is None:

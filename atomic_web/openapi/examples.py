@@ -100,7 +100,7 @@ REFUNDED: Final = replace(REFUND, status=Status.SUCCESS)
 _ORIGIN: Final = Origin(
     ActorType.KEY,
     UUID("0199c0de-0000-7000-8000-000000000006"),
-    request_id=META["requestId"],
+    origin=_ORIGIN,
     server_request_id=UUID(META["requestId"]),
 )
 _TRANSACTION: Final = UUID("0199c0de-0000-7000-8000-000000000004")
@@ -124,7 +124,7 @@ _REFUND_CREATED: Final = Event(
     Status.PENDING,
     REFUND.id,
     amount=2_500,
-    request_id=META["requestId"],
+    origin=_ORIGIN,
 )
 PAYMENT_EVENT: Final = StreamEvent(
     _SUCCEEDED._replace(data=build_data(_SUCCEEDED, _FACTS)),
@@ -238,7 +238,7 @@ RECORDED: Final = RecordedAuditEvent(
     actor=ActorType.SESSION,
     actor_id=_SESSION.id,
     address="192.0.2.1",
-    request_id=META["requestId"],
+    origin=_ORIGIN,
     server_request_id=UUID(META["requestId"]),
     details={"keyId": str(API_KEY.id), "name": "Point of sale"},
     at=_TIME,

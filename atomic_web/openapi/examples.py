@@ -100,7 +100,7 @@ REFUNDED: Final = replace(REFUND, status=Status.SUCCESS)
 _ORIGIN: Final = Origin(
     ActorType.KEY,
     UUID("0199c0de-0000-7000-8000-000000000006"),
-    origin=_ORIGIN,
+    request_id=META["requestId"],
     server_request_id=UUID(META["requestId"]),
 )
 _TRANSACTION: Final = UUID("0199c0de-0000-7000-8000-000000000004")
@@ -238,7 +238,7 @@ RECORDED: Final = RecordedAuditEvent(
     actor=ActorType.SESSION,
     actor_id=_SESSION.id,
     address="192.0.2.1",
-    origin=_ORIGIN,
+    request_id=META["requestId"],
     server_request_id=UUID(META["requestId"]),
     details={"keyId": str(API_KEY.id), "name": "Point of sale"},
     at=_TIME,

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 import pytest
 from werkzeug.test import TestResponse
@@ -90,6 +91,9 @@ def test_events_have_the_payment_and_refund_as_they_were(
         "metadata": {},
     }
     assert (created["paymentId"], created["requestId"]) == (payment_id, "refund-1")
+    assert created["actor"] == {"type": "key", "id": str(merchant.key_id)}
+    assert UUID(created["serverRequestId"])
+    assert (succeeded["actor"], succeeded["serverRequestId"]) == (None, None)
     assert refunded["data"] == {**created["data"], "status": "SUCCESS"}
     assert (failed["data"]["status"], failed["data"]["failureReason"]) == (
         "FAILED",

@@ -35,10 +35,10 @@ class PostgresDashboardRepository:
         if profile is None:
             return None
         id, name, created_at, email, at = profile
-        totals = self._fetch_sums("sum_totals", merchant_id)
+        totals = self._fetch_sums(_SQL["sum_totals"], merchant_id)
         # One more than the maximum: it shows whether all are counted.
         open_sums = self._fetch_sums(
-            "sum_open_payments", merchant_id, limit=MAX_COUNTED_OPEN_PAYMENTS + 1
+            _SQL["sum_open_payments"], merchant_id, limit=MAX_COUNTED_OPEN_PAYMENTS + 1
         )
         open_payments = sum(row.count for _, row in open_sums)
         return Dashboard(
@@ -59,11 +59,11 @@ class PostgresDashboardRepository:
         )
 
     def _fetch_sums(
-        self, statement: str, merchant_id: UUID, **parameters: int
+        self, statement: bytes, merchant_id: UUID, **parameters: int
     ) -> Sequence[tuple[bool, PaymentSum]]:
         """Sums, and whether each is today's."""
         rows = self.session.fetch_all(
-            _SQL[statement], merchant_id=merchant_id, days=TOTAL_DAYS, **parameters
+            statement, merchant_id=merchant_id, days=TOTAL_DAYS, **parameters
         )
         return [
             (is_today, PaymentSum(status, currency, count, int(amount), int(refunded), int(fees)))

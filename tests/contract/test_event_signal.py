@@ -19,7 +19,10 @@ from processes import wait_until
 from support import IDS, Store, add_merchant, build_application, run_concurrently
 
 SECONDS = 20.0
-"""Longer than any wait here takes, unless it is to end by itself."""
+"""Longer than it takes until a wait has ended. Only guards against a hang."""
+
+WAIT = 60.0
+"""Seconds of a wait that is not to end by itself."""
 
 MERCHANT_SHARE, PROCESS_SHARE = 3, 6
 """Of ten connections."""
@@ -56,7 +59,7 @@ class Stream:
             work.events.add([event] * count)
             work.commit()
 
-    def wait(self, merchant_id: UUID, after: int, seconds: float = SECONDS) -> "Future[int]":
+    def wait(self, merchant_id: UUID, after: int, seconds: float = WAIT) -> "Future[int]":
         return self.threads.submit(self.signal.wait, merchant_id, after, seconds)
 
     def await_waiting(self, count: int) -> None:
@@ -128,7 +131,7 @@ def test_callers_share_one_poller_that_ends_with_them(stream: Stream, merchant_i
     assert [wait.result(SECONDS) for wait in waits] == [1] * MERCHANT_SHARE
     wait_until(lambda: not pollers[0].is_alive(), 20, "the poller has ended")
     count = stream.begin.count
-    assert stream.signal.wait(merchant_id, 0, SECONDS) == 1
+    assert stream.signal.wait(merchant_id, 0, WAIT) == 1
     assert stream.begin.count > count
 
 
@@ -146,11 +149,11 @@ def test_bounds_of_waiting_callers(stream: Stream, store: Store, merchant_id: UU
     waits = [stream.wait(merchant_id, 0) for _ in range(MERCHANT_SHARE)]
     stream.await_waiting(MERCHANT_SHARE)
     with pytest.raises(TooManyWaiting):
-        stream.signal.wait(merchant_id, 0, SECONDS)
+        stream.signal.wait(merchant_id, 0, WAIT)
     waits += [stream.wait(other_id, 0) for _ in range(PROCESS_SHARE - MERCHANT_SHARE)]
     stream.await_waiting(PROCESS_SHARE)
     with pytest.raises(WaitingPlacesTaken):
-        stream.signal.wait(third_id, 0, SECONDS)
+        stream.signal.wait(third_id, 0, WAIT)
     stream.add_events(merchant_id)
     assert [wait.result(SECONDS) for wait in waits[:MERCHANT_SHARE]] == [1] * MERCHANT_SHARE
     assert stream.signal.wait(third_id, 0, 0.05) == 0

@@ -47,7 +47,14 @@ NAMED = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md",
 PAGES = [*NAMED, *sorted((ROOT / "docs").rglob("*.md"))]
 REFERENCE = [page for page in PAGES if page.name != "CHANGELOG.md"]
 
-COMPOSE_SETTINGS = {"POSTGRES_PASSWORD", "PUBLISH_ADDRESS"}
+COMPOSE_SETTINGS = {
+    "POSTGRES_PASSWORD",
+    "PUBLISH_ADDRESS",
+    "POSTGRES_IMAGE",
+    "VALKEY_IMAGE",
+    "NGINX_IMAGE",
+    "PYTHON_IMAGE",
+}
 """Read by compose.yaml, not by Atomic."""
 
 GENERATED = (".atomic/", ".venv/")

@@ -33,7 +33,7 @@ TOTAL_MUTANTS: Final = (
                 "WHEN 'SUCCESS' THEN n.amount\n",
             ),
         ),
-        (DASHBOARD_PROPERTY_TEST, TOTALS_CONTRACT_TEST),
+        (TOTALS_CONTRACT_TEST, DASHBOARD_PROPERTY_TEST),
     ),
     Mutant(
         "totals-ignore-refunds",
@@ -50,7 +50,7 @@ TOTAL_MUTANTS: Final = (
                 "                   0, ",
             ),
         ),
-        (DASHBOARD_PROPERTY_TEST, TOTALS_CONTRACT_TEST),
+        (TOTALS_CONTRACT_TEST, DASHBOARD_PROPERTY_TEST),
     ),
     Mutant(
         "totals-keep-what-changed",
@@ -62,7 +62,7 @@ TOTAL_MUTANTS: Final = (
                 "             WHERE false) change\n",
             ),
         ),
-        (DASHBOARD_PROPERTY_TEST, TOTALS_CONTRACT_TEST),
+        (TOTALS_CONTRACT_TEST, DASHBOARD_PROPERTY_TEST),
     ),
     Mutant(
         "totals-share-a-slot",

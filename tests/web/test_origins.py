@@ -27,7 +27,7 @@ CHOSEN = "7c4a2f9e-3b0d-4f6a-9c1e-5d8b7a60f213"
 def list_origins(web: WebApp, merchant: MerchantClient, path: str) -> dict[str, Origin | None]:
     id = UUID(path.rsplit("/", 1)[1])
     timeline = web.application.payments.get_timeline(merchant.merchant_id, id)
-    return {row.event.type: row.event.origin for row in timeline.events}
+    return {row.event.type.timeline_name: row.event.origin for row in timeline.events}
 
 
 def assert_origin_of_key(origin: Origin | None, merchant: MerchantClient) -> None:

@@ -66,7 +66,8 @@ def test_events_have_the_payment_and_refund_as_they_were(
         "currency": "USD",
         "type": "liability",
     }
-    assert (opened["paymentId"], opened["refundId"], opened["requestId"]) == (None, None, None)
+    assert (opened["paymentId"], opened["refundId"]) == (None, None)
+    assert opened["requestId"] == opened["serverRequestId"], "that of the first payment"
     assert succeeded["data"] == {
         "id": payment_id,
         "status": "SUCCESS",

@@ -17,6 +17,7 @@ from atomic_web.schemas.enumerations import (
 from atomic_web.schemas.fields import OneOfSchemas, ResponseSchema, Timestamp
 from atomic_web.schemas.lists import PageSchema
 from atomic_web.schemas.metadata import build_metadata_output
+from atomic_web.schemas.origins import ActorSchema, build_server_request_id
 
 
 class EventPaymentSchema(ResponseSchema):
@@ -114,6 +115,13 @@ class EventSchema(ResponseSchema):
         data_key="requestId",
         allow_none=True,
         metadata={"description": "The X-Request-Id of the request that caused it."},
+    )
+    server_request_id = build_server_request_id("event.server_request_id")
+    actor = fields.Nested(
+        ActorSchema(),
+        attribute="event.origin",
+        allow_none=True,
+        metadata={"description": "Who made the request; null if Atomic itself caused the event."},
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 import pytest
 from werkzeug.test import TestResponse
@@ -65,7 +66,8 @@ def test_events_have_the_payment_and_refund_as_they_were(
         "currency": "USD",
         "type": "liability",
     }
-    assert (opened["paymentId"], opened["refundId"], opened["requestId"]) == (None, None, None)
+    assert (opened["paymentId"], opened["refundId"]) == (None, None)
+    assert opened["requestId"] == opened["serverRequestId"], "that of the first payment"
     assert succeeded["data"] == {
         "id": payment_id,
         "status": "SUCCESS",
@@ -90,6 +92,9 @@ def test_events_have_the_payment_and_refund_as_they_were(
         "metadata": {},
     }
     assert (created["paymentId"], created["requestId"]) == (payment_id, "refund-1")
+    assert created["actor"] == {"type": "key", "id": str(merchant.key_id)}
+    assert UUID(created["serverRequestId"])
+    assert (succeeded["actor"], succeeded["serverRequestId"]) == (None, None)
     assert refunded["data"] == {**created["data"], "status": "SUCCESS"}
     assert (failed["data"]["status"], failed["data"]["failureReason"]) == (
         "FAILED",

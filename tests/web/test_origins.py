@@ -24,10 +24,12 @@ CHOSEN = "7c4a2f9e-3b0d-4f6a-9c1e-5d8b7a60f213"
 """An X-Request-Id that looks like one of the server's."""
 
 
-def list_origins(web: WebApp, merchant: MerchantClient, path: str) -> dict[str, Origin | None]:
+def list_origins(
+    web: WebApp, merchant: MerchantClient, path: str
+) -> dict[EventType, Origin | None]:
     id = UUID(path.rsplit("/", 1)[1])
     timeline = web.application.payments.get_timeline(merchant.merchant_id, id)
-    return {row.event.type.timeline_name: row.event.origin for row in timeline.events}
+    return {row.event.type: row.event.origin for row in timeline.events}
 
 
 def assert_origin_of_key(origin: Origin | None, merchant: MerchantClient) -> None:
@@ -72,7 +74,7 @@ def test_resolved_hold_has_the_origin_of_its_request(
     web.application.settlement.settle()
     assert merchant.post(f"{path}/{action}", {}, X_Request_Id=CHOSEN).status_code == 202
     origins = list_origins(web, merchant, path)
-    assert_origin_of_key(origins[f"{action}_requested"], merchant)
+    assert_origin_of_key(origins[EventType[f"{action.upper()}_REQUESTED"]], merchant)
     created = origins[EventType.CREATED]
     assert created
     assert created.request_id == str(created.server_request_id), "no client chose another"

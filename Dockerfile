@@ -1,17 +1,23 @@
 # A small image for the API, the worker, the sweeper and the migrator: one image, one command each.
 
-FROM python:3.13-slim AS build
-WORKDIR /src
-RUN python -m venv /opt/atomic
-ENV PATH=/opt/atomic/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-# Dependencies first: they change rarely, so this layer is cached.
-COPY pyproject.toml constraints.txt ./
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > requirements.txt \
- && pip install -c constraints.txt -r requirements.txt
-COPY . .
-RUN pip install --no-deps .
+# A tag, or what you have tested: python:3.13-slim@sha256:… (docs/operations.md).
+ARG PYTHON_IMAGE=python:3.13-slim
 
-FROM python:3.13-slim
+FROM ${PYTHON_IMAGE} AS build
+WORKDIR /src
+# Two environments, so that the image does not contain what builds the package.
+RUN python -m venv /opt/build && python -m venv /opt/atomic
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+# Dependencies first: they change rarely, so this layer is cached. Only wheels: building another file
+# would download what is not pinned.
+COPY requirements requirements
+RUN /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements/build.txt \
+ && /opt/atomic/bin/pip install --require-hashes --only-binary :all: -r requirements/runtime.txt
+COPY . .
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/wheels . \
+ && /opt/atomic/bin/pip install --no-deps --no-index /tmp/wheels/*.whl
+
+FROM ${PYTHON_IMAGE}
 # A user without a home directory, a shell or writable files.
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin atomic
 COPY --from=build /opt/atomic /opt/atomic

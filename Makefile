@@ -63,7 +63,7 @@ psql: .venv/embedded.stamp ## psql on the database of a running `make run` (sql=
 
 ##@ Work on it
 
-.PHONY: test lint types contracts format constraints hooks bench faults mutants schemathesis \
+.PHONY: test lint types contracts format lock hooks bench faults mutants schemathesis \
 	openapi-lint
 test: lint types contracts ## Lint, types, import contracts and every test, on real servers
 	@$(BIN)/pytest -n 2 --dist loadfile
@@ -102,8 +102,8 @@ hooks: .venv/dev.stamp ## Install a git hook that runs `make lint` before each c
 		printf '#!/bin/sh\nexec make --no-print-directory lint\n' > "$$folder/pre-commit" && \
 		chmod +x "$$folder/pre-commit" && echo "Installed $$folder/pre-commit"
 
-constraints: ## Renew constraints.txt with the newest versions that pyproject.toml allows
-	@$(find-python); "$$python" tools/constraints.py
+lock: ## Renew requirements/*.txt with the newest versions and their hashes (ARGS=--keep to keep versions)
+	@$(find-python); "$$python" tools/lock.py $(ARGS)
 
 ##@ Containers
 
@@ -137,5 +137,5 @@ if test -z "$$python" || ! "$$python" -c '$(IS_FIT)' >/dev/null 2>&1; then \
 fi
 endef
 
-.venv/%.stamp: pyproject.toml constraints.txt
+.venv/%.stamp: pyproject.toml $(wildcard requirements/*.txt)
 	@$(find-python); "$$python" tools/venv.py $*

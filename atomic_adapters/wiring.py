@@ -1,8 +1,11 @@
 """The composition root: the only module that imports every adapter."""
 
 from datetime import timedelta
+from typing import Final
 
 from atomic_adapters.bulkhead import POOL_SHARE, MerchantBulkhead
+from atomic_adapters.event_reader import BatchedEventReader
+from atomic_adapters.event_signal import PollingEventSignal
 from atomic_adapters.memory import MemoryStore
 from atomic_adapters.memory.services import AlwaysUpDependency, MemoryJobQueue, MemoryRateLimiter
 from atomic_adapters.memory.worker_liveness import MemoryWorkerLiveness
@@ -37,6 +40,10 @@ __all__ = [
     "in_memory",
 ]
 
+IN_MEMORY_CONNECTIONS: Final = 10
+"""Of an application in memory: few, so that tests reach the bound of requests that wait for
+events."""
+
 
 def build_application(settings: Settings) -> Application:
     """The application on PostgreSQL and Redis. Connects at first use: build it anywhere, but use it
@@ -67,6 +74,8 @@ def build_ports(settings: Settings) -> Ports:
         begin=MerchantBulkhead(store.begin, max(1, settings.database_pool // POOL_SHARE)),
         worker_liveness=PostgresWorkerLiveness(connections),
         payment_store=BatchedPaymentStore(store),
+        event_reader=BatchedEventReader(store.begin),
+        event_signal=PollingEventSignal(store.begin, settings.web_connections),
         clock=SystemClock(),
         ids=SystemIdGenerator(),
         key_hasher=Sha256Hasher(),
@@ -99,6 +108,8 @@ def in_memory(
         begin=store.begin,
         worker_liveness=MemoryWorkerLiveness(store.tables),
         payment_store=store,
+        event_reader=BatchedEventReader(store.begin),
+        event_signal=PollingEventSignal(store.begin, IN_MEMORY_CONNECTIONS),
         clock=clock,
         ids=SystemIdGenerator(),
         key_hasher=Sha256Hasher(),

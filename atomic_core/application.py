@@ -15,6 +15,8 @@ from atomic_core.ports.api_key_usage import ApiKeyUsage
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.clock import Clock
 from atomic_core.ports.dependency import Dependency
+from atomic_core.ports.event_reader import EventReader
+from atomic_core.ports.event_signal import EventSignal
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.job_queue import JobQueue
 from atomic_core.ports.key_hasher import KeyHasher
@@ -28,6 +30,7 @@ from atomic_core.use_cases import (
     admin_queries,
     api_keys,
     dashboard,
+    events,
     fees,
     holds,
     idempotency,
@@ -57,6 +60,8 @@ class Ports:
     begin: UnitOfWorkFactory
     worker_liveness: WorkerLiveness
     payment_store: PaymentStore
+    event_reader: EventReader
+    event_signal: EventSignal
     clock: Clock
     ids: IdGenerator
     key_hasher: KeyHasher
@@ -113,6 +118,14 @@ class Refunds:
         self.get = refunds.GetRefund(ports.begin)
         self.list = lists.ListRefunds(ports.begin)
         self.list_by_payment = lists.ListPaymentRefunds(ports.begin)
+
+
+class Events:
+    def __init__(self, ports: Ports) -> None:
+        self.list = events.ListEvents(ports.event_reader, ports.event_signal)
+        self.get = events.GetEvent(ports.begin)
+        self.get_last_sequences = events.GetLastSequences(ports.begin)
+        self.tail = events.TailStream(ports.event_reader)
 
 
 class Settlement:
@@ -236,13 +249,14 @@ class Maintenance:
 
 
 class Application:
-    """Every use case, and the ports that its callers use directly: `clock`, `job_queue` and
-    `rate_limiter`."""
+    """Every use case, and the ports that its callers use directly: `clock`, `event_signal`,
+    `job_queue` and `rate_limiter`."""
 
     def __init__(self, ports: Ports, options: Options | None = None) -> None:
         options = options or Options()
         self.payments = Payments(ports)
         self.refunds = Refunds(ports)
+        self.events = Events(ports)
         self.settlement = Settlement(ports, options)
         self.accounts = Accounts(ports)
         self.ledger = Ledger(ports)
@@ -254,5 +268,6 @@ class Application:
         self.admin = Admin(ports, options)
         self.maintenance = Maintenance(ports)
         self.clock = ports.clock
+        self.event_signal = ports.event_signal
         self.job_queue = ports.job_queue
         self.rate_limiter = ports.rate_limiter

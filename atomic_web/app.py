@@ -22,6 +22,7 @@ from atomic_web.views import (
     api_keys,
     audit_log,
     batches,
+    events,
     health,
     holds,
     idempotency_keys,
@@ -62,7 +63,7 @@ def create_app(application: Application, settings: Settings) -> Flask:
     app.url_map.converters |= {"default": IdConverter, "whole": RestOfPathConverter}
 
     modules = (
-        *(health, payments, batches, holds, refunds, timeline, accounts, lists),
+        *(health, payments, batches, holds, refunds, timeline, accounts, lists, events),
         *(merchants, sessions, api_keys, audit_log, idempotency_keys, openapi, index),
     )
     for module in modules:
@@ -77,7 +78,7 @@ def create_app(application: Application, settings: Settings) -> Flask:
     configure_cors(app, settings)
     register_error_handlers(app)
 
-    # For the server, which counts requests that it cannot parse.
+    # For the server, which counts requests that it cannot parse, and ends waits when it stops.
     app.extensions["atomic"] = (application, settings)
     app.wsgi_app = RequestContextMiddleware(app.wsgi_app, application, settings)
     if settings.trusted_proxies:

@@ -24,6 +24,9 @@ class RequestContext:
     application: Application
     settings: Settings
     request_id: str
+    """The X-Request-Id, which the client can choose."""
+    server_request_id: UUID
+    """Generated for this request. Recorded with what the request writes."""
     started_at: float = field(default_factory=time.perf_counter)
     """Seconds on the monotonic clock."""
     caller: Caller | None = None

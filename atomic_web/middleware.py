@@ -16,7 +16,7 @@ from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_web.access.rate_limiting import build_rate_limit_headers
 from atomic_web.context import CURRENT_CONTEXT, RequestContext
-from atomic_web.http.request_id import REQUEST_ID, choose_request_id
+from atomic_web.http.request_id import REQUEST_ID, generate_request_id, read_client_request_id
 from atomic_web.http.security_headers import build_security_headers
 from atomic_web.request_log import log_request
 
@@ -40,7 +40,10 @@ class RequestContextMiddleware:
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        context = RequestContext(self._application, self._settings, choose_request_id(environ))
+        server_request_id = generate_request_id()
+        client_request_id = read_client_request_id(environ)
+        request_id = client_request_id or str(server_request_id)
+        context = RequestContext(self._application, self._settings, request_id, server_request_id)
 
         def add_headers(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             # Flask's request context is still active here, and the response is complete.
@@ -53,7 +56,10 @@ class RequestContextMiddleware:
             return start_response(status, headers, *rest)
 
         token = CURRENT_CONTEXT.set(context)
-        bind_contextvars(request_id=context.request_id)
+        bind_contextvars(request_id=request_id)
+        if client_request_id:
+            # It leads from what the request has written to its log lines.
+            bind_contextvars(server_request_id=str(server_request_id))
         try:
             return self._wsgi_app(environ, add_headers)
         finally:

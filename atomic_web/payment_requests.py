@@ -9,6 +9,7 @@ import orjson
 from atomic_core.domain.errors import Forbidden
 from atomic_core.domain.idempotency import COMMIT_TIME_PLACEHOLDER, StoredResponse
 from atomic_core.domain.money import Money
+from atomic_core.domain.origins import Origin
 from atomic_core.domain.payments import CaptureMethod, InsertedPayment, NewPayment, PaymentInsert
 from atomic_web.context import BASE_PATH, request_context
 from atomic_web.http.responses import render_envelope
@@ -25,11 +26,10 @@ _STORE_TIME: Final = orjson.Fragment(b'"' + COMMIT_TIME_PLACEHOLDER + b'"')
 """A fragment, because orjson would escape the NUL of a string."""
 
 
-def parse_payment_request(content: dict[str, Any], key: str | None) -> NewPayment:
+def parse_payment_request(content: dict[str, Any], key: str | None, origin: Origin) -> NewPayment:
     """Raises ValidationFailed, and Forbidden for another merchant's id."""
     values = _request_schema.parse(content)
-    context = request_context()
-    merchant_id = context.merchant_id
+    merchant_id = request_context().merchant_id
     if "merchant_id" in values and values["merchant_id"] != str(merchant_id):
         raise Forbidden("merchantId must be the merchant of this API key.")
     return NewPayment(
@@ -41,7 +41,7 @@ def parse_payment_request(content: dict[str, Any], key: str | None) -> NewPaymen
         idempotency_key=key,
         capture=CaptureMethod(values["capture"]),
         metadata=values["metadata"],
-        request_id=context.request_id,
+        origin=origin,
     )
 
 

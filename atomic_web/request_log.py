@@ -11,7 +11,7 @@ log = structlog.get_logger(__name__)
 
 
 def log_request(context: RequestContext, method: str, route: str, status: int) -> None:
-    """request_id and merchant_id are bound to every log line of the request already."""
+    """The ids of the request and merchant_id are bound to every log line of the request already."""
     seconds = time.perf_counter() - context.started_at
     metrics.observe_request(route, method, status, seconds)
     fields: dict[str, object] = {

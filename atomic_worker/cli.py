@@ -18,6 +18,7 @@ from atomic_worker.commands.console import (
     show_progress,
 )
 from atomic_worker.commands.currencies import currencies
+from atomic_worker.commands.events import events
 from atomic_worker.commands.fees import fees
 from atomic_worker.commands.keys import keys
 from atomic_worker.commands.merchants import merchants
@@ -160,5 +161,7 @@ def verify(ctx: click.Context, cli: CliContext, *, as_json: bool) -> None:
     ctx.exit(0 if report.is_clean else 1)
 
 
-for command in (accounts, currencies, dev, fees, grant, keys, merchants, migrate, payments):
+for command in (
+    *(accounts, currencies, dev, events, fees, grant, keys, merchants, migrate, payments),
+):
     main.add_command(command)

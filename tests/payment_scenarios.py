@@ -9,7 +9,7 @@ import pytest
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
 from atomic_core.application import Application
 from atomic_core.domain.accounts import Account
-from atomic_core.domain.events import PaymentEventType
+from atomic_core.domain.events import EventType
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import CaptureMethod, NewPayment, Payment, Status
 from atomic_core.domain.refunds import NewRefund, Refund
@@ -97,7 +97,7 @@ class PaymentScenario:
         settled_refund = self.application.refunds.get(self.merchant_id, refund.id)
         return settled_refund.status, settled_refund.failure_reason
 
-    def list_event_types(self, payment: Payment) -> list[PaymentEventType]:
+    def list_event_types(self, payment: Payment) -> list[EventType]:
         timeline = self.application.payments.get_timeline(self.merchant_id, payment.id)
         return [event.event.type for event in timeline.events]
 

@@ -11,6 +11,8 @@ from uuid import UUID
 
 import psycopg
 
+from atomic_adapters.event_reader import BatchedEventReader
+from atomic_adapters.event_signal import PollingEventSignal
 from atomic_adapters.memory.services import AlwaysUpDependency, MemoryJobQueue, MemoryRateLimiter
 from atomic_adapters.memory.tables import Tables
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
@@ -38,6 +40,7 @@ from atomic_core.ports.job_queue import JobQueue
 from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.ports.worker_liveness import WorkerLiveness
+from atomic_core.use_cases import ledger
 from worker_processes import UnregisteredWorker, WorkerProcess
 
 T = TypeVar("T")
@@ -70,6 +73,11 @@ class Tampering(Protocol):
     def swap_refund_postings(self, payment_id: UUID, first_id: UUID, second_id: UUID) -> None: ...
     def set_posted_at(self, transaction_id: UUID, at: datetime) -> None: ...
     def set_last_posted_at(self, account_id: UUID, at: datetime | None) -> None: ...
+    def change_total(self, merchant_id: UUID, status: Status, refunded: int) -> None:
+        """Add to the refunded amount of a merchant's only total of this status."""
+        ...
+
+    def delete_totals(self, merchant_id: UUID) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -201,6 +209,16 @@ class MemoryTampering:
         rows = self.tables.accounts.rows
         rows[account_id] = replace(rows[account_id], last_posted_at=at)
 
+    def change_total(self, merchant_id: UUID, status: Status, refunded: int) -> None:
+        rows = self.tables.payment_totals.rows
+        [key] = [key for key in rows if (key[0], key[3]) == (merchant_id, status)]
+        rows[key] = replace(rows[key], refunded=rows[key].refunded + refunded)
+
+    def delete_totals(self, merchant_id: UUID) -> None:
+        rows = self.tables.payment_totals.rows
+        for key in [key for key in rows if key[0] == merchant_id]:
+            del rows[key]
+
 
 class PostgresTampering:
     def __init__(self, url: str) -> None:
@@ -287,6 +305,19 @@ class PostgresTampering:
     def set_last_posted_at(self, account_id: UUID, at: datetime | None) -> None:
         self._write(b"UPDATE accounts SET last_posted_at = %s WHERE id = %s", at, account_id)
 
+    def change_total(self, merchant_id: UUID, status: Status, refunded: int) -> None:
+        # One row, whatever the slots.
+        statement = b"""
+            UPDATE payment_totals SET refunded = refunded + %s
+             WHERE ctid = (SELECT min(ctid) FROM payment_totals
+                            WHERE merchant_id = %s AND status = %s)"""
+        self._write(statement, refunded, merchant_id, status.value)
+
+    def delete_totals(self, merchant_id: UUID) -> None:
+        with psycopg.connect(self.url) as connection:
+            connection.execute("SET session_replication_role = replica")
+            connection.execute("DELETE FROM payment_totals WHERE merchant_id = %s", (merchant_id,))
+
 
 def build_application(
     begin: UnitOfWorkFactory,
@@ -306,6 +337,8 @@ def build_application(
         begin=begin,
         worker_liveness=worker_liveness or UnregisteredWorker(),
         payment_store=payment_store or UnitOfWorkPaymentStore(begin),
+        event_reader=BatchedEventReader(begin),
+        event_signal=PollingEventSignal(begin, connections=10),
         clock=clock,
         ids=IDS,
         key_hasher=Sha256Hasher(),
@@ -346,11 +379,11 @@ def add_merchant(begin: UnitOfWorkFactory, name: str = "Shop") -> UUID:
 
 
 def open_account(begin: UnitOfWorkFactory, merchant_id: UUID, currency: str = "USD") -> UUID:
-    account_id = IDS.new_id()
     with begin() as work:
-        work.accounts.open(account_id, merchant_id, f"Shop {currency}", currency)
+        new_account = ledger.NewAccount(merchant_id, f"Shop {currency}", currency)
+        account = ledger.open_account(work, IDS, new_account)
         work.commit()
-    return account_id
+    return account.id
 
 
 def add_payment(work: UnitOfWork, new_payment: NewPayment, id: UUID | None = None) -> Payment:

@@ -1,8 +1,9 @@
 """Create or update .venv: `python tools/venv.py embedded|dev`.
 
 Uses the standard library only, because it runs before anything is installed. Make calls it when
-pyproject.toml or constraints.txt is newer than the stamp; it installs only if their content has
-changed, under a lock, so that concurrent calls of make install once.
+pyproject.toml or a file in `requirements` is newer than the stamp; it installs only if their
+content has changed, under a lock, so that concurrent calls of make install once. pip checks the
+hash of each file that it installs.
 """
 
 import fcntl
@@ -40,20 +41,26 @@ def bring_up_to_date(extra: str) -> int:
         if created.returncode:
             say("This Python cannot create .venv; on Debian: apt install python3-venv")
             return created.returncode
-    say(f"Installing atomic[{extra}] as pinned in constraints.txt")
-    quiet = [] if sys.stdout.isatty() else ["--quiet"]
-    install = ["-m", "pip", "install", "--disable-pip-version-check", *quiet]
-    installed = subprocess.run(
-        [PYTHON, *install, "-c", "constraints.txt", "-e", f".[{extra}]"], cwd=ROOT, check=False
-    )
-    if installed.returncode == 0:
+    say(f"Installing atomic[{extra}] as pinned in requirements/{extra}.txt")
+    # Atomic itself has no hash, so it is installed apart, without anything that is not pinned.
+    pinned = ["-r", "requirements/build.txt", "-r", f"requirements/{extra}.txt"]
+    status = install("--require-hashes", *pinned)
+    if status == 0:
+        status = install("--no-deps", "--no-build-isolation", "-e", ".")
+    if status == 0:
         for included in INCLUDED[extra]:
             get_stamp(included).write_text(expected_digest)
-    return installed.returncode
+    return status
+
+
+def install(*arguments: str) -> int:
+    quiet = [] if sys.stdout.isatty() else ["--quiet"]
+    command = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", *quiet, *arguments]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 def compute_digest() -> str:
-    files = [ROOT / "pyproject.toml", ROOT / "constraints.txt"]
+    files = [ROOT / "pyproject.toml", *sorted((ROOT / "requirements").glob("*.txt"))]
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 

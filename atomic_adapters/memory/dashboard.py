@@ -1,21 +1,21 @@
 """Dashboards in memory."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, date, timedelta
 from uuid import UUID
 
-from atomic_adapters.memory.tables import MemorySession
+from atomic_adapters.memory.tables import MemorySession, get_total_key
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.dashboard import (
     MAX_ACCOUNTS,
-    MAX_COUNTED_PAYMENTS,
+    MAX_COUNTED_OPEN_PAYMENTS,
     MAX_RECENT_PAYMENTS,
     TOTAL_DAYS,
     Dashboard,
     MerchantProfile,
     PaymentSum,
-    PaymentTotal,
+    build_sum,
     build_totals,
 )
 from atomic_core.domain.payments import Payment
@@ -32,25 +32,38 @@ class MemoryDashboardRepository:
         if not own_credentials:
             return None
         merchant, now = tables.merchants.rows[merchant_id], tables.clock.now()
-        today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        today = now.astimezone(UTC).date()
         first_day = today - timedelta(days=TOTAL_DAYS - 1)
         payments = self._list_payments(merchant_id)
-        counted = [payment for payment in payments if payment.created_at >= first_day]
-        is_whole, counted = (
-            len(counted) <= MAX_COUNTED_PAYMENTS,
-            counted[: MAX_COUNTED_PAYMENTS + 1],
-        )
+        open_payments = [
+            payment
+            for payment in payments
+            if payment.status.is_open and get_total_key(payment)[1] >= first_day
+        ]
+        sums = [
+            *self._list_totals(merchant_id, first_day),
+            # One more than the maximum, as in PostgreSQL.
+            *(
+                (get_total_key(payment)[1], build_sum(payment))
+                for payment in open_payments[: MAX_COUNTED_OPEN_PAYMENTS + 1]
+            ),
+        ]
         return Dashboard(
             profile=MerchantProfile(
                 merchant.id, merchant.name, own_credentials[0].email, merchant.created_at
             ),
             accounts=self._list_accounts(merchant_id),
             payments=payments[:MAX_RECENT_PAYMENTS],
-            today=_sum_totals(payment for payment in counted if payment.created_at >= today),
-            last_30_days=_sum_totals(counted),
-            are_totals_complete=is_whole,
+            today=build_totals(row for day, row in sums if day == today),
+            last_30_days=build_totals(row for _, row in sums),
+            are_totals_complete=len(open_payments) <= MAX_COUNTED_OPEN_PAYMENTS,
             at=now,
         )
+
+    def _list_totals(self, merchant_id: UUID, first_day: date) -> Iterator[tuple[date, PaymentSum]]:
+        for (owner_id, day, _, _), total in self.session.tables.payment_totals.rows.items():
+            if owner_id == merchant_id and day >= first_day and total.count:
+                yield day, total
 
     def _list_payments(self, merchant_id: UUID) -> Sequence[Payment]:
         rows = self.session.tables.payments.rows.values()
@@ -61,17 +74,3 @@ class MemoryDashboardRepository:
         accounts = self.session.tables.accounts.rows.values()
         own = (account for account in accounts if account.merchant_id == merchant_id)
         return sorted(own, key=lambda account: (account.created_at, account.id))[:MAX_ACCOUNTS]
-
-
-def _sum_totals(payments: Iterable[Payment]) -> Sequence[PaymentTotal]:
-    return build_totals(
-        PaymentSum(
-            payment.status.value,
-            payment.money.currency,
-            1,
-            payment.amount_captured or payment.money.amount,
-            payment.amount_refunded,
-            payment.fee,
-        )
-        for payment in payments
-    )

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Final
 from uuid import UUID
 
+from atomic_adapters.memory.payment_totals import check_totals
 from atomic_adapters.memory.tables import Tables
 from atomic_core.domain.accounts import (
     Account,
@@ -40,6 +41,7 @@ def verify_ledger(tables: Tables) -> LedgerReport:
         _check_refund_sums(tables),
         _check_holds(tables),
         _check_pending(tables),
+        check_totals(tables),
     )
     return LedgerReport(
         accounts=len(tables.accounts.rows),

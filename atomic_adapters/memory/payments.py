@@ -130,7 +130,7 @@ class MemoryPaymentRepository:
         tables.payments.put(payment.id, WorkItemRow(payment, row.attempt + 1, 0, now))
         return payment
 
-    def expire_holds(self, limit: int) -> Sequence[UUID]:
+    def expire_holds(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
         tables = self.session.tables
         now = tables.clock.now()
         expired = sorted(
@@ -140,9 +140,11 @@ class MemoryPaymentRepository:
             and payment.expires_at is not None
             and payment.expires_at <= now
         )[:limit]
-        for _, id in expired:
+        payments = [
             self._start_step(HoldResolution(id, Step.EXPIRE, reason=REASON_EXPIRED), now)
-        return [id for _, id in expired]
+            for _, id in expired
+        ]
+        return [(payment.merchant_id, payment.id) for payment in payments]
 
     def make_due(self, payment_id: UUID) -> bool:
         tables = self.session.tables
@@ -155,6 +157,7 @@ class MemoryPaymentRepository:
             payment.id,
             row.attempt,
             row.faults,
+            payment.merchant_id,
             payment.account_id,
             payment.money.amount,
             payment.money.currency,

@@ -44,7 +44,7 @@ class MemoryRefundRepository:
             idempotency_key=new_refund.idempotency_key,
             created_at=now,
             updated_at=now,
-            request_id=new_refund.request_id,
+            origin=new_refund.origin,
         )
         self._update_sums(payment.id, reserved=amount)
         tables.refunds.put(id, WorkItemRow(refund, 0, 0, now))
@@ -107,6 +107,7 @@ class MemoryRefundRepository:
             refund.payment_id,
             row.attempt,
             row.faults,
+            refund.merchant_id,
             refund.account_id,
             refund.money.amount,
             refund.money.currency,

@@ -147,6 +147,7 @@ def _build_recorded(row: AuditEventRow) -> RecordedAuditEvent:
         actor_id=origin.actor_id,
         address=origin.address,
         request_id=origin.request_id,
+        server_request_id=origin.server_request_id,
         details=event.stored_details,
         at=row.at,
     )

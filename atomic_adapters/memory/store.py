@@ -46,6 +46,7 @@ class MemoryUnitOfWork:
         return self._session.tables.clock.now()
 
     def commit(self) -> None:
+        self.events.flush()
         self._session.commit()
 
 

@@ -3,15 +3,16 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Generic, TypeVar
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.audit_log import AuditEvent
 from atomic_core.domain.credentials import Credentials, Session
+from atomic_core.domain.dashboard import PaymentSum, build_sum
 from atomic_core.domain.errors import StorageUnavailable
-from atomic_core.domain.events import RecordedEvent
+from atomic_core.domain.events import Event, StreamEvent
 from atomic_core.domain.fees import FeeSchedule
 from atomic_core.domain.idempotency import IdempotencyRecord
 from atomic_core.domain.ledger import Entry, Hold, LedgerTransaction, TransactionKind
@@ -71,6 +72,14 @@ class WorkItemRow(Generic[V]):
 
 
 @dataclass(frozen=True, slots=True)
+class EventRow:
+    event: Event
+    at: datetime
+    in_stream: StreamEvent | None
+    """None if it is of the timeline only."""
+
+
+@dataclass(frozen=True, slots=True)
 class HoldRow:
     hold: Hold
     is_live: bool = True
@@ -94,6 +103,36 @@ class AuditEventRow:
     at: datetime
 
 
+TotalKey = tuple[UUID, date, str, str]
+"""Merchant, UTC day on which the payments were created, currency, status."""
+
+
+class PaymentTable(Table[UUID, WorkItemRow[Payment]]):
+    """Payments. Every write changes the totals of those that are not open."""
+
+    def __init__(self, journal: Journal, totals: Table[TotalKey, PaymentSum]) -> None:
+        super().__init__(journal)
+        self._totals = totals
+
+    def put(self, key: UUID, row: WorkItemRow[Payment]) -> None:
+        if key in self.rows:
+            self._add_to_total(self.rows[key].item, -1)
+        super().put(key, row)
+        self._add_to_total(row.item, 1)
+
+    def _add_to_total(self, payment: Payment, sign: int) -> None:
+        if payment.status.is_open:
+            return
+        key = get_total_key(payment)
+        total = self._totals.rows.get(key, PaymentSum(key[3], key[2], 0, 0, 0, 0))
+        self._totals.put(key, total.plus(build_sum(payment), sign))
+
+
+def get_total_key(payment: Payment) -> TotalKey:
+    day = payment.created_at.astimezone(UTC).date()
+    return payment.merchant_id, day, payment.money.currency, payment.status.value
+
+
 class Tables:
     """All tables, and the lock that a unit of work holds on them."""
 
@@ -115,10 +154,13 @@ class Tables:
             self.journal
         )
         self.entries: Table[tuple[UUID, int], Entry] = Table(self.journal)
-        self.payments: Table[UUID, WorkItemRow[Payment]] = Table(self.journal)
+        self.payment_totals: Table[TotalKey, PaymentSum] = Table(self.journal)
+        self.payments = PaymentTable(self.journal, self.payment_totals)
         self.refunds: Table[UUID, WorkItemRow[Refund]] = Table(self.journal)
         self.holds: Table[tuple[UUID, UUID | None], HoldRow] = Table(self.journal)
-        self.events: Table[tuple[UUID, int], RecordedEvent] = Table(self.journal)
+        self.events: Table[int, EventRow] = Table(self.journal)
+        """By position, from 1."""
+        self.event_counters: Table[UUID, int] = Table(self.journal)
         self.fees: Table[tuple[UUID, str], FeeSchedule] = Table(self.journal)
         self.idempotency: Table[tuple[UUID, str], IdempotencyRow] = Table(self.journal)
 

@@ -28,6 +28,7 @@ class PostgresAuditLogRepository:
             actor_id=event.origin.actor_id,
             address=event.origin.address,
             request_id=event.origin.request_id,
+            server_request_id=event.origin.server_request_id,
             email_hash=event.email_hash,
             details=Jsonb(dict(event.stored_details)),
         )

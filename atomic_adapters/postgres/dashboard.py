@@ -1,16 +1,17 @@
 """Dashboards in PostgreSQL."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from atomic_adapters.postgres.database_session import DatabaseSession
-from atomic_adapters.postgres.lists import PostgresListQueries, get_phases
+from atomic_adapters.postgres.lists import PostgresListQueries
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.dashboard import (
     MAX_ACCOUNTS,
-    MAX_COUNTED_PAYMENTS,
+    MAX_COUNTED_OPEN_PAYMENTS,
     MAX_RECENT_PAYMENTS,
     TOTAL_DAYS,
     Dashboard,
@@ -34,19 +35,12 @@ class PostgresDashboardRepository:
         if profile is None:
             return None
         id, name, created_at, email, at = profile
-        lists, no_filter = PostgresListQueries(self.session), PaymentFilter()
-        # One more than the maximum: it shows whether the counts are complete.
-        rows = self.session.fetch_all(
-            _SQL["sum_payments"],
-            merchant_id=merchant_id,
-            phases=get_phases(no_filter),
-            days=TOTAL_DAYS,
-            limit=MAX_COUNTED_PAYMENTS + 1,
+        totals = self._fetch_sums(_SQL["sum_totals"], merchant_id)
+        # One more than the maximum: it shows whether all are counted.
+        open_sums = self._fetch_sums(
+            _SQL["sum_open_payments"], merchant_id, limit=MAX_COUNTED_OPEN_PAYMENTS + 1
         )
-        sums = [
-            (is_today, PaymentSum(status, currency, count, int(amount), int(refunded), int(fees)))
-            for is_today, status, currency, count, amount, refunded, fees in rows
-        ]
+        open_payments = sum(row.count for _, row in open_sums)
         return Dashboard(
             profile=MerchantProfile(id, name, email, created_at),
             accounts=self.session.fetch_all_as(
@@ -55,9 +49,23 @@ class PostgresDashboardRepository:
                 merchant_id=merchant_id,
                 limit=MAX_ACCOUNTS,
             ),
-            payments=lists.list_payments(merchant_id, no_filter, None, MAX_RECENT_PAYMENTS),
-            today=build_totals(row for is_today, row in sums if is_today),
-            last_30_days=build_totals(row for _, row in sums),
-            are_totals_complete=sum(row.count for _, row in sums) <= MAX_COUNTED_PAYMENTS,
+            payments=PostgresListQueries(self.session).list_payments(
+                merchant_id, PaymentFilter(), None, MAX_RECENT_PAYMENTS
+            ),
+            today=build_totals(row for is_today, row in [*totals, *open_sums] if is_today),
+            last_30_days=build_totals(row for _, row in [*totals, *open_sums]),
+            are_totals_complete=open_payments <= MAX_COUNTED_OPEN_PAYMENTS,
             at=at,
         )
+
+    def _fetch_sums(
+        self, statement: bytes, merchant_id: UUID, **parameters: int
+    ) -> Sequence[tuple[bool, PaymentSum]]:
+        """Sums, and whether each is today's."""
+        rows = self.session.fetch_all(
+            statement, merchant_id=merchant_id, days=TOTAL_DAYS, **parameters
+        )
+        return [
+            (is_today, PaymentSum(status, currency, count, int(amount), int(refunded), int(fees)))
+            for is_today, status, currency, count, amount, refunded, fees in rows
+        ]

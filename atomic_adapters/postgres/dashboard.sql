@@ -12,36 +12,40 @@ SELECT
  ORDER BY created_at, id
  LIMIT %(limit)s
 
--- name: sum_payments
--- Counts and sums of the newest `limit` payments of the last `days` days, by status and currency:
--- today's and those of the days before. Index scans as in list_payments. The subselect computes today's
--- midnight once, not once per payment. MATERIALIZED: the planner then aggregates the few groups by
--- hash, without sorting the payments a second time.
+-- name: sum_totals
+-- Today's totals and those of the days before, by status and currency. Reads the rows of at most `days`
+-- days, each with some slots per status and currency; see migration 0017. A total that payments have left
+-- has a count of 0.
+SELECT day = (now() AT TIME ZONE 'UTC')::date AS is_today, status, currency, sum(payments)::bigint,
+       sum(amount), sum(refunded), sum(fees)
+  FROM payment_totals
+ WHERE merchant_id = %(merchant_id)s
+   AND day >= (now() AT TIME ZONE 'UTC')::date - (%(days)s::integer - 1)
+ GROUP BY is_today, status, currency
+HAVING sum(payments) <> 0
+
+-- name: sum_open_payments
+-- Counts and sums of the newest `limit` open payments of the last `days` days, by status and currency:
+-- today's and those of the days before. They have no total. Index scans as in list_payments. The
+-- subselect computes today's midnight once, not once per payment.
 WITH RECURSIVE
 -- include: merchant_currencies
 , recent AS MATERIALIZED (
     SELECT found.created_at >= (SELECT date_trunc('day', now(), 'UTC')) AS is_today,
-           found.status, merchant_currencies.currency, found.amount, found.refunded, found.fee
+           found.status, merchant_currencies.currency, found.amount
       FROM merchant_currencies
-     CROSS JOIN unnest(%(phases)b::text[]) AS filter (phase)
      CROSS JOIN LATERAL (
-               SELECT probed.created_at, probed.status,
-                      CASE probed.status
-                          WHEN 'SUCCESS' THEN coalesce(probed.capture_amount, probed.amount)
-                          ELSE probed.amount
-                      END AS amount,
-                      probed.amount_refunded AS refunded, probed.fee_amount AS fee
+               SELECT probed.created_at, probed.status, probed.amount
                  FROM payments AS probed
                 WHERE probed.merchant_id = %(merchant_id)s
                   AND probed.currency = merchant_currencies.currency
-                  AND probed.phase = filter.phase
+                  AND probed.phase = 'OPEN'
                   AND probed.created_at >= date_trunc('day', now(), 'UTC')
                                            - make_interval(days => %(days)s - 1)
                 ORDER BY probed.created_at DESC, probed.id DESC
                 LIMIT %(limit)s) AS found
      ORDER BY found.created_at DESC
      LIMIT %(limit)s)
-SELECT is_today, status, currency, count(*), sum(amount), coalesce(sum(refunded), 0),
-       coalesce(sum(fee), 0)
+SELECT is_today, status, currency, count(*), sum(amount), 0, 0
   FROM recent
  GROUP BY is_today, status, currency

@@ -1,42 +1,159 @@
-"""Payment events in PostgreSQL."""
+"""Events in PostgreSQL."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 from uuid import UUID
 
+from atomic_adapters.postgres.arrays import Column
 from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.origins import build_origin, build_origin_arrays
 from atomic_adapters.postgres.statements import load_statements
-from atomic_core.domain.events import PaymentEvent, PaymentEventType, RecordedEvent
+from atomic_core.domain.events import (
+    STREAM_TYPES,
+    Event,
+    EventFilter,
+    EventSubject,
+    EventType,
+    RecordedEvent,
+    StreamEvent,
+    build_data,
+)
 from atomic_core.domain.payments import Status
 
 _SQL: Final = load_statements("events")
+
+MAX_SEQUENCE: Final = 2**63 - 1
+"""The largest bigint: above every sequence number."""
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresEventRepository:
     session: DatabaseSession
+    _added: list[Event] = field(default_factory=list)
 
-    def add(self, events: Sequence[PaymentEvent]) -> None:
-        if not events:
+    def add(self, events: Sequence[Event]) -> None:
+        self._added.extend(events)
+
+    def flush(self) -> None:
+        """Insert what was added. The unit of work calls it directly before COMMIT."""
+        if not self._added:
             return
+        events = self._added
+        counts: dict[UUID, int] = {}
+        offsets: list[int | None] = []
+        for event in events:
+            if event.type in STREAM_TYPES:
+                counts[event.merchant_id] = counts.get(event.merchant_id, 0) + 1
+                offsets.append(counts[event.merchant_id])
+            else:
+                offsets.append(None)
+        counted_merchant_ids = sorted(counts)
         self.session.execute(
-            _SQL["insert_payment_events"],
+            _SQL["insert_events"],
+            counted_merchant_ids=counted_merchant_ids,
+            counts=[counts[id] for id in counted_merchant_ids],
+            merchant_ids=[event.merchant_id for event in events],
+            offsets=offsets,
+            types=[event.type.value for event in events],
             payment_ids=[event.payment_id for event in events],
             refund_ids=[event.refund_id for event in events],
-            events=[event.type.value for event in events],
-            statuses=[event.status.value for event in events],
+            statuses=[event.status and event.status.value for event in events],
             attempts=[event.attempt for event in events],
             amounts=[event.amount for event in events],
             reasons=[event.reason for event in events],
-            request_ids=[event.request_id for event in events],
+            data=[None if event.data is None else json.dumps(event.data) for event in events],
+            **_build_origin_arrays(events),
         )
+        events.clear()
 
     def list_by_payment(self, payment_id: UUID, limit: int) -> Sequence[RecordedEvent]:
         rows = self.session.fetch_all(
             _SQL["list_events_by_payment"], payment_id=payment_id, limit=limit
         )
-        return [
-            RecordedEvent(PaymentEvent(id, PaymentEventType(event), Status(status), *details), at)
-            for id, event, status, *details, at in rows
-        ]
+        return [_build_recorded_event(*row) for row in rows]
+
+    def list_stream(
+        self, merchant_id: UUID, filters: EventFilter, limit: int, *, is_oldest_first: bool
+    ) -> Sequence[StreamEvent]:
+        types = [type.value for type in filters.types or STREAM_TYPES]
+        parameters: dict[str, Any] = {
+            "merchant_id": merchant_id,
+            "after_sequence": filters.after or 0,
+            "before_sequence": MAX_SEQUENCE if filters.before is None else filters.before,
+            "limit": limit,
+        }
+        if filters.payment_id is not None:
+            statement = _SQL["list_stream_by_payment"]
+            direction = 1 if is_oldest_first else -1
+            parameters |= {
+                "payment_id": filters.payment_id,
+                "types": types,
+                "direction": direction,
+            }
+        elif filters.types:
+            parameters["types"] = types
+            statement = (
+                _SQL["list_stream_by_type"]
+                if is_oldest_first
+                else _SQL["list_stream_by_type_newest_first"]
+            )
+        else:
+            statement = _SQL["list_stream"] if is_oldest_first else _SQL["list_stream_newest_first"]
+        rows = self.session.fetch_all(statement, **parameters)
+        return [_build_stream_event(row) for row in rows]
+
+    def get(self, merchant_id: UUID, event_id: UUID) -> StreamEvent | None:
+        row = self.session.fetch_optional(_SQL["get_event"], id=event_id, merchant_id=merchant_id)
+        return _build_stream_event(row) if row else None
+
+    def get_last_sequences(self, merchant_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        rows = self.session.fetch_all(_SQL["get_last_sequences"], merchant_ids=list(merchant_ids))
+        return dict(rows)
+
+
+def _build_origin_arrays(events: Sequence[Event]) -> Mapping[str, Column]:
+    """Settlement records thousands of events without an origin: empty arrays, which `unnest` fills
+    with NULL."""
+    origins = [event.origin for event in events]
+    return build_origin_arrays(origins if any(origins) else [])
+
+
+def _build_recorded_event(
+    merchant_id: UUID, type: str, payment_id: UUID, status: str, *details: Any
+) -> RecordedEvent:
+    refund_id, attempt, amount, reason, at, *origin = details
+    event = Event(
+        merchant_id,
+        EventType(type),
+        payment_id,
+        Status(status),
+        refund_id,
+        attempt,
+        amount,
+        reason,
+        build_origin(*origin),
+    )
+    return RecordedEvent(event, at)
+
+
+def _build_stream_event(row: Sequence[Any]) -> StreamEvent:
+    """`row` has the columns of fragments/stream_event_columns.sql."""
+    id, sequence, occurred_at, merchant_id, type, payment_id, status, refund_id, *rest = row
+    attempt, amount, reason, data, *rest = rest
+    subject, origin = rest[:5], rest[5:]
+    event = Event(
+        merchant_id,
+        EventType(type),
+        payment_id,
+        status and Status(status),
+        refund_id,
+        attempt,
+        amount,
+        reason,
+        build_origin(*origin),
+    )
+    if data is None:
+        data = build_data(event, EventSubject(*subject))
+    return StreamEvent(event._replace(data=data), id, sequence, occurred_at)

@@ -270,3 +270,31 @@ SELECT a.id::text,
     OR NOT a.allow_negative AND a.pending_out > a.balance
  ORDER BY a.id
  LIMIT %(limit)s
+
+-- name: total_is_sum
+-- Independently of the triggers that keep the totals. Groups that do not fit into work_mem go to disk.
+SELECT format('%%s/%%s/%%s/%%s', merchant_id, day, currency, status),
+       format('the total is %%s payments, %%s, refunded %%s, fees %%s; they sum to %%s, %%s, %%s, %%s',
+              coalesce(total.payments, 0), coalesce(total.amount, 0), coalesce(total.refunded, 0),
+              coalesce(total.fees, 0), coalesce(p.payments, 0), coalesce(p.amount, 0),
+              coalesce(p.refunded, 0), coalesce(p.fees, 0))
+  FROM (SELECT merchant_id, day, currency, status, sum(payments) AS payments,
+               sum(amount) AS amount, sum(refunded) AS refunded, sum(fees) AS fees
+          FROM payment_totals
+         GROUP BY merchant_id, day, currency, status) total
+  FULL JOIN (SELECT merchant_id, (created_at AT TIME ZONE 'UTC')::date AS day, currency, status,
+                    count(*) AS payments,
+                    sum(CASE status WHEN 'SUCCESS' THEN coalesce(capture_amount, amount)
+                                    ELSE amount
+                        END) AS amount,
+                    sum(amount_refunded) AS refunded, sum(fee_amount) AS fees
+               FROM payments
+              WHERE phase <> 'OPEN'
+              GROUP BY 1, 2, 3, 4) p
+            USING (merchant_id, day, currency, status)
+ WHERE (coalesce(total.payments, 0), coalesce(total.amount, 0), coalesce(total.refunded, 0),
+        coalesce(total.fees, 0))
+       <> (coalesce(p.payments, 0), coalesce(p.amount, 0), coalesce(p.refunded, 0),
+           coalesce(p.fees, 0))
+ ORDER BY merchant_id, day, currency, status
+ LIMIT %(limit)s

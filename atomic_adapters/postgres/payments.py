@@ -17,6 +17,7 @@ from atomic_adapters.postgres.arrays import (
 )
 from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.idempotency import map_key_wait_timeout
+from atomic_adapters.postgres.origins import build_origin, build_origin_arrays
 from atomic_adapters.postgres.statements import load_statements
 from atomic_adapters.postgres.work_items import (
     lock_claimed_items,
@@ -66,7 +67,7 @@ class PostgresPaymentRepository:
                 webhook_urls=text_array(order.webhook_url for order in orders),
                 captures=text_array(order.capture for order in orders),
                 metadata=text_array(encode_metadata(order.metadata) for order in orders),
-                request_ids=text_array(order.request_id for order in orders),
+                **build_origin_arrays([order.origin for order in orders]),
                 payment_keys=text_array(order.idempotency_key for order in orders),
                 keys=text_array(record.key for record in records),
                 methods=text_array(record.method for record in records),
@@ -143,9 +144,9 @@ class PostgresPaymentRepository:
         )
         return build_payment(row)
 
-    def expire_holds(self, limit: int) -> Sequence[UUID]:
+    def expire_holds(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
         rows = self.session.fetch_all(_SQL["expire_holds"], limit=limit, reason=REASON_EXPIRED)
-        return [id for (id,) in rows]
+        return [(merchant_id, id) for merchant_id, id in rows]
 
     def make_due(self, payment_id: UUID) -> bool:
         return self.session.execute(_SQL["make_payment_due"], id=payment_id) == 1
@@ -217,7 +218,6 @@ def build_payment(row: Sequence[Any]) -> Payment:
         capture,
         step,
         metadata,
-        request_id,
         claimed_at,
         attempt,
         expires_at,
@@ -228,6 +228,7 @@ def build_payment(row: Sequence[Any]) -> Payment:
         amount_refunded,
         network_state,
         unresolved_since,
+        *origin,
     ) = row
     return Payment(
         id,
@@ -245,7 +246,7 @@ def build_payment(row: Sequence[Any]) -> Payment:
         CaptureMethod(capture),
         Step(step),
         metadata or {},
-        request_id,
+        build_origin(*origin),
         claimed_at,
         attempt,
         expires_at,

@@ -8,20 +8,25 @@ WITH lock_timeout AS MATERIALIZED (
                       coalesce(%(lock_timeout)s::text, current_setting('lock_timeout')), true)
 ), insertable AS MATERIALIZED (
     SELECT requested.id, requested.merchant_id, amount, currency, source, description, webhook_url,
-           capture, metadata, request_id, payment_key, key, method, path, fingerprint, retention,
-           status, body, location, default_account.id AS account_id
+           capture, metadata, actor, actor_id, client_address, request_id, server_request_id,
+           operator, payment_key, key, method, path, fingerprint, retention, status, body,
+           location, default_account.id AS account_id
       FROM lock_timeout
      CROSS JOIN unnest(%(ids)b::uuid[], %(key_ids)b::uuid[], %(merchant_ids)b::uuid[],
                        %(amounts)b::bigint[], %(currencies)b::text[], %(sources)b::text[],
                        %(descriptions)b::text[], %(webhook_urls)b::text[], %(captures)b::text[],
-                       %(metadata)b::text[], %(request_ids)b::text[], %(payment_keys)b::text[],
-                       %(keys)b::text[], %(methods)b::text[], %(paths)b::text[],
+                       %(metadata)b::text[], %(actors)b::text[], %(actor_ids)b::uuid[],
+                       %(client_addresses)b::text[], %(request_ids)b::text[],
+                       %(server_request_ids)b::uuid[], %(operators)b::text[],
+                       %(payment_keys)b::text[], %(keys)b::text[], %(methods)b::text[],
+                       %(paths)b::text[],
                        %(fingerprints)b::bytea[], %(retentions)b::interval[],
                        %(response_statuses)b::smallint[], %(bodies)b::bytea[],
                        %(locations)b::text[])
            AS requested (id, key_id, merchant_id, amount, currency, source, description,
-                         webhook_url, capture, metadata, request_id, payment_key, key, method,
-                         path, fingerprint, retention, status, body, location)
+                         webhook_url, capture, metadata, actor, actor_id, client_address,
+                         request_id, server_request_id, operator, payment_key, key, method, path,
+                         fingerprint, retention, status, body, location)
      CROSS JOIN LATERAL (SELECT accounts.id
                            FROM accounts
                           WHERE accounts.merchant_id = requested.merchant_id
@@ -53,10 +58,12 @@ WITH lock_timeout AS MATERIALIZED (
     RETURNING merchant_id, key
 )
 INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description,
-                      idempotency_key, webhook_url, capture, step, metadata, request_id)
+                      idempotency_key, webhook_url, capture, step, metadata, actor, actor_id,
+                      client_address, request_id, server_request_id, operator)
 SELECT id, insertable.merchant_id, account_id, amount, currency, source, description, payment_key,
        webhook_url, capture, CASE capture WHEN 'manual' THEN 'authorize' ELSE 'charge' END,
-       metadata::jsonb, request_id
+       metadata::jsonb, actor, actor_id, client_address::inet, request_id, server_request_id,
+       operator
   FROM insertable
   LEFT JOIN inserted_keys ON inserted_keys.merchant_id = insertable.merchant_id
                          AND inserted_keys.key = insertable.key
@@ -97,9 +104,9 @@ WITH
               payments.reversal_reason,
               -- include: open_step_columns(payments)
 )
-SELECT claimed.id, attempt, faults, account_id, amount, claimed.currency, source, step,
-       capture_amount, coalesce(basis_points, 0), coalesce(fixed, 0), network_state,
-       unresolved_for, reversal_reason
+SELECT claimed.id, attempt, faults, claimed.merchant_id, account_id, amount, claimed.currency,
+       source, step, capture_amount, coalesce(basis_points, 0), coalesce(fixed, 0),
+       network_state, unresolved_for, reversal_reason
   FROM claimed
   LEFT JOIN fee_schedules ON fee_schedules.merchant_id = claimed.merchant_id
                          AND fee_schedules.currency = claimed.currency
@@ -125,9 +132,9 @@ WITH due AS (
               payments.capture_amount, payments.merchant_id, payments.reversal_reason,
               -- include: open_step_columns(payments)
 )
-SELECT claimed.id, attempt, faults, account_id, amount, claimed.currency, source, step,
-       capture_amount, coalesce(basis_points, 0), coalesce(fixed, 0), network_state,
-       unresolved_for, reversal_reason
+SELECT claimed.id, attempt, faults, claimed.merchant_id, account_id, amount, claimed.currency,
+       source, step, capture_amount, coalesce(basis_points, 0), coalesce(fixed, 0),
+       network_state, unresolved_for, reversal_reason
   FROM claimed
   LEFT JOIN fee_schedules ON fee_schedules.merchant_id = claimed.merchant_id
                          AND fee_schedules.currency = claimed.currency
@@ -213,7 +220,7 @@ UPDATE payments
          LIMIT %(limit)s
            FOR NO KEY UPDATE SKIP LOCKED) AS expired
  WHERE payments.id = expired.id
-RETURNING payments.id
+RETURNING payments.merchant_id, payments.id
 
 -- name: make_payment_due
 -- As if the lease had ended. It is not removed: the next claim must see that the one before it ended

@@ -43,7 +43,8 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     ),
     # Not `at`, which is the time of the insert.
     "audit_log": TablePrivileges(
-        insert="id merchant_id event actor actor_id address request_id email_hash details"
+        insert="id merchant_id event actor actor_id address request_id server_request_id email_hash"
+        " details"
     ),
     # Pending amounts are written by the trigger of holds.
     "accounts": TablePrivileges(
@@ -61,20 +62,26 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     # Refunded amounts are written by the trigger of refunds.
     "payments": TablePrivileges(
         insert="id merchant_id account_id amount currency source description idempotency_key"
-        " webhook_url capture step metadata request_id",
+        " webhook_url capture step metadata request_id actor actor_id client_address"
+        " server_request_id operator",
         update="status failure_reason faults attempt due_at leased_until claimed_by claimed_at"
         " updated_at fee_amount network_state unresolved_since step reversal_reason expires_at"
         " capture_amount cancellation_reason",
     ),
     "refunds": TablePrivileges(
         insert="id payment_id merchant_id account_id currency amount reason metadata"
-        " idempotency_key request_id due_at created_at updated_at",
+        " idempotency_key request_id due_at created_at updated_at actor actor_id client_address"
+        " server_request_id operator",
         update="status failure_reason faults attempt due_at leased_until claimed_by claimed_at"
         " updated_at network_state unresolved_since",
     ),
-    "payment_events": TablePrivileges(
-        insert="payment_id refund_id event status at attempt amount reason request_id"
+    # Replaced by events.
+    "payment_events": TablePrivileges(),
+    "events": TablePrivileges(
+        insert="merchant_id sequence type payment_id refund_id status attempt amount reason actor"
+        " actor_id client_address request_id server_request_id operator data occurred_at"
     ),
+    "event_counters": TablePrivileges(insert="merchant_id last_sequence", update="last_sequence"),
     "fee_schedules": TablePrivileges(
         insert="merchant_id currency basis_points fixed", update="basis_points fixed updated_at"
     ),
@@ -91,6 +98,7 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     "payment_amounts": TablePrivileges(),
     "payment_metadata": TablePrivileges(),
     "refund_metadata": TablePrivileges(),
+    "payment_totals": TablePrivileges(),
     "posting_checks": TablePrivileges(can_read=False),
     # yoyo's. The application reads which migrations have been applied.
     "_yoyo_migration": TablePrivileges(),

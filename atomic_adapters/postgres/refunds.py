@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.origins import build_origin, get_origin_columns
 from atomic_adapters.postgres.payments import encode_metadata
 from atomic_adapters.postgres.statements import load_statements
 from atomic_adapters.postgres.work_items import (
@@ -39,7 +40,7 @@ class PostgresRefundRepository:
             reason=new_refund.reason,
             metadata=encode_metadata(new_refund.metadata),
             idempotency_key=new_refund.idempotency_key,
-            request_id=new_refund.request_id,
+            **get_origin_columns(new_refund.origin)._asdict(),
         )
         return build_refund(row)
 
@@ -110,7 +111,8 @@ def _build_claim(row: Sequence[Any]) -> Claim:
 def build_refund(row: Sequence[Any]) -> Refund:
     """`row` has the columns of fragments/refund_columns.sql."""
     id, payment_id, merchant_id, account_id, amount, currency, reason, metadata, status, *rest = row
-    *rest, network_state, unresolved_since = rest
+    failure_reason, idempotency_key, created_at, updated_at, claimed_at, attempt, *rest = rest
+    network_state, unresolved_since, *origin = rest
     return Refund(
         id,
         payment_id,
@@ -120,7 +122,13 @@ def build_refund(row: Sequence[Any]) -> Refund:
         reason,
         metadata or {},
         Status(status),
-        *rest,
-        network_state=NetworkState(network_state) if network_state else None,
-        unresolved_since=unresolved_since,
+        failure_reason,
+        idempotency_key,
+        created_at,
+        updated_at,
+        build_origin(*origin),
+        claimed_at,
+        attempt,
+        NetworkState(network_state) if network_state else None,
+        unresolved_since,
     )

@@ -2,9 +2,11 @@
 -- statement_timestamp(): this transaction may have waited for the payment's settlement, and the
 -- refund must not be older.
 INSERT INTO refunds (id, payment_id, merchant_id, account_id, currency, amount, reason, metadata,
-                     idempotency_key, request_id, due_at, created_at, updated_at)
+                     idempotency_key, actor, actor_id, client_address, request_id,
+                     server_request_id, operator, due_at, created_at, updated_at)
 VALUES (%(id)s, %(payment_id)s, %(merchant_id)s, %(account_id)s, %(currency)s, %(amount)s,
-        %(reason)s, %(metadata)s::text::jsonb, %(idempotency_key)s, %(request_id)s,
+        %(reason)s, %(metadata)s::text::jsonb, %(idempotency_key)s, %(actor)s, %(actor_id)s,
+        %(client_address)s::text::inet, %(request_id)s, %(server_request_id)s, %(operator)s,
         statement_timestamp(), statement_timestamp(), statement_timestamp())
 RETURNING
        -- include: refund_columns
@@ -37,12 +39,12 @@ WITH
       FROM due, worker
      WHERE refunds.id = due.id
     RETURNING refunds.id, refunds.payment_id, refunds.attempt, refunds.faults,
-              refunds.account_id, refunds.amount, refunds.currency, due.due_at AS was_due_at,
+              refunds.merchant_id, refunds.account_id, refunds.amount, refunds.currency, due.due_at AS was_due_at,
               -- include: open_step_columns(refunds)
 )
-SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.account_id, claimed.amount,
-       claimed.currency, payments.source, claimed.id, claimed.network_state,
-       claimed.unresolved_for,
+SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.merchant_id,
+       claimed.account_id, claimed.amount, claimed.currency, payments.source, claimed.id,
+       claimed.network_state, claimed.unresolved_for,
        (SELECT true
           FROM holds
          WHERE holds.payment_id = claimed.payment_id
@@ -67,12 +69,12 @@ WITH due AS (
       FROM due
      WHERE refunds.id = due.id
     RETURNING refunds.id, refunds.payment_id, refunds.attempt, refunds.faults,
-              refunds.account_id, refunds.amount, refunds.currency,
+              refunds.merchant_id, refunds.account_id, refunds.amount, refunds.currency,
               -- include: open_step_columns(refunds)
 )
-SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.account_id, claimed.amount,
-       claimed.currency, payments.source, claimed.id, claimed.network_state,
-       claimed.unresolved_for,
+SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.merchant_id,
+       claimed.account_id, claimed.amount, claimed.currency, payments.source, claimed.id,
+       claimed.network_state, claimed.unresolved_for,
        (SELECT true
           FROM holds
          WHERE holds.payment_id = claimed.payment_id

@@ -1,7 +1,8 @@
 """Loads SQL statements from files.
 
 `-- name:` begins a statement; comments after it explain it. `-- include:` stands for a file in
-`fragments`. Both are resolved at import, so every statement is constant text.
+`fragments`. Both are resolved at import, so every statement is constant text. Its indentation is
+removed: psycopg parses a statement of more than 4,096 bytes again at each call.
 """
 
 import re
@@ -11,7 +12,8 @@ from typing import Final
 
 SQL_FOLDER: Final = Path(__file__).parent
 _NAME: Final = re.compile(r"^-- name: *(\w+) *$", re.MULTILINE)
-_INCLUDE: Final = re.compile(r"^( *)-- include: *(\w+)(?:\((\w+)\))? *$", re.MULTILINE)
+_INCLUDE: Final = re.compile(r"^ *-- include: *(\w+)(?:\((\w+)\))? *$", re.MULTILINE)
+_INDENTATION: Final = re.compile(r"^ +", re.MULTILINE)
 
 
 def load_statements(stem: str) -> Mapping[str, bytes]:
@@ -22,13 +24,12 @@ def load_statements(stem: str) -> Mapping[str, bytes]:
     if len(set(names)) != len(names):
         raise ValueError(f"{stem}.sql names a statement twice")
     return {
-        name: _INCLUDE.sub(_read_fragment, body).strip().encode()
+        name: _INDENTATION.sub("", _INCLUDE.sub(_read_fragment, body)).strip().encode()
         for name, body in zip(names, bodies, strict=True)
     }
 
 
 def _read_fragment(include: re.Match[str]) -> str:
-    indent, name, table = include.groups()
+    name, table = include.groups()
     path = Path(__file__).parent / "fragments" / f"{name}.sql"
-    lines = path.read_text(encoding="utf-8").replace("{table}", table or "").splitlines()
-    return "\n".join(indent + line for line in lines)
+    return path.read_text(encoding="utf-8").replace("{table}", table or "").rstrip()

@@ -56,6 +56,8 @@ class PostgresUnitOfWork:
         return self._session.fetch_one(_SQL["read_clock"])[0]
 
     def commit(self) -> None:
+        # Last: it locks the streams of the merchants.
+        self.events.flush()
         self._session.commit()
 
 

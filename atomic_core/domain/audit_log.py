@@ -1,12 +1,14 @@
-"""The audit log: registrations, logins, changes of passwords, sessions and API keys, and what an
-operator did to a merchant or decided about a payment."""
+"""The audit log: registrations, logins, opened accounts, changes of passwords, sessions and API
+keys, and what an operator did to a merchant or decided about a payment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
+
+from atomic_core.domain.origins import Origin
 
 
 class AuditEventType(StrEnum):
@@ -25,37 +27,11 @@ class AuditEventType(StrEnum):
     KEY_REVOKED = "key_revoked"
     KEY_ROTATED = "key_rotated"
     FEES_SET = "fees_set"
+    ACCOUNT_OPENED = "account_opened"
     PAYMENT_RETRIED = "payment_retried"
     """An operator ended the back-off of a payment or refund."""
     PAYMENT_RESOLVED = "payment_resolved"
     """An operator decided the outcome of a step that the card network left open."""
-
-
-class ActorType(StrEnum):
-    ANONYMOUS = "anonymous"
-    SESSION = "session"
-    OPERATOR = "operator"
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Who makes a request, and from where."""
-
-    actor: ActorType
-    actor_id: UUID | None = None
-    """The session's id, for a session."""
-    address: str | None = None
-    """The client's IP address; None for operators and for clients without one."""
-    request_id: str | None = None
-    operator: str | None = None
-    """The name of the operator, where it is known. Stored in the details of an event."""
-
-    def with_session(self, session_id: UUID) -> "Origin":
-        """The same request, made by the session that it opened."""
-        return replace(self, actor=ActorType.SESSION, actor_id=session_id)
-
-
-OPERATOR: Final = Origin(ActorType.OPERATOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +64,7 @@ class RecordedAuditEvent:
     actor_id: UUID | None
     address: str | None
     request_id: str | None
+    server_request_id: UUID | None
     details: Mapping[str, str]
     at: datetime
 

@@ -14,9 +14,9 @@ MAX_RECENT_PAYMENTS: Final = 10
 MAX_ACCOUNTS: Final = 100
 """The oldest are listed, which include the default account of each currency."""
 
-MAX_COUNTED_PAYMENTS: Final = 100_000
-"""The newest payments, counted for the totals of each response in about a tenth of a second. A
-merchant with more of them in 30 days gets incomplete totals."""
+MAX_COUNTED_OPEN_PAYMENTS: Final = 10_000
+"""The newest payments that are PENDING or PROCESSING, counted for each response in about a
+hundredth of a second. The store keeps the totals of all others."""
 
 TOTAL_DAYS: Final = 30
 """Including today. Days begin at midnight UTC."""
@@ -33,6 +33,29 @@ class PaymentSum:
     """What was captured of payments that are SUCCESS, what was requested of the others."""
     refunded: int
     fees: int
+
+    def plus(self, other: "PaymentSum", sign: int = 1) -> "PaymentSum":
+        """The sum with `other`, of the same status and currency, added or (-1) subtracted."""
+        return PaymentSum(
+            self.status,
+            self.currency,
+            self.count + sign * other.count,
+            self.amount + sign * other.amount,
+            self.refunded + sign * other.refunded,
+            self.fees + sign * other.fees,
+        )
+
+
+def build_sum(payment: Payment) -> PaymentSum:
+    """What one payment contributes."""
+    return PaymentSum(
+        payment.status.value,
+        payment.money.currency,
+        count=1,
+        amount=payment.amount_captured or payment.money.amount,
+        refunded=payment.amount_refunded,
+        fees=payment.fee,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +84,7 @@ def build_totals(sums: Iterable[PaymentSum]) -> Sequence[PaymentTotal]:
     exact: dict[tuple[str, str], PaymentSum] = {}
     for row in sums:
         key = (row.status, row.currency)
-        total = exact.get(key, PaymentSum(*key, 0, 0, 0, 0))
-        exact[key] = PaymentSum(
-            *key,
-            total.count + row.count,
-            total.amount + row.amount,
-            total.refunded + row.refunded,
-            total.fees + row.fees,
-        )
+        exact[key] = exact.get(key, PaymentSum(*key, 0, 0, 0, 0)).plus(row)
     return [_build_total(exact[key]) for key in sorted(exact)]
 
 
@@ -106,5 +122,6 @@ class Dashboard:
     """Of payments created today."""
     last_30_days: Sequence[PaymentTotal]
     are_totals_complete: bool
-    """False if the merchant has more payments than MAX_COUNTED_PAYMENTS."""
+    """False if the merchant has more than MAX_COUNTED_OPEN_PAYMENTS open payments: of these, only
+    the newest count. All others count in any case."""
     at: datetime

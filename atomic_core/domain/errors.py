@@ -76,6 +76,17 @@ class RateLimited(AtomicError):
     retryable = True
 
 
+class TooManyWaiting(RateLimited):
+    """Too many requests of this merchant wait for events; let some end, or send wait=0."""
+
+
+class WaitingPlacesTaken(AtomicError):
+    """Too many requests wait for events; send this one again, or send wait=0."""
+
+    code = "service_unavailable"
+    retryable = True
+
+
 class StorageUnavailable(AtomicError):
     """The database is unreachable or overloaded; the request may or may not have been processed."""
 

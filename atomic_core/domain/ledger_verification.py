@@ -52,6 +52,10 @@ class LedgerCheck(StrEnum):
     PENDING_IS_SUM = "pending_is_sum"
     """An account's pending amounts are the sums of its live holds, and its balance covers the
     outgoing ones. Subject: the account."""
+    TOTAL_IS_SUM = "total_is_sum"
+    """A merchant's total of one UTC day, currency and status is the sum of its payments. With the
+    checks of payments and refunds, it is that of the ledger. Open payments have no total. Subject:
+    `merchant/day/currency/status`."""
 
 
 class Finding(NamedTuple):

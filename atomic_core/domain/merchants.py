@@ -38,6 +38,8 @@ class Scope(StrEnum):
     ACCOUNTS_WRITE = "accounts:write"
     ACCOUNTS_READ = "accounts:read"
     REFUNDS_WRITE = "refunds:write"
+    EVENTS_READ = "events:read"
+    """Later than the other scopes: keys that are older than the stream do not have it."""
 
 
 ALL_SCOPES: Final[frozenset[str]] = frozenset(Scope)

@@ -15,6 +15,7 @@ from uuid import UUID
 from atomic_core.domain.card_networks import NetworkState
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.domain.money import Money
+from atomic_core.domain.origins import Origin
 
 DEFAULT_HOLD_PERIOD: Final = timedelta(days=7)
 """How long an authorization is held by default: as long as card networks hold one."""
@@ -83,8 +84,7 @@ class NewPayment:
     idempotency_key: str | None = None
     capture: CaptureMethod = CaptureMethod.AUTOMATIC
     metadata: Mapping[str, str] = field(default_factory=dict)
-    request_id: str | None = None
-    """The X-Request-Id of the request that creates it."""
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,8 @@ class Payment:
     capture: CaptureMethod = CaptureMethod.AUTOMATIC
     step: Step = Step.CHARGE
     metadata: Mapping[str, str] = field(default_factory=dict)
-    request_id: str | None = None
+    origin: Origin | None = None
+    """Of the request that created it. None if it was recorded without."""
     claimed_at: datetime | None = None
     """When a worker first claimed it."""
     attempt: int = 0
@@ -183,7 +184,7 @@ class PaymentInsert:
             capture=new.capture,
             step=new.capture.first_step,
             metadata=new.metadata,
-            request_id=new.request_id,
+            origin=new.origin,
         )
 
 

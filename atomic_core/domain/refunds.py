@@ -7,6 +7,7 @@ from uuid import UUID
 
 from atomic_core.domain.card_networks import NetworkState
 from atomic_core.domain.money import Money
+from atomic_core.domain.origins import Origin
 from atomic_core.domain.payments import Status
 
 
@@ -21,7 +22,7 @@ class NewRefund:
     reason: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str | None = None
-    request_id: str | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class Refund:
     idempotency_key: str | None
     created_at: datetime
     updated_at: datetime
-    request_id: str | None = None
+    origin: Origin | None = None
+    """Of the request that created it. None if it was recorded without."""
     claimed_at: datetime | None = None
     attempt: int = 0
     network_state: NetworkState | None = None

@@ -41,6 +41,7 @@ class Claim(NamedTuple):
     payment_id: UUID
     attempt: int
     faults: int
+    merchant_id: UUID
     account_id: UUID
     amount: int
     """Minor units, of the payment or of the refund."""

@@ -1,17 +1,38 @@
-"""The repository of payment events."""
+"""The repository of events."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
-from atomic_core.domain.events import PaymentEvent, RecordedEvent
+from atomic_core.domain.events import Event, EventFilter, RecordedEvent, StreamEvent
 
 
 class EventRepository(Protocol):
-    def add(self, events: Sequence[PaymentEvent]) -> None:
-        """Append the events, with the current time of the database."""
+    def add(self, events: Sequence[Event]) -> None:
+        """Append the events at the end of this unit of work, in its commit, with the database's
+        time and with what they are about as it then is.
+
+        The commit locks the stream of each merchant, in merchant order, after every other lock:
+        the order of sequence numbers is the order of commits.
+        """
         ...
 
     def list_by_payment(self, payment_id: UUID, limit: int) -> Sequence[RecordedEvent]:
         """The first `limit` events of a payment and its refunds, oldest first."""
+        ...
+
+    def list_stream(
+        self, merchant_id: UUID, filters: EventFilter, limit: int, *, is_oldest_first: bool
+    ) -> Sequence[StreamEvent]:
+        """Up to `limit` events of the merchant's stream, in or against the order of sequence
+        numbers."""
+        ...
+
+    def get(self, merchant_id: UUID, event_id: UUID) -> StreamEvent | None:
+        """An event of the merchant's stream."""
+        ...
+
+    def get_last_sequences(self, merchant_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        """The last sequence number of each merchant's stream; without merchants that have no
+        event."""
         ...

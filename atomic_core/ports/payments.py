@@ -50,7 +50,7 @@ class PaymentRepository(WorkItemRepository, Protocol):
         StorageRefused if it is not AUTHORIZED."""
         ...
 
-    def expire_holds(self, limit: int) -> Sequence[UUID]:
+    def expire_holds(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
         """Resolve up to `limit` holds that have ended, in order of their ends, and return the ids
-        of their payments. Skips payments that another unit of work has locked."""
+        of their merchants and payments. Skips payments that another unit of work has locked."""
         ...

@@ -12,11 +12,13 @@ from atomic_core.domain.admin_queries import (
     MerchantDetails,
     SystemAccounts,
 )
-from atomic_core.domain.audit_log import OPERATOR, AuditEvent, AuditEventType, Origin
+from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
+from atomic_core.domain.events import Event, EventType
 from atomic_core.domain.lists import AccountFilter, CreatedFilter, PaymentFilter
 from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.money import CURRENCY_EXPONENTS
+from atomic_core.domain.origins import OPERATOR, Origin
 from atomic_core.domain.payments import Payment, Status
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.job_queue import Job, JobQueue
@@ -166,7 +168,8 @@ class RetryPayment:
 
     Ends its back-off and its lease; network faults still count. A worker that has claimed it may
     still settle it until another one claims it, because its attempt does not change. Raises
-    NotFound; Conflict if it is not open. Audited. Returns the payment or refund as it was before.
+    NotFound; Conflict if it is not open. Audited, and an event of the payment. Returns the payment
+    or refund as it was before.
     """
 
     begin: UnitOfWorkFactory
@@ -175,13 +178,15 @@ class RetryPayment:
 
     def __call__(self, id: UUID, origin: Origin = OPERATOR) -> AdminPayment | AdminRefund:
         with self.begin() as work:
-            before = work.admin_queries.get_payment(id) or work.admin_queries.get_refund(id)
+            before = _find_item(work, id)
             if before is None:
                 raise NotFound("No payment or refund has this id.")
             is_payment = isinstance(before, AdminPayment)
             repository = work.payments if is_payment else work.refunds
             if not repository.make_due(id):
                 raise Conflict(_describe_closed_state(work, id))
+            # It is locked now; before, a worker could claim it.
+            work.events.add([_build_retry_event(_find_item(work, id) or before, origin)])
             work.audit_log.add(self._build_event(before, origin))
             work.commit()
         self.job_queue.notify(Job.SETTLE)
@@ -196,6 +201,26 @@ class RetryPayment:
             details = {"paymentId": str(item.refund.payment_id), "refundId": str(item.refund.id)}
         event_type = AuditEventType.PAYMENT_RETRIED
         return AuditEvent(self.ids.new_id(), event_type, origin, merchant_id, details)
+
+
+def _find_item(work: UnitOfWork, id: UUID) -> AdminPayment | AdminRefund | None:
+    return work.admin_queries.get_payment(id) or work.admin_queries.get_refund(id)
+
+
+def _build_retry_event(item: AdminPayment | AdminRefund, origin: Origin) -> Event:
+    event_type = EventType.RETRY_REQUESTED
+    if isinstance(item, AdminPayment):
+        payment = item.payment
+        return Event(payment.merchant_id, event_type, payment.id, payment.status, origin=origin)
+    refund = item.refund
+    return Event(
+        refund.merchant_id,
+        event_type,
+        refund.payment_id,
+        refund.status,
+        refund.id,
+        origin=origin,
+    )
 
 
 def _describe_closed_state(work: UnitOfWork, id: UUID) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from atomic_core.domain.audit_log import OPERATOR, AuditEvent, AuditEventType, Origin
+from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
 from atomic_core.domain.merchants import (
     ALL_SCOPES,
@@ -18,6 +18,7 @@ from atomic_core.domain.merchants import (
     check_key_name,
     sort_scopes,
 )
+from atomic_core.domain.origins import OPERATOR, Origin
 from atomic_core.domain.timestamps import format_rfc3339
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.key_hasher import KeyHasher
@@ -96,9 +97,13 @@ class IssueApiKey:
     create: CreateApiKey
 
     def __call__(
-        self, merchant_id: UUID, name: str, scopes: frozenset[str] = ALL_SCOPES
+        self,
+        merchant_id: UUID,
+        name: str,
+        scopes: frozenset[str] = ALL_SCOPES,
+        origin: Origin = OPERATOR,
     ) -> IssuedApiKey:
-        return self.create(NewApiKey(merchant_id, name, scopes))
+        return self.create(NewApiKey(merchant_id, name, scopes, origin=origin))
 
 
 @dataclass(frozen=True, slots=True)

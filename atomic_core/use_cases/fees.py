@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from atomic_core.domain.audit_log import OPERATOR, AuditEvent, AuditEventType, Origin
+from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.errors import NotFound
 from atomic_core.domain.fees import FeeSchedule, FeeTerms, check_fee_terms
+from atomic_core.domain.origins import OPERATOR, Origin
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 

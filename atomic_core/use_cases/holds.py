@@ -5,7 +5,8 @@ from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
-from atomic_core.domain.events import PaymentEvent, PaymentEventType
+from atomic_core.domain.events import Event, EventType
+from atomic_core.domain.origins import Origin
 from atomic_core.domain.payments import (
     REASON_EXPIRED,
     REASON_REQUESTED_BY_MERCHANT,
@@ -33,7 +34,7 @@ class CaptureRequest:
     merchant_id: UUID
     payment_id: UUID
     amount: int | None = None
-    request_id: str | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class CancelRequest:
     merchant_id: UUID
     payment_id: UUID
     reason: str = REASON_REQUESTED_BY_MERCHANT
-    request_id: str | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,13 @@ class CapturePayment(Command[CaptureRequest, Payment]):
             )
         resolution = HoldResolution(payment.id, Step.CAPTURE, amount=amount)
         resolved_payment = work.payments.resolve_hold(resolution)
-        event = PaymentEvent(
+        event = Event(
+            payment.merchant_id,
+            EventType.CAPTURE_REQUESTED,
             payment.id,
-            PaymentEventType.CAPTURE_REQUESTED,
             resolved_payment.status,
             amount=amount,
-            request_id=request.request_id,
+            origin=request.origin,
         )
         work.events.add([event])
         return resolved_payment
@@ -98,12 +100,13 @@ class CancelPayment(Command[CancelRequest, Payment]):
         check_authorized(payment)
         resolution = HoldResolution(payment.id, Step.VOID, reason=request.reason)
         resolved_payment = work.payments.resolve_hold(resolution)
-        event = PaymentEvent(
+        event = Event(
+            payment.merchant_id,
+            EventType.CANCEL_REQUESTED,
             payment.id,
-            PaymentEventType.CANCEL_REQUESTED,
             resolved_payment.status,
             reason=request.reason,
-            request_id=request.request_id,
+            origin=request.origin,
         )
         work.events.add([event])
         return resolved_payment
@@ -124,12 +127,12 @@ class ExpireHolds:
         total = 0
         for _ in range(MAX_EXPIRE_BATCHES):
             with self.begin() as work:
-                payment_ids = work.payments.expire_holds(EXPIRE_BATCH_SIZE)
-                if payment_ids:
-                    work.events.add([_build_expired_event(id) for id in payment_ids])
+                expired = work.payments.expire_holds(EXPIRE_BATCH_SIZE)
+                if expired:
+                    work.events.add([_build_expired_event(*ids) for ids in expired])
                     work.commit()
-            total += len(payment_ids)
-            if len(payment_ids) < EXPIRE_BATCH_SIZE:
+            total += len(expired)
+            if len(expired) < EXPIRE_BATCH_SIZE:
                 break
         if total:
             self.job_queue.notify(Job.SETTLE)
@@ -157,7 +160,7 @@ def build_state_conflict(payment: Payment, rule: str) -> Conflict:
     return Conflict(f"{rule}; this one is {state}.", details={"status": [payment.status.value]})
 
 
-def _build_expired_event(payment_id: UUID) -> PaymentEvent:
-    return PaymentEvent(
-        payment_id, PaymentEventType.EXPIRED, Status.PROCESSING, reason=REASON_EXPIRED
+def _build_expired_event(merchant_id: UUID, payment_id: UUID) -> Event:
+    return Event(
+        merchant_id, EventType.EXPIRED, payment_id, Status.PROCESSING, reason=REASON_EXPIRED
     )

@@ -7,10 +7,11 @@ from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.admin_queries import UnresolvedStep
-from atomic_core.domain.audit_log import AuditEvent, AuditEventType, Origin
+from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.card_networks import NetworkResponse, Verdict
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
-from atomic_core.domain.events import PaymentEvent, PaymentEventType
+from atomic_core.domain.events import Event, EventType
+from atomic_core.domain.origins import Origin
 from atomic_core.domain.payments import Status
 from atomic_core.domain.settlement import RELEASING_STEPS, Claim, Settlement, decide_settlement
 from atomic_core.ports.id_generator import IdGenerator
@@ -107,13 +108,15 @@ class ResolveStep:
                 },
             )
         )
-        event = PaymentEvent(
+        event = Event(
+            claim.merchant_id,
+            EventType.RESOLVED,
             claim.payment_id,
-            PaymentEventType.RESOLVED,
             Status.PROCESSING,
             claim.refund_id,
             claim.attempt,
             reason=outcome,
+            origin=resolution.origin,
         )
         work.events.add([event])
 

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account
+from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.errors import NotFound
+from atomic_core.domain.events import build_account_event
 from atomic_core.domain.ledger_verification import LedgerReport
+from atomic_core.domain.origins import Origin
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.idempotency import Command
@@ -19,6 +22,7 @@ class NewAccount:
     merchant_id: UUID
     name: str
     currency: str
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +34,26 @@ class OpenAccount(Command[NewAccount, Account]):
 
     def execute(self, work: UnitOfWork, new_account: NewAccount) -> Account:
         work.merchants.lock(new_account.merchant_id)
-        return work.accounts.open(
-            self.ids.new_id(), new_account.merchant_id, new_account.name, new_account.currency
+        return open_account(work, self.ids, new_account)
+
+
+def open_account(work: UnitOfWork, ids: IdGenerator, new_account: NewAccount) -> Account:
+    """Open an account of a merchant that this unit of work has locked, with its event. Audited, if
+    its origin is known."""
+    account = work.accounts.open(
+        ids.new_id(), new_account.merchant_id, new_account.name, new_account.currency
+    )
+    work.events.add([build_account_event(new_account.merchant_id, account, new_account.origin)])
+    if new_account.origin:
+        event = AuditEvent(
+            ids.new_id(),
+            AuditEventType.ACCOUNT_OPENED,
+            new_account.origin,
+            account.merchant_id,
+            {"accountId": str(account.id), "currency": account.currency},
         )
+        work.audit_log.add(event)
+    return account
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from atomic_core.domain.audit_log import AuditEvent, AuditEventType, Origin
+from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.errors import NotFound, Unauthorized
 from atomic_core.domain.merchants import ApiKey, Caller, Merchant
+from atomic_core.domain.origins import Origin
 from atomic_core.ports.api_key_cache import ApiKeyCache
 from atomic_core.ports.api_key_usage import ApiKeyUsage
 from atomic_core.ports.id_generator import IdGenerator

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from atomic_core.domain.audit_log import AuditEvent, AuditEventType, Origin
+from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.credentials import Session
 from atomic_core.domain.errors import (
     Conflict,
@@ -12,6 +12,7 @@ from atomic_core.domain.errors import (
     WrongPassword,
 )
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
+from atomic_core.domain.origins import Origin
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.password_blocklist import PasswordBlocklist
 from atomic_core.ports.password_hasher import PasswordHasher

@@ -72,17 +72,19 @@ class CreatePaymentBatch(Command[PaymentBatch, Sequence[IdempotentResult]]):
         """Open the default accounts that are missing, which locks the merchant. A request locks its
         keys first, so the keys of the batch are locked before: otherwise it could deadlock with a
         single payment that has one of them and waits for the merchant."""
-        currencies = {item.new_payment.money.currency for item in batch.items}
+        payments_by_currency = {
+            item.new_payment.money.currency: item.new_payment for item in batch.items
+        }
         missing = [
-            currency
-            for currency in sorted(currencies)
+            payment
+            for currency, payment in sorted(payments_by_currency.items())
             if work.accounts.get_default_account_id(batch.merchant_id, currency) is None
         ]
         keys = self.list_keys(batch)
         if missing and keys:
             work.idempotency.lock_keys(batch.merchant_id, keys)
-        for currency in missing:
-            self.record_payment.ensure_account(work, batch.merchant_id, currency)
+        for new_payment in missing:
+            self.record_payment.ensure_account(work, new_payment)
 
     def after_commit(self) -> None:
         self.record_payment.job_queue.notify(Job.SETTLE)

@@ -20,6 +20,7 @@ from atomic_core.ports.job_queue import Job, JobQueue
 from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.idempotency import Command, IdempotentResult, PerformOnce
+from atomic_core.use_cases.ledger import NewAccount, open_account
 from atomic_core.use_cases.merchants import RequireActiveApiKey
 
 
@@ -39,20 +40,22 @@ class RecordPayment(Command[NewPayment, Payment]):
         insert = PaymentInsert(self.ids.new_id(), new_payment)
         inserted = _insert_payment(work, insert)
         if inserted is None:
-            self.ensure_account(work, new_payment.merchant_id, new_payment.money.currency)
+            self.ensure_account(work, new_payment)
             inserted = _insert_payment(work, insert)
         if inserted is None:
             raise StorageRefused("a payment was not inserted although its account exists")
         return insert.to_payment(inserted)
 
-    def ensure_account(self, work: UnitOfWork, merchant_id: UUID, currency: str) -> None:
-        """Open the merchant's default account in the currency unless it exists."""
+    def ensure_account(self, work: UnitOfWork, new_payment: NewPayment) -> None:
+        """Open the merchant's default account in the payment's currency unless it exists."""
+        merchant_id, currency = new_payment.merchant_id, new_payment.money.currency
         if work.accounts.get_default_account_id(merchant_id, currency) is not None:
             return
         # Checked again under the merchant's lock, so that concurrent payments open one account.
         work.merchants.lock(merchant_id)
         if work.accounts.get_default_account_id(merchant_id, currency) is None:
-            work.accounts.open(self.ids.new_id(), merchant_id, currency, currency)
+            new_account = NewAccount(merchant_id, currency, currency, new_payment.origin)
+            open_account(work, self.ids, new_account)
 
     def after_commit(self) -> None:
         self.job_queue.notify(Job.SETTLE)

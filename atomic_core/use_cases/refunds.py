@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
-from atomic_core.domain.events import PaymentEvent, PaymentEventType
+from atomic_core.domain.events import Event, EventType
 from atomic_core.domain.payments import Status
 from atomic_core.domain.refunds import NewRefund, Refund
 from atomic_core.ports.id_generator import IdGenerator
@@ -49,14 +49,15 @@ class CreateRefund(Command[NewRefund, Refund]):
         if len(work.refunds.list_by_payment(payment.id, MAX_REFUNDS)) >= MAX_REFUNDS:
             raise Conflict(f"This payment has {MAX_REFUNDS} refunds, the maximum.")
         refund = work.refunds.add(self.ids.new_id(), payment, amount, new_refund)
-        event = PaymentEvent(
+        event = Event(
+            payment.merchant_id,
+            EventType.REFUND_CREATED,
             payment.id,
-            PaymentEventType.REFUND_CREATED,
             refund.status,
             refund.id,
             amount=amount,
             reason=new_refund.reason,
-            request_id=new_refund.request_id,
+            origin=new_refund.origin,
         )
         work.events.add([event])
         return refund

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from atomic_core.domain.audit_log import AuditEvent, AuditEventType, Origin
+from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.credentials import Credentials
 from atomic_core.domain.errors import (
     Conflict,
@@ -12,11 +12,13 @@ from atomic_core.domain.errors import (
     ValidationFailed,
 )
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
+from atomic_core.domain.origins import Origin
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.password_blocklist import PasswordBlocklist
 from atomic_core.ports.password_hasher import PasswordHasher
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.idempotency import Command, IdempotentResult, PerformOnce
+from atomic_core.use_cases.ledger import NewAccount, open_account
 
 TOO_COMMON: Final = "Must not be one of the 10,000 most common passwords."
 
@@ -49,9 +51,10 @@ class AddMerchantWithCredentials(Command[_HashedRegistration, Credentials]):
     def execute(self, work: UnitOfWork, hashed: _HashedRegistration) -> Credentials:
         registration = hashed.registration
         merchant = work.merchants.add(self.ids.new_id(), registration.name)
-        account_id = self.ids.new_id()
-        work.accounts.open(account_id, merchant.id, registration.currency, registration.currency)
-        credentials = Credentials(merchant.id, registration.email, hashed.password_hash, account_id)
+        # Audited with the registration.
+        new_account = NewAccount(merchant.id, registration.currency, registration.currency)
+        account = open_account(work, self.ids, new_account)
+        credentials = Credentials(merchant.id, registration.email, hashed.password_hash, account.id)
         if not work.sessions.add_credentials(credentials):
             raise Conflict("A merchant with this email already exists.")
         event = AuditEvent(

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from atomic_core.domain.audit_log import AuditEvent, AuditEventType, Origin
+from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.credentials import MAX_LIVE_SESSIONS, Credentials, Session
 from atomic_core.domain.errors import (
     MerchantSuspended,
@@ -16,6 +16,7 @@ from atomic_core.domain.errors import (
 )
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.domain.merchants import TOKEN_PREFIX
+from atomic_core.domain.origins import Origin
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.key_hasher import KeyHasher
 from atomic_core.ports.password_hasher import PasswordHasher

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from atomic_core.domain.card_networks import NetworkResponse
 from atomic_core.domain.errors import AtomicError, StorageRefused, StorageUnavailable
-from atomic_core.domain.events import PaymentEvent, build_reservation_event, build_settlement_event
+from atomic_core.domain.events import Event, build_reservation_event, build_settlement_event
 from atomic_core.domain.settlement import (
     NO_DELAY,
     Claim,
@@ -155,7 +155,7 @@ class SettlePayments:
             )
             reserved = [claim for claim, _ in called_claims if claim.id in reserved_ids]
             settlements: list[Settlement] = []
-            events: list[PaymentEvent] = []
+            events: list[Event] = []
             for claim, failure in zip(claims, failures, strict=True):
                 if failure is None:
                     reserved.append(claim)

@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.errors import NotFound
-from atomic_core.domain.events import PaymentEvent, PaymentEventType, RecordedEvent
+from atomic_core.domain.events import Event, EventType, RecordedEvent
 from atomic_core.domain.ledger import PostedTransaction
 from atomic_core.domain.payments import Payment, PaymentLookup, Status, Step
 from atomic_core.domain.refunds import Refund
@@ -20,6 +20,8 @@ them records at most MAX_RECORDED_FAULTS responses that are not final, and three
 own, so a payment has fewer."""
 
 
+_LAST_EVENTS: Final = (EventType.SUCCEEDED, EventType.FAILED)
+
 _TransactionsByRefund = Mapping[UUID | None, PostedTransaction]
 """By refund id; the payment's own transaction is under None."""
 
@@ -28,7 +30,7 @@ _TransactionsByRefund = Mapping[UUID | None, PostedTransaction]
 class TimelineEvent:
     """An event, and the ledger transaction that it caused."""
 
-    event: PaymentEvent
+    event: Event
     at: datetime
     posted: PostedTransaction | None = None
 
@@ -67,18 +69,17 @@ def build_timeline(
     transactions_by_refund = {
         transaction.transaction.refund_id: transaction for transaction in transactions
     }
-    events = [
-        *_build_first_events(payment),
-        *_build_last_charge_event(payment, transactions_by_refund),
-    ]
+    events = _build_first_events(payment)
+    if not any(event.type in _LAST_EVENTS and not event.refund_id for event, _ in recorded):
+        events += _build_last_charge_event(payment, transactions_by_refund)
     claim_times = {refund.id: refund.claimed_at for refund in refunds}
     # An event is recorded twice if the reply to its commit was lost. The first one counts.
-    times: dict[PaymentEvent, datetime] = {}
+    times: dict[Event, datetime] = {}
     for event, at in recorded:
         times.setdefault(event, at)
     for event, at in times.items():
         events.append(_add_transaction(event, at, transactions_by_refund))
-        if event.type is PaymentEventType.REFUND_CREATED and event.refund_id:
+        if event.type is EventType.REFUND_CREATED and event.refund_id:
             claimed_at = claim_times.get(event.refund_id)
             if claimed_at:
                 # The claim's transaction may have begun just before the refund was created.
@@ -87,17 +88,18 @@ def build_timeline(
 
 
 def _build_first_events(payment: Payment) -> list[TimelineEvent]:
-    created = PaymentEvent(
+    created = Event(
+        payment.merchant_id,
+        EventType.CREATED,
         payment.id,
-        PaymentEventType.CREATED,
         Status.PENDING,
         amount=payment.money.amount,
-        request_id=payment.request_id,
+        origin=payment.origin,
     )
     events = [TimelineEvent(created, payment.created_at)]
     if payment.claimed_at:
-        processing = PaymentEvent(
-            payment.id, PaymentEventType.PROCESSING, Status.PROCESSING, attempt=1
+        processing = Event(
+            payment.merchant_id, EventType.PROCESSING, payment.id, Status.PROCESSING, attempt=1
         )
         events.append(TimelineEvent(processing, payment.claimed_at))
     return events
@@ -106,15 +108,16 @@ def _build_first_events(payment: Payment) -> list[TimelineEvent]:
 def _build_last_charge_event(
     payment: Payment, transactions_by_refund: _TransactionsByRefund
 ) -> list[TimelineEvent]:
-    """A charge records no events of its own, because thousands are settled per second. Its last
-    event follows from its row and its ledger transaction."""
+    """The last event of a charge that was settled before charges recorded one (migration 0018):
+    it follows from its row and its ledger transaction."""
     if payment.step is not Step.CHARGE:
         return []
     if None in transactions_by_refund:
         transaction = transactions_by_refund[None]
-        succeeded = PaymentEvent(
+        succeeded = Event(
+            payment.merchant_id,
+            EventType.SUCCEEDED,
             payment.id,
-            PaymentEventType.SUCCEEDED,
             Status.SUCCESS,
             attempt=payment.attempt or None,
             # From the entries: the payment was read before them and may not be a SUCCESS yet.
@@ -123,9 +126,10 @@ def _build_last_charge_event(
         return [TimelineEvent(succeeded, transaction.posted_at, transaction)]
     if payment.status is not Status.FAILED:
         return []
-    failed = PaymentEvent(
+    failed = Event(
+        payment.merchant_id,
+        EventType.FAILED,
         payment.id,
-        PaymentEventType.FAILED,
         Status.FAILED,
         attempt=payment.attempt,
         reason=payment.failure_reason,
@@ -133,10 +137,11 @@ def _build_last_charge_event(
     return [TimelineEvent(failed, payment.updated_at)]
 
 
-def _build_refund_processing_event(created: PaymentEvent, at: datetime) -> TimelineEvent:
-    processing = PaymentEvent(
+def _build_refund_processing_event(created: Event, at: datetime) -> TimelineEvent:
+    processing = Event(
+        created.merchant_id,
+        EventType.REFUND_PROCESSING,
         created.payment_id,
-        PaymentEventType.REFUND_PROCESSING,
         Status.PROCESSING,
         created.refund_id,
         1,
@@ -145,8 +150,8 @@ def _build_refund_processing_event(created: PaymentEvent, at: datetime) -> Timel
 
 
 def _add_transaction(
-    event: PaymentEvent, at: datetime, transactions_by_refund: _TransactionsByRefund
+    event: Event, at: datetime, transactions_by_refund: _TransactionsByRefund
 ) -> TimelineEvent:
-    if event.type not in (PaymentEventType.SUCCEEDED, PaymentEventType.REFUND_SUCCEEDED):
+    if event.type not in (EventType.SUCCEEDED, EventType.REFUND_SUCCEEDED):
         return TimelineEvent(event, at)
     return TimelineEvent(event, at, transactions_by_refund.get(event.refund_id))

@@ -2,10 +2,21 @@
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final
 
 # Some proxies append the port, which differs for each connection.
 _WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
+
+
+MAX_CACHED_ADDRESSES: Final = 4_096
+
+
+@lru_cache(maxsize=MAX_CACHED_ADDRESSES)
+def normalize_ip_address(text: str) -> str | None:
+    """The usual spelling of the address that `parse_ip_address` finds."""
+    ip = parse_ip_address(text)
+    return str(ip) if ip else None
 
 
 def parse_ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -4,6 +4,7 @@ import random
 import re
 from collections.abc import Mapping
 from typing import Any, Final
+from uuid import UUID
 
 from atomic_core.domain.merchants import contains_secret
 
@@ -17,17 +18,16 @@ _VARIANT: Final = 0b10 << 62
 _RANDOM: Final = ~(0xF << 76 | 0b11 << 62)
 
 
-def choose_request_id(environ: Mapping[str, Any]) -> str:
-    """The caller's own id if it may be echoed (an API key may not), otherwise a new one."""
+def read_client_request_id(environ: Mapping[str, Any]) -> str | None:
+    """The client's own id if it has one that may be echoed: an API key may not."""
     request_id = environ.get("HTTP_X_REQUEST_ID", "")
     if REQUEST_ID_PATTERN.fullmatch(request_id) and not contains_secret(request_id):
         return request_id
-    return _generate_request_id()
+    return None
 
 
-def _generate_request_id() -> str:
+def generate_request_id() -> UUID:
     """A version 4 UUID. It must be unique but not secret, so Python's own generator serves, which
     needs no system call and is reseeded in every forked process."""
     bits = random.getrandbits(128) & _RANDOM | _VERSION_4 | _VARIANT
-    digits = f"{bits:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    return UUID(int=bits)

@@ -6,14 +6,16 @@ from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account, world_account_id
-from atomic_core.domain.audit_log import ActorType, AuditEventType, RecordedAuditEvent
+from atomic_core.domain.audit_log import AuditEventType, RecordedAuditEvent
 from atomic_core.domain.credentials import Credentials, Session
 from atomic_core.domain.dashboard import Dashboard, MerchantProfile, PaymentTotal
+from atomic_core.domain.events import Event, EventSubject, EventType, StreamEvent, build_data
 from atomic_core.domain.idempotency import IdempotencyRecord, StoredIdempotencyKey, StoredResponse
 from atomic_core.domain.ledger import Entry, LedgerTransaction, PostedTransaction, TransactionKind
 from atomic_core.domain.lists import AccountEntry
 from atomic_core.domain.merchants import KEY_PREFIX, TOKEN_PREFIX, ApiKey, IssuedApiKey
 from atomic_core.domain.money import Money
+from atomic_core.domain.origins import ActorType, Origin
 from atomic_core.domain.payments import CaptureMethod, Payment, Status, Step
 from atomic_core.domain.refunds import Refund
 from atomic_core.use_cases.sessions import NewSession
@@ -95,6 +97,12 @@ REFUND: Final = Refund(
 )
 REFUNDED: Final = replace(REFUND, status=Status.SUCCESS)
 
+_ORIGIN: Final = Origin(
+    ActorType.KEY,
+    UUID("0199c0de-0000-7000-8000-000000000006"),
+    request_id=META["requestId"],
+    server_request_id=UUID(META["requestId"]),
+)
 _TRANSACTION: Final = UUID("0199c0de-0000-7000-8000-000000000004")
 _POSTED: Final = PostedTransaction(
     LedgerTransaction(_TRANSACTION, PENDING.id, TransactionKind.PAYMENT, _TIME),
@@ -104,7 +112,35 @@ _POSTED: Final = PostedTransaction(
     ],
 )
 TIMELINE: Final = build_timeline(
-    replace(SUCCESS, claimed_at=_TIME, attempt=1, request_id=META["requestId"]), [], [], [_POSTED]
+    replace(SUCCESS, claimed_at=_TIME, attempt=1, origin=_ORIGIN), [], [], [_POSTED]
+)
+
+_FACTS: Final = EventSubject(5_000, "USD", {"order": "4711"}, None)
+_SUCCEEDED: Final = Event(_MERCHANT, EventType.SUCCEEDED, PENDING.id, Status.SUCCESS, amount=5_000)
+_REFUND_CREATED: Final = Event(
+    _MERCHANT,
+    EventType.REFUND_CREATED,
+    PENDING.id,
+    Status.PENDING,
+    REFUND.id,
+    amount=2_500,
+    origin=_ORIGIN,
+)
+PAYMENT_EVENT: Final = StreamEvent(
+    _SUCCEEDED._replace(data=build_data(_SUCCEEDED, _FACTS)),
+    UUID("0199c0de-0000-7000-8000-000000000006"),
+    123,
+    _TIME,
+)
+REFUND_EVENT: Final = StreamEvent(
+    _REFUND_CREATED._replace(
+        data=build_data(
+            _REFUND_CREATED, _FACTS._replace(amount=2_500, metadata={}, reason=REFUND.reason)
+        )
+    ),
+    UUID("0199c0de-0000-7000-8000-000000000007"),
+    124,
+    _TIME,
 )
 
 ENTRY: Final = AccountEntry(
@@ -203,6 +239,7 @@ RECORDED: Final = RecordedAuditEvent(
     actor_id=_SESSION.id,
     address="192.0.2.1",
     request_id=META["requestId"],
+    server_request_id=UUID(META["requestId"]),
     details={"keyId": str(API_KEY.id), "name": "Point of sale"},
     at=_TIME,
 )

@@ -18,7 +18,7 @@ from atomic_web.schemas.descriptions import (
     get_json_schema,
 )
 from atomic_web.schemas.enumerations import ERROR_CODE, OneOfEnumeration
-from atomic_web.schemas.fields import RequestSchema, ResponseSchema, Timestamp
+from atomic_web.schemas.fields import OneOfSchemas, RequestSchema, ResponseSchema, Timestamp
 from atomic_web.schemas.filters import METADATA_FILTER_SCHEMA
 from atomic_web.schemas.metadata import METADATA_SCHEMA
 
@@ -147,13 +147,15 @@ def _get_component_name(schema: Any) -> str:
 
 
 def _build_attribute_function(settings: Settings) -> Callable[..., JsonObject]:
-    def add_own_rules(_converter: Any, field: Any, ret: JsonObject, **_others: Any) -> JsonObject:
+    def add_own_rules(converter: Any, field: Any, ret: JsonObject, **_others: Any) -> JsonObject:
         """Add the rules of our own validators and fields, which apispec does not know."""
         rules = _collect_validator_rules(field, settings)
         if isinstance(field, fields.UUID):
             rules |= UUID_SCHEMA
         if isinstance(field, Timestamp):
             rules |= TIMESTAMP_SCHEMA
+        if isinstance(field, OneOfSchemas):
+            rules["oneOf"] = [converter.resolve_nested_schema(schema) for schema in field.schemas]
         if field.allow_none and rules.get("type") == "string":
             rules["type"] = ["string", "null"]
         is_restricted = bool(rules.keys() & {"pattern", "enum", "$ref"})

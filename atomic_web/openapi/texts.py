@@ -14,6 +14,7 @@ TAGS: Final = {
     "payments": "Charges and holds, with captures and cancellations. Requests are accepted at once "
     "(202) and settled shortly after.",
     "refunds": "Refunds of payments.",
+    "events": "The stream of what happened to a merchant's payments and refunds.",
     "idempotency-keys": "Look-up of earlier requests by their key.",
     "accounts": "A merchant's balances, per currency.",
     "merchants": "Registration, passwords, sessions, API keys and the audit log.",
@@ -55,7 +56,7 @@ sent as HEAD, for its headers only; OPTIONS lists the methods of a URL in `Allow
 CORS preflights.
 
 **Lists** return a page of `items`, newest first, and `nextCursor`: the `cursor` of the next page, \
-with the same filters, or null on the last one.
+with the same filters, or null on the last one. `GET /events` can also be read oldest first.
 
 **Idempotency-Key** makes a POST safe to repeat: the same key with the same request gets the first \
 response again, with `Idempotent-Replayed: true`; the same key with another request gets 422. \

@@ -9,11 +9,12 @@ from typing import Any, Final
 from marshmallow import validate
 
 from atomic_core.domain.accounts import AccountType, Side
-from atomic_core.domain.audit_log import ActorType, AuditEventType
-from atomic_core.domain.events import PaymentEventType
+from atomic_core.domain.audit_log import AuditEventType
+from atomic_core.domain.events import STREAM_TYPES, EventType
 from atomic_core.domain.ledger import TransactionKind
 from atomic_core.domain.merchants import Scope
 from atomic_core.domain.money import CURRENCY_EXPONENTS
+from atomic_core.domain.origins import ActorType
 from atomic_core.domain.payments import (
     REASON_EXPIRED,
     REASON_REQUESTED_BY_MERCHANT,
@@ -109,7 +110,20 @@ TRANSACTION_KIND: Final = Enumeration(
 PAYMENT_EVENT_TYPE: Final = Enumeration(
     "PaymentEventType",
     "What happened to a payment or to one of its refunds.",
-    _get_values(PaymentEventType),
+    tuple(type.timeline_name for type in EventType if type is not EventType.ACCOUNT_CREATED),
+)
+EVENT_TYPE: Final = Enumeration(
+    "EventType",
+    "What happened to a payment, a refund or an account, in the merchant's stream of events.",
+    _get_values(type for type in EventType if type in STREAM_TYPES),
+)
+EVENT_TYPE_FILTER: Final = Enumeration(
+    "EventTypeFilter",
+    "A type of events, or all types that begin alike.",
+    (*EVENT_TYPE.values, "payment.*", "refund.*", "account.*"),
+)
+SORT_ORDER: Final = Enumeration(
+    "SortOrder", "`asc` for oldest first, `desc` for newest first.", ("asc", "desc")
 )
 PAYMENT_EXPANSION: Final = Enumeration(
     "PaymentExpansion", "Objects that belong to a payment.", ("refunds", "entries")
@@ -119,7 +133,7 @@ AUDIT_EVENT_TYPE: Final = Enumeration(
     "What happened to a merchant's credentials and payments.",
     _get_values(AuditEventType),
 )
-ACTOR_TYPE: Final = Enumeration("ActorType", "What caused an audit event.", _get_values(ActorType))
+ACTOR_TYPE: Final = Enumeration("ActorType", "What made a request.", _get_values(ActorType))
 SCOPE: Final = Enumeration("Scope", "A permission of an API key.", _get_values(Scope))
 READINESS_STATUS: Final = Enumeration(
     "ReadinessStatus", "`degraded` if an optional dependency is down.", ("ready", "degraded")
@@ -132,7 +146,8 @@ ERROR_CODE: Final = Enumeration("ErrorCode", "Stable. Base decisions on it.", tu
 ENUMERATIONS: Final = (
     *(CURRENCY, PAYMENT_STATUS, REFUND_STATUS, CAPTURE_METHOD, CANCELLATION_REASON),
     *(PAYMENT_CANCELLATION_REASON, FAILURE_REASON, ACCOUNT_TYPE, NORMAL_SIDE, TRANSACTION_KIND),
-    *(PAYMENT_EVENT_TYPE, PAYMENT_EXPANSION, AUDIT_EVENT_TYPE, ACTOR_TYPE, SCOPE),
+    *(PAYMENT_EVENT_TYPE, EVENT_TYPE, EVENT_TYPE_FILTER, SORT_ORDER, PAYMENT_EXPANSION),
+    *(AUDIT_EVENT_TYPE, ACTOR_TYPE, SCOPE),
     *(READINESS_STATUS, DEPENDENCY_STATUS, ERROR_CODE),
 )
 

@@ -139,6 +139,15 @@ class Timestamp(fields.DateTime):
     DEFAULT_FORMAT = "milliseconds"
 
 
+class OneOfSchemas(fields.Field[Any]):
+    """An object in a response that is a JSON value already and matches one of some schemas, which
+    the OpenAPI document describes. Their required members tell them apart."""
+
+    def __init__(self, *schemas: "ResponseSchema", **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self.schemas = schemas
+
+
 class _Output(NamedTuple):
     key: str
     get_value: Callable[[Any], Any]
@@ -153,6 +162,7 @@ _SERIALIZERS: Final[dict[type[fields.Field[Any]], Callable[[Any], Any] | None]] 
     fields.Raw: None,
     fields.String: str,
     fields.UUID: str,
+    OneOfSchemas: None,
     Timestamp: format_rfc3339,
 }
 """How a domain value becomes a JSON value; None if it is one already. Domain values have the right

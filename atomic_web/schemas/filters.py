@@ -78,13 +78,13 @@ def _parse_time(text: str) -> datetime:
         raise InvalidParameter(_INVALID_TIME) from error
 
 
-def _parse_member(text: str, enumeration: Enumeration) -> str:
+def parse_member(text: str, enumeration: Enumeration) -> str:
     if text not in enumeration.values:
         raise InvalidParameter(f"Must be one of {', '.join(sorted(enumeration.values))}.")
     return text
 
 
-def _parse_uuid(text: str) -> Any:
+def parse_uuid(text: str) -> Any:
     id = parse_canonical_uuid(text)
     if id is None:
         raise InvalidParameter(INVALID_UUID)
@@ -135,7 +135,7 @@ def _build_status_filter(component: str, statuses: Enumeration) -> Parameter:
     return Parameter(
         name="status",
         attribute="statuses",
-        parse=lambda text: Status(_parse_member(text, statuses)),
+        parse=lambda text: Status(parse_member(text, statuses)),
         schema={"type": "array", "items": statuses.reference},
         description="May be repeated, to match any of several.",
         example=["SUCCESS"],
@@ -180,7 +180,7 @@ REFUND_STATUS: Final = _build_status_filter("refundStatus", enumerations.REFUND_
 PAYMENT_ID: Final = Parameter(
     name="paymentId",
     attribute="payment_id",
-    parse=_parse_uuid,
+    parse=parse_uuid,
     schema=dict(UUID_SCHEMA),
     description="The payment that is refunded.",
     example="0199c0de-0000-7000-8000-000000000001",
@@ -205,7 +205,7 @@ METADATA: Final = MapParameter(
 EXPAND: Final = Parameter(
     name="expand",
     attribute="expand",
-    parse=lambda text: _parse_member(text, enumerations.PAYMENT_EXPANSION),
+    parse=lambda text: parse_member(text, enumerations.PAYMENT_EXPANSION),
     schema={
         "type": "array",
         "items": enumerations.PAYMENT_EXPANSION.reference,

@@ -13,7 +13,11 @@ from atomic_core.domain.credentials import (
     normalize_email,
     normalize_password,
 )
-from atomic_core.domain.dashboard import MAX_ACCOUNTS, MAX_COUNTED_PAYMENTS, MAX_RECENT_PAYMENTS
+from atomic_core.domain.dashboard import (
+    MAX_ACCOUNTS,
+    MAX_COUNTED_OPEN_PAYMENTS,
+    MAX_RECENT_PAYMENTS,
+)
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.merchants import TOKEN_PREFIX
 from atomic_core.domain.money import MAX_AMOUNT
@@ -189,7 +193,9 @@ class DashboardSchema(ResponseSchema):
         attribute="are_totals_complete",
         data_key="totalsComplete",
         metadata={
-            "description": f"false if only the newest {MAX_COUNTED_PAYMENTS} payments were counted."
+            "description": "false if more payments are PENDING or PROCESSING than "
+            f"{MAX_COUNTED_OPEN_PAYMENTS}, and only the newest of them were counted. All other "
+            "payments are always counted."
         },
     )
     at = Timestamp()

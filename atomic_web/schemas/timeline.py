@@ -10,6 +10,7 @@ from atomic_web.schemas.enumerations import (
     OneOfEnumeration,
 )
 from atomic_web.schemas.fields import ResponseSchema, Timestamp
+from atomic_web.schemas.origins import ActorSchema, build_server_request_id
 from atomic_web.schemas.payments import PaymentSchema
 
 
@@ -39,7 +40,7 @@ class TimelineEventSchema(ResponseSchema):
 
     at = Timestamp()
     event = fields.String(
-        attribute="event.type",
+        attribute="event.type.timeline_name",
         validate=OneOfEnumeration(PAYMENT_EVENT_TYPE),
     )
     status = fields.String(
@@ -62,6 +63,13 @@ class TimelineEventSchema(ResponseSchema):
         data_key="requestId",
         allow_none=True,
         metadata={"description": "The X-Request-Id of the request that caused it."},
+    )
+    server_request_id = build_server_request_id("event.server_request_id")
+    actor = fields.Nested(
+        ActorSchema(),
+        attribute="event.origin",
+        allow_none=True,
+        metadata={"description": "Who made the request; null if Atomic itself caused the event."},
     )
     transaction = fields.Nested(
         LedgerTransactionSchema(),

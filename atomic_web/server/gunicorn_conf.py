@@ -171,6 +171,8 @@ def post_worker_init(worker: Any) -> None:
     worker.headers = build_security_headers(_settings)
     if atomic := getattr(worker.wsgi, "extensions", {}).get("atomic"):
         worker.count_malformed_request = partial(count_malformed_request, *atomic)
+        application, _ = atomic
+        worker.stop_waiting = application.event_signal.stop
     # What is loaded now is never garbage, so the collector need not look at it again.
     gc.collect()
     gc.freeze()

@@ -86,6 +86,8 @@ class Worker(GeventWorker):
     that a load balancer can react. Set in gunicorn_conf.py."""
     headers: Sequence[tuple[str, str]] = ()
     """Headers of every response. Set in gunicorn_conf.py."""
+    stop_waiting: Callable[[], None] | None = None
+    """Lets requests that wait for an event be answered at once. Set in gunicorn_conf.py."""
     count_malformed_request: Callable[[str | None], Sequence[Any]] | None = None
     """Counts a request that cannot be parsed against the limits of its client address, and returns
     their states. Set in gunicorn_conf.py."""
@@ -118,8 +120,10 @@ class Worker(GeventWorker):
             os.read(self.PIPE[0], READ_BYTES)
 
     def _stop(self, servers: list[StreamServer]) -> None:
-        """Readiness fails first (see `_respond`); then stop listening without resetting a
-        connection, close idle connections, and finish the requests in progress."""
+        """Readiness fails first (see `_respond`), and waits end; then stop listening without
+        resetting a connection, close idle connections, and finish the requests in progress."""
+        if self.stop_waiting is not None:
+            self.stop_waiting()
         self._sleep(self.drain_seconds)
         are_ignored = [ignore_new_connections(server.socket) for server in servers]
         if any(are_ignored):
@@ -254,9 +258,10 @@ class Worker(GeventWorker):
         environ[RAW_HEADERS] = request.headers
         if not self.alive:
             environ[IS_STOPPING] = True
+        body: Any = self.wsgi(environ, response.start_response)
+        # Not before: a request can wait for an event until the worker stops.
         if is_last or not self.alive:
             response.force_close()
-        body: Any = self.wsgi(environ, response.start_response)
         try:
             client.settimeout(self.request_timeout_seconds)
             for part in body:

@@ -36,7 +36,7 @@ from atomic_web.errors import (
     MalformedRequest,
     UriTooLong,
 )
-from atomic_web.http.request_id import REQUEST_ID, choose_request_id
+from atomic_web.http.request_id import REQUEST_ID, generate_request_id
 from atomic_web.http.responses import JSON
 
 _SERVER_ERRORS: Final = (ConfigurationProblem, InvalidResponseHeader, InvalidResponseHeaderName)
@@ -65,7 +65,7 @@ def render_error_response(
             domain_error = RateLimited()
             headers.append(("Retry-After", str(compute_retry_after_seconds(states))))
     status = HTTPStatus(STATUS[domain_error.code])
-    request_id = choose_request_id({})
+    request_id = str(generate_request_id())
     metrics.observe_malformed_request(status)
     facts = {"request_id": request_id, "address": address, "status": int(status)}
     if status >= 500:

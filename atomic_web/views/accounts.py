@@ -14,6 +14,7 @@ from atomic_web.access.idempotency import (
     execute_idempotently,
     read_idempotency_key,
 )
+from atomic_web.access.origins import build_origin
 from atomic_web.context import request_context
 from atomic_web.http.body import read_json_object
 from atomic_web.http.ids import parse_path_id
@@ -73,7 +74,9 @@ def create() -> Response:
     values = _request_schema.parse(content)
     key = read_idempotency_key()
     context = request_context()
-    new_account = NewAccount(context.merchant_id, values["name"], values["currency"])
+    new_account = NewAccount(
+        context.merchant_id, values["name"], values["currency"], build_origin()
+    )
     open_account = context.application.accounts.open
     return execute_idempotently(key, open_account, new_account, _render_opened_account, content)
 

@@ -8,7 +8,6 @@ from flask import Blueprint, Response
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import ALL_SCOPES, MAX_LIVE_KEYS, IssuedApiKey
 from atomic_core.use_cases.api_keys import ApiKeyRotation, NewApiKey
-from atomic_web.access.audit_origin import build_audit_origin
 from atomic_web.access.authentication import requires_session
 from atomic_web.access.idempotency import (
     IDEMPOTENCY_KEY,
@@ -16,6 +15,7 @@ from atomic_web.access.idempotency import (
     read_idempotency_key,
     redact,
 )
+from atomic_web.access.origins import build_origin
 from atomic_web.context import request_context
 from atomic_web.http.body import read_json_object, read_optional_json_object
 from atomic_web.http.ids import parse_path_id
@@ -123,7 +123,7 @@ def create() -> Response:
         name=values["name"],
         scopes=frozenset(values.get("scopes", ALL_SCOPES)),
         expires_at=parse_utc_time(expires_at) if expires_at else None,
-        origin=build_audit_origin(),
+        origin=build_origin(),
     )
     create_key = context.application.api_keys.create
     return execute_idempotently(
@@ -148,7 +148,7 @@ def revoke(id: str) -> Response:
     key_id = parse_path_id(id)
     refuse_query_parameters()
     context = request_context()
-    api_key = context.application.api_keys.revoke(key_id, context.merchant_id, build_audit_origin())
+    api_key = context.application.api_keys.revoke(key_id, context.merchant_id, build_origin())
     return ok_response(_response_schema.dump(api_key))
 
 
@@ -161,7 +161,7 @@ def rotate(id: str) -> Response:
     overlap = timedelta(seconds=_rotation_schema.parse(content)["overlap_seconds"])
     key = read_idempotency_key()
     context = request_context()
-    rotation = ApiKeyRotation(context.merchant_id, key_id, overlap, build_audit_origin())
+    rotation = ApiKeyRotation(context.merchant_id, key_id, overlap, build_origin())
     rotate_key = context.application.api_keys.rotate
     return execute_idempotently(
         key, rotate_key, rotation, _render_issued_key, content, redact(RAW_KEY)

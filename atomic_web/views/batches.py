@@ -10,6 +10,7 @@ from flask import Blueprint, Response
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import Scope
+from atomic_core.domain.origins import Origin
 from atomic_core.use_cases.idempotency import IdempotentResult
 from atomic_core.use_cases.payment_batches import BatchItem, PaymentBatch
 from atomic_web.access.authentication import requires_api_key
@@ -20,6 +21,7 @@ from atomic_web.access.idempotency import (
     is_valid_key,
     read_idempotency_key,
 )
+from atomic_web.access.origins import build_origin
 from atomic_web.access.rate_limiting import count_against_limit
 from atomic_web.context import request_context
 from atomic_web.http.body import read_json_object
@@ -117,6 +119,7 @@ def _get_payments(content: dict[str, Any]) -> list[Any]:
 
 def _parse_items(payments: Sequence[Any]) -> Sequence[BatchItem]:
     """Raises Forbidden, and ValidationFailed with the errors of all items by their index."""
+    origin = build_origin()
     items: list[BatchItem] = []
     errors: dict[str, Sequence[str]] = {}
     first_index_by_key: dict[str, int] = {}
@@ -124,7 +127,7 @@ def _parse_items(payments: Sequence[Any]) -> Sequence[BatchItem]:
         if index and index % ITEMS_PER_TURN == 0:
             time.sleep(0)  # switches greenlets
         try:
-            item = _parse_item(content)
+            item = _parse_item(content, origin)
         except ValidationFailed as error:
             details = error.details or {"": [error.message]}
             for name, messages in details.items():
@@ -144,11 +147,11 @@ def _parse_items(payments: Sequence[Any]) -> Sequence[BatchItem]:
     return items
 
 
-def _parse_item(content: Any) -> BatchItem:
+def _parse_item(content: Any, origin: Origin) -> BatchItem:
     if not isinstance(content, dict):
         raise ValidationFailed("Must be a JSON object.")
     if KEY not in content:
-        return BatchItem(parse_payment_request(content, None))
+        return BatchItem(parse_payment_request(content, None, origin))
     key = content[KEY]
     if not isinstance(key, str) or not is_valid_key(key):
         raise ValidationFailed(details={KEY: [INVALID_KEY]})
@@ -156,7 +159,7 @@ def _parse_item(content: Any) -> BatchItem:
     # same request.
     payment = {name: value for name, value in content.items() if name != KEY}
     request = build_idempotent_request("POST", PATH, key, payment)
-    return BatchItem(parse_payment_request(payment, key), request)
+    return BatchItem(parse_payment_request(payment, key, origin), request)
 
 
 def _render_batch(results: Sequence[IdempotentResult]) -> StoredResponse:

@@ -14,6 +14,7 @@ from atomic_web.access.idempotency import (
     execute_idempotently,
     read_idempotency_key,
 )
+from atomic_web.access.origins import build_origin
 from atomic_web.context import request_context
 from atomic_web.http.body import read_optional_json_object
 from atomic_web.http.ids import parse_path_id
@@ -84,9 +85,7 @@ def capture(id: str) -> Response:
     refuse_query_parameters()
     values, context = _capture_schema.parse(content), request_context()
     context.payment_id = payment_id
-    new_capture = CaptureRequest(
-        context.merchant_id, payment_id, values["amount"], context.request_id
-    )
+    new_capture = CaptureRequest(context.merchant_id, payment_id, values["amount"], build_origin())
     capture_payment = context.application.payments.capture
     key = read_idempotency_key()
     return execute_idempotently(key, capture_payment, new_capture, _render_payment, content)
@@ -100,9 +99,7 @@ def cancel(id: str) -> Response:
     refuse_query_parameters()
     values, context = _cancellation_schema.parse(content), request_context()
     context.payment_id = payment_id
-    cancellation = CancelRequest(
-        context.merchant_id, payment_id, values["reason"], context.request_id
-    )
+    cancellation = CancelRequest(context.merchant_id, payment_id, values["reason"], build_origin())
     cancel_payment = context.application.payments.cancel
     key = read_idempotency_key()
     return execute_idempotently(key, cancel_payment, cancellation, _render_payment, content)

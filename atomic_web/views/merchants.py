@@ -17,7 +17,6 @@ from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.use_cases.passwords import PasswordChange
 from atomic_core.use_cases.registration import MerchantRegistration
 from atomic_core.use_cases.sessions import LoginAttempt, Logout, NewSession
-from atomic_web.access.audit_origin import build_audit_origin
 from atomic_web.access.authentication import get_current_policy, public, requires_session
 from atomic_web.access.idempotency import (
     IDEMPOTENCY_KEY,
@@ -27,6 +26,7 @@ from atomic_web.access.idempotency import (
     redact,
     to_response,
 )
+from atomic_web.access.origins import build_origin
 from atomic_web.access.rate_limiting import SoftLimit, count_against_limit, count_request
 from atomic_web.context import request_context
 from atomic_web.errors import RegistrationClosed
@@ -180,7 +180,7 @@ def register() -> Response:
         password=normalize_password(values["password"]),
         name=values.get("name", email),
         currency=context.settings.default_currency,
-        origin=build_audit_origin(),
+        origin=build_origin(),
     )
     request = read_idempotent_request(
         key, _remove_passwords(content), derive_registration_scope_id(email)
@@ -225,7 +225,7 @@ def log_out() -> Response:
     key = read_idempotency_key()
     context = request_context()
     session = context.authenticated_session
-    logout = Logout(session.id, session.merchant_id, build_audit_origin())
+    logout = Logout(session.id, session.merchant_id, build_origin())
     end_session = context.application.sessions.log_out
     return execute_idempotently(key, end_session, logout, _render_ended_session, {})
 
@@ -246,7 +246,7 @@ def change_password() -> Response:
         session=session,
         current_password=normalize_password(values["current_password"]),
         new_password=normalize_password(values["new_password"]),
-        origin=build_audit_origin(),
+        origin=build_origin(),
     )
     request = read_idempotent_request(key, _remove_passwords(content))
 
@@ -274,7 +274,7 @@ def _parse_attempt() -> tuple[LoginAttempt, IdempotentRequest | None]:
     values = _login_schema.parse(content)
     key = read_idempotency_key()
     email = normalize_email(values["email"])
-    attempt = LoginAttempt(email, normalize_password(values["password"]), build_audit_origin())
+    attempt = LoginAttempt(email, normalize_password(values["password"]), build_origin())
     # The key belongs to the email until the password is verified, then to the merchant.
     return attempt, read_idempotent_request(
         key, _remove_passwords(content), derive_registration_scope_id(email)

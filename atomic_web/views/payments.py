@@ -13,6 +13,7 @@ from atomic_web.access.idempotency import (
     read_idempotent_request,
     to_response,
 )
+from atomic_web.access.origins import build_origin
 from atomic_web.context import request_context
 from atomic_web.http.body import read_json_object
 from atomic_web.http.ids import parse_path_id
@@ -93,7 +94,7 @@ SHOW: Final = Operation(
 def create() -> Response:
     content = read_json_object()
     refuse_query_parameters()
-    new_payment = parse_payment_request(content, read_idempotency_key())
+    new_payment = parse_payment_request(content, read_idempotency_key(), build_origin())
     context = request_context()
     result = context.application.payments.create(
         context.authenticated_caller,

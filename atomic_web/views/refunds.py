@@ -13,6 +13,7 @@ from atomic_web.access.idempotency import (
     execute_idempotently,
     read_idempotency_key,
 )
+from atomic_web.access.origins import build_origin
 from atomic_web.context import BASE_PATH, request_context
 from atomic_web.http.body import read_optional_json_object
 from atomic_web.http.ids import parse_path_id
@@ -87,7 +88,7 @@ def create(id: str) -> Response:
         reason=values["reason"],
         metadata=values["metadata"],
         idempotency_key=key,
-        request_id=context.request_id,
+        origin=build_origin(),
     )
     create_refund = context.application.refunds.create
     return execute_idempotently(key, create_refund, new_refund, _render_accepted_refund, content)

@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 from flask import Blueprint, Response
 
 from atomic_core.domain.credentials import MAX_LIVE_SESSIONS, Session
-from atomic_web.access.audit_origin import build_audit_origin
 from atomic_web.access.authentication import requires_session
+from atomic_web.access.origins import build_origin
 from atomic_web.context import request_context
 from atomic_web.http.ids import parse_path_id
 from atomic_web.http.query import refuse_query_parameters
@@ -104,7 +104,7 @@ def revoke(id: str) -> Response:
     session_id = parse_path_id(id)
     refuse_query_parameters()
     context = request_context()
-    context.application.sessions.revoke(session_id, context.merchant_id, build_audit_origin())
+    context.application.sessions.revoke(session_id, context.merchant_id, build_origin())
     return ok_response(_ended_session_schema.dump(_EndedSession()))
 
 
@@ -115,6 +115,6 @@ def revoke_others() -> Response:
     refuse_query_parameters()
     context = request_context()
     count = context.application.sessions.revoke_others(
-        context.merchant_id, context.authenticated_session.id, build_audit_origin()
+        context.merchant_id, context.authenticated_session.id, build_origin()
     )
     return ok_response(_ended_sessions_schema.dump(_EndedSessions(count)))

@@ -23,7 +23,7 @@ SHOW: Final = Operation(
     id="getTimeline",
     summary="List the events of a payment",
     description="Every status change of the payment and its refunds: its time, settlement attempt, "
-    "request, and ledger transaction. The entries of a transaction require the scope "
+    "request, actor, and ledger transaction. The entries of a transaction require the scope "
     "`accounts:read` as well; without it they are null.",
     responses=(
         Success(

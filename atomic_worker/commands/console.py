@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import click
 import structlog
@@ -24,9 +24,9 @@ from atomic_adapters.logs import configure_logging
 from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import build_application, check_database_role
 from atomic_core.application import Application
-from atomic_core.domain.audit_log import ActorType, Origin
 from atomic_core.domain.errors import AtomicError, SchemaOutdated
 from atomic_core.domain.merchants import contains_secret
+from atomic_core.domain.origins import ActorType, Origin
 
 SPINNER_FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SPINNER_SECONDS: Final = 0.1
@@ -128,13 +128,14 @@ class OperatorParam(click.ParamType):
         if not is_valid or contains_secret(value):
             message = f"Must be 1 to {MAX_OPERATOR_LENGTH} printable characters, and no API key."
             self.fail(message, param, ctx)
-        return Origin(ActorType.OPERATOR, operator=value)
+        # Its own request id joins what one command writes in several places.
+        return Origin(ActorType.OPERATOR, server_request_id=uuid4(), operator=value)
 
 
-def build_operator_option(name: str) -> Callable[[C], C]:
-    """The option `name`, whose value is passed as `origin`."""
+def build_operator_option(*names: str) -> Callable[[C], C]:
+    """The option with these names, whose value is passed as `origin`."""
     return click.option(
-        name,
+        *names,
         "origin",
         metavar="NAME",
         type=OperatorParam(),
@@ -144,7 +145,7 @@ def build_operator_option(name: str) -> Callable[[C], C]:
     )
 
 
-operator_option = build_operator_option("--as")
+operator_option = build_operator_option("--operator", "--as")
 
 MAX_REASON: Final = 500
 """Characters, as for refunds."""

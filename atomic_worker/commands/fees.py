@@ -5,9 +5,9 @@ from uuid import UUID
 
 import click
 
-from atomic_core.domain.audit_log import Origin
 from atomic_core.domain.fees import FeeSchedule, FeeTerms
 from atomic_core.domain.money import CURRENCY_EXPONENTS, format_minor_units
+from atomic_core.domain.origins import Origin
 from atomic_worker.commands.console import (
     CliContext,
     ListByDefaultGroup,

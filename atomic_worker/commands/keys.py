@@ -5,10 +5,12 @@ from uuid import UUID
 import click
 
 from atomic_core.domain.merchants import ALL_SCOPES, ApiKey, sort_scopes
+from atomic_core.domain.origins import Origin
 from atomic_worker.commands.console import (
     CliContext,
     UuidParam,
     json_option,
+    operator_option,
     pass_cli_context,
     print_json,
 )
@@ -40,13 +42,22 @@ def keys() -> None:
     help="A permission of the key; repeat the option for more. Default: all.",
 )
 @merchant_option
+@operator_option
 @json_option
 @pass_cli_context
 def create(
-    cli: CliContext, merchant_id: UUID, name: str, scopes: tuple[str, ...], *, as_json: bool
+    cli: CliContext,
+    merchant_id: UUID,
+    name: str,
+    scopes: tuple[str, ...],
+    origin: Origin,
+    *,
+    as_json: bool,
 ) -> None:
-    """Issue a key. It is printed only once."""
-    issued = cli.application.api_keys.issue(merchant_id, name, frozenset(scopes) or ALL_SCOPES)
+    """Issue a key. It is printed only once. Audited."""
+    issued = cli.application.api_keys.issue(
+        merchant_id, name, frozenset(scopes) or ALL_SCOPES, origin
+    )
     if as_json:
         print_json({**_key_to_json(issued.key), "apiKey": issued.raw})
     else:
@@ -74,11 +85,12 @@ def list_(cli: CliContext, merchant_id: UUID, *, as_json: bool) -> None:
 
 @keys.command()
 @click.argument("key_id", type=UuidParam("; `atomic keys list` prints the ids of keys"))
+@operator_option
 @json_option
 @pass_cli_context
-def revoke(cli: CliContext, key_id: UUID, *, as_json: bool) -> None:
-    """Revoke a key by its id, at once and permanently."""
-    key = cli.application.api_keys.revoke(key_id)
+def revoke(cli: CliContext, key_id: UUID, origin: Origin, *, as_json: bool) -> None:
+    """Revoke a key by its id, at once and permanently. Audited."""
+    key = cli.application.api_keys.revoke(key_id, origin=origin)
     if as_json:
         print_json(_key_to_json(key))
     else:

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import click
 
-from atomic_core.domain.audit_log import Origin
 from atomic_core.domain.credentials import normalize_email
 from atomic_core.domain.merchants import Merchant
+from atomic_core.domain.origins import Origin
 from atomic_core.use_cases.registration import MerchantRegistration
 from atomic_worker.commands import accounts, fees
 from atomic_worker.commands.console import (

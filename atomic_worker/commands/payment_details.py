@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from atomic_core.domain.admin_queries import AdminRefund, WorkProgress
 from atomic_core.domain.ledger import PostedTransaction
 from atomic_core.domain.money import CURRENCY_EXPONENTS, Money, format_minor_units
+from atomic_core.domain.origins import Origin
 from atomic_core.domain.payments import Payment, Status
 from atomic_core.use_cases.admin_queries import PaymentDetails
 from atomic_core.use_cases.timeline import TimelineEvent
@@ -21,7 +22,10 @@ def render_payment_details(details: PaymentDetails) -> str:
         )
         rows = [_build_refund_row(refund) for refund in details.refunds]
         sections.append("Refunds\n" + render_table(headings, rows, right={"Attempt", "Amount"}))
-    headings = ("At", "Event", "Status", "Attempt", "Amount", "Reason", "Refund", "Request")
+    headings = (
+        *("At", "Event", "Status", "Attempt", "Amount", "Reason", "Refund"),
+        *("Actor", "Client", "Request", "Server request"),
+    )
     rows = [_build_event_row(event, payment.money.currency) for event in details.events]
     sections.append("Timeline\n" + render_table(headings, rows, right={"Attempt", "Amount"}))
     rows = [
@@ -64,7 +68,7 @@ def payment_to_json(payment: Payment) -> Mapping[str, object]:
         "fee": payment.fee,
         "metadata": payment.metadata,
         "idempotencyKey": payment.idempotency_key,
-        "requestId": payment.request_id,
+        **_origin_to_json(payment.origin),
         "createdAt": payment.created_at,
         "updatedAt": payment.updated_at,
         "claimedAt": payment.claimed_at,
@@ -76,6 +80,7 @@ def payment_to_json(payment: Payment) -> Mapping[str, object]:
 
 def _build_fields(payment: Payment, progress: WorkProgress) -> Sequence[tuple[str, object]]:
     currency = payment.money.currency
+    actor, address, request_id, server_request_id = _build_origin_cells(payment.origin)
     succeeded = payment.status is Status.SUCCESS
     schedule = progress if payment.status.is_open else None
     return [
@@ -100,6 +105,10 @@ def _build_fields(payment: Payment, progress: WorkProgress) -> Sequence[tuple[st
         ("Leased until", schedule and format_time(schedule.leased_until)),
         ("Held until", format_time(payment.expires_at)),
         ("Created", format_time(payment.created_at)),
+        ("Created by", actor),
+        ("Client", address),
+        ("Request", request_id),
+        ("Server request", server_request_id),
         ("Updated", format_time(payment.updated_at)),
         *((f"Metadata {key}", value) for key, value in sorted(payment.metadata.items())),
     ]
@@ -124,14 +133,23 @@ def _build_event_row(timeline_event: TimelineEvent, currency: str) -> tuple[obje
     event = timeline_event.event
     return (
         format_time(timeline_event.at),
-        event.type,
+        event.type.timeline_name,
         event.status,
         event.attempt,
         None if event.amount is None else format_minor_units(event.amount, currency),
         event.reason,
         event.refund_id,
-        event.request_id,
+        *_build_origin_cells(event.origin),
     )
+
+
+def _build_origin_cells(origin: Origin | None) -> tuple[object, object, object, object]:
+    """The actor, the client's address, the X-Request-Id, and the server's request id."""
+    if origin is None:
+        return None, None, None, None
+    name = origin.actor_id or origin.operator
+    actor = f"{origin.actor} {name}" if name else origin.actor
+    return actor, origin.address, origin.request_id, origin.server_request_id
 
 
 def _build_entry_rows(event: TimelineEvent, currency: str) -> Sequence[tuple[object, ...]]:
@@ -156,6 +174,17 @@ def _money_to_json(money: Money) -> Mapping[str, object]:
     return {"amount": money.amount, "currency": money.currency, "exponent": exponent}
 
 
+def _origin_to_json(origin: Origin | None) -> Mapping[str, object]:
+    return {
+        "actor": origin and origin.actor,
+        "actorId": origin and origin.actor_id,
+        "operator": origin and origin.operator,
+        "clientAddress": origin and origin.address,
+        "requestId": origin and origin.request_id,
+        "serverRequestId": origin and origin.server_request_id,
+    }
+
+
 def _progress_to_json(progress: WorkProgress) -> Mapping[str, object]:
     return {
         "faults": progress.faults,
@@ -175,7 +204,7 @@ def _refund_to_json(admin_refund: AdminRefund) -> Mapping[str, object]:
         "failureReason": refund.failure_reason,
         "metadata": refund.metadata,
         "idempotencyKey": refund.idempotency_key,
-        "requestId": refund.request_id,
+        **_origin_to_json(refund.origin),
         "createdAt": refund.created_at,
         "updatedAt": refund.updated_at,
         **_progress_to_json(admin_refund.progress),
@@ -186,13 +215,13 @@ def _event_to_json(timeline_event: TimelineEvent) -> Mapping[str, object]:
     event = timeline_event.event
     return {
         "at": timeline_event.at,
-        "event": event.type,
+        "event": event.type.timeline_name,
         "status": event.status,
         "refundId": event.refund_id,
         "attempt": event.attempt,
         "amount": event.amount,
         "reason": event.reason,
-        "requestId": event.request_id,
+        **_origin_to_json(event.origin),
         "transaction": timeline_event.posted and _transaction_to_json(timeline_event.posted),
     }
 

@@ -6,8 +6,8 @@ from uuid import UUID
 import click
 
 from atomic_core.domain.admin_queries import AdminPayment, AdminRefund, UnresolvedStep
-from atomic_core.domain.audit_log import Origin
 from atomic_core.domain.money import format_minor_units
+from atomic_core.domain.origins import Origin
 from atomic_core.domain.payments import Payment, Status
 from atomic_core.use_cases.in_doubt import Resolution
 from atomic_worker.commands.console import (

@@ -29,6 +29,12 @@ def render_table(
     return "\n".join(_align_line(line, widths, right_aligned) for line in lines)
 
 
+def render_line(cells: Sequence[object], widths: Sequence[int]) -> str:
+    """One row of a table whose other rows are not known yet. A longer cell moves the next ones."""
+    texts = [_format_cell(cell, MAX_CELL_WIDTH) for cell in cells]
+    return _align_line(texts, widths, [False] * len(texts))
+
+
 def render_fields(pairs: Sequence[tuple[str, object]]) -> str:
     """One `name  value` line per pair; pairs whose value is None are left out."""
     fields = [

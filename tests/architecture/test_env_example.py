@@ -8,7 +8,14 @@ from atomic_adapters.settings import Settings
 
 LINES = (Path(__file__).parents[2] / ".env.example").read_text(encoding="utf-8").splitlines()
 VARIABLES = [match for line in LINES if (match := re.fullmatch(r"# ([A-Z_]+)=(.*)", line))]
-COMPOSE_VARIABLES = {"POSTGRES_PASSWORD", "PUBLISH_ADDRESS"}
+COMPOSE_VARIABLES = {
+    "POSTGRES_PASSWORD",
+    "PUBLISH_ADDRESS",
+    "POSTGRES_IMAGE",
+    "VALKEY_IMAGE",
+    "NGINX_IMAGE",
+    "PYTHON_IMAGE",
+}
 REQUIRED_VARIABLES = {"DATABASE_URL": "postgresql:///atomic"}
 
 

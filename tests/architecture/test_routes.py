@@ -27,6 +27,8 @@ SCOPES = {
     ("/api/v1/payments/<id>", "GET"): Scope.PAYMENTS_READ,
     ("/api/v1/accounts", "POST"): Scope.ACCOUNTS_WRITE,
     ("/api/v1/accounts/<id>", "GET"): Scope.ACCOUNTS_READ,
+    ("/api/v1/events", "GET"): Scope.EVENTS_READ,
+    ("/api/v1/events/<id>", "GET"): Scope.EVENTS_READ,
 }
 PROBES = {"/api/v1/health/live", "/api/v1/health/ready"}
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH, MAX_CACHED_STATEMENT_PARAMS
 
 from atomic_adapters.postgres.statements import SQL_FOLDER, load_statements
 from support import number_parameters
@@ -21,6 +22,13 @@ UTILITY = {"ledger_verification.use_one_snapshot"}
 def test_postgres_can_prepare_the_statement(shared_database_url: str, name: str) -> None:
     with psycopg.connect(shared_database_url) as connection:
         connection.execute(b"PREPARE statement AS " + number_parameters(STATEMENTS[name])[0])
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_psycopg_caches_the_statement(name: str) -> None:
+    """It parses a longer one, or one with more parameters, at each call."""
+    assert len(STATEMENTS[name]) <= MAX_CACHED_STATEMENT_LENGTH
+    assert len(number_parameters(STATEMENTS[name])[1]) <= MAX_CACHED_STATEMENT_PARAMS
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
@@ -57,8 +65,8 @@ def test_include_is_replaced_by_its_fragment(
     )
     monkeypatch.setattr("atomic_adapters.postgres.statements.SQL_FOLDER", tmp_path)
     loaded = load_statements("including")
-    assert loaded["a"].startswith(b"SELECT\n  id, payment_id, merchant_id,")
-    assert b"\n      FROM refunds\n" in loaded["b"]
+    assert loaded["a"].startswith(b"SELECT\nid, payment_id, merchant_id,")
+    assert b"\nFROM refunds\n" in loaded["b"]
     assert b"{table}" not in loaded["b"]
 
 

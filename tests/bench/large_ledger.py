@@ -122,6 +122,7 @@ def insert_settled_payments(
     )
     connection.execute(INSERT_KEYS, {**parameters, "count": keys})
     connection.execute(ENABLE_TRIGGERS)
+    connection.execute("SELECT correct_payment_totals()")
     # Autovacuum would do this later, and writing dirty pages would disturb the measurement.
     connection.execute("VACUUM ANALYZE")
     connection.execute("CHECKPOINT")

@@ -12,7 +12,7 @@ from atomic_core.application import Application
 from atomic_core.domain.accounts import AccountType, fee_account_id, world_account_id
 from atomic_core.domain.admin_queries import AdminPayment, AdminRefund
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
-from atomic_core.domain.events import PaymentEventType
+from atomic_core.domain.events import EventType
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import CaptureMethod, NewPayment, Payment, Status
@@ -165,11 +165,11 @@ def test_payment_details_contain_refunds_events_and_progress(
     assert details.admin_payment.progress.leased_until is None
     assert [admin_refund.refund for admin_refund in details.refunds] == [second, first]
     assert [event.event.type for event in details.events] == [
-        PaymentEventType.CREATED,
-        PaymentEventType.PROCESSING,
-        PaymentEventType.SUCCEEDED,
-        PaymentEventType.REFUND_CREATED,
-        PaymentEventType.REFUND_CREATED,
+        EventType.CREATED,
+        EventType.PROCESSING,
+        EventType.SUCCEEDED,
+        EventType.REFUND_CREATED,
+        EventType.REFUND_CREATED,
     ]
     with pytest.raises(NotFound):
         application.admin.get_payment(first.id)

@@ -10,7 +10,7 @@ from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import CaptureMethod
 from payment_scenarios import PaymentScenario
-from support import Store
+from support import Store, add_merchant, build_payment, open_account
 
 MANUAL = CaptureMethod.MANUAL
 
@@ -113,20 +113,35 @@ def test_totals_above_the_largest_amount_are_capped(
     assert total.net == scenario.account.balance == 5
 
 
-def test_totals_of_many_payments_are_those_of_the_newest(
+def test_only_open_payments_are_counted_up_to_a_maximum(
     store: Store, scenario: PaymentScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for adapter in ("memory", "postgres"):
-        monkeypatch.setattr(f"atomic_adapters.{adapter}.dashboard.MAX_COUNTED_PAYMENTS", 2)
-    scenario.pay(1_000)
-    scenario.pay(200, "tok_chargeDeclined")
-    assert get_dashboard(store, scenario).are_totals_complete
-    scenario.pay(30)
-    scenario.pay(4, capture=MANUAL)
+        monkeypatch.setattr(f"atomic_adapters.{adapter}.dashboard.MAX_COUNTED_OPEN_PAYMENTS", 1)
+    for amount in (1_000, 200, 30):
+        scenario.pay(amount)
+    scenario.application.payments.record(build_payment(scenario.merchant_id, 4))
+    dashboard = get_dashboard(store, scenario)
+    assert dashboard.are_totals_complete
+    assert list_totals(dashboard) == [
+        ("PENDING", "USD", 1, 4, 0, 0, 0, 0),
+        ("SUCCESS", "USD", 3, 1_230, 1_230, 0, 0, 1_230),
+    ]
+    for amount in (5, 6, 7):
+        scenario.application.payments.record(build_payment(scenario.merchant_id, amount))
     dashboard = get_dashboard(store, scenario)
     assert not dashboard.are_totals_complete
     assert [(total.status, total.amount) for total in dashboard.last_30_days] == [
-        ("AUTHORIZED", 4),
-        ("FAILED", 200),
-        ("SUCCESS", 30),
+        ("PENDING", 7 + 6),
+        ("SUCCESS", 1_230),
+    ]
+
+
+def test_totals_are_the_merchants_own(store: Store, scenario: PaymentScenario) -> None:
+    other_id = add_merchant(store.begin)
+    open_account(store.begin, other_id)
+    scenario.application.payments.record(build_payment(other_id, 9))
+    scenario.pay(100)
+    assert list_totals(get_dashboard(store, scenario)) == [
+        ("SUCCESS", "USD", 1, 100, 100, 0, 0, 100)
     ]

@@ -6,9 +6,9 @@ from uuid import UUID
 import pytest
 
 from atomic_core.application import Application
-from atomic_core.domain.audit_log import ActorType, Origin
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
-from atomic_core.domain.events import PaymentEventType
+from atomic_core.domain.events import EventType
+from atomic_core.domain.origins import ActorType, Origin
 from atomic_core.domain.payments import CaptureMethod, Payment, Status, Step
 from atomic_core.domain.refunds import NewRefund
 from atomic_core.domain.settlement import Claim, NetworkResponse
@@ -90,7 +90,7 @@ def test_operator_ends_a_charge(
     assert (done.status, done.failure_reason, done.network_state) == (status, reason, None)
     assert get_balance(application, payment) == (balance, 0, 0)
     events = application.payments.get_timeline(merchant_id, payment.id).events
-    assert PaymentEventType.RESOLVED in [event.event.type for event in events]
+    assert EventType.RESOLVED in [event.event.type for event in events]
     [audit_event], _ = application.merchants.list_audit_events(merchant_id, None, 10)
     assert audit_event.type == "payment_resolved"
     assert audit_event.details["paymentId"] == str(payment.id)

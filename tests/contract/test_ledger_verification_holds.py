@@ -48,7 +48,12 @@ def scenario(store: Store) -> LedgerScenario:
 def find_violations(store: Store) -> set[tuple[LedgerCheck, str]]:
     with store.begin() as work:
         report = work.ledger.verify()
-    return {(finding.check, finding.subject) for finding in report.findings}
+    # Changed payments do not agree with their totals either: see test_payment_totals.py.
+    return {
+        (finding.check, finding.subject)
+        for finding in report.findings
+        if finding.check is not LedgerCheck.TOTAL_IS_SUM
+    }
 
 
 def test_unchanged_ledger_is_clean_and_counted(store: Store, scenario: LedgerScenario) -> None:

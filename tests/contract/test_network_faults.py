@@ -18,7 +18,7 @@ from atomic_core.domain.card_networks import (
     Verdict,
 )
 from atomic_core.domain.errors import Conflict
-from atomic_core.domain.events import PaymentEventType
+from atomic_core.domain.events import EventType
 from atomic_core.domain.money import MAX_AMOUNT, Money
 from atomic_core.domain.payments import CaptureMethod, NewPayment, Payment, Status, Step
 from atomic_core.domain.refunds import NewRefund, Refund
@@ -354,7 +354,7 @@ def test_approved_payment_that_the_ledger_refuses_is_reversed_before_it_fails(
     assert (record.held, record.net) == (0, 0)
     assert get_balance(application, full) == (MAX_AMOUNT, 0, 0)
     events = application.payments.get_timeline(merchant_id, refused.id).events
-    assert PaymentEventType.REVERSAL_STARTED in [event.event.type for event in events]
+    assert EventType.REVERSAL_STARTED in [event.event.type for event in events]
     assert application.ledger.verify().is_clean
 
 
@@ -432,7 +432,7 @@ def test_late_repeat_is_an_inquiry(
     store: Store, network: BookkeepingNetwork, merchant_id: UUID
 ) -> None:
     """The network forgets idempotency keys: an old request must not be repeated."""
-    claim = Claim(merchant_id, 1, 1, merchant_id, 1, "USD", "tok_visa")
+    claim = Claim(merchant_id, 1, 1, merchant_id, merchant_id, 1, "USD", "tok_visa")
     in_doubt = claim._replace(network_state=NetworkState.UNKNOWN, unresolved_for=NOW)
     assert not claim.needs_inquiry
     assert not in_doubt.needs_inquiry
@@ -521,7 +521,7 @@ def test_no_call_begins_while_too_many_hang(
         assert answer_gate.wait(GUARD_SECONDS)
 
     network.fault = hang
-    claim = Claim(merchant_id, 1, 0, merchant_id, 1, "USD", "tok_visa")
+    claim = Claim(merchant_id, 1, 0, merchant_id, merchant_id, 1, "USD", "tok_visa")
     verdicts = [_get_verdict(lambda: limited.authorize([claim])) for _ in range(9)]
     assert verdicts == [None] * 8 + [Verdict.NOT_SENT]
     answer_gate.set()

@@ -5,9 +5,10 @@ from uuid import UUID
 import pytest
 
 from atomic_core.application import Application
-from atomic_core.domain.audit_log import ActorType, Origin, RecordedAuditEvent
+from atomic_core.domain.audit_log import RecordedAuditEvent
 from atomic_core.domain.errors import Conflict, ValidationFailed
 from atomic_core.domain.fees import FeeTerms
+from atomic_core.domain.origins import ActorType, Origin
 from atomic_core.domain.refunds import NewRefund
 from bookkeeping_network import UNKNOWN, BookkeepingNetwork
 from support import Store, add_merchant, build_application, build_payment

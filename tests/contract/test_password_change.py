@@ -8,7 +8,6 @@ import pytest
 
 from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, Argon2PasswordHasher
 from atomic_core.application import Application
-from atomic_core.domain.audit_log import OPERATOR
 from atomic_core.domain.credentials import Session
 from atomic_core.domain.errors import (
     Conflict,
@@ -18,6 +17,7 @@ from atomic_core.domain.errors import (
     WrongPassword,
 )
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
+from atomic_core.domain.origins import OPERATOR
 from atomic_core.use_cases.passwords import PasswordChange
 from atomic_core.use_cases.registration import MerchantRegistration
 from atomic_core.use_cases.sessions import LoginAttempt, NewSession

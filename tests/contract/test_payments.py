@@ -89,7 +89,7 @@ def test_claim_contains_what_settling_needs(
     store: Store, merchant_id: UUID, account_id: UUID, payment_ids: list[UUID]
 ) -> None:
     first = claim_payments(store)[0]
-    assert first == Claim(payment_ids[0], 1, 0, account_id, 5_000, "USD", "tok_visa")
+    assert first == Claim(payment_ids[0], 1, 0, merchant_id, account_id, 5_000, "USD", "tok_visa")
     assert get_status(store, merchant_id, payment_ids[0]) is Status.PROCESSING
 
 

@@ -8,11 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from atomic_core.domain.audit_log import OPERATOR, ActorType, AuditEvent, AuditEventType, Origin
+from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.credentials import MAX_LIVE_SESSIONS, Credentials
 from atomic_core.domain.errors import Conflict, NotFound, StorageRefused, ValidationFailed
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import MAX_LIVE_KEYS
+from atomic_core.domain.origins import OPERATOR, ActorType, Origin
 from atomic_core.domain.payments import PaymentInsert, PaymentLookup
 from atomic_core.ports.unit_of_work import UnitOfWork
 from atomic_core.use_cases.api_keys import ApiKeyRotation, NewApiKey

@@ -9,7 +9,7 @@ from atomic_adapters.memory.services import MemoryJobQueue
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
 from atomic_core.application import Application
 from atomic_core.domain.errors import NotFound
-from atomic_core.domain.events import PaymentEventType
+from atomic_core.domain.events import EventType
 from atomic_core.domain.money import MAX_AMOUNT, Money
 from atomic_core.domain.payments import NewPayment, Payment, Status
 from atomic_core.domain.refunds import NewRefund
@@ -232,7 +232,7 @@ def test_lost_commit_of_failed_attempt_records_one_event(store: Store, merchant_
     )
     application.settlement.settle()
     events = application.payments.get_timeline(merchant_id, payment.id).events
-    expected = [PaymentEventType.CREATED, PaymentEventType.PROCESSING, PaymentEventType.IN_DOUBT]
+    expected = [EventType.CREATED, EventType.PROCESSING, EventType.IN_DOUBT]
     assert [event.event.type for event in events] == expected
 
 
@@ -255,7 +255,7 @@ def test_lost_commit_of_reservation_is_retried_and_reserves_once(
     account = application.accounts.get(merchant_id, payment.account_id)
     assert (account.balance, account.pending) == (2_000, (0, 0))
     events = application.payments.get_timeline(merchant_id, payment.id).events
-    assert [event.event.type for event in events].count(PaymentEventType.REFUND_RESERVED) == 1
+    assert [event.event.type for event in events].count(EventType.REFUND_RESERVED) == 1
     assert application.ledger.verify().is_clean
 
 

@@ -7,10 +7,10 @@ from uuid import UUID
 import pytest
 
 from atomic_core.application import Application
-from atomic_core.domain.audit_log import OPERATOR, ActorType, Origin
 from atomic_core.domain.errors import MerchantSuspended, NotFound, Unauthorized
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import IssuedApiKey
+from atomic_core.domain.origins import OPERATOR, ActorType, Origin
 from atomic_core.domain.payments import Payment, PaymentInsert, PaymentLookup, Status
 from atomic_core.use_cases.registration import MerchantRegistration
 from atomic_core.use_cases.sessions import LoginAttempt, NewSession

@@ -2,7 +2,7 @@
 
 import pytest
 
-from atomic_core.domain.events import PaymentEventType
+from atomic_core.domain.events import EventType
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import CaptureMethod, NewPayment
 from atomic_core.domain.refunds import NewRefund
@@ -16,19 +16,19 @@ MANUAL = CaptureMethod.MANUAL
 @pytest.mark.parametrize(
     ("token", "event_type"),
     [
-        ("tok_answerLost", PaymentEventType.IN_DOUBT),
-        ("tok_slow", PaymentEventType.PENDING_AT_NETWORK),
+        ("tok_answerLost", EventType.IN_DOUBT),
+        ("tok_slow", EventType.PENDING_AT_NETWORK),
     ],
 )
 def test_timeline_of_charge_without_final_response_records_it_once(
-    scenario: PaymentScenario, token: str, event_type: PaymentEventType
+    scenario: PaymentScenario, token: str, event_type: EventType
 ) -> None:
     paid = scenario.pay(100, token)
     assert scenario.list_event_types(paid) == [
-        PaymentEventType.CREATED,
-        PaymentEventType.PROCESSING,
+        EventType.CREATED,
+        EventType.PROCESSING,
         event_type,
-        PaymentEventType.SUCCEEDED,
+        EventType.SUCCEEDED,
     ]
 
 
@@ -38,11 +38,11 @@ def test_timeline_of_expired_hold(store: Store, scenario: PaymentScenario) -> No
     scenario.application.settlement.expire_holds()
     scenario.settle(held)
     assert scenario.list_event_types(held) == [
-        PaymentEventType.CREATED,
-        PaymentEventType.PROCESSING,
-        PaymentEventType.AUTHORIZED,
-        PaymentEventType.EXPIRED,
-        PaymentEventType.CANCELED,
+        EventType.CREATED,
+        EventType.PROCESSING,
+        EventType.AUTHORIZED,
+        EventType.EXPIRED,
+        EventType.CANCELED,
     ]
 
 
@@ -50,12 +50,12 @@ def test_timeline_contains_one_payment(scenario: PaymentScenario) -> None:
     first, second = scenario.pay(100, capture=MANUAL), scenario.pay(200, capture=MANUAL)
     scenario.cancel(second)
     scenario.settle(second)
-    held = [PaymentEventType.CREATED, PaymentEventType.PROCESSING, PaymentEventType.AUTHORIZED]
+    held = [EventType.CREATED, EventType.PROCESSING, EventType.AUTHORIZED]
     assert scenario.list_event_types(first) == held
     assert scenario.list_event_types(second) == [
         *held,
-        PaymentEventType.CANCEL_REQUESTED,
-        PaymentEventType.CANCELED,
+        EventType.CANCEL_REQUESTED,
+        EventType.CANCELED,
     ]
 
 
@@ -79,13 +79,13 @@ def test_events_are_ordered_by_commit_not_by_begin(store: Store, scenario: Payme
     )
     scenario.settle(held)
     assert scenario.list_event_types(held) == [
-        PaymentEventType.CREATED,
-        PaymentEventType.PROCESSING,
-        PaymentEventType.AUTHORIZED,
-        PaymentEventType.CAPTURE_REQUESTED,
-        PaymentEventType.SUCCEEDED,
-        PaymentEventType.REFUND_CREATED,
-        PaymentEventType.REFUND_PROCESSING,
-        PaymentEventType.REFUND_RESERVED,
-        PaymentEventType.REFUND_SUCCEEDED,
+        EventType.CREATED,
+        EventType.PROCESSING,
+        EventType.AUTHORIZED,
+        EventType.CAPTURE_REQUESTED,
+        EventType.SUCCEEDED,
+        EventType.REFUND_CREATED,
+        EventType.REFUND_PROCESSING,
+        EventType.REFUND_RESERVED,
+        EventType.REFUND_SUCCEEDED,
     ]

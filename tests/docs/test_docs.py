@@ -47,7 +47,14 @@ NAMED = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md",
 PAGES = [*NAMED, *sorted((ROOT / "docs").rglob("*.md"))]
 REFERENCE = [page for page in PAGES if page.name != "CHANGELOG.md"]
 
-COMPOSE_SETTINGS = {"POSTGRES_PASSWORD", "PUBLISH_ADDRESS"}
+COMPOSE_SETTINGS = {
+    "POSTGRES_PASSWORD",
+    "PUBLISH_ADDRESS",
+    "POSTGRES_IMAGE",
+    "VALKEY_IMAGE",
+    "NGINX_IMAGE",
+    "PYTHON_IMAGE",
+}
 """Read by compose.yaml, not by Atomic."""
 
 GENERATED = (".atomic/", ".venv/")
@@ -220,7 +227,12 @@ def scopes() -> set[str]:
 
 
 def timeline_events() -> set[str]:
-    return {event.value for event in events.PaymentEventType}
+    types = events.EventType
+    return {type.timeline_name for type in types if type is not types.ACCOUNT_CREATED}
+
+
+def stream_events() -> set[str]:
+    return {type.value for type in events.STREAM_TYPES}
 
 
 def audit_events() -> set[str]:
@@ -249,6 +261,7 @@ NAMES = {
     "scope": scopes,
     "test token": sandbox_tokens,
     "timeline event": timeline_events,
+    "stream event": stream_events,
     "audit event": audit_events,
 }
 
@@ -274,6 +287,7 @@ def test_each_name_is_documented_once(kind: str) -> None:
         ("api.md", "Errors", r"\w+", ["error code"]),
         ("api.md", "Failure reasons", r"\w+", ["failure reason"]),
         ("api.md", "Events", r"\w+", ["timeline event", "audit event"]),
+        ("events.md", "What the numbers promise", r"\w+\.\w+", ["stream event"]),
         ("concepts.md", "The ledger", r"\w+_\w+", ["ledger check"]),
     ],
 )

@@ -56,7 +56,7 @@ def connection(database_url: str) -> Iterator[psycopg.Connection[Any]]:
 
 def build_claim(source: str = "tok_visa") -> Claim:
     id = IDS.new_id()
-    return Claim(id, 1, 0, id, 700, "USD", source)
+    return Claim(id, 1, 0, id, id, 700, "USD", source)
 
 
 def pay(application: Application, merchant_id: Any, source: str = "tok_visa") -> Payment:

@@ -96,15 +96,17 @@ ATTACKS = {
     ),
     "skip the check at the commit": (DENIED, "DELETE FROM posting_checks"),
     # Events, audit log, keys.
-    "change an event": (DENIED, "UPDATE payment_events SET event = 'x'"),
-    "delete events": (DENIED, "DELETE FROM payment_events"),
+    "change an event": (DENIED, "UPDATE events SET type = 'x'"),
+    "delete events": (DENIED, "DELETE FROM events"),
     "insert an event before others": (
         DENIED,
         (
-            "INSERT INTO payment_events (payment_id, sequence, event, status)"
-            " OVERRIDING SYSTEM VALUE SELECT id, 0, 'x', 'x' FROM payments"
+            "INSERT INTO events (id, merchant_id, type, payment_id, status, occurred_at)"
+            " SELECT merchant_id, merchant_id, 'payment.failed', id, 'FAILED', now() FROM payments"
         ),
     ),
+    "forget the numbers of a stream": (DENIED, "DELETE FROM event_counters"),
+    "move the numbers of a stream": (DENIED, "UPDATE event_counters SET merchant_id = NULL"),
     "change the audit log": (DENIED, "UPDATE audit_log SET actor = 'anonymous'"),
     "delete the audit log": (DENIED, "DELETE FROM audit_log"),
     "backdate an audit event": (

@@ -222,6 +222,8 @@ REFUSED = {
         b"UPDATE payment_amounts SET amount = 1 WHERE payment_id = %(waiting)s"
     ],
     "a payment that no amount would find": [b"DELETE FROM payment_amounts"],
+    "a total that is deleted": [b"DELETE FROM payment_totals"],
+    "totals that are truncated": [b"TRUNCATE payment_totals"],
     "an account's last posting time moved back": [
         b"""UPDATE accounts SET last_posted_at = last_posted_at - interval '1 us'
              WHERE id = %(account)s"""

@@ -47,7 +47,7 @@ def lock_accounts(work: UnitOfWork) -> None:
 
 
 def hold_claims(work: UnitOfWork) -> None:
-    work.payments.lock_claims([Claim(id, 1, 0, id, 1, "USD", "tok_visa") for id in STORED])
+    work.payments.lock_claims([Claim(id, 1, 0, id, id, 1, "USD", "tok_visa") for id in STORED])
 
 
 @pytest.fixture

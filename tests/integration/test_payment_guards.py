@@ -163,8 +163,8 @@ REFUSED = {
     "a second posting of a payment, as if for a refund": b"""
         INSERT INTO ledger_transactions (id, payment_id, kind, refund_id, posted_at)
         VALUES (%(other)s, %(paid)s, 'payment', %(waiting)s, now())""",
-    "an event that is rewritten": b"UPDATE payment_events SET reason = 'x'",
-    "an event that is forgotten": b"DELETE FROM payment_events",
+    "an event that is rewritten": b"UPDATE events SET reason = 'x'",
+    "an event that is forgotten": b"DELETE FROM events",
     "a fee of more than everything": b"""
         UPDATE fee_schedules SET basis_points = 10001 WHERE merchant_id = %(merchant)s""",
 }

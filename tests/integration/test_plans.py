@@ -80,8 +80,16 @@ SELECT id, id, merchant_id, account_id, 'USD', 1, 'SUCCESS'
 INSERT INTO holds (payment_id, refund_id, debit_account_id, credit_account_id, amount, placed_at,
                    released_at)
 SELECT payment_id, id, account_id, '{world_account_id("USD")}', 1, now(), now() FROM refunds;
-INSERT INTO payment_events (payment_id, refund_id, event, status)
-SELECT payment_id, id, 'refund_succeeded', 'SUCCESS' FROM refunds;
+INSERT INTO event_counters (merchant_id, last_sequence)
+SELECT merchant_id, count(*) FROM refunds GROUP BY merchant_id;
+INSERT INTO events (merchant_id, sequence, type, payment_id, refund_id, status, occurred_at)
+SELECT merchant_id, row_number() OVER (PARTITION BY merchant_id ORDER BY id), 'refund.succeeded',
+       payment_id, id, 'SUCCESS', now()
+  FROM refunds;
+INSERT INTO payment_totals
+       (merchant_id, day, currency, status, slot, payments, amount, refunded, fees)
+SELECT s.id, current_date - i / 2000, 'USD', 'SUCCESS', i / 1000 % 2, 1, 1, 0, 0
+  FROM generate_series(0, {RELATED_ROWS} - 1) i JOIN shops s ON s.n = i % 1000;
 """
 
 # A thousand of them fit on a few pages: reading them all may be the better plan.
@@ -150,6 +158,11 @@ PARAMETERS: dict[str, object] = {
     "reasons": [None] * 1000,
     "refund_ids": [ONE] * 1000,
     "request_ids": ["r"] * 1000,
+    "actors": ["key"] * 1000,
+    "actor_ids": [ONE] * 1000,
+    "client_addresses": ["192.0.2.1"] * 1000,
+    "server_request_ids": [ONE] * 1000,
+    "operators": [None] * 1000,
     "phase": "OPEN",
     "phases": ["OPEN", "SUCCESS"],
     "posted_at": "now",
@@ -169,15 +182,15 @@ HOT = [
     "sessions.revoke_session",
     "audit_log.list_audit_events",
     "dashboard.list_accounts",
-    "dashboard.sum_payments",
     "dashboard.get_profile",
-    "dashboard.sum_payments",
+    "dashboard.sum_open_payments",
+    "dashboard.sum_totals",
     "idempotency.claim_key",
     "idempotency.store_response",
     "idempotency.find_key",
     "idempotency.find_records",
     "idempotency.purge_keys",
-    "events.insert_payment_events",
+    "events.insert_events",
     "events.list_events_by_payment",
     "fees.list_fee_schedules",
     "fees.upsert_fee_schedule",

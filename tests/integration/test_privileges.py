@@ -58,7 +58,7 @@ def test_public_has_no_privileges(shared_database_url: str) -> None:
 
 
 def test_append_only_tables_are_only_inserted_into() -> None:
-    for table in ("entries", "ledger_transactions", "payment_events", "audit_log"):
+    for table in ("entries", "ledger_transactions", "events", "audit_log"):
         assert PRIVILEGES[table].insert
         assert not PRIVILEGES[table].update
         assert not PRIVILEGES[table].can_delete

@@ -44,7 +44,7 @@ def read_books(url: str) -> list[object]:
             connection.execute(
                 f"SELECT t::text FROM {table} t ORDER BY t::text".encode()
             ).fetchall()
-            for table in (*tables, "payment_events", "audit_log", "api_keys")
+            for table in (*tables, "events", "event_counters", "audit_log", "api_keys")
         ]
 
 

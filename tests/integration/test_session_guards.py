@@ -12,10 +12,10 @@ from psycopg import errors
 
 from atomic_adapters.postgres.migration_files import MIGRATIONS_FOLDER, get_migration_ids
 from atomic_adapters.postgres.migrations import Migrator
-from atomic_core.domain.audit_log import OPERATOR
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import ALL_SCOPES
+from atomic_core.domain.origins import OPERATOR
 from atomic_core.use_cases.registration import MerchantRegistration
 from atomic_core.use_cases.sessions import LoginAttempt
 from support import Store, add_merchant, build_application
@@ -97,6 +97,15 @@ REFUSED = {
     "a session's deed without a session": b"""
         INSERT INTO audit_log (id, merchant_id, event, actor)
         VALUES (%(new)s, %(merchant)s, 'login', 'session')""",
+    "a key's deed without a key": b"""
+        INSERT INTO audit_log (id, merchant_id, event, actor)
+        VALUES (%(new)s, %(merchant)s, 'account_opened', 'key')""",
+    "an operator's deed with an id": b"""
+        INSERT INTO audit_log (id, merchant_id, event, actor, actor_id)
+        VALUES (%(new)s, %(merchant)s, 'fees_set', 'operator', %(new)s)""",
+    "an unknown actor": b"""
+        INSERT INTO audit_log (id, merchant_id, event, actor)
+        VALUES (%(new)s, %(merchant)s, 'login', 'visitor')""",
     "an address that is none": b"""
         INSERT INTO audit_log (id, merchant_id, event, actor, address)
         VALUES (%(new)s, %(merchant)s, 'login', 'operator', repeat('x', 46))""",

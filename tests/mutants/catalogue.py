@@ -4,12 +4,16 @@ from typing import Final
 
 from mutants.access import ACCESS_MUTANTS
 from mutants.availability import AVAILABILITY_MUTANTS
+from mutants.events import EVENT_MUTANTS
 from mutants.in_doubt import IN_DOUBT_MUTANTS
 from mutants.ledger import LEDGER_MUTANTS
+from mutants.origins import ORIGIN_MUTANTS
 from mutants.payments import PAYMENT_MUTANTS
 from mutants.refunds import REFUND_MUTANTS
 from mutants.roles import ROLE_MUTANTS
 from mutants.settlement import SETTLEMENT_MUTANTS
+from mutants.streams import STREAM_MUTANTS
+from mutants.totals import TOTAL_MUTANTS
 from mutants.web import WEB_MUTANTS
 
 MUTANTS: Final = {
@@ -20,9 +24,13 @@ MUTANTS: Final = {
         *LEDGER_MUTANTS,
         *PAYMENT_MUTANTS,
         *REFUND_MUTANTS,
+        *TOTAL_MUTANTS,
         *WEB_MUTANTS,
         *ACCESS_MUTANTS,
         *ROLE_MUTANTS,
         *AVAILABILITY_MUTANTS,
+        *ORIGIN_MUTANTS,
+        *STREAM_MUTANTS,
+        *EVENT_MUTANTS,
     )
 }

@@ -1,4 +1,4 @@
-"""Mutants of holds: reservation, capture, cancellation, expiry; and of dashboards."""
+"""Mutants of holds: reservation, capture, cancellation, expiry."""
 
 from typing import Final
 
@@ -130,29 +130,5 @@ PAYMENT_MUTANTS: Final = (
             ),
         ),
         (HOLDS_TEST,),
-    ),
-    Mutant(
-        "dashboard-counts-requested-amounts",
-        "a dashboard's totals count what was captured of a hold, not what was requested",
-        (
-            Edit(
-                "atomic_adapters/postgres/dashboard.sql",
-                "WHEN 'SUCCESS' THEN coalesce(probed.capture_amount, probed.amount)",
-                "WHEN 'SUCCESS' THEN probed.amount",
-            ),
-        ),
-        ("tests/property/test_dashboard.py",),
-    ),
-    Mutant(
-        "dashboard-net-includes-fees",
-        "the net amount of a dashboard is what the merchant's accounts received",
-        (
-            Edit(
-                "atomic_core/domain/dashboard.py",
-                "net = captured - row.refunded - row.fees",
-                "net = captured - row.refunded",
-            ),
-        ),
-        ("tests/property/test_dashboard.py",),
     ),
 )

@@ -234,8 +234,8 @@ REFUND_MUTANTS: Final = (
         (
             Edit(
                 "atomic_adapters/postgres/events.sql",
-                "statement_timestamp(), attempt",
-                "now(), attempt",
+                "data::jsonb, clock_timestamp()",
+                "data::jsonb, now()",
             ),
         ),
         (TIMELINE_TEST,),
@@ -246,8 +246,8 @@ REFUND_MUTANTS: Final = (
         (
             Edit(
                 "atomic_adapters/postgres/events.sql",
-                " WHERE payment_id = %(payment_id)s\n",
-                " WHERE payment_id IS NOT NULL OR payment_id = %(payment_id)s\n",
+                " WHERE payment_id = %(payment_id)s\n ORDER BY id\n",
+                " WHERE payment_id IS NOT NULL OR payment_id = %(payment_id)s\n ORDER BY id\n",
             ),
         ),
         (TIMELINE_TEST,),

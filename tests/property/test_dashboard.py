@@ -158,5 +158,7 @@ def test_totals_are_those_of_the_ledger(store: Store) -> None:
                 assert found == expected
                 assert found.net == balances[currency]
             assert sum(total.count for total in totals) == len(cases)
+        report = shop.application.ledger.verify()
+        assert report.is_clean, report.findings
 
     check()

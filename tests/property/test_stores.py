@@ -1,5 +1,6 @@
 """Random sequences of calls give equal results on both stores, and those of the model."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import ClassVar
@@ -26,6 +27,7 @@ from atomic_adapters.system import SystemClock
 from atomic_core.application import Application
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.errors import AtomicError
+from atomic_core.domain.events import Event, EventFilter, EventType
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.money import MAX_AMOUNT, Money
@@ -109,6 +111,16 @@ def get_outcome(action: Callable[[], object]) -> object:
             for event in result.events
         ]
     return result
+
+
+def list_stream(application: Application, merchant_id: UUID) -> list[Event]:
+    """All events of a merchant, which are numbered from 1 without gaps."""
+    with application.payments.record.begin() as work:
+        events = work.events.list_stream(merchant_id, EventFilter(), 10_000, is_oldest_first=True)
+        counters = work.events.get_last_sequences([merchant_id])
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert counters == ({merchant_id: len(events)} if events else {})
+    return [event.event for event in events]
 
 
 class StoreComparison(RuleBasedStateMachine):
@@ -280,6 +292,24 @@ class StoreComparison(RuleBasedStateMachine):
             balance = self.model.balances.get(account, Balance())
             assert result[2:4] == (balance.posted, (balance.incoming, balance.outgoing))
             assert 0 <= balance.outgoing <= balance.posted <= MAX_AMOUNT - balance.incoming
+
+    @invariant()
+    def streams_follow_the_payments(self) -> None:
+        for merchant in MERCHANTS if hasattr(self, "applications") else []:
+            events = self.call_both(lambda app, m=merchant: list_stream(app, m))
+            assert isinstance(events, list)
+            last_statuses = {
+                event.payment_id: event.status
+                for event in events
+                if event.payment_id and not event.refund_id
+            }
+            types = Counter((event.payment_id, event.type) for event in events)
+            for owner, payment in self.payments:
+                status = self.model.payments[payment].status
+                if owner == merchant and status not in ("PENDING", "PROCESSING"):
+                    assert last_statuses[payment] == status
+                succeeded = types[payment, EventType.SUCCEEDED]
+                assert succeeded == (owner == merchant and status == "SUCCESS")
 
     @invariant()
     def ledger_is_clean(self) -> None:

@@ -14,12 +14,12 @@ from atomic_adapters.system import ManualClock
 from atomic_adapters.wiring import in_memory
 from atomic_core.application import Application
 from atomic_core.domain.accounts import world_account_id
-from atomic_core.domain.audit_log import OPERATOR
 from atomic_core.domain.currencies import CURRENCIES
 from atomic_core.domain.errors import Unauthorized
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.money import Money
+from atomic_core.domain.origins import OPERATOR
 from atomic_core.domain.payments import CaptureMethod, NewPayment, Payment
 from atomic_core.domain.refunds import NewRefund, Refund
 from atomic_core.use_cases.sessions import LoginAttempt, NewSession

@@ -1,4 +1,5 @@
 from typing import Any
+from uuid import UUID
 
 import pytest
 from prometheus_client import REGISTRY
@@ -116,6 +117,7 @@ def test_log_context_is_cleared_after_the_request(
     web.with_use_cases({"payments.create": capture_log_context}).connect(merchant).post(
         PAYMENTS, PAYMENT_BODY, X_Request_Id="r-1"
     )
+    assert UUID(str(seen[0].pop("server_request_id")))
     assert seen == [{"request_id": "r-1", "merchant_id": str(merchant.merchant_id)}]
     assert get_contextvars() == {}
 

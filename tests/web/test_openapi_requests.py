@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -42,7 +43,7 @@ def build_variants(good: dict[str, Any], own: str) -> Iterator[dict[str, Any]]:
 
 
 def is_accepted_by_schema(web: WebApp, schema: RequestSchema, body: dict[str, Any]) -> bool:
-    context = CURRENT_CONTEXT.set(RequestContext(web.application, web.settings, "r-1"))
+    context = CURRENT_CONTEXT.set(RequestContext(web.application, web.settings, "r-1", UUID(int=1)))
     try:
         return not schema.validate(body)
     finally:

@@ -4,8 +4,8 @@ the responses conform."""
 from collections.abc import Callable
 from typing import Any
 
-from atomic_core.domain.audit_log import OPERATOR
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageUnavailable
+from atomic_core.domain.origins import OPERATOR
 from atomic_core.use_cases.maintenance import Health
 from atomic_web.context import BASE_PATH
 from web.conformance import Contract
@@ -202,6 +202,7 @@ class StatusCollector:
         payment = self.merchant.pay().headers["Location"]
         self.web.application.settlement.settle()
         refund = self.merchant.post(f"{payment}/refunds", {}).headers["Location"]
+        [event, *_] = self.merchant.get(f"{BASE_PATH}/events").get_json()["data"]["items"]
         account = self.merchant.post(ACCOUNTS, ACCOUNT_BODY).headers["Location"]
         for template, location in (
             ("/payments/{id}", payment),
@@ -210,6 +211,7 @@ class StatusCollector:
             ("/refunds/{id}", refund),
             ("/accounts/{id}", account),
             ("/accounts/{id}/entries", f"{account}/entries"),
+            ("/events/{id}", f"{BASE_PATH}/events/{event['id']}"),
         ):
             self.send(self.web, "GET", template, location.removeprefix(BASE_PATH))
         self.merchant.pay("a/key?")

@@ -96,7 +96,7 @@ def build_requests(schema: RequestSchema) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("schema", [NewPaymentSchema(), NewAccountSchema()])
 def test_parse_equals_marshmallows_load(schema: RequestSchema) -> None:
-    context = CURRENT_CONTEXT.set(RequestContext(in_memory(), settings(), "r-1"))
+    context = CURRENT_CONTEXT.set(RequestContext(in_memory(), settings(), "r-1", UUID(int=1)))
     try:
         outcomes = {check_parse(schema, content) for content in build_requests(schema)}
     finally:
@@ -129,7 +129,7 @@ COMMON_VALUES = {
 
 
 def test_shortcut_of_payment_parsing_equals_the_schema() -> None:
-    context = CURRENT_CONTEXT.set(RequestContext(in_memory(), settings(), "r-1"))
+    context = CURRENT_CONTEXT.set(RequestContext(in_memory(), settings(), "r-1", UUID(int=1)))
     shortcut_count = 0
     try:
         for values in product(*COMMON_VALUES.values()):

@@ -25,8 +25,10 @@ from web.web_client import (
 )
 
 REFUNDS = "/api/v1/refunds"
+EVENTS = "/api/v1/events"
 KEYS = "/api/v1/idempotency-keys"
 PAYMENTS_READ, ACCOUNTS_READ = frozenset({Scope.PAYMENTS_READ}), frozenset({Scope.ACCOUNTS_READ})
+EVENTS_READ = frozenset({Scope.EVENTS_READ})
 BOTH = PAYMENTS_READ | ACCOUNTS_READ
 NOBODY = None
 """No API key may read it."""
@@ -41,6 +43,7 @@ class Shop:
     payment: str = ""
     refund: str = ""
     account: str = ""
+    event: str = ""
     callers: dict[frozenset[str], MerchantClient] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -58,6 +61,7 @@ class Shop:
         account = caller.post(ACCOUNTS, ACCOUNT_BODY, Idempotency_Key="account")
         self.account = account.headers["Location"]
         self.web.application.settlement.settle()
+        self.event = f"{EVENTS}/{caller.get(EVENTS).get_json()['data']['items'][0]['id']}"
         self.use_keys_of_session()
 
     def use_keys_of_session(self) -> None:
@@ -104,6 +108,9 @@ READS: Mapping[str, tuple[Callable[[Shop], str], frozenset[Scope] | None]] = {
     "refund": (lambda shop: shop.refund, PAYMENTS_READ),
     "accounts": (lambda shop: ACCOUNTS, ACCOUNTS_READ),
     "account": (lambda shop: shop.account, ACCOUNTS_READ),
+    "events": (lambda shop: EVENTS, EVENTS_READ),
+    "events after a wait": (lambda shop: f"{EVENTS}?after=99&wait=1", EVENTS_READ),
+    "event": (lambda shop: shop.event, EVENTS_READ),
     "entries": (lambda shop: f"{shop.account}/entries", ACCOUNTS_READ),
     **{
         f"key of {key}": (lambda shop, key=key: f"{KEYS}/{key}", needed)

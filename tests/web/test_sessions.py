@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from atomic_core.domain.audit_log import OPERATOR
 from atomic_core.domain.credentials import MAX_LIVE_SESSIONS
+from atomic_core.domain.origins import OPERATOR
 from web.web_client import (
     CHANGE_PASSWORD,
     DASHBOARD,

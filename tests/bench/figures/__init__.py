@@ -9,6 +9,7 @@ from bench.figures import (
     fairness,
     growth,
     latency,
+    longpoll,
     memory,
     read,
     restarts,
@@ -38,4 +39,5 @@ FIGURES: Final[Mapping[str, Figure]] = {
     "scale": Figure(scale.measure, drives_wrk=False),
     "restarts": Figure(restarts.measure, drives_wrk=False),
     "fairness": Figure(fairness.measure, drives_wrk=False),
+    "longpoll": Figure(longpoll.measure, drives_wrk=False),
 }

@@ -6,7 +6,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from bench import hostile_clients
+from bench.large_ledger import insert_settled_payments
 from bench.measurement import BenchError, Measurement, Target, percentile
 from bench.merchants import Merchant, create_merchants, insert_open_payments
 from bench.options import Sizes
@@ -32,8 +33,12 @@ WARM_UP_SECONDS: Final = 1.0
 
 HELD_KEYS: Final = 1_000
 
+DASHBOARD_SAMPLES: Final = 50
+"""Per repeat."""
+
 WORST: Final = Target(1_000, "ms", at_least=False)
 MEDIAN: Final = Target(100, "ms", at_least=False)
+DASHBOARD: Final = Target(2, at_least=False)
 
 QUIET_SECONDS: Final = 60
 """Only stops a run that hangs."""
@@ -61,12 +66,14 @@ class Samples:
 
 def measure(cluster: BenchCluster, sizes: Sizes) -> list[Measurement]:
     system = cluster.create_system("fairness")
-    attacker, victim = create_merchants(system, 2)
-    token = _add_session(system, attacker)
+    attacker, backlogged, victim = create_merchants(system, 3)
+    token, backlogged_token = _add_session(system, attacker), _add_session(system, backlogged)
     with system.connect() as connection:
-        insert_open_payments(connection, [attacker], sizes.dashboard_payments)
+        insert_settled_payments(connection, [attacker], sizes.dashboard_payments, keys=0)
+        insert_open_payments(connection, [backlogged], sizes.dashboard_payments)
         connection.execute("ANALYZE payments")
     system.api.start("api")
+    dashboards = _measure_dashboards(system, [token, backlogged_token], victim, sizes)
     port = urlsplit(system.api.base_url).port
     key = {"api_key": attacker.api_key}
     held_keys = [f"held-{number}" for number in range(HELD_KEYS)]
@@ -76,7 +83,8 @@ def measure(cluster: BenchCluster, sizes: Sizes) -> list[Measurement]:
         ("8 bodies of empty objects", "send_empty_objects", {"connections": 8, **key}),
         ("4 pairs of crossed keys", "cross_keys", {"connections": 4, **key}),
         ("40 callers of held keys", "use_held_keys", {"connections": 40, "keys": held_keys, **key}),
-        ("20 dashboards", "read_dashboards", {"connections": 20, "token": token}),
+        ("20 dashboards, settled", "read_dashboards", {"connections": 20, "token": token}),
+        ("20 dashboards, open", "read_dashboards", {"connections": 20, "token": backlogged_token}),
     ]
     measurements: list[Measurement] = []
     with _hold_keys(system, attacker, held_keys):
@@ -91,7 +99,41 @@ def measure(cluster: BenchCluster, sizes: Sizes) -> list[Measurement]:
                 _await_quiet(system)
             deadlocks = _count_deadlocks(system) - deadlocks
             measurements += _build_measurements(case, runs, deadlocks)
-    return measurements
+    return measurements + dashboards
+
+
+def _measure_dashboards(
+    system: SystemUnderTest, tokens: Sequence[str], victim: Merchant, sizes: Sizes
+) -> list[Measurement]:
+    """One dashboard at a time, of merchants with many settled and with many open payments."""
+    reference_token = _add_session(system, victim)
+    rows: dict[str, list[float]] = {token: [] for token in [*tokens, reference_token]}
+    for _ in range(sizes.repeats):
+        for token, medians in rows.items():
+            medians.append(_time_dashboards(system, token))
+    return [
+        Measurement(
+            figure="fairness",
+            case=f"dashboard, {sizes.dashboard_payments:,} {state} payments",
+            unit="ms",
+            values=rows[token],
+            references=rows[reference_token],
+            target=DASHBOARD,
+            remark="median of GET /merchants/dashboard; reference: a merchant without payments",
+        )
+        for state, token in zip(("settled", "open"), tokens, strict=True)
+    ]
+
+
+def _time_dashboards(system: SystemUnderTest, token: str) -> float:
+    """The median, in milliseconds."""
+    client, milliseconds = Client(system.api.base_url, token), []
+    for _ in range(DASHBOARD_SAMPLES):
+        reply = client.request("GET", "/merchants/dashboard")
+        if reply.status != 200:
+            raise BenchError(f"a dashboard was answered with {reply.status}")
+        milliseconds.append(reply.seconds * 1e3)
+    return percentile(milliseconds, 50)
 
 
 def _build_measurements(
@@ -201,8 +243,8 @@ def _add_session(system: SystemUnderTest, merchant: Merchant) -> str:
     with system.connect() as connection:
         connection.execute(
             "INSERT INTO credentials (merchant_id, email, password_hash, account_id)"
-            " VALUES (%s, 'attacker@example.com', '$argon2id$unknown', %s)",
-            (merchant.id, merchant.account.id),
+            " VALUES (%s, %s, '$argon2id$unknown', %s)",
+            (merchant.id, f"{merchant.id}@example.com", merchant.account.id),
         )
         connection.execute(
             "INSERT INTO sessions (id, merchant_id, hash, expires_at)"

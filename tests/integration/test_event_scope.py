@@ -1,0 +1,58 @@
+"""Migration 0018 adds the scope events:read; its rollback takes it away from keys."""
+
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from atomic_adapters.postgres import PostgresStore
+from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.postgres.migrations import Migrator
+from atomic_adapters.settings import Settings
+from atomic_core.domain.merchants import ALL_SCOPES, Scope
+from support import add_merchant, build_application
+
+OTHERS = ALL_SCOPES - {Scope.EVENTS_READ}
+
+Keys = dict[str, tuple[frozenset[str], bool]]
+
+
+def read_keys(url: str) -> Keys:
+    """Scopes and whether it is revoked, by name."""
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("SELECT name, scopes, revoked_at IS NOT NULL FROM api_keys")
+        return {name: (frozenset(scopes), is_revoked) for name, scopes, is_revoked in rows}
+
+
+def test_rollback_removes_the_scope_and_revokes_keys_without_another(
+    own_database: Callable[..., str], settings_for: Callable[..., Settings], migrated: str
+) -> None:
+    url = own_database(migrated)
+    store = PostgresStore(Connections(settings_for(url)))
+    application = build_application(store.begin)
+    merchant_id = add_merchant(store.begin)
+    for name, scopes in (
+        ("all", ALL_SCOPES),
+        ("old", OTHERS),
+        ("events", frozenset({Scope.EVENTS_READ})),
+    ):
+        application.api_keys.issue(merchant_id, name, scopes)
+    store.close()
+    migrator = Migrator(url)
+    while migrator.down() != "0018.events":
+        pass
+    keys = read_keys(url)
+    assert (keys["all"], keys["old"]) == ((OTHERS, False), (OTHERS, False))
+    assert keys["events"][1], "revoked"
+    with psycopg.connect(url) as connection:
+        with pytest.raises(errors.CheckViolation, match="api_keys_known_scopes"):
+            connection.execute(
+                "INSERT INTO api_keys (id, merchant_id, name, prefix, hash, scopes)"
+                " VALUES (uuidv7(), %s, 'x', '', sha256('x'), '{events:read}')",
+                (merchant_id,),
+            )
+        connection.rollback()
+        connection.execute("UPDATE api_keys SET revoked_at = now() WHERE name = 'all'")
+    migrator.up()
+    assert read_keys(url)["old"] == (OTHERS, False), "keys never change"

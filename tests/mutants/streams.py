@@ -1,0 +1,176 @@
+"""Mutants of the stream of events and its database guards."""
+
+from typing import Final
+
+from mutants.mutant import Edit, Mutant
+
+EVENTS_TEST: Final = "tests/contract/test_events.py"
+EVENT_GUARDS_TEST: Final = "tests/integration/test_event_guards.py"
+
+STREAM_MUTANTS: Final = (
+    Mutant(
+        "charge-without-event",
+        "the end of every payment has an event",
+        (
+            Edit(
+                "atomic_core/domain/events.py",
+                "    types = _REFUND_EVENT_TYPES if claim.refund_id else _PAYMENT_EVENT_TYPES\n",
+                '    if claim.step == "charge":\n        return None\n'
+                "    types = _REFUND_EVENT_TYPES if claim.refund_id else _PAYMENT_EVENT_TYPES\n",
+            ),
+        ),
+        (EVENTS_TEST,),
+    ),
+    Mutant(
+        "events-outside-their-commit",
+        "events are stored by the commit of what they report",
+        (
+            Edit(
+                "atomic_adapters/postgres/events.py",
+                "        self._added.extend(events)\n",
+                "        self._added.extend(events)\n        self.flush()\n",
+            ),
+        ),
+        (EVENTS_TEST,),
+    ),
+    Mutant(
+        "inner-step-in-stream",
+        "retries are in timelines, not in the stream",
+        (
+            Edit(
+                "atomic_core/domain/events.py",
+                "        EventType.ACCOUNT_CREATED,\n    }\n",
+                "        EventType.ACCOUNT_CREATED,\n        EventType.IN_DOUBT,\n    }\n",
+            ),
+        ),
+        (EVENTS_TEST,),
+    ),
+    Mutant(
+        "later-reason-in-older-event",
+        "the data of an event does not change afterwards",
+        (
+            Edit(
+                "atomic_core/domain/events.py",
+                "subject.reason if is_cancellation else None",
+                "subject.reason",
+            ),
+        ),
+        (EVENTS_TEST,),
+    ),
+    Mutant(
+        "stream-of-any-merchant-by-payment",
+        "a merchant reads its own events only",
+        (
+            Edit(
+                "atomic_adapters/postgres/events.sql",
+                "         WHERE payment_id = %(payment_id)s\n"
+                "           AND merchant_id = %(merchant_id)s\n",
+                "         WHERE payment_id = %(payment_id)s\n"
+                "           AND (merchant_id = %(merchant_id)s OR true)\n",
+            ),
+        ),
+        (EVENTS_TEST,),
+    ),
+    Mutant(
+        "event-of-any-merchant",
+        "a merchant reads its own events only",
+        (
+            Edit(
+                "atomic_adapters/postgres/events.sql",
+                "         WHERE id = %(id)s\n           AND merchant_id = %(merchant_id)s\n",
+                "         WHERE id = %(id)s\n"
+                "           AND (merchant_id = %(merchant_id)s OR true)\n",
+            ),
+        ),
+        (EVENTS_TEST,),
+    ),
+    Mutant(
+        "page-of-types-unmerged",
+        "a page of several types is in order of sequence",
+        (
+            Edit(
+                "atomic_adapters/postgres/events.sql",
+                "         ORDER BY of_type.sequence\n         LIMIT %(limit)s) AS page\n",
+                "         ORDER BY of_type.type DESC\n         LIMIT %(limit)s) AS page\n",
+            ),
+        ),
+        (EVENTS_TEST,),
+    ),
+    Mutant(
+        "stream-with-gap",
+        "the numbers of a stream have no gap",
+        (
+            Edit(
+                "migrations/0018.events.sql",
+                "<> NEW.last_sequence - before\n",
+                "> NEW.last_sequence - before\n",
+            ),
+        ),
+        (EVENT_GUARDS_TEST,),
+    ),
+    Mutant(
+        "uncounted-event",
+        "an event has the number that was counted for it",
+        (
+            Edit(
+                "migrations/0018.events.sql",
+                "IS DISTINCT FROM added.last\n",
+                "< added.last\n",
+            ),
+        ),
+        (EVENT_GUARDS_TEST,),
+    ),
+    Mutant(
+        "number-used-again",
+        "a number is not used again after its event was deleted",
+        (
+            Edit(
+                "migrations/0018.events.sql",
+                "               AND event_counters.xmin = pg_current_xact_id()::xid) IS DISTINCT",
+                "               AND true) IS DISTINCT",
+            ),
+        ),
+        (EVENT_GUARDS_TEST,),
+    ),
+    Mutant(
+        "young-events-deleted",
+        "events are kept for 30 days",
+        (
+            Edit(
+                "migrations/0018.events.sql",
+                "interval '30 days')\n    EXECUTE",
+                "interval '-30 days' AND false)\n    EXECUTE",
+            ),
+        ),
+        (EVENT_GUARDS_TEST,),
+    ),
+    Mutant(
+        "events-rewritten",
+        "events are not rewritten",
+        (
+            Edit(
+                "migrations/0018.events.sql",
+                "    BEFORE UPDATE OR TRUNCATE ON events\n",
+                "    BEFORE TRUNCATE ON events\n",
+            ),
+        ),
+        (EVENT_GUARDS_TEST,),
+    ),
+    Mutant(
+        "old-workers-lose-events",
+        "events of the version before are kept during an upgrade",
+        (
+            Edit(
+                "migrations/0018.events.sql",
+                "    AFTER INSERT ON payment_events\n"
+                "    REFERENCING NEW TABLE AS new_events\n"
+                "    FOR EACH STATEMENT EXECUTE FUNCTION payment_events_are_copied();",
+                "    AFTER INSERT ON payment_events\n"
+                "    REFERENCING NEW TABLE AS new_events\n"
+                "    FOR EACH STATEMENT WHEN (false) EXECUTE FUNCTION "
+                "payment_events_are_copied();",
+            ),
+        ),
+        (EVENT_GUARDS_TEST,),
+    ),
+)

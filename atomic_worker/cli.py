@@ -56,7 +56,8 @@ def serve(cli: CliContext) -> None:
     if settings.metrics_port is not None:
         check_port_is_free(settings.host, settings.metrics_port, "METRICS_PORT")
     configure_logging(settings)
-    check_database_role(settings)
+    if warning := check_database_role(settings):
+        _log.warning(warning)
     _log.info("serving", host=settings.host, port=settings.port, workers=settings.web_workers)
     arguments = ["-c", "python:atomic_web.server.gunicorn_conf", "atomic_web.wsgi:app"]
     # Replaces this process, so that signals reach gunicorn and the CLI does not import the web
@@ -90,7 +91,8 @@ def sweep(cli: CliContext, *, once: bool, as_json: bool) -> None:
             Sweeper(cli.build_service_application(), cli.settings, stop).run()
             return
         cli.settings.check_card_network()
-        check_database_role(cli.settings)
+        if warning := check_database_role(cli.settings):
+            click.echo(f"Warning: {warning}", err=True)
         sweeper = Sweeper(cli.application, cli.settings, stop)
         claimed, purged = sweeper.sweep(), sweeper.purge()
     if as_json:

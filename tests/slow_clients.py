@@ -34,7 +34,7 @@ class AttackedSystem:
     """Ids of every 202 response: these payments must exist, and no others."""
 
     def __post_init__(self) -> None:
-        self._database = psycopg.connect(self.system.environ["DATABASE_URL"], autocommit=True)
+        self._database = psycopg.connect(self.system.superuser_url, autocommit=True)
         self._before, _ = self._payments()
         self._workers = self._pids()
 

@@ -75,8 +75,8 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
         update="status failure_reason faults attempt due_at leased_until claimed_by claimed_at"
         " updated_at network_state unresolved_since",
     ),
-    # Replaced by events.
-    "payment_events": TablePrivileges(),
+    # Replaced by events, which has a copy of each row.
+    "payment_events": TablePrivileges(can_read=False),
     "events": TablePrivileges(
         insert="merchant_id sequence type payment_id refund_id status attempt amount reason actor"
         " actor_id client_address request_id server_request_id operator data occurred_at"

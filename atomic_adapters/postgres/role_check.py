@@ -25,9 +25,8 @@ class DatabaseRole(NamedTuple):
 
     def describe(self) -> str:
         return (
-            f"the database role {self.name} {' and '.join(self.excess_powers)}, so the database's"
-            " guards of the books do not bind it."
-            " Connect as a role that `atomic grant` has prepared"
+            f"the database role {self.name} {', '.join(self.excess_powers)}. It could change the"
+            " books and switch their guards off. Connect as a role that `atomic grant` has prepared"
         )
 
 
@@ -48,9 +47,9 @@ def refuse_privileged_role(connection: Connection[Any]) -> None:
         raise PrivilegedRoleRefused(f"Refused: {role.describe()}.")
 
 
-def check_database_role(settings: Settings) -> None:
-    """Called at the start of a process that serves or settles. Logs a warning if the database role
-    could change the books; in production raises SettingsError, unless that is allowed.
+def check_database_role(settings: Settings) -> str | None:
+    """Called at the start of a process that serves or settles. Returns a warning if the database
+    role could change the books; in production raises SettingsError, unless that is allowed.
 
     Does nothing while PostgreSQL is unreachable: in production, each connection is checked as well.
     """
@@ -60,12 +59,13 @@ def check_database_role(settings: Settings) -> None:
         ) as connection:
             role = read_role(connection)
     except psycopg.OperationalError:
-        return
+        return None
     if not role.excess_powers:
-        return
+        return None
+    description = role.describe()
     if settings.refuses_privileged_role:
         raise SettingsError(
-            f"ALLOW_PRIVILEGED_ROLE: {role.describe()}, or start with this role for the time being"
-            " by ALLOW_PRIVILEGED_ROLE=true."
+            f"ALLOW_PRIVILEGED_ROLE: {description}, or start with this role for the time being by"
+            " ALLOW_PRIVILEGED_ROLE=true."
         )
-    _log.warning("privileged database role", role=role.name, reason=f"{role.describe()}.")
+    return f"{description[0].upper()}{description[1:]}."

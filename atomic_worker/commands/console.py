@@ -65,8 +65,8 @@ class CliContext:
         database must not be used."""
         self.settings.check_card_network()
         configure_logging(self.settings)
-        check_database_role(self.settings)
-        for notice in self.settings.start_notices:
+        warning = check_database_role(self.settings)
+        for notice in (*self.settings.start_notices, *filter(None, [warning])):
             _log.warning(notice)
         return self.build_application(self.settings)
 

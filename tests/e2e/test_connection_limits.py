@@ -147,7 +147,7 @@ def test_new_connection_is_served_while_all_others_are_working(
         b"GET /api/v1/accounts/" + account_id.encode() + b" HTTP/1.1", authorization(key)
     )
     wire = Wire(int(system.environ["PORT"]))
-    with psycopg.connect(system.environ["DATABASE_URL"]) as blocker, ExitStack() as stack:
+    with psycopg.connect(system.superuser_url) as blocker, ExitStack() as stack:
         blocker.execute("LOCK TABLE accounts")
         busy = [stack.enter_context(wire.connect()) for _ in range(CONNECTIONS - 1)]
         for client in busy:

@@ -210,7 +210,7 @@ def test_processes_connect_as_the_application_role(running: Dev) -> None:
         ).fetchall()
     assert users == [(APP_ROLE,)]
     assert owners == [(OWNER_ROLE,)]
-    assert "privileged database role" not in running.log
+    assert "database role" not in running.log
     assert running.command("migrate", "status").returncode == 0
 
 

@@ -101,7 +101,7 @@ class PaymentLoad:
         )
 
     def _unsuccessful_ids(self, system: System) -> set[str]:
-        with psycopg.connect(system.environ["DATABASE_URL"]) as connection:
+        with psycopg.connect(system.superuser_url) as connection:
             rows = connection.execute("SELECT id::text FROM payments WHERE status = 'SUCCESS'")
             return set(self.accepted_ids) - {id for (id,) in rows}
 
@@ -169,7 +169,7 @@ def test_worker_killed_while_posting_is_recovered_before_its_lease_ends(
 @contextmanager
 def _world_account_locked(system: System) -> Iterator[None]:
     """Settlers claim payments and call the network, then wait inside their posting transaction."""
-    with psycopg.connect(system.environ["DATABASE_URL"]) as blocker:
+    with psycopg.connect(system.superuser_url) as blocker:
         blocker.execute("SELECT FROM accounts WHERE allow_negative FOR NO KEY UPDATE")
         yield
 
@@ -192,7 +192,7 @@ def test_request_in_flight_is_answered_after_sigterm(
 ) -> None:
     key = str(uuid4())
     with (
-        psycopg.connect(system.environ["DATABASE_URL"]) as blocker,
+        psycopg.connect(system.superuser_url) as blocker,
         ThreadPoolExecutor(1) as threads,
     ):
         # Stands for a first request with this key that is still open: the second waits for it.

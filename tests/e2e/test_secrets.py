@@ -54,7 +54,7 @@ class RecordedSystem:
 
     def find_leaks(self) -> list[str]:
         """The places that contain any of the secrets."""
-        url = self.system.environ["DATABASE_URL"]
+        url = self.system.superuser_url
         logs = [(log.name, log.read_bytes()) for log in self.folder.rglob("*.log")]
         metrics_url = f"http://127.0.0.1:{self.system.environ['METRICS_PORT']}/metrics"
         with urlopen(metrics_url, timeout=60) as response:
@@ -228,7 +228,7 @@ def _send_malformed_requests(recorded: RecordedSystem, key: bytes) -> None:
 
 def _with_database_closed(recorded: RecordedSystem, action: Callable[[], None]) -> None:
     """Run `action` while the database accepts no connections and has closed the existing ones."""
-    url = recorded.system.environ["DATABASE_URL"]
+    url = recorded.system.superuser_url
     name = conninfo.conninfo_to_dict(url)["dbname"]
     outside = conninfo.make_conninfo(url, dbname="postgres")
     with psycopg.connect(outside, autocommit=True) as connection:
@@ -276,7 +276,7 @@ def test_planted_key_is_found_in_every_place(recorded: RecordedSystem, template:
     recorded.responses.append(("planted response", planted.encode()))
     with recorded.system.log.open("a") as log:
         log.write(json.dumps({"event": base64.b64encode(planted.encode()).decode()}) + "\n")
-    with psycopg.connect(recorded.system.environ["DATABASE_URL"]) as connection:
+    with psycopg.connect(recorded.system.superuser_url) as connection:
         connection.execute("UPDATE merchants SET name = %s", [planted])
     with Redis.from_url(recorded.valkey.url) as redis:
         redis.hset("planted", "field", planted)

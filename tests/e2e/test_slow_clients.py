@@ -36,7 +36,7 @@ def impatient_system(
     system: System, valkeys: list[EmbeddedValkey], scratch: Path
 ) -> Iterator[System]:
     """An API of one process with a short REQUEST_TIMEOUT_SECONDS."""
-    database = system.environ["DATABASE_URL"]
+    database = system.superuser_url
     timeout = str(REQUEST_SECONDS)
     environ = environment(
         database, valkeys[0].url, REQUEST_TIMEOUT_SECONDS=timeout, WEB_WORKERS="1"
@@ -147,7 +147,7 @@ def test_request_that_waits_for_a_lock_does_not_delay_others(
 ) -> None:
     id = api.pay().data["id"]
     with (
-        psycopg.connect(impatient_system.environ["DATABASE_URL"]) as blocker,
+        psycopg.connect(impatient_system.superuser_url) as blocker,
         ThreadPoolExecutor(1) as threads,
     ):
         blocker.execute("LOCK TABLE accounts")

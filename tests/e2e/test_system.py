@@ -78,7 +78,7 @@ def test_documented_default_rate_limits_apply(
 ) -> None:
     with Redis.from_url(valkeys[0].url) as redis:
         redis.flushall()
-    environ = {**system.environ, **environment(system.environ["DATABASE_URL"], valkeys[0].url)}
+    environ = {**system.environ, **environment(system.superuser_url, valkeys[0].url)}
     for name in ("RATE_LIMIT_GLOBAL", "RATE_LIMIT_PAYMENTS"):
         del environ[name]
     limited = System(environ, scratch / "limited.log")

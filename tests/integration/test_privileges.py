@@ -116,6 +116,5 @@ def test_functions_with_the_rights_of_the_owner_are_triggers_only(shared_databas
                   FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef""",
             (APP_ROLE,),
         ).fetchall()
-    assert len(rows) == 6
     assert {row[1:] for row in rows} == {(True, True, False)}
     assert not {row[0] for row in rows} & set(USED_FUNCTIONS)

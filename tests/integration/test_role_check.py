@@ -1,6 +1,9 @@
 """The application's processes check which role they connect as."""
 
+import json
 import secrets
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import psycopg
@@ -15,9 +18,11 @@ from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.role_check import check_database_role, read_role
 from atomic_adapters.settings import Settings
+from atomic_adapters.wiring import in_memory
 from atomic_core.domain.errors import StorageUnavailable
 from atomic_worker.cli import main
-from processes import as_application, as_role, find_free_port
+from atomic_worker.commands.console import CliContext
+from processes import as_application, as_role, environment, find_free_port
 
 SUPERUSER = "postgres"
 PRODUCTION = {"ATOMIC_ENV": "production", "ALLOW_SANDBOX": "true"}
@@ -117,23 +122,43 @@ def test_production_refuses_a_privileged_role_by_name(url: str, role: str) -> No
 
 
 @pytest.mark.parametrize("environ", [{}, {**PRODUCTION, "ALLOW_PRIVILEGED_ROLE": "true"}])
-def test_privileged_role_is_logged_by_name(url: str, environ: dict[str, str]) -> None:
+def test_services_log_a_privileged_role_by_name(
+    url: str, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("atomic_worker.commands.console.configure_logging", lambda _: None)
+    settings = settings_of(url, **environ)
+    cli = CliContext(load_settings=lambda: settings, build_application=lambda _: in_memory())
     with capture_logs() as lines:
-        check_database_role(settings_of(url, **environ))
-    [line] = lines
-    assert (line["event"], line["log_level"]) == ("privileged database role", "warning")
-    assert line["role"] == SUPERUSER
-    assert "atomic grant" in line["reason"]
+        cli.build_service_application()
+    assert lines[-1]["log_level"] == "warning"
+    assert lines[-1]["event"].startswith(f"The database role {SUPERUSER} is a superuser.")
+    assert "atomic grant" in lines[-1]["event"]
 
 
-def test_application_role_is_accepted_silently(url: str) -> None:
+def test_serve_logs_a_privileged_role_by_name(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.execv", lambda *_: None)
+    monkeypatch.setattr("atomic_worker.cli.configure_logging", lambda _: None)
+    environ = {"ATOMIC_ENV": "test", "DATABASE_URL": url, "PORT": str(find_free_port())}
     with capture_logs() as lines:
-        check_database_role(settings_of(as_application(url), **PRODUCTION))
-    assert lines == []
+        assert CliRunner().invoke(main, ["serve"], env=environ).exit_code == 0
+    assert lines[0]["event"].startswith(f"The database role {SUPERUSER} is a superuser.")
+
+
+def test_sweep_once_warns_beside_its_output(url: str) -> None:
+    command = [sys.executable, "-m", "atomic_worker", "sweep", "--once", "--json"]
+    environ = {**environment(url, "redis://localhost:1"), "DATABASE_URL": url}
+    result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    assert json.loads(result.stdout) == {"claimed": 0, "purged": 0}
+    assert result.stderr.startswith(f"Warning: The database role {SUPERUSER} is a superuser.")
+
+
+def test_application_role_is_accepted(url: str) -> None:
+    assert check_database_role(settings_of(as_application(url), **PRODUCTION)) is None
 
 
 def test_start_does_not_wait_for_postgres() -> None:
-    check_database_role(settings_of("postgresql://127.0.0.1:1/x", **PRODUCTION))
+    unreachable = settings_of("postgresql://127.0.0.1:1/x", **PRODUCTION)
+    assert check_database_role(unreachable) is None
 
 
 @pytest.mark.parametrize("command", ["serve", "worker", "sweep", "sweep --once"])

@@ -334,8 +334,8 @@ ACCESS_MUTANTS: Final = (
         "sweep-once-settles-with-sandbox",
         "every command that settles refuses the sandbox network in production",
         "atomic_worker/cli.py",
-        "        cli.settings.check_card_network()\n        check_database_role",
-        "        check_database_role",
+        "        cli.settings.check_card_network()\n        if warning",
+        "        if warning",
         "tests/unit/test_cli.py",
     ),
     _mutant(

@@ -45,8 +45,8 @@ ROLE_MUTANTS: Final = (
         "sweep-once-as-privileged-role",
         "every command that settles checks the role",
         "atomic_worker/cli.py",
-        "        check_database_role(cli.settings)\n        sweeper",
-        "        sweeper",
+        "        if warning := check_database_role(cli.settings):\n",
+        "        if warning := cli.settings.environment * 0:\n",
         CHECK_TEST,
     ),
     _mutant(
@@ -60,9 +60,9 @@ ROLE_MUTANTS: Final = (
     _mutant(
         "privileged-role-not-logged",
         "a start as a privileged role is logged with the name of the role",
-        ROLE_CHECK_PY,
-        '    _log.warning("privileged database role"',
-        '    _log.debug("privileged database role"',
+        "atomic_worker/commands/console.py",
+        "(*self.settings.start_notices, *filter(None, [warning]))",
+        "self.settings.start_notices",
         CHECK_TEST,
     ),
     _mutant(

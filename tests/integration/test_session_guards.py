@@ -14,7 +14,7 @@ from atomic_adapters.postgres.migration_files import MIGRATIONS_FOLDER, get_migr
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.idempotency import StoredResponse
-from atomic_core.domain.merchants import ALL_SCOPES
+from atomic_core.domain.merchants import ALL_SCOPES, Scope
 from atomic_core.domain.origins import OPERATOR
 from atomic_core.use_cases.registration import MerchantRegistration
 from atomic_core.use_cases.sessions import LoginAttempt
@@ -149,7 +149,7 @@ def migrator_to(url: str, folder: Path, last: str) -> Migrator:
 KEY = "INSERT INTO api_keys (id, merchant_id, name, prefix, hash) VALUES (%s, %s, 'x', '', %s)"
 
 
-def test_existing_keys_get_all_scopes_and_no_expiry(
+def test_existing_keys_get_the_scopes_of_their_time_and_no_expiry(
     own_database: Callable[..., str], tmp_path: Path
 ) -> None:
     url = own_database()
@@ -163,7 +163,7 @@ def test_existing_keys_get_all_scopes_and_no_expiry(
         migrator.up()
         found = connection.execute("SELECT scopes, expires_at FROM api_keys").fetchone()
         assert found
-        assert (frozenset(found[0]), found[1]) == (ALL_SCOPES, None)
+        assert (frozenset(found[0]), found[1]) == (ALL_SCOPES - {Scope.EVENTS_READ}, None)
         assert connection.execute(file).fetchone() == before, "no rewrite"
         assert migrator.down() == MINE
         assert connection.execute("SELECT count(*) FROM api_keys").fetchone() == (1,)

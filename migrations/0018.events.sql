@@ -162,7 +162,8 @@ $$;
 
 -- With the rights of the owner: a role of the version before may have none on events.
 CREATE OR REPLACE FUNCTION payment_events_are_copied() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER AS $$
+SECURITY DEFINER
+SET enable_seqscan = off AS $$
 BEGIN
     INSERT INTO events (id, merchant_id, type, payment_id, refund_id, status, attempt, amount,
                         reason, actor, actor_id, client_address, request_id, server_request_id,

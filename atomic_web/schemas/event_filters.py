@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.events import STREAM_TYPES, EventFilter, EventType
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_web.http.query import InvalidParameter, Parameter
@@ -52,19 +51,15 @@ class EventQuery:
 
 
 def build_event_query(values: Mapping[str, Any]) -> EventQuery:
-    """From the values of EVENT_QUERY. Raises ValidationFailed for parameters that do not fit
-    together."""
+    """From the values of EVENT_QUERY."""
     limit, cursor, others = split_page_parameters(values)
     wait_seconds, order = others.pop("wait", 0), others.pop("order", None)
     types = _expand_types(others.pop("types", ()))
     filters = EventFilter(types, **others)
     is_oldest_first = order == "asc" or (order is None and filters.after is not None)
-    if wait_seconds:
-        if filters.after is None:
-            raise ValidationFailed(details={"wait": ["Requires after."]})
-        if filters.before is not None or not is_oldest_first:
-            message = "Must not be combined with before or order=desc."
-            raise ValidationFailed(details={"wait": [message]})
+    if filters.before is not None or not is_oldest_first:
+        # No event to come would be on this page.
+        wait_seconds = 0
     return EventQuery(filters, is_oldest_first, limit, cursor, wait_seconds)
 
 
@@ -142,8 +137,8 @@ WAIT: Final = Parameter(
     attribute="wait",
     parse=_parse_wait,
     schema={"type": "integer", "minimum": 0, "maximum": MAX_WAIT_SECONDS},
-    description="If no event matches, wait up to this number of seconds for the first one. Requires"
-    " `after`, oldest first and no `before`.",
+    description="If no event matches, wait up to this number of seconds for the first one. Without"
+    " effect with `before` and for the newest events first.",
     example=20,
 )
 EVENT_QUERY: Final = (*PAGE_QUERY, TYPE, PAYMENT_ID, AFTER, BEFORE, ORDER, WAIT)

@@ -26,6 +26,7 @@ from integration.psql_session import (
     execute_directly,
     execute_in_trigger,
 )
+from migration_scripts import apply_alone, roll_back_alone
 from processes import as_role
 from support import (
     Store,
@@ -558,8 +559,9 @@ def test_migration_runs_while_payments_are_made_captured_and_refunded(
     own_database: Callable[..., str], settings_for: Callable[..., Settings], migrated: str
 ) -> None:
     url = own_database(migrated)
-    # As the owner: before 0015 the triggers have the rights of the application.
-    store = PostgresStore(Connections(settings_for(as_role(url, OWNER_ROLE))))
+    # As the owner: without 0015 the triggers have the rights of the application.
+    owner_url = as_role(url, OWNER_ROLE)
+    store = PostgresStore(Connections(settings_for(owner_url)))
     stopped = threading.Event()
     try:
         application = build_application(store.begin)
@@ -582,8 +584,8 @@ def test_migration_runs_while_payments_are_made_captured_and_refunded(
         def migrate() -> None:
             try:
                 for _ in range(3):
-                    roll_back(url)
-                    Migrator(url).up()
+                    roll_back_alone(owner_url, MINE)
+                    apply_alone(owner_url, MINE)
             finally:
                 stopped.set()
 

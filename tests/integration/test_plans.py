@@ -93,7 +93,7 @@ SELECT s.id, current_date - i / 2000, 'USD', 'SUCCESS', i / 1000 % 2, 1, 1, 0, 0
 """
 
 # A thousand of them fit on a few pages: reading them all may be the better plan.
-SMALL = {"accounts", "merchants", "api_keys", "credentials", "fee_schedules"}
+SMALL = {"event_counters", "accounts", "merchants", "api_keys", "credentials", "fee_schedules"}
 
 ONE = UUID(int=1)
 PARAMETERS: dict[str, object] = {
@@ -118,7 +118,16 @@ PARAMETERS: dict[str, object] = {
     "debit_account_ids": [ONE] * 1000,
     "descriptions": [""] * 1000,
     "email": "a@b.example",
-    "events": ["refund_created"] * 1000,
+    "counted_merchant_ids": [ONE],
+    "counts": [1000],
+    "offsets": list(range(1, 1001)),
+    "types": ["refund.created"] * 1000,
+    "actors": ["key"] * 1000,
+    "actor_ids": [ONE] * 1000,
+    "data": [None] * 1000,
+    "after_sequence": 0,
+    "before_sequence": 2**63 - 1,
+    "direction": 1,
     "failure_reasons": [None] * 1000,
     "faults": [0] * 1000,
     "fees": [0] * 1000,
@@ -158,8 +167,6 @@ PARAMETERS: dict[str, object] = {
     "reasons": [None] * 1000,
     "refund_ids": [ONE] * 1000,
     "request_ids": ["r"] * 1000,
-    "actors": ["key"] * 1000,
-    "actor_ids": [ONE] * 1000,
     "client_addresses": ["192.0.2.1"] * 1000,
     "server_request_ids": [ONE] * 1000,
     "operators": [None] * 1000,
@@ -192,6 +199,13 @@ HOT = [
     "idempotency.purge_keys",
     "events.insert_events",
     "events.list_events_by_payment",
+    "events.list_stream",
+    "events.list_stream_newest_first",
+    "events.list_stream_by_type",
+    "events.list_stream_by_type_newest_first",
+    "events.list_stream_by_payment",
+    "events.get_event",
+    "events.get_last_sequences",
     "fees.list_fee_schedules",
     "fees.upsert_fee_schedule",
     "ledger.find_default_account",
@@ -363,6 +377,7 @@ def test_trigger_plans_cached_on_small_tables_suit_large_ones(database_url: str)
         "holds_are_summed": True,
         # Asks for each row by itself, which is not answered by reading a whole table.
         "payments_account_of_merchant_and_currency": False,
+        "payment_events_are_copied": True,
         "payments_match_ledger": True,
         "refunds_are_summed": True,
         "refunds_match_ledger": True,

@@ -1,12 +1,18 @@
 """Events in PostgreSQL."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from atomic_adapters.postgres.arrays import Column
+from atomic_adapters.postgres.arrays import (
+    Column,
+    bigint_array,
+    integer_array,
+    text_array,
+    uuid_array,
+)
 from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.origins import build_origin, build_origin_arrays
 from atomic_adapters.postgres.statements import load_statements
@@ -23,6 +29,8 @@ from atomic_core.domain.events import (
 from atomic_core.domain.payments import Status
 
 _SQL: Final = load_statements("events")
+
+T = TypeVar("T")
 
 MAX_SEQUENCE: Final = 2**63 - 1
 """The largest bigint: above every sequence number."""
@@ -42,28 +50,22 @@ class PostgresEventRepository:
             return
         events = self._added
         counts: dict[UUID, int] = {}
-        offsets: list[int | None] = []
-        for event in events:
-            if event.type in STREAM_TYPES:
-                counts[event.merchant_id] = counts.get(event.merchant_id, 0) + 1
-                offsets.append(counts[event.merchant_id])
-            else:
-                offsets.append(None)
+        offsets = [_count_event(event, counts) for event in events]
         counted_merchant_ids = sorted(counts)
         self.session.execute(
             _SQL["insert_events"],
-            counted_merchant_ids=counted_merchant_ids,
-            counts=[counts[id] for id in counted_merchant_ids],
-            merchant_ids=[event.merchant_id for event in events],
-            offsets=offsets,
-            types=[event.type.value for event in events],
-            payment_ids=[event.payment_id for event in events],
-            refund_ids=[event.refund_id for event in events],
-            statuses=[event.status and event.status.value for event in events],
-            attempts=[event.attempt for event in events],
-            amounts=[event.amount for event in events],
-            reasons=[event.reason for event in events],
-            data=[None if event.data is None else json.dumps(event.data) for event in events],
+            counted_merchant_ids=uuid_array(counted_merchant_ids),
+            counts=bigint_array(counts[id] for id in counted_merchant_ids),
+            merchant_ids=uuid_array(event.merchant_id for event in events),
+            offsets=bigint_array(offsets),
+            types=text_array(event.type for event in events),
+            payment_ids=uuid_array(event.payment_id for event in events),
+            refund_ids=_encode(uuid_array, [event.refund_id for event in events]),
+            statuses=text_array(event.status for event in events),
+            attempts=integer_array(event.attempt for event in events),
+            amounts=bigint_array(event.amount for event in events),
+            reasons=_encode(text_array, [event.reason for event in events]),
+            data=_encode(text_array, [_to_json(event.data) for event in events]),
             **_build_origin_arrays(events),
         )
         events.clear()
@@ -113,11 +115,31 @@ class PostgresEventRepository:
         return dict(rows)
 
 
+def _count_event(event: Event, counts: dict[UUID, int]) -> int | None:
+    """The number of the event among those that are counted for its merchant; None if it is of the
+    timeline only."""
+    # Hashing a type takes longer than this comparison, and most events are of this type.
+    if event.type is not EventType.SUCCEEDED and event.type not in STREAM_TYPES:
+        return None
+    number = counts[event.merchant_id] = counts.get(event.merchant_id, 0) + 1
+    return number
+
+
+def _encode(encoder: Callable[[Iterable[T]], Column], values: Sequence[T]) -> Column:
+    """A column of which most batches have no value: then empty, which `unnest` fills with NULL."""
+    has_values = any(value is not None for value in values)
+    return encoder(values if has_values else ())
+
+
+def _to_json(data: Mapping[str, object] | None) -> str | None:
+    return None if data is None else json.dumps(data)
+
+
 def _build_origin_arrays(events: Sequence[Event]) -> Mapping[str, Column]:
-    """Settlement records thousands of events without an origin: empty arrays, which `unnest` fills
-    with NULL."""
+    """Empty, as above, for the events of a settlement."""
     origins = [event.origin for event in events]
-    return build_origin_arrays(origins if any(origins) else [])
+    has_origins = any(origin is not None for origin in origins)
+    return build_origin_arrays(origins if has_origins else ())
 
 
 def _build_recorded_event(

@@ -78,8 +78,8 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     # Replaced by events, which has a copy of each row.
     "payment_events": TablePrivileges(can_read=False),
     "events": TablePrivileges(
-        insert="merchant_id sequence type payment_id refund_id status attempt amount reason actor"
-        " actor_id client_address request_id server_request_id operator data occurred_at"
+        insert="id merchant_id sequence type payment_id refund_id status attempt amount reason"
+        " actor actor_id client_address request_id server_request_id operator data occurred_at"
     ),
     "event_counters": TablePrivileges(insert="merchant_id last_sequence", update="last_sequence"),
     "fee_schedules": TablePrivileges(

@@ -98,11 +98,12 @@ ATTACKS = {
     # Events, audit log, keys.
     "change an event": (DENIED, "UPDATE events SET type = 'x'"),
     "delete events": (DENIED, "DELETE FROM events"),
-    "insert an event before others": (
-        DENIED,
+    "number an event": (
+        UNBALANCED,
         (
-            "INSERT INTO events (id, merchant_id, type, payment_id, status, occurred_at)"
-            " SELECT merchant_id, merchant_id, 'payment.failed', id, 'FAILED', now() FROM payments"
+            "INSERT INTO events (id, merchant_id, sequence, type, payment_id, status, occurred_at)"
+            " SELECT id, merchant_id, 99, 'payment.failed', id, 'FAILED', now() FROM payments"
+            " LIMIT 1"
         ),
     ),
     "forget the numbers of a stream": (DENIED, "DELETE FROM event_counters"),

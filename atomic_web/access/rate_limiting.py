@@ -71,7 +71,7 @@ class SoftLimit:
     """A limit above which requests are slowed down instead of refused.
 
     It counts the requests of all clients for one subject: a stranger could use it up to lock out
-    somebody else. Above it, the limit `slow_name` counts per subject *and* client address, so that
+    another client. Above it, the limit `slow_name` counts per subject *and* client address, so that
     no client takes another client's turn.
     """
 

@@ -54,6 +54,13 @@ class _Flask(Flask):
 
 
 def create_app(application: Application, settings: Settings) -> Flask:
+    app = create_routes(settings)
+    bind_application(app, application, settings)
+    return app
+
+
+def create_routes(settings: Settings) -> Flask:
+    """The Flask application before `bind_application` completes it, or a copy of it."""
     app = _Flask(__name__, static_folder=None, template_folder=None)
     # http/body.py sets its own limit per route; this one is for any other reader.
     app.config["MAX_CONTENT_LENGTH"] = settings.body_limit
@@ -77,11 +84,14 @@ def create_app(application: Application, settings: Settings) -> Flask:
     app.before_request(authenticate_and_rate_limit)
     configure_cors(app, settings)
     register_error_handlers(app)
+    return app
 
+
+def bind_application(app: Flask, application: Application, settings: Settings) -> None:
+    """Let `app` serve this application. To be called once."""
     # For the server, which counts requests that it cannot parse, and ends waits when it stops.
     app.extensions["atomic"] = (application, settings)
     app.wsgi_app = RequestContextMiddleware(app.wsgi_app, application, settings)
     if settings.trusted_proxies:
         # Only the client address: scheme, host and path must not come from request headers.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=0)
-    return app

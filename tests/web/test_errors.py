@@ -10,6 +10,7 @@ from atomic_core.domain import errors as core_errors
 from atomic_core.domain.errors import AtomicError, StorageRefused, StorageUnavailable
 from atomic_core.use_cases.idempotency import IdempotentResult
 from atomic_web import errors as web_errors
+from atomic_web.app import create_app
 from atomic_web.errors import STATUS
 from web.web_client import PAYMENT_BODY, PAYMENTS, MerchantClient, WebApp, error_code
 
@@ -74,8 +75,9 @@ def test_unavailable_storage_returns_503_with_retry_after(
 
 
 def test_route_without_an_access_policy_returns_500(web: WebApp) -> None:
-    web.app.add_url_rule("/undeclared", "undeclared", lambda: "in")
-    response = web.client.get("/undeclared")
+    app = create_app(web.application, web.settings)
+    app.add_url_rule("/undeclared", "undeclared", lambda: "in")
+    response = app.test_client().get("/undeclared")
     assert response.status_code == 500
     assert error_code(response) == "internal_error"
 

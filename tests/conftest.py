@@ -22,7 +22,7 @@ from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import SystemClock
-from processes import as_application
+from processes import as_application, wait_until
 from report_hooks import pytest_runtest_makereport, pytest_terminal_summary
 from support import MemoryTampering, PostgresTampering, Store
 from worker_processes import PostgresWorkerProcess
@@ -187,6 +187,13 @@ def postgres_store(database_url: str, shared_connections: Connections) -> Iterat
             return processes.enter_context(closing(process))
 
         yield Store(store.begin, PostgresTampering(database_url), store, start_worker)
+    # A transaction that goes on would write into the database of the next test.
+    wait_until(lambda: _has_all_connections(shared_connections), 20, "connections are returned")
+
+
+def _has_all_connections(connections: Connections) -> bool:
+    stats = connections._pool.get_stats()
+    return stats.get("pool_available", 0) == stats.get("pool_size", 0)
 
 
 @pytest.fixture(params=["memory", "postgres"])

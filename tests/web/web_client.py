@@ -57,7 +57,7 @@ def _create_app(application: Application, settings: Settings) -> Flask:
         _ROUTES[key] = create_routes(settings)
     routes = _ROUTES[key]
     app = copy(routes)
-    app.extensions = {**routes.extensions}
+    app.extensions = dict(routes.extensions)
     bind_application(app, application, settings)
     return app
 

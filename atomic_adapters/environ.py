@@ -174,9 +174,7 @@ class EnvironReader:
                 raise ValueError
             return raw
 
-        return self.read(
-            name, default, parse, "a redis://, rediss:// or unix:// URL", secret=True
-        )
+        return self.read(name, default, parse, "a redis://, rediss:// or unix:// URL", secret=True)
 
     def read_sha256(self, name: str) -> bytes | None:
         def parse(raw: str) -> bytes | None:

@@ -26,12 +26,12 @@ from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, 
 from atomic_adapters.security.common_passwords import CommonPasswords
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
-from atomic_adapters.webhooks.dialer import EVERY_NETWORK
 from atomic_adapters.webhooks.http_sender import HttpWebhookSender
 from atomic_adapters.webhooks.secret_cipher import FernetSecretCipher
 from atomic_core.application import Application, Options, Ports
 from atomic_core.domain.payments import DEFAULT_HOLD_PERIOD
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
+from atomic_core.domain.webhook_urls import EVERY_NETWORK
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.clock import Clock
 

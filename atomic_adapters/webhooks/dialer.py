@@ -4,7 +4,6 @@ A name may resolve to another address at each look-up (DNS rebinding). So the na
 each of its addresses is checked, and the connection goes to one of these addresses.
 """
 
-import ipaddress
 import socket
 import threading
 import time
@@ -24,11 +23,6 @@ from atomic_core.domain.webhook_urls import Network, is_allowed_address
 MAX_ABANDONED_LOOK_UPS: Final = 32
 """Look-ups that have not returned in time. Each keeps a thread, which Python cannot stop; with more
 of them, no further look-up begins until one returns."""
-
-EVERY_NETWORK: Final[Sequence[Network]] = (
-    ipaddress.IPv4Network("0.0.0.0/0"),
-    ipaddress.IPv6Network("::/0"),
-)
 
 Resolver = Callable[[str, int], Sequence[str]]
 """The IP addresses of a host name, for a port. Raises OSError."""

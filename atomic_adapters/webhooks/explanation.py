@@ -20,7 +20,7 @@ from atomic_adapters.webhooks.signature import (
 )
 
 TOLERANCE_SECONDS: Final = 300
-"""Between `webhook-timestamp` and the receiver's clock, as in the libraries of Standard Webhooks."""
+"""Between `webhook-timestamp` and the receiver's clock, as verifying libraries allow."""
 
 SIGNATURE_BYTES: Final = 32
 
@@ -161,9 +161,9 @@ def _explain_mismatch(
         )
     return _fail(
         "signature",
-        f"No signature is of this secret, {ID_HEADER}, {TIMESTAMP_HEADER} and body. The secret is of"
-        " another endpoint, or the body was changed in a way that is not recognized: it is not as"
-        " Atomic sends it.",
+        f"No signature is of this secret, {ID_HEADER}, {TIMESTAMP_HEADER} and body. The secret is"
+        " of another endpoint, or the body, which is not as Atomic sends it, was changed in a way"
+        " that is not recognized.",
     )
 
 
@@ -204,7 +204,7 @@ def list_body_variants(body: bytes) -> Iterator[tuple[str, bytes]]:
         ", indented before": {"indent": 2, "ensure_ascii": False},
     }
     for style, options in styles.items():
-        yield f"its JSON was re-encoded{style}", json.dumps(document, **options).encode()
+        yield f"its JSON was re-encoded{style}", _to_bytes(json.dumps(document, **options))
 
 
 def _list_key_variants(secrets: Sequence[str]) -> Iterator[tuple[str, bytes]]:
@@ -229,4 +229,9 @@ def _is_as_sent(body: bytes) -> bool:
 
 
 def _encode(document: object) -> bytes:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    return _to_bytes(json.dumps(document, separators=(",", ":"), ensure_ascii=False))
+
+
+def _to_bytes(text: str) -> bytes:
+    # The body is not Atomic's: it may hold escapes of lone surrogates.
+    return text.encode(errors="surrogatepass")

@@ -18,10 +18,10 @@ from atomic_adapters.webhooks.connections import (
     ReceiverConnection,
     create_tls_context,
 )
-from atomic_adapters.webhooks.dialer import EVERY_NETWORK, Dialer, Resolver, resolve_name
+from atomic_adapters.webhooks.dialer import Dialer, Resolver, resolve_name
 from atomic_adapters.webhooks.exchange import Exchange, SendFailed
 from atomic_adapters.webhooks.signature import build_headers
-from atomic_core.domain.webhook_urls import NOT_PUBLIC, Network, find_url_problem
+from atomic_core.domain.webhook_urls import EVERY_NETWORK, NOT_PUBLIC, Network, find_url_problem
 from atomic_core.domain.webhooks import WebhookRequest, WebhookResult
 
 DEFAULT_TIMEOUT: Final = timedelta(seconds=10)

@@ -31,6 +31,11 @@ _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+EVERY_NETWORK: Final[Sequence[Network]] = (
+    ipaddress.IPv4Network("0.0.0.0/0"),
+    ipaddress.IPv6Network("::/0"),
+)
+
 # Names of private networks. A name of a single label is one too.
 _LOCAL_NAMES: Final = (
     ".localhost",

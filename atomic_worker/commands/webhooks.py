@@ -3,18 +3,20 @@
 import json
 import time
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import click
 
 from atomic_adapters.webhooks.explanation import explain as explain_signature
 from atomic_adapters.webhooks.secret_cipher import generate_key
-from atomic_adapters.webhooks.signature import generate_secret
+from atomic_adapters.webhooks.signature import MalformedSecret, decode_secret, generate_secret
+from atomic_core.domain.webhook_urls import EVERY_NETWORK, find_url_problem
 from atomic_worker.commands.console import json_option, print_json
 from atomic_worker.commands.webhook_listener import Listener
 
-MAX_HEADER_BYTES: Final = 65_536
-MAX_BODY_BYTES: Final = 16_777_216
+MAX_FILE_BYTES: Final = 16_777_216
+
+FILE: Final = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
 
 @click.group()
@@ -56,17 +58,17 @@ class TimeParam(click.ParamType):
 )
 @click.option(
     "--headers",
-    "header_file",
+    "header_path",
     required=True,
-    type=click.File("rb"),
+    type=FILE,
     help="A file with the request's headers, as lines of `name: value` or a JSON object.",
 )
 @click.option(
     "--body",
-    "body_file",
+    "body_path",
     required=True,
-    type=click.File("rb"),
-    help="A file with the request's body, byte for byte. `-` reads standard input.",
+    type=FILE,
+    help="A file with the request's body, byte for byte.",
 )
 @click.option(
     "--received-at",
@@ -78,20 +80,20 @@ class TimeParam(click.ParamType):
 def explain(
     ctx: click.Context,
     secrets: tuple[str, ...],
-    header_file: BinaryIO,
-    body_file: BinaryIO,
+    header_path: str,
+    body_path: str,
     received_at: int | None,
     *,
     as_json: bool,
 ) -> None:
     """Say why the signature of a received webhook is not valid: the first step that fails.
 
-    The exit status is 0 if the signature is valid, and 1 if not. Needs no database.
+    The exit status is 0 if the signature is valid, and 1 if not. `-` as a file reads standard
+    input. Needs no database.
     """
-    if header_file is body_file or header_file.name == body_file.name == "<stdin>":
+    if header_path == body_path == "-":
         raise click.UsageError("Only one of --headers and --body can be read from standard input.")
-    headers = parse_headers(header_file.read(MAX_HEADER_BYTES))
-    body = body_file.read(MAX_BODY_BYTES)
+    headers, body = parse_headers(_read(header_path)), _read(body_path)
     now = int(time.time()) if received_at is None else received_at
     explanation = explain_signature(headers, body, secrets, now)
     if as_json:
@@ -103,9 +105,14 @@ def explain(
     ctx.exit(0 if explanation.is_valid else 1)
 
 
+def _read(path: str) -> bytes:
+    with click.open_file(path, "rb") as file:
+        return file.read(MAX_FILE_BYTES)
+
+
 def parse_headers(content: bytes) -> dict[str, str]:
-    """By name in lower case. Lines without a colon, such as the request line, are skipped; `curl -v`
-    begins lines with `>` or `<`."""
+    """By name in lower case. Lines without a colon, such as the request line, are skipped; `>` and
+    `<`, with which `curl -v` begins lines, too."""
     text = content.decode("utf-8-sig", errors="replace")
     try:
         document = json.loads(text)
@@ -160,4 +167,15 @@ def listen(
     Reads GET /events, so that the API needs no way to reach your machine. Each event is sent once
     and printed on one line with the receiver's answer; it is not retried. Needs no database.
     """
-    Listener(base_url, api_key, forward_to, secret or generate_secret(), after).run()
+    if problem := find_url_problem(forward_to, EVERY_NETWORK):
+        raise click.BadParameter(problem, param_hint="--forward-to")
+    if find_url_problem(base_url, EVERY_NETWORK):
+        raise click.BadParameter("Must be an http or https URL.", param_hint="--base-url")
+    if not (api_key.isascii() and api_key.isprintable()):
+        raise click.BadParameter("Must be an API key, sk_….", param_hint="--api-key")
+    secret = secret or generate_secret()
+    try:
+        decode_secret(secret)
+    except MalformedSecret as error:
+        raise click.BadParameter(str(error), param_hint="--secret") from error
+    Listener(base_url, api_key, forward_to, secret, after).run()

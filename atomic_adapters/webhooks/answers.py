@@ -2,6 +2,7 @@
 
 import re
 import ssl
+from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, IncompleteRead
@@ -31,11 +32,11 @@ def read_answer(response: HTTPResponse, exchange: Exchange) -> Answer:
     """Read up to MAX_BYTES. Raises SendFailed and what the sockets raise."""
     body = bytearray()
     is_complete = False
-    while not is_complete and exchange.received < MAX_BYTES:
-        part = response.read1(MAX_BYTES)
-        body += part
-        is_complete = not part or response.length_remaining == 0
-    response.close()
+    with closing(response):
+        while not is_complete and exchange.received < MAX_BYTES:
+            part = response.read1(MAX_BYTES)
+            body += part
+            is_complete = not part or response.length_remaining == 0
     # PostgreSQL stores no NUL in a text.
     text = body[:MAX_TEXT_BYTES].decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
     retry_after = parse_retry_after(response.headers.get("Retry-After", ""))

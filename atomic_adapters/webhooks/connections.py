@@ -67,6 +67,7 @@ class TlsReceiverConnection(ReceiverConnection, HTTPSConnection):
         is_new = self.sock is None
         super().begin(exchange)
         if is_new and isinstance(self.sock, ExchangeTlsSocket):
+            exchange.activity = "negotiating TLS"
             self.sock.do_handshake()
 
 

@@ -236,9 +236,7 @@ class Certificates:
             )
         )
         if is_authority:
-            usage = x509.KeyUsage(
-                *(False, False, False, False, False, True, True, False, False)
-            )
+            usage = x509.KeyUsage(*(False, False, False, False, False, True, True, False, False))
             builder = builder.add_extension(usage, critical=True)
         if names:
             general_names = [_to_general_name(name) for name in names]

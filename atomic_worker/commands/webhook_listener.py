@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -51,7 +52,6 @@ class Listener:
     secret: str = field(repr=False)
     after: int | None
     """The sequence number after which to begin; None for the end of the stream."""
-    sender: WebhookSender = field(default_factory=build_forwarding_sender)
     pause: Callable[[float], None] = time.sleep
     _http: urllib3.PoolManager = field(
         default_factory=lambda: urllib3.PoolManager(retries=False, timeout=TIMEOUT)
@@ -64,14 +64,15 @@ class Listener:
         click.echo(f"Signing secret: {self.secret}", err=True)
         click.echo(f"Forwarding events to {self.forward_to}. Ctrl-C ends.", err=True)
         headings = ("At", "Sequence", "Event", "Id", "Time", "Answer")
-        try:
-            click.echo(render_line(headings, _WIDTHS))
-            while True:
-                self._poll()
-        except KeyboardInterrupt:
-            click.echo("Ended.", err=True)
+        with closing(build_forwarding_sender()) as sender, self._http:
+            try:
+                click.echo(render_line(headings, _WIDTHS))
+                while True:
+                    self._poll(sender)
+            except KeyboardInterrupt:
+                click.echo("Ended.", err=True)
 
-    def _poll(self) -> None:
+    def _poll(self, sender: WebhookSender) -> None:
         try:
             if self.after is None:
                 self.after = self._get_last_sequence()
@@ -86,7 +87,7 @@ class Listener:
             return
         self._failures = 0
         for event in events:
-            self._forward(event)
+            self._forward(event, sender)
             self.after = event["sequence"]
 
     def _get_last_sequence(self) -> int:
@@ -113,13 +114,13 @@ class Listener:
             message = "This is not the API of Atomic: check --base-url."
         raise click.ClickException(f"{self.base_url} answered {response.status}: {message}")
 
-    def _forward(self, event: Mapping[str, Any]) -> None:
+    def _forward(self, event: Mapping[str, Any], sender: WebhookSender) -> None:
         # As the API encodes it, and webhooks with it: compact, without escapes.
         body = json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
         request = WebhookRequest(
             event["id"], self.forward_to, body, (self.secret,), int(time.time())
         )
-        result = self.sender.send(request)
+        result = sender.send(request)
         cells = (
             format_time(datetime.now(UTC)),
             event["sequence"],

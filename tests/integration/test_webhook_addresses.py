@@ -286,7 +286,14 @@ def test_tls_record_that_drips_times_out(
 
 # --- Proxies ------------------------------------------------------------------------------------
 
-PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+PROXY_VARIABLES = (
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+)
 
 
 def test_proxy_variables_of_the_environment_are_ignored(

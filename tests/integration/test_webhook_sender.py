@@ -133,7 +133,7 @@ def test_old_and_future_timestamps_are_refused(
     receive: Callable[..., Receiver], verifier: Any, offset: int
 ) -> None:
     received = receive_one(receive(answer(OK)), timestamp=int(time.time()) + offset)
-    with pytest.raises(ERRORS, match="(?i)timestamp"):
+    with pytest.raises(ERRORS, match=r"(?i)timestamp"):
         verifier(SECRET).verify(received.body.decode(), received.headers)
 
 
@@ -241,7 +241,10 @@ def test_dripping_headers_do_not_extend_the_time(
     ("head", "body"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n", b"a" * 200),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n" * 50 + b"0\r\n\r\n"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"1\r\na\r\n" * 50 + b"0\r\n\r\n",
+        ),
         (b"HTTP/1.0 200 OK\r\n\r\n", b"a" * 200),
     ],
 )

@@ -72,7 +72,9 @@ def test_missing_header(name: str) -> None:
     check("headers", name, HEADERS | {name: ""})
 
 
-@pytest.mark.parametrize("secret", ["abc", "whsec_", "whsec_***", "whsec_abc", "WHSEC_YWJj", "sk_1"])
+@pytest.mark.parametrize(
+    "secret", ["abc", "whsec_", "whsec_***", "whsec_abc", "WHSEC_YWJj", "sk_1"]
+)
 def test_malformed_secret(secret: str) -> None:
     with pytest.raises(MalformedSecret):
         decode_secret(secret)
@@ -164,7 +166,9 @@ def test_url_safe_encoding_of_the_signature() -> None:
     check("encoding", "URL-safe base64 (it is the right", HEADERS | headers)
 
 
-@given(body=st.binary(max_size=200), headers=st.dictionaries(st.sampled_from([*HEADERS]), st.text()))
+@given(
+    body=st.binary(max_size=200), headers=st.dictionaries(st.sampled_from([*HEADERS]), st.text())
+)
 def test_anything_is_explained(body: bytes, headers: dict[str, str]) -> None:
     explain(HEADERS | headers, body, [SECRET], NOW)
     explain(HEADERS, b'{"id":' + body + b"}", [SECRET], NOW)

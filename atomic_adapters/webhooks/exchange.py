@@ -108,7 +108,8 @@ class ExchangeTlsSocket(ssl.SSLSocket):
 
     def _perform(self, operation: Callable[[], Any]) -> Any:
         self.settimeout(0)
-        while self._get_exchange().get_seconds_left():
+        while True:
+            self._get_exchange().get_seconds_left()
             try:
                 return operation()
             except ssl.SSLWantReadError:

@@ -147,11 +147,7 @@ WEBHOOK_SENDER_MUTANTS: Final = (
         "tls-time-out-begins-with-each-byte",
         "the time-out is for the whole answer, also within a TLS record",
         (
-            Edit(
-                EXCHANGE,
-                "        while self._get_exchange().get_seconds_left():\n",
-                "        while True:\n",
-            ),
+            Edit(EXCHANGE, "            self._get_exchange().get_seconds_left()\n", ""),
             Edit(EXCHANGE, "poll.poll(exchange.get_seconds_left() * 1_000)", "poll.poll(1_000)"),
         ),
         (ADDRESS_TEST,),

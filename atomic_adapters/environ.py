@@ -76,7 +76,7 @@ class EnvironReader:
         if self.errors:
             raise SettingsError("\n".join(self.errors))
 
-    def _parse(
+    def read(
         self,
         name: str,
         default: str,
@@ -85,7 +85,8 @@ class EnvironReader:
         *,
         secret: bool = False,
     ) -> T:
-        """The error for a malformed `secret` does not repeat its value: messages end up in logs."""
+        """`parse` raises ValueError for what is not `expected`. The error for a malformed `secret`
+        does not repeat its value: messages end up in logs."""
         self.names.append(name)
         raw = self.environ.get(name, "").strip() or default
         try:
@@ -101,7 +102,7 @@ class EnvironReader:
             _check_hosts(raw)
             return raw
 
-        return self._parse(name, default, parse, "an IP address or a host name")
+        return self.read(name, default, parse, "an IP address or a host name")
 
     def read_choice(
         self, name: str, choices: Sequence[str], normalize: Callable[[str], str] = str
@@ -111,25 +112,25 @@ class EnvironReader:
         def parse(raw: str) -> str:
             return choices[choices.index(normalize(raw))]
 
-        return self._parse(name, choices[0], parse, "one of " + ", ".join(choices))
+        return self.read(name, choices[0], parse, "one of " + ", ".join(choices))
 
     def read_integer(self, name: str, default: int, low: int, high: int) -> int:
         def parse(raw: str) -> int:
             return _check_range(int(raw), low, high)
 
-        return self._parse(name, str(default), parse, f"a whole number from {low} to {high}")
+        return self.read(name, str(default), parse, f"a whole number from {low} to {high}")
 
     def read_seconds(self, name: str, default: float, low: float, high: float) -> timedelta:
         def parse(raw: str) -> timedelta:
             return timedelta(seconds=_check_range(float(raw), low, high))
 
-        return self._parse(name, str(default), parse, f"seconds from {low} to {high}")
+        return self.read(name, str(default), parse, f"seconds from {low} to {high}")
 
     def read_optional_port(self, name: str) -> int | None:
         def parse(raw: str) -> int | None:
             return None if raw == "off" else int(_check_range(int(raw), 1, 65_535))
 
-        return self._parse(name, "off", parse, "a port from 1 to 65535, or off")
+        return self.read(name, "off", parse, "a port from 1 to 65535, or off")
 
     def read_optional_database_url(self, name: str) -> str:
         def parse(raw: str) -> str:
@@ -137,15 +138,15 @@ class EnvironReader:
                 raise ValueError
             return raw
 
-        return self._parse(name, "", parse, "a postgres:// URL", secret=True)
+        return self.read(name, "", parse, "a postgres:// URL", secret=True)
 
     def read_database_url(self) -> str:
         url = self.read_optional_database_url("DATABASE_URL")
         # libpq reads these itself; checked here for a message that names the variable.
-        self._parse("PGHOST", "", _check_hosts, "a host name, or several separated by commas")
-        self._parse("PGPORT", "", _check_ports, "a port, or several separated by commas")
+        self.read("PGHOST", "", _check_hosts, "a host name, or several separated by commas")
+        self.read("PGPORT", "", _check_ports, "a port, or several separated by commas")
         for name in ("PGUSER", "PGPASSWORD", "PGDATABASE"):
-            self._parse(name, "", str, "UTF-8 text", secret=True)
+            self.read(name, "", str, "UTF-8 text", secret=True)
         if not any(self.environ.get(name, "").strip() for name in CONNECTION_VARIABLES):
             self.errors.append(
                 "DATABASE_URL: expected a postgres:// URL, or PGHOST and PGDATABASE, got nothing"
@@ -161,10 +162,10 @@ class EnvironReader:
 
         expected = f"the name of a role, of up to {MAX_ROLE_BYTES} bytes"
         return DatabaseRoles(
-            self._parse("APP_ROLE", DatabaseRoles().app, parse_name, expected),
-            self._parse("READONLY_ROLE", DatabaseRoles().readonly, parse_name, expected),
-            self._parse("APP_ROLE_PASSWORD", "", str, "UTF-8 text", secret=True),
-            self._parse("READONLY_ROLE_PASSWORD", "", str, "UTF-8 text", secret=True),
+            self.read("APP_ROLE", DatabaseRoles().app, parse_name, expected),
+            self.read("READONLY_ROLE", DatabaseRoles().readonly, parse_name, expected),
+            self.read("APP_ROLE_PASSWORD", "", str, "UTF-8 text", secret=True),
+            self.read("READONLY_ROLE_PASSWORD", "", str, "UTF-8 text", secret=True),
         )
 
     def read_redis_url(self, name: str, default: str) -> str:
@@ -173,9 +174,7 @@ class EnvironReader:
                 raise ValueError
             return raw
 
-        return self._parse(
-            name, default, parse, "a redis://, rediss:// or unix:// URL", secret=True
-        )
+        return self.read(name, default, parse, "a redis://, rediss:// or unix:// URL", secret=True)
 
     def read_sha256(self, name: str) -> bytes | None:
         def parse(raw: str) -> bytes | None:
@@ -185,7 +184,7 @@ class EnvironReader:
                 raise ValueError
             return bytes.fromhex(raw)
 
-        return self._parse(
+        return self.read(
             name, "", parse, "64 hexadecimal digits, the SHA-256 of a key", secret=True
         )
 
@@ -199,7 +198,7 @@ class EnvironReader:
                     raise ValueError
             return origins
 
-        return self._parse(
+        return self.read(
             name, "", parse, "origins such as https://shop.example, separated by commas"
         )
 
@@ -212,7 +211,7 @@ class EnvironReader:
                 raise ValueError
             return codes
 
-        return self._parse(name, "all", parse, "ISO 4217 codes separated by commas, or all")
+        return self.read(name, "all", parse, "ISO 4217 codes separated by commas, or all")
 
     def read_window(self, name: str, default: str) -> Window | None:
         def parse(raw: str) -> Window | None:
@@ -223,7 +222,7 @@ class EnvironReader:
                 _check_range(int(quota), 1, 1_000_000_000), _check_range(int(seconds), 1, 86_400)
             )
 
-        return self._parse(name, default, parse, "requests/seconds such as 100/900, or off")
+        return self.read(name, default, parse, "requests/seconds such as 100/900, or off")
 
 
 def _check_hosts(raw: str) -> None:

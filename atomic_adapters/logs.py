@@ -45,6 +45,8 @@ def configure_logging(settings: Settings) -> None:
     root.setLevel(level)
     # RQ logs every job at INFO; our own settlement events hold more.
     logging.getLogger("rq.worker").setLevel(max(level, logging.WARNING))
+    # It logs URLs of webhooks, which often contain a token.
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 
 
 def _configure_json_output(level: int) -> None:

@@ -19,6 +19,7 @@ from atomic_adapters.environ import (
     Window,
     read_env_file,
 )
+from atomic_adapters.webhook_settings import WebhookSettings
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 
 DEV_ENV: Final = Path(".atomic/dev.env")
@@ -82,6 +83,7 @@ class Settings:
     """How long an authorized payment waits for its capture."""
     sweep_interval: timedelta
     ledger_check_interval: timedelta
+    webhooks: WebhookSettings
 
     @property
     def default_currency(self) -> str:
@@ -113,7 +115,11 @@ class Settings:
             else "Registration is closed: POST /merchants/register answers 403 until"
             " REGISTRATION=open."
         )
-        return sandbox, registration
+        webhooks = (
+            "Webhooks are off: WEBHOOK_ENCRYPTION_KEYS is not set. `atomic webhooks new-key` prints"
+            " a key."
+        )
+        return (sandbox, registration, *([] if self.webhooks.encryption_keys else [webhooks]))
 
     def check_card_network(self) -> None:
         """Called before a process accepts or settles payments. Raises SettingsError if the card
@@ -246,6 +252,7 @@ class Settings:
             # second. A sweep that finds nothing due costs one probe of an empty index.
             sweep_interval=reader.read_seconds("SWEEP_INTERVAL_SECONDS", 0.4, 0.05, 60),
             ledger_check_interval=reader.read_seconds("LEDGER_CHECK_SECONDS", 3_600, 1, 604_800),
+            webhooks=WebhookSettings.read(reader, is_production=production),
         )
         if settings.metrics_port == settings.port:
             reader.errors.append(

@@ -26,16 +26,22 @@ from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, 
 from atomic_adapters.security.common_passwords import CommonPasswords
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
+from atomic_adapters.webhooks.http_sender import HttpWebhookSender
+from atomic_adapters.webhooks.secret_cipher import FernetSecretCipher
 from atomic_core.application import Application, Options, Ports
 from atomic_core.domain.payments import DEFAULT_HOLD_PERIOD
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
+from atomic_core.domain.webhook_urls import EVERY_NETWORK
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.clock import Clock
 
 __all__ = [
     "build_application",
     "build_application_on",
+    "build_forwarding_sender",
     "build_ports",
+    "build_secret_cipher",
+    "build_webhook_sender",
     "check_database_role",
     "in_memory",
 ]
@@ -88,6 +94,20 @@ def build_ports(settings: Settings) -> Ports:
         card_network=TimeLimitedCardNetwork(SandboxCardNetwork(), settings.network_timeout),
         dependencies=[store, RedisDependency(redis)],
     )
+
+
+def build_webhook_sender(settings: Settings) -> HttpWebhookSender:
+    webhooks = settings.webhooks
+    return HttpWebhookSender(webhooks.allowed_networks, webhooks.timeout, webhooks.proxy or None)
+
+
+def build_forwarding_sender() -> HttpWebhookSender:
+    """For a developer's own receiver: it may have any address."""
+    return HttpWebhookSender(EVERY_NETWORK)
+
+
+def build_secret_cipher(settings: Settings) -> FernetSecretCipher:
+    return FernetSecretCipher(settings.webhooks.encryption_keys)
 
 
 def in_memory(

@@ -25,6 +25,7 @@ from atomic_worker.commands.merchants import merchants
 from atomic_worker.commands.migrate import grant, migrate
 from atomic_worker.commands.payments import payments
 from atomic_worker.commands.seed import seed as seed_database
+from atomic_worker.commands.webhooks import webhooks
 from atomic_worker.dev.checks import check_port_is_free
 from atomic_worker.dev.runner import dev
 from atomic_worker.settlement.sweeper import Sweeper
@@ -163,5 +164,6 @@ def verify(ctx: click.Context, cli: CliContext, *, as_json: bool) -> None:
 
 for command in (
     *(accounts, currencies, dev, events, fees, grant, keys, merchants, migrate, payments),
+    webhooks,
 ):
     main.add_command(command)

@@ -25,9 +25,11 @@ from atomic_adapters.embedded.roles import (
 )
 from atomic_adapters.environ import read_env_file
 from atomic_adapters.settings import DEV_ENV, Settings
+from atomic_adapters.webhook_settings import ENCRYPTION_KEYS
+from atomic_adapters.webhooks.secret_cipher import generate_key
 from atomic_worker.dev.checks import HealthProbe, check_port_is_free, lock_run_folder
 from atomic_worker.dev.child import Child, LaunchedProcess, StopStep
-from atomic_worker.dev.env_file import write_env_file
+from atomic_worker.dev.env_file import ensure_key_file, write_env_file
 from atomic_worker.dev.reload import FileWatcher
 from atomic_worker.dev.supervisor import TICK_SECONDS, Supervisor
 from atomic_worker.stop_request import StopRequest
@@ -48,6 +50,9 @@ POSTGRES_STOP_STEPS: Final[Sequence[StopStep]] = (
 
 HEALTH_PATH: Final = "/api/v1/health/live"
 """Not rate limited, so that the probe does not consume the developer's limit."""
+
+WEBHOOK_KEY: Final = "webhook.key"
+"""The file with the key of the signing secrets: without it they cannot be read after a restart."""
 
 MAX_FILE_NAMES: Final = 3
 """Changed files that a reload prints."""
@@ -102,6 +107,9 @@ class DevRun:
     """Of the embedded database, for migrations; the other processes do not get it."""
 
     def run(self) -> None:
+        if not self.environ.get(ENCRYPTION_KEYS):
+            key = ensure_key_file(self.folder / WEBHOOK_KEY, generate_key)
+            self.environ[ENCRYPTION_KEYS] = key
         # Errors of the configuration are reported before anything starts.
         placeholders = {} if self._has_database else {"DATABASE_URL": f"postgresql:///{DATABASE}"}
         settings = Settings.from_environ({**self.environ, **placeholders})
@@ -209,6 +217,7 @@ class DevRun:
             "DATABASE_URL": self.environ.get("DATABASE_URL"),
             "MIGRATION_DATABASE_URL": self._owner_url,
             "REDIS_URL": self.environ.get("REDIS_URL"),
+            ENCRYPTION_KEYS: self.environ[ENCRYPTION_KEYS],
         }
         write_env_file(path, {name: value for name, value in values.items() if value})
 

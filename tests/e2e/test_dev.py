@@ -168,6 +168,7 @@ def test_configured_servers_replace_the_embedded_ones(
         assert sorted(path.name for path in (dev.folder / ".atomic").iterdir()) == [
             "dev.env",
             "dev.lock",
+            "webhook.key",
         ]
     finally:
         assert dev.process

@@ -23,7 +23,10 @@ COMMANDS = [
     *(f"merchants suspend {ID} --reason x", f"merchants resume {ID}", "payments in-doubt"),
     *(f"payments resolve {ID} --as failed --reason x", "events tail"),
 ]
-WITHOUT_SETTINGS = {("migrate", "create")}
+WITHOUT_SETTINGS = {
+    ("migrate", "create"),
+    *(("webhooks", name) for name in ("new-key", "explain", "listen")),
+}
 
 GOOD = {"ATOMIC_ENV": "test", "DATABASE_URL": "postgresql://127.0.0.1:1/x"}
 
@@ -54,6 +57,13 @@ OTHERS = [
     *(("CORS_ORIGIN", "http://["), ("STATEMENT_TIMEOUT_SECONDS", "1e999"), ("PGHOST", "\udcff")),
     *(("APP_ROLE", "r" * 64), ("READONLY_ROLE", "\udcff"), ("APP_ROLE_PASSWORD", "\udcff")),
     ("ALLOW_PRIVILEGED_ROLE", "yes"),
+    *(("WEBHOOK_ENCRYPTION_KEYS", "\udcff"), ("WEBHOOK_ALLOW_PRIVATE", "\udcff")),
+    *(
+        ("WEBHOOK_PROXY", "http://["),
+        ("WEBHOOK_PROXY", "http://p:abc"),
+        ("WEBHOOK_CONCURRENCY", "x"),
+    ),
+    *(("WEBHOOK_PROXY", "http://\udcff"), ("WEBHOOK_TIMEOUT_SECONDS", "nan")),
     *(("PGHOST", "a..b"), ("PGPORT", "x"), ("PGPASSWORD", "\udcff"), ("TRUSTED_PROXIES", "\udcff")),
 ]
 WRONG = [
@@ -109,7 +119,7 @@ def test_wrong_setting_is_reported_by_name(
         message = get_error(atomic(command, **{name: value}))
         assert message.startswith(f"{name}: expected "), message
         assert len(message.splitlines()) == 1
-        if name.endswith(("_URL", "_HASH", "PASSWORD")):
+        if name.endswith(("_URL", "_HASH", "PASSWORD", "_KEYS", "_PROXY")):
             assert message.endswith(", got something else"), "it may contain a password"
 
 

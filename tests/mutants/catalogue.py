@@ -15,6 +15,7 @@ from mutants.settlement import SETTLEMENT_MUTANTS
 from mutants.streams import STREAM_MUTANTS
 from mutants.totals import TOTAL_MUTANTS
 from mutants.web import WEB_MUTANTS
+from mutants.webhook_sender import WEBHOOK_SENDER_MUTANTS
 
 MUTANTS: Final = {
     mutant.name: mutant
@@ -32,5 +33,6 @@ MUTANTS: Final = {
         *ORIGIN_MUTANTS,
         *STREAM_MUTANTS,
         *EVENT_MUTANTS,
+        *WEBHOOK_SENDER_MUTANTS,
     )
 }

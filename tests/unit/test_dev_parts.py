@@ -12,7 +12,7 @@ import pytest
 
 from atomic_adapters.environ import read_env_file
 from atomic_worker.dev.checks import HealthProbe, check_port_is_free, lock_run_folder
-from atomic_worker.dev.env_file import write_env_file
+from atomic_worker.dev.env_file import ensure_key_file, write_env_file
 from atomic_worker.dev.reload import FileWatcher
 from processes import wait_until
 
@@ -41,6 +41,20 @@ def test_env_file_is_readable_by_its_owner_only_for_any_umask(tmp_path: Path) ->
     finally:
         os.umask(previous_umask)
     assert stat.S_IMODE((tmp_path / "dev.env").stat().st_mode) == 0o600
+
+
+def test_key_file_is_created_once_and_readable_by_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "webhook.key"
+    keys = iter(("first", "second"))
+    previous_umask = os.umask(0)
+    try:
+        for _ in range(2):
+            assert ensure_key_file(path, lambda: next(keys)) == "first"
+    finally:
+        os.umask(previous_umask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.write_text("")
+    assert ensure_key_file(path, lambda: next(keys)) == "second"
 
 
 def test_second_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:

@@ -55,6 +55,11 @@ def test_level_applies_to_all_loggers(level: str, expected_lines: int) -> None:
     assert len(lines(code, LOG_LEVEL=level)) == expected_lines
 
 
+def test_urls_of_webhooks_are_not_logged() -> None:
+    code = "logging.getLogger('urllib3.connectionpool').error('POST /hook?token=secret')"
+    assert lines(f"import logging; {code}", LOG_LEVEL="debug") == []
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [

@@ -1,5 +1,6 @@
 """Settings are read from the environment; every invalid variable is reported by name."""
 
+import base64
 from datetime import timedelta
 from pathlib import Path
 
@@ -62,11 +63,52 @@ def test_registration_is_closed_in_production_only_unless_opened() -> None:
 
 def test_production_states_sandbox_and_registration_at_its_start() -> None:
     assert Settings.from_environ(DATABASE).start_notices == ()
-    sandbox, closed = Settings.from_environ(PRODUCTION).start_notices
+    sandbox, closed, _ = Settings.from_environ(PRODUCTION).start_notices
     assert "no card is charged" in sandbox
     assert "Registration is closed" in closed
-    _, opened = Settings.from_environ({**PRODUCTION, "REGISTRATION": "open"}).start_notices
+    _, opened, _ = Settings.from_environ({**PRODUCTION, "REGISTRATION": "open"}).start_notices
     assert "Registration is open" in opened
+
+
+KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
+
+
+def test_production_states_that_webhooks_are_off_without_a_key() -> None:
+    *_, off = Settings.from_environ(PRODUCTION).start_notices
+    assert off.startswith("Webhooks are off: WEBHOOK_ENCRYPTION_KEYS is not set.")
+    notices = Settings.from_environ({**PRODUCTION, "WEBHOOK_ENCRYPTION_KEYS": KEY}).start_notices
+    assert not any("Webhooks" in notice for notice in notices)
+
+
+def test_defaults_of_webhooks() -> None:
+    webhooks = Settings.from_environ(DATABASE).webhooks
+    assert (webhooks.encryption_keys, webhooks.proxy) == ((), "")
+    assert (webhooks.concurrency, webhooks.timeout) == (64, timedelta(seconds=10))
+    assert [str(network) for network in webhooks.allowed_networks] == ["127.0.0.0/8", "::1/128"]
+    assert Settings.from_environ(PRODUCTION).webhooks.allowed_networks == ()
+
+
+def test_private_networks_are_allowed_by_name() -> None:
+    for environ in (DATABASE, PRODUCTION):
+        for value, networks in (
+            ("none", ()),
+            ("10.1.0.0/16, fd00::/8", ("10.1.0.0/16", "fd00::/8")),
+            ("10.0.0.5", ("10.0.0.5/32",)),
+        ):
+            webhooks = Settings.from_environ({**environ, "WEBHOOK_ALLOW_PRIVATE": value}).webhooks
+            assert tuple(map(str, webhooks.allowed_networks)) == networks
+
+
+def test_representation_of_settings_has_no_key_and_no_proxy() -> None:
+    secrets = {
+        "WEBHOOK_ENCRYPTION_KEYS": f"{KEY},{KEY}",
+        "WEBHOOK_PROXY": "http://user:hunter2@proxy.example:3128",
+    }
+    settings = Settings.from_environ({**DATABASE, **secrets})
+    assert settings.webhooks.encryption_keys == (KEY, KEY)
+    assert settings.webhooks.proxy == secrets["WEBHOOK_PROXY"]
+    assert KEY not in repr(settings)
+    assert "hunter2" not in repr(settings)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +138,23 @@ def test_production_states_sandbox_and_registration_at_its_start() -> None:
         ("SETTLE_LEASE_SECONDS", "nan"),
         ("SWEEP_INTERVAL_SECONDS", "inf"),
         ("METRICS_PORT", "yes"),
+        ("WEBHOOK_ENCRYPTION_KEYS", "secret"),
+        ("WEBHOOK_ENCRYPTION_KEYS", KEY[:-1]),
+        ("WEBHOOK_ENCRYPTION_KEYS", f"{KEY},{KEY}x"),
+        ("WEBHOOK_ENCRYPTION_KEYS", f"{KEY[:-5]}é==="),
+        ("WEBHOOK_ALLOW_PRIVATE", "10.0.0.1/8"),
+        ("WEBHOOK_ALLOW_PRIVATE", "localhost"),
+        ("WEBHOOK_ALLOW_PRIVATE", "all"),
+        ("WEBHOOK_ALLOW_PRIVATE", ","),
+        ("WEBHOOK_CONCURRENCY", "0"),
+        ("WEBHOOK_TIMEOUT_SECONDS", "0"),
+        ("WEBHOOK_TIMEOUT_SECONDS", "31"),
+        ("WEBHOOK_PROXY", "proxy.example:3128"),
+        ("WEBHOOK_PROXY", "https://proxy.example"),
+        ("WEBHOOK_PROXY", "http://proxy.example:0"),
+        ("WEBHOOK_PROXY", "http://proxy.example:x"),
+        ("WEBHOOK_PROXY", "http://proxy.example/path"),
+        ("WEBHOOK_PROXY", "http://a..b:3128"),
     ],
 )
 def test_malformed_variable_is_reported_with_the_expected_form(name: str, value: str) -> None:
@@ -119,9 +178,11 @@ def test_errors_do_not_contain_secrets() -> None:
                 "DATABASE_URL": "mysql://atomic:hunter2@db/atomic",
                 "REDIS_URL": "http://:hunter2@redis",
                 "MERCHANT_API_KEY_HASH": "sk_test_hunter2",
+                "WEBHOOK_ENCRYPTION_KEYS": "hunter2",
+                "WEBHOOK_PROXY": "socks://user:hunter2@proxy",
             }
         )
-    assert len(str(caught.value).splitlines()) == 3
+    assert len(str(caught.value).splitlines()) == 5
     assert "hunter2" not in str(caught.value)
 
 

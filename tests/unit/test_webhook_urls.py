@@ -1,12 +1,20 @@
 """Where a webhook may go, in the spellings that people use to get elsewhere."""
 
+import ipaddress
 import re
+from collections.abc import Sequence
 
 import pytest
 
 from atomic_adapters.settings import Settings
 from atomic_core.domain.errors import ValidationFailed
-from atomic_core.domain.webhook_urls import MAX_URL_LENGTH, check_webhook_url
+from atomic_core.domain.webhook_urls import (
+    EVERY_NETWORK,
+    MAX_URL_LENGTH,
+    Network,
+    check_webhook_url,
+    is_allowed_address,
+)
 from atomic_web.schemas.descriptions import get_json_schema
 from atomic_web.schemas.payments import NewPaymentSchema
 
@@ -262,12 +270,53 @@ def test_url_length_is_limited() -> None:
     assert_refused("https://example.com/" + "a" * MAX_URL_LENGTH)
 
 
-def assert_refused(url: str) -> None:
+def assert_refused(url: str, allowed_networks: Sequence[Network] = ()) -> None:
     with pytest.raises(ValidationFailed) as refused:
-        check_webhook_url(url)
+        check_webhook_url(url, allowed_networks)
     assert refused.value.details
     assert list(refused.value.details) == ["webhookUrl"]
     assert all(refused.value.details["webhookUrl"])
+
+
+NETWORKS = {name: ipaddress.ip_network(name) for name in ("127.0.0.0/8", "::1/128", "10.0.0.0/8")}
+
+
+@pytest.mark.parametrize(
+    ("network", "hosts"),
+    [
+        ("127.0.0.0/8", ["127.0.0.1", "127.1", "0x7f.0.0.1", "localhost", "a.localhost."]),
+        ("::1/128", ["[::1]", "[0:0:0:0:0:0:0:1]", "LOCALHOST"]),
+        ("10.0.0.0/8", ["10.0.0.1", "10.255.255.255", "receiver", "receiver.corp", "a.svc"]),
+    ],
+)
+def test_allowed_networks_are_accepted_and_no_other(network: str, hosts: list[str]) -> None:
+    for host in hosts:
+        for url in (f"http://{host}/", f"https://{host}:8443/hook"):
+            assert check_webhook_url(url, [NETWORKS[network]]) == url
+            assert_refused(url)
+    others = {
+        "127.0.0.0/8": ["10.0.0.1", "[::1]", "receiver", "[::ffff:127.0.0.1]"],
+        "::1/128": ["127.0.0.1", "[::2]", "receiver"],
+        "10.0.0.0/8": ["127.0.0.1", "[::1]", "192.168.0.1", "localhost", "a.localhost"],
+    }
+    for host in others[network]:
+        assert_refused(f"http://{host}/", [NETWORKS[network]])
+
+
+def test_allowed_networks_change_nothing_else() -> None:
+    for url in [*MALFORMED, *USERINFO, *OTHER_SCHEMES, *NOT_VISIBLE_ASCII]:
+        assert_refused(url, EVERY_NETWORK)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700:4700::1111"])
+def test_public_addresses_are_allowed(address: str) -> None:
+    assert is_allowed_address(address)
+
+
+def test_addresses_of_allowed_networks_are_allowed() -> None:
+    assert is_allowed_address("127.0.0.1", [NETWORKS["127.0.0.0/8"]])
+    for address in ("127.0.0.1", "10.0.0.1", "::ffff:10.0.0.1", "", "localhost", "127.1"):
+        assert not is_allowed_address(address, [NETWORKS["::1/128"]])
 
 
 def test_documented_pattern_matches_every_accepted_url() -> None:

@@ -1,0 +1,1 @@
+"""Webhooks: signing, sending, and the encryption of signing secrets."""

@@ -130,7 +130,10 @@ def test_every_command_reports_wrong_settings(atomic: Callable[..., Result], com
         "postgresql://127.0.0.1:1/x?connect_timeout=abc",
     ],
 )
-def test_unusable_database_is_reported(atomic: Callable[..., Result], url: str) -> None:
+def test_unusable_database_is_reported(
+    atomic: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setattr("atomic_adapters.postgres.connections.POOL_WAIT_SECONDS", 0.1)
     for command in ("migrate up", "migrate status", "grant", "seed", "sweep --once"):
         message = get_error(atomic(command, DATABASE_URL=url))
         assert message.startswith("The database "), message

@@ -24,10 +24,15 @@ from atomic_adapters.settings import Settings
 from atomic_adapters.system import SystemClock
 from processes import as_application, wait_until
 from report_hooks import pytest_runtest_makereport, pytest_terminal_summary
+from scheduling import pytest_collection_modifyitems
 from support import MemoryTampering, PostgresTampering, Store
 from worker_processes import PostgresWorkerProcess
 
-__all__ = ["pytest_runtest_makereport", "pytest_terminal_summary"]
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_runtest_makereport",
+    "pytest_terminal_summary",
+]
 """Hooks that pytest finds here."""
 
 # A shell starts background jobs with SIGINT ignored. Processes under test would inherit that, and

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.settings import Settings
 from atomic_worker.cli import main
 from processes import find_free_port
 
@@ -65,9 +67,18 @@ WRONG = [
 
 
 @pytest.fixture
-def atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
     """Runs a command with only the given settings."""
     monkeypatch.chdir(tmp_path)
+    pools: list[Connections] = []
+
+    def connect(settings: Settings) -> Connections:
+        pools.append(Connections(settings))
+        return pools[-1]
+
+    # A command's process ends with its pool. Here the pool would go on, and write into the standard
+    # error of later tests.
+    monkeypatch.setattr("atomic_adapters.wiring.Connections", connect)
     for name in list(os.environ):
         if name.startswith(("PG", "DATABASE_", "REDIS_")):
             monkeypatch.delenv(name)
@@ -75,7 +86,9 @@ def atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Res
     def run(command: str, **environ: str) -> Result:
         return CliRunner().invoke(main, command.split(), env=GOOD | environ)
 
-    return run
+    yield run
+    for pool in pools:
+        pool.close()
 
 
 def get_error(result: Result) -> str:

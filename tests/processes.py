@@ -210,6 +210,10 @@ class System:
     def read_log(self) -> str:
         return self.log.read_text(errors="replace")
 
+    def read_log_lines(self) -> list[str]:
+        """Not by `splitlines`, which also splits at characters within a line, such as U+0085."""
+        return self.read_log().removesuffix("\n").split("\n")
+
 
 def _is_live(client: Client) -> bool:
     try:

@@ -91,9 +91,10 @@ class AttackedSystem:
 
     def is_intact(self) -> bool:
         """Whether no API process has died and no error was logged."""
-        words = self.system.read_log()
-        for line in words.splitlines():
+        lines = self.system.read_log_lines()
+        for line in lines:
             assert json.loads(line)["event"] != "forged", line
+        words = "\n".join(lines)
         error_signs = ("Traceback", "unexpected_error", '"level":"error"')
         assert not any(word in words for word in error_signs), words[-3000:]
         return self._pids() == self._workers

@@ -46,12 +46,16 @@ UPDATE idempotency_keys
 
 -- name: purge_keys
 -- SKIP LOCKED: do not wait for an expired key that is being claimed anew.
+-- MATERIALIZED: a nested loop would run the subquery for each row, and exceed the limit.
+WITH expired AS MATERIALIZED (
+    SELECT merchant_id, key
+      FROM idempotency_keys
+     WHERE expires_at <= now()
+     ORDER BY expires_at
+     LIMIT %(limit)s
+       FOR UPDATE SKIP LOCKED
+)
 DELETE FROM idempotency_keys
- USING (SELECT merchant_id, key
-          FROM idempotency_keys
-         WHERE expires_at <= now()
-         ORDER BY expires_at
-         LIMIT %(limit)s
-           FOR UPDATE SKIP LOCKED) AS expired
+ USING expired
  WHERE idempotency_keys.merchant_id = expired.merchant_id
    AND idempotency_keys.key = expired.key

@@ -114,12 +114,16 @@ UPDATE api_keys
 -- name: record_api_key_usage
 -- SKIP LOCKED: changes of a key and this update do not wait for each other. In id order, like every
 -- lock.
+WITH used AS MATERIALIZED (
+    SELECT id
+      FROM api_keys
+     WHERE id = ANY(%(ids)b::uuid[])
+       AND revoked_at IS NULL
+       AND (expires_at IS NULL OR expires_at > now())
+     ORDER BY id
+       FOR NO KEY UPDATE SKIP LOCKED
+)
 UPDATE api_keys
    SET last_used_at = greatest(last_used_at, now())
- WHERE id IN (SELECT id
-                FROM api_keys
-               WHERE id = ANY(%(ids)b::uuid[])
-                 AND revoked_at IS NULL
-                 AND (expires_at IS NULL OR expires_at > now())
-               ORDER BY id
-                 FOR NO KEY UPDATE SKIP LOCKED)
+  FROM used
+ WHERE api_keys.id = used.id

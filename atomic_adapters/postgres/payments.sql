@@ -114,7 +114,7 @@ SELECT claimed.id, attempt, faults, claimed.merchant_id, account_id, amount, cla
 
 -- name: claim_unresolved_payment
 -- A higher attempt: a worker that has claimed it can no longer settle it.
-WITH due AS (
+WITH due AS MATERIALIZED (
     SELECT id, due_at, leased_until
       FROM payments
      WHERE id = %(id)s
@@ -141,16 +141,19 @@ SELECT claimed.id, attempt, faults, claimed.merchant_id, account_id, amount, cla
 
 -- name: renew_payment_leases
 -- SKIP LOCKED: a payment that is locked is being claimed, captured or settled.
+WITH current_claims AS MATERIALIZED (
+    SELECT payments.id
+      FROM payments
+      JOIN unnest(%(ids)b::uuid[], %(attempts)b::integer[]) AS claim (id, attempt)
+        ON claim.id = payments.id
+     WHERE payments.attempt = claim.attempt
+       AND payments.status = 'PROCESSING'
+     ORDER BY payments.id
+       FOR NO KEY UPDATE OF payments SKIP LOCKED
+)
 UPDATE payments
    SET leased_until = now() + %(lease)s::interval
-  FROM (SELECT payments.id
-          FROM payments
-          JOIN unnest(%(ids)b::uuid[], %(attempts)b::integer[]) AS claim (id, attempt)
-            ON claim.id = payments.id
-         WHERE payments.attempt = claim.attempt
-           AND payments.status = 'PROCESSING'
-         ORDER BY payments.id
-           FOR NO KEY UPDATE OF payments SKIP LOCKED) AS current_claims
+  FROM current_claims
  WHERE payments.id = current_claims.id
 
 -- name: lock_claimed_payments
@@ -209,16 +212,20 @@ RETURNING
        -- include: payment_columns
 
 -- name: expire_holds
+-- MATERIALIZED: see purge_keys.
+WITH expired AS MATERIALIZED (
+    SELECT id
+      FROM payments
+     WHERE phase = 'AUTHORIZED'
+       AND expires_at <= now()
+     ORDER BY expires_at, id
+     LIMIT %(limit)s
+       FOR NO KEY UPDATE SKIP LOCKED
+)
 UPDATE payments
    SET status = 'PROCESSING', step = 'expire', cancellation_reason = %(reason)s,
        attempt = payments.attempt + 1, faults = 0, due_at = now(), updated_at = now()
-  FROM (SELECT id
-          FROM payments
-         WHERE phase = 'AUTHORIZED'
-           AND expires_at <= now()
-         ORDER BY expires_at, id
-         LIMIT %(limit)s
-           FOR NO KEY UPDATE SKIP LOCKED) AS expired
+  FROM expired
  WHERE payments.id = expired.id
 RETURNING payments.merchant_id, payments.id
 

@@ -55,7 +55,7 @@ SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.merchant_id,
 
 -- name: claim_unresolved_refund
 -- See claim_unresolved_payment. Its payment has been locked before.
-WITH due AS (
+WITH due AS MATERIALIZED (
     SELECT id, due_at, leased_until
       FROM refunds
      WHERE id = %(id)s
@@ -90,16 +90,19 @@ SELECT id
 
 -- name: renew_refund_leases
 -- See renew_payment_leases.
+WITH current_claims AS MATERIALIZED (
+    SELECT refunds.id
+      FROM refunds
+      JOIN unnest(%(ids)b::uuid[], %(attempts)b::integer[]) AS claim (id, attempt)
+        ON claim.id = refunds.id
+     WHERE refunds.attempt = claim.attempt
+       AND refunds.status = 'PROCESSING'
+     ORDER BY refunds.id
+       FOR NO KEY UPDATE OF refunds SKIP LOCKED
+)
 UPDATE refunds
    SET leased_until = now() + %(lease)s::interval
-  FROM (SELECT refunds.id
-          FROM refunds
-          JOIN unnest(%(ids)b::uuid[], %(attempts)b::integer[]) AS claim (id, attempt)
-            ON claim.id = refunds.id
-         WHERE refunds.attempt = claim.attempt
-           AND refunds.status = 'PROCESSING'
-         ORDER BY refunds.id
-           FOR NO KEY UPDATE OF refunds SKIP LOCKED) AS current_claims
+  FROM current_claims
  WHERE refunds.id = current_claims.id
 
 -- name: lock_refunded_payments

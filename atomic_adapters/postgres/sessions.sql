@@ -76,10 +76,15 @@ UPDATE sessions
 RETURNING id
 
 -- name: purge_sessions
+-- MATERIALIZED: see purge_keys.
+WITH expired AS MATERIALIZED (
+    SELECT id
+      FROM sessions
+     WHERE expires_at <= now()
+     ORDER BY expires_at
+     LIMIT %(limit)s
+       FOR UPDATE SKIP LOCKED
+)
 DELETE FROM sessions
- WHERE id IN (SELECT id
-                FROM sessions
-               WHERE expires_at <= now()
-               ORDER BY expires_at
-               LIMIT %(limit)s
-                 FOR UPDATE SKIP LOCKED)
+ USING expired
+ WHERE sessions.id = expired.id

@@ -86,7 +86,17 @@ def _call_in_native_thread(function: Callable[..., T], *arguments: Any) -> T:
     # Imported here: the CLI does not use gevent, and importing it takes a tenth of a second.
     import gevent
 
-    return gevent.get_hub().threadpool.apply(function, arguments)
+    def capture() -> T | Exception:
+        # gevent prints the traceback of what leaves a thread: ten lines for each wrong password.
+        try:
+            return function(*arguments)
+        except Exception as error:
+            return error
+
+    outcome = gevent.get_hub().threadpool.apply(capture)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def _build_decoy(parameters: Parameters) -> str:

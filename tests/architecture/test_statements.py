@@ -15,6 +15,20 @@ STATEMENTS = {
     for path in sorted(SQL_FOLDER.glob("*.sql"))
     for name, statement in load_statements(path.stem).items()
 }
+FILL_WITH_EXPIRED_ROWS = """
+SET LOCAL session_replication_role = replica;
+INSERT INTO idempotency_keys
+       (merchant_id, key, method, path, fingerprint, response_status, response_body, expires_at)
+SELECT uuidv7(), 'key', 'POST', '/', sha256(''), 202, '', now() - interval '1 s'
+  FROM generate_series(1, 5);
+INSERT INTO sessions (id, merchant_id, hash, expires_at)
+SELECT uuidv7(), uuidv7(), sha256(i::text::bytea), now() - interval '1 s'
+  FROM generate_series(1, 5) i;
+UPDATE pg_class
+   SET relpages = 1, reltuples = 1
+ WHERE relname IN ('idempotency_keys', 'sessions');
+"""
+
 UTILITY = {"ledger_verification.use_one_snapshot"}
 
 
@@ -35,6 +49,28 @@ def test_psycopg_caches_the_statement(name: str) -> None:
 def test_statement_selects_no_star(name: str) -> None:
     assert not re.search(rb"SELECT\s+(\w+\.)?\*", STATEMENTS[name], re.IGNORECASE)
     assert not re.search(rb"RETURNING\s+(\w+\.)?\*", STATEMENTS[name], re.IGNORECASE)
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_rows_to_change_are_locked_once(name: str) -> None:
+    """PostgreSQL may run a subquery once per row of the outer query. One that locks a limited
+    number of rows would then lock more, and in another order."""
+    locking = re.compile(rb"\n *FOR (NO KEY )?(UPDATE|SHARE)\b")
+    changing = re.compile(rb"(?<!FOR )(?<!KEY )\b(UPDATE|DELETE FROM) \w+\n")
+    statement = STATEMENTS[name]
+    if changing.search(statement):
+        rest = re.sub(rb"AS MATERIALIZED \(\n.*?\n\)", b"", statement, flags=re.DOTALL)
+        assert not locking.search(rest), rest.decode()
+
+
+@pytest.mark.parametrize("name", ["idempotency.purge_keys", "sessions.purge_sessions"])
+def test_limit_holds_whatever_the_plan(database_url: str, name: str) -> None:
+    """The plan for a table that was analyzed with one row: a nested loop over all rows."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(FILL_WITH_EXPIRED_ROWS)
+        connection.execute("SET enable_hashjoin = off; SET enable_mergejoin = off")
+        assert connection.execute(STATEMENTS[name], {"limit": 2}).rowcount == 2
+        connection.rollback()
 
 
 def test_every_statement_is_used(request: pytest.FixtureRequest) -> None:

@@ -1,14 +1,16 @@
-"""One real system per file of tests: API, worker and sweeper as processes."""
+"""A real system, per file of tests or shared by several: API, worker and sweeper as processes."""
 
 import json
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from processes import LEASE_SECONDS, Client, System, environment, wait_until
+from scheduling import GROUPS
 from slow_clients import AttackedSystem
 
 
@@ -25,13 +27,36 @@ def valkeys(valkey_folder: Path) -> Iterator[list[EmbeddedValkey]]:
     valkeys[0].stop()
 
 
+@pytest.fixture(scope="session")
+def shared_system(postgres: EmbeddedPostgres, migrated: str, scratch: Path) -> Iterator[System]:
+    """For the files that leave it as they found it (tests/scheduling.py)."""
+    valkey = EmbeddedValkey.start(scratch / f"valkey-{secrets.token_hex(4)}")
+    try:
+        with _start_system(postgres, migrated, valkey.url, scratch) as system:
+            yield system
+    finally:
+        valkey.stop()
+
+
 @pytest.fixture(scope="module")
-def system(
-    postgres: EmbeddedPostgres, migrated: str, valkeys: list[EmbeddedValkey], scratch: Path
+def system(request: pytest.FixtureRequest) -> Iterator[System]:
+    if request.path.name in GROUPS:
+        yield request.getfixturevalue("shared_system")
+        return
+    postgres, migrated, valkeys, scratch = (
+        request.getfixturevalue(name) for name in ("postgres", "migrated", "valkeys", "scratch")
+    )
+    with _start_system(postgres, migrated, valkeys[0].url, scratch) as system:
+        yield system
+
+
+@contextmanager
+def _start_system(
+    postgres: EmbeddedPostgres, migrated: str, valkey_url: str, scratch: Path
 ) -> Iterator[System]:
     url = postgres.create_database(f"e2e_{secrets.token_hex(4)}", template=migrated)
     lease = str(LEASE_SECONDS)
-    environ = environment(url, valkeys[0].url, SETTLE_LEASE_SECONDS=lease, SETTLE_BATCH="50")
+    environ = environment(url, valkey_url, SETTLE_LEASE_SECONDS=lease, SETTLE_BATCH="50")
     system = System(environ, scratch / f"e2e-{secrets.token_hex(4)}.log")
     try:
         system.start("api", "worker", "sweeper")
@@ -42,12 +67,20 @@ def system(
         system.stop()
 
 
+@pytest.fixture(scope="session")
+def seeded() -> dict[Path, dict[str, str]]:
+    """The seeded merchants by their systems' log files: a second seed returns no API key."""
+    return {}
+
+
 @pytest.fixture(scope="module")
-def account(system: System) -> dict[str, str]:
+def account(system: System, seeded: dict[Path, dict[str, str]]) -> dict[str, str]:
     """The seeded merchant of this system: its ids and its API key."""
-    seeded = system.atomic("seed", "--json")
-    assert seeded.returncode == 0, seeded.stderr
-    return json.loads(seeded.stdout)
+    if system.log not in seeded:
+        completed = system.atomic("seed", "--json")
+        assert completed.returncode == 0, completed.stderr
+        seeded[system.log] = json.loads(completed.stdout)
+    return seeded[system.log]
 
 
 @pytest.fixture

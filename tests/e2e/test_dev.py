@@ -191,8 +191,9 @@ def test_unreachable_database_is_reported_in_one_line(scratch: Path) -> None:
 
 @pytest.fixture
 def running(dev: Dev) -> Dev:
+    """Without --reload: test_configured_servers_replace_the_embedded_ones."""
     if dev.process is None or dev.process.poll() is not None:
-        dev.start()
+        dev.start("--reload")
     return dev
 
 
@@ -299,6 +300,19 @@ def _is_ready(dev: Dev) -> bool:
     return ready.status == 200 and ready.data["status"] == "ready"
 
 
+def test_reload_restarts_when_code_changes(running: Dev) -> None:
+    old_processes = [running.child(name) for name in ("gunicorn", "worker", "sweep")]
+    changed_file = Path(__file__).parents[2] / "atomic_worker/__init__.py"
+    changed_file.touch()
+    # Await the end of each: an API that is stopping still answers health checks.
+    wait_until(
+        lambda: not any(map(_is_alive, old_processes)), GUARD_SECONDS, "the old processes end"
+    )
+    assert "changed: __init__.py; restarting" in running.log
+    wait_until(lambda: _is_ready(running), GUARD_SECONDS, "every process is up")
+    assert running.pay()["status"] == "SUCCESS"
+
+
 def test_restart_keeps_payments_and_api_key(running: Dev) -> None:
     payment = running.pay()
     variables = running.dev_env
@@ -331,20 +345,3 @@ def test_second_ctrl_c_kills_what_does_not_stop(running: Dev) -> None:
     wait_until(running.is_gone, GUARD_SECONDS, "every process is gone")
     # The first Ctrl-C alone would have stopped PostgreSQL cleanly, after everything else.
     assert not running.was_postgres_stopped_cleanly()
-
-
-def test_reload_restarts_when_code_changes(dev: Dev) -> None:
-    if dev.process and dev.process.poll() is None:
-        dev.stop()
-    dev.start("--reload")
-    old_processes = [dev.child(name) for name in ("gunicorn", "worker", "sweep")]
-    changed_file = Path(__file__).parents[2] / "atomic_worker/__init__.py"
-    changed_file.touch()
-    # Await the end of each: an API that is stopping still answers health checks.
-    wait_until(
-        lambda: not any(map(_is_alive, old_processes)), GUARD_SECONDS, "the old processes end"
-    )
-    assert "changed: __init__.py; restarting" in dev.log
-    wait_until(lambda: _is_ready(dev), GUARD_SECONDS, "every process is up")
-    assert dev.pay()["status"] == "SUCCESS"
-    assert dev.stop() == 0

@@ -15,9 +15,15 @@ SEED = ("--seed", "22")
 @pytest.mark.parametrize(
     ("min_requests", "arguments"),
     [
-        # Each constraint of the document at its boundaries. Payments have the most, and merchants'
-        # password hashes take long; these are left to the long run.
-        (100, ["--phases", "coverage", "--exclude-path-regex", "payments(/batch)?$|merchants"]),
+        # Each constraint of the document at its boundaries. Payments and the parameters of lists
+        # have the most, and merchants' password hashes take long; these are left to the long run.
+        (
+            100,
+            [
+                *("--phases", "coverage", "--exclude-path-regex", "payments(/batch)?$|merchants"),
+                *("--exclude-method", "GET"),
+            ],
+        ),
         (100, ["--phases", "examples,fuzzing", "--max-examples", "3"]),
     ],
     ids=["boundaries", "generated"],

@@ -69,5 +69,5 @@ def _create_session(system: System) -> str:
 
 def _list_statuses(system: System) -> list[int]:
     """Return the status of each request in the API's log."""
-    lines = (line for line in system.read_log().splitlines() if '"event":"request"' in line)
+    lines = (line for line in system.read_log_lines() if '"event":"request"' in line)
     return [json.loads(line)["status"] for line in lines]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -53,45 +54,38 @@ def schema(postgres: EmbeddedPostgres, url: str) -> list[str]:
     return [line for line in lines if line and not line.startswith(("--", "\\"))]
 
 
-def test_migrate_up_down_up_gives_the_same_schema(
-    postgres: EmbeddedPostgres, own_database: Callable[..., str]
-) -> None:
-    url = own_database()
-    migrator, empty = Migrator(url), schema(postgres, url)
-    assert list(migrator.up()) == EVERYTHING
-    full = schema(postgres, url)
-    rolled_back: list[str] = []
-    while id := migrator.down():
-        rolled_back.append(id)
-    assert rolled_back == EVERYTHING[::-1]
-    assert schema(postgres, url) == empty
-    assert list(migrator.up()) == EVERYTHING
-    assert schema(postgres, url) == full
-    assert any("CREATE TABLE public.entries" in line for line in full)
+def copy_migrations(folder: Path, *ids: str) -> None:
+    for id in ids:
+        for path in MIGRATIONS_FOLDER.glob(f"{id}.*sql"):
+            shutil.copy(path, folder)
 
 
 def test_each_rollback_restores_the_previous_schema(
     postgres: EmbeddedPostgres, own_database: Callable[..., str], tmp_path: Path
 ) -> None:
     url = own_database()
-    before = [schema(postgres, url)]
+    migrator = Migrator(url)
+    schemas = [schema(postgres, url)]
     for id in EVERYTHING:
-        for path in MIGRATIONS_FOLDER.glob(f"{id}.*sql"):
-            shutil.copy(path, tmp_path)
+        copy_migrations(tmp_path, id)
         assert list(Migrator(url, tmp_path).up()) == [id]
-        before.append(schema(postgres, url))
-    while id := Migrator(url).down():
-        before.pop()
-        assert schema(postgres, url) == before[-1], f"after rolling back {id}"
+        schemas.append(schema(postgres, url))
+    full = schemas.pop()
+    assert any("CREATE TABLE public.entries" in line for line in full)
+    rolled_back: list[str] = []
+    while id := migrator.down():
+        rolled_back.append(id)
+        assert schema(postgres, url) == schemas.pop(), f"after rolling back {id}"
+    assert rolled_back == EVERYTHING[::-1]
+    assert list(migrator.up()) == EVERYTHING
+    assert schema(postgres, url) == full
 
 
 def test_migration_0007_does_not_rewrite_payments(
     own_database: Callable[..., str], tmp_path: Path
 ) -> None:
     url = own_database()
-    for id in [id for id in EVERYTHING if id <= "0007.claimants"]:
-        for path in MIGRATIONS_FOLDER.glob(f"{id}.*sql"):
-            shutil.copy(path, tmp_path)
+    copy_migrations(tmp_path, *[id for id in EVERYTHING if id <= "0007.claimants"])
     migrator = Migrator(url, tmp_path)
     migrator.up()
     assert migrator.down() == "0007.claimants"
@@ -312,6 +306,13 @@ def test_every_migration_has_its_rollback() -> None:
         assert (MIGRATIONS_FOLDER / f"{id}.rollback.sql").is_file()
 
 
+def test_each_migration_depends_on_the_one_before_it() -> None:
+    """Rolling back takes them in the order of their numbers."""
+    for former, id in pairwise(EVERYTHING):
+        script = (MIGRATIONS_FOLDER / f"{id}.sql").read_text()
+        assert f"-- depends: {former}\n" in script, id
+
+
 NOT_TRANSACTIONAL = [
     id
     for id in EVERYTHING
@@ -319,19 +320,21 @@ NOT_TRANSACTIONAL = [
 ]
 
 
-@pytest.mark.parametrize("id", NOT_TRANSACTIONAL)
-def test_migration_can_be_repeated_after_an_interruption(
-    own_database: Callable[..., str], migrated: str, tmp_path: Path, id: str
+def test_migrations_outside_a_transaction_can_be_repeated_after_an_interruption(
+    own_database: Callable[..., str], migrated: str, tmp_path: Path
 ) -> None:
-    """Its statements commit one by one."""
+    """Their statements commit one by one."""
     url = own_database(migrated)
-    while Migrator(url).down() != id:
-        pass
-    for path in MIGRATIONS_FOLDER.glob("*.sql"):
-        if path.name <= f"{id}.sql":
-            shutil.copy(path, tmp_path)
-    with (tmp_path / f"{id}.sql").open("a") as file:
-        file.write("SELECT 1 / 0;")
-    with pytest.raises(StorageRefused, match="division by zero"):
-        Migrator(url, tmp_path).up()
-    assert next(iter(Migrator(url).up())) == id
+    assert NOT_TRANSACTIONAL
+    for id in reversed(NOT_TRANSACTIONAL):
+        while Migrator(url).down() != id:
+            pass
+        interrupted, whole = tmp_path / f"{id}-interrupted", tmp_path / id
+        for folder in (interrupted, whole):
+            folder.mkdir()
+            copy_migrations(folder, *[each for each in EVERYTHING if each <= id])
+        with (interrupted / f"{id}.sql").open("a") as file:
+            file.write("SELECT 1 / 0;")
+        with pytest.raises(StorageRefused, match="division by zero"):
+            Migrator(url, interrupted).up()
+        assert list(Migrator(url, whole).up()) == [id]

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.settings import Settings
 from atomic_worker.cli import main
 from processes import find_free_port
 
@@ -75,9 +77,18 @@ WRONG = [
 
 
 @pytest.fixture
-def atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
     """Runs a command with only the given settings."""
     monkeypatch.chdir(tmp_path)
+    pools: list[Connections] = []
+
+    def connect(settings: Settings) -> Connections:
+        pools.append(Connections(settings))
+        return pools[-1]
+
+    # A command's process ends with its pool. Here the pool would go on, and write into the standard
+    # error of later tests.
+    monkeypatch.setattr("atomic_adapters.wiring.Connections", connect)
     for name in list(os.environ):
         if name.startswith(("PG", "DATABASE_", "REDIS_")):
             monkeypatch.delenv(name)
@@ -85,7 +96,9 @@ def atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Res
     def run(command: str, **environ: str) -> Result:
         return CliRunner().invoke(main, command.split(), env=GOOD | environ)
 
-    return run
+    yield run
+    for pool in pools:
+        pool.close()
 
 
 def get_error(result: Result) -> str:
@@ -140,7 +153,10 @@ def test_every_command_reports_wrong_settings(atomic: Callable[..., Result], com
         "postgresql://127.0.0.1:1/x?connect_timeout=abc",
     ],
 )
-def test_unusable_database_is_reported(atomic: Callable[..., Result], url: str) -> None:
+def test_unusable_database_is_reported(
+    atomic: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setattr("atomic_adapters.postgres.connections.POOL_WAIT_SECONDS", 0.1)
     for command in ("migrate up", "migrate status", "grant", "seed", "sweep --once"):
         message = get_error(atomic(command, DATABASE_URL=url))
         assert message.startswith("The database "), message

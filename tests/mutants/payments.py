@@ -80,7 +80,7 @@ PAYMENT_MUTANTS: Final = (
     Mutant(
         "hold-expires-early",
         "a hold never expires early",
-        (Edit(PAYMENTS_SQL, "           AND expires_at <= now()\n", ""),),
+        (Edit(PAYMENTS_SQL, "       AND expires_at <= now()\n", ""),),
         (HOLDS_TEST,),
     ),
     Mutant(

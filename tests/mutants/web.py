@@ -81,11 +81,17 @@ WEB_MUTANTS: Final = (
         (
             Edit(
                 IDEMPOTENCY_SQL,
-                "         WHERE expires_at <= now()\n",
-                "         WHERE created_at <= now()\n",
+                "     WHERE expires_at <= now()\n",
+                "     WHERE created_at <= now()\n",
             ),
         ),
         ("tests/contract/test_idempotency.py",),
+    ),
+    Mutant(
+        "purge-exceeds-its-limit",
+        "a purge deletes no more than its limit, whatever the plan",
+        (Edit(IDEMPOTENCY_SQL, "AS MATERIALIZED (", "AS NOT MATERIALIZED ("),),
+        ("tests/architecture/test_statements.py",),
     ),
     Mutant(
         "rate-limits-count-nothing",

@@ -121,6 +121,7 @@ gevent.spawn(run_others)
 jobs = [gevent.spawn(passwords.hash, "correct horse") for _ in range(4)]
 gevent.joinall(jobs, raise_error=True)
 assert passwords.verify(jobs[0].value, "correct horse")
+assert not passwords.verify(jobs[0].value, "wrong horse")
 print(turns)
 """
 
@@ -132,6 +133,7 @@ def test_other_greenlets_run_while_a_password_is_hashed() -> None:
     )
     assert completed.returncode == 0, completed.stderr
     assert int(completed.stdout) > 100
+    assert completed.stderr == "", "the log of an API is JSON, and a wrong password is no error"
 
 
 @pytest.mark.parametrize("text", ["a@b.example", "A@B.EXAMPLE"])

@@ -8,7 +8,7 @@ worker AS MATERIALIZED (
 ),
 -- Items whose lease has ended, or whose worker is dead: its advisory lock is free.
 -- SKIP LOCKED: workers share the due items instead of waiting for each other.
-due AS (
+due AS MATERIALIZED (
     SELECT id, due_at, leased_until
       FROM {table}
      WHERE phase = 'OPEN'

@@ -25,14 +25,17 @@ class MemoryEventRepository:
     def add(self, events: Sequence[Event]) -> None:
         self._added.extend(events)
 
-    def flush(self) -> None:
-        """Store what was added. The unit of work calls it directly before its commit."""
+    def flush(self) -> Sequence[UUID]:
+        """Store what was added; return the merchants whose streams have grown. The unit of work
+        calls it directly before its commit."""
+        grown = {event.merchant_id for event in self._added if event.type in STREAM_TYPES}
         tables = self.session.tables
         for event in self._added:
             now = tables.clock.now()
             in_stream = self._continue_stream(event, now) if event.type in STREAM_TYPES else None
             tables.events.put(len(tables.events.rows) + 1, EventRow(event, now, in_stream))
         self._added.clear()
+        return sorted(grown)
 
     def _continue_stream(self, event: Event, now: datetime) -> StreamEvent:
         tables = self.session.tables

@@ -17,6 +17,10 @@ from atomic_adapters.memory.payments import MemoryPaymentRepository
 from atomic_adapters.memory.refunds import MemoryRefundRepository
 from atomic_adapters.memory.sessions import MemoryAuditLogRepository, MemorySessionRepository
 from atomic_adapters.memory.tables import MemorySession, Tables
+from atomic_adapters.memory.webhooks import (
+    MemoryWebhookDeliveryRepository,
+    MemoryWebhookEndpointRepository,
+)
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.payments import InsertedPayment, Payment, PaymentInsert, PaymentLookup
 from atomic_core.ports.clock import Clock
@@ -41,12 +45,14 @@ class MemoryUnitOfWork:
         self.sessions = MemorySessionRepository(session)
         self.audit_log = MemoryAuditLogRepository(session)
         self.dashboard = MemoryDashboardRepository(session)
+        self.webhook_endpoints = MemoryWebhookEndpointRepository(session)
+        self.webhook_deliveries = MemoryWebhookDeliveryRepository(session)
 
     def now(self) -> datetime:
         return self._session.tables.clock.now()
 
     def commit(self) -> None:
-        self.events.flush()
+        self.webhook_endpoints.mark_streams_due(self.events.flush())
         self._session.commit()
 
 

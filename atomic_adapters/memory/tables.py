@@ -19,6 +19,13 @@ from atomic_core.domain.ledger import Entry, Hold, LedgerTransaction, Transactio
 from atomic_core.domain.merchants import ApiKey, Merchant
 from atomic_core.domain.payments import Payment
 from atomic_core.domain.refunds import Refund
+from atomic_core.domain.webhooks import (
+    Delivery,
+    DeliveryAttempt,
+    EndpointStatus,
+    Health,
+    WebhookEndpoint,
+)
 from atomic_core.ports.clock import Clock
 
 K = TypeVar("K")
@@ -103,6 +110,49 @@ class AuditEventRow:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class EndpointRow:
+    endpoint: WebhookEndpoint
+    secret: bytes
+    target: int
+    target_at: datetime
+    former_secret: bytes | None = None
+    former_secret_until: datetime | None = None
+    replays: int = 0
+    retry_at: datetime | None = None
+    claim: int = 0
+    claimed_until: datetime | None = None
+    health: Health = Health()  # noqa: RUF009  immutable
+    deleted_at: datetime | None = None
+
+    @property
+    def due_at(self) -> datetime | None:
+        """As the generated column of webhook_endpoints."""
+        endpoint = self.endpoint
+        if endpoint.status is EndpointStatus.DISABLED or self.deleted_at is not None:
+            return None
+        if endpoint.is_ordered and self.retry_at is not None:
+            since = self.retry_at
+        elif endpoint.position < self.target:
+            since = min(self.target_at, self.retry_at or self.target_at)
+        elif self.retry_at is not None:
+            since = self.retry_at
+        else:
+            return None
+        waits = (self.claimed_until, self.health.paused_until)
+        return max(since, *(until for until in waits if until is not None))
+
+    def get_former_secret(self, now: datetime) -> bytes | None:
+        is_valid = self.former_secret_until is not None and self.former_secret_until > now
+        return self.former_secret if is_valid else None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    delivery: Delivery
+    retries: int
+
+
 TotalKey = tuple[UUID, date, str, str]
 """Merchant, UTC day on which the payments were created, currency, status."""
 
@@ -161,6 +211,13 @@ class Tables:
         self.events: Table[int, EventRow] = Table(self.journal)
         """By position, from 1."""
         self.event_counters: Table[UUID, int] = Table(self.journal)
+        self.webhook_streams: Table[UUID, bool] = Table(self.journal)
+        """Of merchants with an endpoint: whether the stream has grown."""
+        self.webhook_endpoints: Table[UUID, EndpointRow] = Table(self.journal)
+        self.webhook_deliveries: Table[tuple[UUID, int], DeliveryRow] = Table(self.journal)
+        """By endpoint and sequence number."""
+        self.webhook_attempts: Table[UUID, tuple[DeliveryAttempt, ...]] = Table(self.journal)
+        """By delivery."""
         self.fees: Table[tuple[UUID, str], FeeSchedule] = Table(self.journal)
         self.idempotency: Table[tuple[UUID, str], IdempotencyRow] = Table(self.journal)
 

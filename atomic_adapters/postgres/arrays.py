@@ -8,7 +8,7 @@ so each statement is prepared once.
 
 import struct
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -26,6 +26,8 @@ _NULL: Final = b"\xff\xff\xff\xff"
 _LENGTH: Final = struct.Struct("!i")
 _INTERVAL: Final = struct.Struct("!iqii")
 _MICROSECOND: Final = timedelta(microseconds=1)
+_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""PostgreSQL's."""
 
 
 class Column(bytes):
@@ -63,6 +65,10 @@ def _create_encoder(
 
 def _encode_bytes(data: bytes) -> bytes:
     return _LENGTH.pack(len(data)) + data
+
+
+def _encode_timestamp(value: datetime) -> bytes:
+    return _BIGINT.pack(8, (value - _EPOCH) // _MICROSECOND)
 
 
 def _encode_interval(value: timedelta) -> bytes:
@@ -103,3 +109,4 @@ smallint_array = _create_encoder("int2", _encode_smallint)
 integer_array = _create_encoder("int4", _encode_integer)
 bigint_array = _create_encoder("int8", _encode_bigint)
 interval_array = _create_encoder("interval", _encode_interval)
+timestamp_array = _create_encoder("timestamptz", _encode_timestamp)

@@ -44,10 +44,11 @@ class PostgresEventRepository:
     def add(self, events: Sequence[Event]) -> None:
         self._added.extend(events)
 
-    def flush(self) -> None:
-        """Insert what was added. The unit of work calls it directly before COMMIT."""
+    def flush(self) -> Sequence[UUID]:
+        """Insert what was added; return the merchants whose streams have grown. The unit of work
+        calls it directly before COMMIT."""
         if not self._added:
-            return
+            return []
         events = self._added
         counts: dict[UUID, int] = {}
         offsets = [_count_event(event, counts) for event in events]
@@ -69,6 +70,7 @@ class PostgresEventRepository:
             **_build_origin_arrays(events),
         )
         events.clear()
+        return counted_merchant_ids
 
     def list_by_payment(self, payment_id: UUID, limit: int) -> Sequence[RecordedEvent]:
         rows = self.session.fetch_all(

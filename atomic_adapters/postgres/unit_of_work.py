@@ -25,6 +25,8 @@ from atomic_adapters.postgres.payments import PostgresPaymentRepository
 from atomic_adapters.postgres.refunds import PostgresRefundRepository
 from atomic_adapters.postgres.sessions import PostgresSessionRepository
 from atomic_adapters.postgres.statements import load_statements
+from atomic_adapters.postgres.webhook_deliveries import PostgresWebhookDeliveryRepository
+from atomic_adapters.postgres.webhook_endpoints import PostgresWebhookEndpointRepository
 from atomic_core.domain.errors import AtomicError, IdempotencyKeyInUse, StorageRefused
 from atomic_core.domain.payments import InsertedPayment, Payment, PaymentInsert, PaymentLookup
 
@@ -51,13 +53,16 @@ class PostgresUnitOfWork:
         self.sessions = PostgresSessionRepository(session)
         self.audit_log = PostgresAuditLogRepository(session)
         self.dashboard = PostgresDashboardRepository(session)
+        self.webhook_endpoints = PostgresWebhookEndpointRepository(session)
+        self.webhook_deliveries = PostgresWebhookDeliveryRepository(session)
 
     def now(self) -> datetime:
         return self._session.fetch_one(_SQL["read_clock"])[0]
 
     def commit(self) -> None:
         # Last: it locks the streams of the merchants.
-        self.events.flush()
+        if grown := self.events.flush():
+            self.webhook_endpoints.mark_streams_due(grown)
         self._session.commit()
 
 

@@ -47,6 +47,8 @@ class EventType(StrEnum):
     REFUND_SUCCEEDED = "refund.succeeded"
     REFUND_FAILED = "refund.failed"
     ACCOUNT_CREATED = "account.created"
+    WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint.disabled"
+    """By Atomic, because its receiver is gone or has failed for days."""
 
     @property
     def timeline_name(self) -> str:
@@ -66,6 +68,7 @@ STREAM_TYPES: Final = frozenset(
         EventType.REFUND_SUCCEEDED,
         EventType.REFUND_FAILED,
         EventType.ACCOUNT_CREATED,
+        EventType.WEBHOOK_ENDPOINT_DISABLED,
     }
 )
 """What a merchant's own systems act on. Retries and other inner steps are in timelines only.

@@ -17,6 +17,7 @@ from atomic_core.ports.merchants import MerchantRepository
 from atomic_core.ports.payments import PaymentRepository
 from atomic_core.ports.refunds import RefundRepository
 from atomic_core.ports.sessions import SessionRepository
+from atomic_core.ports.webhooks import WebhookDeliveryRepository, WebhookEndpointRepository
 
 
 class UnitOfWork(Protocol):
@@ -60,6 +61,12 @@ class UnitOfWork(Protocol):
 
     @property
     def dashboard(self) -> DashboardRepository: ...
+
+    @property
+    def webhook_endpoints(self) -> WebhookEndpointRepository: ...
+
+    @property
+    def webhook_deliveries(self) -> WebhookDeliveryRepository: ...
 
     def now(self) -> datetime:
         """The current time of the database's clock, in UTC. Ledger timestamps come from here."""

@@ -1,0 +1,258 @@
+-- name: plan_streams
+-- Locks the counters as a commit that adds events does, in merchant order. Streams that another
+-- worker plans at the same moment are planned again, which changes nothing.
+SELECT merchant_id, last_sequence
+  FROM event_counters
+ WHERE merchant_id IN (SELECT merchant_id
+                         FROM webhook_streams
+                        WHERE is_due
+                        ORDER BY merchant_id
+                        LIMIT %(limit)s)
+ ORDER BY merchant_id
+   FOR NO KEY UPDATE
+
+-- name: make_endpoints_due
+-- `merchant_ids` are those whose streams this transaction has locked.
+WITH planned AS (
+    UPDATE webhook_streams
+       SET is_due = false
+     WHERE merchant_id = ANY(%(merchant_ids)b::uuid[])
+       AND is_due
+)
+UPDATE webhook_endpoints
+   SET target = grown.last_sequence,
+       target_at = CASE WHEN webhook_endpoints.position < webhook_endpoints.target
+                        THEN webhook_endpoints.target_at ELSE now() END
+  FROM unnest(%(merchant_ids)b::uuid[], %(sequences)b::bigint[])
+       AS grown (merchant_id, last_sequence)
+ WHERE webhook_endpoints.merchant_id = grown.merchant_id
+   AND webhook_endpoints.deleted_at IS NULL
+   AND webhook_endpoints.target < grown.last_sequence
+
+-- name: claim_endpoints
+WITH due AS MATERIALIZED (
+    SELECT id, due_at
+      FROM webhook_endpoints
+     WHERE due_at <= now() - %(overdue_by)s::interval
+     ORDER BY due_at
+     LIMIT %(limit)s
+       FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE webhook_endpoints
+   SET claim = claim + 1, claimed_until = now() + %(lease)s::interval
+  FROM due
+ WHERE webhook_endpoints.id = due.id
+RETURNING webhook_endpoints.id, merchant_id, url, event_types, description, is_ordered, status,
+          disabled_reason, position, created_at, updated_at,
+          secret, CASE WHEN former_secret_until > now() THEN former_secret END,
+          claim, target, consecutive_failures, failing_since, paused_until, now(), replays
+
+-- name: list_retries
+SELECT id, event_id, sequence, url, retries
+  FROM webhook_deliveries
+ WHERE endpoint_id = %(endpoint_id)s
+   AND status = 'pending'
+   AND next_attempt_at <= now()
+ ORDER BY next_attempt_at
+ LIMIT %(limit)s
+
+-- name: list_first_pending
+-- Of an ordered endpoint: what comes after it waits for it.
+SELECT id, event_id, sequence, url, retries
+  FROM webhook_deliveries
+ WHERE endpoint_id = %(endpoint_id)s
+   AND status = 'pending'
+ ORDER BY sequence
+ LIMIT 1
+
+-- name: list_known
+SELECT sequence, id, status, retries
+  FROM webhook_deliveries
+ WHERE endpoint_id = %(endpoint_id)s
+   AND sequence = ANY(%(sequences)b::bigint[])
+
+-- name: list_payment_urls
+SELECT id, webhook_url
+  FROM payments
+ WHERE id = ANY(%(payment_ids)b::uuid[])
+   AND webhook_url IS NOT NULL
+
+-- name: lock_claimed_endpoint
+SELECT replays, position
+  FROM webhook_endpoints
+ WHERE id = %(id)s
+   AND claim = %(claim)s
+   AND deleted_at IS NULL
+   FOR NO KEY UPDATE
+
+-- name: record_deliveries
+-- A delivery that is known already counts on.
+WITH recorded AS (
+    INSERT INTO webhook_deliveries AS delivery
+           (endpoint_id, merchant_id, event_id, sequence, type, url, status, attempts, retries,
+            next_attempt_at)
+    SELECT %(endpoint_id)s, %(merchant_id)s, event_id, sequence, type, url, status, 1, retries,
+           next_attempt_at
+      FROM unnest(%(event_ids)b::uuid[], %(sequences)b::bigint[], %(types)b::text[],
+                  %(urls)b::text[], %(statuses)b::text[], %(retries)b::integer[],
+                  %(next_attempts_at)b::timestamptz[])
+           AS outcome (event_id, sequence, type, url, status, retries, next_attempt_at)
+     ORDER BY sequence
+        ON CONFLICT (endpoint_id, sequence) DO UPDATE
+       SET url = excluded.url, status = excluded.status, attempts = delivery.attempts + 1,
+           retries = excluded.retries, next_attempt_at = excluded.next_attempt_at,
+           updated_at = now()
+    RETURNING delivery.id, delivery.sequence, delivery.attempts
+)
+INSERT INTO webhook_attempts (delivery_id, number, at, status_code, duration_ms, error, response)
+SELECT recorded.id, recorded.attempts, attempt.at, attempt.status_code, attempt.duration_ms,
+       attempt.error, attempt.response
+  FROM unnest(%(sequences)b::bigint[], %(times)b::timestamptz[], %(status_codes)b::integer[],
+              %(durations)b::integer[], %(errors)b::text[], %(responses)b::text[])
+       AS attempt (sequence, at, status_code, duration_ms, error, response)
+  JOIN recorded ON recorded.sequence = attempt.sequence
+
+-- name: release_endpoint
+UPDATE webhook_endpoints
+   SET position = CASE WHEN replays = %(replays)s THEN %(position)s ELSE position END,
+       retry_at = (SELECT min(next_attempt_at)
+                     FROM webhook_deliveries
+                    WHERE endpoint_id = %(id)s
+                      AND status = 'pending'),
+       claimed_until = NULL, target_at = now(),
+       consecutive_failures = %(consecutive_failures)s, failing_since = %(failing_since)s,
+       paused_until = CASE WHEN replays = %(replays)s THEN %(paused_until)s::timestamptz END
+ WHERE id = %(id)s
+
+-- name: list_deliveries
+SELECT
+       -- include: webhook_delivery_columns
+  FROM webhook_deliveries
+ WHERE endpoint_id = %(endpoint_id)s
+   AND (created_at, id) < (%(before_at)s, %(before_id)s)
+   AND created_at >= %(created_from)s
+ ORDER BY created_at DESC, id DESC
+ LIMIT %(limit)s
+
+-- name: list_deliveries_by_status
+-- A page of each status, merged: an index on several at once is not in order of time.
+SELECT
+       -- include: webhook_delivery_columns
+  FROM (SELECT matching.id, matching.endpoint_id, matching.merchant_id, matching.event_id,
+               matching.sequence, matching.type, matching.url, matching.status, matching.attempts,
+               matching.next_attempt_at, matching.created_at, matching.updated_at
+          FROM unnest(%(statuses)b::text[]) AS requested (status)
+         CROSS JOIN LATERAL (
+                   SELECT id, endpoint_id, merchant_id, event_id, sequence, type, url, status,
+                          attempts, next_attempt_at, created_at, updated_at
+                     FROM webhook_deliveries
+                    WHERE endpoint_id = %(endpoint_id)s
+                      AND webhook_deliveries.status = requested.status
+                      AND (created_at, id) < (%(before_at)s, %(before_id)s)
+                      AND created_at >= %(created_from)s
+                      AND type = ANY(%(types)b::text[])
+                    ORDER BY created_at DESC, id DESC
+                    LIMIT %(limit)s) AS matching) AS page
+ ORDER BY created_at DESC, id DESC
+ LIMIT %(limit)s
+
+-- name: list_deliveries_by_type
+SELECT
+       -- include: webhook_delivery_columns
+  FROM (SELECT matching.id, matching.endpoint_id, matching.merchant_id, matching.event_id,
+               matching.sequence, matching.type, matching.url, matching.status, matching.attempts,
+               matching.next_attempt_at, matching.created_at, matching.updated_at
+          FROM unnest(%(types)b::text[]) AS requested (type)
+         CROSS JOIN LATERAL (
+                   SELECT id, endpoint_id, merchant_id, event_id, sequence, type, url, status,
+                          attempts, next_attempt_at, created_at, updated_at
+                     FROM webhook_deliveries
+                    WHERE endpoint_id = %(endpoint_id)s
+                      AND webhook_deliveries.type = requested.type
+                      AND (created_at, id) < (%(before_at)s, %(before_id)s)
+                      AND created_at >= %(created_from)s
+                    ORDER BY created_at DESC, id DESC
+                    LIMIT %(limit)s) AS matching) AS page
+ ORDER BY created_at DESC, id DESC
+ LIMIT %(limit)s
+
+-- name: get_delivery
+SELECT
+       -- include: webhook_delivery_columns
+  FROM webhook_deliveries
+ WHERE id = %(id)s
+   AND merchant_id = %(merchant_id)s
+   AND EXISTS (SELECT
+                 FROM webhook_endpoints
+                WHERE webhook_endpoints.id = webhook_deliveries.endpoint_id
+                  AND webhook_endpoints.deleted_at IS NULL)
+
+-- name: list_attempts
+SELECT number, at, status_code, duration_ms, error, response
+  FROM (SELECT number, at, status_code, duration_ms, error, response
+          FROM webhook_attempts
+         WHERE delivery_id = %(delivery_id)s
+         ORDER BY number DESC
+         LIMIT %(limit)s) AS latest
+ ORDER BY number
+
+-- name: lock_endpoint_of_delivery
+SELECT webhook_endpoints.is_ordered
+  FROM webhook_deliveries
+  JOIN webhook_endpoints ON webhook_endpoints.id = webhook_deliveries.endpoint_id
+ WHERE webhook_deliveries.id = %(id)s
+   AND webhook_deliveries.merchant_id = %(merchant_id)s
+   AND webhook_endpoints.deleted_at IS NULL
+   AND webhook_endpoints.status = 'enabled'
+   FOR NO KEY UPDATE OF webhook_endpoints
+
+-- name: retry_delivery
+WITH delivery AS (
+    UPDATE webhook_deliveries
+       SET status = 'pending', next_attempt_at = now(), retries = %(retries)s, updated_at = now()
+     WHERE id = %(id)s
+    RETURNING
+       -- include: webhook_delivery_columns
+), endpoint AS (
+    UPDATE webhook_endpoints
+       SET retry_at = least(retry_at, now()), paused_until = NULL
+      FROM delivery
+     WHERE webhook_endpoints.id = delivery.endpoint_id
+)
+SELECT
+       -- include: webhook_delivery_columns
+  FROM delivery
+
+-- name: purge_deliveries
+WITH ended AS MATERIALIZED (
+    SELECT id
+      FROM webhook_deliveries
+     WHERE status <> 'pending'
+       AND updated_at < %(before)s
+     ORDER BY updated_at
+     LIMIT %(limit)s
+       FOR UPDATE SKIP LOCKED
+)
+DELETE FROM webhook_deliveries
+ USING ended
+ WHERE webhook_deliveries.id = ended.id
+
+-- name: purge_deleted_deliveries
+WITH orphaned AS MATERIALIZED (
+    SELECT webhook_deliveries.id
+      FROM webhook_endpoints
+      JOIN webhook_deliveries ON webhook_deliveries.endpoint_id = webhook_endpoints.id
+     WHERE webhook_endpoints.deleted_at < now() - interval '5 minutes'
+     LIMIT %(limit)s
+       FOR UPDATE OF webhook_deliveries SKIP LOCKED
+)
+DELETE FROM webhook_deliveries
+ USING orphaned
+ WHERE webhook_deliveries.id = orphaned.id
+
+-- name: purge_deleted_endpoints
+DELETE FROM webhook_endpoints
+ WHERE deleted_at < now() - interval '5 minutes'
+   AND NOT EXISTS (SELECT
+                     FROM webhook_deliveries
+                    WHERE webhook_deliveries.endpoint_id = webhook_endpoints.id)

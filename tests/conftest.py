@@ -24,7 +24,7 @@ from atomic_adapters.settings import Settings
 from atomic_adapters.system import SystemClock
 from processes import as_application, wait_until
 from report_hooks import pytest_runtest_makereport, pytest_terminal_summary
-from scheduling import pytest_collection_modifyitems
+from scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler
 from support import MemoryTampering, PostgresTampering, Store
 from worker_processes import PostgresWorkerProcess
 
@@ -32,6 +32,7 @@ __all__ = [
     "pytest_collection_modifyitems",
     "pytest_runtest_makereport",
     "pytest_terminal_summary",
+    "pytest_xdist_make_scheduler",
 ]
 """Hooks that pytest finds here."""
 

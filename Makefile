@@ -66,7 +66,7 @@ psql: .venv/embedded.stamp ## psql on the database of a running `make run` (sql=
 .PHONY: test lint types contracts format lock hooks bench faults mutants schemathesis \
 	openapi-lint
 test: lint types contracts ## Lint, types, import contracts and every test, on real servers
-	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/pytest -n 2
 
 lint: .venv/dev.stamp ## Check style
 	@$(BIN)/ruff check .

@@ -24,7 +24,7 @@ from atomic_adapters.settings import Settings
 from atomic_adapters.system import SystemClock
 from processes import as_application, wait_until
 from report_hooks import pytest_runtest_makereport, pytest_terminal_summary
-from scheduling import pytest_collection_modifyitems
+from scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler
 from support import MemoryTampering, PostgresTampering, Store
 from worker_processes import PostgresWorkerProcess
 
@@ -32,6 +32,7 @@ __all__ = [
     "pytest_collection_modifyitems",
     "pytest_runtest_makereport",
     "pytest_terminal_summary",
+    "pytest_xdist_make_scheduler",
 ]
 """Hooks that pytest finds here."""
 
@@ -52,6 +53,7 @@ ENVIRON = {"ATOMIC_ENV": "test", "LOCK_TIMEOUT_SECONDS": "3", "LOG_LEVEL": "warn
 
 # Deletes from the tables that have rows: TRUNCATE of every table takes ten times as long.
 EMPTY = b"""
+SET session_replication_role = replica;
 DO $$
 DECLARE
     name text;
@@ -105,19 +107,12 @@ def shared_database_url(postgres: EmbeddedPostgres, migrated: str) -> str:
     return url
 
 
-@pytest.fixture(scope="session")
-def emptying_connection(shared_database_url: str) -> Iterator[psycopg.Connection]:
-    """One for all tests: a new one would read the catalog again."""
-    with psycopg.connect(shared_database_url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
-        yield connection
-
-
 @pytest.fixture
-def database_url(shared_database_url: str, emptying_connection: psycopg.Connection) -> str:
+def database_url(shared_database_url: str) -> str:
     """A migrated database that is emptied for each test. The URL is a superuser's, for what a test
     prepares and inspects; `settings_for` makes it one of the application's role."""
-    emptying_connection.execute(EMPTY)
+    with psycopg.connect(shared_database_url, autocommit=True) as connection:
+        connection.execute(EMPTY)
     return shared_database_url
 
 

@@ -90,7 +90,7 @@ def _call_in_native_thread(function: Callable[..., T], *arguments: Any) -> T:
         # gevent prints the traceback of what leaves a thread: ten lines for each wrong password.
         try:
             return function(*arguments)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again in the caller
             return error
 
     outcome = gevent.get_hub().threadpool.apply(capture)

@@ -10,7 +10,7 @@ import pytest
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from processes import LEASE_SECONDS, Client, System, environment, wait_until
-from scheduling import GROUPS
+from scheduling import SYSTEM_GROUP, find_group
 from slow_clients import AttackedSystem
 
 
@@ -40,7 +40,7 @@ def shared_system(postgres: EmbeddedPostgres, migrated: str, scratch: Path) -> I
 
 @pytest.fixture(scope="module")
 def system(request: pytest.FixtureRequest) -> Iterator[System]:
-    if request.path.name in GROUPS:
+    if find_group(request.node.nodeid) == SYSTEM_GROUP:
         yield request.getfixturevalue("shared_system")
         return
     postgres, migrated, valkeys, scratch = (

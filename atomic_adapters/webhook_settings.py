@@ -28,6 +28,8 @@ class WebhookSettings:
     """Webhooks that one process sends at once."""
     timeout: timedelta
     """Of one webhook with its answer."""
+    retention: timedelta
+    """How long deliveries that have ended are kept."""
     proxy: str = field(repr=False)
     """The URL of a forward proxy; empty for none. It may contain a password."""
 
@@ -51,6 +53,7 @@ class WebhookSettings:
             concurrency=reader.read_integer("WEBHOOK_CONCURRENCY", 64, 1, 1_000),
             # Longer waits would only let a slow receiver hold more threads.
             timeout=reader.read_seconds("WEBHOOK_TIMEOUT_SECONDS", 10, 1, 30),
+            retention=timedelta(days=reader.read_integer("WEBHOOK_RETENTION_DAYS", 30, 1, 3_650)),
             proxy=reader.read(
                 "WEBHOOK_PROXY",
                 "",

@@ -7,7 +7,13 @@ from atomic_adapters.bulkhead import POOL_SHARE, MerchantBulkhead
 from atomic_adapters.event_reader import BatchedEventReader
 from atomic_adapters.event_signal import PollingEventSignal
 from atomic_adapters.memory import MemoryStore
-from atomic_adapters.memory.services import AlwaysUpDependency, MemoryJobQueue, MemoryRateLimiter
+from atomic_adapters.memory.services import (
+    AlwaysUpDependency,
+    MemoryJobQueue,
+    MemoryRateLimiter,
+    MemorySecretCipher,
+    MemoryWebhookSender,
+)
 from atomic_adapters.memory.worker_liveness import MemoryWorkerLiveness
 from atomic_adapters.micro_batching import BatchedPaymentStore
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
@@ -34,6 +40,7 @@ from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.domain.webhook_urls import EVERY_NETWORK
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.clock import Clock
+from atomic_core.ports.webhook_sender import WebhookSender
 
 __all__ = [
     "build_application",
@@ -68,6 +75,9 @@ def build_application_on(ports: Ports, settings: Settings) -> Application:
             network_timeout=settings.network_timeout,
             network_patience=settings.network_patience,
             session_lifetime=settings.session_lifetime,
+            webhook_networks=settings.webhooks.allowed_networks,
+            webhook_concurrency=settings.webhooks.concurrency,
+            webhook_retention=settings.webhooks.retention,
         ),
     )
 
@@ -92,6 +102,8 @@ def build_ports(settings: Settings) -> Ports:
         job_queue=BackgroundNotifier(RqJobQueue(redis, breaker)),
         rate_limiter=RedisRateLimiter(redis, breaker),
         card_network=TimeLimitedCardNetwork(SandboxCardNetwork(), settings.network_timeout),
+        webhook_sender=build_webhook_sender(settings),
+        secret_cipher=build_secret_cipher(settings),
         dependencies=[store, RedisDependency(redis)],
     )
 
@@ -117,10 +129,12 @@ def in_memory(
     lease: timedelta = timedelta(seconds=2),
     hold_period: timedelta = DEFAULT_HOLD_PERIOD,
     network_patience: timedelta = DEFAULT_NETWORK_PATIENCE,
+    webhook_sender: WebhookSender | None = None,
 ) -> Application:
     """The whole application in this process's memory, for tests.
 
-    Nothing settles in the background: call `application.settlement.settle()`.
+    Nothing happens in the background: call `application.settlement.settle()` and
+    `application.webhooks.deliver()`. By default webhooks are remembered and not sent.
     """
     clock = clock or SystemClock()
     store = MemoryStore(clock)
@@ -140,6 +154,8 @@ def in_memory(
         job_queue=MemoryJobQueue(),
         rate_limiter=MemoryRateLimiter(clock),
         card_network=card_network or SandboxCardNetwork(),
+        webhook_sender=webhook_sender or MemoryWebhookSender(),
+        secret_cipher=MemorySecretCipher(),
         dependencies=[
             AlwaysUpDependency("postgres"),
             AlwaysUpDependency("redis", is_required=False),

@@ -10,6 +10,7 @@ from typing import Final
 
 from atomic_core.domain.payments import DEFAULT_HOLD_PERIOD
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
+from atomic_core.domain.webhook_urls import Network
 from atomic_core.ports.api_key_cache import ApiKeyCache
 from atomic_core.ports.api_key_usage import ApiKeyUsage
 from atomic_core.ports.card_network import CardNetwork
@@ -24,12 +25,15 @@ from atomic_core.ports.password_blocklist import PasswordBlocklist
 from atomic_core.ports.password_hasher import PasswordHasher
 from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.rate_limiter import RateLimiter
+from atomic_core.ports.secret_cipher import SecretCipher
 from atomic_core.ports.unit_of_work import UnitOfWorkFactory
+from atomic_core.ports.webhook_sender import WebhookSender
 from atomic_core.ports.worker_liveness import WorkerLiveness
 from atomic_core.use_cases import (
     admin_queries,
     api_keys,
     dashboard,
+    deliver_webhooks,
     events,
     fees,
     holds,
@@ -47,6 +51,8 @@ from atomic_core.use_cases import (
     sessions,
     settlement,
     timeline,
+    webhook_deliveries,
+    webhook_endpoints,
 )
 
 SESSION_LIFETIME: Final = timedelta(hours=12)
@@ -72,6 +78,8 @@ class Ports:
     job_queue: JobQueue
     rate_limiter: RateLimiter
     card_network: CardNetwork
+    webhook_sender: WebhookSender
+    secret_cipher: SecretCipher
     dependencies: Sequence[Dependency]
 
 
@@ -90,6 +98,12 @@ class Options:
     network_patience: timedelta = DEFAULT_NETWORK_PATIENCE
     """How long a request that cannot be sent to the card network is retried."""
     session_lifetime: timedelta = SESSION_LIFETIME
+    webhook_networks: Sequence[Network] = ()
+    """Networks that are not public, and yet webhooks may be sent there."""
+    webhook_concurrency: int = 64
+    """Webhooks that one process sends at once."""
+    webhook_retention: timedelta = webhook_deliveries.DEFAULT_RETENTION
+    """How long deliveries that have ended are kept."""
 
 
 class Payments:
@@ -241,6 +255,30 @@ class Admin:
         self.retry_payment = admin_queries.RetryPayment(begin, ports.ids, ports.job_queue)
 
 
+class Webhooks:
+    def __init__(self, ports: Ports, options: Options) -> None:
+        begin, ids, job_queue = ports.begin, ports.ids, ports.job_queue
+        cipher, networks = ports.secret_cipher, options.webhook_networks
+        self.create_endpoint = webhook_endpoints.CreateWebhookEndpoint(begin, ids, cipher, networks)
+        self.list_endpoints = webhook_endpoints.ListWebhookEndpoints(begin)
+        self.get_endpoint = webhook_endpoints.GetWebhookEndpoint(begin)
+        self.update_endpoint = webhook_endpoints.UpdateWebhookEndpoint(
+            begin, ids, job_queue, networks
+        )
+        self.delete_endpoint = webhook_endpoints.DeleteWebhookEndpoint(begin, ids)
+        self.rotate_secret = webhook_endpoints.RotateWebhookSecret(begin, ids, cipher)
+        self.ping = webhook_endpoints.PingWebhookEndpoint(begin, ids, cipher, ports.webhook_sender)
+        self.ensure_default_endpoint = webhook_endpoints.EnsureDefaultEndpoint(begin, ids, cipher)
+        self.list_deliveries = webhook_deliveries.ListDeliveries(begin)
+        self.get_delivery = webhook_deliveries.GetDelivery(begin)
+        self.retry_delivery = webhook_deliveries.RetryDelivery(begin, job_queue)
+        self.replay = webhook_deliveries.ReplayWebhooks(begin, job_queue)
+        self.purge = webhook_deliveries.PurgeDeliveries(begin, options.webhook_retention)
+        self.deliver = deliver_webhooks.DeliverWebhooks(
+            begin, ids, ports.webhook_sender, cipher, options.webhook_concurrency
+        )
+
+
 class Maintenance:
     def __init__(self, ports: Ports) -> None:
         self.check_health = maintenance.CheckHealth(ports.dependencies)
@@ -265,6 +303,7 @@ class Application:
         self.sessions = Sessions(ports, options)
         self.api_keys = ApiKeys(ports)
         self.idempotency = Idempotency(ports)
+        self.webhooks = Webhooks(ports, options)
         self.admin = Admin(ports, options)
         self.maintenance = Maintenance(ports)
         self.clock = ports.clock

@@ -2,12 +2,15 @@
 
 import os
 import sys
+from contextlib import ExitStack
+from typing import Any
 
 import click
 import structlog
 
 from atomic_adapters.logs import configure_logging
 from atomic_adapters.wiring import check_database_role
+from atomic_core.ports.job_queue import Job
 from atomic_worker.commands.accounts import accounts
 from atomic_worker.commands.console import (
     CliContext,
@@ -31,6 +34,7 @@ from atomic_worker.dev.runner import dev
 from atomic_worker.settlement.sweeper import Sweeper
 from atomic_worker.settlement_worker import run_worker
 from atomic_worker.stop_request import StopRequest
+from atomic_worker.webhooks.companion import run_companion
 
 _log = structlog.get_logger(__name__)
 
@@ -66,16 +70,48 @@ def serve(cli: CliContext) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *arguments])  # noqa: S606
 
 
+QUEUES = {"settle": Job.SETTLE, "webhooks": Job.DELIVER}
+
+
+class QueuesParam(click.ParamType):
+    """Names of queues, separated by commas."""
+
+    name = "queues"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> frozenset[Job]:
+        if isinstance(value, frozenset):
+            return value
+        names = {part.strip() for part in value.split(",")}
+        if not names <= QUEUES.keys():
+            self.fail(f"Must be one or both of {', '.join(QUEUES)}.", param, ctx)
+        return frozenset(QUEUES[name] for name in names)
+
+
 @main.command()
+@click.option(
+    "--queues",
+    type=QueuesParam(),
+    default="settle,webhooks",
+    show_default=True,
+    help="The work to do. With both, webhooks are delivered by a second process.",
+)
 @pass_cli_context
 @click.pass_context
-def worker(ctx: click.Context, cli: CliContext) -> None:
-    """Settle payments when wake-ups arrive, until SIGTERM.
+def worker(ctx: click.Context, cli: CliContext, *, queues: frozenset[Job]) -> None:
+    """Settle payments and deliver webhooks when wake-ups arrive, until SIGTERM.
 
     Finishes the current batch before it stops. Exits with status 1 when Redis is unreachable, to
-    be restarted by its supervisor; until then the sweeper settles.
+    be restarted by its supervisor; until then the sweeper does its work.
     """
-    ctx.exit(0 if run_worker(cli.settings, cli.build_service_application()) else 1)
+    application = cli.build_service_application()
+    with ExitStack() as stack:
+        if queues == frozenset(QUEUES.values()) and cli.settings.webhooks.encryption_keys:
+            stack.enter_context(run_companion())
+        job = Job.SETTLE if Job.SETTLE in queues else Job.DELIVER
+        has_stopped_as_requested = run_worker(cli.settings, application, job)
+    ctx.exit(0 if has_stopped_as_requested else 1)
 
 
 @main.command()

@@ -15,6 +15,7 @@ from atomic_core.ports.job_queue import Job
 from atomic_core.use_cases.settlement import MAX_BATCHES
 from atomic_worker.settlement.batch_log import StoppedBetweenBatches
 from atomic_worker.settlement.concurrent_settlement import settle_concurrently
+from atomic_worker.webhooks.delivery_log import deliver_and_log
 
 _log = structlog.get_logger(__name__)
 
@@ -60,6 +61,23 @@ def settle() -> None:
         return
     if claimed >= MAX_BATCHES * application.settlement.settle.batch_size:
         application.job_queue.notify(Job.SETTLE)
+    if claimed:
+        application.job_queue.notify(Job.DELIVER)
+
+
+def deliver() -> None:
+    """Deliver every webhook that is due."""
+    context = _get_job_context()
+    application = context.application
+    # Cleared first, as in settle().
+    application.job_queue.clear(Job.DELIVER)
+    try:
+        deliver_and_log(application, "worker", context.should_stop)
+    except AtomicError as error:
+        if not error.retryable:
+            raise
+        # No retry by RQ: what is due stays due, and the sweeper delivers it.
+        _log.warning("delivery postponed", problem=error.message, cause=repr(error.__cause__))
 
 
 def _get_job_context() -> JobContext:

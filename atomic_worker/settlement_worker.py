@@ -1,4 +1,4 @@
-"""The RQ worker: settles when a wake-up arrives."""
+"""The RQ worker: settles, or delivers webhooks, when a wake-up arrives."""
 
 from typing import Final
 
@@ -11,9 +11,10 @@ from rq.exceptions import DeserializationError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from atomic_adapters.redis.rq_job_queue import JOB_PATHS, QUEUE_NAME, get_wakeup_queue
+from atomic_adapters.redis.rq_job_queue import JOB_PATHS, get_wakeup_queue
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
+from atomic_core.ports.job_queue import Job as WakeUp
 from atomic_worker import jobs
 from atomic_worker.settlement.garbage_collection import tune_garbage_collection
 
@@ -50,7 +51,7 @@ class SettlementWorker(SimpleWorker):
     def _install_signal_handlers(self) -> None:
         super()._install_signal_handlers()
         # Logged here because from now on SIGTERM stops it cleanly.
-        _log.info("worker started", queue=QUEUE_NAME)
+        _log.info("worker started", queues=self.queue_names())
 
     def request_stop(self, signum, frame) -> None:
         # RQ stops by raising an exception from its signal handler. Between dequeuing a job and
@@ -85,8 +86,10 @@ def _is_known_job(job: Job) -> bool:
     return is_known and not any(stored.get(field) for field in _FORBIDDEN_FIELDS)
 
 
-def run_worker(settings: Settings, application: Application) -> bool:
-    """Work until a signal requests a stop; the current batch is finished first.
+def run_worker(
+    settings: Settings, application: Application, wake_up: WakeUp = WakeUp.SETTLE
+) -> bool:
+    """Do this kind of work until a signal requests a stop; the current batch is finished first.
 
     Returns False if it ended for another reason, such as an unreachable Redis: its supervisor
     should restart it. Raises RedisError if Redis is unreachable at the start.
@@ -97,7 +100,7 @@ def run_worker(settings: Settings, application: Application) -> bool:
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), MAX_RETRIES),
     )
     worker = SettlementWorker(
-        [get_wakeup_queue(redis)],
+        [get_wakeup_queue(redis, wake_up)],
         connection=redis,
         serializer=JSONSerializer,
         worker_ttl=WORKER_TTL_SECONDS,

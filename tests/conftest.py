@@ -49,7 +49,12 @@ structlog.configure(
     ]
 )
 
-ENVIRON = {"ATOMIC_ENV": "test", "LOCK_TIMEOUT_SECONDS": "3", "LOG_LEVEL": "warning"}
+ENVIRON = {
+    "ATOMIC_ENV": "test",
+    "LOCK_TIMEOUT_SECONDS": "3",
+    "LOG_LEVEL": "warning",
+    "WEBHOOK_ALLOW_PRIVATE": "none",
+}
 
 # Deletes from the tables that have rows: TRUNCATE of every table takes ten times as long.
 EMPTY = b"""

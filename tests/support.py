@@ -13,7 +13,13 @@ import psycopg
 
 from atomic_adapters.event_reader import BatchedEventReader
 from atomic_adapters.event_signal import PollingEventSignal
-from atomic_adapters.memory.services import AlwaysUpDependency, MemoryJobQueue, MemoryRateLimiter
+from atomic_adapters.memory.services import (
+    AlwaysUpDependency,
+    MemoryJobQueue,
+    MemoryRateLimiter,
+    MemorySecretCipher,
+    MemoryWebhookSender,
+)
 from atomic_adapters.memory.tables import Tables
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
 from atomic_adapters.security.api_key_cache import LruApiKeyCache
@@ -39,6 +45,7 @@ from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.job_queue import JobQueue
 from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from atomic_core.ports.webhook_sender import WebhookSender
 from atomic_core.ports.worker_liveness import WorkerLiveness
 from atomic_core.use_cases import ledger
 from worker_processes import UnregisteredWorker, WorkerProcess
@@ -330,6 +337,7 @@ def build_application(
     hold_period: timedelta = DEFAULT_HOLD_PERIOD,
     network_timeout: timedelta = HOUR,
     network_patience: timedelta = DEFAULT_NETWORK_PATIENCE,
+    webhook_sender: WebhookSender | None = None,
 ) -> Application:
     """The application on a store, with all other ports in memory."""
     clock = SystemClock()
@@ -349,6 +357,8 @@ def build_application(
         job_queue=job_queue or MemoryJobQueue(),
         rate_limiter=MemoryRateLimiter(clock),
         card_network=card_network or SandboxCardNetwork(),
+        webhook_sender=webhook_sender or MemoryWebhookSender(),
+        secret_cipher=MemorySecretCipher(),
         dependencies=[AlwaysUpDependency("postgres")],
     )
     options = Options(batch_size, lease, hold_period, network_timeout, network_patience)

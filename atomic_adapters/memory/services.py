@@ -1,11 +1,12 @@
-"""Job queue, rate limiter and dependency in memory."""
+"""Job queue, rate limiter, dependency, and what webhooks need, in memory."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from atomic_core.domain.webhooks import WebhookRequest, WebhookResult
 from atomic_core.ports.clock import Clock
 from atomic_core.ports.job_queue import Job
 from atomic_core.ports.rate_limiter import OVERFLOW, RateLimit, RateState
@@ -73,3 +74,29 @@ class AlwaysUpDependency:
 
     def is_up(self) -> bool:
         return True
+
+
+@dataclass(slots=True)
+class MemoryWebhookSender:
+    """Remembers webhooks and sends none: each is answered 200, or as `answer` says."""
+
+    answer: Callable[[WebhookRequest], WebhookResult] = lambda _: WebhookResult(
+        200, None, 0, "", None
+    )
+    requests: list[WebhookRequest] = field(default_factory=list)
+
+    def send(self, request: WebhookRequest) -> WebhookResult:
+        self.requests.append(request)
+        return self.answer(request)
+
+
+class MemorySecretCipher:
+    """For secrets that end with the process: it encrypts nothing."""
+
+    is_available = True
+
+    def encrypt(self, secret: str) -> bytes:
+        return secret.encode()
+
+    def decrypt(self, token: bytes) -> str:
+        return token.decode()

@@ -140,7 +140,7 @@ class EndpointRow:
         else:
             return None
         waits = (self.claimed_until, self.health.paused_until)
-        return max(since, *(until for until in waits if until is not None))
+        return max([since, *(until for until in waits if until is not None)])
 
     def get_former_secret(self, now: datetime) -> bytes | None:
         is_valid = self.former_secret_until is not None and self.former_secret_until > now

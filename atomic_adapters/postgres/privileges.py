@@ -82,6 +82,26 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
         " actor actor_id client_address request_id server_request_id operator data occurred_at"
     ),
     "event_counters": TablePrivileges(insert="merchant_id last_sequence", update="last_sequence"),
+    "webhook_streams": TablePrivileges(insert="merchant_id", update="is_due"),
+    "webhook_endpoints": TablePrivileges(
+        insert="id merchant_id url event_types description is_ordered secret position target",
+        update="url event_types description is_ordered status disabled_reason secret former_secret"
+        " former_secret_until position replays target target_at retry_at claim claimed_until"
+        " consecutive_failures failing_since paused_until updated_at deleted_at",
+        can_delete=True,
+        hidden="secret former_secret",
+    ),
+    "webhook_deliveries": TablePrivileges(
+        insert="endpoint_id merchant_id event_id sequence type url status attempts retries"
+        " next_attempt_at",
+        update="url status attempts retries next_attempt_at updated_at",
+        can_delete=True,
+    ),
+    # Deleted with their deliveries. A response may contain what a receiver keeps private.
+    "webhook_attempts": TablePrivileges(
+        insert="delivery_id number at status_code duration_ms error response",
+        hidden="response",
+    ),
     "fee_schedules": TablePrivileges(
         insert="merchant_id currency basis_points fixed", update="basis_points fixed updated_at"
     ),

@@ -67,6 +67,8 @@ class PostgresWebhookDeliveryRepository:
     def list_new(
         self, claim: EndpointClaim, events: Sequence[StreamEvent]
     ) -> Sequence[DueDelivery]:
+        if not events:
+            return []
         urls = self._find_urls(claim, events)
         sequences = bigint_array(event.sequence for event in events)
         known = {
@@ -100,6 +102,9 @@ class PostgresWebhookDeliveryRepository:
     def record(self, record: RoundRecord) -> bool:
         claim, outcomes = record.claim, record.outcomes
         endpoint = claim.endpoint
+        if record.disabled_reason is not None:
+            # Before the endpoint, as `plan` does.
+            self.session.execute(_SQL["lock_stream"], merchant_id=endpoint.merchant_id)
         locked = self.session.fetch_optional(
             _SQL["lock_claimed_endpoint"], id=endpoint.id, claim=claim.number
         )

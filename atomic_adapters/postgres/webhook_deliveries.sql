@@ -77,6 +77,12 @@ SELECT id, webhook_url
  WHERE id = ANY(%(payment_ids)b::uuid[])
    AND webhook_url IS NOT NULL
 
+-- name: lock_stream
+SELECT last_sequence
+  FROM event_counters
+ WHERE merchant_id = %(merchant_id)s
+   FOR NO KEY UPDATE
+
 -- name: lock_claimed_endpoint
 SELECT replays, position
   FROM webhook_endpoints

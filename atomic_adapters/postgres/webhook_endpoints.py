@@ -33,8 +33,8 @@ class PostgresWebhookEndpointRepository:
         merchant_id = new_endpoint.merchant_id
         self.session.execute(_SQL["insert_stream"], merchant_id=merchant_id)
         stream = self.session.fetch_optional(_SQL["lock_stream"], merchant_id=merchant_id)
-        return self._fetch(
-            "insert_endpoint",
+        row = self.session.fetch_optional(
+            _SQL["insert_endpoint"],
             id=new_endpoint.id,
             merchant_id=merchant_id,
             url=new_endpoint.url,
@@ -44,19 +44,27 @@ class PostgresWebhookEndpointRepository:
             secret=new_endpoint.encrypted_secret,
             position=stream[0] if stream else 0,
         )
+        return build_endpoint(*row) if row else None
 
     def list(self, merchant_id: UUID) -> Sequence[WebhookEndpoint]:
         rows = self.session.fetch_all(_SQL["list_endpoints"], merchant_id=merchant_id)
         return [build_endpoint(*row) for row in rows]
 
     def get(self, merchant_id: UUID, endpoint_id: UUID) -> WebhookEndpoint | None:
-        return self._fetch("get_endpoint", id=endpoint_id, merchant_id=merchant_id)
+        row = self.session.fetch_optional(
+            _SQL["get_endpoint"], id=endpoint_id, merchant_id=merchant_id
+        )
+        return build_endpoint(*row) if row else None
 
     def get_default(self, merchant_id: UUID) -> WebhookEndpoint | None:
-        return self._fetch("get_default_endpoint", merchant_id=merchant_id)
+        row = self.session.fetch_optional(_SQL["get_default_endpoint"], merchant_id=merchant_id)
+        return build_endpoint(*row) if row else None
 
     def lock(self, merchant_id: UUID, endpoint_id: UUID) -> WebhookEndpoint | None:
-        return self._fetch("lock_endpoint", id=endpoint_id, merchant_id=merchant_id)
+        row = self.session.fetch_optional(
+            _SQL["lock_endpoint"], id=endpoint_id, merchant_id=merchant_id
+        )
+        return build_endpoint(*row) if row else None
 
     def change(self, endpoint_id: UUID, change: EndpointChange) -> WebhookEndpoint:
         event_types = change.event_types
@@ -86,18 +94,6 @@ class PostgresWebhookEndpointRepository:
 
     def delete(self, endpoint_id: UUID) -> None:
         self.session.execute(_SQL["delete_endpoint"], id=endpoint_id)
-
-    def _fetch(self, statement: str, **parameters: object) -> WebhookEndpoint | None:
-        row = self.session.fetch_optional(_STATEMENTS[statement], **parameters)
-        return build_endpoint(*row) if row else None
-
-
-_STATEMENTS: Final = {
-    "insert_endpoint": _SQL["insert_endpoint"],
-    "get_endpoint": _SQL["get_endpoint"],
-    "get_default_endpoint": _SQL["get_default_endpoint"],
-    "lock_endpoint": _SQL["lock_endpoint"],
-}
 
 
 def build_endpoint(

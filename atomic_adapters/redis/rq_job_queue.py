@@ -15,13 +15,17 @@ from rq.serializers import JSONSerializer
 from atomic_adapters.redis.connections import CircuitBreaker
 from atomic_core.ports.job_queue import Job
 
-QUEUE_NAME: Final = "atomic"
+QUEUE_NAMES: Final[Mapping[Job, str]] = {Job.SETTLE: "atomic", Job.DELIVER: "atomic-webhooks"}
+"""A queue each: a worker of one does not run the jobs of the other."""
 
-JOB_PATHS: Final[Mapping[Job, str]] = {Job.SETTLE: "atomic_worker.jobs.settle"}
+JOB_PATHS: Final[Mapping[Job, str]] = {
+    Job.SETTLE: "atomic_worker.jobs.settle",
+    Job.DELIVER: "atomic_worker.jobs.deliver",
+}
 
 JOB_TIMEOUT_SECONDS: Final = 180
-"""When RQ kills a settlement job. A full job (MAX_BATCHES batches) takes a tenth of this, and each
-of its statements has its own time-out."""
+"""When RQ kills a job. A full one takes a tenth of this if it settles, half of it if it delivers
+webhooks; each statement and each webhook has its own time-out."""
 
 WAKEUP_TTL_MS: Final = 2_000
 """How long one enqueued job stands for later notifications, unless the worker clears it earlier. If
@@ -38,14 +42,14 @@ class RqJobQueue:
     def __init__(self, redis: Redis, breaker: CircuitBreaker) -> None:
         self._redis = redis
         self._breaker = breaker
-        self._queue = get_wakeup_queue(redis)
+        self._queues = {job: get_wakeup_queue(redis, job) for job in Job}
 
     def notify(self, job: Job) -> None:
         if self._breaker.is_open:
             return
         try:
             if self._redis.set(_wakeup_key(job), 1, nx=True, px=WAKEUP_TTL_MS):
-                self._queue.enqueue_call(
+                self._queues[job].enqueue_call(
                     JOB_PATHS[job],
                     timeout=JOB_TIMEOUT_SECONDS,
                     result_ttl=0,
@@ -64,10 +68,10 @@ class RqJobQueue:
             _log.warning("wake-up not cleared", job=job.value, error=str(error))
 
 
-def get_wakeup_queue(redis: Redis) -> Queue:
-    """The RQ queue of web processes and workers. Jobs are JSON: with RQ's default, pickle, write
-    access to Redis would allow running any code in the worker."""
-    return Queue(QUEUE_NAME, connection=redis, serializer=JSONSerializer)
+def get_wakeup_queue(redis: Redis, job: Job = Job.SETTLE) -> Queue:
+    """The RQ queue of this job, of web processes and workers. Jobs are JSON: with RQ's default,
+    pickle, write access to Redis would allow running any code in the worker."""
+    return Queue(QUEUE_NAMES[job], connection=redis, serializer=JSONSerializer)
 
 
 def _wakeup_key(job: Job) -> str:

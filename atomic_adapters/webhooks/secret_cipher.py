@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-
 from atomic_core.ports.secret_cipher import EncryptionUnavailable, SecretUnreadable
 
 
@@ -12,6 +10,9 @@ class FernetSecretCipher:
     them decrypt, so that a key is replaced by putting a new one in front."""
 
     def __init__(self, keys: Sequence[str]) -> None:
+        # Imported here: most commands of the CLI need no cipher, and importing it takes a while.
+        from cryptography.fernet import Fernet, MultiFernet
+
         self._fernet = MultiFernet([Fernet(key) for key in keys]) if keys else None
 
     @property
@@ -29,6 +30,8 @@ class FernetSecretCipher:
     def decrypt(self, token: bytes) -> str:
         if self._fernet is None:
             raise SecretUnreadable("WEBHOOK_ENCRYPTION_KEYS is not set.")
+        from cryptography.fernet import InvalidToken
+
         try:
             return self._fernet.decrypt(token).decode()
         except InvalidToken as error:
@@ -38,4 +41,6 @@ class FernetSecretCipher:
 
 
 def generate_key() -> str:
+    from cryptography.fernet import Fernet
+
     return Fernet.generate_key().decode("ascii")

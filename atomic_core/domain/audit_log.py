@@ -28,6 +28,12 @@ class AuditEventType(StrEnum):
     KEY_ROTATED = "key_rotated"
     FEES_SET = "fees_set"
     ACCOUNT_OPENED = "account_opened"
+    WEBHOOK_ENDPOINT_CREATED = "webhook_endpoint_created"
+    WEBHOOK_ENDPOINT_CHANGED = "webhook_endpoint_changed"
+    WEBHOOK_ENDPOINT_DELETED = "webhook_endpoint_deleted"
+    WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint_disabled"
+    """By Atomic, because its receiver is gone or has failed for days."""
+    WEBHOOK_SECRET_ROTATED = "webhook_secret_rotated"  # noqa: S105  no secret
     PAYMENT_RETRIED = "payment_retried"
     """An operator ended the back-off of a payment or refund."""
     PAYMENT_RESOLVED = "payment_resolved"

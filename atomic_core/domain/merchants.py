@@ -39,7 +39,9 @@ class Scope(StrEnum):
     ACCOUNTS_READ = "accounts:read"
     REFUNDS_WRITE = "refunds:write"
     EVENTS_READ = "events:read"
-    """Later than the other scopes: keys that are older than the stream do not have it."""
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_WRITE = "webhooks:write"
+    """These three are later than the other scopes: older keys do not have them."""
 
 
 ALL_SCOPES: Final[frozenset[str]] = frozenset(Scope)

@@ -8,6 +8,8 @@ class Job(StrEnum):
     """A kind of work."""
 
     SETTLE = "settle"
+    DELIVER = "deliver"
+    """Webhooks."""
 
 
 class JobQueue(Protocol):

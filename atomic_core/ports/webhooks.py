@@ -76,8 +76,8 @@ class WebhookDeliveryRepository(Protocol):
         """Make the endpoints due whose merchants' streams have grown; returns how many streams were
         looked at, up to `limit`.
 
-        Locks these streams, in merchant order: a concurrent event is either planned now or makes
-        its stream due again.
+        Locks these streams, in merchant order, and then endpoints: a concurrent event is either
+        planned now or makes its stream due again.
         """
         ...
 
@@ -100,7 +100,8 @@ class WebhookDeliveryRepository(Protocol):
 
     def record(self, record: RoundRecord) -> bool:
         """Store what a claim has done, and end it. False, and nothing is stored, if the endpoint
-        was deleted or claimed anew. Locks the endpoint.
+        was deleted or claimed anew. Locks the endpoint, and before it the merchant's stream if
+        the record disables the endpoint, which adds an event.
 
         The position is that of the record unless it was set by a replay since the claim.
         """

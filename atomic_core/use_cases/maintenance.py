@@ -21,7 +21,7 @@ class PurgeIdempotencyKeys:
     begin: UnitOfWorkFactory
 
     def __call__(self) -> int:
-        return _purge_in_batches(
+        return purge_in_batches(
             self.begin, lambda work: work.idempotency.purge_keys(PURGE_BATCH_SIZE)
         )
 
@@ -33,12 +33,13 @@ class PurgeSessions:
     begin: UnitOfWorkFactory
 
     def __call__(self) -> int:
-        return _purge_in_batches(
+        return purge_in_batches(
             self.begin, lambda work: work.sessions.purge_sessions(PURGE_BATCH_SIZE)
         )
 
 
-def _purge_in_batches(begin: UnitOfWorkFactory, purge: Callable[[UnitOfWork], int]) -> int:
+def purge_in_batches(begin: UnitOfWorkFactory, purge: Callable[[UnitOfWork], int]) -> int:
+    """Call `purge`, which deletes up to PURGE_BATCH_SIZE rows, until it deletes fewer."""
     total = 0
     for _ in range(MAX_PURGE_BATCHES):
         with begin() as work:

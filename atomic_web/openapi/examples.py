@@ -1,5 +1,6 @@
 """Examples. They are domain objects, which the response schemas serialize as in real responses."""
 
+from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -18,8 +19,20 @@ from atomic_core.domain.money import Money
 from atomic_core.domain.origins import ActorType, Origin
 from atomic_core.domain.payments import CaptureMethod, Payment, Status, Step
 from atomic_core.domain.refunds import Refund
+from atomic_core.domain.webhooks import (
+    SECRET_BYTES,
+    SECRET_PREFIX,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryStatus,
+    EndpointStatus,
+    WebhookEndpoint,
+    WebhookResult,
+)
 from atomic_core.use_cases.sessions import NewSession
 from atomic_core.use_cases.timeline import build_timeline
+from atomic_core.use_cases.webhook_deliveries import DeliveryDetails
+from atomic_core.use_cases.webhook_endpoints import IssuedEndpoint
 
 META: Final = {
     "timestamp": "2026-11-22T15:30:13.153Z",
@@ -242,4 +255,44 @@ RECORDED: Final = RecordedAuditEvent(
     server_request_id=UUID(META["requestId"]),
     details={"keyId": str(API_KEY.id), "name": "Point of sale"},
     at=_TIME,
+)
+
+NEW_WEBHOOK_ENDPOINT: Final = {
+    "url": "https://shop.example/webhooks",
+    "eventTypes": ["payment.succeeded", "refund.*"],
+    "description": "Order system",
+}
+WEBHOOK_ENDPOINT: Final = WebhookEndpoint(
+    id=UUID("0199c0de-0000-7000-8000-000000000021"),
+    merchant_id=_MERCHANT,
+    url="https://shop.example/webhooks",
+    event_types=("payment.succeeded", "refund.*"),
+    description="Order system",
+    is_ordered=False,
+    status=EndpointStatus.ENABLED,
+    disabled_reason=None,
+    position=122,
+    created_at=_TIME,
+    updated_at=_TIME,
+)
+ISSUED_WEBHOOK_ENDPOINT: Final = IssuedEndpoint(
+    WEBHOOK_ENDPOINT, SECRET_PREFIX + b64encode(bytes(SECRET_BYTES)).decode()
+)
+WEBHOOK_TEST: Final = WebhookResult(200, None, 87, "ok", None)
+DELIVERY: Final = Delivery(
+    id=UUID("0199c0de-0000-7000-8000-000000000022"),
+    endpoint_id=WEBHOOK_ENDPOINT.id,
+    merchant_id=_MERCHANT,
+    event_id=PAYMENT_EVENT.id,
+    sequence=PAYMENT_EVENT.sequence,
+    type=PAYMENT_EVENT.event.type,
+    url="https://shop.example/webhooks",
+    status=DeliveryStatus.PENDING,
+    attempts=1,
+    next_attempt_at=_TIME + timedelta(seconds=5),
+    created_at=_TIME,
+    updated_at=_TIME,
+)
+DELIVERY_DETAILS: Final = DeliveryDetails(
+    DELIVERY, [DeliveryAttempt(1, _TIME, 503, 87, "status 503", "Please come back later.")]
 )

@@ -23,6 +23,7 @@ from atomic_core.domain.payments import (
 )
 from atomic_core.domain.posting import Refusal
 from atomic_core.domain.settlement import NETWORK_UNAVAILABLE
+from atomic_core.domain.webhooks import DeliveryStatus, DisabledReason, EndpointStatus
 from atomic_core.use_cases.in_doubt import RESOLVED_BY_OPERATOR
 from atomic_web.errors import STATUS
 
@@ -110,17 +111,34 @@ TRANSACTION_KIND: Final = Enumeration(
 PAYMENT_EVENT_TYPE: Final = Enumeration(
     "PaymentEventType",
     "What happened to a payment or to one of its refunds.",
-    tuple(type.timeline_name for type in EventType if type is not EventType.ACCOUNT_CREATED),
+    tuple(type.timeline_name for type in EventType if type.startswith(("payment.", "refund."))),
 )
 EVENT_TYPE: Final = Enumeration(
     "EventType",
-    "What happened to a payment, a refund or an account, in the merchant's stream of events.",
+    "What happened to a payment, a refund, an account or a webhook endpoint, in the merchant's"
+    " stream of events.",
     _get_values(type for type in EventType if type in STREAM_TYPES),
 )
 EVENT_TYPE_FILTER: Final = Enumeration(
     "EventTypeFilter",
     "A type of events, or all types that begin alike.",
-    (*EVENT_TYPE.values, "payment.*", "refund.*", "account.*"),
+    (*EVENT_TYPE.values, "payment.*", "refund.*", "account.*", "webhook_endpoint.*"),
+)
+WEBHOOK_ENDPOINT_STATUS: Final = Enumeration(
+    "WebhookEndpointStatus",
+    "Nothing is sent to an endpoint that is disabled.",
+    _get_values(EndpointStatus),
+)
+WEBHOOK_DISABLED_REASON: Final = Enumeration(
+    "WebhookDisabledReason",
+    "`requested` by the merchant; `gone` if the receiver answered 410; `failing` after five days"
+    " without a success.",
+    _get_values(DisabledReason),
+)
+DELIVERY_STATUS: Final = Enumeration(
+    "DeliveryStatus",
+    "`pending` failed and is retried; `failed` is not retried any more, except on request.",
+    _get_values(DeliveryStatus),
 )
 SORT_ORDER: Final = Enumeration(
     "SortOrder", "`asc` for oldest first, `desc` for newest first.", ("asc", "desc")
@@ -147,6 +165,7 @@ ENUMERATIONS: Final = (
     *(CURRENCY, PAYMENT_STATUS, REFUND_STATUS, CAPTURE_METHOD, CANCELLATION_REASON),
     *(PAYMENT_CANCELLATION_REASON, FAILURE_REASON, ACCOUNT_TYPE, NORMAL_SIDE, TRANSACTION_KIND),
     *(PAYMENT_EVENT_TYPE, EVENT_TYPE, EVENT_TYPE_FILTER, SORT_ORDER, PAYMENT_EXPANSION),
+    *(WEBHOOK_ENDPOINT_STATUS, WEBHOOK_DISABLED_REASON, DELIVERY_STATUS),
     *(AUDIT_EVENT_TYPE, ACTOR_TYPE, SCOPE),
     *(READINESS_STATUS, DEPENDENCY_STATUS, ERROR_CODE),
 )

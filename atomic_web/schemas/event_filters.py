@@ -54,7 +54,7 @@ def build_event_query(values: Mapping[str, Any]) -> EventQuery:
     """From the values of EVENT_QUERY."""
     limit, cursor, others = split_page_parameters(values)
     wait_seconds, order = others.pop("wait", 0), others.pop("order", None)
-    types = _expand_types(others.pop("types", ()))
+    types = expand_types(others.pop("types", ()))
     filters = EventFilter(types, **others)
     is_oldest_first = order == "asc" or (order is None and filters.after is not None)
     if filters.before is not None or not is_oldest_first:
@@ -63,7 +63,7 @@ def build_event_query(values: Mapping[str, Any]) -> EventQuery:
     return EventQuery(filters, is_oldest_first, limit, cursor, wait_seconds)
 
 
-def _expand_types(names: Iterable[str]) -> frozenset[EventType]:
+def expand_types(names: Iterable[str]) -> frozenset[EventType]:
     """The types that the names mean; a name may end in a wildcard."""
     types: set[EventType] = set()
     for name in names:
@@ -105,8 +105,8 @@ TYPE: Final = Parameter(
     attribute="types",
     parse=lambda text: parse_member(text, enumerations.EVENT_TYPE_FILTER),
     schema={"type": "array", "items": enumerations.EVENT_TYPE_FILTER.reference},
-    description="May be repeated, to match any of several. `payment.*`, `refund.*` and `account.*`"
-    " match all types that begin so.",
+    description="May be repeated, to match any of several. `payment.*` matches all types that begin"
+    " so.",
     example=["payment.succeeded", "refund.*"],
     component="eventType",
     is_repeatable=True,

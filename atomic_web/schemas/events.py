@@ -12,6 +12,8 @@ from atomic_web.schemas.enumerations import (
     PAYMENT_CANCELLATION_REASON,
     PAYMENT_STATUS,
     REFUND_STATUS,
+    WEBHOOK_DISABLED_REASON,
+    WEBHOOK_ENDPOINT_STATUS,
     OneOfEnumeration,
 )
 from atomic_web.schemas.fields import OneOfSchemas, ResponseSchema, Timestamp
@@ -78,6 +80,20 @@ class EventAccountSchema(ResponseSchema):
     type = fields.String(validate=OneOfEnumeration(ACCOUNT_TYPE))
 
 
+class EventWebhookEndpointSchema(ResponseSchema):
+    """The `data` of `webhook_endpoint.…` events: the endpoint directly after the event."""
+
+    id = fields.UUID()
+    url = fields.String(allow_none=True)
+    description = fields.String()
+    status = fields.String(validate=OneOfEnumeration(WEBHOOK_ENDPOINT_STATUS))
+    disabled_reason = fields.String(
+        data_key="disabledReason",
+        allow_none=True,
+        validate=OneOfEnumeration(WEBHOOK_DISABLED_REASON),
+    )
+
+
 class EventSchema(ResponseSchema):
     """An event of the merchant's stream. It never changes."""
 
@@ -92,7 +108,7 @@ class EventSchema(ResponseSchema):
         attribute="event.payment_id",
         data_key="paymentId",
         allow_none=True,
-        metadata={"description": "null if the event is an account's."},
+        metadata={"description": "null unless the event is a payment's or a refund's."},
     )
     refund_id = fields.UUID(
         attribute="event.refund_id",
@@ -104,10 +120,12 @@ class EventSchema(ResponseSchema):
         EventPaymentSchema(),
         EventRefundSchema(),
         EventAccountSchema(),
+        EventWebhookEndpointSchema(),
         attribute="event.data",
         metadata={
             "description": "An EventPayment if `type` begins with `payment.`, an EventRefund if it"
-            " begins with `refund.`, an EventAccount if it begins with `account.`."
+            " begins with `refund.`, an EventAccount if it begins with `account.`, an"
+            " EventWebhookEndpoint if it begins with `webhook_endpoint.`."
         },
     )
     request_id = fields.String(

@@ -55,7 +55,7 @@ def _check_source(source: str) -> None:
 )
 def _check_webhook(url: str) -> None:
     try:
-        check_webhook_url(url)
+        check_webhook_url(url, request_context().settings.webhooks.allowed_networks)
     except ValidationFailed as error:
         raise ValidationError(list((error.details or {}).get("webhookUrl", ()))) from error
 

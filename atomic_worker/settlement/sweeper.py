@@ -1,4 +1,5 @@
-"""The sweeper: settles overdue payments without Redis, purges and verifies the ledger."""
+"""The sweeper: settles overdue payments and delivers overdue webhooks without Redis, purges and
+verifies the ledger."""
 
 import threading
 import time
@@ -16,6 +17,7 @@ from atomic_worker.settlement.batch_log import StoppedBetweenBatches
 from atomic_worker.settlement.concurrent_settlement import settle_concurrently
 from atomic_worker.settlement.garbage_collection import tune_garbage_collection
 from atomic_worker.stop_request import StopRequest
+from atomic_worker.webhooks.delivery_log import deliver_and_log
 
 IN_DOUBT_SECONDS: Final = 60.0
 """Between two reports of steps that the card network has left open."""
@@ -26,6 +28,9 @@ MAX_REPORTED: Final = 20
 PURGE_SECONDS: Final = 60.0
 """Between two purges. Expired rows have no effect; purging only bounds their number."""
 
+DELIVERY_STOP_SECONDS: Final = 3.0
+"""How long the end of a sweeper waits for webhooks in flight."""
+
 MAX_PAUSE_SECONDS: Final = 1.0
 """Between two attempts while PostgreSQL is unavailable. Short, so that settlement resumes within
 two seconds of its return; a refused connection costs little."""
@@ -35,8 +40,8 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Sweeper:
-    """Settles overdue payments, purges expired rows, verifies the ledger and reports what the card
-    network leaves open.
+    """Settles overdue payments, delivers overdue webhooks, purges expired rows, verifies the ledger
+    and reports what the card network leaves open.
 
     Any number of sweepers and workers may run at once.
     """
@@ -49,6 +54,7 @@ class Sweeper:
     _last_report: float = float("-inf")
     _last_verification: float = field(default_factory=time.monotonic)
     _verification: threading.Thread | None = None
+    _delivery: threading.Thread | None = None
 
     def run(self) -> None:
         """Sweep until a stop is requested; the current batch is finished first."""
@@ -56,6 +62,8 @@ class Sweeper:
         _log.info("sweeper started", interval_s=self.settings.sweep_interval.total_seconds())
         while not self.stop.is_requested:
             self.stop.wait(self._run_round())
+        if self._delivery:
+            self._delivery.join(DELIVERY_STOP_SECONDS)
         _log.info("sweeper stopped")
 
     def sweep(self) -> int:
@@ -79,6 +87,9 @@ class Sweeper:
         purged_sessions = self.application.maintenance.purge_sessions()
         if purged_sessions:
             _log.info("sessions purged", count=purged_sessions)
+        purged_deliveries = self.application.webhooks.purge()
+        if purged_deliveries:
+            _log.info("webhook deliveries purged", count=purged_deliveries)
         return purged_keys
 
     def _run_round(self) -> float:
@@ -95,6 +106,7 @@ class Sweeper:
         if self._failures:
             _log.info("sweep recovered", after_failures=self._failures)
             self._failures = 0
+        self._start_delivery()
         self._verify_if_due()
         return interval
 
@@ -136,6 +148,22 @@ class Sweeper:
         if now - self._last_purge >= PURGE_SECONDS:
             self.purge()
             self._last_purge = now
+
+    def _start_delivery(self) -> None:
+        """Deliver overdue webhooks in a daemon thread: payments must not wait for receivers. What
+        is in flight when the process ends is sent again."""
+        if not self.settings.webhooks.encryption_keys:
+            return
+        if self._delivery is None or not self._delivery.is_alive():
+            self._delivery = threading.Thread(target=self._deliver, name="delivery", daemon=True)
+            self._delivery.start()
+
+    def _deliver(self) -> None:
+        overdue_by = self.settings.sweep_interval / 2
+        try:
+            deliver_and_log(self.application, "sweeper", lambda: self.stop.is_requested, overdue_by)
+        except AtomicError as error:
+            _log.warning("delivery failed", problem=error.message, cause=repr(error.__cause__))
 
     def _verify_if_due(self) -> None:
         """Start a verification in a daemon thread: a large ledger takes long to read, and payments

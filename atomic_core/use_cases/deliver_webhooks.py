@@ -1,0 +1,229 @@
+"""Delivery: claims endpoints that have something to send, sends it, and records what came of it."""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from atomic_core.domain.audit_log import AuditEventType
+from atomic_core.domain.errors import AtomicError
+from atomic_core.domain.event_documents import render_event
+from atomic_core.domain.events import Event, EventFilter, EventType, StreamEvent
+from atomic_core.domain.origins import ActorType, Origin
+from atomic_core.domain.webhook_rounds import Round, RoundItem
+from atomic_core.domain.webhooks import (
+    CLAIM_PERIOD,
+    EVENT_WINDOW,
+    MAX_ROUND_EVENTS,
+    DisabledReason,
+    EndpointChange,
+    EndpointClaim,
+    EndpointStatus,
+    RoundRecord,
+    WebhookRequest,
+    WebhookResult,
+    describe_endpoint,
+    expand_event_types,
+)
+from atomic_core.ports.id_generator import IdGenerator
+from atomic_core.ports.secret_cipher import SecretCipher, SecretUnreadable
+from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from atomic_core.ports.webhook_sender import WebhookSender
+from atomic_core.use_cases.webhook_endpoints import audit_endpoint
+
+MAX_SECONDS: Final = 60.0
+"""No further endpoint is claimed after this time: a job has 180 s."""
+
+MAX_ROUND_SECONDS: Final = 30.0
+"""No further delivery of a round begins after this time: its claim lasts longer, by an answer."""
+
+MAX_ROUNDS: Final = 16
+"""Endpoints that a process sends to at once. Each holds a database connection for moments only."""
+
+MAX_STREAMS: Final = 1_000
+"""Streams that one transaction plans. It holds up their merchants' settlement for milliseconds."""
+
+POLL_SECONDS: Final = 0.1
+"""While deliveries are in flight, newly due endpoints are looked for at this interval."""
+
+MAX_TRIES: Final = 3
+"""Of recording a round when the store fails transiently. What is not recorded is sent again."""
+
+NO_DELAY: Final = timedelta(0)
+
+ATOMIC: Final = Origin(ActorType.OPERATOR, operator="Atomic")
+"""Of what it does by itself to an endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverWebhooks:
+    """Send what is due, until nothing is. Any number of processes may do so at once.
+
+    An event is sent at least once: if a process dies between sending and recording, its claim ends
+    after CLAIM_PERIOD, and another sends the same events with the same ids.
+    """
+
+    begin: UnitOfWorkFactory
+    ids: IdGenerator
+    sender: WebhookSender
+    cipher: SecretCipher
+    concurrency: int = 64
+    """Deliveries in flight, of all endpoints."""
+
+    def __call__(
+        self,
+        overdue_by: timedelta = NO_DELAY,
+        should_stop: Callable[[], bool] = lambda: False,
+        on_round: Callable[[RoundRecord], None] = lambda _: None,
+    ) -> int:
+        """Returns how many deliveries were sent. Raises StorageUnavailable."""
+        if not self.cipher.is_available:
+            return 0
+        deadline = time.monotonic() + MAX_SECONDS
+        sent = 0
+        running: set[Future[RoundRecord]] = set()
+        failures: list[AtomicError] = []
+        with (
+            ThreadPoolExecutor(self.concurrency, "webhook") as senders,
+            ThreadPoolExecutor(MAX_ROUNDS, "webhook-round") as rounds,
+        ):
+            while True:
+                if time.monotonic() < deadline and not should_stop() and not failures:
+                    claims = self._claim(MAX_ROUNDS - len(running), overdue_by, failures)
+                    running |= {
+                        rounds.submit(self._run_round, claim, senders, should_stop)
+                        for claim in claims
+                    }
+                if not running:
+                    break
+                ended, running = wait(running, POLL_SECONDS, FIRST_COMPLETED)
+                for future in ended:
+                    try:
+                        record = future.result()
+                    except AtomicError as error:
+                        failures.append(error)
+                    else:
+                        sent += len(record.outcomes)
+                        on_round(record)
+        if failures:
+            raise failures[0]
+        return sent
+
+    def _claim(
+        self, limit: int, overdue_by: timedelta, failures: list[AtomicError]
+    ) -> Sequence[EndpointClaim]:
+        try:
+            with self.begin() as work:
+                planned = work.webhook_deliveries.plan(MAX_STREAMS)
+                if planned:
+                    work.commit()
+            if limit == 0:
+                return []
+            with self.begin() as work:
+                claims = work.webhook_deliveries.claim(limit, CLAIM_PERIOD, overdue_by)
+                if claims:
+                    work.commit()
+                return claims
+        except AtomicError as error:
+            # Rounds that are running end first.
+            failures.append(error)
+            return []
+
+    def _run_round(
+        self, claim: EndpointClaim, senders: ThreadPoolExecutor, should_stop: Callable[[], bool]
+    ) -> RoundRecord:
+        started = time.monotonic()
+        with self.begin() as work:
+            round = _read_round(work, claim)
+        try:
+            secrets = tuple(
+                self.cipher.decrypt(secret) for secret in claim.secrets if secret is not None
+            )
+        except SecretUnreadable:
+            secrets = ()
+
+        def get_time() -> datetime:
+            return claim.claimed_at + timedelta(seconds=time.monotonic() - started)
+
+        in_flight: dict[Future[WebhookResult], RoundItem] = {}
+        while True:
+            if time.monotonic() - started > MAX_ROUND_SECONDS or should_stop():
+                round.stop()
+            while len(in_flight) < round.max_concurrent and (item := round.take_next()):
+                in_flight[senders.submit(self._send, item, secrets, get_time())] = item
+            if not in_flight:
+                break
+            ended, _ = wait(in_flight, return_when=FIRST_COMPLETED)
+            for future in ended:
+                item = in_flight.pop(future)
+                round.finish(item, future.result(), get_time(), random.random())  # noqa: S311
+        record = round.build_record(get_time())
+        self._record(record)
+        return record
+
+    def _send(self, item: RoundItem, secrets: tuple[str, ...], at: datetime) -> WebhookResult:
+        if not secrets:
+            return WebhookResult(None, "the signing secret cannot be decrypted", 0, "", None)
+        return self.sender.send(
+            WebhookRequest(
+                str(item.event.id),
+                item.due.url,
+                render_event(item.event),
+                secrets,
+                int(at.timestamp()),
+            )
+        )
+
+    def _record(self, record: RoundRecord) -> None:
+        for tries_left in reversed(range(MAX_TRIES)):
+            try:
+                with self.begin() as work:
+                    if work.webhook_deliveries.record(record) and record.disabled_reason:
+                        self._disable(work, record.claim, record.disabled_reason)
+                    work.commit()
+            except AtomicError as error:
+                if not error.retryable or not tries_left:
+                    raise
+            else:
+                return
+
+    def _disable(self, work: UnitOfWork, claim: EndpointClaim, reason: DisabledReason) -> None:
+        change = EndpointChange(status=EndpointStatus.DISABLED, disabled_reason=reason)
+        disabled = work.webhook_endpoints.change(claim.endpoint.id, change)
+        event_type = EventType.WEBHOOK_ENDPOINT_DISABLED
+        data = describe_endpoint(disabled)
+        work.events.add([Event(disabled.merchant_id, event_type, None, None, data=data)])
+        audit_type = AuditEventType.WEBHOOK_ENDPOINT_DISABLED
+        audit_endpoint(work, self.ids, audit_type, disabled, ATOMIC)
+
+
+def _read_round(work: UnitOfWork, claim: EndpointClaim) -> Round:
+    endpoint = claim.endpoint
+    position = endpoint.position
+    retries = [
+        RoundItem(due, event, is_retry=True)
+        for due in work.webhook_deliveries.list_retries(claim, MAX_ROUND_EVENTS)
+        # Of an ordered endpoint, the first one that failed is the next in the stream too.
+        if not (endpoint.is_ordered and due.sequence > position)
+        and (event := work.events.get(endpoint.merchant_id, due.event_id)) is not None
+    ]
+    window_end = max(position, min(claim.target, position + EVENT_WINDOW))
+    filters = EventFilter(
+        types=expand_event_types(endpoint.event_types) if endpoint.event_types else frozenset(),
+        after=position,
+        before=window_end + 1,
+    )
+    limit = max(1, MAX_ROUND_EVENTS - len(retries))
+    events: Sequence[StreamEvent] = work.events.list_stream(
+        endpoint.merchant_id, filters, limit, is_oldest_first=True
+    )
+    by_sequence = {event.sequence: event for event in events}
+    items = retries + [
+        RoundItem(due, by_sequence[due.sequence], is_retry=False)
+        for due in work.webhook_deliveries.list_new(claim, events)
+    ]
+    end_position = events[-1].sequence if len(events) == limit else window_end
+    return Round(claim, items, end_position)

@@ -1,0 +1,1 @@
+"""Delivers webhooks apart from settlement, which slow receivers must not delay."""

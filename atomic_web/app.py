@@ -34,6 +34,8 @@ from atomic_web.views import (
     refunds,
     sessions,
     timeline,
+    webhook_deliveries,
+    webhook_endpoints,
 )
 
 _NO_ROUTES: Final = Map()
@@ -71,6 +73,7 @@ def create_routes(settings: Settings) -> Flask:
 
     modules = (
         *(health, payments, batches, holds, refunds, timeline, accounts, lists, events),
+        *(webhook_endpoints, webhook_deliveries),
         *(merchants, sessions, api_keys, audit_log, idempotency_keys, openapi, index),
     )
     for module in modules:

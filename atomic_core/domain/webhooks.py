@@ -138,6 +138,10 @@ class WebhookEndpoint:
     created_at: datetime
     updated_at: datetime
 
+    @property
+    def listed_event_types(self) -> Sequence[str]:
+        return list(self.event_types)
+
 
 class NewEndpoint(NamedTuple):
     id: UUID

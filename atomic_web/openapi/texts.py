@@ -15,6 +15,8 @@ TAGS: Final = {
     "(202) and settled shortly after.",
     "refunds": "Refunds of payments.",
     "events": "The stream of what happened to a merchant's payments and refunds.",
+    "webhook-endpoints": "Where events are sent, signed after Standard Webhooks.",
+    "deliveries": "What was sent to webhook endpoints, and sending it again.",
     "idempotency-keys": "Look-up of earlier requests by their key.",
     "accounts": "A merchant's balances, per currency.",
     "merchants": "Registration, passwords, sessions, API keys and the audit log.",

@@ -129,6 +129,7 @@ class WebhookEndpointSchema(ResponseSchema):
     )
     event_types = fields.List(
         fields.String(validate=OneOfEnumeration(EVENT_TYPE_FILTER)),
+        attribute="listed_event_types",
         data_key="eventTypes",
         validate=validate.Length(0, MAX_EVENT_TYPES),
         metadata={"description": "Empty for every type."},

@@ -17,7 +17,6 @@ from atomic_web.access.idempotency import (
     read_idempotency_key,
 )
 from atomic_web.context import request_context
-from atomic_web.http.body import read_optional_json_object
 from atomic_web.http.cursors import CursorCodec
 from atomic_web.http.ids import parse_path_id
 from atomic_web.http.query import parse_query, refuse_query_parameters
@@ -33,7 +32,6 @@ from atomic_web.schemas.webhooks import (
     DeliverySchema,
     build_delivery_filter,
 )
-from atomic_web.views.webhook_endpoints import refuse_members
 
 views = Blueprint("webhook_deliveries", __name__)
 
@@ -50,8 +48,8 @@ class _RenderedPage(NamedTuple):
 LIST: Final = Operation(
     id="listDeliveries",
     summary="List what was sent to a webhook endpoint",
-    description="Newest first. Deliveries are kept for 30 days after they have ended. One with the "
-    "status `failed` is not retried any more, except on request. A delivery must match all filters.",
+    description="Newest first. Deliveries are kept for 30 days after they have ended. One that is "
+    "`failed` is not retried any more, except on request. A delivery must match all filters.",
     query=DELIVERY_QUERY,
     responses=(
         Success(
@@ -138,13 +136,12 @@ def show(id: str) -> Response:
 @describe_operation(RETRY)
 @requires_api_key(scope=Scope.WEBHOOKS_WRITE)
 def retry(id: str) -> Response:
-    delivery_id, content = parse_path_id(id), read_optional_json_object()
+    delivery_id = parse_path_id(id)
     refuse_query_parameters()
-    refuse_members(content)
     key, context = read_idempotency_key(), request_context()
     reference = DeliveryReference(context.merchant_id, delivery_id)
     retry_delivery = context.application.webhooks.retry_delivery
-    return execute_idempotently(key, retry_delivery, reference, _render_retried, content)
+    return execute_idempotently(key, retry_delivery, reference, _render_retried, {})
 
 
 def _render_retried(delivery: Delivery) -> StoredResponse:

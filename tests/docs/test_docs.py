@@ -228,7 +228,7 @@ def scopes() -> set[str]:
 
 def timeline_events() -> set[str]:
     types = events.EventType
-    return {type.timeline_name for type in types if type is not types.ACCOUNT_CREATED}
+    return {type.timeline_name for type in types if type.startswith(("payment.", "refund."))}
 
 
 def stream_events() -> set[str]:

@@ -148,8 +148,8 @@ SETTLEMENT_MUTANTS: Final = (
         (
             Edit(
                 "atomic_worker/settlement/sweeper.py",
-                "        overdue_by = self.settings.sweep_interval / 2\n",
-                "        return 0\n        overdue_by = self.settings.sweep_interval / 2\n",
+                "        expired = self.application.settlement.expire_holds()\n",
+                "        return 0\n        expired = self.application.settlement.expire_holds()\n",
             ),
         ),
         ("tests/unit/test_sweeper.py",),

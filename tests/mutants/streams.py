@@ -39,8 +39,8 @@ STREAM_MUTANTS: Final = (
         (
             Edit(
                 "atomic_core/domain/events.py",
-                "        EventType.ACCOUNT_CREATED,\n    }\n",
-                "        EventType.ACCOUNT_CREATED,\n        EventType.IN_DOUBT,\n    }\n",
+                "        EventType.ACCOUNT_CREATED,\n",
+                "        EventType.ACCOUNT_CREATED,\n        EventType.IN_DOUBT,\n",
             ),
         ),
         (EVENTS_TEST,),

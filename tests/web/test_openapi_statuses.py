@@ -6,6 +6,7 @@ from typing import Any
 
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageUnavailable
 from atomic_core.domain.origins import OPERATOR
+from atomic_core.domain.webhooks import MAX_ENDPOINTS
 from atomic_core.use_cases.maintenance import Health
 from atomic_web.context import BASE_PATH
 from web.conformance import Contract
@@ -46,6 +47,7 @@ def report_not_ready() -> Health:
 
 LOGIN = {"email": EMAIL, "password": PASSWORD}
 KEYS, ROTATE, LOGOUT = "/merchants/api-keys", "/merchants/api-keys/{id}/rotate", "/merchants/logout"
+ENDPOINTS = "/webhook-endpoints"
 BODIES: dict[str, Any] = {
     "/payments": PAYMENT_BODY,
     "/payments/batch": {"payments": [PAYMENT_BODY]},
@@ -53,6 +55,8 @@ BODIES: dict[str, Any] = {
     "/merchants/register": {**LOGIN, "email": "new@shop.example"},
     "/merchants/login": LOGIN,
     KEYS: {"name": "till"},
+    ENDPOINTS: {"url": "https://shop.example/webhooks"},
+    f"{ENDPOINTS}/{{id}}/replay": {"fromSequence": 1},
     # The same password, so that later logins succeed.
     "/merchants/password": {"currentPassword": PASSWORD, "newPassword": PASSWORD},
 }
@@ -119,7 +123,8 @@ class StatusCollector:
         return (self.web.log_in() if template == LOGOUT else self.session_client).authorization
 
     def send_to_every_route(self, method: str, template: str) -> None:
-        request: dict[str, Any] = {"json": BODIES.get(template, {})} if method == "POST" else {}
+        has_body = method in ("POST", "PATCH")
+        request: dict[str, Any] = {"json": BODIES.get(template, {})} if has_body else {}
         path = template.format(id=UNKNOWN, key=UNKNOWN)
         self.send(self.web, method, template, **request)
         self.send(self.web, method, template, f"{path}?x=1", **request)
@@ -164,6 +169,49 @@ class StatusCollector:
             self.web.application.settlement.settle()
             path = f"{payment.removeprefix(BASE_PATH)}/{action}"
             self.send(self.web, "POST", f"/payments/{{id}}/{action}", path, json={})
+
+    def send_webhooks(self) -> None:
+        for number in range(MAX_ENDPOINTS):
+            body = {"url": f"https://shop.example/{number}"}
+            self.merchant.post(BASE_PATH + ENDPOINTS, body)
+        self.send(self.web, "POST", ENDPOINTS, json=BODIES[ENDPOINTS])
+        self.send(self.web, "GET", ENDPOINTS)
+        self.merchant.pay(webhookUrl="https://shop.example/own")
+        self.web.application.settlement.settle()
+        self.web.application.webhooks.deliver()
+        endpoints = self.merchant.get(BASE_PATH + ENDPOINTS).get_json()["data"]
+        [default] = [endpoint["id"] for endpoint in endpoints if endpoint["url"] is None]
+        [id, other, *_] = [endpoint["id"] for endpoint in endpoints if endpoint["url"]]
+        for template in ("", "/deliveries"):
+            self.send(
+                self.web, "GET", f"{ENDPOINTS}/{{id}}{template}", f"{ENDPOINTS}/{id}{template}"
+            )
+        path = f"{ENDPOINTS}/{id}/deliveries"
+        [delivery, *_] = self.merchant.get(BASE_PATH + path).get_json()["data"]["items"]
+        self.send(self.web, "GET", "/deliveries/{id}", f"/deliveries/{delivery['id']}")
+        retry = f"/deliveries/{delivery['id']}/retry"
+        self.send(self.web, "POST", "/deliveries/{id}/retry", retry)
+        for name, body in (("rotate-secret", {}), ("test", {}), ("replay", {"fromSequence": 1})):
+            path = f"{ENDPOINTS}/{id}/{name}"
+            self.send(self.web, "POST", f"{ENDPOINTS}/{{id}}/{name}", path, json=body)
+        self.send(self.web, "POST", f"{ENDPOINTS}/{{id}}/test", f"{ENDPOINTS}/{default}/test")
+        self.send_changes(id, default)
+        self.send(self.web, "POST", "/deliveries/{id}/retry", retry)
+        path = f"{ENDPOINTS}/{id}/replay"
+        self.send(self.web, "POST", f"{ENDPOINTS}/{{id}}/replay", path, json={"fromSequence": 1})
+        self.send(self.web, "DELETE", f"{ENDPOINTS}/{{id}}", f"{ENDPOINTS}/{other}")
+
+    def send_changes(self, id: str, default: str) -> None:
+        template, key = f"{ENDPOINTS}/{{id}}", {"Idempotency-Key": "change"}
+        body = {"status": "disabled"}
+        for path, content in ((id, body), (default, BODIES[ENDPOINTS])):
+            self.send(self.web, "PATCH", template, f"{ENDPOINTS}/{path}", json=content)
+        self.send(self.key_in_use_web, "PATCH", template, json=body, headers=key)
+        self.send(self.web, "PATCH", template, data=b"{}", content_type="text/plain")
+        too_large = b"x" * 2_200_000
+        self.send(self.web, "PATCH", template, data=too_large, content_type="application/json")
+        self.merchant.post(ACCOUNTS, ACCOUNT_BODY, Idempotency_Key="change")
+        self.send(self.web, "PATCH", template, json=body, headers=key)
 
     def send_merchant_posts(self, template: str, key: dict[str, str]) -> None:
         if template == "/merchants/register":
@@ -236,6 +284,7 @@ def test_operations_answer_exactly_their_documented_statuses(
     collector.send_deletes()
     collector.send_captures_cancellations_and_refunds()
     collector.send_reads()
+    collector.send_webhooks()
 
     documented = {
         (method, path, status)

@@ -29,6 +29,8 @@ EVENTS = "/api/v1/events"
 KEYS = "/api/v1/idempotency-keys"
 PAYMENTS_READ, ACCOUNTS_READ = frozenset({Scope.PAYMENTS_READ}), frozenset({Scope.ACCOUNTS_READ})
 EVENTS_READ = frozenset({Scope.EVENTS_READ})
+ENDPOINTS = "/api/v1/webhook-endpoints"
+WEBHOOKS_READ = frozenset({Scope.WEBHOOKS_READ})
 BOTH = PAYMENTS_READ | ACCOUNTS_READ
 NOBODY = None
 """No API key may read it."""
@@ -44,6 +46,8 @@ class Shop:
     refund: str = ""
     account: str = ""
     event: str = ""
+    endpoint: str = ""
+    delivery: str = ""
     callers: dict[frozenset[str], MerchantClient] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -61,6 +65,12 @@ class Shop:
         account = caller.post(ACCOUNTS, ACCOUNT_BODY, Idempotency_Key="account")
         self.account = account.headers["Location"]
         self.web.application.settlement.settle()
+        created = caller.post(ENDPOINTS, {"url": "https://shop.example/"}, Idempotency_Key="hook")
+        self.endpoint = f"{ENDPOINTS}/{created.get_json()['data']['endpoint']['id']}"
+        caller.post(ACCOUNTS, ACCOUNT_BODY)
+        self.web.application.webhooks.deliver()
+        [delivery] = caller.get(f"{self.endpoint}/deliveries").get_json()["data"]["items"]
+        self.delivery = f"/api/v1/deliveries/{delivery['id']}"
         self.event = f"{EVENTS}/{caller.get(EVENTS).get_json()['data']['items'][0]['id']}"
         self.use_keys_of_session()
 
@@ -111,6 +121,10 @@ READS: Mapping[str, tuple[Callable[[Shop], str], frozenset[Scope] | None]] = {
     "events": (lambda shop: EVENTS, EVENTS_READ),
     "events after a wait": (lambda shop: f"{EVENTS}?after=99&wait=1", EVENTS_READ),
     "event": (lambda shop: shop.event, EVENTS_READ),
+    "webhook endpoints": (lambda shop: ENDPOINTS, WEBHOOKS_READ),
+    "webhook endpoint": (lambda shop: shop.endpoint, WEBHOOKS_READ),
+    "deliveries": (lambda shop: f"{shop.endpoint}/deliveries", WEBHOOKS_READ),
+    "delivery": (lambda shop: shop.delivery, WEBHOOKS_READ),
     "entries": (lambda shop: f"{shop.account}/entries", ACCOUNTS_READ),
     **{
         f"key of {key}": (lambda shop, key=key: f"{KEYS}/{key}", needed)

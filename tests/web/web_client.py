@@ -176,7 +176,11 @@ class WebApp:
 
 
 def settings(**variables: str) -> Settings:
-    required = {"ATOMIC_ENV": "test", "DATABASE_URL": "postgresql:///unused"}
+    required = {
+        "ATOMIC_ENV": "test",
+        "DATABASE_URL": "postgresql:///unused",
+        "WEBHOOK_ALLOW_PRIVATE": "none",
+    }
     return Settings.from_environ(required | variables)
 
 

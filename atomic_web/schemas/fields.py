@@ -88,6 +88,7 @@ def _replace_default_messages(field: fields.Field[Any]) -> None:
 
 
 _TYPE_MESSAGES: Final[dict[type[fields.Field[Any]], dict[str, str]]] = {
+    fields.Boolean: {"invalid": "Must be true or false."},
     fields.Integer: {"invalid": "Must be an integer."},
     fields.List: {"invalid": "Must be a list."},
     fields.String: {"invalid": "Must be a string."},
@@ -137,6 +138,15 @@ class Timestamp(fields.DateTime):
         "milliseconds": format_rfc3339
     }
     DEFAULT_FORMAT = "milliseconds"
+
+
+class StrictBoolean(fields.Boolean):
+    """true or false in a request, and nothing that resembles them."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **keywords: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, attr, data, **keywords)
 
 
 class OneOfSchemas(fields.Field[Any]):

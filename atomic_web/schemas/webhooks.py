@@ -27,7 +27,13 @@ from atomic_web.schemas.enumerations import (
     OneOfEnumeration,
 )
 from atomic_web.schemas.event_filters import MAX_SEQUENCE, expand_types
-from atomic_web.schemas.fields import INVALID_LENGTH, RequestSchema, ResponseSchema, Timestamp
+from atomic_web.schemas.fields import (
+    INVALID_LENGTH,
+    RequestSchema,
+    ResponseSchema,
+    StrictBoolean,
+    Timestamp,
+)
 from atomic_web.schemas.filters import CREATED_FROM, CREATED_TO, PAGE_QUERY, parse_member
 from atomic_web.schemas.lists import PageSchema
 
@@ -70,11 +76,9 @@ def _build_description() -> fields.String:
     return fields.String(validate=validate.Length(0, MAX_DESCRIPTION, error=INVALID_LENGTH))
 
 
-def _build_ordered() -> fields.Boolean:
-    return fields.Boolean(
+def _build_ordered() -> StrictBoolean:
+    return StrictBoolean(
         data_key="ordered",
-        truthy={True},
-        falsy={False},
         metadata={"description": f"{_ORDERED_DESCRIPTION} Default: false."},
     )
 

@@ -96,6 +96,9 @@ class MerchantClient:
     def delete(self, path: str, **headers: str) -> TestResponse:
         return self.client.delete(path, headers=self.authorization | _to_header_names(headers))
 
+    def patch(self, path: str, body: object, **headers: str) -> TestResponse:
+        return self.client.patch(path, json=body, headers=self.authorization | headers)
+
     def post(self, path: str, body: object, **headers: str) -> TestResponse:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         all_headers = {"Content-Type": "application/json"} | self.authorization

@@ -1,0 +1,193 @@
+"""Webhooks of a real system to a real receiver: each event of the stream arrives, whatever dies."""
+
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+from redis import Redis
+from standardwebhooks import Webhook as StandardWebhook
+from svix.webhooks import Webhook as SvixWebhook
+
+from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
+from atomic_adapters.webhooks.secret_cipher import generate_key
+from processes import Client, System, environment, wait_until
+from webhook_receivers import OK, Receiver, answer
+
+GUARD_SECONDS = 60
+"""How long a condition is awaited before the test fails; no promise about speed."""
+
+ENDPOINTS = "/webhook-endpoints"
+
+REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def system(
+    postgres: EmbeddedPostgres, migrated: str, valkeys: list[EmbeddedValkey], scratch: Path
+) -> Iterator[System]:
+    url = postgres.create_database(f"webhooks_{secrets.token_hex(4)}", template=migrated)
+    environ = environment(
+        url,
+        valkeys[0].url,
+        WEB_WORKERS="1",
+        WEBHOOK_ENCRYPTION_KEYS=generate_key(),
+        WEBHOOK_ALLOW_PRIVATE="127.0.0.0/8",
+    )
+    system = System(environ, scratch / "webhooks.log")
+    try:
+        system.start("api", "worker", "sweeper")
+        yield system
+    finally:
+        system.stop()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver(answer(OK)).run() as receiver:
+        yield receiver
+
+
+def add_endpoint(client: Client, url: str, **body: object) -> tuple[str, str]:
+    """Its id and its secret."""
+    created = client.request("POST", ENDPOINTS, {"url": url, **body})
+    assert created.status == 201, created.raw
+    return created.data["endpoint"]["id"], created.data["secret"]
+
+
+def list_event_ids(client: Client, after: int) -> list[str]:
+    """Of the stream, oldest first."""
+    ids: list[str] = []
+    while True:
+        page = client.request("GET", f"/events?after={after}&limit=100").data["items"]
+        if not page:
+            return ids
+        ids += [event["id"] for event in page]
+        after = page[-1]["sequence"]
+
+
+def get_position(client: Client) -> int:
+    items = client.request("GET", "/events?limit=1").data["items"]
+    return items[0]["sequence"] if items else 0
+
+
+def list_received_ids(receiver: Receiver) -> list[str]:
+    return [request.headers["webhook-id"] for request in receiver.requests]
+
+
+def verify(secret: str, body: bytes, headers: Mapping[str, str]) -> None:
+    """By two libraries that we did not write. Each raises its own error."""
+    StandardWebhook(secret).verify(body, dict(headers))
+    SvixWebhook(secret).verify(body, dict(headers))
+
+
+def test_every_event_arrives_signed(client: Client, receiver: Receiver) -> None:
+    before = get_position(client)
+    id, secret = add_endpoint(client, receiver.url)
+    payments = [client.pay().data["id"] for _ in range(5)]
+    wait_until(
+        lambda: all(map(client.is_settled, payments)), GUARD_SECONDS, "the payments are settled"
+    )
+    client.request("POST", f"/payments/{payments[0]}/refunds", {})
+    wait_until(
+        lambda: len(set(list_received_ids(receiver))) >= 7, GUARD_SECONDS, "all events arrive"
+    )
+    assert set(list_received_ids(receiver)) == set(list_event_ids(client, before))
+    for request in receiver.requests:
+        verify(secret, request.body, request.headers)
+        with pytest.raises(Exception, match="No matching signature"):
+            verify(secret, request.body + b" ", request.headers)
+        assert json.loads(request.body)["id"] == request.headers["webhook-id"]
+    client.request("DELETE", f"{ENDPOINTS}/{id}")
+
+
+def test_ordered_events_arrive_in_order_also_after_failures(client: Client) -> None:
+    responses = answer(REFUSAL, OK, OK, REFUSAL, OK, OK)
+    with Receiver(responses).run() as receiver:
+        before = get_position(client)
+        id, _ = add_endpoint(client, receiver.url, ordered=True)
+        for _ in range(4):
+            client.pay()
+
+        def has_all() -> bool:
+            _retry_pending(client, id)
+            page = client.request("GET", f"{ENDPOINTS}/{id}/deliveries?status=succeeded")
+            return len(page.data["items"]) == 4
+
+        wait_until(has_all, GUARD_SECONDS, "all events are delivered")
+        received = list_received_ids(receiver)
+        assert list(dict.fromkeys(received)) == list_event_ids(client, before)
+        assert len(received) > 4, "nothing failed"
+        client.request("DELETE", f"{ENDPOINTS}/{id}")
+
+
+def _retry_pending(client: Client, endpoint_id: str) -> None:
+    """Instead of waiting for the first retry."""
+    page = client.request("GET", f"{ENDPOINTS}/{endpoint_id}/deliveries?status=pending")
+    for delivery in page.data["items"]:
+        client.request("POST", f"/deliveries/{delivery['id']}/retry")
+
+
+def find_companion(system: System) -> psutil.Process:
+    """The process of the worker that delivers webhooks."""
+    worker = psutil.Process(system.running["worker"].pid)
+    found: list[psutil.Process] = []
+
+    def is_found() -> bool:
+        found[:] = [child for child in worker.children() if "webhooks" in child.cmdline()]
+        return bool(found)
+
+    wait_until(is_found, GUARD_SECONDS, "the webhook worker runs")
+    return found[0]
+
+
+def test_worker_killed_between_sending_and_recording_sends_again(
+    client: Client, receiver: Receiver, system: System
+) -> None:
+    before = get_position(client)
+    id, secret = add_endpoint(client, receiver.url)
+    with psycopg.connect(system.superuser_url) as blocker:
+        # Deliveries are recorded in this table: the workers send, and wait here.
+        blocker.execute("LOCK TABLE webhook_deliveries IN SHARE ROW EXCLUSIVE MODE")
+        client.pay()
+        wait_until(lambda: receiver.requests, GUARD_SECONDS, "the event is sent")
+        find_companion(system).kill()
+        system.kill("sweeper")
+    first = len(receiver.requests)
+    with psycopg.connect(system.superuser_url) as connection:
+        # As if the lease of the killed worker had ended.
+        connection.execute("UPDATE webhook_endpoints SET claimed_until = now() WHERE id = %s", [id])
+    system.start("sweeper")
+    wait_until(lambda: len(receiver.requests) > first, GUARD_SECONDS, "it is sent again")
+    assert set(list_received_ids(receiver)) == set(list_event_ids(client, before))
+    for request in receiver.requests:
+        verify(secret, request.body, request.headers)
+    client.request("DELETE", f"{ENDPOINTS}/{id}")
+
+
+def test_without_wake_ups_the_sweeper_delivers(
+    client: Client, receiver: Receiver, system: System, valkeys: list[EmbeddedValkey]
+) -> None:
+    id, _ = add_endpoint(client, receiver.url)
+    system.stop("worker")
+    with Redis.from_url(valkeys[0].url) as redis:
+        redis.flushall()
+    client.pay()
+    wait_until(lambda: receiver.requests, GUARD_SECONDS, "the sweeper delivers")
+    system.start("worker")
+    client.request("DELETE", f"{ENDPOINTS}/{id}")
+
+
+def test_dead_webhook_worker_is_started_again(
+    client: Client, receiver: Receiver, system: System
+) -> None:
+    system.stop("sweeper")
+    id, _ = add_endpoint(client, receiver.url)
+    find_companion(system).kill()
+    client.pay()
+    wait_until(lambda: receiver.requests, GUARD_SECONDS, "the next one delivers")
+    system.start("sweeper")
+    client.request("DELETE", f"{ENDPOINTS}/{id}")

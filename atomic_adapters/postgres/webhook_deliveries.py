@@ -186,8 +186,8 @@ class PostgresWebhookDeliveryRepository:
             return None
         # Of an ordered endpoint it is sent once: what comes later must not wait for it.
         (is_ordered,) = locked
-        retries = len(RETRY_DELAYS) if is_ordered else 0
-        row = self.session.fetch_one(_SQL["retry_delivery"], id=delivery_id, retries=retries)
+        failures = len(RETRY_DELAYS) if is_ordered else 0
+        row = self.session.fetch_one(_SQL["retry_delivery"], id=delivery_id, failures=failures)
         return _build_delivery(*row)
 
     def purge(self, before: datetime, limit: int) -> int:

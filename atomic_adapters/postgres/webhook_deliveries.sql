@@ -215,7 +215,7 @@ SELECT webhook_endpoints.is_ordered
 -- name: retry_delivery
 WITH delivery AS (
     UPDATE webhook_deliveries
-       SET status = 'pending', next_attempt_at = now(), retries = %(retries)s, updated_at = now()
+       SET status = 'pending', next_attempt_at = now(), retries = %(failures)s, updated_at = now()
      WHERE id = %(id)s
     RETURNING
        -- include: webhook_delivery_columns
@@ -239,9 +239,9 @@ WITH ended AS MATERIALIZED (
      LIMIT %(limit)s
        FOR UPDATE SKIP LOCKED
 )
+-- An array: the planner expects few rows, whatever the limit of a generic plan.
 DELETE FROM webhook_deliveries
- USING ended
- WHERE webhook_deliveries.id = ended.id
+ WHERE id = ANY(ARRAY(SELECT id FROM ended))
 
 -- name: purge_deleted_deliveries
 WITH orphaned AS MATERIALIZED (
@@ -253,8 +253,7 @@ WITH orphaned AS MATERIALIZED (
        FOR UPDATE OF webhook_deliveries SKIP LOCKED
 )
 DELETE FROM webhook_deliveries
- USING orphaned
- WHERE webhook_deliveries.id = orphaned.id
+ WHERE id = ANY(ARRAY(SELECT id FROM orphaned))
 
 -- name: purge_deleted_endpoints
 DELETE FROM webhook_endpoints

@@ -86,6 +86,19 @@ INSERT INTO events (merchant_id, sequence, type, payment_id, refund_id, status, 
 SELECT merchant_id, row_number() OVER (PARTITION BY merchant_id ORDER BY id), 'refund.succeeded',
        payment_id, id, 'SUCCESS', now()
   FROM refunds;
+INSERT INTO webhook_streams (merchant_id) SELECT id FROM shops;
+INSERT INTO webhook_endpoints (id, merchant_id, url, secret, position, target)
+SELECT id, id, 'https://shop.example/', '', 1, 1 FROM shops;
+INSERT INTO webhook_deliveries (id, endpoint_id, merchant_id, event_id, sequence, type, url, status,
+                                attempts, retries, next_attempt_at)
+SELECT {ID.format("i")}, s.id, s.id, {ID.format("i")}, i, 'refund.succeeded', 'https://shop.example/',
+       made.status, 1, 0, CASE made.status WHEN 'pending' THEN now() END
+  FROM (SELECT i, CASE i / 1000 % 100 WHEN 0 THEN 'pending' WHEN 1 THEN 'failed' ELSE 'succeeded' END
+                  AS status
+          FROM generate_series(1, {RELATED_ROWS}) i) AS made
+  JOIN shops s ON s.n = made.i % 1000;
+INSERT INTO webhook_attempts (delivery_id, number, at, duration_ms, response)
+SELECT id, 1, now(), 1, '' FROM webhook_deliveries;
 INSERT INTO payment_totals
        (merchant_id, day, currency, status, slot, payments, amount, refunded, fees)
 SELECT s.id, current_date - i / 2000, 'USD', 'SUCCESS', i / 1000 % 2, 1, 1, 0, 0
@@ -93,7 +106,10 @@ SELECT s.id, current_date - i / 2000, 'USD', 'SUCCESS', i / 1000 % 2, 1, 1, 0, 0
 """
 
 # A thousand of them fit on a few pages: reading them all may be the better plan.
-SMALL = {"event_counters", "accounts", "merchants", "api_keys", "credentials", "fee_schedules"}
+SMALL = {
+    *("event_counters", "accounts", "merchants", "api_keys", "credentials", "fee_schedules"),
+    *("webhook_streams", "webhook_endpoints"),
+}
 
 ONE = UUID(int=1)
 PARAMETERS: dict[str, object] = {
@@ -181,6 +197,20 @@ PARAMETERS: dict[str, object] = {
     "step": "capture",
     "statuses": ["SUCCESS"] * 1000,
     "webhook_urls": [None] * 1000,
+    "before": "now",
+    "created_from": "yesterday",
+    "delivery_id": ONE,
+    "durations": [1] * 100,
+    "endpoint_id": ONE,
+    "errors": [None] * 100,
+    "failures": 0,
+    "event_ids": [ONE] * 100,
+    "next_attempts_at": [None] * 100,
+    "responses": [""] * 100,
+    "retries": [0] * 100,
+    "status_codes": [200] * 100,
+    "times": ["now"] * 100,
+    "urls": ["https://shop.example/"] * 100,
 }
 HOT = [
     "sessions.find_credentials",
@@ -252,6 +282,21 @@ HOT = [
     "refunds.list_reserved_refunds",
     "refunds.list_refunds_by_payment",
     "refunds.settle_refunds",
+    "webhook_endpoints.mark_streams_due",
+    "webhook_deliveries.list_retries",
+    "webhook_deliveries.list_first_pending",
+    "webhook_deliveries.list_known",
+    "webhook_deliveries.list_payment_urls",
+    "webhook_deliveries.record_deliveries",
+    "webhook_deliveries.list_deliveries",
+    "webhook_deliveries.list_deliveries_by_status",
+    "webhook_deliveries.list_deliveries_by_type",
+    "webhook_deliveries.get_delivery",
+    "webhook_deliveries.list_attempts",
+    "webhook_deliveries.lock_endpoint_of_delivery",
+    "webhook_deliveries.retry_delivery",
+    "webhook_deliveries.purge_deliveries",
+    "webhook_deliveries.purge_deleted_deliveries",
 ]
 
 

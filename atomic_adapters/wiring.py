@@ -76,6 +76,7 @@ def build_application_on(ports: Ports, settings: Settings) -> Application:
             network_patience=settings.network_patience,
             session_lifetime=settings.session_lifetime,
             webhook_networks=settings.webhooks.allowed_networks,
+            webhook_timeout=settings.webhooks.timeout,
             webhook_concurrency=settings.webhooks.concurrency,
             webhook_retention=settings.webhooks.retention,
         ),

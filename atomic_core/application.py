@@ -100,6 +100,8 @@ class Options:
     session_lifetime: timedelta = SESSION_LIFETIME
     webhook_networks: Sequence[Network] = ()
     """Networks that are not public, and yet webhooks may be sent there."""
+    webhook_timeout: timedelta = timedelta(seconds=10)
+    """The longest that sending one webhook takes, with its answer."""
     webhook_concurrency: int = 64
     """Webhooks that one process sends at once."""
     webhook_retention: timedelta = webhook_deliveries.DEFAULT_RETENTION
@@ -275,7 +277,12 @@ class Webhooks:
         self.replay = webhook_deliveries.ReplayWebhooks(begin, job_queue)
         self.purge = webhook_deliveries.PurgeDeliveries(begin, options.webhook_retention)
         self.deliver = deliver_webhooks.DeliverWebhooks(
-            begin, ids, ports.webhook_sender, cipher, options.webhook_concurrency
+            begin,
+            ids,
+            ports.webhook_sender,
+            cipher,
+            options.webhook_concurrency,
+            options.webhook_timeout,
         )
 
 

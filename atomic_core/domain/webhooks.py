@@ -27,9 +27,6 @@ SECRET_BYTES: Final = 32
 SECRET_OVERLAP: Final = timedelta(hours=24)
 """How long a secret that was replaced still signs, so that receivers can change theirs."""
 
-CLAIM_PERIOD: Final = timedelta(seconds=90)
-"""The lease of a claimed endpoint: above the longest round, MAX_ROUND_SECONDS and one answer."""
-
 MAX_ROUND_EVENTS: Final = 100
 """Events that one claim of an endpoint sends. Bounds the round, and what is sent again if its
 worker dies."""

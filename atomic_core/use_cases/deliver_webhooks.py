@@ -15,7 +15,6 @@ from atomic_core.domain.events import Event, EventFilter, EventType, StreamEvent
 from atomic_core.domain.origins import ActorType, Origin
 from atomic_core.domain.webhook_rounds import Round, RoundItem
 from atomic_core.domain.webhooks import (
-    CLAIM_PERIOD,
     EVENT_WINDOW,
     MAX_ROUND_EVENTS,
     DisabledReason,
@@ -37,8 +36,11 @@ from atomic_core.use_cases.webhook_endpoints import audit_endpoint
 MAX_SECONDS: Final = 60.0
 """No further endpoint is claimed after this time: a job has 180 s."""
 
-MAX_ROUND_SECONDS: Final = 30.0
-"""No further delivery of a round begins after this time: its claim lasts longer, by an answer."""
+MAX_ROUND_SECONDS: Final = 10.0
+"""No further delivery of a round begins after this time."""
+
+RECORD_SECONDS: Final = 10.0
+"""That recording a round may take, with its tries, before its claim ends."""
 
 MAX_ROUNDS: Final = 16
 """Endpoints that a process sends to at once. Each holds a database connection for moments only."""
@@ -63,7 +65,7 @@ class DeliverWebhooks:
     """Send what is due, until nothing is. Any number of processes may do so at once.
 
     An event is sent at least once: if a process dies between sending and recording, its claim ends
-    after CLAIM_PERIOD, and another sends the same events with the same ids.
+    after the lease, and another sends the same events with the same ids.
     """
 
     begin: UnitOfWorkFactory
@@ -72,6 +74,13 @@ class DeliverWebhooks:
     cipher: SecretCipher
     concurrency: int = 64
     """Deliveries in flight, of all endpoints."""
+    timeout: timedelta = timedelta(seconds=10)
+    """The longest that the sender takes."""
+
+    @property
+    def lease(self) -> timedelta:
+        """Of a claimed endpoint: longer than the longest round with its last answer."""
+        return timedelta(seconds=MAX_ROUND_SECONDS + RECORD_SECONDS) + self.timeout
 
     def __call__(
         self,
@@ -123,7 +132,7 @@ class DeliverWebhooks:
             if limit == 0:
                 return []
             with self.begin() as work:
-                claims = work.webhook_deliveries.claim(limit, CLAIM_PERIOD, overdue_by)
+                claims = work.webhook_deliveries.claim(limit, self.lease, overdue_by)
                 if claims:
                     work.commit()
                 return claims

@@ -18,6 +18,7 @@ from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import Sha256Hasher, SystemIdGenerator
+from atomic_adapters.webhooks.secret_cipher import generate_key
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.use_cases.api_keys import CreateApiKey, IssueApiKey
 from atomic_core.use_cases.fees import SetFees
@@ -27,6 +28,7 @@ from atomic_worker.dev.child import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, STAB
 from fault.failpoint_flags import FLAGS_VARIABLE, FailpointFlags
 from fault.oracle import Merchant
 from fault.servers import START_SECONDS, TESTS, Servers
+from fault.webhook_receiver import WebhookReceiver
 from processes import COMMANDS, Client, System, as_application, environment, wait_until
 
 DEFAULT_PROCESSES: Final = ("api", "worker", "sweeper")
@@ -52,6 +54,9 @@ LEASE_SECONDS: Final = 2
 
 NETWORK_TIMEOUT_SECONDS: Final = 3
 """Longer than a lease, so that leases have to be renewed."""
+
+WEBHOOK_TIMEOUT_SECONDS: Final = 1
+"""Short, because some receivers hang."""
 
 SUPERVISION_SECONDS: Final = 0.02
 """Between two checks that all supervised processes are alive."""
@@ -110,6 +115,10 @@ class Cluster:
         self.system.start(*DEFAULT_PROCESSES)
         for name in ("worker", "sweeper"):
             self.await_log_text(f"{name} started", 0)
+        self.receiver = self._stack.enter_context(WebhookReceiver.run())
+        for number, merchant in enumerate((*self.hold_merchants, *self.merchants)):
+            client = Client(self.system.base_url, merchant.api_key)
+            self.receiver.add_endpoint(client, merchant.id, number)
         self.started_at.update(dict.fromkeys(DEFAULT_PROCESSES, time.monotonic()))
         self.supervised.update(DEFAULT_PROCESSES)
         supervisor = threading.Thread(target=self._supervise, name="supervisor")
@@ -128,6 +137,9 @@ class Cluster:
             HOLD_SECONDS=str(HOLD_SECONDS),
             NETWORK_TIMEOUT_SECONDS=str(NETWORK_TIMEOUT_SECONDS),
             PYTHONPATH=str(TESTS),
+            WEBHOOK_ENCRYPTION_KEYS=generate_key(),
+            WEBHOOK_ALLOW_PRIVATE="127.0.0.0/8",
+            WEBHOOK_TIMEOUT_SECONDS=str(WEBHOOK_TIMEOUT_SECONDS),
         )
         return environ | {FLAGS_VARIABLE: str(self.flags.folder)}
 

@@ -141,6 +141,7 @@ class Run:
             except AssertionError as error:
                 self.oracle.add_violation("I4", str(error))
             self.recorded_count = run_final_audit(connection, self.oracle)
+            self.cluster.receiver.check_deliveries(connection, self.oracle)
             books = NetworkBooks(self.cluster.flags.folder / BOOKS_FILE)
             check_network_truth(connection, books, self.oracle)
         verified = self.cluster.system.atomic("verify", within=300)

@@ -91,10 +91,10 @@ INSERT INTO webhook_endpoints (id, merchant_id, url, secret, position, target)
 SELECT id, id, 'https://shop.example/', '', 1, 1 FROM shops;
 INSERT INTO webhook_deliveries (id, endpoint_id, merchant_id, event_id, sequence, type, url, status,
                                 attempts, retries, next_attempt_at)
-SELECT {ID.format("i")}, s.id, s.id, {ID.format("i")}, i, 'refund.succeeded', 'https://shop.example/',
-       made.status, 1, 0, CASE made.status WHEN 'pending' THEN now() END
-  FROM (SELECT i, CASE i / 1000 % 100 WHEN 0 THEN 'pending' WHEN 1 THEN 'failed' ELSE 'succeeded' END
-                  AS status
+SELECT {ID.format("i")}, s.id, s.id, {ID.format("i")}, i, 'refund.succeeded',
+       'https://shop.example/', made.status, 1, 0, CASE made.status WHEN 'pending' THEN now() END
+  FROM (SELECT i, CASE i / 1000 % 100 WHEN 0 THEN 'pending' WHEN 1 THEN 'failed'
+                                      ELSE 'succeeded' END AS status
           FROM generate_series(1, {RELATED_ROWS}) i) AS made
   JOIN shops s ON s.n = made.i % 1000;
 INSERT INTO webhook_attempts (delivery_id, number, at, duration_ms, response)

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from contextlib import ExitStack
 from typing import Any
 
 import click
@@ -106,10 +105,11 @@ def worker(ctx: click.Context, cli: CliContext, *, queues: frozenset[Job]) -> No
     be restarted by its supervisor; until then the sweeper does its work.
     """
     application = cli.build_service_application()
-    with ExitStack() as stack:
-        if queues == frozenset(QUEUES.values()) and cli.settings.webhooks.encryption_keys:
-            stack.enter_context(run_companion())
-        job = Job.SETTLE if Job.SETTLE in queues else Job.DELIVER
+    job = Job.SETTLE if Job.SETTLE in queues else Job.DELIVER
+    if len(queues) > 1 and cli.settings.webhooks.encryption_keys:
+        with run_companion() as stop_companion:
+            has_stopped_as_requested = run_worker(cli.settings, application, job, stop_companion)
+    else:
         has_stopped_as_requested = run_worker(cli.settings, application, job)
     ctx.exit(0 if has_stopped_as_requested else 1)
 

@@ -1,5 +1,6 @@
 """The RQ worker: settles, or delivers webhooks, when a wake-up arrives."""
 
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -45,6 +46,9 @@ class SettlementWorker(SimpleWorker):
     """Runs jobs in its own process, one at a time: a fork per job would cost more than the job and
     could not share the application's connections."""
 
+    on_stop_request: Callable[[], None] = staticmethod(lambda: None)
+    """Called in the signal handler."""
+
     max_connection_wait_time = 1.0
     """Reconnects within a second after Redis returns; RQ's default is up to a minute."""
 
@@ -57,6 +61,7 @@ class SettlementWorker(SimpleWorker):
         # RQ stops by raising an exception from its signal handler. Between dequeuing a job and
         # running it, RQ records that exception as the job's failure and forgets the request.
         self._stop_requested = True
+        self.on_stop_request()
         super().request_stop(signum, frame)
 
     @property
@@ -87,9 +92,13 @@ def _is_known_job(job: Job) -> bool:
 
 
 def run_worker(
-    settings: Settings, application: Application, wake_up: WakeUp = WakeUp.SETTLE
+    settings: Settings,
+    application: Application,
+    wake_up: WakeUp = WakeUp.SETTLE,
+    on_stop_request: Callable[[], None] = lambda: None,
 ) -> bool:
     """Do this kind of work until a signal requests a stop; the current batch is finished first.
+    `on_stop_request` is called in the signal handler.
 
     Returns False if it ended for another reason, such as an unreachable Redis: its supervisor
     should restart it. Raises RedisError if Redis is unreachable at the start.
@@ -106,6 +115,7 @@ def run_worker(
         worker_ttl=WORKER_TTL_SECONDS,
         maintenance_interval=MAINTENANCE_SECONDS,
     )
+    worker.on_stop_request = on_stop_request
     jobs.set_job_context(application, should_stop=lambda: worker.is_stop_requested)
     tune_garbage_collection()
     try:

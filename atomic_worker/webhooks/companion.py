@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -23,8 +23,9 @@ _log = structlog.get_logger(__name__)
 
 
 @contextmanager
-def run_companion() -> Iterator[None]:
-    """Keep the process running until the block ends; then stop it.
+def run_companion() -> Iterator[Callable[[], None]]:
+    """Keep the process running until the block ends; then stop it, and wait for its end. What the
+    block gets begins the stop earlier, also from a signal handler.
 
     A thread starts it, because on Linux a child process gets its signal when the thread that has
     started it ends: also if this process is killed.
@@ -33,7 +34,7 @@ def run_companion() -> Iterator[None]:
     thread = threading.Thread(target=_supervise, args=(stop,), name="webhook-worker")
     thread.start()
     try:
-        yield
+        yield stop.set
     finally:
         stop.set()
         thread.join()

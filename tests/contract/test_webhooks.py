@@ -384,6 +384,17 @@ def test_payments_own_urls_get_their_events_only(shop: Shop) -> None:
     ]
 
 
+def test_failing_url_of_one_payment_does_not_hold_up_others(shop: Shop) -> None:
+    shop.answer = lambda request: REFUSED if "broken" in request.url else OK
+    for _ in range(3 * BREAKER_FAILURES):
+        shop.pay("https://broken.example/")
+    shop.pay("https://good.example/")
+    shop.deliver()
+    assert [request.url for request in shop.sender.requests].count("https://good.example/") == 1
+    [default] = shop.webhooks.list_endpoints(shop.merchant_id)
+    assert default.status is EndpointStatus.ENABLED
+
+
 def test_rotated_secret_signs_beside_the_former_one(shop: Shop) -> None:
     issued = shop.webhooks.create_endpoint(EndpointRequest(shop.merchant_id, URL))
     reference = EndpointReference(shop.merchant_id, issued.endpoint.id)

@@ -16,6 +16,7 @@ from mutants.streams import STREAM_MUTANTS
 from mutants.totals import TOTAL_MUTANTS
 from mutants.web import WEB_MUTANTS
 from mutants.webhook_sender import WEBHOOK_SENDER_MUTANTS
+from mutants.webhooks import WEBHOOK_MUTANTS
 
 MUTANTS: Final = {
     mutant.name: mutant
@@ -34,5 +35,6 @@ MUTANTS: Final = {
         *STREAM_MUTANTS,
         *EVENT_MUTANTS,
         *WEBHOOK_SENDER_MUTANTS,
+        *WEBHOOK_MUTANTS,
     )
 }

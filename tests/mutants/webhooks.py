@@ -1,0 +1,208 @@
+"""Mutants of webhook endpoints and deliveries."""
+
+from typing import Final
+
+from mutants.mutant import Edit, Mutant
+
+CONTRACT: Final = "tests/contract/test_webhooks.py"
+DECISIONS: Final = "tests/unit/test_webhook_decisions.py"
+DOMAIN: Final = "atomic_core/domain/webhooks.py"
+ROUNDS: Final = "atomic_core/domain/webhook_rounds.py"
+DELIVER: Final = "atomic_core/use_cases/deliver_webhooks.py"
+DELIVERIES_SQL: Final = "atomic_adapters/postgres/webhook_deliveries.sql"
+ENDPOINTS_SQL: Final = "atomic_adapters/postgres/webhook_endpoints.sql"
+
+WEBHOOK_MUTANTS: Final = (
+    Mutant(
+        "stream-not-marked-due",
+        "an event makes its merchant's stream due",
+        (
+            Edit(
+                "atomic_adapters/postgres/unit_of_work.py",
+                "            self.webhook_endpoints.mark_streams_due(grown)\n",
+                "            pass\n",
+            ),
+        ),
+        (CONTRACT,),
+    ),
+    Mutant(
+        "ordered-goes-on-after-a-failure",
+        "an ordered endpoint waits at a failure",
+        (
+            Edit(
+                ROUNDS,
+                "is_ordered and is_blocking:\n",
+                "is_ordered and False:\n",
+            ),
+        ),
+        (CONTRACT,),
+    ),
+    Mutant(
+        "ordered-position-passes-a-failure",
+        "the position of an ordered endpoint stays before what failed",
+        (
+            Edit(
+                ROUNDS,
+                "return blocking[0] - 1\n",
+                "return blocking[0]\n",
+            ),
+        ),
+        (CONTRACT,),
+    ),
+    Mutant(
+        "ordered-due-while-it-waits",
+        "what comes after a failure is not due before it",
+        (
+            Edit(
+                "migrations/0019.webhooks.sql",
+                "             WHEN is_ordered AND retry_at IS NOT NULL THEN\n",
+                "             WHEN false THEN\n",
+            ),
+        ),
+        (CONTRACT,),
+    ),
+    Mutant(
+        "stale-claim-records",
+        "a claim that has ended records nothing",
+        (Edit(DELIVERIES_SQL, "   AND claim = %(claim)s\n", "   AND claim >= %(claim)s\n"),),
+        (CONTRACT,),
+    ),
+    Mutant(
+        "replay-undone-by-a-round",
+        "a replay during a round is not undone by its record",
+        (
+            Edit(
+                DELIVERIES_SQL,
+                "position = CASE WHEN replays = %(replays)s THEN %(position)s ELSE position END,",
+                "position = CASE WHEN replays >= %(replays)s THEN %(position)s ELSE position END,",
+            ),
+        ),
+        (CONTRACT,),
+    ),
+    Mutant(
+        "window-skipped",
+        "a round that is full goes on where it ended",
+        (
+            Edit(
+                DELIVER,
+                "    end_position = events[-1].sequence if len(events) == limit else window_end\n",
+                "    end_position = window_end\n",
+            ),
+        ),
+        (CONTRACT,),
+    ),
+    Mutant(
+        "dead-letter-retried-for-ever",
+        "the last failure is a dead letter",
+        (Edit(DOMAIN, " or due.retries >= len(RETRY_DELAYS):", ":"),),
+        (DECISIONS,),
+    ),
+    Mutant(
+        "retry-without-jitter",
+        "what failed together is not retried together",
+        (Edit(DOMAIN, " * (1 + jitter * MAX_JITTER)", ""),),
+        (DECISIONS,),
+    ),
+    Mutant(
+        "retry-after-unbounded",
+        "a receiver cannot postpone for ever",
+        (
+            Edit(
+                DOMAIN,
+                "min(timedelta(seconds=result.retry_after), MAX_RETRY_AFTER)",
+                "timedelta(seconds=min(result.retry_after, 10**9))",
+            ),
+        ),
+        (DECISIONS,),
+    ),
+    Mutant(
+        "breaker-never-opens",
+        "an endpoint that keeps failing is paused",
+        (Edit(DOMAIN, "    if failures >= BREAKER_FAILURES:\n", "    if False:\n"),),
+        (DECISIONS, CONTRACT),
+    ),
+    Mutant(
+        "breaker-of-other-receivers",
+        "one payment's URL says nothing about another's",
+        (
+            Edit(
+                ROUNDS,
+                "return self.claim.endpoint.url is not None\n",
+                "return True\n",
+            ),
+        ),
+        (CONTRACT,),
+    ),
+    Mutant(
+        "gone-endpoint-goes-on",
+        "an endpoint that answers 410 is disabled",
+        (
+            Edit(
+                DOMAIN,
+                "    if any(result.status_code == GONE ",
+                "    if any(False ",
+            ),
+        ),
+        (DECISIONS, CONTRACT),
+    ),
+    Mutant(
+        "former-secret-does-not-sign",
+        "a secret that was replaced signs during the overlap",
+        (
+            Edit(
+                ENDPOINTS_SQL,
+                "former_secret_until = now() + %(overlap)s::interval",
+                "former_secret_until = now() - %(overlap)s::interval",
+            ),
+        ),
+        (CONTRACT,),
+    ),
+    Mutant(
+        "deliveries-of-other-merchants",
+        "a delivery is visible to its merchant only",
+        (
+            Edit(
+                DELIVERIES_SQL,
+                " WHERE id = %(id)s\n   AND merchant_id = %(merchant_id)s\n   AND EXISTS",
+                " WHERE id = %(id)s\n   AND %(merchant_id)s::uuid IS NOT NULL\n   AND EXISTS",
+            ),
+        ),
+        (CONTRACT,),
+    ),
+    Mutant(
+        "webhook-body-is-not-the-event",
+        "a webhook has the body that GET /events returns",
+        (
+            Edit(
+                "atomic_core/domain/event_documents.py",
+                '        "requestId": event.request_id,\n',
+                '        "requestId": None,\n',
+            ),
+        ),
+        ("tests/web/test_webhooks.py",),
+    ),
+    Mutant(
+        "signing-secret-replayed",
+        "a replay does not repeat the signing secret",
+        (
+            Edit(
+                "atomic_web/views/webhook_endpoints.py",
+                "rotate, reference, _render_issued, {}, redact(SECRET))",
+                "rotate, reference, _render_issued, {})",
+            ),
+        ),
+        ("tests/web/test_webhooks.py",),
+    ),
+    Mutant(
+        "sweeper-delivers-nothing",
+        "webhooks are delivered without a wake-up",
+        (
+            Edit(
+                "atomic_worker/settlement/sweeper.py",
+                "        self._start_delivery()\n",
+                "",
+            ),
+        ),
+        ("tests/e2e/test_webhooks.py",),
+    ),
+)

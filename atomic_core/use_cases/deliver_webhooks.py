@@ -230,9 +230,12 @@ def _read_round(work: UnitOfWork, claim: EndpointClaim) -> Round:
         endpoint.merchant_id, filters, limit, is_oldest_first=True
     )
     by_sequence = {event.sequence: event for event in events}
+    # After a replay, what is retried can lie after the position too: it is sent once.
+    retried = {item.due.sequence for item in retries}
     items = retries + [
         RoundItem(due, by_sequence[due.sequence], is_retry=False)
         for due in work.webhook_deliveries.list_new(claim, events)
+        if due.sequence not in retried
     ]
     end_position = events[-1].sequence if len(events) == limit else window_end
     return Round(claim, items, end_position)

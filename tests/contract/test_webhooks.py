@@ -310,6 +310,21 @@ def test_replay_sends_again_with_the_same_ids(shop: Shop) -> None:
         shop.webhooks.replay(ReplayRequest(shop.merchant_id, endpoint.id, from_sequence=6))
 
 
+def test_replay_of_what_is_retried_sends_it_once(shop: Shop) -> None:
+    endpoint = shop.add_endpoint()
+    shop.add_events(3)
+    refused = shop.list_event_ids()[1]
+    shop.answer = lambda request: REFUSED if request.id == refused else OK
+    shop.deliver()
+    shop.make_retries_due(endpoint)
+    shop.webhooks.replay(ReplayRequest(shop.merchant_id, endpoint.id, from_sequence=1))
+    shop.answer = lambda _: OK
+    assert shop.deliver() == 3
+    assert shop.sent_ids.count(refused) == 2
+    assert [each.delivery.attempts for each in shop.list_deliveries(endpoint)] == [2, 2, 2]
+    assert shop.get(endpoint).position == 3
+
+
 def test_replay_during_a_round_is_not_undone_by_its_record(shop: Shop) -> None:
     endpoint = shop.add_endpoint()
     shop.add_events(1)

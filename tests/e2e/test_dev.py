@@ -23,7 +23,7 @@ from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from atomic_adapters.embedded.postgres import SUPERUSER
 from atomic_adapters.embedded.roles import APP_ROLE, OWNER_ROLE
 from atomic_worker.stop_request import DEBOUNCE_SECONDS
-from processes import PAUSE, Client, as_application, as_role, find_free_port, wait_until
+from processes import PAUSE, Client, Reply, as_application, as_role, find_free_port, wait_until
 
 GUARD_SECONDS = 180
 """How long a condition is awaited before the test fails; no promise about speed."""
@@ -120,8 +120,16 @@ class Dev:
         return status
 
     def pay(self, source: str = "tok_visa") -> dict[str, str]:
-        """Create a payment, wait until it is settled, and return it."""
-        accepted = self.client.request("POST", "/payments", {**ORDER, "source": source})
+        """Create a payment, wait until it is settled, and return it. Repeated while it is answered
+        503: one API process can be ready before another has noticed that its server is back."""
+        replies: list[Reply] = []
+
+        def is_answered() -> bool:
+            replies.append(self.client.request("POST", "/payments", {**ORDER, "source": source}))
+            return replies[-1].status != 503
+
+        wait_until(is_answered, GUARD_SECONDS, "the API accepts a payment")
+        accepted = replies[-1]
         assert (accepted.status, accepted.data["status"]) == (202, "PENDING")
         id = accepted.data["id"]
         settled = ("SUCCESS", "FAILED")

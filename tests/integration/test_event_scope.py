@@ -1,4 +1,4 @@
-"""Migration 0018 adds the scope events:read; its rollback takes it away from keys."""
+"""Migrations 0018 and 0019 add scopes; their rollbacks take them away from keys."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,8 @@ from atomic_adapters.settings import Settings
 from atomic_core.domain.merchants import ALL_SCOPES, Scope
 from support import add_merchant, build_application
 
-OTHERS = ALL_SCOPES - {Scope.EVENTS_READ}
+WEBHOOKS = {Scope.WEBHOOKS_READ, Scope.WEBHOOKS_WRITE}
+OTHERS = ALL_SCOPES - {Scope.EVENTS_READ} - WEBHOOKS
 
 Keys = dict[str, tuple[frozenset[str], bool]]
 
@@ -56,3 +57,23 @@ def test_rollback_removes_the_scope_and_revokes_keys_without_another(
         connection.execute("UPDATE api_keys SET revoked_at = now() WHERE name = 'all'")
     migrator.up()
     assert read_keys(url)["old"] == (OTHERS, False), "keys never change"
+
+
+def test_rollback_removes_the_scopes_of_webhooks(
+    own_database: Callable[..., str], settings_for: Callable[..., Settings], migrated: str
+) -> None:
+    url = own_database(migrated)
+    store = PostgresStore(Connections(settings_for(url)))
+    application = build_application(store.begin)
+    merchant_id = add_merchant(store.begin)
+    for name, scopes in (("all", ALL_SCOPES), ("webhooks", frozenset(WEBHOOKS))):
+        application.api_keys.issue(merchant_id, name, scopes)
+    store.close()
+    migrator = Migrator(url)
+    while migrator.down() != "0019.webhooks":
+        pass
+    keys = read_keys(url)
+    assert keys["all"] == (ALL_SCOPES - WEBHOOKS, False)
+    assert keys["webhooks"][1], "revoked"
+    migrator.up()
+    assert read_keys(url)["all"] == (ALL_SCOPES - WEBHOOKS, False), "keys never change"

@@ -294,5 +294,5 @@ DELIVERY: Final = Delivery(
     updated_at=_TIME,
 )
 DELIVERY_DETAILS: Final = DeliveryDetails(
-    DELIVERY, [DeliveryAttempt(1, _TIME, 503, 87, "status 503", "Please come back later.")]
+    DELIVERY, [DeliveryAttempt(1, _TIME, 503, 87, "answered 503", "maintenance until 16:00")]
 )

@@ -29,7 +29,11 @@ from atomic_core.domain.webhooks import (
 )
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.job_queue import Job, JobQueue
-from atomic_core.ports.secret_cipher import EncryptionUnavailable, SecretCipher
+from atomic_core.ports.secret_cipher import (
+    EncryptionUnavailable,
+    SecretCipher,
+    SecretUnreadable,
+)
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.ports.webhook_sender import WebhookSender
 from atomic_core.use_cases.idempotency import Command
@@ -210,7 +214,8 @@ class UpdateWebhookEndpoint(Command[EndpointUpdate, WebhookEndpoint]):
 
 @dataclass(frozen=True, slots=True)
 class DeleteWebhookEndpoint(Command[EndpointReference, WebhookEndpoint]):
-    """Delete an endpoint. What is being sent to it at this moment may still arrive."""
+    """Delete an endpoint. What is being sent to it at this moment may still arrive. Raises
+    NotFound; Conflict for the endpoint without a URL."""
 
     begin: UnitOfWorkFactory
     ids: IdGenerator
@@ -219,6 +224,12 @@ class DeleteWebhookEndpoint(Command[EndpointReference, WebhookEndpoint]):
         endpoint = require_endpoint(
             work.webhook_endpoints.lock(reference.merchant_id, reference.endpoint_id)
         )
+        if endpoint.url is None:
+            # Processes remember that it exists.
+            raise Conflict(
+                "The endpoint of payments with a webhookUrl of their own cannot be"
+                " deleted; disable it."
+            )
         work.webhook_endpoints.delete(endpoint.id)
         event_type = AuditEventType.WEBHOOK_ENDPOINT_DELETED
         audit_endpoint(work, self.ids, event_type, endpoint, reference.origin)
@@ -249,7 +260,7 @@ class RotateWebhookSecret(Command[EndpointReference, IssuedEndpoint]):
 class PingWebhookEndpoint:
     """Send a `ping` to an endpoint, which is no event, and return what came back.
 
-    Raises NotFound; Conflict for the endpoint without a URL.
+    Raises NotFound; Conflict for the endpoint without a URL, and if its secret cannot be decrypted.
     """
 
     begin: UnitOfWorkFactory
@@ -263,6 +274,12 @@ class PingWebhookEndpoint:
             encrypted, now = work.webhook_endpoints.get_secrets(endpoint.id), work.now()
         if endpoint.url is None:
             raise Conflict("The endpoint of payments with a webhookUrl of their own has no URL.")
+        try:
+            secrets = tuple(self.cipher.decrypt(secret) for secret in encrypted)
+        except SecretUnreadable as error:
+            raise Conflict(
+                "The signing secret cannot be decrypted; replace it by rotate-secret."
+            ) from error
         ping_id = str(self.ids.new_id())
         document = {
             "id": ping_id,
@@ -275,7 +292,7 @@ class PingWebhookEndpoint:
                 ping_id,
                 endpoint.url,
                 json.dumps(document, separators=(",", ":")).encode(),
-                tuple(self.cipher.decrypt(secret) for secret in encrypted),
+                secrets,
                 int(now.timestamp()),
             )
         )

@@ -134,7 +134,7 @@ DELETE: Final = Operation(
             examples=_ENDPOINT,
         ),
     ),
-    error_responses=(NOT_FOUND,),
+    error_responses=(NOT_FOUND, STATE_CONFLICT),
 )
 ROTATE: Final = Operation(
     id="rotateWebhookSecret",

@@ -199,7 +199,8 @@ class StatusCollector:
         self.send(self.web, "POST", "/deliveries/{id}/retry", retry)
         path = f"{ENDPOINTS}/{id}/replay"
         self.send(self.web, "POST", f"{ENDPOINTS}/{{id}}/replay", path, json={"fromSequence": 1})
-        self.send(self.web, "DELETE", f"{ENDPOINTS}/{{id}}", f"{ENDPOINTS}/{other}")
+        for deleted in (other, default):
+            self.send(self.web, "DELETE", f"{ENDPOINTS}/{{id}}", f"{ENDPOINTS}/{deleted}")
 
     def send_changes(self, id: str, default: str) -> None:
         template, key = f"{ENDPOINTS}/{{id}}", {"Idempotency-Key": "change"}

@@ -7,6 +7,7 @@ import pytest
 
 from atomic_adapters.memory.services import MemoryWebhookSender
 from atomic_core.domain.webhooks import WebhookResult
+from atomic_core.ports.secret_cipher import SecretUnreadable
 from web.web_client import (
     ACCOUNT_BODY,
     ACCOUNTS,
@@ -218,8 +219,22 @@ def test_payments_own_url_is_called_also_from_a_batch(
     assert endpoint["url"] is None
     assert merchant.patch(f"{ENDPOINTS}/{endpoint['id']}", {"url": URL}).status_code == 409
     assert merchant.post(f"{ENDPOINTS}/{endpoint['id']}/test", {}).status_code == 409
+    assert merchant.delete(f"{ENDPOINTS}/{endpoint['id']}").status_code == 409
     rotated = merchant.post(f"{ENDPOINTS}/{endpoint['id']}/rotate-secret", {}).get_json()["data"]
     merchant.pay(webhookUrl=urls[0])
     web.application.settlement.settle()
     web.application.webhooks.deliver()
     assert sender.requests[-1].secrets[0] == rotated["secret"]
+
+
+def test_secret_that_cannot_be_decrypted_is_a_conflict(
+    web: WebApp, merchant: MerchantClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = create(merchant)["endpoint"]["id"]
+
+    def refuse(_: object, __: bytes) -> str:
+        raise SecretUnreadable
+
+    monkeypatch.setattr(type(web.application.webhooks.ping.cipher), "decrypt", refuse)
+    response = merchant.post(f"{ENDPOINTS}/{id}/test", {})
+    assert (response.status_code, error_code(response)) == (409, "conflict")

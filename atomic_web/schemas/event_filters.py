@@ -1,12 +1,13 @@
 """The query parameters of GET /events."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from atomic_core.domain.events import STREAM_TYPES, EventFilter, EventType
+from atomic_core.domain.events import EventFilter, EventType
 from atomic_core.domain.money import MAX_AMOUNT
+from atomic_core.domain.webhooks import expand_event_types
 from atomic_web.http.query import InvalidParameter, Parameter
 from atomic_web.schemas import enumerations
 from atomic_web.schemas.descriptions import UUID_SCHEMA
@@ -17,8 +18,6 @@ MAX_SEQUENCE: Final = MAX_AMOUNT
 
 MAX_WAIT_SECONDS: Final = 30
 """Load balancers and proxies commonly close a connection without traffic after 60 s."""
-
-WILDCARD: Final = ".*"
 
 _SEQUENCE: Final = re.compile(r"0|[1-9][0-9]{0,15}")
 _WAIT: Final = re.compile(r"[0-9]|[1-9][0-9]")
@@ -63,16 +62,9 @@ def build_event_query(values: Mapping[str, Any]) -> EventQuery:
     return EventQuery(filters, is_oldest_first, limit, cursor, wait_seconds)
 
 
-def expand_types(names: Iterable[str]) -> frozenset[EventType]:
-    """The types that the names mean; a name may end in a wildcard."""
-    types: set[EventType] = set()
-    for name in names:
-        if name.endswith(WILDCARD):
-            prefix = name.removesuffix("*")
-            types |= {type for type in STREAM_TYPES if type.startswith(prefix)}
-        else:
-            types.add(EventType(name))
-    return frozenset(types)
+def expand_types(names: Collection[str]) -> frozenset[EventType]:
+    """The types that the names mean; empty, for every type, if there is no name."""
+    return expand_event_types(tuple(names)) if names else frozenset()
 
 
 def _parse_sequence(text: str) -> int:

@@ -22,6 +22,7 @@ from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.migrations import Migrator
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import SystemClock
+from emptying import Emptying
 from processes import as_application, wait_until
 from report_hooks import pytest_runtest_makereport, pytest_terminal_summary
 from scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler
@@ -55,28 +56,6 @@ ENVIRON = {
     "LOG_LEVEL": "warning",
     "WEBHOOK_ALLOW_PRIVATE": "none",
 }
-
-# Deletes from the tables that have rows: TRUNCATE of every table takes ten times as long.
-EMPTY = b"""
-SET session_replication_role = replica;
-DO $$
-DECLARE
-    name text;
-    has_rows boolean;
-BEGIN
-    FOR name IN
-        SELECT tablename
-          FROM pg_tables
-         WHERE schemaname = 'public' AND strpos(tablename, 'yoyo') = 0
-    LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM %I)', name) INTO has_rows;
-        IF has_rows THEN
-            EXECUTE format('DELETE FROM %I', name);
-        END IF;
-    END LOOP;
-END
-$$
-"""
 
 
 @pytest.fixture(scope="session")
@@ -112,12 +91,17 @@ def shared_database_url(postgres: EmbeddedPostgres, migrated: str) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def emptying(shared_database_url: str) -> Iterator[Emptying]:
+    with closing(Emptying(shared_database_url)) as emptying:
+        yield emptying
+
+
 @pytest.fixture
-def database_url(shared_database_url: str) -> str:
+def database_url(shared_database_url: str, emptying: Emptying) -> str:
     """A migrated database that is emptied for each test. The URL is a superuser's, for what a test
     prepares and inspects; `settings_for` makes it one of the application's role."""
-    with psycopg.connect(shared_database_url, autocommit=True) as connection:
-        connection.execute(EMPTY)
+    emptying.empty()
     return shared_database_url
 
 

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, LiteralString
@@ -20,6 +21,11 @@ import psycopg
 
 from atomic_adapters.embedded.postgres import SUPERUSER
 from atomic_adapters.embedded.roles import APP_ROLE
+from atomic_adapters.postgres import PostgresStore
+from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.settings import Settings
+from atomic_worker.commands.seed import seed
+from support import build_application
 
 COMMANDS = {
     "api": "serve",
@@ -121,6 +127,12 @@ class Client:
         return self.request("GET", f"/accounts/{account_id}").data["balance"]
 
 
+def is_ledger_clean(environ: Mapping[str, str]) -> bool:
+    """As `atomic verify` has it, in this process: a new one takes a second to start."""
+    with closing(Connections(Settings.from_environ(environ))) as connections:
+        return build_application(PostgresStore(connections).begin).ledger.verify().is_clean
+
+
 @dataclass
 class System:
     """The processes of one system, each in a session of its own, with one log file."""
@@ -196,9 +208,21 @@ class System:
         for process in processes:
             process.wait(60)
 
+    def seed(self) -> dict[str, str]:
+        """What `atomic seed --json` prints, from this process."""
+        settings = Settings.from_environ(self.environ)
+        with closing(Connections(settings)) as connections:
+            result = seed(build_application(PostgresStore(connections).begin), settings)
+        assert result.api_key, "seeded before"
+        return {
+            "merchantId": str(result.merchant_id),
+            "accountId": str(result.account_id),
+            "currency": result.currency,
+            "apiKey": result.api_key,
+        }
+
     def is_ledger_clean(self) -> bool:
-        verified = self.atomic("verify", "--json")
-        return verified.returncode == 0 and json.loads(verified.stdout)["clean"]
+        return is_ledger_clean(self.environ)
 
     def query_number(self, query: LiteralString) -> Any:
         """The number that a database query returns."""

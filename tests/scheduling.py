@@ -7,26 +7,29 @@ from xdist.scheduler import LoadScopeScheduling
 
 SYSTEM_GROUP: Final = "shared system"
 
-SYSTEM_SHARERS: Final = frozenset(
+SYSTEM_SHARERS: Final = tuple(
     f"tests/e2e/{name}.py"
     for name in (
+        "test_documented_example",
+        "test_system",
+        "test_recovery",
+        "test_slow_clients",
         "test_events",
         "test_framing",
-        "test_openapi",
         "test_raw_sockets",
         "test_smuggling",
+        "test_openapi",
     )
 )
-"""Files that leave their system as they found it."""
+"""Files that leave their system as they found it, in the order in which they use it: those that
+search its log come before those that fill it."""
 
 LONGEST: Final = (
+    SYSTEM_GROUP,
     "tests/e2e/test_dev.py",
     "tests/integration/test_lists.py",
-    SYSTEM_GROUP,
     "tests/integration/test_plans.py",
     "tests/fault/test_run.py",
-    "tests/e2e/test_slow_clients.py",
-    "tests/e2e/test_recovery.py",
     "tests/property/test_stores.py",
     "tests/e2e/test_secrets.py",
     "tests/integration/test_migrations.py",
@@ -50,10 +53,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupSchedul
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ranks = {group: rank for rank, group in enumerate(LONGEST)}
-    items.sort(key=lambda item: ranks.get(find_group(item.nodeid), len(LONGEST)))
+    sharers = {path: rank for rank, path in enumerate(SYSTEM_SHARERS)}
+
+    def get_rank(item: pytest.Item) -> tuple[int, int]:
+        rank = ranks.get(find_group(item.nodeid), len(LONGEST))
+        return rank, sharers.get(_get_path(item.nodeid), 0)
+
+    items.sort(key=get_rank)
 
 
 def find_group(nodeid: str) -> str:
     """A file is a group, unless it shares a system with others."""
-    path = nodeid.partition("::")[0]
+    path = _get_path(nodeid)
     return SYSTEM_GROUP if path in SYSTEM_SHARERS else path
+
+
+def _get_path(nodeid: str) -> str:
+    return nodeid.partition("::")[0]

@@ -35,7 +35,8 @@ def encode_variants(secret: str) -> set[bytes]:
 def find_secrets(secrets: Iterable[str], texts: Iterable[tuple[str, bytes]]) -> list[str]:
     """The names of the texts that contain any of the secrets."""
     variants = set().union(*(encode_variants(secret) for secret in secrets))
-    return [name for name, text in texts if any(variant in text.lower() for variant in variants)]
+    lowered = ((name, text.lower()) for name, text in texts)
+    return [name for name, text in lowered if any(variant in text for variant in variants)]
 
 
 def dump_database(database_url: str) -> Iterator[tuple[str, bytes]]:

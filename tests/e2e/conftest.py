@@ -1,62 +1,40 @@
-"""A real system, per file of tests or shared by several: API, worker and sweeper as processes."""
+"""A real system, which files of tests share: API, worker and sweeper as processes."""
 
-import json
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
+from atomic_adapters.embedded import EmbeddedPostgres
 from processes import LEASE_SECONDS, Client, System, environment, wait_until
-from scheduling import SYSTEM_GROUP, find_group
+from replaceable_valkey import ReplaceableValkey
 from slow_clients import AttackedSystem
 
 
-@pytest.fixture(scope="module")
-def valkey_folder(scratch: Path) -> Path:
-    return scratch / f"valkey-{secrets.token_hex(4)}"
-
-
-@pytest.fixture(scope="module")
-def valkeys(valkey_folder: Path) -> Iterator[list[EmbeddedValkey]]:
-    """A list of one: the Valkey of this system, which tests kill and replace."""
-    valkeys = [EmbeddedValkey.start(valkey_folder)]
-    yield valkeys
-    valkeys[0].stop()
+@pytest.fixture(scope="session")
+def replaceable_valkey(scratch: Path) -> Iterator[ReplaceableValkey]:
+    """Each test leaves it running."""
+    valkey = ReplaceableValkey(scratch / f"valkey-{secrets.token_hex(4)}")
+    yield valkey
+    valkey.server.stop()
 
 
 @pytest.fixture(scope="session")
-def shared_system(postgres: EmbeddedPostgres, migrated: str, scratch: Path) -> Iterator[System]:
-    """For the files that leave it as they found it (tests/scheduling.py)."""
-    valkey = EmbeddedValkey.start(scratch / f"valkey-{secrets.token_hex(4)}")
-    try:
-        with _start_system(postgres, migrated, valkey.url, scratch) as system:
-            yield system
-    finally:
-        valkey.stop()
-
-
-@pytest.fixture(scope="module")
-def system(request: pytest.FixtureRequest) -> Iterator[System]:
-    if find_group(request.node.nodeid) == SYSTEM_GROUP:
-        yield request.getfixturevalue("shared_system")
-        return
-    postgres, migrated, valkeys, scratch = (
-        request.getfixturevalue(name) for name in ("postgres", "migrated", "valkeys", "scratch")
-    )
-    with _start_system(postgres, migrated, valkeys[0].url, scratch) as system:
-        yield system
-
-
-@contextmanager
-def _start_system(
-    postgres: EmbeddedPostgres, migrated: str, valkey_url: str, scratch: Path
+def system(
+    postgres: EmbeddedPostgres,
+    migrated: str,
+    replaceable_valkey: ReplaceableValkey,
+    scratch: Path,
 ) -> Iterator[System]:
+    """For the files that leave it as they found it (tests/scheduling.py). Others have their own."""
     url = postgres.create_database(f"e2e_{secrets.token_hex(4)}", template=migrated)
-    lease = str(LEASE_SECONDS)
-    environ = environment(url, valkey_url, SETTLE_LEASE_SECONDS=lease, SETTLE_BATCH="50")
+    environ = environment(
+        url,
+        replaceable_valkey.server.url,
+        SETTLE_LEASE_SECONDS=str(LEASE_SECONDS),
+        SETTLE_BATCH="50",
+    )
     system = System(environ, scratch / f"e2e-{secrets.token_hex(4)}.log")
     try:
         system.start("api", "worker", "sweeper")
@@ -77,9 +55,7 @@ def seeded() -> dict[Path, dict[str, str]]:
 def account(system: System, seeded: dict[Path, dict[str, str]]) -> dict[str, str]:
     """The seeded merchant of this system: its ids and its API key."""
     if system.log not in seeded:
-        completed = system.atomic("seed", "--json")
-        assert completed.returncode == 0, completed.stderr
-        seeded[system.log] = json.loads(completed.stdout)
+        seeded[system.log] = system.seed()
     return seeded[system.log]
 
 

@@ -1,7 +1,6 @@
 """More slow clients than the API has connections: others are still served. Without a proxy the API
 evicts the slowest connection; behind nginx the slow clients never reach it."""
 
-import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -114,7 +113,7 @@ def measure_other_client(client: Client, slow_clients: SlowClients, rounds: int 
 
 @pytest.fixture(scope="module")
 def account(system: System) -> dict[str, str]:
-    return json.loads(system.atomic("seed", "--json").stdout)
+    return system.seed()
 
 
 @pytest.fixture(scope="module")

@@ -6,33 +6,30 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
 from redis import Redis
 
-from atomic_adapters.embedded import EmbeddedValkey
 from processes import LEASE_SECONDS, PAUSE, Client, Reply, System, wait_until
+from replaceable_valkey import ReplaceableValkey
 
 WITHOUT_LEASE_SECONDS = LEASE_SECONDS / 2
 """A guard, not a promise: what is settled within it was not recovered by the end of a lease.
 `make faults` measures how long recovery takes."""
 
-KILLS = 8
+KILLS = 4
 
 
 @pytest.fixture
 def without_valkey(
-    valkeys: list[EmbeddedValkey], valkey_folder: Path, client: Client, system: System
+    replaceable_valkey: ReplaceableValkey, client: Client, system: System
 ) -> Iterator[None]:
     client.pay()
-    valkeys[0].process.kill()
-    valkeys[0].process.wait()
-    valkeys[0].stop()
+    replaceable_valkey.kill()
     yield
-    valkeys[0] = EmbeddedValkey.start(valkey_folder)
+    replaceable_valkey.start()
     system.kill("worker")
     system.start("worker")
 
@@ -107,9 +104,9 @@ class PaymentLoad:
 
 
 def test_flushed_valkey_loses_no_payment(
-    client: Client, system: System, valkeys: list[EmbeddedValkey]
+    client: Client, system: System, replaceable_valkey: ReplaceableValkey
 ) -> None:
-    with PaymentLoad(client) as load, Redis.from_url(valkeys[0].url) as redis:
+    with PaymentLoad(client) as load, Redis.from_url(replaceable_valkey.server.url) as redis:
         for _ in range(5):
             redis.flushall()
             load.await_replies(10)

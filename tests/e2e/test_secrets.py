@@ -98,7 +98,7 @@ def recorded(
 
 def _create_secrets(system: System) -> dict[str, str]:
     secrets = {"unknown": UNKNOWN}
-    seeded = json.loads(system.atomic("seed", "--json").stdout)
+    seeded = system.seed()
     secrets["seeded"] = seeded["apiKey"]
     for name in ("second", "revoked"):
         issued = json.loads(system.atomic("keys", "create", "--name", name, "--json").stdout)

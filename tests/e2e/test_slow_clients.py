@@ -16,8 +16,8 @@ import psutil
 import psycopg
 import pytest
 
-from atomic_adapters.embedded import EmbeddedValkey
 from processes import Client, System, environment, find_free_port, wait_until
+from replaceable_valkey import ReplaceableValkey
 
 REQUEST_SECONDS = 2.0
 SLOW_CLIENTS = 100
@@ -33,13 +33,13 @@ LIVE = b"GET /api/v1/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def impatient_system(
-    system: System, valkeys: list[EmbeddedValkey], scratch: Path
+    system: System, replaceable_valkey: ReplaceableValkey, scratch: Path
 ) -> Iterator[System]:
     """An API of one process with a short REQUEST_TIMEOUT_SECONDS."""
     database = system.superuser_url
     timeout = str(REQUEST_SECONDS)
     environ = environment(
-        database, valkeys[0].url, REQUEST_TIMEOUT_SECONDS=timeout, WEB_WORKERS="1"
+        database, replaceable_valkey.server.url, REQUEST_TIMEOUT_SECONDS=timeout, WEB_WORKERS="1"
     )
     impatient = System(environ, scratch / "impatient.log")
     yield impatient
@@ -160,15 +160,15 @@ def test_request_that_waits_for_a_lock_does_not_delay_others(
 
 
 def test_payments_are_accepted_while_valkey_is_frozen(
-    api: Client, valkeys: list[EmbeddedValkey]
+    api: Client, replaceable_valkey: ReplaceableValkey
 ) -> None:
     api.pay()
-    valkeys[0].process.send_signal(signal.SIGSTOP)
+    replaceable_valkey.server.process.send_signal(signal.SIGSTOP)
     try:
         with ThreadPoolExecutor(8) as threads:
             replies = list(threads.map(lambda _: api.pay(), range(16)))
     finally:
-        valkeys[0].process.send_signal(signal.SIGCONT)
+        replaceable_valkey.server.process.send_signal(signal.SIGCONT)
     assert {reply.status for reply in replies} == {202}
 
 

@@ -8,8 +8,9 @@ from uuid import uuid4
 
 from redis import Redis
 
-from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
+from atomic_adapters.embedded import EmbeddedPostgres
 from processes import Client, System, environment, wait_until
+from replaceable_valkey import ReplaceableValkey
 
 
 def test_payment_succeeds_and_credits_the_balance(
@@ -74,11 +75,11 @@ def test_revoked_key_is_refused_from_its_commit(
 
 
 def test_documented_default_rate_limits_apply(
-    system: System, account: dict[str, str], valkeys: list[EmbeddedValkey], scratch: Path
+    system: System, account: dict[str, str], replaceable_valkey: ReplaceableValkey, scratch: Path
 ) -> None:
-    with Redis.from_url(valkeys[0].url) as redis:
+    with Redis.from_url(replaceable_valkey.server.url) as redis:
         redis.flushall()
-    environ = {**system.environ, **environment(system.superuser_url, valkeys[0].url)}
+    environ = {**system.environ, **environment(system.superuser_url, replaceable_valkey.server.url)}
     for name in ("RATE_LIMIT_GLOBAL", "RATE_LIMIT_PAYMENTS"):
         del environ[name]
     limited = System(environ, scratch / "limited.log")

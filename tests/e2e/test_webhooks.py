@@ -12,9 +12,10 @@ from redis import Redis
 from standardwebhooks import Webhook as StandardWebhook
 from svix.webhooks import Webhook as SvixWebhook
 
-from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
+from atomic_adapters.embedded import EmbeddedPostgres
 from atomic_adapters.webhooks.secret_cipher import generate_key
 from processes import Client, System, environment, wait_until
+from replaceable_valkey import ReplaceableValkey
 from webhook_receivers import OK, Receiver, answer
 
 GUARD_SECONDS = 60
@@ -27,12 +28,12 @@ REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def system(
-    postgres: EmbeddedPostgres, migrated: str, valkeys: list[EmbeddedValkey], scratch: Path
+    postgres: EmbeddedPostgres, migrated: str, replaceable_valkey: ReplaceableValkey, scratch: Path
 ) -> Iterator[System]:
     url = postgres.create_database(f"webhooks_{secrets.token_hex(4)}", template=migrated)
     environ = environment(
         url,
-        valkeys[0].url,
+        replaceable_valkey.server.url,
         WEB_WORKERS="1",
         WEBHOOK_ENCRYPTION_KEYS=generate_key(),
         WEBHOOK_ALLOW_PRIVATE="127.0.0.0/8",
@@ -169,11 +170,11 @@ def test_worker_killed_between_sending_and_recording_sends_again(
 
 
 def test_without_wake_ups_the_sweeper_delivers(
-    client: Client, receiver: Receiver, system: System, valkeys: list[EmbeddedValkey]
+    client: Client, receiver: Receiver, system: System, replaceable_valkey: ReplaceableValkey
 ) -> None:
     id, _ = add_endpoint(client, receiver.url)
     system.stop("worker")
-    with Redis.from_url(valkeys[0].url) as redis:
+    with Redis.from_url(replaceable_valkey.server.url) as redis:
         redis.flushall()
     client.pay()
     wait_until(lambda: receiver.requests, GUARD_SECONDS, "the sweeper delivers")

@@ -1,6 +1,5 @@
 """`make schemathesis`: thousands of generated requests, then the ledger is verified."""
 
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -37,7 +36,7 @@ def main(arguments: list[str]) -> int:
 def _fuzz(system: System, arguments: list[str], scratch: Path) -> int:
     try:
         system.start("api", "worker", "sweeper")
-        seeded = json.loads(system.atomic("seed", "--json").stdout)
+        seeded = system.seed()
         result = run(system, seeded["apiKey"], *(arguments or DEFAULT_ARGUMENTS), scratch=scratch)
         is_clean = system.is_ledger_clean()
     finally:

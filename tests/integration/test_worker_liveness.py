@@ -102,8 +102,7 @@ def test_suspended_worker_keeps_its_claims(
 ) -> None:
     us, settler = postgres_store.start_worker(), start("silent")
     settler.send_signal(signal.SIGSTOP)
-    # As often as sweepers would look in two seconds.
-    for _ in range(40):
+    for _ in range(10):
         assert claim(postgres_store, us) == []
         PAUSE.wait(0.05)
 

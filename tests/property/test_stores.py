@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import ClassVar
 from uuid import UUID, uuid5
 
-import psycopg
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -38,7 +37,7 @@ from atomic_core.use_cases.holds import CancelRequest, CaptureRequest
 from atomic_core.use_cases.idempotency import IdempotentResult
 from atomic_core.use_cases.ledger import NewAccount
 from atomic_core.use_cases.timeline import Timeline
-from conftest import EMPTY
+from emptying import Emptying
 from property.model import BATCH, REFUSALS, Balance, Model, Row
 from support import HOUR, NOW, build_application, build_request, with_use_cases
 
@@ -124,13 +123,12 @@ def list_stream(application: Application, merchant_id: UUID) -> list[Event]:
 
 
 class StoreComparison(RuleBasedStateMachine):
-    database_url: ClassVar[str]
+    emptying: ClassVar[Emptying]
     postgres: ClassVar[PostgresStore]
 
     @initialize()
     def begin(self) -> None:
-        with psycopg.connect(self.database_url, autocommit=True) as connection:
-            connection.execute(EMPTY)
+        self.emptying.empty()
         memory = MemoryStore(SystemClock())
         self.applications = [
             create_application(memory.begin),
@@ -330,11 +328,14 @@ class StoreComparison(RuleBasedStateMachine):
 
 @pytest.fixture
 def store_comparison(
-    database_url: str, settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+    database_url: str,
+    emptying: Emptying,
+    settings_for: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[type[RuleBasedStateMachine]]:
     # Postponed and retried items are due at once.
     monkeypatch.setattr("atomic_core.domain.card_networks.BACK_OFF_BASE", NOW)
-    StoreComparison.database_url = database_url
+    StoreComparison.emptying = emptying
     StoreComparison.postgres = PostgresStore(Connections(settings_for(database_url)))
     yield StoreComparison
     StoreComparison.postgres.close()
@@ -344,5 +345,5 @@ def test_memory_and_postgres_stores_behave_the_same(
     store_comparison: type[RuleBasedStateMachine],
 ) -> None:
     run_state_machine_as_test(
-        store_comparison, settings=settings(max_examples=40, stateful_step_count=25, deadline=None)
+        store_comparison, settings=settings(max_examples=25, stateful_step_count=25, deadline=None)
     )

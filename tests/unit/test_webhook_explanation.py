@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import standardwebhooks
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atomic_adapters.webhooks.explanation import TOLERANCE_SECONDS, explain
@@ -166,6 +166,7 @@ def test_url_safe_encoding_of_the_signature() -> None:
     check("encoding", "URL-safe base64 (it is the right", HEADERS | headers)
 
 
+@settings(max_examples=40)
 @given(
     body=st.binary(max_size=200), headers=st.dictionaries(st.sampled_from([*HEADERS]), st.text())
 )

@@ -78,7 +78,13 @@ class Migrator:
     def up(self) -> Sequence[str]:
         """Apply all pending migrations; return their ids, in order."""
         with self._connect_locked() as backend:
-            pending = list(backend.to_apply(self._read_migrations()))
+            applied = set(backend.get_applied_migration_hashes())
+            # Each depends on the one before it. yoyo's own search for what is pending parses all
+            # of them, which takes half a second.
+            pending = sorted(
+                (each for each in self._read_migrations() if each.hash not in applied),
+                key=lambda each: each.id,
+            )
             for migration in pending:
                 self._run(backend, migration, "apply")
             # Also without a pending migration: an earlier run may have been killed before this.
@@ -89,8 +95,7 @@ class Migrator:
         """Roll back the last applied migration; return its id, or None if none is applied."""
         with self._connect_locked() as backend:
             applied = set(backend.get_applied_migration_hashes())
-            # Each depends on the one before it. yoyo's own search for the last parses all of them,
-            # which takes longer than the rollback.
+            # By id, as in `up`.
             last = max(
                 (each for each in self._read_migrations() if each.hash in applied),
                 key=lambda each: each.id,

@@ -35,9 +35,7 @@ BATCH_PAYMENTS: Final = 20
 REQUEST_THREADS: Final = 10
 """Of the reference: as many as one endpoint has deliveries in flight."""
 
-REFERENCE_BODY: Final = (
-    b'{"occurredAt":"2026-01-01T00:00:00.000000Z","data":"' + b"x" * 600 + b'"}'
-)
+REFERENCE_BODY: Final = b'{"occurredAt":"2026-01-01T00:00:00.000000Z","data":"' + b"x" * 600 + b'"}'
 """As long as the event of a payment."""
 
 DELIVERY_SECONDS: Final = 300
@@ -54,9 +52,7 @@ def measure(cluster: BenchCluster, sizes: Sizes) -> list[Measurement]:
         ]
 
 
-def _measure_rate(
-    cluster: BenchCluster, sizes: Sizes, receiver: WebhookReceiver
-) -> Measurement:
+def _measure_rate(cluster: BenchCluster, sizes: Sizes, receiver: WebhookReceiver) -> Measurement:
     system = _create_system(cluster, "webhooks")
     merchants = create_merchants(system, 1)
     system.api.start("api")
@@ -95,9 +91,7 @@ def _measure_rate(
     )
 
 
-def _measure_latency(
-    cluster: BenchCluster, sizes: Sizes, receiver: WebhookReceiver
-) -> Measurement:
+def _measure_latency(cluster: BenchCluster, sizes: Sizes, receiver: WebhookReceiver) -> Measurement:
     system = _create_system(cluster, "webhook_latency")
     merchant = create_merchants(system, 1)[0]
     system.api.start("api")
@@ -135,9 +129,7 @@ def _pay(
     count = 0
     started = time.monotonic()
     while time.monotonic() - started < seconds:
-        reply = client.request(
-            "POST", "/payments/batch", {"payments": [payment] * BATCH_PAYMENTS}
-        )
+        reply = client.request("POST", "/payments/batch", {"payments": [payment] * BATCH_PAYMENTS})
         if reply.status >= 300:
             raise BenchError(f"the batch was answered {reply.status}")
         count += BATCH_PAYMENTS

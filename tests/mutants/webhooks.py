@@ -119,6 +119,37 @@ WEBHOOK_MUTANTS: Final = (
         (SENDING,),
     ),
     Mutant(
+        "lag-of-planned-endpoints-only",
+        "the lag is measured before anything makes an endpoint due",
+        (Edit(DELIVERIES_SQL, "     WHERE webhook_streams.is_due\n", "     WHERE false\n"),),
+        ("tests/contract/test_webhook_backlog.py",),
+    ),
+    Mutant(
+        "disabled-endpoint-lags",
+        "a disabled endpoint does not count as behind",
+        (
+            Edit(
+                DELIVERIES_SQL,
+                "       AND webhook_endpoints.status = 'enabled'\n"
+                "       AND webhook_endpoints.deleted_at IS NULL\n), slowest",
+                "       AND webhook_endpoints.deleted_at IS NULL\n), slowest",
+            ),
+        ),
+        ("tests/contract/test_webhook_backlog.py",),
+    ),
+    Mutant(
+        "dead-letter-counted-as-retried",
+        "each outcome has its own count in the metrics",
+        (
+            Edit(
+                "atomic_worker/webhooks/metrics.py",
+                'DeliveryStatus.FAILED: "dead"',
+                'DeliveryStatus.FAILED: "retried"',
+            ),
+        ),
+        ("tests/unit/test_webhook_metrics.py",),
+    ),
+    Mutant(
         "window-skipped",
         "a round that is full goes on where it ended",
         (

@@ -73,6 +73,7 @@ class Settings:
     """How long a stopping API still accepts connections while its readiness probe fails."""
     shutdown_grace: timedelta
     metrics_port: int | None
+    worker_metrics_port: int | None
     settle_batch: int
     settle_lease: timedelta
     network_timeout: timedelta
@@ -83,6 +84,8 @@ class Settings:
     """How long an authorized payment waits for its capture."""
     sweep_interval: timedelta
     ledger_check_interval: timedelta
+    event_retention: timedelta
+    """At least 30 days."""
     webhooks: WebhookSettings
 
     @property
@@ -234,6 +237,12 @@ class Settings:
             # Less than the 10 s that container runtimes wait between SIGTERM and SIGKILL.
             shutdown_grace=reader.read_seconds("SHUTDOWN_GRACE_SECONDS", 8, 1, 300),
             metrics_port=reader.read_optional_port("METRICS_PORT"),
+            worker_metrics_port=reader.read_optional_port("WORKER_METRICS_PORT"),
+            # More than a year, for what is looked into once a year. The database refuses less than
+            # 30 days.
+            event_retention=timedelta(
+                days=reader.read_integer("EVENT_RETENTION_DAYS", 400, 30, 36_500)
+            ),
             settle_batch=reader.read_integer("SETTLE_BATCH", 2_000, 1, 10_000),
             # Claims of a frozen worker wait this long before another worker takes over. A worker
             # that runs renews its leases, however long the card network takes.
@@ -257,6 +266,11 @@ class Settings:
         if settings.metrics_port == settings.port:
             reader.errors.append(
                 f"METRICS_PORT: expected another port than PORT, got {settings.port}"
+            )
+        if settings.worker_metrics_port in (settings.port, settings.metrics_port or settings.port):
+            reader.errors.append(
+                "WORKER_METRICS_PORT: expected another port than PORT and METRICS_PORT,"
+                f" got {settings.worker_metrics_port}"
             )
         reader.raise_errors()
         return settings

@@ -78,6 +78,7 @@ def build_application_on(ports: Ports, settings: Settings) -> Application:
             webhook_networks=settings.webhooks.allowed_networks,
             webhook_timeout=settings.webhooks.timeout,
             webhook_concurrency=settings.webhooks.concurrency,
+            event_retention=settings.event_retention,
             webhook_retention=settings.webhooks.retention,
         ),
     )

@@ -34,6 +34,7 @@ from atomic_core.use_cases import (
     api_keys,
     dashboard,
     deliver_webhooks,
+    event_retention,
     events,
     fees,
     holds,
@@ -104,6 +105,8 @@ class Options:
     """The longest that sending one webhook takes, with its answer."""
     webhook_concurrency: int = 64
     """Webhooks that one process sends at once."""
+    event_retention: timedelta = event_retention.DEFAULT_RETENTION
+    """How long events are kept: 30 days at least."""
     webhook_retention: timedelta = webhook_deliveries.DEFAULT_RETENTION
     """How long deliveries that have ended are kept."""
 
@@ -275,6 +278,7 @@ class Webhooks:
         self.get_delivery = webhook_deliveries.GetDelivery(begin)
         self.retry_delivery = webhook_deliveries.RetryDelivery(begin, job_queue)
         self.replay = webhook_deliveries.ReplayWebhooks(begin, job_queue)
+        self.measure = webhook_deliveries.MeasureWebhooks(begin)
         self.purge = webhook_deliveries.PurgeDeliveries(begin, options.webhook_retention)
         self.deliver = deliver_webhooks.DeliverWebhooks(
             begin,
@@ -287,10 +291,11 @@ class Webhooks:
 
 
 class Maintenance:
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, options: Options) -> None:
         self.check_health = maintenance.CheckHealth(ports.dependencies)
         self.purge_idempotency_keys = maintenance.PurgeIdempotencyKeys(ports.begin)
         self.purge_sessions = maintenance.PurgeSessions(ports.begin)
+        self.purge_events = event_retention.PurgeEvents(ports.begin, options.event_retention)
 
 
 class Application:
@@ -312,7 +317,7 @@ class Application:
         self.idempotency = Idempotency(ports)
         self.webhooks = Webhooks(ports, options)
         self.admin = Admin(ports, options)
-        self.maintenance = Maintenance(ports)
+        self.maintenance = Maintenance(ports, options)
         self.clock = ports.clock
         self.event_signal = ports.event_signal
         self.job_queue = ports.job_queue

@@ -15,6 +15,7 @@ STATUS: Final[Mapping[str, int]] = {
     "request_timeout": 408,
     "conflict": 409,
     "idempotency_key_in_use": 409,
+    "events_purged": 410,
     "payload_too_large": 413,
     "uri_too_long": 414,
     "unsupported_media_type": 415,

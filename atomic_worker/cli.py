@@ -109,6 +109,15 @@ def worker(ctx: click.Context, cli: CliContext, *, queues: frozenset[Job]) -> No
     if len(queues) > 1 and cli.settings.webhooks.encryption_keys:
         with run_companion() as stop_companion:
             has_stopped_as_requested = run_worker(cli.settings, application, job, stop_companion)
+    elif job is Job.DELIVER and cli.settings.worker_metrics_port is not None:
+        # Imported here: only this process serves metrics.
+        from atomic_worker.webhooks.metrics import observe_round, serve_metrics
+
+        port, measure = cli.settings.worker_metrics_port, application.webhooks.measure
+        serve_metrics(cli.settings.host, port, measure)
+        has_stopped_as_requested = run_worker(
+            cli.settings, application, job, on_round=observe_round
+        )
     else:
         has_stopped_as_requested = run_worker(cli.settings, application, job)
     ctx.exit(0 if has_stopped_as_requested else 1)

@@ -11,6 +11,7 @@ from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import build_application
 from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError
+from atomic_core.domain.webhooks import RoundRecord
 from atomic_core.ports.job_queue import Job
 from atomic_core.use_cases.settlement import MAX_BATCHES
 from atomic_worker.settlement.batch_log import StoppedBetweenBatches
@@ -27,6 +28,8 @@ class JobContext:
     application: Application
     should_stop: Callable[[], bool]
     """Checked after each batch."""
+    on_round: Callable[[RoundRecord], None] = lambda _: None
+    """Called with what was sent to an endpoint."""
 
 
 _current_context: list[JobContext] = []
@@ -34,10 +37,12 @@ _current_context: list[JobContext] = []
 
 
 def set_job_context(
-    application: Application, should_stop: Callable[[], bool] = lambda: False
+    application: Application,
+    should_stop: Callable[[], bool] = lambda: False,
+    on_round: Callable[[RoundRecord], None] = lambda _: None,
 ) -> None:
     """Run the jobs of this process on this application."""
-    _current_context[:] = [JobContext(application, should_stop)]
+    _current_context[:] = [JobContext(application, should_stop, on_round)]
 
 
 def settle() -> None:
@@ -72,7 +77,7 @@ def deliver() -> None:
     # Cleared first, as in settle().
     application.job_queue.clear(Job.DELIVER)
     try:
-        deliver_and_log(application, "worker", context.should_stop)
+        deliver_and_log(application, "worker", context.should_stop, on_round=context.on_round)
     except AtomicError as error:
         if not error.retryable:
             raise

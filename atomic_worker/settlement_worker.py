@@ -15,6 +15,7 @@ from rq.serializers import JSONSerializer
 from atomic_adapters.redis.rq_job_queue import JOB_PATHS, get_wakeup_queue
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
+from atomic_core.domain.webhooks import RoundRecord
 from atomic_core.ports.job_queue import Job as WakeUp
 from atomic_worker import jobs
 from atomic_worker.settlement.garbage_collection import tune_garbage_collection
@@ -96,9 +97,10 @@ def run_worker(
     application: Application,
     wake_up: WakeUp = WakeUp.SETTLE,
     on_stop_request: Callable[[], None] = lambda: None,
+    on_round: Callable[[RoundRecord], None] = lambda _: None,
 ) -> bool:
     """Do this kind of work until a signal requests a stop; the current batch is finished first.
-    `on_stop_request` is called in the signal handler.
+    `on_stop_request` is called in the signal handler, `on_round` with what was sent to an endpoint.
 
     Returns False if it ended for another reason, such as an unreachable Redis: its supervisor
     should restart it. Raises RedisError if Redis is unreachable at the start.
@@ -116,7 +118,9 @@ def run_worker(
         maintenance_interval=MAINTENANCE_SECONDS,
     )
     worker.on_stop_request = on_stop_request
-    jobs.set_job_context(application, should_stop=lambda: worker.is_stop_requested)
+    jobs.set_job_context(
+        application, should_stop=lambda: worker.is_stop_requested, on_round=on_round
+    )
     tune_garbage_collection()
     try:
         worker.work()

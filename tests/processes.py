@@ -31,6 +31,8 @@ COMMANDS = {
     "api": "serve",
     "worker": "worker",
     "worker 2": "worker",
+    "settling worker": "worker --queues settle",
+    "webhook worker": "worker --queues webhooks",
     "sweeper": "sweep",
     "sweeper 2": "sweep",
 }
@@ -164,7 +166,7 @@ class System:
         )
 
     def command(self, name: str) -> list[str]:
-        return [sys.executable, "-m", "atomic_worker", COMMANDS[name]]
+        return [sys.executable, "-m", "atomic_worker", *COMMANDS[name].split()]
 
     def start(self, *names: str) -> None:
         for name in names:

@@ -86,6 +86,10 @@ class Tampering(Protocol):
 
     def delete_totals(self, merchant_id: UUID) -> None: ...
 
+    def age_events(self, merchant_id: UUID, up_to: int, by: timedelta) -> None:
+        """Make a merchant's events older up to this sequence number, and all of timelines."""
+        ...
+
 
 @dataclass(frozen=True)
 class Store:
@@ -226,6 +230,13 @@ class MemoryTampering:
         for key in [key for key in rows if key[0] == merchant_id]:
             del rows[key]
 
+    def age_events(self, merchant_id: UUID, up_to: int, by: timedelta) -> None:
+        rows = self.tables.events.rows
+        for key, row in rows.items():
+            event = row.in_stream
+            if row.event.merchant_id == merchant_id and (not event or event.sequence <= up_to):
+                rows[key] = replace(row, at=row.at - by)
+
 
 class PostgresTampering:
     def __init__(self, url: str) -> None:
@@ -324,6 +335,19 @@ class PostgresTampering:
         with psycopg.connect(self.url) as connection:
             connection.execute("SET session_replication_role = replica")
             connection.execute("DELETE FROM payment_totals WHERE merchant_id = %s", (merchant_id,))
+
+    def age_events(self, merchant_id: UUID, up_to: int, by: timedelta) -> None:
+        # Ids begin with the time.
+        with psycopg.connect(self.url) as connection:
+            connection.execute("SET session_replication_role = replica")
+            connection.execute(
+                "UPDATE events SET occurred_at = occurred_at - %(by)s, id = (lpad(to_hex(("
+                "extract(epoch FROM occurred_at - %(by)s) * 1000)::bigint), 12, '0')"
+                " || substr(replace(id::text, '-', ''), 13))::uuid"
+                " WHERE merchant_id = %(merchant_id)s"
+                "   AND (sequence IS NULL OR sequence <= %(up_to)s)",
+                {"merchant_id": merchant_id, "up_to": up_to, "by": by},
+            )
 
 
 def build_application(

@@ -15,6 +15,7 @@ from atomic_core.domain.events import (
     StreamEvent,
     build_data,
 )
+from atomic_core.domain.webhooks import EndpointStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,9 @@ class MemoryEventRepository:
         for event in self._added:
             now = tables.clock.now()
             in_stream = self._continue_stream(event, now) if event.type in STREAM_TYPES else None
-            tables.events.put(len(tables.events.rows) + 1, EventRow(event, now, in_stream))
+            # Not their number: events are deleted.
+            key = max(tables.events.rows, default=0) + 1
+            tables.events.put(key, EventRow(event, now, in_stream))
         self._added.clear()
         return sorted(grown)
 
@@ -85,6 +88,43 @@ class MemoryEventRepository:
     def _add_data(self, event: StreamEvent) -> StreamEvent:
         data = self._build_data(event.event)
         return event._replace(event=event.event._replace(data=data))
+
+    def list_purgeable(self, before: datetime, limit: int) -> Sequence[UUID]:
+        merchant_ids = self.session.tables.event_counters.rows
+        return [id for id in merchant_ids if self._list_purgeable_keys(id, before)][:limit]
+
+    def purge_stream(self, merchant_id: UUID, before: datetime, limit: int) -> int:
+        return self._remove(self._list_purgeable_keys(merchant_id, before)[:limit])
+
+    def purge_timelines(self, before: datetime, limit: int) -> int:
+        rows = self.session.tables.events.rows
+        keys = [key for key, row in rows.items() if row.in_stream is None and row.at < before]
+        return self._remove(keys[:limit])
+
+    def _list_purgeable_keys(self, merchant_id: UUID, before: datetime) -> Sequence[int]:
+        tables = self.session.tables
+        needed = [tables.event_counters.rows[merchant_id]]
+        for row in tables.webhook_endpoints.rows.values():
+            endpoint = row.endpoint
+            if endpoint.merchant_id != merchant_id:
+                continue
+            if endpoint.status is EndpointStatus.ENABLED and row.deleted_at is None:
+                needed.append(endpoint.position + 1)
+            deliveries = tables.webhook_deliveries.rows
+            needed += [sequence for id, sequence in deliveries if id == endpoint.id]
+        keys: list[int] = []
+        for key, row in tables.events.rows.items():
+            if row.in_stream is None or row.event.merchant_id != merchant_id:
+                continue
+            if row.at >= before or row.in_stream.sequence >= min(needed):
+                break
+            keys.append(key)
+        return keys
+
+    def _remove(self, keys: Sequence[int]) -> int:
+        for key in keys:
+            self.session.tables.events.remove(key)
+        return len(keys)
 
     def get_last_sequences(self, merchant_ids: Sequence[UUID]) -> Mapping[UUID, int]:
         counters = self.session.tables.event_counters.rows

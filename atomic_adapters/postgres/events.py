@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -112,9 +113,28 @@ class PostgresEventRepository:
         row = self.session.fetch_optional(_SQL["get_event"], id=event_id, merchant_id=merchant_id)
         return _build_stream_event(row) if row else None
 
+    def list_purgeable(self, before: datetime, limit: int) -> Sequence[UUID]:
+        rows = self.session.fetch_all(_SQL["list_purgeable_streams"], before=before, limit=limit)
+        return [merchant_id for (merchant_id,) in rows]
+
+    def purge_stream(self, merchant_id: UUID, before: datetime, limit: int) -> int:
+        return self.session.execute(
+            _SQL["purge_stream"], merchant_id=merchant_id, before=before, limit=limit
+        )
+
+    def purge_timelines(self, before: datetime, limit: int) -> int:
+        return self.session.execute(
+            _SQL["purge_timelines"], before=before, before_id=_get_first_id(before), limit=limit
+        )
+
     def get_last_sequences(self, merchant_ids: Sequence[UUID]) -> Mapping[UUID, int]:
         rows = self.session.fetch_all(_SQL["get_last_sequences"], merchant_ids=list(merchant_ids))
         return dict(rows)
+
+
+def _get_first_id(at: datetime) -> UUID:
+    """The lowest UUID of version 7 of the next millisecond: above all ids of the time before."""
+    return UUID(int=(int(at.timestamp() * 1_000) + 1) << 80)
 
 
 def _count_event(event: Event, counts: dict[UUID, int]) -> int | None:

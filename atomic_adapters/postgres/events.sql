@@ -169,3 +169,57 @@ SELECT
 SELECT merchant_id, last_sequence
   FROM event_counters
  WHERE merchant_id = ANY (%(merchant_ids)b::uuid[])
+
+-- name: list_purgeable_streams
+-- Those whose first event is old and is needed by nothing: probes one event per stream.
+SELECT event_counters.merchant_id
+  FROM event_counters
+ CROSS JOIN LATERAL (
+           SELECT events.sequence, events.occurred_at
+             FROM events
+            WHERE events.merchant_id = event_counters.merchant_id
+              AND events.sequence < event_counters.last_sequence
+            ORDER BY events.sequence
+            LIMIT 1) AS oldest
+ CROSS JOIN LATERAL (
+-- include: first_needed_event
+ ) AS needed
+ WHERE oldest.occurred_at < %(before)s
+   AND oldest.sequence < needed.sequence
+ LIMIT %(limit)s
+
+-- name: purge_stream
+-- The beginning of a stream, up to the first event that is young or needed: times are not strictly in
+-- the order of sequence numbers. The last event is kept.
+WITH beginning AS MATERIALIZED (
+    SELECT events.id, events.sequence, events.occurred_at
+      FROM event_counters
+     CROSS JOIN LATERAL (
+-- include: first_needed_event
+     ) AS needed
+      JOIN events ON events.merchant_id = event_counters.merchant_id
+                 AND events.sequence < needed.sequence
+     WHERE event_counters.merchant_id = %(merchant_id)s
+     ORDER BY events.sequence
+     LIMIT %(limit)s
+)
+DELETE FROM events
+ WHERE id = ANY(ARRAY(
+           SELECT beginning.id
+             FROM beginning
+            WHERE NOT EXISTS (SELECT
+                                FROM beginning AS young
+                               WHERE young.occurred_at >= %(before)s
+                                 AND young.sequence <= beginning.sequence)))
+
+-- name: purge_timelines
+-- Ids begin with the time, so that the primary key finds the oldest events.
+DELETE FROM events
+ WHERE id = ANY(ARRAY(
+           SELECT id
+             FROM events
+            WHERE id < %(before_id)s
+              AND sequence IS NULL
+              AND occurred_at < %(before)s
+            ORDER BY id
+            LIMIT %(limit)s))

@@ -18,12 +18,14 @@ from atomic_adapters.postgres.statements import load_statements
 from atomic_adapters.postgres.webhook_endpoints import build_endpoint
 from atomic_core.domain.events import STREAM_TYPES, EventType, StreamEvent
 from atomic_core.domain.lists import MAX_TIME, MIN_ID, MIN_TIME, Position
+from atomic_core.domain.webhook_backlog import WebhookBacklog
 from atomic_core.domain.webhooks import (
     RETRY_DELAYS,
     Delivery,
     DeliveryAttempt,
     DeliveryFilter,
     DeliveryStatus,
+    DisabledReason,
     DueDelivery,
     EndpointClaim,
     EndpointSecrets,
@@ -189,6 +191,16 @@ class PostgresWebhookDeliveryRepository:
         failures = len(RETRY_DELAYS) if is_ordered else 0
         row = self.session.fetch_one(_SQL["retry_delivery"], id=delivery_id, failures=failures)
         return _build_delivery(*row)
+
+    def measure(self, max_counted: int) -> WebhookBacklog:
+        row = self.session.fetch_one(_SQL["measure_backlog"], limit=max_counted)
+        *counts, requested, gone, failing = row
+        disabled = {
+            DisabledReason.REQUESTED: requested,
+            DisabledReason.GONE: gone,
+            DisabledReason.FAILING: failing,
+        }
+        return WebhookBacklog(*counts, disabled=disabled)
 
     def purge(self, before: datetime, limit: int) -> int:
         purged = self.session.execute(_SQL["purge_deliveries"], before=before, limit=limit)

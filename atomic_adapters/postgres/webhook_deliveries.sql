@@ -261,3 +261,51 @@ DELETE FROM webhook_endpoints
    AND NOT EXISTS (SELECT
                      FROM webhook_deliveries
                     WHERE webhook_deliveries.endpoint_id = webhook_endpoints.id)
+
+-- name: measure_backlog
+-- Of endpoints with something to send, also if nothing has made them due yet. Few of them are behind
+-- at a time: both parts read partial indexes.
+WITH lagging AS (
+    SELECT merchant_id, position
+      FROM webhook_endpoints
+     WHERE due_at IS NOT NULL
+       AND position < target
+     UNION
+    SELECT webhook_endpoints.merchant_id, webhook_endpoints.position
+      FROM webhook_streams
+      JOIN webhook_endpoints ON webhook_endpoints.merchant_id = webhook_streams.merchant_id
+     WHERE webhook_streams.is_due
+       AND webhook_endpoints.status = 'enabled'
+       AND webhook_endpoints.deleted_at IS NULL
+), slowest AS (
+    SELECT merchant_id, min(position) AS position
+      FROM lagging
+     GROUP BY merchant_id
+), lag AS (
+    SELECT coalesce(max(event_counters.last_sequence - slowest.position), 0) AS events,
+           coalesce(max(extract(epoch FROM now() - events.occurred_at)), 0) AS seconds
+      FROM slowest
+      JOIN event_counters ON event_counters.merchant_id = slowest.merchant_id
+      LEFT JOIN events ON events.merchant_id = slowest.merchant_id
+                      AND events.sequence = slowest.position + 1
+), stopped AS (
+    SELECT count(*) FILTER (WHERE status = 'enabled' AND paused_until > now()) AS paused,
+           count(*) FILTER (WHERE disabled_reason = 'requested') AS requested,
+           count(*) FILTER (WHERE disabled_reason = 'gone') AS gone,
+           count(*) FILTER (WHERE disabled_reason = 'failing') AS failing
+      FROM webhook_endpoints
+     WHERE deleted_at IS NULL
+       AND (status = 'disabled' OR paused_until IS NOT NULL)
+)
+SELECT lag.events, lag.seconds::double precision,
+       (SELECT count(*)
+          FROM (SELECT FROM webhook_deliveries
+                 WHERE status = 'pending'
+                 LIMIT %(limit)s) AS pending),
+       (SELECT count(*)
+          FROM (SELECT FROM webhook_deliveries
+                 WHERE status = 'failed'
+                 LIMIT %(limit)s) AS failed),
+       stopped.paused, stopped.requested, stopped.gone, stopped.failing
+  FROM lag
+ CROSS JOIN stopped

@@ -2,16 +2,15 @@
 
 import re
 import ssl
-from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException, IncompleteRead
+from http.client import HTTPException
 from typing import Final, NamedTuple
 
 from urllib3.exceptions import HTTPError
-from urllib3.response import HTTPResponse
 
-from atomic_adapters.webhooks.exchange import MAX_BYTES, Exchange, SendFailed
+from atomic_adapters.webhooks.answer_reader import HttpAnswer
+from atomic_adapters.webhooks.exchange import Exchange, SendFailed
 
 MAX_TEXT_BYTES: Final = 1_024
 """Of an answer's body that are kept."""
@@ -24,23 +23,14 @@ class Answer(NamedTuple):
     text: str = ""
     retry_after: int | None = None
     """Seconds."""
-    is_complete: bool = False
-    """Whether all of it was read, so that the connection can serve a further request."""
 
-
-def read_answer(response: HTTPResponse, exchange: Exchange) -> Answer:
-    """Read up to MAX_BYTES. Raises SendFailed and what the sockets raise."""
-    body = bytearray()
-    is_complete = False
-    with closing(response):
-        while not is_complete and exchange.received < MAX_BYTES:
-            part = response.read1(MAX_BYTES)
-            body += part
-            is_complete = not part or response.length_remaining == 0
-    # PostgreSQL stores no NUL in a text.
-    text = body[:MAX_TEXT_BYTES].decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
-    retry_after = parse_retry_after(response.headers.get("Retry-After", ""))
-    return Answer(response.status, text, retry_after, is_complete)
+    @classmethod
+    def of(cls, answer: HttpAnswer) -> "Answer":
+        text = answer.body[:MAX_TEXT_BYTES].decode(errors="replace")
+        # PostgreSQL stores no NUL in a text.
+        text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        retry_after = parse_retry_after(answer.retry_after) if answer.retry_after else None
+        return cls(answer.status, text, retry_after)
 
 
 def parse_retry_after(value: str) -> int | None:
@@ -73,7 +63,7 @@ def describe_error(error: Exception, exchange: Exchange) -> SendFailed:
             return error
         case ssl.SSLCertVerificationError():
             return SendFailed(f"TLS certificate not valid: {error.verify_message}")
-        case ssl.SSLEOFError() | ConnectionError() | IncompleteRead():
+        case ssl.SSLEOFError() | ConnectionError():
             return SendFailed(f"the connection was closed early, while {exchange.activity}")
         case ssl.SSLError():
             return SendFailed(f"TLS failed: {error.reason or error}")

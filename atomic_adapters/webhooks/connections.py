@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from urllib.parse import unquote
@@ -19,8 +19,8 @@ from atomic_adapters.webhooks.exchange import Exchange, ExchangeSocket, Exchange
 MAX_IDLE: Final = 256
 """Connections that are kept, each with a file descriptor."""
 
-MAX_IDLE_PER_RECEIVER: Final = 10
-"""As many as one endpoint has requests at once."""
+MAX_IDLE_PER_RECEIVER: Final = 64
+"""As many as a process sends at once by default: several endpoints can have one host."""
 
 IDLE_SECONDS: Final = 55.0
 """Less than the 60 s after which common servers and load balancers close an idle connection."""
@@ -48,27 +48,30 @@ class ReceiverConnection(HTTPConnection):
     dialer: Dialer
     exchange: Exchange
 
-    def begin(self, exchange: Exchange) -> None:
-        """Before each request: connect if needed, and bound the sockets by the exchange. Raises
+    def begin(self, exchange: Exchange) -> ExchangeSocket | ExchangeTlsSocket:
+        """Before each request: connect if needed, and bound the socket by the exchange. Raises
         SendFailed and what the sockets raise."""
         self.exchange = exchange
         self.timeout = exchange.get_seconds_left()
         if self.sock is None:
             self.connect()
-        if self.sock is not None:
-            self.sock.exchange = exchange
+        if self.sock is None:
+            raise RuntimeError("the connection has no socket")
+        self.sock.exchange = exchange
+        return self.sock
 
     def _new_conn(self) -> socket.socket:
         return self.dialer.connect(self._dns_host, self.port, self.exchange)
 
 
 class TlsReceiverConnection(ReceiverConnection, HTTPSConnection):
-    def begin(self, exchange: Exchange) -> None:
+    def begin(self, exchange: Exchange) -> ExchangeSocket | ExchangeTlsSocket:
         is_new = self.sock is None
-        super().begin(exchange)
-        if is_new and isinstance(self.sock, ExchangeTlsSocket):
+        socket = super().begin(exchange)
+        if is_new and isinstance(socket, ExchangeTlsSocket):
             exchange.activity = "negotiating TLS"
-            self.sock.do_handshake()
+            socket.do_handshake()
+        return socket
 
 
 def create_tls_context() -> ssl.SSLContext:
@@ -86,8 +89,10 @@ class ConnectionPool:
     tls_context: ssl.SSLContext
     proxy: str | None
     """A forward proxy, which then resolves the names."""
-    _idle: list[tuple[float, Receiver, ReceiverConnection]] = field(default_factory=list)
-    """Oldest first."""
+    _idle: dict[ReceiverConnection, tuple[float, Receiver]] = field(default_factory=dict)
+    """Since when, and whose. Oldest first."""
+    _by_receiver: dict[Receiver, list[ReceiverConnection]] = field(default_factory=dict)
+    """The same connections, oldest first."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -95,15 +100,15 @@ class ConnectionPool:
 
     def take(self, receiver: Receiver) -> ReceiverConnection | None:
         """A connection that has served before, and is not closed as far as this side knows."""
-        with self._lock:
-            self._drop_old()
-            for index in range(len(self._idle) - 1, -1, -1):
-                if self._idle[index][1] == receiver:
-                    *_, connection = self._idle.pop(index)
-                    if connection.is_connected:
-                        return connection
-                    connection.close()
-        return None
+        while True:
+            with self._lock:
+                unused = self._remove_old()
+                latest = self._by_receiver.get(receiver)
+                connection = self._remove(latest[-1]) if latest else None
+            _close_all(unused)
+            if connection is None or connection.is_connected:
+                return connection
+            connection.close()
 
     def open(self, receiver: Receiver) -> ReceiverConnection:
         """A connection that is not connected yet."""
@@ -123,18 +128,23 @@ class ConnectionPool:
 
     def keep(self, receiver: Receiver, connection: ReceiverConnection) -> None:
         """For a further request. Above the bounds, the oldest connections are closed."""
+        surplus: list[ReceiverConnection] = []
         with self._lock:
-            self._idle.append((time.monotonic(), receiver, connection))
-            same = [entry for entry in self._idle if entry[1] == receiver]
+            self._idle[connection] = (time.monotonic(), receiver)
+            same = self._by_receiver.setdefault(receiver, [])
+            same.append(connection)
             if len(same) > MAX_IDLE_PER_RECEIVER:
-                self._drop(same[0])
+                surplus.append(self._remove(same[0]))
             elif len(self._idle) > MAX_IDLE:
-                self._drop(self._idle[0])
+                surplus.append(self._remove(next(iter(self._idle))))
+        _close_all(surplus)
 
     def close(self) -> None:
         with self._lock:
-            while self._idle:
-                self._drop(self._idle[0])
+            connections = list(self._idle)
+            self._idle.clear()
+            self._by_receiver.clear()
+        _close_all(connections)
 
     def get_proxy_headers(self) -> Mapping[str, str]:
         credentials = parse_url(self.proxy).auth if self.proxy else None
@@ -143,11 +153,26 @@ class ConnectionPool:
         encoded = base64.b64encode(unquote(credentials).encode()).decode("ascii")
         return {"Proxy-Authorization": f"Basic {encoded}"}
 
-    def _drop_old(self) -> None:
+    def _remove_old(self) -> list[ReceiverConnection]:
         latest = time.monotonic() - IDLE_SECONDS
-        while self._idle and self._idle[0][0] < latest:
-            self._drop(self._idle[0])
+        removed: list[ReceiverConnection] = []
+        while self._idle:
+            connection, (since, _) = next(iter(self._idle.items()))
+            if since >= latest:
+                break
+            removed.append(self._remove(connection))
+        return removed
 
-    def _drop(self, entry: tuple[float, Receiver, ReceiverConnection]) -> None:
-        self._idle.remove(entry)
-        entry[2].close()
+    def _remove(self, connection: ReceiverConnection) -> ReceiverConnection:
+        _, receiver = self._idle.pop(connection)
+        same = self._by_receiver[receiver]
+        same.remove(connection)
+        if not same:
+            del self._by_receiver[receiver]
+        return connection
+
+
+def _close_all(connections: Iterable[ReceiverConnection]) -> None:
+    """Without the pool's lock: closing takes a system call, or more with TLS."""
+    for connection in connections:
+        connection.close()

@@ -5,13 +5,15 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import lru_cache
 from http.client import HTTPException
-from typing import Final
+from typing import Final, NamedTuple
 
 from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
-from atomic_adapters.webhooks.answers import Answer, describe_error, describe_status, read_answer
+from atomic_adapters.webhooks.answer_reader import AnswerReader
+from atomic_adapters.webhooks.answers import Answer, describe_error, describe_status
 from atomic_adapters.webhooks.connections import (
     ConnectionPool,
     Receiver,
@@ -26,7 +28,27 @@ from atomic_core.domain.webhooks import WebhookRequest, WebhookResult
 
 DEFAULT_TIMEOUT: Final = timedelta(seconds=10)
 
-FIXED_HEADERS: Final = {"Content-Type": "application/json", "User-Agent": "Atomic-Webhooks/1"}
+FIXED_HEADERS: Final = {
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+    "User-Agent": "Atomic-Webhooks/1",
+}
+
+MAX_TARGETS: Final = 1_024
+"""URLs whose checked and parsed form is kept. Addresses are checked at each connection."""
+
+
+class _Target(NamedTuple):
+    """A URL that was checked."""
+
+    receiver: Receiver
+    head: str
+    """The beginning of each request to it."""
+
+    def build_message(self, headers: Mapping[str, str], body: bytes) -> bytes:
+        """One message, which one system call sends."""
+        length = {"Content-Length": str(len(body))}
+        return f"{self.head}{_format_headers({**headers, **length})}\r\n".encode("ascii") + body
 
 
 class HttpWebhookSender:
@@ -49,15 +71,15 @@ class HttpWebhookSender:
         self._is_proxied = proxy is not None
         dialer = Dialer(EVERY_NETWORK if self._is_proxied else self._allowed_networks, resolve)
         self._pool = ConnectionPool(dialer, tls_context or create_tls_context(), proxy)
+        self._get_target = lru_cache(MAX_TARGETS)(self._build_target)
 
     def send(self, request: WebhookRequest) -> WebhookResult:
-        headers = FIXED_HEADERS | build_headers(
-            request.id, request.timestamp, request.body, request.secrets
-        )
+        headers = build_headers(request.id, request.timestamp, request.body, request.secrets)
         started = time.monotonic()
         answer, error = Answer(), None
         try:
-            answer = self._post(request.url, request.body, headers)
+            target = self._get_target(request.url)
+            answer = self._post(target, target.build_message(headers, request.body))
             error = describe_status(answer.status)
         except SendFailed as failure:
             error = str(failure)
@@ -68,22 +90,28 @@ class HttpWebhookSender:
         """Close the idle connections."""
         self._pool.close()
 
-    def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def _build_target(self, url: str) -> "_Target":
         """Raises SendFailed."""
         if problem := find_url_problem(url, self._allowed_networks):
             raise SendFailed("private address" if problem == NOT_PUBLIC else "the URL is not valid")
         parts = parse_url(url)
-        receiver, target = Receiver.of(parts), parts.request_uri
+        receiver, path = Receiver.of(parts), parts.request_uri
+        headers = {"Host": parts.netloc or "", **FIXED_HEADERS}
         if self._is_proxied and receiver.scheme == "http":
-            target = parts._replace(fragment=None).url
-            headers = {**headers, **self._pool.get_proxy_headers()}
+            path = parts._replace(fragment=None).url
+            headers |= self._pool.get_proxy_headers()
+        return _Target(receiver, f"POST {path} HTTP/1.1\r\n{_format_headers(headers)}")
+
+    def _post(self, target: "_Target", message: bytes) -> Answer:
+        """Raises SendFailed."""
+        receiver = target.receiver
         exchange = Exchange.begin(self._timeout.total_seconds())
         while True:
             connection = self._pool.take(receiver)
             is_reused = connection is not None
             connection = connection or self._pool.open(receiver)
             try:
-                return self._exchange(connection, receiver, exchange, target, body, headers)
+                return self._exchange(connection, receiver, exchange, message)
             except (OSError, HTTPException, HTTPError) as error:
                 # The receiver may close an idle connection at the moment of its next use: it has
                 # read nothing then, or it recognizes the webhook-id.
@@ -95,26 +123,24 @@ class HttpWebhookSender:
         connection: ReceiverConnection,
         receiver: Receiver,
         exchange: Exchange,
-        target: str,
-        body: bytes,
-        headers: Mapping[str, str],
+        message: bytes,
     ) -> Answer:
         can_be_kept = False
         try:
-            connection.begin(exchange)
+            socket = connection.begin(exchange)
             exchange.activity = "waiting for the answer"
             # A receiver may answer and close the connection before it has read everything.
             with suppress(BrokenPipeError, ConnectionResetError):
-                connection.request(
-                    "POST", target, body, headers, preload_content=False, decode_content=False
-                )
-            response = connection.getresponse()
-            exchange.activity = "reading the answer"
-            answer = read_answer(response, exchange)
-            can_be_kept = answer.is_complete and not connection.is_closed
-            return answer
+                socket.sendall(message)
+            answer = AnswerReader(socket, exchange).read()
+            can_be_kept = answer.is_reusable
+            return Answer.of(answer)
         finally:
             if can_be_kept:
                 self._pool.keep(receiver, connection)
             else:
                 connection.close()
+
+
+def _format_headers(headers: Mapping[str, str]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())

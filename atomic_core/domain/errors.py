@@ -50,6 +50,12 @@ class NotFound(AtomicError):
     code = "not_found"
 
 
+class EventsPurged(AtomicError):
+    """Events after this sequence number are no longer kept; see details for where to begin."""
+
+    code = "events_purged"
+
+
 class Conflict(AtomicError):
     """The current state of the resource does not allow this request."""
 

@@ -63,9 +63,14 @@ class Round:
         is_probed = self.has_breaker and self.health.consecutive_failures >= BREAKER_FAILURES
         return 1 if is_probed or self.claim.endpoint.is_ordered else MAX_CONCURRENT
 
+    @property
+    def remaining(self) -> int:
+        """Items that have not begun, and may."""
+        return 0 if self._is_stopped else len(self.items) - self._begun
+
     def take_next(self) -> RoundItem | None:
         """The next item to send; None after the last one, or after a failure that stops it."""
-        if self._is_stopped or self._begun == len(self.items):
+        if not self.remaining:
             return None
         self._begun += 1
         return self.items[self._begun - 1]

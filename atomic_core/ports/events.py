@@ -1,6 +1,7 @@
 """The repository of events."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -30,6 +31,21 @@ class EventRepository(Protocol):
 
     def get(self, merchant_id: UUID, event_id: UUID) -> StreamEvent | None:
         """An event of the merchant's stream."""
+        ...
+
+    def list_purgeable(self, before: datetime, limit: int) -> Sequence[UUID]:
+        """Merchants whose stream begins with an event from before this time that nothing needs."""
+        ...
+
+    def purge_stream(self, merchant_id: UUID, before: datetime, limit: int) -> int:
+        """Delete up to `limit` events from before this time at the beginning of a stream; returns
+        how many. Kept are its last event, those that an enabled webhook endpoint has not passed,
+        and those from the first one on of which an endpoint has a delivery."""
+        ...
+
+    def purge_timelines(self, before: datetime, limit: int) -> int:
+        """Delete up to `limit` events from before this time that are of timelines only; returns how
+        many."""
         ...
 
     def get_last_sequences(self, merchant_ids: Sequence[UUID]) -> Mapping[UUID, int]:

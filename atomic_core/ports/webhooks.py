@@ -7,6 +7,7 @@ from uuid import UUID
 
 from atomic_core.domain.events import StreamEvent
 from atomic_core.domain.lists import Position
+from atomic_core.domain.webhook_backlog import WebhookBacklog
 from atomic_core.domain.webhooks import (
     Delivery,
     DeliveryAttempt,
@@ -122,6 +123,10 @@ class WebhookDeliveryRepository(Protocol):
     def retry(self, merchant_id: UUID, delivery_id: UUID) -> Delivery | None:
         """Send a delivery again now, whatever its status, and its endpoint soon. None if there is
         none or its endpoint is deleted or disabled."""
+        ...
+
+    def measure(self, max_counted: int) -> WebhookBacklog:
+        """The backlog of all merchants, from one snapshot. Locks nothing."""
         ...
 
     def purge(self, before: datetime, limit: int) -> int:

@@ -1,16 +1,14 @@
 """Delivery: claims endpoints that have something to send, sends it, and records what came of it."""
 
-import random
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from atomic_core.domain.audit_log import AuditEventType
 from atomic_core.domain.errors import AtomicError
-from atomic_core.domain.event_documents import render_event
 from atomic_core.domain.events import Event, EventFilter, EventType, StreamEvent
 from atomic_core.domain.origins import ActorType, Origin
 from atomic_core.domain.webhook_rounds import Round, RoundItem
@@ -31,6 +29,8 @@ from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.secret_cipher import SecretCipher, SecretUnreadable
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.ports.webhook_sender import WebhookSender
+from atomic_core.use_cases.round_sending import RoundSending
+from atomic_core.use_cases.stream_windows import StreamWindows
 from atomic_core.use_cases.webhook_endpoints import audit_endpoint
 
 MAX_SECONDS: Final = 60.0
@@ -76,6 +76,7 @@ class DeliverWebhooks:
     """Deliveries in flight, of all endpoints."""
     timeout: timedelta = timedelta(seconds=10)
     """The longest that the sender takes."""
+    windows: StreamWindows = field(default_factory=StreamWindows)
 
     @property
     def lease(self) -> timedelta:
@@ -127,26 +128,33 @@ class DeliverWebhooks:
         try:
             with self.begin() as work:
                 planned = work.webhook_deliveries.plan(MAX_STREAMS)
-                if planned:
-                    work.commit()
-            if limit == 0:
-                return []
+                if not planned:
+                    # Nothing is locked.
+                    return self._claim_due(work, limit, overdue_by)
+                work.commit()
             with self.begin() as work:
-                claims = work.webhook_deliveries.claim(limit, self.lease, overdue_by)
-                if claims:
-                    work.commit()
-                return claims
+                return self._claim_due(work, limit, overdue_by)
         except AtomicError as error:
             # Rounds that are running end first.
             failures.append(error)
             return []
+
+    def _claim_due(
+        self, work: UnitOfWork, limit: int, overdue_by: timedelta
+    ) -> Sequence[EndpointClaim]:
+        if limit == 0:
+            return []
+        claims = work.webhook_deliveries.claim(limit, self.lease, overdue_by)
+        if claims:
+            work.commit()
+        return claims
 
     def _run_round(
         self, claim: EndpointClaim, senders: ThreadPoolExecutor, should_stop: Callable[[], bool]
     ) -> RoundRecord:
         started = time.monotonic()
         with self.begin() as work:
-            round = _read_round(work, claim)
+            round = _read_round(work, claim, self.windows)
         try:
             secrets = tuple(
                 self.cipher.decrypt(secret) for secret in claim.secrets if secret is not None
@@ -157,18 +165,13 @@ class DeliverWebhooks:
         def get_time() -> datetime:
             return claim.claimed_at + timedelta(seconds=time.monotonic() - started)
 
-        in_flight: dict[Future[WebhookResult], RoundItem] = {}
-        while True:
-            if time.monotonic() - started > MAX_ROUND_SECONDS or should_stop():
-                round.stop()
-            while len(in_flight) < round.max_concurrent and (item := round.take_next()):
-                in_flight[senders.submit(self._send, item, secrets, get_time())] = item
-            if not in_flight:
-                break
-            ended, _ = wait(in_flight, return_when=FIRST_COMPLETED)
-            for future in ended:
-                item = in_flight.pop(future)
-                round.finish(item, future.result(), get_time(), random.random())  # noqa: S311
+        RoundSending(
+            round,
+            senders,
+            send=lambda item: self._send(item, secrets, get_time()),
+            get_time=get_time,
+            should_stop=lambda: time.monotonic() - started > MAX_ROUND_SECONDS or should_stop(),
+        ).run()
         record = round.build_record(get_time())
         self._record(record)
         return record
@@ -180,7 +183,7 @@ class DeliverWebhooks:
             WebhookRequest(
                 str(item.event.id),
                 item.due.url,
-                render_event(item.event),
+                self.windows.render(item.event),
                 secrets,
                 int(at.timestamp()),
             )
@@ -209,7 +212,7 @@ class DeliverWebhooks:
         audit_endpoint(work, self.ids, audit_type, disabled, ATOMIC)
 
 
-def _read_round(work: UnitOfWork, claim: EndpointClaim) -> Round:
+def _read_round(work: UnitOfWork, claim: EndpointClaim, windows: StreamWindows) -> Round:
     endpoint = claim.endpoint
     position = endpoint.position
     retries = [
@@ -226,9 +229,9 @@ def _read_round(work: UnitOfWork, claim: EndpointClaim) -> Round:
         before=window_end + 1,
     )
     limit = max(1, MAX_ROUND_EVENTS - len(retries))
-    events: Sequence[StreamEvent] = work.events.list_stream(
-        endpoint.merchant_id, filters, limit, is_oldest_first=True
-    )
+    events: Sequence[StreamEvent] = []
+    if position < window_end:
+        events = windows.read(work, endpoint.merchant_id, filters, limit)
     by_sequence = {event.sequence: event for event in events}
     # After a replay, what is retried can lie after the position too: it is sent once.
     retried = {item.due.sequence for item in retries}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from atomic_core.domain.errors import NotFound, Unauthorized
+from atomic_core.domain.errors import EventsPurged, NotFound, Unauthorized
 from atomic_core.domain.events import EventFilter, StreamEvent, StreamRead
 from atomic_core.domain.lists import Page
 from atomic_core.domain.merchants import Caller
@@ -23,7 +23,8 @@ class ListEvents:
     """A page of the caller's stream. If it is empty, wait up to `wait_seconds` for its first event.
 
     The API key is checked together with each read, so that a key which is revoked meanwhile reads
-    nothing. Raises Unauthorized, and while waiting TooManyWaiting and WaitingPlacesTaken.
+    nothing. Raises Unauthorized; EventsPurged if events after the given number are not kept any
+    more; and while waiting TooManyWaiting and WaitingPlacesTaken.
     """
 
     reader: EventReader
@@ -43,15 +44,30 @@ class ListEvents:
         )
         deadline = time.monotonic() + wait_seconds
         events = self._read(read)
+        self._require_kept(read, events)
         last_sequence = filters.after or 0
         while not events and (seconds_left := deadline - time.monotonic()) > 0:
             previous = last_sequence
             last_sequence = self.signal.wait(caller.merchant_id, previous, seconds_left)
             # Read also if the stream has not grown: the signal may have missed its growth.
             events = self._read(read)
+            if events:
+                self._require_kept(read, events)
             if last_sequence == previous:
                 break
         return Page(events[:limit], has_more=len(events) > limit)
+
+    def _require_kept(self, read: StreamRead, events: Sequence[StreamEvent]) -> None:
+        """Raises EventsPurged if events after `after` were purged: a reader that relies on the
+        order of numbers must not pass over them silently. The last event is always kept, so a
+        stream that was purged has a first one."""
+        after = read.filters.after
+        if after is None or (read.is_oldest_first and events and events[0].sequence == after + 1):
+            return
+        first = self._read(read._replace(filters=EventFilter(), limit=1, is_oldest_first=True))
+        if first and after + 1 < first[0].sequence:
+            oldest = first[0].sequence
+            raise EventsPurged(details={"after": [f"Must be {oldest - 1} or more."]})
 
     def _read(self, read: StreamRead) -> Sequence[StreamEvent]:
         events = self.reader.read(read)

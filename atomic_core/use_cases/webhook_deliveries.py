@@ -9,6 +9,7 @@ from uuid import UUID
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
 from atomic_core.domain.events import EventFilter
 from atomic_core.domain.lists import Page, Position
+from atomic_core.domain.webhook_backlog import MAX_COUNTED, WebhookBacklog
 from atomic_core.domain.webhooks import (
     Delivery,
     DeliveryAttempt,
@@ -149,6 +150,17 @@ def _find_first(work: UnitOfWork, merchant_id: UUID, since: datetime | None, las
         else:
             high = middle
     return low
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureWebhooks:
+    """What operators watch of webhooks, of all merchants. Raises StorageUnavailable."""
+
+    begin: UnitOfWorkFactory
+
+    def __call__(self) -> WebhookBacklog:
+        with self.begin() as work:
+            return work.webhook_deliveries.measure(MAX_COUNTED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any, Final
 from atomic_core.domain.errors import (
     AtomicError,
     Conflict,
+    EventsPurged,
     Forbidden,
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
@@ -91,6 +92,9 @@ MERCHANT_SUSPENDED: Final = ErrorResponse("MerchantSuspended", (MerchantSuspende
 WRONG_PASSWORD: Final = ErrorResponse("WrongPassword", (WrongPassword(),))
 REGISTRATION_CLOSED: Final = ErrorResponse("RegistrationClosed", (errors.RegistrationClosed(),))
 NOT_FOUND: Final = ErrorResponse("NotFound", (NotFound(),))
+EVENTS_PURGED: Final = ErrorResponse(
+    "EventsPurged", (EventsPurged(details={"after": ["Must be 4200 or more."]}),)
+)
 METHOD_NOT_ALLOWED: Final = ErrorResponse(
     "MethodNotAllowed", (errors.MethodNotSupported(),), (*RATE_LIMIT_HEADERS, "Allow")
 )
@@ -130,6 +134,7 @@ ALL: Final = (
     WRONG_PASSWORD,
     REGISTRATION_CLOSED,
     NOT_FOUND,
+    EVENTS_PURGED,
     REQUEST_TIMEOUT,
     CONFLICT,
     STATE_CONFLICT,

@@ -13,7 +13,7 @@ from atomic_web.http.ids import parse_path_id
 from atomic_web.http.query import parse_query, refuse_query_parameters
 from atomic_web.http.responses import ok_response
 from atomic_web.openapi import examples
-from atomic_web.openapi.error_responses import NOT_FOUND
+from atomic_web.openapi.error_responses import EVENTS_PURGED, NOT_FOUND
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.schemas.event_filters import EVENT_QUERY, build_event_query
 from atomic_web.schemas.events import EventPageSchema, EventSchema
@@ -35,7 +35,9 @@ LIST: Final = Operation(
     description="The merchant's stream of events. Their sequence numbers have no gaps and are in "
     "the order of commits: to read each event once, request the events `after` the last number "
     "that was read, beginning with 0. With `wait`, a request that matches no event yet is answered "
-    "shortly after the first one, or with an empty page. An event must match all filters.",
+    "shortly after the first one, or with an empty page. An event must match all filters. If "
+    "events after the number `after` are not kept any more, the answer is 410, and `details.after` "
+    "says where to begin.",
     query=EVENT_QUERY,
     responses=(
         Success(
@@ -54,6 +56,7 @@ LIST: Final = Operation(
             },
         ),
     ),
+    error_responses=(EVENTS_PURGED,),
 )
 SHOW: Final = Operation(
     id="getEvent",

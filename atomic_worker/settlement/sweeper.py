@@ -87,6 +87,9 @@ class Sweeper:
         purged_sessions = self.application.maintenance.purge_sessions()
         if purged_sessions:
             _log.info("sessions purged", count=purged_sessions)
+        purged_events = self.application.maintenance.purge_events()
+        if purged_events:
+            _log.info("events purged", count=purged_events)
         purged_deliveries = self.application.webhooks.purge()
         if purged_deliveries:
             _log.info("webhook deliveries purged", count=purged_deliveries)

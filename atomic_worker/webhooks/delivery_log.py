@@ -17,10 +17,13 @@ def deliver_and_log(
     process: str,
     should_stop: Callable[[], bool],
     overdue_by: timedelta = NO_DELAY,
+    on_round: Callable[[RoundRecord], None] = lambda _: None,
 ) -> int:
-    """Deliver what is due; return how many webhooks were sent. Raises AtomicError."""
+    """Deliver what is due; return how many webhooks were sent. `on_round` is called for each round
+    as well. Raises AtomicError."""
 
     def log_round(record: RoundRecord) -> None:
+        on_round(record)
         statuses = [outcome.status for outcome in record.outcomes]
         if statuses:
             _log.info(

@@ -32,6 +32,10 @@ class Sizes:
     """How long another client is measured during each attack."""
     dashboard_payments: int
     """Payments of the merchant whose dashboard is read."""
+    webhooks: int
+    """Webhooks that one worker delivers per repeat."""
+    webhook_seconds: int
+    """How long events are delivered to several endpoints, per repeat."""
 
 
 FULL: Final = Sizes(
@@ -48,6 +52,8 @@ FULL: Final = Sizes(
     restart_connections=10_000,
     fairness_seconds=5,
     dashboard_payments=150_000,
+    webhooks=5_000,
+    webhook_seconds=20,
 )
 
 QUICK: Final = Sizes(
@@ -64,6 +70,8 @@ QUICK: Final = Sizes(
     restart_connections=1_000,
     fairness_seconds=2,
     dashboard_payments=20_000,
+    webhooks=1_000,
+    webhook_seconds=5,
 )
 
 

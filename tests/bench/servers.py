@@ -33,6 +33,8 @@ VERIFY_SECONDS: Final = 1_800
 STARTED_TEXTS: Final = {
     "worker": b"worker started",
     "worker 2": b"worker started",
+    "settling worker": b"worker started",
+    "webhook worker": b"worker started",
     "sweeper": b"sweeper started",
 }
 
@@ -113,13 +115,14 @@ class BenchCluster:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._stack.close()
 
-    def create_system(self, name: str) -> SystemUnderTest:
-        """Create a database of this name, and an Atomic for it that is not started yet."""
+    def create_system(self, name: str, **changed: str) -> SystemUnderTest:
+        """Create a database of this name, and an Atomic for it that is not started yet. `changed`
+        are further settings."""
         url = self.postgres.create_database(name, TEMPLATE, OWNER_ROLE)
         # Its own Valkey database too: workers of other systems must not take its wake-ups.
         redis_url = f"{self.valkey.url}?db={self._system_count % 16}"
         self._system_count += 1
-        environ = build_production_environ(url, redis_url)
+        environ = build_production_environ(url, redis_url) | changed
         # Built again, since each call chooses another port.
         reference_environ = {**build_production_environ(url, redis_url), "PYTHONPATH": str(TESTS)}
         system = SystemUnderTest(

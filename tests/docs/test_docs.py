@@ -32,6 +32,7 @@ from atomic_core.domain.ledger_verification import LedgerCheck
 from atomic_core.domain.merchants import Scope
 from atomic_core.domain.posting import Refusal
 from atomic_core.domain.settlement import NETWORK_UNAVAILABLE
+from atomic_core.domain.webhook_backlog import WebhookBacklog
 from atomic_core.use_cases.in_doubt import RESOLVED_BY_OPERATOR
 from atomic_web import metrics
 from atomic_web.app import create_app
@@ -39,6 +40,7 @@ from atomic_web.context import BASE_PATH
 from atomic_web.errors import STATUS
 from atomic_web.openapi.document import ALIASES
 from atomic_worker.cli import main
+from atomic_worker.webhooks import metrics as webhook_metrics
 
 ROOT = Path(__file__).parents[2]
 MAX_README_LINES = 200
@@ -209,8 +211,9 @@ def failure_reasons() -> set[str]:
 
 def metric_names() -> set[str]:
     """As Prometheus shows them: a counter ends in `_total`."""
-    found = set()
-    for metric in vars(metrics).values():
+    empty = WebhookBacklog(0, 0.0, 0, 0, 0, {})
+    found = {gauge.name for gauge in webhook_metrics.BacklogCollector(lambda: empty).collect()}
+    for metric in [*vars(metrics).values(), *vars(webhook_metrics).values()]:
         if isinstance(metric, Counter | Histogram):
             [described] = metric.describe()
             suffix = "_total" if described.type == "counter" else ""

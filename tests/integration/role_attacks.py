@@ -97,7 +97,7 @@ ATTACKS = {
     "skip the check at the commit": (DENIED, "DELETE FROM posting_checks"),
     # Events, audit log, keys.
     "change an event": (DENIED, "UPDATE events SET type = 'x'"),
-    "delete events": (DENIED, "DELETE FROM events"),
+    "delete events": (GUARDED, "DELETE FROM events"),
     "number an event": (
         UNBALANCED,
         (

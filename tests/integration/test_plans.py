@@ -236,6 +236,9 @@ HOT = [
     "events.list_stream_by_payment",
     "events.get_event",
     "events.get_last_sequences",
+    "events.list_purgeable_streams",
+    "events.purge_stream",
+    "events.purge_timelines",
     "fees.list_fee_schedules",
     "fees.upsert_fee_schedule",
     "ledger.find_default_account",
@@ -295,6 +298,7 @@ HOT = [
     "webhook_deliveries.list_attempts",
     "webhook_deliveries.lock_endpoint_of_delivery",
     "webhook_deliveries.retry_delivery",
+    "webhook_deliveries.measure_backlog",
     "webhook_deliveries.purge_deliveries",
     "webhook_deliveries.purge_deleted_deliveries",
 ]

@@ -4,7 +4,7 @@ import ipaddress
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -320,8 +320,10 @@ def tunnel(receiver: Receiver) -> Handler:
         with socket.create_connection(("127.0.0.1", receiver.port)) as inner:
 
             def pass_answer() -> None:
-                while part := inner.recv(65_536):
-                    connection.sendall(part)
+                # Both are closed while it waits, when the sender closes its connection.
+                with suppress(OSError):
+                    while part := inner.recv(65_536):
+                        connection.sendall(part)
 
             threading.Thread(target=pass_answer, daemon=True).start()
             while part := connection.recv(65_536):

@@ -4,6 +4,9 @@ from typing import Final
 
 from mutants.mutant import Edit, Mutant
 
+NEEDED: Final = "atomic_adapters/postgres/fragments/first_needed_event.sql"
+RETENTION_TEST: Final = "tests/contract/test_event_retention.py"
+RETENTION_GUARDS_TEST: Final = "tests/integration/test_event_retention_guards.py"
 EVENTS_TEST: Final = "tests/contract/test_events.py"
 EVENT_GUARDS_TEST: Final = "tests/integration/test_event_guards.py"
 
@@ -32,6 +35,78 @@ STREAM_MUTANTS: Final = (
             ),
         ),
         (EVENTS_TEST,),
+    ),
+    Mutant(
+        "event-purged-that-an-endpoint-needs",
+        "events that an enabled endpoint has not passed are kept",
+        (Edit(NEEDED, "THEN webhook_endpoints.position + 1", "THEN NULL::bigint"),),
+        (RETENTION_TEST,),
+    ),
+    Mutant(
+        "event-purged-that-a-delivery-needs",
+        "events of deliveries are kept",
+        (Edit(NEEDED, "             min(endpoint.first_delivery)) AS", "             NULL) AS"),),
+        (RETENTION_TEST,),
+    ),
+    Mutant(
+        "last-event-purged",
+        "the last event of a stream is kept",
+        (
+            Edit(
+                NEEDED,
+                "least(event_counters.last_sequence,",
+                "least(event_counters.last_sequence + 1,",
+            ),
+        ),
+        (RETENTION_TEST,),
+    ),
+    Mutant(
+        "young-event-purged-with-an-old-one",
+        "a stream is deleted up to its first young event",
+        (
+            Edit(
+                "atomic_adapters/postgres/events.sql",
+                "AND young.sequence <= beginning.sequence",
+                "AND young.sequence = beginning.sequence",
+            ),
+        ),
+        (RETENTION_TEST,),
+    ),
+    Mutant(
+        "missing-events-passed-over",
+        "a reader whose next event is not kept is refused",
+        (
+            Edit(
+                "atomic_core/use_cases/events.py",
+                "if first and after + 1 < first[0].sequence:",
+                "if first and after + 1 < 0:",
+            ),
+        ),
+        (RETENTION_TEST,),
+    ),
+    Mutant(
+        "gap-within-a-stream",
+        "the database lets a stream lose its beginning only",
+        (
+            Edit(
+                "migrations/0020.retention.sql",
+                "                      AND events.sequence < purged.last)",
+                "                      AND events.sequence < 0)",
+            ),
+        ),
+        (RETENTION_GUARDS_TEST,),
+    ),
+    Mutant(
+        "database-deletes-what-an-endpoint-needs",
+        "the database keeps events that an enabled endpoint has not passed",
+        (
+            Edit(
+                "migrations/0020.retention.sql",
+                "                      AND webhook_endpoints.position < purged.last)",
+                "                      AND webhook_endpoints.position < 0)",
+            ),
+        ),
+        (RETENTION_GUARDS_TEST,),
     ),
     Mutant(
         "inner-step-in-stream",

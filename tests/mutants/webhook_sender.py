@@ -15,6 +15,7 @@ EXPLANATION: Final = f"{FOLDER}/explanation.py"
 ADDRESS_TEST: Final = "tests/integration/test_webhook_addresses.py"
 SENDER_TEST: Final = "tests/integration/test_webhook_sender.py"
 EXPLANATION_TEST: Final = "tests/unit/test_webhook_explanation.py"
+ANSWER_TEST: Final = "tests/integration/test_webhook_answers.py"
 SETTINGS_TEST: Final = "tests/unit/test_settings.py"
 
 WEBHOOK_SENDER_MUTANTS: Final = (
@@ -163,6 +164,50 @@ WEBHOOK_SENDER_MUTANTS: Final = (
         "few idle connections are kept per receiver",
         (Edit(CONNECTIONS, "if len(same) > MAX_IDLE_PER_RECEIVER:", "if len(same) > MAX_IDLE:"),),
         (SENDER_TEST,),
+    ),
+    Mutant(
+        "rest-of-an-answer-is-the-next-answer",
+        "a connection with bytes that no answer has used is not used again",
+        (Edit(f"{FOLDER}/answer_reader.py", "            and not self._buffer\n", ""),),
+        (ANSWER_TEST,),
+    ),
+    Mutant(
+        "closing-connection-kept",
+        "a connection that the receiver closes is not used again",
+        (
+            Edit(
+                f"{FOLDER}/answer_reader.py",
+                'not _has_token(head, b"connection", b"close")',
+                'not _has_token(head, b"connection", b"closed")',
+            ),
+        ),
+        (ANSWER_TEST,),
+    ),
+    Mutant(
+        "cut-off-answer-is-complete",
+        "an answer that ends before its length is no success",
+        (
+            Edit(
+                f"{FOLDER}/answer_reader.py",
+                "                if not self._receive_more():\n"
+                "                    raise ConnectionResetError\n        finally",
+                "                if not self._receive_more():\n"
+                "                    break\n        finally",
+            ),
+        ),
+        (ANSWER_TEST, SENDER_TEST),
+    ),
+    Mutant(
+        "early-hints-are-the-answer",
+        "interim answers are not the answer",
+        (
+            Edit(
+                f"{FOLDER}/answer_reader.py",
+                "while 100 <= head.status < 200 and",
+                "while head.status == 100 and",
+            ),
+        ),
+        (ANSWER_TEST,),
     ),
     Mutant(
         "stale-connection-fails-webhook",

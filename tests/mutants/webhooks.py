@@ -9,6 +9,9 @@ DECISIONS: Final = "tests/unit/test_webhook_decisions.py"
 DOMAIN: Final = "atomic_core/domain/webhooks.py"
 ROUNDS: Final = "atomic_core/domain/webhook_rounds.py"
 DELIVER: Final = "atomic_core/use_cases/deliver_webhooks.py"
+ROUND_SENDING: Final = "atomic_core/use_cases/round_sending.py"
+WINDOWS: Final = "atomic_core/use_cases/stream_windows.py"
+SENDING: Final = "tests/unit/test_round_sending.py"
 DELIVERIES_SQL: Final = "atomic_adapters/postgres/webhook_deliveries.sql"
 ENDPOINTS_SQL: Final = "atomic_adapters/postgres/webhook_endpoints.sql"
 
@@ -78,6 +81,73 @@ WEBHOOK_MUTANTS: Final = (
             ),
         ),
         (CONTRACT,),
+    ),
+    Mutant(
+        "window-of-another-merchant",
+        "endpoints share the events of their own merchant only",
+        (Edit(WINDOWS, "(merchant_id, filters, limit),", "(filters, limit),"),),
+        (SENDING,),
+    ),
+    Mutant(
+        "failed-read-is-kept",
+        "a read that failed is repeated",
+        (Edit(WINDOWS, "                self._values.pop(key, None)\n", "                pass\n"),),
+        (SENDING,),
+    ),
+    Mutant(
+        "ordered-endpoint-gets-several-at-once",
+        "an ordered or paused endpoint gets one delivery at a time",
+        (
+            Edit(
+                ROUND_SENDING,
+                "min(limit, self.round.max_concurrent, self.round.remaining)",
+                "min(limit, self.round.remaining)",
+            ),
+        ),
+        (SENDING,),
+    ),
+    Mutant(
+        "slow-round-keeps-its-threads",
+        "a round leaves threads to others",
+        (Edit(ROUND_SENDING, "time.monotonic() >= turn_end", "time.monotonic() >= turn_end + 60"),),
+        (SENDING,),
+    ),
+    Mutant(
+        "error-of-the-sender-swallowed",
+        "an unexpected error of the sender is raised",
+        (Edit(ROUND_SENDING, "        if self._errors:\n", "        if not self.threads:\n"),),
+        (SENDING,),
+    ),
+    Mutant(
+        "lag-of-planned-endpoints-only",
+        "the lag is measured before anything makes an endpoint due",
+        (Edit(DELIVERIES_SQL, "     WHERE webhook_streams.is_due\n", "     WHERE false\n"),),
+        ("tests/contract/test_webhook_backlog.py",),
+    ),
+    Mutant(
+        "disabled-endpoint-lags",
+        "a disabled endpoint does not count as behind",
+        (
+            Edit(
+                DELIVERIES_SQL,
+                "       AND webhook_endpoints.status = 'enabled'\n"
+                "       AND webhook_endpoints.deleted_at IS NULL\n), slowest",
+                "       AND webhook_endpoints.deleted_at IS NULL\n), slowest",
+            ),
+        ),
+        ("tests/contract/test_webhook_backlog.py",),
+    ),
+    Mutant(
+        "dead-letter-counted-as-retried",
+        "each outcome has its own count in the metrics",
+        (
+            Edit(
+                "atomic_worker/webhooks/metrics.py",
+                'DeliveryStatus.FAILED: "dead"',
+                'DeliveryStatus.FAILED: "retried"',
+            ),
+        ),
+        ("tests/unit/test_webhook_metrics.py",),
     ),
     Mutant(
         "window-skipped",

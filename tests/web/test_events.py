@@ -11,7 +11,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from atomic_core.domain.errors import StorageUnavailable
-from atomic_core.domain.events import STREAM_TYPES
+from atomic_core.domain.events import STREAM_TYPES, StreamRead
 from atomic_web.schemas.event_filters import MAX_SEQUENCE
 from processes import wait_until
 from web.web_client import ACCOUNT_BODY, ACCOUNTS, MerchantClient, WebApp, error_code
@@ -299,6 +299,27 @@ def get_types(future: "Future[TestResponse]") -> list[str]:
     return [event["type"] for event in response.get_json()["data"]["items"]]
 
 
+def test_number_before_the_first_kept_event_is_answered_410(
+    web: WebApp, merchant: MerchantClient
+) -> None:
+    for _ in range(2):
+        merchant.pay()
+        web.application.settlement.settle()
+    [latest, *_] = list_events(merchant)["items"]
+    web.clock.time += timedelta(days=401)
+    merchant.pay()
+    web.application.settlement.settle()
+    assert web.application.maintenance.purge_events() > 0
+    for after in (0, latest["sequence"] - 1):
+        response = merchant.get(f"/api/v1/events?after={after}")
+        assert response.status_code == 410
+        assert error_code(response) == "events_purged"
+        details = response.get_json()["error"]["details"]
+        assert details == {"after": [f"Must be {latest['sequence']} or more."]}
+    assert len(list_events(merchant, after=latest["sequence"])["items"]) == 1
+    assert len(list_events(merchant)["items"]) == 1
+
+
 def test_waiting_request_gets_the_next_event(
     web: WebApp, merchant: MerchantClient, waiting: Waiting
 ) -> None:
@@ -320,7 +341,13 @@ def test_waiting_request_ignores_events_that_do_not_match(
 ) -> None:
     reader: Any = web.application.events.list.reader
     read, reads = reader.read, []
-    monkeypatch.setattr(reader, "read", lambda page: reads.append(page) or read(page))
+
+    def record_read(page: StreamRead) -> object:
+        if page.filters.types:
+            reads.append(page)
+        return read(page)
+
+    monkeypatch.setattr(reader, "read", record_read)
     answer = waiting.start(merchant, f"after=1&type=payment.failed&wait={WAIT}")
     waiting.await_count(1)
     other_merchant.pay(source="tok_chargeDeclined")

@@ -2,6 +2,7 @@
 the responses conform."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageUnavailable
@@ -265,8 +266,19 @@ class StatusCollector:
             self.send(self.web, "GET", template, location.removeprefix(BASE_PATH))
         self.merchant.pay("a/key?")
         self.send(self.web, "GET", "/idempotency-keys/{key}", "/idempotency-keys/a/key%3F")
+        self.send_purged_events()
         etag = self.web.client.get(PATH).headers["ETag"]
         self.send(self.web, "GET", "/openapi.json", headers={"If-None-Match": etag})
+
+    def send_purged_events(self) -> None:
+        # Two events, of which the last one is always kept.
+        other = self.web.create_merchant("Purged")
+        other.pay()
+        self.web.application.settlement.settle()
+        self.web.clock.time += timedelta(days=401)
+        self.web.application.maintenance.purge_events()
+        response = other.get(f"{BASE_PATH}/events?after=0")
+        self.statuses.add(("GET", "/events", str(response.status_code)))
 
 
 def get_unreachable_statuses(method: str, path: str) -> set[str]:

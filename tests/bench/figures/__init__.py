@@ -16,6 +16,7 @@ from bench.figures import (
     scale,
     settle,
     sustained,
+    webhooks,
 )
 from bench.measurement import Measurement
 from bench.options import Sizes
@@ -40,4 +41,5 @@ FIGURES: Final[Mapping[str, Figure]] = {
     "restarts": Figure(restarts.measure, drives_wrk=False),
     "fairness": Figure(fairness.measure, drives_wrk=False),
     "longpoll": Figure(longpoll.measure, drives_wrk=False),
+    "webhooks": Figure(webhooks.measure, drives_wrk=False),
 }

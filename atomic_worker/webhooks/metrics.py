@@ -1,0 +1,122 @@
+"""Prometheus metrics of webhooks, which the process that delivers them serves.
+
+No label names an endpoint or a merchant: their number has no bound.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+from prometheus_client import REGISTRY, Counter, Histogram, start_http_server
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from atomic_core.domain.errors import AtomicError
+from atomic_core.domain.webhook_backlog import WebhookBacklog
+from atomic_core.domain.webhooks import DeliveryStatus, RoundRecord
+
+DELIVERIES: Final = Counter(
+    "atomic_webhook_deliveries_total", "Attempts to deliver a webhook.", ["outcome"]
+)
+DURATION: Final = Histogram(
+    "atomic_webhook_duration_seconds",
+    "Time from the beginning of an attempt to the end of the answer.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+ENDPOINTS_DISABLED: Final = Counter(
+    "atomic_webhook_endpoints_disabled_total", "Endpoints that Atomic disabled.", ["reason"]
+)
+
+OUTCOMES: Final = {
+    DeliveryStatus.SUCCEEDED: "delivered",
+    DeliveryStatus.PENDING: "retried",
+    DeliveryStatus.FAILED: "dead",
+}
+
+CACHE_SECONDS: Final = 10.0
+"""How long a measured backlog is served: more frequent requests do not reach the database."""
+
+_log = structlog.get_logger(__name__)
+
+
+def observe_round(record: RoundRecord) -> None:
+    for outcome in record.outcomes:
+        DELIVERIES.labels(OUTCOMES[outcome.status]).inc()
+        DURATION.observe(outcome.result.duration_ms / 1_000)
+    if record.disabled_reason:
+        ENDPOINTS_DISABLED.labels(record.disabled_reason.value).inc()
+
+
+@dataclass(slots=True, eq=False)
+class BacklogCollector(Collector):
+    """Measures the backlog at a request. While the database is unavailable these
+    metrics are missing, and the others are served."""
+
+    measure: Callable[[], WebhookBacklog]
+    get_time: Callable[[], float] = time.monotonic
+    _measured: WebhookBacklog | None = None
+    _measured_at: float = field(default=float("-inf"))
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        if self.get_time() - self._measured_at >= CACHE_SECONDS:
+            self._measured = self._measure()
+            self._measured_at = self.get_time()
+        return _build_gauges(self._measured) if self._measured else []
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        """Without measuring: the registry calls it when the collector is registered."""
+        return []
+
+    def _measure(self) -> WebhookBacklog | None:
+        try:
+            return self.measure()
+        except AtomicError as error:
+            _log.warning("webhook backlog not measured", problem=error.message)
+            return None
+
+
+def serve_metrics(host: str, port: int, measure: Callable[[], WebhookBacklog]) -> None:
+    """In a daemon thread. Another worker on this host may have the port: then this one delivers
+    without metrics."""
+    try:
+        start_http_server(port, host)
+    except OSError as error:
+        _log.warning("metrics not served", port=port, problem=error.strerror)
+        return
+    for outcome in OUTCOMES.values():
+        DELIVERIES.labels(outcome)
+    REGISTRY.register(BacklogCollector(measure))
+
+
+def _build_gauges(backlog: WebhookBacklog) -> list[GaugeMetricFamily]:
+    deliveries = GaugeMetricFamily(
+        "atomic_webhook_open_deliveries", "Deliveries that have not succeeded.", labels=["status"]
+    )
+    deliveries.add_metric(["pending"], backlog.pending)
+    deliveries.add_metric(["dead"], backlog.failed)
+    disabled = GaugeMetricFamily(
+        "atomic_webhook_disabled_endpoints", "Disabled endpoints.", labels=["reason"]
+    )
+    for reason, count in backlog.disabled.items():
+        disabled.add_metric([reason.value], count)
+    return [
+        GaugeMetricFamily(
+            "atomic_webhook_lag_events",
+            "Events that the slowest enabled endpoint has not passed.",
+            backlog.lag_events,
+        ),
+        GaugeMetricFamily(
+            "atomic_webhook_lag_seconds",
+            "Age of the oldest event that an enabled endpoint has not passed.",
+            backlog.lag_seconds,
+        ),
+        deliveries,
+        GaugeMetricFamily(
+            "atomic_webhook_paused_endpoints",
+            "Endpoints that are paused after failures in a row.",
+            backlog.paused,
+        ),
+        disabled,
+    ]

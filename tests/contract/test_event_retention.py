@@ -70,8 +70,11 @@ def test_old_event_after_a_young_one_is_kept(shop: Shop) -> None:
     """The clock was set back between them."""
     shop.add_events(4)
     age(shop, 3)
-    shop.store.tampering.age_events(shop.merchant_id, 1, -AGE)
+    shop.store.tampering.age_events(shop.merchant_id, 2, -AGE)
+    age(shop, 1)
+    assert purge(shop) == 1
     assert purge(shop) == 0
+    assert list_sequences(shop) == [2, 3, 4]
 
 
 def test_batches_are_bounded(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

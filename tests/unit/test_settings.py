@@ -147,6 +147,8 @@ def test_representation_of_settings_has_no_key_and_no_proxy() -> None:
         ("WEBHOOK_ALLOW_PRIVATE", "all"),
         ("WEBHOOK_ALLOW_PRIVATE", ","),
         ("WEBHOOK_CONCURRENCY", "0"),
+        ("WORKER_METRICS_PORT", "yes"),
+        ("EVENT_RETENTION_DAYS", "29"),
         ("WEBHOOK_TIMEOUT_SECONDS", "0"),
         ("WEBHOOK_TIMEOUT_SECONDS", "31"),
         ("WEBHOOK_PROXY", "proxy.example:3128"),

@@ -115,7 +115,7 @@ class Cluster:
         self.system.start(*DEFAULT_PROCESSES)
         for name in ("worker", "sweeper"):
             self.await_log_text(f"{name} started", 0)
-        self.receiver = self._stack.enter_context(WebhookReceiver.run())
+        self.receiver = self._stack.enter_context(WebhookReceiver.run(self.folder / "tls"))
         for number, merchant in enumerate((*self.hold_merchants, *self.merchants)):
             client = Client(self.system.base_url, merchant.api_key)
             self.receiver.add_endpoint(client, merchant.id, number)

@@ -2,12 +2,13 @@
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,30 +16,24 @@ import psycopg
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from fault.oracle import Oracle
+from fault.webhook_endpoints import (
+    COMPLETE,
+    ENDLESS,
+    ENDLESS_BYTES,
+    ENDLESS_PART,
+    GONE_AFTER,
+    KINDS,
+    OK,
+    Endpoint,
+    Kind,
+)
 from processes import Client, wait_until
+from webhook_receivers import Certificates
 
 DELIVERED_SECONDS: Final = 120
 """Until all events are delivered at the end. Only stops a run that hangs: the claim of a killed
 worker ends after 21 s."""
 
-
-class Kind(StrEnum):
-    """How an endpoint answers."""
-
-    GOOD = "good"
-    ORDERED = "ordered"
-    """As `good`; its events arrive in order."""
-    FLAKY = "flaky"
-    """Some requests fail in turn: 500, a redirect, no answer, an answer that is cut off."""
-    ORDERED_FLAKY = "ordered-flaky"
-    HANGING = "hanging"
-    """Never answers: it must delay no other, and is not checked."""
-
-
-KINDS: Final = tuple(Kind)
-
-FAILING_REQUESTS: Final = {Kind.FLAKY: 10, Kind.ORDERED_FLAKY: 200}
-"""Every such request fails. At each failure an ordered endpoint waits for 5 s."""
 
 HURRY: Final = """
 WITH pending AS (
@@ -54,59 +49,54 @@ UPDATE webhook_endpoints
 """
 """As if the time of each retry had come."""
 
-FAILURES: Final = (
-    b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n",
-    b"HTTP/1.1 301 Moved\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
-    b"",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\ncut off",
-)
-
-OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-
-
-@dataclass
-class Endpoint:
-    merchant_id: UUID
-    kind: Kind
-    secret: str
-    position: int
-    """After which its events begin."""
-    requests: int = 0
-    accepted: list[tuple[int, str]] = field(default_factory=list)
-    """Sequence number and webhook-id of each request that was answered 200, in order."""
-    invalid: list[str] = field(default_factory=list)
+FIND_ENDED: Final = """
+SELECT disabled_reason,
+       (SELECT count(*)
+          FROM webhook_deliveries
+         WHERE webhook_deliveries.endpoint_id = webhook_endpoints.id
+           AND webhook_deliveries.status = 'succeeded'),
+       (SELECT count(*)
+          FROM webhook_attempts
+          JOIN webhook_deliveries ON webhook_deliveries.id = webhook_attempts.delivery_id
+         WHERE webhook_deliveries.endpoint_id = webhook_endpoints.id
+           AND webhook_attempts.error LIKE 'TLS certificate not valid%%')
+  FROM webhook_endpoints
+ WHERE id = %s
+"""
 
 
 @dataclass
 class WebhookReceiver:
     port: int
+    bad_tls_port: int
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     """By path."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     @contextmanager
-    def run(cls) -> Iterator["WebhookReceiver"]:
-        server = _Server(("127.0.0.1", 0), _Handler)
-        receiver = server.receiver = cls(server.server_address[1])
-        thread = threading.Thread(target=server.serve_forever, name="receiver", daemon=True)
-        thread.start()
-        try:
+    def run(cls, folder: Path) -> Iterator["WebhookReceiver"]:
+        """`folder` gets a certificate."""
+        server, bad_tls = _Server(), _Server()
+        folder.mkdir()
+        bad_tls.tls = Certificates(folder).server_context("127.0.0.1", is_self_signed=True)
+        receiver = cls(server.server_address[1], bad_tls.server_address[1])
+        server.receiver = bad_tls.receiver = receiver
+        with server.serve(), bad_tls.serve():
             yield receiver
-        finally:
-            server.ended.set()
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
     def add_endpoint(self, client: Client, merchant_id: UUID, number: int) -> None:
         kind = KINDS[number % len(KINDS)]
         path = f"/{kind}/{number}"
-        body = {"url": f"http://127.0.0.1:{self.port}{path}", "ordered": kind.startswith("ordered")}
+        url = f"http://127.0.0.1:{self.port}{path}"
+        if kind is Kind.BAD_TLS:
+            url = f"https://127.0.0.1:{self.bad_tls_port}{path}"
+        body = {"url": url, "ordered": kind.startswith("ordered")}
         created = client.request("POST", "/webhook-endpoints", body)
         assert created.status == 201, created.raw
+        endpoint = created.data["endpoint"]
         self.endpoints[path] = Endpoint(
-            merchant_id, kind, created.data["secret"], created.data["endpoint"]["position"]
+            endpoint["id"], merchant_id, kind, created.data["secret"], endpoint["position"]
         )
 
     def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> bytes | None:
@@ -116,15 +106,14 @@ class WebhookReceiver:
             endpoint.requests += 1
             if endpoint.kind is Kind.HANGING:
                 return None
-            every = FAILING_REQUESTS.get(endpoint.kind)
-            if every and endpoint.requests % every == 0:
-                return FAILURES[endpoint.requests // every % len(FAILURES)]
+            if (failure := endpoint.find_failure()) is not None:
+                return failure
             try:
                 Webhook(endpoint.secret).verify(body, dict(headers))
             except WebhookVerificationError as error:
                 endpoint.invalid.append(str(error))
             endpoint.accepted.append((json.loads(body)["sequence"], headers["webhook-id"]))
-            return OK
+            return ENDLESS if endpoint.is_endless else OK
 
     def check_deliveries(self, connection: psycopg.Connection[Any], oracle: Oracle) -> None:
         """Check I8, once everything is settled."""
@@ -134,7 +123,8 @@ class WebhookReceiver:
         ).fetchall()
         for merchant_id, sequence, id in rows:
             streams.setdefault(merchant_id, {})[sequence] = id
-        checked = [each for each in self.endpoints.values() if each.kind is not Kind.HANGING]
+        checked = [each for each in self.endpoints.values() if each.kind in COMPLETE]
+        others = [each for each in self.endpoints.values() if each.kind not in COMPLETE]
 
         def is_complete() -> bool:
             connection.execute(HURRY)
@@ -143,15 +133,17 @@ class WebhookReceiver:
                 {number for number, _ in list(endpoint.accepted)}
                 >= set(list_expected(endpoint, streams[endpoint.merchant_id]))
                 for endpoint in checked
-            )
+            ) and all(_has_ended(connection, endpoint) for endpoint in others)
 
         try:
             wait_until(is_complete, DELIVERED_SECONDS, "all webhooks are delivered")
         except AssertionError as error:
             oracle.add_violation("I8", str(error))
         for path, endpoint in self.endpoints.items():
-            if endpoint.kind is not Kind.HANGING:
+            if endpoint.kind in COMPLETE:
                 _check_endpoint(path, endpoint, streams[endpoint.merchant_id], oracle)
+            else:
+                _check_failing_endpoint(path, endpoint, connection, oracle)
 
 
 def list_expected(endpoint: Endpoint, stream: Mapping[int, str]) -> list[int]:
@@ -174,13 +166,58 @@ def _check_endpoint(
         oracle.check("I8", holds=is_sorted, details=f"{path}: not in order: {first_times[:100]}")
 
 
+def _has_ended(connection: psycopg.Connection[Any], endpoint: Endpoint) -> bool:
+    """Whether an endpoint that does not get every event has failed in its way."""
+    row = connection.execute(FIND_ENDED, [endpoint.id]).fetchone()
+    connection.commit()
+    assert row
+    reason, _, tls_failures = row
+    if endpoint.kind is Kind.GONE:
+        return reason == "gone"
+    return endpoint.kind is Kind.HANGING or tls_failures > 0
+
+
+def _check_failing_endpoint(
+    path: str, endpoint: Endpoint, connection: psycopg.Connection[Any], oracle: Oracle
+) -> None:
+    row = connection.execute(FIND_ENDED, [endpoint.id]).fetchone()
+    assert row
+    reason, succeeded, _ = row
+    if endpoint.kind is Kind.GONE:
+        holds = reason == "gone" and len(endpoint.accepted) == GONE_AFTER
+    else:
+        holds = succeeded == 0 and not endpoint.accepted
+    details = f"{path}: {reason}, {succeeded} delivered, {len(endpoint.accepted)} accepted"
+    oracle.check("I8", holds=holds, details=details)
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     receiver: WebhookReceiver
+    tls: ssl.SSLContext | None = None
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
         self.ended = threading.Event()
+
+    @contextmanager
+    def serve(self) -> Iterator[None]:
+        thread = threading.Thread(target=self.serve_forever, name="receiver", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self.ended.set()
+            self.shutdown()
+            self.server_close()
+            thread.join()
+
+    def get_request(self) -> tuple[Any, Any]:
+        connection, address = super().get_request()
+        if self.tls:
+            connection.settimeout(DELIVERED_SECONDS)
+            connection = self.tls.wrap_socket(connection, server_side=True)
+        return connection, address
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A worker that is killed resets its connections."""
@@ -198,9 +235,15 @@ class _Handler(BaseHTTPRequestHandler):
             server.ended.wait()
             return
         self.wfile.write(answer)
+        if answer == ENDLESS:
+            # The worker closes the connection after some of it.
+            with suppress(OSError):
+                for _ in range(ENDLESS_BYTES // len(ENDLESS_PART)):
+                    self.wfile.write(ENDLESS_PART)
         if answer != OK:
             self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Log nothing."""

@@ -1,9 +1,11 @@
 """Statements in, rows out, errors mapped: what the repositories use of a connection."""
 
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
 
-from psycopg import Connection
+from psycopg import Connection, Cursor
 from psycopg.rows import TupleRow, class_row
 
 from atomic_adapters.postgres.connections import map_errors
@@ -12,9 +14,52 @@ from atomic_core.domain.errors import StorageRefused
 Row = TypeVar("Row")
 
 
+class RowCheck(NamedTuple):
+    purpose: str
+    """For the message of StorageRefused."""
+    expected: int
+    """Rows that a statement must affect."""
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseSession:
     connection: Connection[TupleRow]
+    _checked: list[tuple[Cursor[TupleRow], RowCheck]] = field(default_factory=list)
+    """What was sent, and must still be checked."""
+    _pipeline: ExitStack = field(default_factory=ExitStack)
+
+    @contextmanager
+    def open(self) -> Iterator["DatabaseSession"]:
+        """Ends the pipeline with the block."""
+        with map_errors(), self._pipeline:
+            yield self
+
+    def begin_pipeline(self) -> None:
+        """From now until the commit, `send` does not wait for PostgreSQL: this process encodes a
+        statement while PostgreSQL runs the one before. Worth it for statements of many rows."""
+        with map_errors():
+            self._pipeline.enter_context(self.connection.pipeline())
+
+    def send(self, statement: bytes, **parameters: object) -> None:
+        """Run a statement whose result nothing depends on. Its errors are raised here, by a later
+        statement, or by the commit, which then commits nothing."""
+        with map_errors():
+            self.connection.execute(statement, parameters)
+
+    def send_checked(self, check: RowCheck, statement: bytes, **parameters: object) -> None:
+        """The same for a statement that must affect a certain number of rows: otherwise
+        StorageRefused is raised like its errors."""
+        with map_errors():
+            cursor = self.connection.execute(statement, parameters)
+        self._checked.append((cursor, check))
+        if not self.connection.pgconn.pipeline_status:
+            self._check_rows()
+
+    def _check_rows(self) -> None:
+        for cursor, (purpose, expected) in self._checked:
+            if cursor.rowcount != expected:
+                raise StorageRefused(f"{purpose}: {cursor.rowcount} of {expected}")
+        self._checked.clear()
 
     def execute(self, statement: bytes, **parameters: object) -> int:
         """Run a statement; return the number of affected rows."""
@@ -22,6 +67,9 @@ class DatabaseSession:
             return self.connection.execute(statement, parameters).rowcount
 
     def commit(self) -> None:
+        with map_errors():
+            self._pipeline.close()
+        self._check_rows()
         with map_errors():
             result = self.connection.execute(b"COMMIT").statusmessage
         # If an earlier error was suppressed, PostgreSQL answers COMMIT with ROLLBACK.

@@ -54,7 +54,7 @@ class PostgresEventRepository:
         counts: dict[UUID, int] = {}
         offsets = [_count_event(event, counts) for event in events]
         counted_merchant_ids = sorted(counts)
-        self.session.execute(
+        self.session.send(
             _SQL["insert_events"],
             counted_merchant_ids=uuid_array(counted_merchant_ids),
             counts=bigint_array(counts[id] for id in counted_merchant_ids),

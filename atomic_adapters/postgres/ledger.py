@@ -7,11 +7,10 @@ from typing import Final
 from uuid import UUID
 
 from atomic_adapters.postgres.arrays import bigint_array, bytea_array, text_array, uuid_array
-from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.database_session import DatabaseSession, RowCheck
 from atomic_adapters.postgres.ledger_verification import verify_ledger
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.accounts import Account, hash_account_identity
-from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.ledger import (
     Entry,
     Hold,
@@ -23,6 +22,9 @@ from atomic_core.domain.ledger_verification import LedgerReport
 from atomic_core.domain.posting import PostingResult
 
 _SQL: Final = load_statements("ledger")
+MIN_PIPELINE_ROWS: Final = 20
+"""Ledger transactions. Beginning and ending a pipeline takes as long as some rows."""
+
 _UNUSED_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """A placeholder: PostgreSQL sets created_at of an account."""
 
@@ -85,6 +87,8 @@ class PostgresLedgerRepository:
     session: DatabaseSession
 
     def save(self, result: PostingResult) -> None:
+        if len(result.transactions) >= MIN_PIPELINE_ROWS:
+            self.session.begin_pipeline()
         if result.released_holds:
             self._release_holds(result.released_holds)
         if result.transactions:
@@ -99,7 +103,8 @@ class PostgresLedgerRepository:
 
     def _update_accounts(self, result: PostingResult) -> None:
         accounts = result.accounts
-        updated = self.session.execute(
+        self.session.send_checked(
+            RowCheck("accounts updated", len(accounts)),
             _SQL["update_accounts"],
             ids=uuid_array(account.id for account in accounts),
             balances=bigint_array(account.balance for account in accounts),
@@ -107,12 +112,10 @@ class PostgresLedgerRepository:
             heads=bytea_array(account.head for account in accounts),
             posted_at=result.transactions[0].posted_at,
         )
-        if updated != len(accounts):
-            raise StorageRefused(f"updated {updated} of {len(accounts)} accounts")
 
     def _insert_transactions(self, result: PostingResult) -> None:
         transactions = result.transactions
-        self.session.execute(
+        self.session.send(
             _SQL["insert_transactions"],
             ids=uuid_array(transaction.id for transaction in transactions),
             payment_ids=uuid_array(transaction.payment_id for transaction in transactions),
@@ -123,7 +126,7 @@ class PostgresLedgerRepository:
 
     def _insert_entries(self, result: PostingResult) -> None:
         entries = result.entries
-        self.session.execute(
+        self.session.send(
             _SQL["insert_entries"],
             transaction_ids=uuid_array(entry.transaction_id for entry in entries),
             account_ids=uuid_array(entry.account_id for entry in entries),
@@ -147,17 +150,16 @@ class PostgresLedgerRepository:
         return [PostedTransaction(*pair) for pair in transactions.values()]
 
     def _release_holds(self, holds: Sequence[Hold]) -> None:
-        released = self.session.execute(
+        self.session.send_checked(
+            RowCheck("holds released", len(holds)),
             _SQL["release_holds"],
             payment_ids=uuid_array(hold.payment_id for hold in holds),
             refund_ids=uuid_array(hold.refund_id for hold in holds),
             amounts=bigint_array(hold.amount for hold in holds),
         )
-        if released != len(holds):
-            raise StorageRefused(f"released {released} of {len(holds)} holds")
 
     def _insert_holds(self, holds: Sequence[Hold]) -> None:
-        self.session.execute(
+        self.session.send(
             _SQL["insert_holds"],
             payment_ids=uuid_array(hold.payment_id for hold in holds),
             refund_ids=uuid_array(hold.refund_id for hold in holds),

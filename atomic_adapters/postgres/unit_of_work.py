@@ -94,8 +94,11 @@ class PostgresStore:
 
     @contextmanager
     def begin(self) -> Iterator[PostgresUnitOfWork]:
-        with self._connections.transaction() as connection:
-            yield PostgresUnitOfWork(DatabaseSession(connection))
+        with (
+            self._connections.transaction() as connection,
+            DatabaseSession(connection).open() as session,
+        ):
+            yield PostgresUnitOfWork(session)
 
     def insert(self, inserts: Sequence[PaymentInsert]) -> Sequence[InsertedPayment | None]:
         """Inserts the payments of all merchants in one statement. If one waits too long for its

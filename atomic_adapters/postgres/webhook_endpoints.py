@@ -26,7 +26,7 @@ class PostgresWebhookEndpointRepository:
 
     def mark_streams_due(self, merchant_ids: Sequence[UUID]) -> None:
         """After events were added to the streams of these merchants, in the same transaction."""
-        self.session.execute(_SQL["mark_streams_due"], merchant_ids=uuid_array(merchant_ids))
+        self.session.send(_SQL["mark_streams_due"], merchant_ids=uuid_array(merchant_ids))
 
     def add(self, new_endpoint: NewEndpoint) -> WebhookEndpoint | None:
         # Before the stream is locked: an event that is committed in between makes it due.

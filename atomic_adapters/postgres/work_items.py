@@ -14,8 +14,7 @@ from atomic_adapters.postgres.arrays import (
     text_array,
     uuid_array,
 )
-from atomic_adapters.postgres.database_session import DatabaseSession
-from atomic_core.domain.errors import StorageRefused
+from atomic_adapters.postgres.database_session import DatabaseSession, RowCheck
 from atomic_core.domain.settlement import Claim, Settlement
 
 
@@ -58,7 +57,8 @@ def settle_items(
     not exist."""
     if not settlements:
         return
-    settled = session.execute(
+    session.send_checked(
+        RowCheck("payments or refunds settled", len(settlements)),
         statement,
         ids=uuid_array(ids),
         statuses=text_array(settlement.status for settlement in settlements),
@@ -68,5 +68,3 @@ def settle_items(
         network_states=text_array(settlement.network_state for settlement in settlements),
         **parameters,
     )
-    if settled != len(settlements):
-        raise StorageRefused(f"settled {settled} of {len(settlements)} payments or refunds")

@@ -282,8 +282,8 @@ REFUND_MUTANTS: Final = (
         (
             Edit(
                 "atomic_adapters/postgres/ledger.py",
-                "        if released != len(holds):\n",
-                "        if released > len(holds):\n",
+                'self.session.send_checked(\n            RowCheck("holds released", len(holds)),\n',
+                "self.session.send(\n",
             ),
         ),
         ("tests/contract/test_ledger.py",),

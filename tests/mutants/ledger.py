@@ -13,7 +13,28 @@ GUARDS_TEST: Final = "tests/integration/test_guards.py"
 POSTING_TIMES_TEST: Final = "tests/contract/test_posting_times.py"
 COMMIT_GUARDS_TEST: Final = "tests/integration/test_commit_guards.py"
 
+SESSION_PY: Final = "atomic_adapters/postgres/database_session.py"
+PIPELINE_TEST: Final = "tests/integration/test_statement_pipeline.py"
+
 LEDGER_MUTANTS: Final = (
+    Mutant(
+        "rows-of-a-pipeline-not-checked",
+        "a statement of a pipeline that affects other rows than it must prevents the commit",
+        (
+            Edit(
+                SESSION_PY,
+                "            self._pipeline.close()\n        self._check_rows()\n",
+                "            self._pipeline.close()\n",
+            ),
+        ),
+        (PIPELINE_TEST,),
+    ),
+    Mutant(
+        "commit-before-the-errors-of-a-pipeline",
+        "an error of a statement in a pipeline is raised as what it is",
+        (Edit(SESSION_PY, "        with map_errors():\n            self._pipeline.close()\n", ""),),
+        (PIPELINE_TEST,),
+    ),
     Mutant(
         "duplicate-posting-allowed",
         "the database refuses a second posting of a payment: UNIQUE (payment_id, kind, refund_id)",

@@ -58,8 +58,8 @@ class RoundSending:
         """Up to `limit` tasks, of those that the round allows and has deliveries for."""
         if self._has_ended.is_set():
             return
-        wanted = min(limit, self.round.max_concurrent, self.round.remaining)
-        for _ in range(wanted - self._tasks):
+        allowed = min(limit, self.round.max_concurrent, self.round.remaining)
+        for _ in range(allowed - self._tasks):
             self.threads.submit(self._run_task)
             self._tasks += 1
         if self._tasks == 0:

@@ -131,7 +131,9 @@ def post(
             continue
         # Each state is looked up once: hashing a UUID costs as much as computing an entry.
         moves = [
-            (states[account_id], amount) for account_id, amount in legs if account_id in states
+            (state, amount)
+            for account_id, amount in legs
+            if (state := states.get(account_id)) is not None
         ]
         refusal = _find_refusal(moves, len(legs)) or (
             _place_hold(states, placed_hold) if placed_hold else None
@@ -148,7 +150,9 @@ def post(
         if not legs:
             continue
         transactions.append(LedgerTransaction(id, payment_id, kind, posted_at, refund_id))
-        subject, suffix = id.bytes + payment_id.bytes, encode_kind(kind, refund_id)
+        # Equals their `bytes`, without the cost of the property calls.
+        subject = id.int.to_bytes(16, "big") + payment_id.int.to_bytes(16, "big")
+        suffix = encode_kind(kind, refund_id)
         for state, amount in moves:
             entries.append(_append_entry(state, id, amount, subject, posted_at_us, suffix))
     changed_accounts = [

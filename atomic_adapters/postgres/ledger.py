@@ -22,6 +22,7 @@ from atomic_core.domain.ledger_verification import LedgerReport
 from atomic_core.domain.posting import PostingResult
 
 _SQL: Final = load_statements("ledger")
+
 MIN_PIPELINE_ROWS: Final = 20
 """Ledger transactions. Beginning and ending a pipeline takes as long as some rows."""
 

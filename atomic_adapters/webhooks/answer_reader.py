@@ -61,13 +61,15 @@ class _Message:
     def on_message_begin(self) -> None:
         if self.is_complete:
             self.has_surplus = True
-        self.headers.clear()
+        else:
+            self.headers.clear()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_count += 1
         if self._header_count > MAX_HEADERS:
             raise _not_valid()
-        self.headers[name.lower()] = value
+        if not self.is_complete:
+            self.headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         status = self.parser.get_status_code()

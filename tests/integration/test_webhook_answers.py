@@ -114,6 +114,14 @@ def test_what_is_not_http_is_refused_before_the_connection_ends(
         read(pair, text, is_closed=False)
 
 
+def test_second_answer_changes_nothing_of_the_first(
+    pair: tuple[socket.socket, ExchangeSocket],
+) -> None:
+    first = b"HTTP/1.1 503 No\r\nRetry-After: 7\r\n" + OK[17:]
+    answer = read(pair, first + OK.replace(b"\r\nC", b"\r\nRetry-After: 9\r\nC"))
+    assert answer == HttpAnswer(503, b"ok", "7", is_reusable=False)
+
+
 @pytest.mark.parametrize("length", [0, 5, 20, len(OK) - 1])
 def test_answer_that_is_cut_off_is_an_error(
     pair: tuple[socket.socket, ExchangeSocket], length: int

@@ -12,7 +12,7 @@ from rq.exceptions import DeserializationError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from atomic_adapters.redis.rq_job_queue import JOB_PATHS, get_wakeup_queue
+from atomic_adapters.redis.rq_job_queue import JOB_PATHS, enqueue_wakeup, get_wakeup_queue
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_core.domain.webhooks import RoundRecord
@@ -122,6 +122,9 @@ def run_worker(
         application, should_stop=lambda: worker.is_stop_requested, on_round=on_round
     )
     tune_garbage_collection()
+    # A killed worker takes the wake-up with it that it has dequeued, and the work stays due: its
+    # successor looks for work at once.
+    enqueue_wakeup(get_wakeup_queue(redis, wake_up), wake_up)
     try:
         worker.work()
     except RedisError as error:

@@ -49,13 +49,7 @@ class RqJobQueue:
             return
         try:
             if self._redis.set(_wakeup_key(job), 1, nx=True, px=WAKEUP_TTL_MS):
-                self._queues[job].enqueue_call(
-                    JOB_PATHS[job],
-                    timeout=JOB_TIMEOUT_SECONDS,
-                    result_ttl=0,
-                    ttl=JOB_TIMEOUT_SECONDS,
-                    failure_ttl=FAILURE_TTL_SECONDS,
-                )
+                enqueue_wakeup(self._queues[job], job)
         except RedisError as error:
             self._breaker.trip()
             _log.warning("wake-up failed", job=job.value, error=str(error))
@@ -72,6 +66,17 @@ def get_wakeup_queue(redis: Redis, job: Job = Job.SETTLE) -> Queue:
     """The RQ queue of this job, of web processes and workers. Jobs are JSON: with RQ's default,
     pickle, write access to Redis would allow running any code in the worker."""
     return Queue(QUEUE_NAMES[job], connection=redis, serializer=JSONSerializer)
+
+
+def enqueue_wakeup(queue: Queue, job: Job) -> None:
+    """Also if another one is queued. Raises RedisError."""
+    queue.enqueue_call(
+        JOB_PATHS[job],
+        timeout=JOB_TIMEOUT_SECONDS,
+        result_ttl=0,
+        ttl=JOB_TIMEOUT_SECONDS,
+        failure_ttl=FAILURE_TTL_SECONDS,
+    )
 
 
 def _wakeup_key(job: Job) -> str:

@@ -145,6 +145,12 @@ def find_companion(system: System) -> psutil.Process:
     return found[0]
 
 
+def kill(process: psutil.Process) -> None:
+    """Kill it, and wait for its end: until then Redis may hand it a wake-up."""
+    process.kill()
+    process.wait(GUARD_SECONDS)
+
+
 def test_worker_killed_between_sending_and_recording_sends_again(
     client: Client, receiver: Receiver, system: System
 ) -> None:
@@ -155,7 +161,7 @@ def test_worker_killed_between_sending_and_recording_sends_again(
         blocker.execute("LOCK TABLE webhook_deliveries IN SHARE ROW EXCLUSIVE MODE")
         client.pay()
         wait_until(lambda: receiver.requests, GUARD_SECONDS, "the event is sent")
-        find_companion(system).kill()
+        kill(find_companion(system))
         system.kill("sweeper")
     first = len(receiver.requests)
     with psycopg.connect(system.superuser_url) as connection:
@@ -176,8 +182,10 @@ def test_without_wake_ups_the_sweeper_delivers(
     system.stop("worker")
     with Redis.from_url(replaceable_valkey.server.url) as redis:
         redis.flushall()
-    client.pay()
+    payment = client.pay().data["id"]
     wait_until(lambda: receiver.requests, GUARD_SECONDS, "the sweeper delivers")
+    # Else its last event could be due for the endpoint of the next test.
+    wait_until(lambda: client.is_settled(payment), GUARD_SECONDS, "the payment is settled")
     system.start("worker")
     client.request("DELETE", f"{ENDPOINTS}/{id}")
 
@@ -187,7 +195,7 @@ def test_dead_webhook_worker_is_started_again(
 ) -> None:
     system.stop("sweeper")
     id, _ = add_endpoint(client, receiver.url)
-    find_companion(system).kill()
+    kill(find_companion(system))
     client.pay()
     wait_until(lambda: receiver.requests, GUARD_SECONDS, "the next one delivers")
     system.start("sweeper")

@@ -13,7 +13,16 @@ from rq import Callback
 
 from atomic_adapters.embedded import EmbeddedValkey
 from atomic_adapters.redis.rq_job_queue import get_wakeup_queue
-from processes import PAUSE, environment, wait_until
+from atomic_core.domain.payments import Status
+from processes import PAUSE, as_application, environment, wait_until
+from support import (
+    Store,
+    add_merchant,
+    build_application,
+    build_payment,
+    find_payment,
+    open_account,
+)
 
 JOB = "atomic_worker.jobs.settle"
 
@@ -72,6 +81,29 @@ def test_worker_settles_on_wake_up_and_exits_on_sigterm(
     worker.process.terminate()
     assert worker.process.wait(5) == 0
     assert "worker stopped" in worker.words
+
+
+def test_started_worker_settles_what_no_wake_up_announces(
+    postgres_store: Store, box: list[EmbeddedValkey], database_url: str, scratch: Path
+) -> None:
+    """A killed worker takes the wake-up with it that it has dequeued."""
+    merchant_id = add_merchant(postgres_store.begin)
+    open_account(postgres_store.begin, merchant_id)
+    application = build_application(postgres_store.begin)
+    payment = application.payments.record(build_payment(merchant_id))
+
+    def get_status() -> Status:
+        with postgres_store.begin() as work:
+            found = find_payment(work, merchant_id, payment.id)
+            assert found
+            return found.status
+
+    worker = Worker(box[0].url, as_application(database_url), scratch / "successor.log")
+    try:
+        wait_until(lambda: get_status() is Status.SUCCESS, 60, "the payment is settled")
+    finally:
+        worker.process.kill()
+        worker.process.wait()
 
 
 def test_worker_executes_no_unknown_job(

@@ -156,6 +156,18 @@ SETTLEMENT_MUTANTS: Final = (
         ("valkey-kill",),
     ),
     Mutant(
+        "no-wakeup-at-start",
+        "a started worker does what the wake-up of its killed predecessor announced",
+        (
+            Edit(
+                "atomic_worker/settlement_worker.py",
+                "    enqueue_wakeup(get_wakeup_queue(redis, wake_up), wake_up)\n",
+                "",
+            ),
+        ),
+        ("tests/integration/test_worker.py",),
+    ),
+    Mutant(
         "wakeup-cleared-late",
         "a payment that arrives during a settlement causes another wake-up",
         (

@@ -84,7 +84,7 @@ class MemoryPaymentRepository:
         rows = claim_items(tables, tables.payments, limit, lease, overdue_by, worker_id)
         return [self._build_claim(row) for row in rows]
 
-    def lock_claims(self, claims: Sequence[Claim]) -> frozenset[UUID]:
+    def lock_claims(self, claims: Sequence[Claim]) -> Sequence[Claim]:
         return find_current_claims(self.session.tables.payments, claims)
 
     def claim_unresolved(self, payment_id: UUID, lease: timedelta) -> Claim | None:

@@ -68,7 +68,7 @@ class MemoryRefundRepository:
         rows = claim_items(tables, tables.refunds, limit, lease, overdue_by, worker_id)
         return [self._build_claim(row) for row in rows]
 
-    def lock_claims(self, claims: Sequence[Claim]) -> frozenset[UUID]:
+    def lock_claims(self, claims: Sequence[Claim]) -> Sequence[Claim]:
         return find_current_claims(self.session.tables.refunds, claims)
 
     def claim_unresolved(self, refund_id: UUID, lease: timedelta) -> Claim | None:

@@ -95,21 +95,22 @@ def describe_open_step(
 def renew_item_leases(
     tables: Tables, table: Table[UUID, WorkItemRow[Item]], claims: Sequence[Claim], lease: timedelta
 ) -> None:
-    for id in find_current_claims(table, claims):
-        table.put(id, replace(table.rows[id], leased_until=tables.clock.now() + lease))
+    leased_until = tables.clock.now() + lease
+    for claim in find_current_claims(table, claims):
+        table.put(claim.id, replace(table.rows[claim.id], leased_until=leased_until))
 
 
 def find_current_claims(
     table: Table[UUID, WorkItemRow[Item]], claims: Sequence[Claim]
-) -> frozenset[UUID]:
-    """The ids of claims that no later claim or settlement has replaced."""
-    return frozenset(
-        claim.id
+) -> Sequence[Claim]:
+    """Those that no later claim or settlement has replaced."""
+    return [
+        claim
         for claim in claims
         if (row := table.rows.get(claim.id))
         and row.attempt == claim.attempt
         and row.item.status is Status.PROCESSING
-    )
+    ]
 
 
 def settle_item(

@@ -7,9 +7,9 @@ so each statement is prepared once.
 """
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from psycopg import postgres
@@ -17,6 +17,7 @@ from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
 T = TypeVar("T")
+H = TypeVar("H", bound=Hashable)
 
 # The format of array_recv in PostgreSQL's source: number of dimensions, NULL flag, element type;
 # length and lower bound of the only dimension; then each element, prefixed by its length.
@@ -24,6 +25,8 @@ _HEADER: Final = struct.Struct("!iIIii")
 _EMPTY: Final = struct.Struct("!iII")
 _NULL: Final = b"\xff\xff\xff\xff"
 _LENGTH: Final = struct.Struct("!i")
+_UUID_LENGTH: Final = _LENGTH.pack(16)
+_BIGINT: Final = struct.Struct("!iq")
 _INTERVAL: Final = struct.Struct("!iqii")
 _MICROSECOND: Final = timedelta(microseconds=1)
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -37,10 +40,10 @@ class Column(bytes):
 
 
 def _create_encoder(
-    name: str, encode: Callable[[T], bytes]
+    name: str, encode_elements: Callable[[Sequence[T | None]], bytes]
 ) -> Callable[[Iterable[T | None]], Column]:
-    """The function that encodes a column of PostgreSQL's type `name`. `encode` returns one element
-    with its length prefix."""
+    """The function that encodes a column of PostgreSQL's type `name`. `encode_elements` returns all
+    elements, each with its length prefix."""
     info = postgres.types[name]
     kind = type(f"{name.title()}Column", (Column,), {"__slots__": ()})
 
@@ -54,17 +57,62 @@ def _create_encoder(
     postgres.adapters.register_dumper(kind, ColumnDumper)
 
     def encode_column(values: Iterable[T | None]) -> Column:
-        parts = [_NULL if value is None else encode(value) for value in values]
-        if not parts:
+        elements = values if isinstance(values, list | tuple) else list(values)
+        if not elements:
             return kind(_EMPTY.pack(0, 0, info.oid))
         # The NULL flag may be set although there is none.
-        return kind(_HEADER.pack(1, 1, info.oid, len(parts), 1) + b"".join(parts))
+        header = _HEADER.pack(1, 1, info.oid, len(elements), 1)
+        return kind(header + encode_elements(elements))
 
     return encode_column
 
 
-def _encode_bytes(data: bytes) -> bytes:
-    return _LENGTH.pack(len(data)) + data
+# A function call for each element would take longer than its encoding.
+
+
+def _encode_uuids(values: Sequence[UUID | None]) -> bytes:
+    # The integer equals value.bytes, without the cost of its property call.
+    return b"".join(
+        [
+            _NULL if value is None else _UUID_LENGTH + value.int.to_bytes(16, "big")
+            for value in values
+        ]
+    )
+
+
+def _encode_bytes(values: Sequence[bytes | None]) -> bytes:
+    return b"".join(
+        [_NULL if value is None else _LENGTH.pack(len(value)) + value for value in values]
+    )
+
+
+def _encode_by_value(
+    encode: Callable[[H], bytes],
+) -> Callable[[Sequence[H | None]], bytes]:
+    """For columns in which values repeat: each value is encoded once."""
+
+    def encode_elements(values: Sequence[H | None]) -> bytes:
+        encoded = {value: _NULL if value is None else encode(value) for value in set(values)}
+        return b"".join([encoded[value] for value in values])
+
+    return encode_elements
+
+
+def _encode_integers(code: str) -> Callable[[Sequence[int | None]], bytes]:
+    """`code` is the format of one number in `struct`."""
+    size = struct.calcsize("!" + code)
+    single = struct.Struct("!i" + code)
+
+    def encode_elements(values: Sequence[int | None]) -> bytes:
+        if None in values:
+            return b"".join(
+                [_NULL if value is None else single.pack(size, value) for value in values]
+            )
+        lengths_and_values: list[int | None] = [size] * (2 * len(values))
+        lengths_and_values[1::2] = values
+        return struct.pack("!" + f"i{code}" * len(values), *lengths_and_values)
+
+    return encode_elements
 
 
 def _encode_timestamp(value: datetime) -> bytes:
@@ -75,38 +123,22 @@ def _encode_interval(value: timedelta) -> bytes:
     return _INTERVAL.pack(16, value // _MICROSECOND, 0, 0)
 
 
-_UUID_LENGTH: Final = _LENGTH.pack(16)
-_SMALLINT: Final = struct.Struct("!ih")
-_INTEGER: Final = struct.Struct("!ii")
-_BIGINT: Final = struct.Struct("!iq")
-
-
-def _encode_uuid(value: UUID) -> bytes:
-    # Equals value.bytes, without the cost of its property call.
-    return _UUID_LENGTH + value.int.to_bytes(16, "big")
-
-
 def _encode_text(value: str) -> bytes:
-    return _encode_bytes(value.encode())
+    data = value.encode()
+    return _LENGTH.pack(len(data)) + data
 
 
-def _encode_smallint(value: int) -> bytes:
-    return _SMALLINT.pack(2, value)
-
-
-def _encode_integer(value: int) -> bytes:
-    return _INTEGER.pack(4, value)
-
-
-def _encode_bigint(value: int) -> bytes:
-    return _BIGINT.pack(8, value)
-
-
-uuid_array = _create_encoder("uuid", _encode_uuid)
-text_array = _create_encoder("text", _encode_text)
+uuid_array = _create_encoder("uuid", _encode_uuids)
+text_array = _create_encoder("text", _encode_by_value(_encode_text))
 bytea_array = _create_encoder("bytea", _encode_bytes)
-smallint_array = _create_encoder("int2", _encode_smallint)
-integer_array = _create_encoder("int4", _encode_integer)
-bigint_array = _create_encoder("int8", _encode_bigint)
-interval_array = _create_encoder("interval", _encode_interval)
-timestamp_array = _create_encoder("timestamptz", _encode_timestamp)
+smallint_array = _create_encoder("int2", _encode_integers("h"))
+integer_array = _create_encoder("int4", _encode_integers("i"))
+bigint_array = _create_encoder("int8", _encode_integers("q"))
+interval_array = _create_encoder("interval", _encode_by_value(_encode_interval))
+timestamp_array = _create_encoder("timestamptz", _encode_by_value(_encode_timestamp))
+
+
+def transpose(rows: Sequence[tuple[Any, ...]]) -> Any:
+    """The columns of one or more named tuples: the same named tuple, with a tuple of values as each
+    field. Takes a tenth of the time that reading each field of each row does."""
+    return type(rows[0])(*zip(*rows, strict=True))

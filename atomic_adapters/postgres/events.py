@@ -12,6 +12,7 @@ from atomic_adapters.postgres.arrays import (
     bigint_array,
     integer_array,
     text_array,
+    transpose,
     uuid_array,
 )
 from atomic_adapters.postgres.database_session import DatabaseSession
@@ -27,6 +28,7 @@ from atomic_core.domain.events import (
     StreamEvent,
     build_data,
 )
+from atomic_core.domain.origins import Origin
 from atomic_core.domain.payments import Status
 
 _SQL: Final = load_statements("events")
@@ -51,6 +53,7 @@ class PostgresEventRepository:
         if not self._added:
             return []
         events = self._added
+        columns = transpose(events)
         counts: dict[int, int] = {}
         offsets = [_count_event(event, counts) for event in events]
         counted = sorted(counts)
@@ -59,17 +62,17 @@ class PostgresEventRepository:
             _SQL["insert_events"],
             counted_merchant_ids=uuid_array(counted_merchant_ids),
             counts=bigint_array(counts[number] for number in counted),
-            merchant_ids=uuid_array(event.merchant_id for event in events),
+            merchant_ids=uuid_array(columns.merchant_id),
             offsets=bigint_array(offsets),
-            types=text_array(event.type for event in events),
-            payment_ids=uuid_array(event.payment_id for event in events),
-            refund_ids=_encode(uuid_array, [event.refund_id for event in events]),
-            statuses=text_array(event.status for event in events),
-            attempts=integer_array(event.attempt for event in events),
-            amounts=bigint_array(event.amount for event in events),
-            reasons=_encode(text_array, [event.reason for event in events]),
-            data=_encode(text_array, [_to_json(event.data) for event in events]),
-            **_build_origin_arrays(events),
+            types=text_array(columns.type),
+            payment_ids=uuid_array(columns.payment_id),
+            refund_ids=_encode(uuid_array, columns.refund_id),
+            statuses=text_array(columns.status),
+            attempts=integer_array(columns.attempt),
+            amounts=bigint_array(columns.amount),
+            reasons=_encode(text_array, columns.reason),
+            data=_encode(text_array, [_to_json(data) for data in columns.data]),
+            **_build_origin_arrays(columns.origin),
         )
         events.clear()
         return counted_merchant_ids
@@ -159,9 +162,8 @@ def _to_json(data: Mapping[str, object] | None) -> str | None:
     return None if data is None else json.dumps(data)
 
 
-def _build_origin_arrays(events: Sequence[Event]) -> Mapping[str, Column]:
+def _build_origin_arrays(origins: Sequence[Origin | None]) -> Mapping[str, Column]:
     """Empty, as above, for the events of a settlement."""
-    origins = [event.origin for event in events]
     has_origins = any(origin is not None for origin in origins)
     return build_origin_arrays(origins if has_origins else ())
 

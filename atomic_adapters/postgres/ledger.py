@@ -6,7 +6,13 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from atomic_adapters.postgres.arrays import bigint_array, bytea_array, text_array, uuid_array
+from atomic_adapters.postgres.arrays import (
+    bigint_array,
+    bytea_array,
+    text_array,
+    transpose,
+    uuid_array,
+)
 from atomic_adapters.postgres.database_session import DatabaseSession, RowCheck
 from atomic_adapters.postgres.ledger_verification import verify_ledger
 from atomic_adapters.postgres.statements import load_statements
@@ -95,6 +101,7 @@ class PostgresLedgerRepository:
         if result.transactions:
             self._update_accounts(result)
             self._insert_transactions(result)
+        if result.entries:
             self._insert_entries(result)
         if result.placed_holds:
             self._insert_holds(result.placed_holds)
@@ -115,26 +122,26 @@ class PostgresLedgerRepository:
         )
 
     def _insert_transactions(self, result: PostingResult) -> None:
-        transactions = result.transactions
+        columns = transpose(result.transactions)
         self.session.send(
             _SQL["insert_transactions"],
-            ids=uuid_array(transaction.id for transaction in transactions),
-            payment_ids=uuid_array(transaction.payment_id for transaction in transactions),
-            kinds=text_array(transaction.kind for transaction in transactions),
-            refund_ids=uuid_array(transaction.refund_id for transaction in transactions),
-            posted_at=transactions[0].posted_at,
+            ids=uuid_array(columns.id),
+            payment_ids=uuid_array(columns.payment_id),
+            kinds=text_array(columns.kind),
+            refund_ids=uuid_array(columns.refund_id),
+            posted_at=columns.posted_at[0],
         )
 
     def _insert_entries(self, result: PostingResult) -> None:
-        entries = result.entries
+        columns = transpose(result.entries)
         self.session.send(
             _SQL["insert_entries"],
-            transaction_ids=uuid_array(entry.transaction_id for entry in entries),
-            account_ids=uuid_array(entry.account_id for entry in entries),
-            sequences=bigint_array(entry.sequence for entry in entries),
-            amounts=bigint_array(entry.amount for entry in entries),
-            balances_after=bigint_array(entry.balance_after for entry in entries),
-            hashes=bytea_array(entry.hash for entry in entries),
+            transaction_ids=uuid_array(columns.transaction_id),
+            account_ids=uuid_array(columns.account_id),
+            sequences=bigint_array(columns.sequence),
+            amounts=bigint_array(columns.amount),
+            balances_after=bigint_array(columns.balance_after),
+            hashes=bytea_array(columns.hash),
         )
 
     def list_by_payment(self, payment_id: UUID) -> Sequence[PostedTransaction]:

@@ -13,6 +13,7 @@ from atomic_adapters.postgres.arrays import (
     interval_array,
     smallint_array,
     text_array,
+    transpose,
     uuid_array,
 )
 from atomic_adapters.postgres.database_session import DatabaseSession
@@ -103,7 +104,7 @@ class PostgresPaymentRepository:
         )
         return [Claim(*row) for row in rows]
 
-    def lock_claims(self, claims: Sequence[Claim]) -> frozenset[UUID]:
+    def lock_claims(self, claims: Sequence[Claim]) -> Sequence[Claim]:
         ids = (claim.payment_id for claim in claims)
         return lock_claimed_items(self.session, _SQL["lock_claimed_payments"], ids, claims)
 
@@ -118,13 +119,16 @@ class PostgresPaymentRepository:
         renew_item_leases(self.session, _SQL["renew_payment_leases"], ids, claims, lease)
 
     def settle(self, settlements: Sequence[Settlement], hold_period: timedelta) -> None:
+        if not settlements:
+            return
+        columns = transpose(settlements)
         settle_items(
             self.session,
             _SQL["settle_payments"],
-            (settlement.payment_id for settlement in settlements),
-            settlements,
-            fees=bigint_array(settlement.fee for settlement in settlements),
-            reversal_reasons=text_array(settlement.reversal_reason for settlement in settlements),
+            columns.payment_id,
+            columns,
+            fees=bigint_array(columns.fee),
+            reversal_reasons=text_array(columns.reversal_reason),
             hold_period=hold_period,
         )
 

@@ -157,10 +157,12 @@ UPDATE payments
  WHERE payments.id = current_claims.id
 
 -- name: lock_claimed_payments
--- Locks, in id order like every lock, the payments whose latest claim is the given one.
-SELECT payments.id
+-- Locks, in id order like every lock, the payments whose latest claim is the given one. Returns the
+-- claims' positions, from 1.
+SELECT claim.position
   FROM payments
-  JOIN unnest(%(ids)b::uuid[], %(attempts)b::integer[]) AS claim (id, attempt)
+  JOIN unnest(%(ids)b::uuid[], %(attempts)b::integer[])
+       WITH ORDINALITY AS claim (id, attempt, position)
     ON claim.id = payments.id
  WHERE payments.attempt = claim.attempt
    AND payments.status = 'PROCESSING'

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from atomic_adapters.postgres.arrays import transpose
 from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.origins import build_origin, get_origin_columns
 from atomic_adapters.postgres.payments import encode_metadata
@@ -77,7 +78,7 @@ class PostgresRefundRepository:
         ids = (claim.id for claim in claims)
         renew_item_leases(self.session, _SQL["renew_refund_leases"], ids, claims, lease)
 
-    def lock_claims(self, claims: Sequence[Claim]) -> frozenset[UUID]:
+    def lock_claims(self, claims: Sequence[Claim]) -> Sequence[Claim]:
         self.session.fetch_all(
             _SQL["lock_refunded_payments"], ids=list({claim.payment_id for claim in claims})
         )
@@ -89,8 +90,9 @@ class PostgresRefundRepository:
         return frozenset(id for (id,) in rows)
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
-        ids = (settlement.id for settlement in settlements)
-        settle_items(self.session, _SQL["settle_refunds"], ids, settlements)
+        if settlements:
+            columns = transpose(settlements)
+            settle_items(self.session, _SQL["settle_refunds"], columns.refund_id, columns)
 
     def make_due(self, refund_id: UUID) -> bool:
         return self.session.execute(_SQL["make_refund_due"], id=refund_id) == 1

@@ -114,9 +114,10 @@ SELECT id
    FOR NO KEY UPDATE
 
 -- name: lock_claimed_refunds
-SELECT refunds.id
+SELECT claim.position
   FROM refunds
-  JOIN unnest(%(ids)b::uuid[], %(attempts)b::integer[]) AS claim (id, attempt)
+  JOIN unnest(%(ids)b::uuid[], %(attempts)b::integer[])
+       WITH ORDINALITY AS claim (id, attempt, position)
     ON claim.id = refunds.id
  WHERE refunds.attempt = claim.attempt
    AND refunds.status = 'PROCESSING'

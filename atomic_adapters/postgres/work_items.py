@@ -5,6 +5,7 @@ Each table has its own statements, with the same parameters.
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from atomic_adapters.postgres.arrays import (
@@ -15,19 +16,21 @@ from atomic_adapters.postgres.arrays import (
     uuid_array,
 )
 from atomic_adapters.postgres.database_session import DatabaseSession, RowCheck
-from atomic_core.domain.settlement import Claim, Settlement
+from atomic_core.domain.settlement import Claim
 
 
 def lock_claimed_items(
     session: DatabaseSession, statement: bytes, ids: Iterable[UUID], claims: Sequence[Claim]
-) -> frozenset[UUID]:
-    """`ids` are those of the claims, in the same order. Returns the ids whose claim is current."""
+) -> Sequence[Claim]:
+    """`ids` are those of the claims, in the same order. Returns the claims that are current."""
     rows = session.fetch_all(
         statement,
         ids=uuid_array(ids),
         attempts=integer_array(claim.attempt for claim in claims),
     )
-    return frozenset(id for (id,) in rows)
+    if len(rows) == len(claims):
+        return claims
+    return [claims[position - 1] for (position,) in sorted(rows)]
 
 
 def renew_item_leases(
@@ -49,22 +52,20 @@ def renew_item_leases(
 def settle_items(
     session: DatabaseSession,
     statement: bytes,
-    ids: Iterable[UUID],
-    settlements: Sequence[Settlement],
+    ids: Sequence[UUID],
+    columns: Any,
     **parameters: object,
 ) -> None:
-    """`ids` are those of the settlements, in the same order. Raises StorageRefused if an item does
-    not exist."""
-    if not settlements:
-        return
+    """`columns` are the transposed settlements, `ids` those of their items. Raises StorageRefused
+    if an item does not exist."""
     session.send_checked(
-        RowCheck("payments or refunds settled", len(settlements)),
+        RowCheck("payments or refunds settled", len(ids)),
         statement,
         ids=uuid_array(ids),
-        statuses=text_array(settlement.status for settlement in settlements),
-        failure_reasons=text_array(settlement.failure_reason for settlement in settlements),
-        faults=smallint_array(settlement.faults for settlement in settlements),
-        retries_after=interval_array(settlement.retry_after for settlement in settlements),
-        network_states=text_array(settlement.network_state for settlement in settlements),
+        statuses=text_array(columns.status),
+        failure_reasons=text_array(columns.failure_reason),
+        faults=smallint_array(columns.faults),
+        retries_after=interval_array(columns.retry_after),
+        network_states=text_array(columns.network_state),
         **parameters,
     )

@@ -25,9 +25,9 @@ class WorkItemRepository(Protocol):
         """
         ...
 
-    def lock_claims(self, claims: Sequence[Claim]) -> frozenset[UUID]:
-        """Lock the items in id order until the unit of work ends. Returns the ids of those whose
-        claim is still current: not claimed again, and not settled."""
+    def lock_claims(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        """Lock the items in id order until the unit of work ends. Returns the claims that are still
+        current, in their order: not claimed again, and not settled."""
         ...
 
     def renew_leases(self, claims: Sequence[Claim], lease: timedelta) -> None:

@@ -145,15 +145,20 @@ class SettlePayments:
         available balance does not cover fails. A hold that exists already, from a claim before or
         from a commit whose reply was lost, is kept."""
         with self.begin() as work:
-            valid_ids = work.refunds.lock_claims([claim for claim, _ in called_claims])
-            reserved_ids = work.refunds.list_reserved(valid_ids)
-            claims = [claim for claim, _ in called_claims if claim.id in valid_ids - reserved_ids]
+            current = work.refunds.lock_claims([claim for claim, _ in called_claims])
+            reserved_ids = work.refunds.list_reserved([claim.id for claim in current])
+            claims = [claim for claim in current if claim.id not in reserved_ids]
             failures = post_to_ledger(
                 work,
-                [(claim, build_reservation(claim, self.ids.new_id())) for claim in claims],
+                [
+                    (claim, build_reservation(claim, transaction_id))
+                    for claim, transaction_id in zip(
+                        claims, self.ids.new_ids(len(claims)), strict=True
+                    )
+                ],
                 is_called=False,
             )
-            reserved = [claim for claim, _ in called_claims if claim.id in reserved_ids]
+            reserved = [claim for claim in current if claim.id in reserved_ids]
             settlements: list[Settlement] = []
             events: list[Event] = []
             for claim, failure in zip(claims, failures, strict=True):
@@ -173,15 +178,16 @@ class SettlePayments:
     def _post(self, called_claims: Sequence[CalledClaim]) -> "_BatchResult":
         refunds = [claim for claim, _ in called_claims if claim.refund_id]
         with self.begin() as work:
-            valid_ids = work.payments.lock_claims(
+            current = work.payments.lock_claims(
                 [claim for claim, _ in called_claims if not claim.refund_id]
             )
             if refunds:
-                valid_ids |= work.refunds.lock_claims(refunds)
+                current = [*current, *work.refunds.lock_claims(refunds)]
+            if len(current) < len(called_claims):
+                current_ids = {claim.id for claim in current}
+                called_claims = [called for called in called_claims if called[0].id in current_ids]
             decisions = [
-                (claim, self._decide(claim, response))
-                for claim, response in called_claims
-                if claim.id in valid_ids
+                (claim, self._decide(claim, response)) for claim, response in called_claims
             ]
             settlements = save_settlements(work, decisions, self.ids, self.hold_period)
             work.commit()

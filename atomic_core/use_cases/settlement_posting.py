@@ -31,8 +31,10 @@ def save_settlements(
     failures = post_to_ledger(
         work,
         [
-            (claim, build_posting(claim, settlement, ids.new_id()))
-            for claim, settlement in decisions
+            (claim, build_posting(claim, settlement, transaction_id))
+            for (claim, settlement), transaction_id in zip(
+                decisions, ids.new_ids(len(decisions)), strict=True
+            )
         ],
         is_called=True,
     )
@@ -60,7 +62,8 @@ def post_to_ledger(
     `is_called`: whether the card network has been called for the claims."""
     required = [(claim, posting) for claim, posting in claimed_postings if posting]
     accounts = _lock_accounts(work, [claim for claim, _ in required])
-    postings = [posting for claim, posting in required if claim.account_id in accounts]
+    locked = {id.int for id in accounts}
+    postings = [posting for claim, posting in required if claim.account_id.int in locked]
     # The time is read after the accounts are locked: read before, it would be earlier than entries
     # that another worker posts meanwhile.
     result = post(accounts, postings, work.now())
@@ -77,10 +80,13 @@ def _lock_accounts(work: UnitOfWork, claims: Sequence[Claim]) -> Mapping[UUID, A
     """Lock the accounts of the claims. Waits for system accounts, which every worker needs. A
     merchant's account that is locked elsewhere is left out, so that it delays its own payments
     only."""
-    system_account_ids = {id for claim in claims for id in get_system_account_ids(claim)}
-    system_accounts = work.accounts.lock(system_account_ids)
-    merchant_account_ids = {claim.account_id for claim in claims}
-    return {**system_accounts, **work.accounts.lock_available(merchant_account_ids)}
+    # By id as a number, which takes less to hash.
+    merchant_accounts = {claim.account_id.int: claim.account_id for claim in claims}
+    system_accounts = {id.int: id for claim in claims for id in get_system_account_ids(claim)}
+    return {
+        **work.accounts.lock(system_accounts.values()),
+        **work.accounts.lock_available(merchant_accounts.values()),
+    }
 
 
 def _outcome_if_not_posted(

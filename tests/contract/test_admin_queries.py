@@ -245,12 +245,12 @@ def test_retry_ends_lease_of_live_worker(
     application.admin.retry_payment(payment.id)
 
     with store.begin() as work:
-        assert work.payments.lock_claims([claim]) == {payment.id}, (
+        assert work.payments.lock_claims([claim]) == [claim], (
             "the claim is valid until another worker claims the payment"
         )
     assert application.settlement.settle() == 1
     with store.begin() as work:
-        assert work.payments.lock_claims([claim]) == frozenset()
+        assert work.payments.lock_claims([claim]) == []
     assert get_payment(application, payment).attempt == 2
     assert application.ledger.verify().transactions == 1
 

@@ -135,7 +135,7 @@ def test_claim_of_authorization_is_lost_after_capture_request(
         work.commit()
     scenario.capture(payment)
     with store.begin() as work:
-        assert work.payments.lock_claims(stale) == frozenset()
+        assert work.payments.lock_claims(stale) == []
 
 
 def test_settling_with_live_hold_is_refused(store: Store, scenario: PaymentScenario) -> None:

@@ -130,9 +130,9 @@ def test_only_latest_claims_can_be_locked(store: Store, payment_ids: list[UUID])
     stale = claim_payments(store, lease=NOW)
     fresh = claim_payments(store)
     with store.begin() as work:
-        assert work.payments.lock_claims(stale) == frozenset()
-        assert work.payments.lock_claims(fresh) == set(payment_ids)
-        assert work.payments.lock_claims([stale[0], *fresh[1:]]) == set(payment_ids[1:])
+        assert work.payments.lock_claims(stale) == []
+        assert work.payments.lock_claims(fresh) == fresh
+        assert work.payments.lock_claims([stale[0], *fresh[1:]]) == fresh[1:]
 
 
 def test_settled_payment_is_final_and_not_claimed(
@@ -149,7 +149,7 @@ def test_settled_payment_is_final_and_not_claimed(
         work.payments.settle([success, failure], HOUR)
         work.commit()
     with store.begin() as work:
-        assert work.payments.lock_claims(claims) == {payment_ids[2]}
+        assert work.payments.lock_claims(claims) == claims[2:]
         failed = find_payment(work, merchant_id, payment_ids[1])
     assert failed
     assert (failed.status, failed.failure_reason) == (Status.FAILED, "card_declined")
@@ -177,4 +177,4 @@ def test_retry_is_due_after_back_off_and_keeps_fault_count(
 def test_settling_nothing_is_allowed(store: Store) -> None:
     with store.begin() as work:
         work.payments.settle([], HOUR)
-        assert work.payments.lock_claims([]) == frozenset()
+        assert work.payments.lock_claims([]) == []

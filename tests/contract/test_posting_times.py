@@ -1,6 +1,6 @@
 """The order of an account's posting times, on both stores, while the clock is set back."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -169,6 +169,9 @@ class DescendingIds(SystemIdGenerator):
     def new_id(self) -> UUID:
         self.last -= 1
         return UUID(int=self.last)
+
+    def new_ids(self, count: int) -> Sequence[UUID]:
+        return [self.new_id() for _ in range(count)]
 
 
 def test_payment_is_listed_before_refunds_with_its_posting_time(

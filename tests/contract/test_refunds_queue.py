@@ -69,9 +69,9 @@ def test_expired_lease_is_claimed_again_and_only_latest_claims_can_be_locked(
     stale, fresh = claim_refunds(store, lease=NOW), claim_refunds(store)
     assert [claim.attempt for claim in fresh] == [2, 2, 2]
     with store.begin() as work:
-        assert work.refunds.lock_claims(stale) == frozenset()
-        assert work.refunds.lock_claims(fresh) == set(refunds)
-        assert work.refunds.lock_claims([stale[0], *fresh[1:]]) == set(refunds[1:])
+        assert work.refunds.lock_claims(stale) == []
+        assert work.refunds.lock_claims(fresh) == fresh
+        assert work.refunds.lock_claims([stale[0], *fresh[1:]]) == fresh[1:]
 
 
 def test_claims_of_dead_worker_are_due_at_once(store: Store, refunds: list[UUID]) -> None:
@@ -105,7 +105,7 @@ def test_settled_refund_is_final_and_not_claimed(store: Store, refunds: list[UUI
     failed = build_settlement(claims[0], Status.FAILED, "refund_declined")
     settle_refunds(store, failed)
     with store.begin() as work:
-        assert work.refunds.lock_claims(claims) == set(refunds[1:])
+        assert work.refunds.lock_claims(claims) == claims[1:]
     assert [claim.id for claim in claim_refunds(store)] == refunds[1:]
     with pytest.raises(StorageRefused):
         settle_refunds(store, failed._replace(status=Status.SUCCESS, failure_reason=None))
@@ -114,4 +114,4 @@ def test_settled_refund_is_final_and_not_claimed(store: Store, refunds: list[UUI
 def test_settling_nothing_is_allowed(store: Store) -> None:
     with store.begin() as work:
         work.refunds.settle([])
-        assert work.refunds.lock_claims([]) == frozenset()
+        assert work.refunds.lock_claims([]) == []

@@ -21,7 +21,7 @@ from atomic_adapters.postgres.arrays import (
 
 CASES: list[tuple[Callable[..., Column], str, Sequence[object]]] = [
     (uuid_array, "uuid", [UUID(int=0), UUID(int=2**128 - 1), None]),
-    (text_array, "text", ["", "né “x”\n", "{,\"'\\}", "NULL", None]),
+    (text_array, "text", ["", "né “x”\n", "{,\"'\\}", "NULL", None, "NULL", ""]),
     (bytea_array, "bytea", [b"", b"\0\xff", bytes(1_000), None]),
     (smallint_array, "smallint", [-(2**15), 0, 2**15 - 1, None]),
     (integer_array, "integer", [-(2**31), 0, 2**31 - 1, None]),

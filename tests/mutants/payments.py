@@ -46,7 +46,7 @@ PAYMENT_MUTANTS: Final = (
         (
             Edit(
                 POSTING_PY,
-                "    states[hold.debit_account_id].min_balance += amount\n",
+                "    states[hold.debit_account_id.int].min_balance += amount\n",
                 "",
             ),
         ),

@@ -210,8 +210,8 @@ REFUND_MUTANTS: Final = (
         (
             Edit(
                 SETTLEMENT_PY,
-                "if claim.id in valid_ids - reserved_ids]",
-                "if claim.id in valid_ids]",
+                " for claim in current if claim.id not in reserved_ids]",
+                " for claim in current]",
             ),
         ),
         (SETTLEMENT_TEST,),

@@ -1,7 +1,7 @@
 """Random sequences of calls give equal results on both stores, and those of the model."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
 from uuid import UUID, uuid5
@@ -67,6 +67,9 @@ class CountingIds:
     def new_id(self) -> UUID:
         self.count += 1
         return uuid5(NAMESPACE, str(self.count))
+
+    def new_ids(self, count: int) -> Sequence[UUID]:
+        return [self.new_id() for _ in range(count)]
 
     def new_secret(self) -> str:
         return f"{self.count:048x}"

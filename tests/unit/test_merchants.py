@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
@@ -102,8 +103,12 @@ def test_adding_merchant_with_existing_id_returns_it(application: Application) -
     assert application.merchants.add("Shop", id) == application.merchants.add("Other name", id)
 
 
-def test_ids_are_version_7_and_sort_by_time() -> None:
-    ids = [SystemIdGenerator().new_id() for _ in range(1_000)]
+@pytest.mark.parametrize(
+    "ids",
+    [[SystemIdGenerator().new_id() for _ in range(1_000)], SystemIdGenerator().new_ids(1_000)],
+    ids=["one by one", "at once"],
+)
+def test_ids_are_version_7_and_sort_by_time(ids: Sequence[UUID]) -> None:
     assert {(id.version, id.variant) for id in ids} == {(7, "specified in RFC 4122")}
     assert len(set(ids)) == 1_000
     assert ids[0] < ids[500] < ids[-1]

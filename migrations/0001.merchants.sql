@@ -1,4 +1,4 @@
--- Merchants, and the API keys that speak for them.
+-- Merchants and their API keys.
 
 CREATE TABLE merchants (
     id         uuid        PRIMARY KEY,
@@ -11,7 +11,7 @@ CREATE TABLE api_keys (
     merchant_id uuid        NOT NULL REFERENCES merchants (id),
     name        text        NOT NULL,
     prefix      text        NOT NULL,
-    -- SHA-256 of the raw key, which is kept nowhere.
+    -- SHA-256 of the raw key, which is not stored.
     hash        bytea       NOT NULL CHECK (octet_length(hash) = 32),
     created_at  timestamptz NOT NULL DEFAULT now(),
     revoked_at  timestamptz,
@@ -20,7 +20,7 @@ CREATE TABLE api_keys (
 
 CREATE INDEX api_keys_of_merchant ON api_keys (merchant_id, created_at, id);
 
--- For guards: what must never happen is refused by a trigger whose argument says why.
+-- For guards: a trigger that refuses the change; its argument is the reason.
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '% of % is refused: %', TG_OP, TG_TABLE_NAME, TG_ARGV[0]

@@ -1,4 +1,4 @@
--- Refuses to drop what cannot be had back.
+-- Refuses to drop data that cannot be restored.
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM entries) THEN

@@ -1,4 +1,4 @@
--- The double-entry ledger, and the guards that refuse what the core must never do.
+-- The double-entry ledger, and guards that refuse what would break its rules.
 -- depends: 0001.merchants
 
 CREATE TABLE accounts (
@@ -10,7 +10,7 @@ CREATE TABLE accounts (
     allow_negative boolean     NOT NULL DEFAULT false,
     -- Credits less debits, in minor units.
     balance        bigint      NOT NULL DEFAULT 0,
-    -- The tip of the account's chain of entries.
+    -- The hash of the account's last entry.
     sequence       bigint      NOT NULL DEFAULT 0,
     head           bytea       NOT NULL,
     created_at     timestamptz NOT NULL DEFAULT now(),
@@ -18,7 +18,7 @@ CREATE TABLE accounts (
         CHECK (allow_negative OR balance BETWEEN 0 AND 9007199254740991),
     CONSTRAINT accounts_only_world_goes_negative
         CHECK (NOT allow_negative OR merchant_id IS NULL),
-    -- What a payment's account must agree with.
+    -- The key that the foreign key of a payment's account refers to.
     CONSTRAINT accounts_of_one_merchant_and_currency UNIQUE (id, merchant_id, currency)
 )
 -- Room on each page for new row versions: balances change in place, without touching an index.
@@ -35,13 +35,13 @@ CREATE TABLE ledger_transactions (
     payment_id uuid        NOT NULL,
     kind       text        NOT NULL CHECK (kind IN ('payment')),
     posted_at  timestamptz NOT NULL CHECK (isfinite(posted_at)),
-    -- Behind the claim guard: no payment is ever posted twice.
+    -- The last guard behind claims: no payment is posted twice.
     CONSTRAINT ledger_transactions_once_per_payment UNIQUE (payment_id, kind)
 );
 
 CREATE TABLE entries (
     -- That account and transaction exist is checked by entries_must_balance below, for a whole
-    -- statement at once: foreign keys would ask row by row, at a third of the settling rate.
+    -- statement at once: foreign keys check row by row, which reduced the settlement rate to a third.
     -- Neither can be deleted or get another id.
     account_id     uuid   NOT NULL,
     sequence       bigint NOT NULL CHECK (sequence > 0),
@@ -84,7 +84,7 @@ CREATE FUNCTION chain_start(account accounts) RETURNS bytea LANGUAGE sql IMMUTAB
 $$;
 
 -- Entries come in whole, balanced transactions of one currency, each continuing its account's
--- chain up to the tip that the account shows. One pass per statement, not per row.
+-- chain up to the head that the account records. One pass per statement, not per row.
 CREATE FUNCTION entries_must_balance() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     offender text;
@@ -138,7 +138,7 @@ CREATE TRIGGER entries_must_balance
     REFERENCING NEW TABLE AS new_entries
     FOR EACH STATEMENT EXECUTE FUNCTION entries_must_balance();
 
--- The other half, when the transaction commits: a balance is that of the account's last entry.
+-- The opposite check, when the transaction commits: a balance is that of the account's last entry.
 CREATE FUNCTION account_must_follow_entries() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM FROM accounts a

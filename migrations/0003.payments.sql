@@ -1,4 +1,4 @@
--- Payments. A row that is PENDING or PROCESSING is also the queue entry of its own settlement.
+-- Payments. A row that is PENDING or PROCESSING is also its queue entry for settlement.
 -- depends: 0002.ledger
 
 CREATE TABLE payments (
@@ -14,9 +14,9 @@ CREATE TABLE payments (
     failure_reason  text,
     idempotency_key text,
     webhook_url     text,
-    -- The fencing number of the latest claim: only its holder may settle.
+    -- The fencing token of the latest claim: only its holder may settle the payment.
     attempt         integer     NOT NULL DEFAULT 0,
-    -- Passing faults of the card network so far.
+    -- Transient faults of the card network so far.
     faults          smallint    NOT NULL DEFAULT 0,
     -- When it may be claimed: at once, when the lease ends, or after a back-off.
     due_at          timestamptz NOT NULL DEFAULT now(),
@@ -24,7 +24,7 @@ CREATE TABLE payments (
     updated_at      timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT payments_failed_has_reason
         CHECK ((status = 'FAILED') = (failure_reason IS NOT NULL)),
-    -- The credited account is the merchant's own and of the payment's currency.
+    -- The credited account belongs to the merchant and has the payment's currency.
     CONSTRAINT payments_account_of_merchant_and_currency
         FOREIGN KEY (account_id, merchant_id, currency)
         REFERENCES accounts (id, merchant_id, currency)
@@ -42,7 +42,7 @@ CREATE TRIGGER payments_settled_are_final
     BEFORE UPDATE ON payments
     FOR EACH ROW
     WHEN (OLD.status IN ('SUCCESS', 'FAILED')
-          -- The fence: a lower attempt would let a stale claim finish.
+          -- The fencing token: with a lower attempt a stale claim could be settled.
           OR NEW.attempt < OLD.attempt
           OR (OLD.id, OLD.merchant_id, OLD.account_id, OLD.amount, OLD.currency, OLD.source,
               OLD.description, OLD.idempotency_key, OLD.webhook_url, OLD.created_at)

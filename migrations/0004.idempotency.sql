@@ -1,8 +1,8 @@
--- Idempotency keys: a request and its first answer, written in the transaction of its effect.
+-- Idempotency keys: a request and its first response, written in the transaction of its effect.
 -- depends: 0003.payments
 
 CREATE TABLE idempotency_keys (
-    -- No foreign key: an expiring record, written only for a merchant that was just seen.
+    -- No foreign key: the record expires, and is only written for an authenticated merchant.
     merchant_id       uuid        NOT NULL,
     key               text        NOT NULL CHECK (octet_length(key) BETWEEN 1 AND 255),
     method            text        NOT NULL,
@@ -17,7 +17,7 @@ CREATE TABLE idempotency_keys (
     expires_at        timestamptz NOT NULL,
     PRIMARY KEY (merchant_id, key)
 )
--- The answer is filled in right after the claim: leave it room on the same page.
+-- The response is added right after the claim: room for it on the same page.
 WITH (fillfactor = 70);
 
 CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at);

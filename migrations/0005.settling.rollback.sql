@@ -1,5 +1,5 @@
 DROP INDEX payments_open;
--- A lease that somebody holds is due_at again.
+-- The end of a lease becomes due_at again.
 UPDATE payments SET due_at = leased_until WHERE is_open AND leased_until IS NOT NULL;
 ALTER TABLE payments DROP COLUMN leased_until, DROP COLUMN is_open;
 ALTER TABLE payments

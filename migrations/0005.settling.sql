@@ -1,19 +1,19 @@
--- Settling: claims that touch no index, guards that ask for a whole statement at once.
+-- Settlement: claims that write no index, and guards that check a whole statement at once.
 -- depends: 0004.idempotency
 
 -- A claim changes the status and takes a lease. With both outside of every index the row's new
 -- version stays on its page (HOT), as long as there is room.
 ALTER TABLE payments
-    -- While it is PROCESSING: whose claim it is may be taken over after this.
+    -- While it is PROCESSING: after this time another worker may claim it.
     ADD COLUMN leased_until timestamptz,
     ADD COLUMN is_open boolean NOT NULL
         GENERATED ALWAYS AS (status IN ('PENDING', 'PROCESSING')) STORED;
 
 ALTER TABLE payments SET (
-    -- Room for a claimed version beside each payment.
+    -- Room on the page for the claimed version of each payment.
     fillfactor = 50,
-    -- Claims walk past what was settled since the last vacuum: a fifth of a large table, which
-    -- is the default, is too far.
+    -- Claims skip the index entries of what was settled since the last vacuum: with the default, a
+    -- fifth of a large table, these are too many.
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_analyze_scale_factor = 0.02
 );
@@ -21,10 +21,10 @@ ALTER TABLE payments SET (
 DROP INDEX payments_open;
 CREATE INDEX payments_open ON payments (due_at, id) WHERE is_open;
 
--- That the payment exists was a foreign key, which asks row by row. Payments can neither be
--- deleted nor get another id, so it is enough to ask when the posting is made.
+-- That the payment exists was checked by a foreign key, row by row. Payments can neither be deleted
+-- nor get another id, so it is enough to check when the posting is made.
 CREATE FUNCTION ledger_transactions_of_payment() RETURNS trigger LANGUAGE plpgsql
--- A plan made while a table is small is kept when it is large: it must not read all of it.
+-- A plan is made while the table is small and kept when it is large: it must not read a whole table.
 SET enable_seqscan = off AS $$
 DECLARE
     posted   uuid[];
@@ -51,8 +51,8 @@ CREATE TRIGGER ledger_transactions_of_payment
     REFERENCING NEW TABLE AS new_transactions
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_transactions_of_payment();
 
--- The rules of 0002, word for word. But its transactions are looked up together, not one by one:
--- only when a count is wrong it is asked whose.
+-- The same rules as in 0002. But its transactions are looked up together, not one by one: which one
+-- is wrong is determined only if a count is wrong.
 CREATE OR REPLACE FUNCTION entries_must_balance() RETURNS trigger LANGUAGE plpgsql
 SET enable_seqscan = off AS $$
 DECLARE

@@ -1,9 +1,9 @@
--- Accepting: payments come many to a statement, and are checked a statement at a time.
+-- Accepting: one statement inserts many payments, and they are checked together.
 -- depends: 0005.settling
 
--- A foreign key asks row by row, and locks the merchant's account each time, which the settler
--- is changing at that moment. An account can neither be deleted nor change its id, merchant or
--- currency, and a payment not its account: it is enough to ask, without a lock, when it comes.
+-- A foreign key checks row by row, and each time locks the merchant's account, which a worker may be
+-- changing. An account can neither be deleted nor change its id, merchant or currency, and a payment
+-- cannot change its account: a check without a lock at the insertion is enough.
 CREATE FUNCTION payments_account_of_merchant_and_currency() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     offender text;

@@ -1,4 +1,4 @@
--- Refuses to drop what cannot be had back. Request ids and the time of the first claim go.
+-- Refuses to drop data that cannot be restored. Request ids and the time of the first claim are lost.
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM refunds) OR EXISTS (SELECT FROM holds)
@@ -11,7 +11,7 @@ BEGIN
 END
 $$;
 
--- Fee accounts that nobody ever used.
+-- Fee accounts without entries.
 ALTER TABLE accounts DISABLE TRIGGER accounts_are_kept;
 DELETE FROM accounts WHERE type NOT IN ('asset', 'liability');
 ALTER TABLE accounts ENABLE TRIGGER accounts_are_kept;
@@ -25,7 +25,7 @@ ALTER TABLE ledger_transactions
 
 -- As in 0005.
 CREATE OR REPLACE FUNCTION ledger_transactions_of_payment() RETURNS trigger LANGUAGE plpgsql
--- A plan made while a table is small is kept when it is large: it must not read all of it.
+-- A plan is made while the table is small and kept when it is large: it must not read a whole table.
 SET enable_seqscan = off AS $$
 DECLARE
     posted   uuid[];
@@ -79,7 +79,7 @@ ALTER TABLE payments
     DROP COLUMN metadata,
     DROP COLUMN step,
     DROP COLUMN capture,
-    -- Whose a claim is, is told again by the next one; columns keep the order they had.
+    -- Dropped and added, so that the columns have their former order; the next claim sets it again.
     DROP COLUMN claimed_by,
     ADD COLUMN is_open boolean NOT NULL
         GENERATED ALWAYS AS (status IN ('PENDING', 'PROCESSING')) STORED,

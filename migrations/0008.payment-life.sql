@@ -1,11 +1,11 @@
--- The whole life of a payment: holds, captures, voids, refunds, fees.
+-- All steps of a payment: holds, captures, voids, refunds, fees.
 -- depends: 0007.claimants
 
--- Accounts: a type each, and what is pending.
+-- Accounts get a type and pending amounts.
 ALTER TABLE accounts
     ADD COLUMN type text NOT NULL DEFAULT 'liability'
         CHECK (type IN ('asset', 'liability', 'equity', 'revenue', 'expense')),
-    -- Sums of the account's live holds: what may come in, and what is promised to go out.
+    -- Sums of the account's live holds: into the account, and out of it.
     ADD COLUMN pending_in  bigint NOT NULL DEFAULT 0,
     ADD COLUMN pending_out bigint NOT NULL DEFAULT 0;
 
@@ -14,14 +14,14 @@ UPDATE accounts SET type = 'asset' WHERE merchant_id IS NULL;
 ALTER TABLE accounts
     DROP CONSTRAINT accounts_balance_in_bounds,
     DROP CONSTRAINT accounts_only_world_goes_negative,
-    -- What is promised is no longer there to be spent; what may come in must find room.
+    -- An amount that is held is not available; there must be room for one that may come in.
     ADD CONSTRAINT accounts_balance_in_bounds
         CHECK (allow_negative
                OR balance >= pending_out
                   AND (merchant_id IS NULL OR balance + pending_in <= 9007199254740991)),
     ADD CONSTRAINT accounts_pending_not_negative CHECK (pending_in >= 0 AND pending_out >= 0),
     ADD CONSTRAINT accounts_only_world_goes_negative CHECK (allow_negative = (type = 'asset')),
-    -- What is in a merchant's account we owe to the merchant.
+    -- The balance of a merchant's account is owed to the merchant.
     ADD CONSTRAINT accounts_type_of_owner CHECK ((merchant_id IS NOT NULL) = (type = 'liability'));
 
 DROP INDEX accounts_one_world_per_currency;
@@ -50,7 +50,7 @@ CREATE TRIGGER accounts_begin_without_pending
     WHEN (NEW.pending_in <> 0 OR NEW.pending_out <> 0)
     EXECUTE FUNCTION refuse_change('what is pending follows from holds');
 
--- What a merchant pays for a payment in a currency; without a row, nothing.
+-- A merchant's fee per payment in a currency; without a row there is none.
 CREATE TABLE fee_schedules (
     merchant_id  uuid        NOT NULL REFERENCES merchants (id),
     currency     text        NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
@@ -61,33 +61,33 @@ CREATE TABLE fee_schedules (
     PRIMARY KEY (merchant_id, currency)
 );
 
--- Payments. What most of them never have is NULL: it then costs nothing in any version of the row.
+-- Payments. A column that most of them do not use is NULL: it then takes no space in the row.
 DROP INDEX payments_open;
 ALTER TABLE payments
     DROP CONSTRAINT payments_status_check,
     DROP COLUMN is_open,
     ADD COLUMN capture text NOT NULL DEFAULT 'automatic'
         CHECK (capture IN ('automatic', 'manual')),
-    -- What its open work is, or its last was.
+    -- Its current step, or its last one.
     ADD COLUMN step text NOT NULL DEFAULT 'charge'
         CHECK (step IN ('charge', 'authorize', 'capture', 'void', 'expire')),
     ADD COLUMN metadata jsonb,
-    -- Of the request that made it.
+    -- Of the request that created it.
     ADD COLUMN request_id text,
-    -- When it was first taken up.
+    -- The time of its first claim.
     ADD COLUMN claimed_at timestamptz,
-    -- A hold's end, once there is a hold.
+    -- The end of its hold, if it has one.
     ADD COLUMN expires_at timestamptz,
-    -- What of a hold shall be captured.
+    -- The part of the hold that is to be captured.
     ADD COLUMN capture_amount bigint,
     ADD COLUMN cancellation_reason text,
-    -- What of the captured amount went to the house.
+    -- The fee, a part of the captured amount.
     ADD COLUMN fee_amount bigint,
     -- Sums of its refunds: of those that have not failed, and of those that succeeded.
     ADD COLUMN refunds_reserved bigint,
     ADD COLUMN amount_refunded bigint,
-    -- Its status, but the same while it is open: a claim then changes nothing that an index looks
-    -- at, and the row's new version stays on its page (HOT). No index may look at the status.
+    -- Like its status, but the same while it is open: a claim then changes no indexed column, and
+    -- the row's new version stays on its page (HOT). No index may contain the status.
     ADD COLUMN phase text NOT NULL GENERATED ALWAYS AS
         (CASE WHEN status IN ('PENDING', 'PROCESSING') THEN 'OPEN' ELSE status END) STORED,
     ADD CONSTRAINT payments_status_check CHECK
@@ -106,7 +106,7 @@ ALTER TABLE payments
     ADD CONSTRAINT payments_fee_within_capture CHECK
         (fee_amount IS NULL
          OR status = 'SUCCESS' AND fee_amount BETWEEN 1 AND coalesce(capture_amount, amount)),
-    -- Never more given back than was taken.
+    -- No more is refunded than was captured.
     ADD CONSTRAINT payments_refunds_within_capture CHECK
         (refunds_reserved IS NULL AND amount_refunded IS NULL
          OR status = 'SUCCESS'
@@ -131,7 +131,7 @@ CREATE TRIGGER payments_settled_are_final
     BEFORE UPDATE ON payments
     FOR EACH ROW
     WHEN (OLD.status IN ('FAILED', 'CANCELED')
-          -- Of a success nothing changes any more but what its refunds sum to.
+          -- After a success only the sums of its refunds change.
           OR OLD.status = 'SUCCESS'
              AND (OLD.status, OLD.step, OLD.failure_reason, OLD.attempt, OLD.faults, OLD.due_at,
                   OLD.leased_until, OLD.claimed_by, OLD.claimed_at, OLD.expires_at,
@@ -140,7 +140,7 @@ CREATE TRIGGER payments_settled_are_final
                  (NEW.status, NEW.step, NEW.failure_reason, NEW.attempt, NEW.faults, NEW.due_at,
                   NEW.leased_until, NEW.claimed_by, NEW.claimed_at, NEW.expires_at,
                   NEW.capture_amount, NEW.cancellation_reason, NEW.fee_amount)
-          -- A hold is resolved once: by what first makes it work again.
+          -- A hold is resolved once: by the first step after it.
           OR OLD.status = 'AUTHORIZED'
              AND (NEW.status <> 'PROCESSING' OR NEW.attempt <= OLD.attempt
                   OR NEW.step NOT IN ('capture', 'void', 'expire')
@@ -151,12 +151,12 @@ CREATE TRIGGER payments_settled_are_final
                   OR NEW.status = 'AUTHORIZED' AND OLD.step <> 'authorize'
                   OR NEW.status = 'CANCELED' AND OLD.step NOT IN ('void', 'expire')
                   OR NEW.status = 'SUCCESS' AND OLD.step NOT IN ('charge', 'capture'))
-          -- The fence: a lower attempt would let a stale claim finish.
+          -- The fencing token: with a lower attempt a stale claim could be settled.
           OR NEW.attempt < OLD.attempt)
     EXECUTE FUNCTION refuse_change('a settled payment is final');
 
--- By itself, so that only statements that name one of these columns pay for it: claiming and
--- settling do not.
+-- A trigger of its own, so that it runs only for statements that name one of these columns, which
+-- claiming and settling do not.
 CREATE TRIGGER payments_keep_their_purpose
     BEFORE UPDATE OF id, merchant_id, account_id, amount, currency, source, description,
                      idempotency_key, webhook_url, created_at, capture, metadata, request_id
@@ -179,7 +179,7 @@ CREATE TRIGGER payments_refunded_follows_refunds
               IS DISTINCT FROM (NEW.refunds_reserved, NEW.amount_refunded))
     EXECUTE FUNCTION refuse_change('what is refunded follows from refunds');
 
--- Refunds. Work rows like payments: one that is PENDING or PROCESSING is its own queue entry.
+-- Refunds. Work items like payments: a row that is PENDING or PROCESSING is its queue entry.
 CREATE TABLE refunds (
     id              uuid        PRIMARY KEY,
     payment_id      uuid        NOT NULL REFERENCES payments (id),
@@ -236,10 +236,10 @@ CREATE TRIGGER refunds_are_kept
     BEFORE DELETE OR TRUNCATE ON refunds
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('refunds are kept for ever');
 
--- A payment's sums follow from its refunds, and its constraint says how far they may go: whoever
--- comes at the same moment waits here for the payment's row.
+-- A payment's sums follow from its refunds, and a constraint limits them: concurrent refunds wait here
+-- for the payment's row.
 CREATE FUNCTION refunds_are_summed() RETURNS trigger LANGUAGE plpgsql
--- A plan made while a table is small is kept when it is large: it must not read all of it.
+-- A plan is made while the table is small and kept when it is large: it must not read a whole table.
 SET enable_seqscan = off AS $$
 DECLARE
     offender uuid;
@@ -289,16 +289,16 @@ CREATE TRIGGER refunds_are_summed_when_ended
     REFERENCING OLD TABLE AS old_refunds NEW TABLE AS new_refunds
     FOR EACH STATEMENT EXECUTE FUNCTION refunds_are_summed();
 
--- Holds: money that is promised. One for a payment that is authorized, one for a refund on its way.
+-- Holds: reserved amounts. One for a payment that is authorized, one for a refund in progress.
 CREATE TABLE holds (
     payment_id        uuid        NOT NULL REFERENCES payments (id),
     refund_id         uuid        REFERENCES refunds (id),
-    -- From where to where it will go.
+    -- The accounts that its posting will debit and credit.
     debit_account_id  uuid        NOT NULL REFERENCES accounts (id),
     credit_account_id uuid        NOT NULL REFERENCES accounts (id),
     amount            bigint      NOT NULL CHECK (amount BETWEEN 1 AND 9007199254740991),
     placed_at         timestamptz NOT NULL,
-    -- When it was posted, in full or in part, or given up.
+    -- When it was posted, in full or in part, or released.
     released_at       timestamptz,
     CONSTRAINT holds_once UNIQUE NULLS NOT DISTINCT (payment_id, refund_id),
     CONSTRAINT holds_between_two CHECK (debit_account_id <> credit_account_id)
@@ -355,7 +355,7 @@ CREATE TRIGGER holds_are_summed_when_released
     REFERENCING NEW TABLE AS new_holds
     FOR EACH STATEMENT EXECUTE FUNCTION holds_are_summed();
 
--- What has ended holds nothing: nobody would come again to let go of it.
+-- A payment or refund that has ended has no live hold: nothing would release it.
 CREATE FUNCTION ended_holds_nothing() RETURNS trigger LANGUAGE plpgsql
 SET enable_seqscan = off AS $$
 DECLARE
@@ -390,14 +390,14 @@ CREATE TRIGGER refunds_end_without_hold
     WHEN (OLD.phase = 'OPEN' AND NEW.phase <> 'OPEN')
     EXECUTE FUNCTION ended_holds_nothing();
 
--- What became of a payment that its own row and its ledger transaction do not tell. A charge that
--- goes as charges go has no row here.
+-- The steps of a payment that do not follow from its own row and its ledger transaction. An ordinary
+-- charge has no row here.
 CREATE TABLE payment_events (
     payment_id uuid        NOT NULL,
     sequence   bigint      NOT NULL GENERATED ALWAYS AS IDENTITY,
     refund_id  uuid,
     event      text        NOT NULL,
-    -- Of the payment, or of the refund if it is one's.
+    -- Of the payment, or of the refund if the event is a refund's.
     status     text        NOT NULL,
     at         timestamptz NOT NULL DEFAULT now(),
     attempt    integer,
@@ -421,7 +421,7 @@ ALTER TABLE ledger_transactions
                    WHEN 'refund' THEN refund_id IS NOT NULL
                    ELSE false
          END),
-    -- Behind the claim guard: nothing is ever posted twice.
+    -- The last guard behind claims: nothing is posted twice.
     ADD CONSTRAINT ledger_transactions_once_per_payment
         UNIQUE NULLS NOT DISTINCT (payment_id, kind, refund_id);
 

@@ -1,4 +1,4 @@
--- Refuses to drop what cannot be had back, and to let a key do more than it may.
+-- Refuses to drop data that cannot be restored, and to extend the rights of API keys.
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM credentials) OR EXISTS (SELECT FROM audit_log) THEN

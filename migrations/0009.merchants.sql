@@ -1,14 +1,13 @@
--- Merchants who help themselves: passwords, sessions, what a key may do and until when, and a log
--- of every use of authority.
+-- Self-service of merchants: passwords, sessions, scopes and expiry of API keys, and an audit log.
 -- depends: 0008.payment-life
 
 CREATE TABLE credentials (
     merchant_id   uuid        PRIMARY KEY REFERENCES merchants (id),
     -- In lower case and ASCII, so that one address has one spelling (see domain/credentials.py).
     email         text        NOT NULL CHECK (email = lower(email) AND octet_length(email) <= 254),
-    -- argon2id, in the encoded form that tells its own parameters.
+    -- argon2id, in the encoded form that contains its parameters.
     password_hash text        NOT NULL CHECK (password_hash LIKE '$argon2id$%'),
-    -- The account that was opened with it.
+    -- The account that was opened at the registration.
     account_id    uuid        NOT NULL REFERENCES accounts (id),
     created_at    timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT credentials_email_once UNIQUE (email)
@@ -28,7 +27,7 @@ CREATE TRIGGER credentials_are_kept
 CREATE TABLE sessions (
     id          uuid        PRIMARY KEY,
     merchant_id uuid        NOT NULL REFERENCES merchants (id),
-    -- Of the token, which is kept nowhere.
+    -- Of the token, which is not stored.
     hash        bytea       NOT NULL CHECK (octet_length(hash) = 32),
     created_at  timestamptz NOT NULL DEFAULT now(),
     expires_at  timestamptz NOT NULL CHECK (isfinite(expires_at)),
@@ -46,7 +45,7 @@ CREATE TRIGGER sessions_stay_whose_they_are
           OR OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS DISTINCT FROM OLD.revoked_at)
     EXECUTE FUNCTION refuse_change('a session stays its merchant''s, and revoked once it is');
 
--- Keys: those that are there may do everything, as they could before, and do not expire.
+-- Existing keys keep all rights and do not expire.
 ALTER TABLE api_keys
     ADD COLUMN scopes text[] NOT NULL
         DEFAULT '{payments:write,payments:read,accounts:write,accounts:read,refunds:write}'
@@ -54,10 +53,10 @@ ALTER TABLE api_keys
         CHECK (cardinality(scopes) > 0 AND scopes <@
                '{payments:write,payments:read,accounts:write,accounts:read,refunds:write}'::text[]),
     ADD COLUMN expires_at timestamptz,
-    -- About: a minute's uses are told once, and those that get lost are no harm. In no index.
+    -- Approximate: at most one update per minute, and a lost one does no harm. In no index.
     ADD COLUMN last_used_at timestamptz;
 
--- Those that count against a merchant's limit are found beside however many revoked ones.
+-- The keys that count against a merchant's limit, however many others are revoked.
 CREATE INDEX api_keys_not_revoked ON api_keys (merchant_id, created_at, id)
     WHERE revoked_at IS NULL;
 
@@ -73,16 +72,16 @@ CREATE TRIGGER api_keys_stay_whose_they_are
 
 CREATE TABLE audit_log (
     id          uuid        PRIMARY KEY,
-    -- NULL: somebody tried an email that is nobody's.
+    -- NULL: a login with an email that no merchant has.
     merchant_id uuid        REFERENCES merchants (id),
     event       text        NOT NULL CHECK (event <> ''),
-    -- Who did it: nobody known, a session, an operator.
+    -- Anonymous, a session or an operator.
     actor       text        NOT NULL CHECK (actor IN ('anonymous', 'session', 'operator')),
-    -- No foreign key: sessions are purged, their deeds are not.
+    -- No foreign key: sessions are purged, audit events are not.
     actor_id    uuid,
     address     text        CHECK (octet_length(address) <= 45),
     request_id  text        CHECK (octet_length(request_id) <= 128),
-    -- SHA-256 of an email that is nobody's: enough to count tries, and no list of addresses.
+    -- SHA-256 of an email that no merchant has: enough to count attempts without storing addresses.
     email_hash  bytea       CHECK (octet_length(email_hash) = 32),
     details     jsonb       NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(details) = 'object'),
     at          timestamptz NOT NULL DEFAULT now(),

@@ -1,4 +1,4 @@
--- Nothing is lost: all of it follows from payments and refunds.
+-- No data is lost: it all follows from payments and refunds.
 DROP TRIGGER refunds_are_listed ON refunds;
 DROP TRIGGER payments_are_listed ON payments;
 DROP FUNCTION refunds_are_listed();

@@ -1,13 +1,13 @@
 -- Lists: every filter has an index, and settling a plain payment writes into one of them.
 -- depends: 0009.merchants
 
--- A claim writes no index as long as it finds room on its page; with what 0008 added, a claimed row
--- is a fifth larger than it was. Pages that are there stay as they are.
+-- A claim writes no index as long as there is room on its page; with the columns of 0008, a claimed
+-- row is a fifth larger. Existing pages stay as they are.
 ALTER TABLE payments SET (fillfactor = 45);
 
--- Read by probes, one for each currency and phase, each in order of age and ended by the page's
--- limit. Not by status: a claim changes that, and must not touch an index. The amount comes last so
--- that a range of amounts is told from the index alone.
+-- Read by one scan for each currency and phase, in order of age and up to the page's limit. Without
+-- the status: a claim changes it, and must not write an index. The amount comes last so that a range
+-- of amounts is decided from the index alone.
 CREATE INDEX payments_of_merchant
     ON payments (merchant_id, currency, phase, created_at, id, amount);
 
@@ -17,7 +17,7 @@ CREATE INDEX refunds_by_amount ON refunds (merchant_id, amount);
 
 CREATE INDEX accounts_of_merchant_by_age ON accounts (merchant_id, created_at, id);
 
--- For ranges of amounts that few payments fall into. An index on payments would be written once more
+-- For ranges of amounts that contain few payments. An index on payments would be written once more
 -- when a payment is settled; an amount never changes.
 CREATE TABLE payment_amounts (
     merchant_id uuid   NOT NULL,
@@ -26,8 +26,8 @@ CREATE TABLE payment_amounts (
     PRIMARY KEY (merchant_id, amount, payment_id)
 );
 
--- Metadata by pair. Beside the payments, so that those without any pay nothing for it, and in order
--- of age, so that a page of a common pair is a page of the index.
+-- Metadata by pair, in a table of its own, so that payments without metadata cost nothing, and in
+-- order of age, so that a page of a common pair is a page of the index.
 CREATE TABLE payment_metadata (
     merchant_id uuid        NOT NULL,
     key         text        NOT NULL,
@@ -80,7 +80,7 @@ CREATE TRIGGER refunds_are_listed
     REFERENCING NEW TABLE AS new_refunds
     FOR EACH STATEMENT EXECUTE FUNCTION refunds_are_listed();
 
--- What was there before.
+-- For the existing rows.
 INSERT INTO payment_amounts (merchant_id, amount, payment_id)
 SELECT payments.merchant_id, payments.amount, payments.id FROM payments;
 INSERT INTO payment_metadata (merchant_id, key, value, created_at, payment_id)

@@ -163,17 +163,26 @@ class MemoryWebhookDeliveryRepository:
                     self._endpoints.put(id, replace(row, target=last, target_at=target_at))
         return len(due)
 
-    def claim(self, limit: int, lease: timedelta, overdue_by: timedelta) -> Sequence[EndpointClaim]:
-        now = self.session.tables.clock.now()
-        due = [
-            (row.due_at, id)
-            for id, row in self._endpoints.rows.items()
-            if row.due_at is not None and row.due_at <= now - overdue_by
-        ]
+    def claim(
+        self, limit: int, lease: timedelta, overdue_by: timedelta, worker_id: int | None = None
+    ) -> Sequence[EndpointClaim]:
+        now, live_workers = self.session.tables.clock.now(), self.session.tables.live_workers
+        due: list[tuple[bool, datetime, UUID]] = []
+        for id, row in self._endpoints.rows.items():
+            if row.due_at is None:
+                continue
+            is_worker_alive = row.claimed_by is None or row.claimed_by in live_workers
+            if not is_worker_alive or row.due_at <= now - overdue_by:
+                due.append((is_worker_alive, row.due_at, id))
         claims: list[EndpointClaim] = []
-        for _, id in sorted(due)[:limit]:
+        for _, _, id in sorted(due)[:limit]:
             row = self._endpoints.rows[id]
-            claimed = replace(row, claim=row.claim + 1, claimed_until=now + lease)
+            claimed = replace(
+                row,
+                claim=row.claim + 1,
+                claimed_until=now + lease,
+                claimed_by=worker_id if worker_id in live_workers else None,
+            )
             self._endpoints.put(id, claimed)
             secrets = EndpointSecrets(row.secret, row.get_former_secret(now))
             claims.append(
@@ -239,6 +248,7 @@ class MemoryWebhookDeliveryRepository:
             endpoint=replace(row.endpoint, position=position),
             retry_at=min(pending, default=None),
             claimed_until=None,
+            claimed_by=None,
             target_at=now,
             health=health,
         )

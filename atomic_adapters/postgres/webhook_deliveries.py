@@ -50,9 +50,15 @@ class PostgresWebhookDeliveryRepository:
             )
         return len(streams)
 
-    def claim(self, limit: int, lease: timedelta, overdue_by: timedelta) -> Sequence[EndpointClaim]:
+    def claim(
+        self, limit: int, lease: timedelta, overdue_by: timedelta, worker_id: int | None = None
+    ) -> Sequence[EndpointClaim]:
         rows = self.session.fetch_all(
-            _SQL["claim_endpoints"], limit=limit, lease=lease, overdue_by=overdue_by
+            _SQL["claim_endpoints"],
+            limit=limit,
+            lease=lease,
+            overdue_by=overdue_by,
+            worker_id=worker_id,
         )
         return [_build_claim(row) for row in rows]
 

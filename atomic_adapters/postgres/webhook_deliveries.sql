@@ -30,18 +30,36 @@ UPDATE webhook_endpoints
    AND webhook_endpoints.target < grown.last_sequence
 
 -- name: claim_endpoints
-WITH due AS MATERIALIZED (
-    SELECT id, due_at
+WITH
+-- include: claiming_worker
+, due AS MATERIALIZED (
+    SELECT id
       FROM webhook_endpoints
      WHERE due_at <= now() - %(overdue_by)s::interval
      ORDER BY due_at
      LIMIT %(limit)s
        FOR NO KEY UPDATE SKIP LOCKED
+),
+-- Endpoints whose worker is dead: its advisory lock is free. They were due when it claimed them, and only
+-- the lease postpones them now. due_at is NULL of one that was disabled or deleted meanwhile.
+orphaned AS MATERIALIZED (
+    SELECT id
+      FROM webhook_endpoints
+     WHERE claimed_by IS NOT NULL
+       AND due_at > now() - %(overdue_by)s::interval
+       AND pg_try_advisory_xact_lock_shared('claimants'::regclass::integer, claimed_by)
+     LIMIT %(limit)s
+       FOR NO KEY UPDATE SKIP LOCKED
+), claimable AS (
+    SELECT id FROM orphaned
+     UNION ALL
+    SELECT id FROM due
+     LIMIT %(limit)s
 )
 UPDATE webhook_endpoints
-   SET claim = claim + 1, claimed_until = now() + %(lease)s::interval
-  FROM due
- WHERE webhook_endpoints.id = due.id
+   SET claim = claim + 1, claimed_until = now() + %(lease)s::interval, claimed_by = worker.id
+  FROM claimable, worker
+ WHERE webhook_endpoints.id = claimable.id
 RETURNING webhook_endpoints.id, merchant_id, url, event_types, description, is_ordered, status,
           disabled_reason, position, created_at, updated_at,
           secret, CASE WHEN former_secret_until > now() THEN former_secret END,
@@ -125,7 +143,7 @@ UPDATE webhook_endpoints
                      FROM webhook_deliveries
                     WHERE endpoint_id = %(id)s
                       AND status = 'pending'),
-       claimed_until = NULL, target_at = now(),
+       claimed_until = NULL, claimed_by = NULL, target_at = now(),
        consecutive_failures = %(consecutive_failures)s, failing_since = %(failing_since)s,
        paused_until = CASE WHEN replays = %(replays)s THEN %(paused_until)s::timestamptz END
  WHERE id = %(id)s

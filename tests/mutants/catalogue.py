@@ -15,6 +15,7 @@ from mutants.settlement import SETTLEMENT_MUTANTS
 from mutants.streams import STREAM_MUTANTS
 from mutants.totals import TOTAL_MUTANTS
 from mutants.web import WEB_MUTANTS
+from mutants.webhook_claims import WEBHOOK_CLAIM_MUTANTS
 from mutants.webhook_sender import WEBHOOK_SENDER_MUTANTS
 from mutants.webhooks import WEBHOOK_MUTANTS
 
@@ -36,5 +37,6 @@ MUTANTS: Final = {
         *EVENT_MUTANTS,
         *WEBHOOK_SENDER_MUTANTS,
         *WEBHOOK_MUTANTS,
+        *WEBHOOK_CLAIM_MUTANTS,
     )
 }

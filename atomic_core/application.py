@@ -148,6 +148,7 @@ class Events:
         self.get = events.GetEvent(ports.begin)
         self.get_last_sequences = events.GetLastSequences(ports.begin)
         self.tail = events.TailStream(ports.event_reader)
+        self.count = events.CountEvents(ports.begin)
 
 
 class Settlement:

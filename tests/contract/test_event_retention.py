@@ -42,6 +42,7 @@ def test_old_events_are_deleted_and_young_ones_kept(shop: Shop) -> None:
     age(shop, 3)
     assert purge(shop) == 3
     assert list_sequences(shop) == [4, 5]
+    assert shop.application.events.count() == 5, "a counter never decreases"
     assert purge(shop) == 0
 
 

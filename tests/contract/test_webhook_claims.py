@@ -44,7 +44,7 @@ def claim(
 
 
 def claim_due(store: Store, worker: WorkerProcess | None) -> EndpointClaim:
-    [claimed] = claim(store, worker and worker.worker_id(), overdue_by=NOW)
+    [claimed] = claim(store, worker.worker_id() if worker else None, overdue_by=NOW)
     return claimed
 
 

@@ -146,6 +146,30 @@ WEBHOOK_MUTANTS: Final = (
         ("tests/unit/test_webhook_metrics.py",),
     ),
     Mutant(
+        "sweeper-deliveries-uncounted",
+        "what the sweeper delivers is in its metrics",
+        (
+            Edit(
+                "atomic_worker/settlement/sweeper.py",
+                "                self.on_round,\n",
+                "",
+            ),
+        ),
+        ("tests/e2e/test_webhooks.py", "tests/unit/test_sweeper.py"),
+    ),
+    Mutant(
+        "purged-events-uncounted",
+        "the counter of events never decreases",
+        (
+            Edit(
+                "atomic_adapters/postgres/events.sql",
+                "SELECT coalesce(sum(last_sequence), 0)::bigint\n  FROM event_counters\n",
+                "SELECT count(sequence) FROM events\n",
+            ),
+        ),
+        ("tests/contract/test_event_retention.py",),
+    ),
+    Mutant(
         "window-skipped",
         "a round that is full goes on where it ended",
         (

@@ -66,7 +66,7 @@ RETURNING webhook_endpoints.id, merchant_id, url, event_types, description, is_o
           claim, target, consecutive_failures, failing_since, paused_until, now(), replays
 
 -- name: list_retries
-SELECT id, event_id, sequence, url, retries
+SELECT event_id, sequence, url, retries
   FROM webhook_deliveries
  WHERE endpoint_id = %(endpoint_id)s
    AND status = 'pending'
@@ -76,15 +76,16 @@ SELECT id, event_id, sequence, url, retries
 
 -- name: list_first_pending
 -- Of an ordered endpoint: what comes after it waits for it.
-SELECT id, event_id, sequence, url, retries
+SELECT event_id, sequence, url, retries
   FROM webhook_deliveries
  WHERE endpoint_id = %(endpoint_id)s
    AND status = 'pending'
  ORDER BY sequence
  LIMIT 1
 
--- name: list_known
-SELECT sequence, id, status, retries
+-- name: list_failures
+-- Those that succeeded begin anew when they are replayed.
+SELECT sequence, CASE WHEN status = 'succeeded' THEN 0 ELSE retries END
   FROM webhook_deliveries
  WHERE endpoint_id = %(endpoint_id)s
    AND sequence = ANY(%(sequences)b::bigint[])
@@ -94,12 +95,6 @@ SELECT id, webhook_url
   FROM payments
  WHERE id = ANY(%(payment_ids)b::uuid[])
    AND webhook_url IS NOT NULL
-
--- name: lock_stream
-SELECT last_sequence
-  FROM event_counters
- WHERE merchant_id = %(merchant_id)s
-   FOR NO KEY UPDATE
 
 -- name: lock_claimed_endpoint
 SELECT replays, position
@@ -151,10 +146,7 @@ UPDATE webhook_endpoints
 -- name: list_deliveries
 SELECT
        -- include: webhook_delivery_columns
-  FROM webhook_deliveries
- WHERE endpoint_id = %(endpoint_id)s
-   AND (created_at, id) < (%(before_at)s, %(before_id)s)
-   AND created_at >= %(created_from)s
+-- include: listed_deliveries
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s
 
@@ -162,41 +154,29 @@ SELECT
 -- A page of each status, merged: an index on several at once is not in order of time.
 SELECT
        -- include: webhook_delivery_columns
-  FROM (SELECT matching.id, matching.endpoint_id, matching.merchant_id, matching.event_id,
-               matching.sequence, matching.type, matching.url, matching.status, matching.attempts,
-               matching.next_attempt_at, matching.created_at, matching.updated_at
-          FROM unnest(%(statuses)b::text[]) AS requested (status)
-         CROSS JOIN LATERAL (
-                   SELECT id, endpoint_id, merchant_id, event_id, sequence, type, url, status,
-                          attempts, next_attempt_at, created_at, updated_at
-                     FROM webhook_deliveries
-                    WHERE endpoint_id = %(endpoint_id)s
-                      AND webhook_deliveries.status = requested.status
-                      AND (created_at, id) < (%(before_at)s, %(before_id)s)
-                      AND created_at >= %(created_from)s
-                      AND type = ANY(%(types)b::text[])
-                    ORDER BY created_at DESC, id DESC
-                    LIMIT %(limit)s) AS matching) AS page
+  FROM unnest(%(statuses)b::text[]) AS requested (requested_status)
+ CROSS JOIN LATERAL (
+           SELECT
+                  -- include: webhook_delivery_columns
+           -- include: listed_deliveries
+              AND status = requested_status
+              AND type = ANY(%(types)b::text[])
+            ORDER BY created_at DESC, id DESC
+            LIMIT %(limit)s) AS listed
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s
 
 -- name: list_deliveries_by_type
 SELECT
        -- include: webhook_delivery_columns
-  FROM (SELECT matching.id, matching.endpoint_id, matching.merchant_id, matching.event_id,
-               matching.sequence, matching.type, matching.url, matching.status, matching.attempts,
-               matching.next_attempt_at, matching.created_at, matching.updated_at
-          FROM unnest(%(types)b::text[]) AS requested (type)
-         CROSS JOIN LATERAL (
-                   SELECT id, endpoint_id, merchant_id, event_id, sequence, type, url, status,
-                          attempts, next_attempt_at, created_at, updated_at
-                     FROM webhook_deliveries
-                    WHERE endpoint_id = %(endpoint_id)s
-                      AND webhook_deliveries.type = requested.type
-                      AND (created_at, id) < (%(before_at)s, %(before_id)s)
-                      AND created_at >= %(created_from)s
-                    ORDER BY created_at DESC, id DESC
-                    LIMIT %(limit)s) AS matching) AS page
+  FROM unnest(%(types)b::text[]) AS requested (requested_type)
+ CROSS JOIN LATERAL (
+           SELECT
+                  -- include: webhook_delivery_columns
+           -- include: listed_deliveries
+              AND type = requested_type
+            ORDER BY created_at DESC, id DESC
+            LIMIT %(limit)s) AS listed
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s
 

@@ -227,7 +227,8 @@ def _read_round(work: UnitOfWork, claim: EndpointClaim, windows: StreamWindows) 
     endpoint = claim.endpoint
     position = endpoint.position
     retries = [
-        RoundItem(due, event, is_retry=True)
+        # Its URL may have been changed since.
+        RoundItem(due._replace(url=endpoint.url or due.url), event, is_retry=True)
         for due in work.webhook_deliveries.list_retries(claim, MAX_ROUND_EVENTS)
         # Of an ordered endpoint, the first one that failed is the next in the stream too.
         if not (endpoint.is_ordered and due.sequence > position)

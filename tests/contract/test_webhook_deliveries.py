@@ -8,10 +8,12 @@ from atomic_core.domain.webhooks import (
     BREAKER_FAILURES,
     RETRY_DELAYS,
     DeliveryStatus,
+    EndpointChange,
     EndpointStatus,
 )
 from atomic_core.ports.job_queue import Job
 from atomic_core.use_cases.webhook_deliveries import DeliveryReference
+from atomic_core.use_cases.webhook_endpoints import EndpointUpdate
 from support import Store
 from webhook_scenarios import OK, REFUSED, URL, Shop
 
@@ -83,6 +85,30 @@ def test_failure_is_retried_with_the_same_id_and_does_not_hold_up_others(shop: S
     first = shop.list_deliveries(endpoint)[0]
     assert first.delivery.status is DeliveryStatus.SUCCEEDED
     assert [attempt.status_code for attempt in first.attempts] == [500, 200]
+
+
+def test_failure_is_retried_at_the_present_url_of_the_endpoint(shop: Shop) -> None:
+    endpoint = shop.add_endpoint("https://wrong.example/")
+    shop.add_events(1)
+    shop.answer = lambda request: REFUSED if request.url == "https://wrong.example/" else OK
+    shop.deliver()
+    change = EndpointChange(url="https://right.example/")
+    shop.webhooks.update_endpoint(EndpointUpdate(shop.merchant_id, endpoint.id, change))
+    shop.make_retries_due(endpoint)
+    shop.deliver()
+    [details] = shop.list_deliveries(endpoint)
+    assert details.delivery.status is DeliveryStatus.SUCCEEDED
+    assert details.delivery.url == "https://right.example/"
+
+
+def test_failure_is_retried_at_the_url_of_its_payment(shop: Shop) -> None:
+    shop.answer = lambda _: REFUSED
+    shop.pay("https://one.example/")
+    shop.deliver()
+    [default] = shop.webhooks.list_endpoints(shop.merchant_id)
+    shop.make_retries_due(default)
+    shop.deliver()
+    assert [request.url for request in shop.sender.requests] == ["https://one.example/"] * 2
 
 
 def test_ordered_endpoint_waits_at_a_failure(shop: Shop) -> None:

@@ -170,6 +170,12 @@ WEBHOOK_MUTANTS: Final = (
         ("tests/contract/test_event_retention.py",),
     ),
     Mutant(
+        "failure-retried-at-the-former-url",
+        "what failed is retried at the present URL of its endpoint",
+        (Edit(DELIVER, "due._replace(url=endpoint.url or due.url)", "due"),),
+        (DELIVERIES,),
+    ),
+    Mutant(
         "window-skipped",
         "a round that is full goes on where it ended",
         (

@@ -74,6 +74,7 @@ class Settings:
     shutdown_grace: timedelta
     metrics_port: int | None
     worker_metrics_port: int | None
+    sweeper_metrics_port: int | None
     settle_batch: int
     settle_lease: timedelta
     network_timeout: timedelta
@@ -238,6 +239,7 @@ class Settings:
             shutdown_grace=reader.read_seconds("SHUTDOWN_GRACE_SECONDS", 8, 1, 300),
             metrics_port=reader.read_optional_port("METRICS_PORT"),
             worker_metrics_port=reader.read_optional_port("WORKER_METRICS_PORT"),
+            sweeper_metrics_port=reader.read_optional_port("SWEEPER_METRICS_PORT"),
             # More than a year, for what is looked into once a year. The database refuses less than
             # 30 days.
             event_retention=timedelta(
@@ -263,17 +265,27 @@ class Settings:
             ledger_check_interval=reader.read_seconds("LEDGER_CHECK_SECONDS", 3_600, 1, 604_800),
             webhooks=WebhookSettings.read(reader, is_production=production),
         )
-        if settings.metrics_port == settings.port:
-            reader.errors.append(
-                f"METRICS_PORT: expected another port than PORT, got {settings.port}"
-            )
-        if settings.worker_metrics_port in (settings.port, settings.metrics_port or settings.port):
-            reader.errors.append(
-                "WORKER_METRICS_PORT: expected another port than PORT and METRICS_PORT,"
-                f" got {settings.worker_metrics_port}"
-            )
+        reader.errors += settings._find_port_conflicts()
         reader.raise_errors()
         return settings
+
+    def _find_port_conflicts(self) -> list[str]:
+        """Two processes of a host cannot listen on one port."""
+        ports = {
+            "PORT": self.port,
+            "METRICS_PORT": self.metrics_port,
+            "WORKER_METRICS_PORT": self.worker_metrics_port,
+            "SWEEPER_METRICS_PORT": self.sweeper_metrics_port,
+        }
+        names_by_port: dict[int, str] = {}
+        conflicts: list[str] = []
+        for name, port in ports.items():
+            if port is None:
+                continue
+            if other := names_by_port.get(port):
+                conflicts.append(f"{name}: expected another port than {other}, got {port}")
+            names_by_port.setdefault(port, name)
+        return conflicts
 
 
 def _normalize_level(raw: str) -> str:

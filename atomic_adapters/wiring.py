@@ -91,6 +91,7 @@ def build_ports(settings: Settings) -> Ports:
     return Ports(
         begin=MerchantBulkhead(store.begin, max(1, settings.database_pool // POOL_SHARE)),
         worker_liveness=PostgresWorkerLiveness(connections),
+        delivery_liveness=PostgresWorkerLiveness(connections),
         payment_store=BatchedPaymentStore(store),
         event_reader=BatchedEventReader(store.begin),
         event_signal=PollingEventSignal(store.begin, settings.web_connections),
@@ -143,6 +144,7 @@ def in_memory(
     ports = Ports(
         begin=store.begin,
         worker_liveness=MemoryWorkerLiveness(store.tables),
+        delivery_liveness=MemoryWorkerLiveness(store.tables),
         payment_store=store,
         event_reader=BatchedEventReader(store.begin),
         event_signal=PollingEventSignal(store.begin, IN_MEMORY_CONNECTIONS),

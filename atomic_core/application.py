@@ -66,6 +66,9 @@ class Ports:
 
     begin: UnitOfWorkFactory
     worker_liveness: WorkerLiveness
+    """Of settlement."""
+    delivery_liveness: WorkerLiveness
+    """Of the delivery of webhooks, which a sweeper does beside settlement."""
     payment_store: PaymentStore
     event_reader: EventReader
     event_signal: EventSignal
@@ -145,6 +148,7 @@ class Events:
         self.get = events.GetEvent(ports.begin)
         self.get_last_sequences = events.GetLastSequences(ports.begin)
         self.tail = events.TailStream(ports.event_reader)
+        self.count = events.CountEvents(ports.begin)
 
 
 class Settlement:
@@ -282,6 +286,7 @@ class Webhooks:
         self.purge = webhook_deliveries.PurgeDeliveries(begin, options.webhook_retention)
         self.deliver = deliver_webhooks.DeliverWebhooks(
             begin,
+            ports.delivery_liveness,
             ids,
             ports.webhook_sender,
             cipher,

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -9,6 +10,8 @@ import structlog
 
 from atomic_adapters.logs import configure_logging
 from atomic_adapters.wiring import check_database_role
+from atomic_core.application import Application
+from atomic_core.domain.webhooks import RoundRecord
 from atomic_core.ports.job_queue import Job
 from atomic_worker.commands.accounts import accounts
 from atomic_worker.commands.console import (
@@ -69,6 +72,21 @@ def serve(cli: CliContext) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *arguments])  # noqa: S606
 
 
+def start_metrics(
+    host: str, port: int | None, application: Application
+) -> Callable[[RoundRecord], None]:
+    """Serve the metrics of a process that delivers webhooks, if it has a port for them; return what
+    counts its rounds."""
+    if port is None:
+        return lambda _: None
+    # Imported here: most processes serve no metrics of their own.
+    from atomic_worker.webhooks.metrics import StoreCollector, observe_round, serve_metrics
+
+    collector = StoreCollector(application.webhooks.measure, application.events.count)
+    serve_metrics(host, port, collector)
+    return observe_round
+
+
 QUEUES = {"settle": Job.SETTLE, "webhooks": Job.DELIVER}
 
 
@@ -109,17 +127,10 @@ def worker(ctx: click.Context, cli: CliContext, *, queues: frozenset[Job]) -> No
     if len(queues) > 1 and cli.settings.webhooks.encryption_keys:
         with run_companion() as stop_companion:
             has_stopped_as_requested = run_worker(cli.settings, application, job, stop_companion)
-    elif job is Job.DELIVER and cli.settings.worker_metrics_port is not None:
-        # Imported here: only this process serves metrics.
-        from atomic_worker.webhooks.metrics import observe_round, serve_metrics
-
-        port, measure = cli.settings.worker_metrics_port, application.webhooks.measure
-        serve_metrics(cli.settings.host, port, measure)
-        has_stopped_as_requested = run_worker(
-            cli.settings, application, job, on_round=observe_round
-        )
     else:
-        has_stopped_as_requested = run_worker(cli.settings, application, job)
+        port = cli.settings.worker_metrics_port if job is Job.DELIVER else None
+        on_round = start_metrics(cli.settings.host, port, application)
+        has_stopped_as_requested = run_worker(cli.settings, application, job, on_round=on_round)
     ctx.exit(0 if has_stopped_as_requested else 1)
 
 
@@ -134,7 +145,9 @@ def sweep(cli: CliContext, *, once: bool, as_json: bool) -> None:
     """
     with StopRequest.on_signals() as stop:
         if not once:
-            Sweeper(cli.build_service_application(), cli.settings, stop).run()
+            application, settings = cli.build_service_application(), cli.settings
+            on_round = start_metrics(settings.host, settings.sweeper_metrics_port, application)
+            Sweeper(application, settings, stop, on_round).run()
             return
         cli.settings.check_card_network()
         if warning := check_database_role(cli.settings):

@@ -368,6 +368,7 @@ def build_application(
     ports = Ports(
         begin=begin,
         worker_liveness=worker_liveness or UnregisteredWorker(),
+        delivery_liveness=worker_liveness or UnregisteredWorker(),
         payment_store=payment_store or UnitOfWorkPaymentStore(begin),
         event_reader=BatchedEventReader(begin),
         event_signal=PollingEventSignal(begin, connections=10),

@@ -130,6 +130,9 @@ class MemoryEventRepository:
         counters = self.session.tables.event_counters.rows
         return {id: counters[id] for id in merchant_ids if id in counters}
 
+    def count(self) -> int:
+        return sum(self.session.tables.event_counters.rows.values())
+
 
 def _is_listed(listed: StreamEvent, merchant_id: UUID, filters: EventFilter) -> bool:
     event = listed.event

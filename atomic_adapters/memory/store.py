@@ -17,10 +17,8 @@ from atomic_adapters.memory.payments import MemoryPaymentRepository
 from atomic_adapters.memory.refunds import MemoryRefundRepository
 from atomic_adapters.memory.sessions import MemoryAuditLogRepository, MemorySessionRepository
 from atomic_adapters.memory.tables import MemorySession, Tables
-from atomic_adapters.memory.webhooks import (
-    MemoryWebhookDeliveryRepository,
-    MemoryWebhookEndpointRepository,
-)
+from atomic_adapters.memory.webhook_deliveries import MemoryWebhookDeliveryRepository
+from atomic_adapters.memory.webhook_endpoints import MemoryWebhookEndpointRepository
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.payments import InsertedPayment, Payment, PaymentInsert, PaymentLookup
 from atomic_core.ports.clock import Clock

@@ -122,6 +122,7 @@ class EndpointRow:
     retry_at: datetime | None = None
     claim: int = 0
     claimed_until: datetime | None = None
+    claimed_by: int | None = None
     health: Health = Health()  # noqa: RUF009  immutable
     deleted_at: datetime | None = None
 

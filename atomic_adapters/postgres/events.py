@@ -135,6 +135,10 @@ class PostgresEventRepository:
         rows = self.session.fetch_all(_SQL["get_last_sequences"], merchant_ids=list(merchant_ids))
         return dict(rows)
 
+    def count(self) -> int:
+        (count,) = self.session.fetch_one(_SQL["count_events"])
+        return count
+
 
 def _get_first_id(at: datetime) -> UUID:
     """The lowest UUID of version 7 of the next millisecond: above all ids of the time before."""

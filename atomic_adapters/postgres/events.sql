@@ -170,6 +170,11 @@ SELECT merchant_id, last_sequence
   FROM event_counters
  WHERE merchant_id = ANY (%(merchant_ids)b::uuid[])
 
+-- name: count_events
+-- Settlement counts the events of each stream anyway. Reads one row per merchant.
+SELECT coalesce(sum(last_sequence), 0)::bigint
+  FROM event_counters
+
 -- name: list_purgeable_streams
 -- Those whose first event is old and is needed by nothing: probes one event per stream.
 SELECT event_counters.merchant_id

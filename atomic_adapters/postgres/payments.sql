@@ -89,6 +89,8 @@ SELECT position,
 -- Updates no indexed column (due_at only if the claim is early), so the new row version stays on
 -- its page and no index is written (a HOT update).
 WITH
+-- include: claiming_worker
+,
 -- include: due_items(payments)
 , claimed AS (
     UPDATE payments

@@ -89,7 +89,7 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
         insert="id merchant_id url event_types description is_ordered secret position target",
         update="url event_types description is_ordered status disabled_reason secret former_secret"
         " former_secret_until position replays target target_at retry_at claim claimed_until"
-        " consecutive_failures failing_since paused_until updated_at deleted_at",
+        " claimed_by consecutive_failures failing_since paused_until updated_at deleted_at",
         can_delete=True,
         hidden="secret former_secret",
     ),

@@ -29,6 +29,8 @@ SELECT
 -- name: claim_refunds
 -- See claim_payments.
 WITH
+-- include: claiming_worker
+,
 -- include: due_items(refunds)
 , claimed AS (
     UPDATE refunds

@@ -15,7 +15,7 @@ from atomic_adapters.postgres.arrays import (
 )
 from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.statements import load_statements
-from atomic_adapters.postgres.webhook_endpoints import build_endpoint
+from atomic_adapters.postgres.webhook_endpoints import build_endpoint, lock_stream
 from atomic_core.domain.events import STREAM_TYPES, EventType, StreamEvent
 from atomic_core.domain.lists import MAX_TIME, MIN_ID, MIN_TIME, Position
 from atomic_core.domain.webhook_backlog import WebhookBacklog
@@ -50,9 +50,15 @@ class PostgresWebhookDeliveryRepository:
             )
         return len(streams)
 
-    def claim(self, limit: int, lease: timedelta, overdue_by: timedelta) -> Sequence[EndpointClaim]:
+    def claim(
+        self, limit: int, lease: timedelta, overdue_by: timedelta, worker_id: int | None = None
+    ) -> Sequence[EndpointClaim]:
         rows = self.session.fetch_all(
-            _SQL["claim_endpoints"], limit=limit, lease=lease, overdue_by=overdue_by
+            _SQL["claim_endpoints"],
+            limit=limit,
+            lease=lease,
+            overdue_by=overdue_by,
+            worker_id=worker_id,
         )
         return [_build_claim(row) for row in rows]
 
@@ -73,17 +79,14 @@ class PostgresWebhookDeliveryRepository:
             return []
         urls = self._find_urls(claim, events)
         sequences = bigint_array(event.sequence for event in events)
-        known = {
-            sequence: (id, 0 if status == DeliveryStatus.SUCCEEDED else retries)
-            for sequence, id, status, retries in self.session.fetch_all(
-                _SQL["list_known"], endpoint_id=claim.endpoint.id, sequences=sequences
-            )
-        }
+        rows = self.session.fetch_all(
+            _SQL["list_failures"], endpoint_id=claim.endpoint.id, sequences=sequences
+        )
+        failures = dict(rows)
         return [
-            DueDelivery(id, event.id, event.sequence, url, retries)
+            DueDelivery(event.id, event.sequence, url, failures.get(event.sequence, 0))
             for event in events
             if (url := urls.get(event.id)) is not None
-            for id, retries in [known.get(event.sequence, (None, 0))]
         ]
 
     def _find_urls(
@@ -106,7 +109,7 @@ class PostgresWebhookDeliveryRepository:
         endpoint = claim.endpoint
         if record.disabled_reason is not None:
             # Before the endpoint, as `plan` does.
-            self.session.execute(_SQL["lock_stream"], merchant_id=endpoint.merchant_id)
+            lock_stream(self.session, endpoint.merchant_id)
         locked = self.session.fetch_optional(
             _SQL["lock_claimed_endpoint"], id=endpoint.id, claim=claim.number
         )

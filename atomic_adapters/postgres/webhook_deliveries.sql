@@ -30,25 +30,43 @@ UPDATE webhook_endpoints
    AND webhook_endpoints.target < grown.last_sequence
 
 -- name: claim_endpoints
-WITH due AS MATERIALIZED (
-    SELECT id, due_at
+WITH
+-- include: claiming_worker
+, due AS MATERIALIZED (
+    SELECT id
       FROM webhook_endpoints
      WHERE due_at <= now() - %(overdue_by)s::interval
      ORDER BY due_at
      LIMIT %(limit)s
        FOR NO KEY UPDATE SKIP LOCKED
+),
+-- Endpoints whose worker is dead: its advisory lock is free. They were due when it claimed them, and only
+-- the lease postpones them now. due_at is NULL of one that was disabled or deleted meanwhile.
+orphaned AS MATERIALIZED (
+    SELECT id
+      FROM webhook_endpoints
+     WHERE claimed_by IS NOT NULL
+       AND due_at > now() - %(overdue_by)s::interval
+       AND pg_try_advisory_xact_lock_shared('claimants'::regclass::integer, claimed_by)
+     LIMIT %(limit)s
+       FOR NO KEY UPDATE SKIP LOCKED
+), claimable AS (
+    SELECT id FROM orphaned
+     UNION ALL
+    SELECT id FROM due
+     LIMIT %(limit)s
 )
 UPDATE webhook_endpoints
-   SET claim = claim + 1, claimed_until = now() + %(lease)s::interval
-  FROM due
- WHERE webhook_endpoints.id = due.id
+   SET claim = claim + 1, claimed_until = now() + %(lease)s::interval, claimed_by = worker.id
+  FROM claimable, worker
+ WHERE webhook_endpoints.id = claimable.id
 RETURNING webhook_endpoints.id, merchant_id, url, event_types, description, is_ordered, status,
           disabled_reason, position, created_at, updated_at,
           secret, CASE WHEN former_secret_until > now() THEN former_secret END,
           claim, target, consecutive_failures, failing_since, paused_until, now(), replays
 
 -- name: list_retries
-SELECT id, event_id, sequence, url, retries
+SELECT event_id, sequence, url, retries
   FROM webhook_deliveries
  WHERE endpoint_id = %(endpoint_id)s
    AND status = 'pending'
@@ -58,15 +76,16 @@ SELECT id, event_id, sequence, url, retries
 
 -- name: list_first_pending
 -- Of an ordered endpoint: what comes after it waits for it.
-SELECT id, event_id, sequence, url, retries
+SELECT event_id, sequence, url, retries
   FROM webhook_deliveries
  WHERE endpoint_id = %(endpoint_id)s
    AND status = 'pending'
  ORDER BY sequence
  LIMIT 1
 
--- name: list_known
-SELECT sequence, id, status, retries
+-- name: list_failures
+-- Those that succeeded begin anew when they are replayed.
+SELECT sequence, CASE WHEN status = 'succeeded' THEN 0 ELSE retries END
   FROM webhook_deliveries
  WHERE endpoint_id = %(endpoint_id)s
    AND sequence = ANY(%(sequences)b::bigint[])
@@ -76,12 +95,6 @@ SELECT id, webhook_url
   FROM payments
  WHERE id = ANY(%(payment_ids)b::uuid[])
    AND webhook_url IS NOT NULL
-
--- name: lock_stream
-SELECT last_sequence
-  FROM event_counters
- WHERE merchant_id = %(merchant_id)s
-   FOR NO KEY UPDATE
 
 -- name: lock_claimed_endpoint
 SELECT replays, position
@@ -125,7 +138,7 @@ UPDATE webhook_endpoints
                      FROM webhook_deliveries
                     WHERE endpoint_id = %(id)s
                       AND status = 'pending'),
-       claimed_until = NULL, target_at = now(),
+       claimed_until = NULL, claimed_by = NULL, target_at = now(),
        consecutive_failures = %(consecutive_failures)s, failing_since = %(failing_since)s,
        paused_until = CASE WHEN replays = %(replays)s THEN %(paused_until)s::timestamptz END
  WHERE id = %(id)s
@@ -133,10 +146,7 @@ UPDATE webhook_endpoints
 -- name: list_deliveries
 SELECT
        -- include: webhook_delivery_columns
-  FROM webhook_deliveries
- WHERE endpoint_id = %(endpoint_id)s
-   AND (created_at, id) < (%(before_at)s, %(before_id)s)
-   AND created_at >= %(created_from)s
+-- include: listed_deliveries
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s
 
@@ -144,41 +154,29 @@ SELECT
 -- A page of each status, merged: an index on several at once is not in order of time.
 SELECT
        -- include: webhook_delivery_columns
-  FROM (SELECT matching.id, matching.endpoint_id, matching.merchant_id, matching.event_id,
-               matching.sequence, matching.type, matching.url, matching.status, matching.attempts,
-               matching.next_attempt_at, matching.created_at, matching.updated_at
-          FROM unnest(%(statuses)b::text[]) AS requested (status)
-         CROSS JOIN LATERAL (
-                   SELECT id, endpoint_id, merchant_id, event_id, sequence, type, url, status,
-                          attempts, next_attempt_at, created_at, updated_at
-                     FROM webhook_deliveries
-                    WHERE endpoint_id = %(endpoint_id)s
-                      AND webhook_deliveries.status = requested.status
-                      AND (created_at, id) < (%(before_at)s, %(before_id)s)
-                      AND created_at >= %(created_from)s
-                      AND type = ANY(%(types)b::text[])
-                    ORDER BY created_at DESC, id DESC
-                    LIMIT %(limit)s) AS matching) AS page
+  FROM unnest(%(statuses)b::text[]) AS requested (requested_status)
+ CROSS JOIN LATERAL (
+           SELECT
+                  -- include: webhook_delivery_columns
+           -- include: listed_deliveries
+              AND status = requested_status
+              AND type = ANY(%(types)b::text[])
+            ORDER BY created_at DESC, id DESC
+            LIMIT %(limit)s) AS listed
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s
 
 -- name: list_deliveries_by_type
 SELECT
        -- include: webhook_delivery_columns
-  FROM (SELECT matching.id, matching.endpoint_id, matching.merchant_id, matching.event_id,
-               matching.sequence, matching.type, matching.url, matching.status, matching.attempts,
-               matching.next_attempt_at, matching.created_at, matching.updated_at
-          FROM unnest(%(types)b::text[]) AS requested (type)
-         CROSS JOIN LATERAL (
-                   SELECT id, endpoint_id, merchant_id, event_id, sequence, type, url, status,
-                          attempts, next_attempt_at, created_at, updated_at
-                     FROM webhook_deliveries
-                    WHERE endpoint_id = %(endpoint_id)s
-                      AND webhook_deliveries.type = requested.type
-                      AND (created_at, id) < (%(before_at)s, %(before_id)s)
-                      AND created_at >= %(created_from)s
-                    ORDER BY created_at DESC, id DESC
-                    LIMIT %(limit)s) AS matching) AS page
+  FROM unnest(%(types)b::text[]) AS requested (requested_type)
+ CROSS JOIN LATERAL (
+           SELECT
+                  -- include: webhook_delivery_columns
+           -- include: listed_deliveries
+              AND type = requested_type
+            ORDER BY created_at DESC, id DESC
+            LIMIT %(limit)s) AS listed
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s
 

@@ -32,7 +32,6 @@ class PostgresWebhookEndpointRepository:
         # Before the stream is locked: an event that is committed in between makes it due.
         merchant_id = new_endpoint.merchant_id
         self.session.execute(_SQL["insert_stream"], merchant_id=merchant_id)
-        stream = self.session.fetch_optional(_SQL["lock_stream"], merchant_id=merchant_id)
         row = self.session.fetch_optional(
             _SQL["insert_endpoint"],
             id=new_endpoint.id,
@@ -42,7 +41,7 @@ class PostgresWebhookEndpointRepository:
             description=new_endpoint.description,
             is_ordered=new_endpoint.is_ordered,
             secret=new_endpoint.encrypted_secret,
-            position=stream[0] if stream else 0,
+            position=lock_stream(self.session, merchant_id),
         )
         return build_endpoint(*row) if row else None
 
@@ -94,6 +93,13 @@ class PostgresWebhookEndpointRepository:
 
     def delete(self, endpoint_id: UUID) -> None:
         self.session.execute(_SQL["delete_endpoint"], id=endpoint_id)
+
+
+def lock_stream(session: DatabaseSession, merchant_id: UUID) -> int:
+    """Lock a merchant's stream, as a commit that adds events does; return its last sequence
+    number."""
+    row = session.fetch_optional(_SQL["lock_stream"], merchant_id=merchant_id)
+    return row[0] if row else 0
 
 
 def build_endpoint(

@@ -12,7 +12,7 @@ VALUES (%(merchant_id)s)
     ON CONFLICT (merchant_id) DO NOTHING
 
 -- name: lock_stream
--- As a commit that adds events does; NULL if the merchant has no event yet.
+-- No row if the merchant has no event yet.
 SELECT last_sequence
   FROM event_counters
  WHERE merchant_id = %(merchant_id)s

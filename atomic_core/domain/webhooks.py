@@ -196,8 +196,6 @@ class EndpointClaim(NamedTuple):
 class DueDelivery(NamedTuple):
     """An event that is to be sent to an endpoint, and what came of it before."""
 
-    delivery_id: UUID | None
-    """None: it is sent for the first time."""
     event_id: UUID
     sequence: int
     url: str

@@ -52,3 +52,7 @@ class EventRepository(Protocol):
         """The last sequence number of each merchant's stream; without merchants that have no
         event."""
         ...
+
+    def count(self) -> int:
+        """How many events all streams have had, also those that were purged. Never decreases."""
+        ...

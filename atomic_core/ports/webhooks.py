@@ -82,9 +82,15 @@ class WebhookDeliveryRepository(Protocol):
         """
         ...
 
-    def claim(self, limit: int, lease: timedelta, overdue_by: timedelta) -> Sequence[EndpointClaim]:
-        """Claim up to `limit` endpoints that have been due for `overdue_by`, the longest due first.
-        Endpoints that are locked or claimed are passed over."""
+    def claim(
+        self, limit: int, lease: timedelta, overdue_by: timedelta, worker_id: int | None = None
+    ) -> Sequence[EndpointClaim]:
+        """Claim up to `limit` endpoints: first those of dead workers (see `WorkerLiveness`),
+        whatever `overdue_by`; then those that have been due for `overdue_by`, the longest due
+        first. Endpoints that are locked or claimed are passed over.
+
+        Without a `worker_id`, or under that of a dead worker, only the lease limits the claim.
+        """
         ...
 
     def list_retries(self, claim: EndpointClaim, limit: int) -> Sequence[DueDelivery]:

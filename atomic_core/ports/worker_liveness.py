@@ -4,8 +4,8 @@ from typing import Protocol
 
 
 class WorkerLiveness(Protocol):
-    """The registration of this process with the store. The store itself notices when a worker dies,
-    without a time-out. A slow or stopped worker counts as alive."""
+    """A registration of this process with the store; a process may have several. The store itself
+    notices when a worker dies, without a time-out. A slow or stopped worker counts as alive."""
 
     def worker_id(self) -> int | None:
         """The id to claim under. Registers the process if needed. Ids are never reused.

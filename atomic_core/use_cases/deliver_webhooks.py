@@ -29,6 +29,7 @@ from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.secret_cipher import SecretCipher, SecretUnreadable
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.ports.webhook_sender import WebhookSender
+from atomic_core.ports.worker_liveness import WorkerLiveness
 from atomic_core.use_cases.round_sending import RoundSending
 from atomic_core.use_cases.stream_windows import StreamWindows
 from atomic_core.use_cases.webhook_endpoints import audit_endpoint
@@ -64,11 +65,14 @@ ATOMIC: Final = Origin(ActorType.OPERATOR, operator="Atomic")
 class DeliverWebhooks:
     """Send what is due, until nothing is. Any number of processes may do so at once.
 
-    An event is sent at least once: if a process dies between sending and recording, its claim ends
-    after the lease, and another sends the same events with the same ids.
+    An event is sent at least once: if a process dies between sending and recording, its claims end
+    with it, and another sends the same events with the same ids. A slow or suspended process keeps
+    its claims until their lease ends.
     """
 
     begin: UnitOfWorkFactory
+    worker_liveness: WorkerLiveness
+    """Of deliveries alone: its claims end when it is deregistered."""
     ids: IdGenerator
     sender: WebhookSender
     cipher: SecretCipher
@@ -95,14 +99,16 @@ class DeliverWebhooks:
         deadline = time.monotonic() + MAX_SECONDS
         sent = 0
         running: set[Future[RoundRecord]] = set()
-        failures: list[AtomicError] = []
+        claim_failures: list[AtomicError] = []
+        round_failures: list[AtomicError] = []
         with (
             ThreadPoolExecutor(self.concurrency, "webhook") as senders,
             ThreadPoolExecutor(MAX_ROUNDS, "webhook-round") as rounds,
         ):
             while True:
-                if time.monotonic() < deadline and not should_stop() and not failures:
-                    claims = self._claim(MAX_ROUNDS - len(running), overdue_by, failures)
+                has_failed = claim_failures or round_failures
+                if time.monotonic() < deadline and not should_stop() and not has_failed:
+                    claims = self._claim(MAX_ROUNDS - len(running), overdue_by, claim_failures)
                     running |= {
                         rounds.submit(self._run_round, claim, senders, should_stop)
                         for claim in claims
@@ -114,37 +120,42 @@ class DeliverWebhooks:
                     try:
                         record = future.result()
                     except AtomicError as error:
-                        failures.append(error)
+                        round_failures.append(error)
                     else:
                         sent += len(record.outcomes)
                         on_round(record)
-        if failures:
+        if claim_failures:
+            # Claims may be committed. Under a new worker id they are due at once. The rounds of
+            # this process have ended.
+            self.worker_liveness.deregister()
+        if failures := claim_failures + round_failures:
             raise failures[0]
         return sent
 
     def _claim(
         self, limit: int, overdue_by: timedelta, failures: list[AtomicError]
     ) -> Sequence[EndpointClaim]:
+        worker_id = self.worker_liveness.worker_id()
         try:
             with self.begin() as work:
                 planned = work.webhook_deliveries.plan(MAX_STREAMS)
                 if not planned:
                     # Nothing is locked.
-                    return self._claim_due(work, limit, overdue_by)
+                    return self._claim_due(work, limit, overdue_by, worker_id)
                 work.commit()
             with self.begin() as work:
-                return self._claim_due(work, limit, overdue_by)
+                return self._claim_due(work, limit, overdue_by, worker_id)
         except AtomicError as error:
             # Rounds that are running end first.
             failures.append(error)
             return []
 
     def _claim_due(
-        self, work: UnitOfWork, limit: int, overdue_by: timedelta
+        self, work: UnitOfWork, limit: int, overdue_by: timedelta, worker_id: int | None
     ) -> Sequence[EndpointClaim]:
         if limit == 0:
             return []
-        claims = work.webhook_deliveries.claim(limit, self.lease, overdue_by)
+        claims = work.webhook_deliveries.claim(limit, self.lease, overdue_by, worker_id)
         if claims:
             work.commit()
         return claims
@@ -216,7 +227,8 @@ def _read_round(work: UnitOfWork, claim: EndpointClaim, windows: StreamWindows) 
     endpoint = claim.endpoint
     position = endpoint.position
     retries = [
-        RoundItem(due, event, is_retry=True)
+        # Its URL may have been changed since.
+        RoundItem(due._replace(url=endpoint.url or due.url), event, is_retry=True)
         for due in work.webhook_deliveries.list_retries(claim, MAX_ROUND_EVENTS)
         # Of an ordered endpoint, the first one that failed is the next in the stream too.
         if not (endpoint.is_ordered and due.sequence > position)

@@ -110,6 +110,17 @@ class GetLastSequences:
 
 
 @dataclass(frozen=True, slots=True)
+class CountEvents:
+    """How many events the streams of all merchants have had. Raises StorageUnavailable."""
+
+    begin: UnitOfWorkFactory
+
+    def __call__(self) -> int:
+        with self.begin() as work:
+            return work.events.count()
+
+
+@dataclass(frozen=True, slots=True)
 class TailStream:
     """The first events of a merchant's stream after a sequence number, for operators."""
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from werkzeug.routing import BaseConverter
 
 from atomic_core.domain.errors import ValidationFailed
+from atomic_web.http.query import refuse_query_parameters
 
 INVALID_UUID: Final = "Must be a UUID in lower case with hyphens."
 
@@ -40,4 +41,11 @@ def parse_path_id(text: str) -> UUID:
     id = parse_canonical_uuid(text)
     if id is None:
         raise ValidationFailed(details={"id": [INVALID_UUID]})
+    return id
+
+
+def parse_sole_path_id(text: str) -> UUID:
+    """The same for an endpoint without query parameters."""
+    id = parse_path_id(text)
+    refuse_query_parameters()
     return id

@@ -17,7 +17,7 @@ from atomic_web.access.idempotency import (
 from atomic_web.access.origins import build_origin
 from atomic_web.context import request_context
 from atomic_web.http.body import read_json_object
-from atomic_web.http.ids import parse_path_id
+from atomic_web.http.ids import parse_sole_path_id
 from atomic_web.http.query import refuse_query_parameters
 from atomic_web.http.responses import ok_response, render_envelope
 from atomic_web.openapi import examples
@@ -85,8 +85,7 @@ def create() -> Response:
 @describe_operation(SHOW)
 @requires_api_key(scope=Scope.ACCOUNTS_READ)
 def show(id: str) -> Response:
-    account_id = parse_path_id(id)
-    refuse_query_parameters()
+    account_id = parse_sole_path_id(id)
     context = request_context()
     account = context.application.accounts.get(context.merchant_id, account_id)
     return ok_response(_response_schema.dump(account))

@@ -18,7 +18,7 @@ from atomic_web.access.idempotency import (
 from atomic_web.access.origins import build_origin
 from atomic_web.context import request_context
 from atomic_web.http.body import read_json_object, read_optional_json_object
-from atomic_web.http.ids import parse_path_id
+from atomic_web.http.ids import parse_path_id, parse_sole_path_id
 from atomic_web.http.query import refuse_query_parameters
 from atomic_web.http.responses import ok_response, render_envelope
 from atomic_web.openapi import examples
@@ -145,8 +145,7 @@ def list_() -> Response:
 @describe_operation(REVOKE)
 @requires_session()
 def revoke(id: str) -> Response:
-    key_id = parse_path_id(id)
-    refuse_query_parameters()
+    key_id = parse_sole_path_id(id)
     context = request_context()
     api_key = context.application.api_keys.revoke(key_id, context.merchant_id, build_origin())
     return ok_response(_response_schema.dump(api_key))

@@ -1,15 +1,15 @@
 """GET /merchants/audit-log: registrations, logins and changes of API keys."""
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from flask import Blueprint, Response
 
-from atomic_core.domain.audit_log import AuditLogPosition, RecordedAuditEvent
+from atomic_core.domain.audit_log import AuditLogPosition
 from atomic_core.domain.lists import Position
 from atomic_web.access.authentication import requires_session
 from atomic_web.context import request_context
 from atomic_web.http.cursors import CursorCodec
+from atomic_web.http.pages import RenderedPage
 from atomic_web.http.query import parse_query
 from atomic_web.http.responses import ok_response
 from atomic_web.openapi import examples
@@ -20,11 +20,6 @@ from atomic_web.schemas.filters import PAGE_QUERY, split_page_parameters
 views = Blueprint("audit_log", __name__, url_prefix="/merchants/audit-log")
 
 _page_schema: Final = AuditPageSchema()
-
-
-class _Page(NamedTuple):
-    items: Sequence[RecordedAuditEvent]
-    next_cursor: str | None
 
 
 LIST: Final = Operation(
@@ -38,8 +33,8 @@ LIST: Final = Operation(
             description="A page of the audit log.",
             data=_page_schema,
             examples={
-                "last": _Page([examples.RECORDED], None),
-                "first": _Page([examples.RECORDED], examples.CURSOR),
+                "last": RenderedPage([examples.RECORDED], None),
+                "first": RenderedPage([examples.RECORDED], examples.CURSOR),
             },
         ),
     ),
@@ -58,4 +53,4 @@ def show() -> Response:
         context.merchant_id, AuditLogPosition(*after) if after else None, limit
     )
     next_cursor = codec.encode_position(Position(*next_place)) if next_place else None
-    return ok_response(_page_schema.dump(_Page(events, next_cursor)))
+    return ok_response(_page_schema.dump(RenderedPage(events, next_cursor)))

@@ -1,7 +1,6 @@
 """GET /events and GET /events/{id}: the stream of a merchant's events."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from flask import Blueprint, Response
 
@@ -9,8 +8,9 @@ from atomic_core.domain.merchants import Scope
 from atomic_web.access.authentication import requires_api_key
 from atomic_web.context import request_context
 from atomic_web.http.cursors import CursorCodec
-from atomic_web.http.ids import parse_path_id
-from atomic_web.http.query import parse_query, refuse_query_parameters
+from atomic_web.http.ids import parse_sole_path_id
+from atomic_web.http.pages import RenderedPage, render_numbered_page
+from atomic_web.http.query import parse_query
 from atomic_web.http.responses import ok_response
 from atomic_web.openapi import examples
 from atomic_web.openapi.error_responses import EVENTS_PURGED, NOT_FOUND
@@ -22,11 +22,6 @@ views = Blueprint("events", __name__, url_prefix="/events")
 
 _event_schema: Final = EventSchema()
 _page_schema: Final = EventPageSchema()
-
-
-class _RenderedPage(NamedTuple):
-    items: Sequence[Mapping[str, Any]]
-    next_cursor: str | None
 
 
 LIST: Final = Operation(
@@ -45,14 +40,14 @@ LIST: Final = Operation(
             description="A page, which is empty if there is no event.",
             data=_page_schema,
             examples={
-                "oldest first": _RenderedPage(
+                "oldest first": RenderedPage(
                     [
                         _event_schema.dump(examples.PAYMENT_EVENT),
                         _event_schema.dump(examples.REFUND_EVENT),
                     ],
                     examples.CURSOR,
                 ),
-                "empty": _RenderedPage([], None),
+                "empty": RenderedPage([], None),
             },
         ),
     ),
@@ -88,17 +83,14 @@ def list_() -> Response:
         is_oldest_first=query.is_oldest_first,
         wait_seconds=query.wait_seconds,
     )
-    next_cursor = codec.encode_sequence(page.items[-1].sequence) if page.has_more else None
-    items = [_event_schema.dump(event) for event in page.items]
-    return ok_response(_page_schema.dump(_RenderedPage(items, next_cursor)))
+    return render_numbered_page(page, _page_schema, _event_schema, codec)
 
 
 @views.get("/<id>")
 @describe_operation(SHOW)
 @requires_api_key(scope=Scope.EVENTS_READ)
 def show(id: str) -> Response:
-    event_id = parse_path_id(id)
-    refuse_query_parameters()
+    event_id = parse_sole_path_id(id)
     context = request_context()
     event = context.application.events.get(context.merchant_id, event_id)
     return ok_response(_event_schema.dump(event))

@@ -1,30 +1,22 @@
 """The lists: GET /payments, /refunds, /accounts, a payment's refunds and an account's entries."""
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from flask import Blueprint, Response
 
-from atomic_core.domain.lists import (
-    AccountFilter,
-    CreatedFilter,
-    Page,
-    PaymentFilter,
-    Position,
-    RefundFilter,
-)
+from atomic_core.domain.lists import AccountFilter, CreatedFilter, PaymentFilter, RefundFilter
 from atomic_core.domain.merchants import Scope
 from atomic_web.access.authentication import requires_api_key
 from atomic_web.context import request_context
 from atomic_web.http.cursors import CursorCodec
 from atomic_web.http.ids import parse_path_id
+from atomic_web.http.pages import RenderedPage, render_numbered_page, render_page
 from atomic_web.http.query import Parameter, parse_query
-from atomic_web.http.responses import ok_response
 from atomic_web.openapi import examples
 from atomic_web.openapi.error_responses import NOT_FOUND, ErrorResponse
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.schemas.accounts import AccountSchema
-from atomic_web.schemas.fields import ResponseSchema
 from atomic_web.schemas.filters import (
     ACCOUNT_QUERY,
     ENTRY_QUERY,
@@ -57,11 +49,6 @@ _account_page_schema: Final = AccountPageSchema()
 _entry_page_schema: Final = EntryPageSchema()
 
 
-class _RenderedPage(NamedTuple):
-    items: Sequence[Any]
-    next_cursor: str | None
-
-
 def _build_list_operation(
     id: str,
     summary: str,
@@ -83,8 +70,8 @@ def _build_list_operation(
                 description="A page.",
                 data=page_schema,
                 examples={
-                    "first": _RenderedPage([example], examples.CURSOR),
-                    "empty": _RenderedPage([], None),
+                    "first": RenderedPage([example], examples.CURSOR),
+                    "empty": RenderedPage([], None),
                 },
             ),
         ),
@@ -141,7 +128,7 @@ def payments() -> Response:
     page = context.application.payments.list(
         context.merchant_id, payment_filter, codec.decode_position(cursor), limit
     )
-    return _render_page(page, _payment_page_schema, _payment_schema, codec)
+    return render_page(page, _payment_page_schema, _payment_schema, codec)
 
 
 @views.get("/refunds")
@@ -154,7 +141,7 @@ def refunds() -> Response:
     page = context.application.refunds.list(
         context.merchant_id, refund_filter, codec.decode_position(cursor), limit
     )
-    return _render_page(page, _refund_page_schema, _refund_schema, codec)
+    return render_page(page, _refund_page_schema, _refund_schema, codec)
 
 
 @views.get("/payments/<id>/refunds")
@@ -169,7 +156,7 @@ def refunds_of_payment(id: str) -> Response:
     page = context.application.refunds.list_by_payment(
         context.merchant_id, refund_filter, codec.decode_position(cursor), limit
     )
-    return _render_page(page, _refund_page_schema, _refund_schema, codec)
+    return render_page(page, _refund_page_schema, _refund_schema, codec)
 
 
 @views.get("/accounts")
@@ -182,7 +169,7 @@ def accounts() -> Response:
     page = context.application.accounts.list(
         context.merchant_id, account_filter, codec.decode_position(cursor), limit
     )
-    return _render_page(page, _account_page_schema, _account_schema, codec)
+    return render_page(page, _account_page_schema, _account_schema, codec)
 
 
 @views.get("/accounts/<id>/entries")
@@ -196,17 +183,4 @@ def entries(id: str) -> Response:
     page = context.application.accounts.list_entries(
         context.merchant_id, account_id, entry_filter, codec.decode_sequence(cursor), limit
     )
-    next_cursor = codec.encode_sequence(page.items[-1].sequence) if page.has_more else None
-    items = [_entry_schema.dump(entry) for entry in page.items]
-    return ok_response(_entry_page_schema.dump(_RenderedPage(items, next_cursor)))
-
-
-def _render_page(
-    page: Page[Any], page_schema: PageSchema, item_schema: ResponseSchema, codec: CursorCodec
-) -> Response:
-    next_cursor = None
-    if page.has_more:
-        last = page.items[-1]
-        next_cursor = codec.encode_position(Position(last.created_at, last.id))
-    items = [item_schema.dump(item) for item in page.items]
-    return ok_response(page_schema.dump(_RenderedPage(items, next_cursor)))
+    return render_numbered_page(page, _entry_page_schema, _entry_schema, codec)

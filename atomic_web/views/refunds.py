@@ -16,7 +16,7 @@ from atomic_web.access.idempotency import (
 from atomic_web.access.origins import build_origin
 from atomic_web.context import BASE_PATH, request_context
 from atomic_web.http.body import read_optional_json_object
-from atomic_web.http.ids import parse_path_id
+from atomic_web.http.ids import parse_path_id, parse_sole_path_id
 from atomic_web.http.query import refuse_query_parameters
 from atomic_web.http.responses import ok_response, render_envelope
 from atomic_web.openapi import examples
@@ -98,8 +98,7 @@ def create(id: str) -> Response:
 @describe_operation(SHOW)
 @requires_api_key(scope=Scope.PAYMENTS_READ)
 def show(id: str) -> Response:
-    refund_id = parse_path_id(id)
-    refuse_query_parameters()
+    refund_id = parse_sole_path_id(id)
     context = request_context()
     refund = context.application.refunds.get(context.merchant_id, refund_id)
     return ok_response(_response_schema.dump(refund))

@@ -8,17 +8,13 @@ from atomic_core.domain.credentials import MAX_LIVE_SESSIONS, Session
 from atomic_web.access.authentication import requires_session
 from atomic_web.access.origins import build_origin
 from atomic_web.context import request_context
-from atomic_web.http.ids import parse_path_id
+from atomic_web.http.ids import parse_sole_path_id
 from atomic_web.http.query import refuse_query_parameters
 from atomic_web.http.responses import ok_response
 from atomic_web.openapi import examples
 from atomic_web.openapi.error_responses import NOT_FOUND
 from atomic_web.openapi.operation import Operation, Success, describe_operation
-from atomic_web.schemas.sessions import (
-    EndedSessionSchema,
-    EndedSessionsSchema,
-    SessionSchema,
-)
+from atomic_web.schemas.sessions import EndedSessionSchema, EndedSessionsSchema, SessionSchema
 
 views = Blueprint("sessions", __name__, url_prefix="/merchants/sessions")
 
@@ -101,8 +97,7 @@ def list_() -> Response:
 @describe_operation(REVOKE)
 @requires_session()
 def revoke(id: str) -> Response:
-    session_id = parse_path_id(id)
-    refuse_query_parameters()
+    session_id = parse_sole_path_id(id)
     context = request_context()
     context.application.sessions.revoke(session_id, context.merchant_id, build_origin())
     return ok_response(_ended_session_schema.dump(_EndedSession()))

@@ -7,8 +7,7 @@ from flask import Blueprint, Response
 from atomic_core.domain.merchants import Scope
 from atomic_web.access.authentication import is_scope_granted, requires_api_key
 from atomic_web.context import request_context
-from atomic_web.http.ids import parse_path_id
-from atomic_web.http.query import refuse_query_parameters
+from atomic_web.http.ids import parse_sole_path_id
 from atomic_web.http.responses import ok_response
 from atomic_web.openapi import examples
 from atomic_web.openapi.error_responses import NOT_FOUND
@@ -41,8 +40,7 @@ SHOW: Final = Operation(
 @describe_operation(SHOW)
 @requires_api_key(scope=Scope.PAYMENTS_READ)
 def show(id: str) -> Response:
-    payment_id = parse_path_id(id)
-    refuse_query_parameters()
+    payment_id = parse_sole_path_id(id)
     context = request_context()
     context.payment_id = payment_id
     timeline = context.application.payments.get_timeline(context.merchant_id, payment_id)

@@ -1,12 +1,10 @@
 """What was sent to a webhook endpoint, and sending it again."""
 
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from flask import Blueprint, Response
 
 from atomic_core.domain.idempotency import StoredResponse
-from atomic_core.domain.lists import Position
 from atomic_core.domain.merchants import Scope
 from atomic_core.domain.webhooks import Delivery
 from atomic_core.use_cases.webhook_deliveries import DeliveryReference
@@ -18,8 +16,9 @@ from atomic_web.access.idempotency import (
 )
 from atomic_web.context import request_context
 from atomic_web.http.cursors import CursorCodec
-from atomic_web.http.ids import parse_path_id
-from atomic_web.http.query import parse_query, refuse_query_parameters
+from atomic_web.http.ids import parse_path_id, parse_sole_path_id
+from atomic_web.http.pages import RenderedPage, render_page
+from atomic_web.http.query import parse_query
 from atomic_web.http.responses import ok_response, render_envelope
 from atomic_web.openapi import examples
 from atomic_web.openapi.error_responses import NOT_FOUND, STATE_CONFLICT
@@ -40,11 +39,6 @@ _page_schema: Final = DeliveryPageSchema()
 _details_schema: Final = DeliveryDetailsSchema()
 
 
-class _RenderedPage(NamedTuple):
-    items: Sequence[Any]
-    next_cursor: str | None
-
-
 LIST: Final = Operation(
     id="listDeliveries",
     summary="List what was sent to a webhook endpoint",
@@ -57,8 +51,8 @@ LIST: Final = Operation(
             description="A page, which is empty if there is no delivery.",
             data=_page_schema,
             examples={
-                "one": _RenderedPage([_schema.dump(examples.DELIVERY)], examples.CURSOR),
-                "empty": _RenderedPage([], None),
+                "one": RenderedPage([_schema.dump(examples.DELIVERY)], examples.CURSOR),
+                "empty": RenderedPage([], None),
             },
         ),
     ),
@@ -113,20 +107,14 @@ def list_(id: str) -> Response:
     page = context.application.webhooks.list_deliveries(
         context.merchant_id, endpoint_id, filters, limit, codec.decode_position(cursor)
     )
-    next_cursor = None
-    if page.has_more:
-        last = page.items[-1]
-        next_cursor = codec.encode_position(Position(last.created_at, last.id))
-    items = [_schema.dump(delivery) for delivery in page.items]
-    return ok_response(_page_schema.dump(_RenderedPage(items, next_cursor)))
+    return render_page(page, _page_schema, _schema, codec)
 
 
 @views.get("/deliveries/<id>")
 @describe_operation(SHOW)
 @requires_api_key(scope=Scope.WEBHOOKS_READ)
 def show(id: str) -> Response:
-    delivery_id = parse_path_id(id)
-    refuse_query_parameters()
+    delivery_id = parse_sole_path_id(id)
     context = request_context()
     details = context.application.webhooks.get_delivery(context.merchant_id, delivery_id)
     return ok_response(_details_schema.dump(details))
@@ -136,8 +124,7 @@ def show(id: str) -> Response:
 @describe_operation(RETRY)
 @requires_api_key(scope=Scope.WEBHOOKS_WRITE)
 def retry(id: str) -> Response:
-    delivery_id = parse_path_id(id)
-    refuse_query_parameters()
+    delivery_id = parse_sole_path_id(id)
     key, context = read_idempotency_key(), request_context()
     reference = DeliveryReference(context.merchant_id, delivery_id)
     retry_delivery = context.application.webhooks.retry_delivery

@@ -31,7 +31,7 @@ from atomic_web.access.idempotency import (
 from atomic_web.access.origins import build_origin
 from atomic_web.context import request_context
 from atomic_web.http.body import read_json_object, read_optional_json_object
-from atomic_web.http.ids import parse_path_id
+from atomic_web.http.ids import parse_path_id, parse_sole_path_id
 from atomic_web.http.query import refuse_query_parameters
 from atomic_web.http.responses import ok_response, render_envelope
 from atomic_web.openapi import examples
@@ -225,8 +225,7 @@ def list_() -> Response:
 @describe_operation(SHOW)
 @requires_api_key(scope=Scope.WEBHOOKS_READ)
 def show(id: str) -> Response:
-    endpoint_id = parse_path_id(id)
-    refuse_query_parameters()
+    endpoint_id = parse_sole_path_id(id)
     context = request_context()
     endpoint = context.application.webhooks.get_endpoint(context.merchant_id, endpoint_id)
     return ok_response(_response_schema.dump(endpoint))
@@ -257,8 +256,7 @@ def update(id: str) -> Response:
 @describe_operation(DELETE)
 @requires_api_key(scope=Scope.WEBHOOKS_WRITE)
 def delete(id: str) -> Response:
-    endpoint_id = parse_path_id(id)
-    refuse_query_parameters()
+    endpoint_id = parse_sole_path_id(id)
     context = request_context()
     reference = EndpointReference(context.merchant_id, endpoint_id, build_origin())
     endpoint = context.application.webhooks.delete_endpoint(reference)
@@ -269,8 +267,7 @@ def delete(id: str) -> Response:
 @describe_operation(ROTATE)
 @requires_api_key(scope=Scope.WEBHOOKS_WRITE)
 def rotate_secret(id: str) -> Response:
-    endpoint_id = parse_path_id(id)
-    refuse_query_parameters()
+    endpoint_id = parse_sole_path_id(id)
     key, context = read_idempotency_key(), request_context()
     reference = EndpointReference(context.merchant_id, endpoint_id, build_origin())
     rotate = context.application.webhooks.rotate_secret
@@ -281,8 +278,7 @@ def rotate_secret(id: str) -> Response:
 @describe_operation(TEST)
 @requires_api_key(scope=Scope.WEBHOOKS_WRITE)
 def test(id: str) -> Response:
-    endpoint_id = parse_path_id(id)
-    refuse_query_parameters()
+    endpoint_id = parse_sole_path_id(id)
     context = request_context()
     result = context.application.webhooks.ping(context.merchant_id, endpoint_id)
     return ok_response(_test_schema.dump(result))

@@ -3,6 +3,7 @@ verifies the ledger."""
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,6 +13,7 @@ from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError
 from atomic_core.domain.timestamps import format_rfc3339
+from atomic_core.domain.webhooks import RoundRecord
 from atomic_core.use_cases.in_doubt import IN_DOUBT_ALARM
 from atomic_worker.settlement.batch_log import StoppedBetweenBatches
 from atomic_worker.settlement.concurrent_settlement import settle_concurrently
@@ -49,6 +51,8 @@ class Sweeper:
     application: Application
     settings: Settings
     stop: StopRequest
+    on_round: Callable[[RoundRecord], None] = lambda _: None
+    """Called with what was sent to an endpoint."""
     _failures: int = 0
     _last_purge: float = float("-inf")
     _last_report: float = float("-inf")
@@ -164,7 +168,13 @@ class Sweeper:
     def _deliver(self) -> None:
         overdue_by = self.settings.sweep_interval / 2
         try:
-            deliver_and_log(self.application, "sweeper", lambda: self.stop.is_requested, overdue_by)
+            deliver_and_log(
+                self.application,
+                "sweeper",
+                lambda: self.stop.is_requested,
+                overdue_by,
+                self.on_round,
+            )
         except AtomicError as error:
             _log.warning("delivery failed", problem=error.message, cause=repr(error.__cause__))
 

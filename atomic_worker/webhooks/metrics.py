@@ -1,16 +1,16 @@
-"""Prometheus metrics of webhooks, which the process that delivers them serves.
+"""Prometheus metrics of events and webhooks, which the processes that deliver webhooks serve.
 
 No label names an endpoint or a merchant: their number has no bound.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 from prometheus_client import REGISTRY, Counter, Histogram, start_http_server
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from atomic_core.domain.errors import AtomicError
@@ -36,7 +36,7 @@ OUTCOMES: Final = {
 }
 
 CACHE_SECONDS: Final = 10.0
-"""How long a measured backlog is served: more frequent requests do not reach the database."""
+"""How long what was measured is served: more frequent requests do not reach the database."""
 
 _log = structlog.get_logger(__name__)
 
@@ -50,35 +50,38 @@ def observe_round(record: RoundRecord) -> None:
 
 
 @dataclass(slots=True, eq=False)
-class BacklogCollector(Collector):
-    """Measures the backlog at a request. While the database is unavailable these
-    metrics are missing, and the others are served."""
+class StoreCollector(Collector):
+    """Reads the events and the backlog of all merchants from the store, at a request. While it is
+    unavailable these metrics are missing, and the others are served."""
 
-    measure: Callable[[], WebhookBacklog]
+    measure_backlog: Callable[[], WebhookBacklog]
+    count_events: Callable[[], int]
     get_time: Callable[[], float] = time.monotonic
-    _measured: WebhookBacklog | None = None
+    _measured: Sequence[Metric] = ()
     _measured_at: float = field(default=float("-inf"))
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
+    def collect(self) -> Iterable[Metric]:
         if self.get_time() - self._measured_at >= CACHE_SECONDS:
             self._measured = self._measure()
             self._measured_at = self.get_time()
-        return _build_gauges(self._measured) if self._measured else []
+        return self._measured
 
-    def describe(self) -> Iterable[GaugeMetricFamily]:
+    def describe(self) -> Iterable[Metric]:
         """Without measuring: the registry calls it when the collector is registered."""
         return []
 
-    def _measure(self) -> WebhookBacklog | None:
+    def _measure(self) -> Sequence[Metric]:
         try:
-            return self.measure()
+            events, backlog = self.count_events(), self.measure_backlog()
         except AtomicError as error:
-            _log.warning("webhook backlog not measured", problem=error.message)
-            return None
+            _log.warning("events and webhooks not measured", problem=error.message)
+            return []
+        counter = CounterMetricFamily("atomic_events", "Events of all streams.", events)
+        return [counter, *_build_gauges(backlog)]
 
 
-def serve_metrics(host: str, port: int, measure: Callable[[], WebhookBacklog]) -> None:
-    """In a daemon thread. Another worker on this host may have the port: then this one delivers
+def serve_metrics(host: str, port: int, collector: Collector) -> None:
+    """In a daemon thread. Another process on this host may have the port: then this one delivers
     without metrics."""
     try:
         start_http_server(port, host)
@@ -87,7 +90,7 @@ def serve_metrics(host: str, port: int, measure: Callable[[], WebhookBacklog]) -
         return
     for outcome in OUTCOMES.values():
         DELIVERIES.labels(outcome)
-    REGISTRY.register(BacklogCollector(measure))
+    REGISTRY.register(collector)
 
 
 def _build_gauges(backlog: WebhookBacklog) -> list[GaugeMetricFamily]:

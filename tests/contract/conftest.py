@@ -4,6 +4,7 @@ import pytest
 
 from payment_scenarios import FaultyNetwork, PaymentScenario
 from support import NOW, Store, add_merchant, build_application, open_account
+from webhook_scenarios import Shop
 
 
 @pytest.fixture
@@ -14,3 +15,8 @@ def scenario(store: Store, monkeypatch: pytest.MonkeyPatch) -> PaymentScenario:
     account_id = open_account(store.begin, merchant_id)
     application = build_application(store.begin, card_network=network, lease=NOW)
     return PaymentScenario(application, network, merchant_id, account_id)
+
+
+@pytest.fixture
+def shop(store: Store) -> Shop:
+    return Shop(store)

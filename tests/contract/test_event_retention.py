@@ -14,16 +14,11 @@ from atomic_core.domain.payments import NewPayment
 from atomic_core.domain.webhooks import EndpointChange, EndpointStatus
 from atomic_core.use_cases.event_retention import PurgeEvents
 from atomic_core.use_cases.webhook_endpoints import EndpointReference, EndpointUpdate
-from contract.test_webhooks import OK, REFUSED, Shop
 from support import Store
+from webhook_scenarios import OK, REFUSED, Shop
 
 RETENTION = timedelta(days=40)
 AGE = timedelta(days=41)
-
-
-@pytest.fixture
-def shop(store: Store) -> Shop:
-    return Shop(store)
 
 
 def purge(shop: Shop) -> int:
@@ -47,6 +42,7 @@ def test_old_events_are_deleted_and_young_ones_kept(shop: Shop) -> None:
     age(shop, 3)
     assert purge(shop) == 3
     assert list_sequences(shop) == [4, 5]
+    assert shop.application.events.count() == 5, "a counter never decreases"
     assert purge(shop) == 0
 
 

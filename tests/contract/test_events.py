@@ -232,6 +232,19 @@ def test_each_merchant_has_its_own_sequence(store: Store) -> None:
         assert get_sequences(list_stream(store, merchant_id)) == [1, 2, 3]
 
 
+def test_events_of_all_streams_are_counted(store: Store, stream: list[StreamEvent]) -> None:
+    events = build_application(store.begin).events
+    before = events.count()
+    assert before == len(stream) == 8
+    other = add_merchant(store.begin, "Other")
+    build_application(store.begin).accounts.open(NewAccount(other, "Till", "USD"))
+    assert events.count() == before + 1
+
+
+def test_no_event_is_counted_at_first(store: Store) -> None:
+    assert build_application(store.begin).events.count() == 0
+
+
 def test_rolled_back_events_use_no_number(store: Store, scenario: PaymentScenario) -> None:
     held = scenario.pay(100, capture=MANUAL)
     with store.begin() as work:

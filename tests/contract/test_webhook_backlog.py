@@ -13,16 +13,11 @@ from atomic_core.domain.webhooks import (
     WebhookResult,
 )
 from atomic_core.use_cases.webhook_endpoints import EndpointReference, EndpointUpdate
-from contract.test_webhooks import REFUSED, Shop
 from support import Store
+from webhook_scenarios import REFUSED, Shop
 
 NONE_DISABLED = dict.fromkeys(DisabledReason, 0)
 GONE = WebhookResult(410, "answered 410", 1, "", None)
-
-
-@pytest.fixture
-def shop(store: Store) -> Shop:
-    return Shop(store)
 
 
 def test_nothing_is_behind_at_first(shop: Shop) -> None:

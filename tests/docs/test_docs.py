@@ -212,13 +212,11 @@ def failure_reasons() -> set[str]:
 def metric_names() -> set[str]:
     """As Prometheus shows them: a counter ends in `_total`."""
     empty = WebhookBacklog(0, 0.0, 0, 0, 0, {})
-    found = {gauge.name for gauge in webhook_metrics.BacklogCollector(lambda: empty).collect()}
+    described = [*webhook_metrics.StoreCollector(lambda: empty, lambda: 0).collect()]
     for metric in [*vars(metrics).values(), *vars(webhook_metrics).values()]:
         if isinstance(metric, Counter | Histogram):
-            [described] = metric.describe()
-            suffix = "_total" if described.type == "counter" else ""
-            found.add(described.name + suffix)
-    return found
+            described += metric.describe()
+    return {each.name + ("_total" if each.type == "counter" else "") for each in described}
 
 
 def ledger_checks() -> set[str]:

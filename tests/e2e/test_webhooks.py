@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.request import urlopen
 
 import psutil
 import psycopg
@@ -14,7 +15,7 @@ from svix.webhooks import Webhook as SvixWebhook
 
 from atomic_adapters.embedded import EmbeddedPostgres
 from atomic_adapters.webhooks.secret_cipher import generate_key
-from processes import Client, System, environment, wait_until
+from processes import Client, System, environment, find_free_port, wait_until
 from replaceable_valkey import ReplaceableValkey
 from webhook_receivers import OK, Receiver, answer
 
@@ -22,6 +23,8 @@ GUARD_SECONDS = 60
 """How long a condition is awaited before the test fails; no promise about speed."""
 
 ENDPOINTS = "/webhook-endpoints"
+
+DELIVERED = 'atomic_webhook_deliveries_total{outcome="delivered"}'
 
 REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 
@@ -37,6 +40,8 @@ def system(
         WEB_WORKERS="1",
         WEBHOOK_ENCRYPTION_KEYS=generate_key(),
         WEBHOOK_ALLOW_PRIVATE="127.0.0.0/8",
+        WORKER_METRICS_PORT=str(find_free_port()),
+        SWEEPER_METRICS_PORT=str(find_free_port()),
     )
     system = System(environ, scratch / "webhooks.log")
     try:
@@ -85,7 +90,16 @@ def verify(secret: str, body: bytes, headers: Mapping[str, str]) -> None:
     SvixWebhook(secret).verify(body, dict(headers))
 
 
-def test_every_event_arrives_signed(client: Client, receiver: Receiver) -> None:
+def read_metrics(system: System, port_name: str) -> dict[str, float]:
+    with urlopen(f"http://127.0.0.1:{system.environ[port_name]}/metrics", timeout=60) as response:
+        lines = response.read().decode().splitlines()
+    return {
+        name: float(value)
+        for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    }
+
+
+def test_every_event_arrives_signed(client: Client, receiver: Receiver, system: System) -> None:
     before = get_position(client)
     id, secret = add_endpoint(client, receiver.url)
     payments = [client.pay().data["id"] for _ in range(5)]
@@ -102,6 +116,8 @@ def test_every_event_arrives_signed(client: Client, receiver: Receiver) -> None:
         with pytest.raises(Exception, match="No matching signature"):
             verify(secret, request.body + b" ", request.headers)
         assert json.loads(request.body)["id"] == request.headers["webhook-id"]
+    metrics = read_metrics(system, "WORKER_METRICS_PORT")
+    assert metrics["atomic_events_total"] > 0
     client.request("DELETE", f"{ENDPOINTS}/{id}")
 
 
@@ -164,11 +180,11 @@ def test_worker_killed_between_sending_and_recording_sends_again(
         kill(find_companion(system))
         system.kill("sweeper")
     first = len(receiver.requests)
-    with psycopg.connect(system.superuser_url) as connection:
-        # As if the lease of the killed worker had ended.
-        connection.execute("UPDATE webhook_endpoints SET claimed_until = now() WHERE id = %s", [id])
     system.start("sweeper")
     wait_until(lambda: len(receiver.requests) > first, GUARD_SECONDS, "it is sent again")
+    with psycopg.connect(system.superuser_url) as connection:
+        leases = connection.execute("SELECT claim FROM webhook_endpoints WHERE id = %s", [id])
+        assert leases.fetchone() != (1,), "the killed worker's claim is replaced"
     assert set(list_received_ids(receiver)) == set(list_event_ids(client, before))
     for request in receiver.requests:
         verify(secret, request.body, request.headers)
@@ -186,6 +202,11 @@ def test_without_wake_ups_the_sweeper_delivers(
     wait_until(lambda: receiver.requests, GUARD_SECONDS, "the sweeper delivers")
     # Else its last event could be due for the endpoint of the next test.
     wait_until(lambda: client.is_settled(payment), GUARD_SECONDS, "the payment is settled")
+    wait_until(
+        lambda: read_metrics(system, "SWEEPER_METRICS_PORT")[DELIVERED] > 0,
+        GUARD_SECONDS,
+        "the sweeper counts its deliveries",
+    )
     system.start("worker")
     client.request("DELETE", f"{ENDPOINTS}/{id}")
 

@@ -288,7 +288,7 @@ HOT = [
     "webhook_endpoints.mark_streams_due",
     "webhook_deliveries.list_retries",
     "webhook_deliveries.list_first_pending",
-    "webhook_deliveries.list_known",
+    "webhook_deliveries.list_failures",
     "webhook_deliveries.list_payment_urls",
     "webhook_deliveries.record_deliveries",
     "webhook_deliveries.list_deliveries",

@@ -3,8 +3,8 @@
 import ipaddress
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,6 @@ LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")
 SECRET = generate_secret()
 
 NAME = "shop.example"
-
-
-@pytest.fixture
-def receive() -> Iterator[Callable[..., Receiver]]:
-    """Starts receivers, which end with the test."""
-    with ExitStack() as stack:
-
-        def start(handle: Handler, **options: Any) -> Receiver:
-            return stack.enter_context(Receiver(handle, **options).run())
-
-        yield start
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from atomic_core.domain.webhooks import WebhookRequest, WebhookResult
 
 ROOT = Path(__file__).parents[2]
 
+PING = b'{"id":"2","type":"ping","data":{"endpointId":"3"}}'
+
 BODY = '{"id":"1","sequence":1,"type":"payment.succeeded","data":{"name":"Bücher"}}'.encode()
 
 
@@ -44,9 +46,9 @@ def serve(app: Any) -> Iterator[str]:
         server.server_close()
 
 
-def send(url: str, secrets: tuple[str, ...], timestamp: int) -> WebhookResult:
+def send(url: str, secrets: tuple[str, ...], timestamp: int, body: bytes = BODY) -> WebhookResult:
     with closing(HttpWebhookSender(EVERY_NETWORK)) as sender:
-        return sender.send(WebhookRequest("1", url, BODY, secrets, timestamp))
+        return sender.send(WebhookRequest("1", url, body, secrets, timestamp))
 
 
 @pytest.mark.parametrize(("page", "refusal"), [("README.md", 500), ("docs/webhooks.md", 400)])
@@ -61,9 +63,12 @@ def test_documented_receiver_verifies_webhooks(
     example = load_example(page, "Flask")
     with serve(example["app"]) as url:
         assert send(url, (generate_secret(), secret), now).status_code == 204
+        assert send(url, (secret,), now, PING).status_code == 204
         assert send(url, (generate_secret(),), now).status_code == refusal
         assert send(url, (secret,), now - 3_600).status_code == refusal
-    assert capsys.readouterr().out == "1 payment.succeeded {'name': 'Bücher'}\n"
+    assert capsys.readouterr().out == (
+        "1 payment.succeeded {'name': 'Bücher'}\nNone ping {'endpointId': '3'}\n"
+    )
 
 
 def test_documented_verification_without_a_library() -> None:

@@ -57,6 +57,7 @@ OTHERS = [
     *(("METRICS_PORT", "3000"), ("METRICS_PORT", "-1"), ("LOG_LEVEL", "loud"), ("CURRENCIES", "x")),
     *(("MERCHANT_API_KEY_HASH", "ab " * 21 + "a"), ("RATE_LIMIT_GLOBAL", "nan/1")),
     *(("CORS_ORIGIN", "http://["), ("STATEMENT_TIMEOUT_SECONDS", "1e999"), ("PGHOST", "\udcff")),
+    *(("WORKER_METRICS_PORT", "3000"), ("SWEEPER_METRICS_PORT", "x")),
     *(("APP_ROLE", "r" * 64), ("READONLY_ROLE", "\udcff"), ("APP_ROLE_PASSWORD", "\udcff")),
     ("ALLOW_PRIVILEGED_ROLE", "yes"),
     *(("WEBHOOK_ENCRYPTION_KEYS", "\udcff"), ("WEBHOOK_ALLOW_PRIVATE", "\udcff")),

@@ -15,26 +15,27 @@ from mutants.settlement import SETTLEMENT_MUTANTS
 from mutants.streams import STREAM_MUTANTS
 from mutants.totals import TOTAL_MUTANTS
 from mutants.web import WEB_MUTANTS
+from mutants.webhook_claims import WEBHOOK_CLAIM_MUTANTS
 from mutants.webhook_sender import WEBHOOK_SENDER_MUTANTS
 from mutants.webhooks import WEBHOOK_MUTANTS
 
-MUTANTS: Final = {
-    mutant.name: mutant
-    for mutant in (
-        *SETTLEMENT_MUTANTS,
-        *IN_DOUBT_MUTANTS,
-        *LEDGER_MUTANTS,
-        *PAYMENT_MUTANTS,
-        *REFUND_MUTANTS,
-        *TOTAL_MUTANTS,
-        *WEB_MUTANTS,
-        *ACCESS_MUTANTS,
-        *ROLE_MUTANTS,
-        *AVAILABILITY_MUTANTS,
-        *ORIGIN_MUTANTS,
-        *STREAM_MUTANTS,
-        *EVENT_MUTANTS,
-        *WEBHOOK_SENDER_MUTANTS,
-        *WEBHOOK_MUTANTS,
-    )
-}
+ALL_MUTANTS: Final = (
+    *SETTLEMENT_MUTANTS,
+    *IN_DOUBT_MUTANTS,
+    *LEDGER_MUTANTS,
+    *PAYMENT_MUTANTS,
+    *REFUND_MUTANTS,
+    *TOTAL_MUTANTS,
+    *WEB_MUTANTS,
+    *ACCESS_MUTANTS,
+    *ROLE_MUTANTS,
+    *AVAILABILITY_MUTANTS,
+    *ORIGIN_MUTANTS,
+    *STREAM_MUTANTS,
+    *EVENT_MUTANTS,
+    *WEBHOOK_SENDER_MUTANTS,
+    *WEBHOOK_MUTANTS,
+    *WEBHOOK_CLAIM_MUTANTS,
+)
+
+MUTANTS: Final = {mutant.name: mutant for mutant in ALL_MUTANTS}

@@ -13,7 +13,9 @@ SIGNATURE: Final = f"{FOLDER}/signature.py"
 EXPLANATION: Final = f"{FOLDER}/explanation.py"
 
 ADDRESS_TEST: Final = "tests/integration/test_webhook_addresses.py"
-SENDER_TEST: Final = "tests/integration/test_webhook_sender.py"
+SIGNATURE_TEST: Final = "tests/integration/test_webhook_signatures.py"
+RECEIVER_TEST: Final = "tests/integration/test_webhook_receivers.py"
+CONNECTION_TEST: Final = "tests/integration/test_webhook_connections.py"
 EXPLANATION_TEST: Final = "tests/unit/test_webhook_explanation.py"
 ANSWER_TEST: Final = "tests/integration/test_webhook_answers.py"
 SETTINGS_TEST: Final = "tests/unit/test_settings.py"
@@ -142,7 +144,7 @@ WEBHOOK_SENDER_MUTANTS: Final = (
                 "        self.settimeout(1)\n        try:\n            count =",
             ),
         ),
-        (SENDER_TEST,),
+        (RECEIVER_TEST,),
     ),
     Mutant(
         "tls-time-out-begins-with-each-byte",
@@ -157,13 +159,13 @@ WEBHOOK_SENDER_MUTANTS: Final = (
         "whole-answer-read",
         "at most 64 KiB of an answer are read",
         (Edit(EXCHANGE, "MAX_BYTES: Final = 65_536", "MAX_BYTES: Final = 268_435_456"),),
-        (SENDER_TEST,),
+        (RECEIVER_TEST,),
     ),
     Mutant(
         "idle-connections-unbounded",
         "few idle connections are kept per receiver",
         (Edit(CONNECTIONS, "if len(same) > MAX_IDLE_PER_RECEIVER:", "if len(same) > MAX_IDLE:"),),
-        (SENDER_TEST,),
+        (CONNECTION_TEST,),
     ),
     Mutant(
         "rest-of-an-answer-is-the-next-answer",
@@ -199,7 +201,7 @@ WEBHOOK_SENDER_MUTANTS: Final = (
                 "                if not message.has_head:",
             ),
         ),
-        (ANSWER_TEST, SENDER_TEST),
+        (ANSWER_TEST, RECEIVER_TEST),
     ),
     Mutant(
         "early-hints-are-the-answer",
@@ -217,7 +219,7 @@ WEBHOOK_SENDER_MUTANTS: Final = (
         "stale-connection-fails-webhook",
         "a kept connection that the receiver closes is replaced",
         (Edit(SENDER, "if not (is_reused and exchange.received == 0):", "if connection:"),),
-        (SENDER_TEST,),
+        (CONNECTION_TEST,),
     ),
     Mutant(
         "webhook-sent-twice-in-one-attempt",
@@ -229,7 +231,7 @@ WEBHOOK_SENDER_MUTANTS: Final = (
                 "if exchange.received != 0:",
             ),
         ),
-        (SENDER_TEST,),
+        (CONNECTION_TEST,),
     ),
     Mutant(
         "redirect-is-success",
@@ -241,25 +243,25 @@ WEBHOOK_SENDER_MUTANTS: Final = (
                 "if status is not None and 200 <= status < 400:",
             ),
         ),
-        (SENDER_TEST,),
+        (RECEIVER_TEST,),
     ),
     Mutant(
         "timestamp-not-signed",
         "the signature covers id, timestamp and body",
         (Edit(SIGNATURE, 'f"{id}.{timestamp}.".encode() + body', 'f"{id}.".encode() + body'),),
-        (SENDER_TEST,),
+        (SIGNATURE_TEST,),
     ),
     Mutant(
-        "former-secret-does-not-sign",
+        "only-newest-secret-signs",
         "each of the secrets signs",
         (Edit(SIGNATURE, "for secret in secrets]", "for secret in secrets[:1]]"),),
-        (SENDER_TEST,),
+        (SIGNATURE_TEST,),
     ),
     Mutant(
         "former-secret-signs-first",
         "the newest secret signs first",
         (Edit(SIGNATURE, "for secret in secrets]", "for secret in secrets[::-1]]"),),
-        (SENDER_TEST,),
+        (SIGNATURE_TEST,),
     ),
     Mutant(
         "last-key-encrypts",

@@ -4,7 +4,9 @@ from typing import Final
 
 from mutants.mutant import Edit, Mutant
 
-CONTRACT: Final = "tests/contract/test_webhooks.py"
+DELIVERIES: Final = "tests/contract/test_webhook_deliveries.py"
+ENDPOINTS: Final = "tests/contract/test_webhook_endpoints.py"
+REPLAYS: Final = "tests/contract/test_webhook_replays.py"
 DECISIONS: Final = "tests/unit/test_webhook_decisions.py"
 DOMAIN: Final = "atomic_core/domain/webhooks.py"
 ROUNDS: Final = "atomic_core/domain/webhook_rounds.py"
@@ -26,7 +28,7 @@ WEBHOOK_MUTANTS: Final = (
                 "            pass\n",
             ),
         ),
-        (CONTRACT,),
+        (DELIVERIES,),
     ),
     Mutant(
         "ordered-goes-on-after-a-failure",
@@ -38,7 +40,7 @@ WEBHOOK_MUTANTS: Final = (
                 "is_ordered and False:\n",
             ),
         ),
-        (CONTRACT,),
+        (DELIVERIES,),
     ),
     Mutant(
         "ordered-position-passes-a-failure",
@@ -50,7 +52,7 @@ WEBHOOK_MUTANTS: Final = (
                 "return blocking[0]\n",
             ),
         ),
-        (CONTRACT,),
+        (DELIVERIES,),
     ),
     Mutant(
         "ordered-due-while-it-waits",
@@ -62,13 +64,7 @@ WEBHOOK_MUTANTS: Final = (
                 "             WHEN false THEN\n",
             ),
         ),
-        (CONTRACT,),
-    ),
-    Mutant(
-        "stale-claim-records",
-        "a claim that has ended records nothing",
-        (Edit(DELIVERIES_SQL, "   AND claim = %(claim)s\n", "   AND claim >= %(claim)s\n"),),
-        (CONTRACT,),
+        (DELIVERIES,),
     ),
     Mutant(
         "replay-undone-by-a-round",
@@ -80,7 +76,7 @@ WEBHOOK_MUTANTS: Final = (
                 "position = CASE WHEN replays >= %(replays)s THEN %(position)s ELSE position END,",
             ),
         ),
-        (CONTRACT,),
+        (REPLAYS,),
     ),
     Mutant(
         "window-of-another-merchant",
@@ -150,6 +146,36 @@ WEBHOOK_MUTANTS: Final = (
         ("tests/unit/test_webhook_metrics.py",),
     ),
     Mutant(
+        "sweeper-deliveries-uncounted",
+        "what the sweeper delivers is in its metrics",
+        (
+            Edit(
+                "atomic_worker/settlement/sweeper.py",
+                "                self.on_round,\n",
+                "",
+            ),
+        ),
+        ("tests/e2e/test_webhooks.py", "tests/unit/test_sweeper.py"),
+    ),
+    Mutant(
+        "purged-events-uncounted",
+        "the counter of events never decreases",
+        (
+            Edit(
+                "atomic_adapters/postgres/events.sql",
+                "SELECT coalesce(sum(last_sequence), 0)::bigint\n  FROM event_counters\n",
+                "SELECT count(sequence) FROM events\n",
+            ),
+        ),
+        ("tests/contract/test_event_retention.py",),
+    ),
+    Mutant(
+        "failure-retried-at-the-former-url",
+        "what failed is retried at the present URL of its endpoint",
+        (Edit(DELIVER, "due._replace(url=endpoint.url or due.url)", "due"),),
+        (DELIVERIES,),
+    ),
+    Mutant(
         "window-skipped",
         "a round that is full goes on where it ended",
         (
@@ -159,7 +185,7 @@ WEBHOOK_MUTANTS: Final = (
                 "    end_position = window_end\n",
             ),
         ),
-        (CONTRACT,),
+        (DELIVERIES,),
     ),
     Mutant(
         "dead-letter-retried-for-ever",
@@ -189,7 +215,7 @@ WEBHOOK_MUTANTS: Final = (
         "breaker-never-opens",
         "an endpoint that keeps failing is paused",
         (Edit(DOMAIN, "    if failures >= BREAKER_FAILURES:\n", "    if False:\n"),),
-        (DECISIONS, CONTRACT),
+        (DECISIONS, DELIVERIES),
     ),
     Mutant(
         "breaker-of-other-receivers",
@@ -201,7 +227,7 @@ WEBHOOK_MUTANTS: Final = (
                 "return True\n",
             ),
         ),
-        (CONTRACT,),
+        (DELIVERIES,),
     ),
     Mutant(
         "gone-endpoint-goes-on",
@@ -213,7 +239,7 @@ WEBHOOK_MUTANTS: Final = (
                 "    if any(False ",
             ),
         ),
-        (DECISIONS, CONTRACT),
+        (DECISIONS, ENDPOINTS),
     ),
     Mutant(
         "former-secret-does-not-sign",
@@ -225,7 +251,7 @@ WEBHOOK_MUTANTS: Final = (
                 "former_secret_until = now() - %(overlap)s::interval",
             ),
         ),
-        (CONTRACT,),
+        (ENDPOINTS,),
     ),
     Mutant(
         "deliveries-of-other-merchants",
@@ -237,7 +263,7 @@ WEBHOOK_MUTANTS: Final = (
                 " WHERE id = %(id)s\n   AND %(merchant_id)s::uuid IS NOT NULL\n   AND EXISTS",
             ),
         ),
-        (CONTRACT,),
+        (ENDPOINTS,),
     ),
     Mutant(
         "webhook-body-is-not-the-event",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mutants.catalogue import MUTANTS
+from mutants.catalogue import ALL_MUTANTS, MUTANTS
 from mutants.checks import CHECKS, EXCLUDED_TESTS, FAULT_CHECK, Check, Outcome, Runner
 from mutants.copies import (
     ROOT,
@@ -42,6 +42,11 @@ def test_mutant_applies_to_current_source(name: str, tmp_path: Path) -> None:
         assert edit.new in (tmp_path / edit.path).read_text()
         if edit.path.endswith(".py"):
             compile((tmp_path / edit.path).read_bytes(), edit.path, "exec")
+
+
+def test_names_of_mutants_are_unique() -> None:
+    names = [mutant.name for mutant in ALL_MUTANTS]
+    assert sorted(names) == sorted(MUTANTS)
 
 
 def test_edit_of_text_that_is_not_unique_raises(tmp_path: Path) -> None:

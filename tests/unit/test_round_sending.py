@@ -13,12 +13,7 @@ import pytest
 from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.domain.events import EventFilter, EventType
 from atomic_core.domain.webhook_rounds import MAX_CONCURRENT, Round, RoundItem
-from atomic_core.domain.webhooks import (
-    BREAKER_FAILURES,
-    DueDelivery,
-    Health,
-    WebhookResult,
-)
+from atomic_core.domain.webhooks import BREAKER_FAILURES, DueDelivery, Health, WebhookResult
 from atomic_core.use_cases.round_sending import RoundSending
 from atomic_core.use_cases.stream_windows import MAX_WINDOWS, StreamWindows
 
@@ -39,7 +34,7 @@ def build_round(count: int, health: Health | None = None, *, is_ordered: bool = 
     claim: Any = SimpleNamespace(endpoint=endpoint, health=health or Health())
     event: Any = SimpleNamespace(event=SimpleNamespace(type=EventType.SUCCEEDED))
     items = [
-        RoundItem(DueDelivery(None, uuid4(), number, "https://shop.example"), event, is_retry=False)
+        RoundItem(DueDelivery(uuid4(), number, "https://shop.example"), event, is_retry=False)
         for number in range(1, count + 1)
     ]
     return Round(claim, items, count)

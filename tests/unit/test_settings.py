@@ -148,6 +148,7 @@ def test_representation_of_settings_has_no_key_and_no_proxy() -> None:
         ("WEBHOOK_ALLOW_PRIVATE", ","),
         ("WEBHOOK_CONCURRENCY", "0"),
         ("WORKER_METRICS_PORT", "yes"),
+        ("SWEEPER_METRICS_PORT", "0"),
         ("EVENT_RETENTION_DAYS", "29"),
         ("WEBHOOK_TIMEOUT_SECONDS", "0"),
         ("WEBHOOK_TIMEOUT_SECONDS", "31"),
@@ -186,6 +187,23 @@ def test_errors_do_not_contain_secrets() -> None:
         )
     assert len(str(caught.value).splitlines()) == 5
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("METRICS_PORT", "PORT"),
+        ("WORKER_METRICS_PORT", "PORT"),
+        ("WORKER_METRICS_PORT", "METRICS_PORT"),
+        ("SWEEPER_METRICS_PORT", "METRICS_PORT"),
+        ("SWEEPER_METRICS_PORT", "WORKER_METRICS_PORT"),
+    ],
+)
+def test_processes_have_different_ports(name: str, other: str) -> None:
+    with pytest.raises(
+        SettingsError, match=f"^{name}: expected another port than {other}, got 9100$"
+    ):
+        Settings.from_environ({**DATABASE, name: "9100", other: "9100"})
 
 
 def test_libpq_variables_replace_database_url() -> None:

@@ -15,7 +15,9 @@ from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.domain.ledger_verification import Finding, LedgerCheck, LedgerReport
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import CaptureMethod, NewPayment, Status
+from atomic_core.domain.webhooks import RoundRecord
 from atomic_core.use_cases.in_doubt import IN_DOUBT_ALARM
+from atomic_core.use_cases.webhook_endpoints import EndpointRequest
 from atomic_worker.settlement.sweeper import MAX_PAUSE_SECONDS, Sweeper
 from atomic_worker.stop_request import StopRequest
 from processes import wait_until
@@ -168,3 +170,20 @@ def test_long_verification_does_not_delay_settlement(stop: StopRequest) -> None:
         finish.set()
         stop.request()
         thread.join(GUARD_SECONDS)
+
+
+def test_what_it_delivers_is_reported(stop: StopRequest) -> None:
+    application = in_memory()
+    merchant_id = add_merchant(application.payments.record.begin)
+    request = EndpointRequest(merchant_id, "https://shop.example/hook")
+    application.webhooks.create_endpoint(request)
+    application.payments.record(build_payment(merchant_id))
+    webhooks = replace(SETTINGS.webhooks, encryption_keys=("any",))
+    reported: list[int] = []
+
+    def on_round(record: RoundRecord) -> None:
+        reported.append(len(record.outcomes))
+        stop.request()
+
+    Sweeper(application, replace(SETTINGS, webhooks=webhooks), stop, on_round).run()
+    assert sum(reported) > 0

@@ -37,7 +37,7 @@ def fail(retry_after: int | None = None) -> WebhookResult:
 
 
 def due(retries: int) -> DueDelivery:
-    return DueDelivery(None, UUID(int=1), 1, "https://shop.example/", retries)
+    return DueDelivery(UUID(int=1), 1, "https://shop.example/", retries)
 
 
 def test_schedule_is_the_documented_one() -> None:

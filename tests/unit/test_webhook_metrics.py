@@ -12,7 +12,7 @@ from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.domain.webhook_backlog import WebhookBacklog
 from atomic_core.domain.webhooks import DeliveryStatus, DisabledReason, WebhookResult
 from atomic_worker.webhooks import metrics
-from atomic_worker.webhooks.metrics import CACHE_SECONDS, BacklogCollector, observe_round
+from atomic_worker.webhooks.metrics import CACHE_SECONDS, StoreCollector, observe_round
 from processes import find_free_port
 
 BACKLOG = WebhookBacklog(
@@ -59,11 +59,12 @@ def test_durations_and_disabled_endpoints_are_observed() -> None:
     assert disabled._value.get() == before + 1
 
 
-def test_backlog_is_served_without_names_of_endpoints() -> None:
+def test_events_and_backlog_are_served_without_names_of_endpoints() -> None:
     registry = CollectorRegistry()
-    registry.register(BacklogCollector(lambda: BACKLOG))
+    registry.register(StoreCollector(lambda: BACKLOG, lambda: 1_000))
     lines = generate_latest(registry).decode().splitlines()
     assert {line for line in lines if not line.startswith("#")} == {
+        "atomic_events_total 1000.0",
         "atomic_webhook_lag_events 7.0",
         "atomic_webhook_lag_seconds 1.5",
         'atomic_webhook_open_deliveries{status="pending"} 3.0',
@@ -83,7 +84,7 @@ def test_frequent_requests_do_not_reach_the_database() -> None:
         measured.append(1)
         return BACKLOG
 
-    collector = BacklogCollector(measure, lambda: now[0])
+    collector = StoreCollector(measure, lambda: 0, lambda: now[0])
     assert list(collector.collect()) != []
     now[0] = CACHE_SECONDS - 0.1
     assert list(collector.collect()) != []
@@ -100,16 +101,18 @@ def test_counters_are_served_while_the_database_is_away(monkeypatch: pytest.Monk
     registry = CollectorRegistry()
     monkeypatch.setattr(metrics, "REGISTRY", registry)
     port = find_free_port()
-    metrics.serve_metrics("127.0.0.1", port, measure)
+    metrics.serve_metrics("127.0.0.1", port, StoreCollector(measure, lambda: 0))
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as response:
         text = response.read().decode()
     assert "atomic_webhook_deliveries_total" in text
-    assert list(BacklogCollector(measure).collect()) == []
+    assert "atomic_events_total" not in text
+    assert list(StoreCollector(measure, lambda: 0).collect()) == []
 
 
-def test_port_that_is_taken_does_not_stop_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_port_that_is_taken_does_not_stop_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = CollectorRegistry()
     monkeypatch.setattr(metrics, "REGISTRY", registry)
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        metrics.serve_metrics("127.0.0.1", taken.getsockname()[1], lambda: BACKLOG)
+        collector = StoreCollector(lambda: BACKLOG, lambda: 0)
+        metrics.serve_metrics("127.0.0.1", taken.getsockname()[1], collector)
     assert generate_latest(registry) == b""

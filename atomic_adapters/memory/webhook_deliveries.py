@@ -1,12 +1,13 @@
-"""Webhook endpoints and deliveries in memory."""
+"""Webhook deliveries, and the claims of endpoints, in memory."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
 from atomic_adapters.memory.tables import DeliveryRow, EndpointRow, MemorySession, Table
+from atomic_adapters.memory.webhook_backlog import measure_backlog
 from atomic_core.domain.events import STREAM_TYPES, StreamEvent
 from atomic_core.domain.lists import MAX_TIME, MIN_ID, MIN_TIME, Position
 from atomic_core.domain.webhook_backlog import WebhookBacklog
@@ -17,124 +18,15 @@ from atomic_core.domain.webhooks import (
     DeliveryFilter,
     DeliveryOutcome,
     DeliveryStatus,
-    DisabledReason,
     DueDelivery,
-    EndpointChange,
     EndpointClaim,
     EndpointSecrets,
     EndpointStatus,
-    Health,
-    NewEndpoint,
     RoundRecord,
-    WebhookEndpoint,
 )
 
 DELETION_PERIOD: Final = timedelta(minutes=5)
 """As in PostgreSQL: deliveries are purged after the last round of a deleted endpoint."""
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryWebhookEndpointRepository:
-    session: MemorySession
-
-    @property
-    def _rows(self) -> Table[UUID, EndpointRow]:
-        return self.session.tables.webhook_endpoints
-
-    def mark_streams_due(self, merchant_ids: Iterable[UUID]) -> None:
-        streams = self.session.tables.webhook_streams
-        for merchant_id in merchant_ids:
-            if merchant_id in streams.rows:
-                streams.put(merchant_id, row=True)
-
-    def add(self, new_endpoint: NewEndpoint) -> WebhookEndpoint | None:
-        tables, merchant_id = self.session.tables, new_endpoint.merchant_id
-        if new_endpoint.url is None and self.get_default(merchant_id):
-            return None
-        if merchant_id not in tables.webhook_streams.rows:
-            tables.webhook_streams.put(merchant_id, row=False)
-        now, position = tables.clock.now(), tables.event_counters.rows.get(merchant_id, 0)
-        endpoint = WebhookEndpoint(
-            id=new_endpoint.id,
-            merchant_id=merchant_id,
-            url=new_endpoint.url,
-            event_types=new_endpoint.event_types,
-            description=new_endpoint.description,
-            is_ordered=new_endpoint.is_ordered,
-            status=EndpointStatus.ENABLED,
-            disabled_reason=None,
-            position=position,
-            created_at=now,
-            updated_at=now,
-        )
-        row = EndpointRow(endpoint, new_endpoint.encrypted_secret, position, now)
-        self._rows.put(endpoint.id, row)
-        return endpoint
-
-    def list(self, merchant_id: UUID) -> Sequence[WebhookEndpoint]:
-        rows = [row for row in self._rows.rows.values() if row.deleted_at is None]
-        endpoints = [row.endpoint for row in rows if row.endpoint.merchant_id == merchant_id]
-        return sorted(endpoints, key=lambda endpoint: endpoint.id)
-
-    def get(self, merchant_id: UUID, endpoint_id: UUID) -> WebhookEndpoint | None:
-        row = self._rows.rows.get(endpoint_id)
-        is_found = row and row.deleted_at is None and row.endpoint.merchant_id == merchant_id
-        return row.endpoint if row and is_found else None
-
-    def get_default(self, merchant_id: UUID) -> WebhookEndpoint | None:
-        return next((each for each in self.list(merchant_id) if each.url is None), None)
-
-    def lock(self, merchant_id: UUID, endpoint_id: UUID) -> WebhookEndpoint | None:
-        return self.get(merchant_id, endpoint_id)
-
-    def change(self, endpoint_id: UUID, change: EndpointChange) -> WebhookEndpoint:
-        row = self._rows.rows[endpoint_id]
-        old = row.endpoint
-        status = change.status or old.status
-        changed = replace(
-            old,
-            url=old.url if change.url is None else change.url,
-            event_types=old.event_types if change.event_types is None else change.event_types,
-            description=old.description if change.description is None else change.description,
-            is_ordered=old.is_ordered if change.is_ordered is None else change.is_ordered,
-            status=status,
-            disabled_reason=change.disabled_reason if change.status else old.disabled_reason,
-            updated_at=self.session.tables.clock.now(),
-        )
-        health = Health() if change.status is EndpointStatus.ENABLED else row.health
-        self._rows.put(endpoint_id, replace(row, endpoint=changed, health=health))
-        return changed
-
-    def get_secrets(self, endpoint_id: UUID) -> Sequence[bytes]:
-        row = self._rows.rows[endpoint_id]
-        former = row.get_former_secret(self.session.tables.clock.now())
-        return [row.secret] if former is None else [row.secret, former]
-
-    def rotate_secret(self, endpoint_id: UUID, encrypted_secret: bytes, overlap: timedelta) -> None:
-        row, now = self._rows.rows[endpoint_id], self.session.tables.clock.now()
-        changed = replace(
-            row,
-            endpoint=replace(row.endpoint, updated_at=now),
-            secret=encrypted_secret,
-            former_secret=row.secret,
-            former_secret_until=now + overlap,
-        )
-        self._rows.put(endpoint_id, changed)
-
-    def replay(self, endpoint_id: UUID, position: int) -> None:
-        row = self._rows.rows[endpoint_id]
-        changed = replace(
-            row,
-            endpoint=replace(row.endpoint, position=position),
-            replays=row.replays + 1,
-            target_at=self.session.tables.clock.now(),
-            health=row.health._replace(paused_until=None),
-        )
-        self._rows.put(endpoint_id, changed)
-
-    def delete(self, endpoint_id: UUID) -> None:
-        row, now = self._rows.rows[endpoint_id], self.session.tables.clock.now()
-        self._rows.put(endpoint_id, replace(row, deleted_at=now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,17 +55,26 @@ class MemoryWebhookDeliveryRepository:
                     self._endpoints.put(id, replace(row, target=last, target_at=target_at))
         return len(due)
 
-    def claim(self, limit: int, lease: timedelta, overdue_by: timedelta) -> Sequence[EndpointClaim]:
-        now = self.session.tables.clock.now()
-        due = [
-            (row.due_at, id)
-            for id, row in self._endpoints.rows.items()
-            if row.due_at is not None and row.due_at <= now - overdue_by
-        ]
+    def claim(
+        self, limit: int, lease: timedelta, overdue_by: timedelta, worker_id: int | None = None
+    ) -> Sequence[EndpointClaim]:
+        now, live_workers = self.session.tables.clock.now(), self.session.tables.live_workers
+        due: list[tuple[bool, datetime, UUID]] = []
+        for id, row in self._endpoints.rows.items():
+            if row.due_at is None:
+                continue
+            is_worker_alive = row.claimed_by is None or row.claimed_by in live_workers
+            if not is_worker_alive or row.due_at <= now - overdue_by:
+                due.append((is_worker_alive, row.due_at, id))
         claims: list[EndpointClaim] = []
-        for _, id in sorted(due)[:limit]:
+        for _, _, id in sorted(due)[:limit]:
             row = self._endpoints.rows[id]
-            claimed = replace(row, claim=row.claim + 1, claimed_until=now + lease)
+            claimed = replace(
+                row,
+                claim=row.claim + 1,
+                claimed_until=now + lease,
+                claimed_by=worker_id if worker_id in live_workers else None,
+            )
             self._endpoints.put(id, claimed)
             secrets = EndpointSecrets(row.secret, row.get_former_secret(now))
             claims.append(
@@ -213,10 +114,9 @@ class MemoryWebhookDeliveryRepository:
             if url is None:
                 continue
             known = self._deliveries.rows.get((claim.endpoint.id, event.sequence))
-            id = known.delivery.id if known else None
-            is_ended = known is None or known.delivery.status is DeliveryStatus.SUCCEEDED
-            retries = 0 if known is None or is_ended else known.retries
-            due.append(DueDelivery(id, event.id, event.sequence, url, retries))
+            is_new = known is None or known.delivery.status is DeliveryStatus.SUCCEEDED
+            retries = 0 if known is None or is_new else known.retries
+            due.append(DueDelivery(event.id, event.sequence, url, retries))
         return due
 
     def record(self, record: RoundRecord) -> bool:
@@ -239,6 +139,7 @@ class MemoryWebhookDeliveryRepository:
             endpoint=replace(row.endpoint, position=position),
             retry_at=min(pending, default=None),
             claimed_until=None,
+            claimed_by=None,
             target_at=now,
             health=health,
         )
@@ -290,28 +191,7 @@ class MemoryWebhookDeliveryRepository:
         return delivery
 
     def measure(self, max_counted: int) -> WebhookBacklog:
-        tables = self.session.tables
-        now, counters = tables.clock.now(), tables.event_counters.rows
-        rows = [row for row in self._endpoints.rows.values() if row.deleted_at is None]
-        enabled = [row for row in rows if row.endpoint.status is EndpointStatus.ENABLED]
-        positions = {(row.endpoint.merchant_id, row.endpoint.position) for row in enabled}
-        times = [
-            row.at
-            for row in tables.events.rows.values()
-            if row.in_stream and (row.event.merchant_id, row.in_stream.sequence - 1) in positions
-        ]
-        lags = [counters.get(merchant_id, 0) - position for merchant_id, position in positions]
-        statuses = [row.delivery.status for row in self._deliveries.rows.values()]
-        reasons = [row.endpoint.disabled_reason for row in rows]
-        pauses = [row.health.paused_until for row in enabled]
-        return WebhookBacklog(
-            max(lags, default=0),
-            (now - min(times)).total_seconds() if times else 0.0,
-            min(statuses.count(DeliveryStatus.PENDING), max_counted),
-            min(statuses.count(DeliveryStatus.FAILED), max_counted),
-            sum(1 for until in pauses if until is not None and until > now),
-            {reason: reasons.count(reason) for reason in DisabledReason},
-        )
+        return measure_backlog(self.session.tables, max_counted)
 
     def purge(self, before: datetime, limit: int) -> int:
         long_ago = self.session.tables.clock.now() - DELETION_PERIOD
@@ -388,4 +268,4 @@ class MemoryWebhookDeliveryRepository:
 
 def _build_due(row: DeliveryRow) -> DueDelivery:
     delivery = row.delivery
-    return DueDelivery(delivery.id, delivery.event_id, delivery.sequence, delivery.url, row.retries)
+    return DueDelivery(delivery.event_id, delivery.sequence, delivery.url, row.retries)

@@ -121,7 +121,9 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     "payment_metadata": TablePrivileges(),
     "refund_metadata": TablePrivileges(),
     "payment_totals": TablePrivileges(),
+    "account_checks": TablePrivileges(can_read=False),
     "posting_checks": TablePrivileges(can_read=False),
+    "stream_checks": TablePrivileges(can_read=False),
     # yoyo's. The application reads which migrations have been applied.
     "_yoyo_migration": TablePrivileges(),
     "_yoyo_log": TablePrivileges(can_read=False),

@@ -317,6 +317,16 @@ def test_check_of_a_posting_cannot_be_deleted_before_the_commit(books: Books) ->
             connection.commit()
 
 
+def test_check_of_a_balance_cannot_be_deleted_before_the_commit(books: Books) -> None:
+    with books.connect() as connection:
+        connection.execute(
+            b"UPDATE accounts SET balance = balance + 1 WHERE id = %(other)s", books.ids
+        )
+        assert connection.execute("DELETE FROM account_checks").rowcount == 1
+        with pytest.raises(errors.IntegrityError, match="does not follow from its entries"):
+            connection.commit()
+
+
 @either_way
 def test_success_with_the_right_posting_is_accepted(books: Books, execute: Execute) -> None:
     with books.connect() as connection:

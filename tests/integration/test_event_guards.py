@@ -59,6 +59,16 @@ def ids(postgres_store: Store) -> dict[str, object]:
     return {"merchant": merchant_id, "payment": payment.id, "stranger": stranger_id}
 
 
+def test_check_of_a_stream_cannot_be_deleted_before_the_commit(
+    ids: dict[str, object], database_url: str
+) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute(COUNT + b"3 WHERE merchant_id = %(merchant)s", ids)
+        assert connection.execute("DELETE FROM stream_checks").rowcount == 1
+        with pytest.raises(errors.IntegrityError, match="has a gap after 2"):
+            connection.commit()
+
+
 @either_way
 @pytest.mark.parametrize("statements", REFUSED.values(), ids=REFUSED.keys())
 def test_postgres_refuses(

@@ -8,6 +8,7 @@ LIFECYCLE_SQL: Final = "migrations/0008.payment-life.sql"
 POSTING_TIMES_SQL: Final = "migrations/0012.posting-times.sql"
 
 COMMIT_GUARDS_SQL: Final = "migrations/0014.commit-guards.sql"
+COMMIT_CHECKS_SQL: Final = "migrations/0022.commit-checks.sql"
 
 GUARDS_TEST: Final = "tests/integration/test_guards.py"
 POSTING_TIMES_TEST: Final = "tests/contract/test_posting_times.py"
@@ -192,9 +193,37 @@ LEDGER_MUTANTS: Final = (
         "the database refuses a balance that differs from its entries",
         (
             Edit(
-                "migrations/0002.ledger.sql",
-                "BEGIN\n    PERFORM FROM accounts a\n",
-                "BEGIN\n    RETURN NULL;\n    PERFORM FROM accounts a\n",
+                COMMIT_CHECKS_SQL,
+                "WHERE a.id = checked.id) IS NOT TRUE\n",
+                "WHERE a.id = checked.id) IS NULL\n",
+            ),
+        ),
+        (GUARDS_TEST,),
+    ),
+    Mutant(
+        "changed-balances-not-collected",
+        "the database checks at the commit which balances changed",
+        (
+            Edit(
+                COMMIT_CHECKS_SQL,
+                "(n.balance, n.sequence, n.head) IS DISTINCT FROM (o.balance, o.sequence, o.head)",
+                "n.balance IS NULL",
+            ),
+        ),
+        (GUARDS_TEST,),
+    ),
+    Mutant(
+        "new-accounts-not-collected",
+        "the database refuses an account that begins with a balance",
+        (
+            Edit(
+                COMMIT_CHECKS_SQL,
+                "    AFTER INSERT ON accounts\n"
+                "    REFERENCING NEW TABLE AS new_accounts\n"
+                "    FOR EACH STATEMENT EXECUTE",
+                "    AFTER INSERT ON accounts\n"
+                "    REFERENCING NEW TABLE AS new_accounts\n"
+                "    FOR EACH STATEMENT WHEN (false) EXECUTE",
             ),
         ),
         (GUARDS_TEST,),

@@ -176,9 +176,25 @@ STREAM_MUTANTS: Final = (
         "the numbers of a stream have no gap",
         (
             Edit(
-                "migrations/0018.events.sql",
-                "<> NEW.last_sequence - before\n",
-                "> NEW.last_sequence - before\n",
+                "migrations/0022.commit-checks.sql",
+                "<> counted.last - counted.before\n",
+                "> counted.last - counted.before\n",
+            ),
+        ),
+        (EVENT_GUARDS_TEST,),
+    ),
+    Mutant(
+        "gap-at-the-beginning-of-a-stream",
+        "the numbers of a new stream have events",
+        (
+            Edit(
+                "migrations/0022.commit-checks.sql",
+                "    AFTER INSERT ON event_counters\n"
+                "    REFERENCING NEW TABLE AS new_counters\n"
+                "    FOR EACH STATEMENT EXECUTE",
+                "    AFTER INSERT ON event_counters\n"
+                "    REFERENCING NEW TABLE AS new_counters\n"
+                "    FOR EACH STATEMENT WHEN (false) EXECUTE",
             ),
         ),
         (EVENT_GUARDS_TEST,),

@@ -1,20 +1,12 @@
 """The composition root: the only module that imports every adapter."""
 
 from datetime import timedelta
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from atomic_adapters.bulkhead import POOL_SHARE, MerchantBulkhead
 from atomic_adapters.event_reader import BatchedEventReader
 from atomic_adapters.event_signal import PollingEventSignal
-from atomic_adapters.memory import MemoryStore
-from atomic_adapters.memory.services import (
-    AlwaysUpDependency,
-    MemoryJobQueue,
-    MemoryRateLimiter,
-    MemorySecretCipher,
-    MemoryWebhookSender,
-)
-from atomic_adapters.memory.worker_liveness import MemoryWorkerLiveness
 from atomic_adapters.micro_batching import BatchedPaymentStore
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
 from atomic_adapters.networks.time_limit import TimeLimitedCardNetwork
@@ -32,7 +24,7 @@ from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, 
 from atomic_adapters.security.common_passwords import CommonPasswords
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
-from atomic_adapters.webhooks.http_sender import HttpWebhookSender
+from atomic_adapters.webhooks.deferred_sender import DeferredWebhookSender
 from atomic_adapters.webhooks.secret_cipher import FernetSecretCipher
 from atomic_core.application import Application, Options, Ports
 from atomic_core.domain.payments import DEFAULT_HOLD_PERIOD
@@ -41,6 +33,9 @@ from atomic_core.domain.webhook_urls import EVERY_NETWORK
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.clock import Clock
 from atomic_core.ports.webhook_sender import WebhookSender
+
+if TYPE_CHECKING:
+    from atomic_adapters.webhooks.http_sender import HttpWebhookSender
 
 __all__ = [
     "build_application",
@@ -105,19 +100,24 @@ def build_ports(settings: Settings) -> Ports:
         job_queue=BackgroundNotifier(RqJobQueue(redis, breaker)),
         rate_limiter=RedisRateLimiter(redis, breaker),
         card_network=TimeLimitedCardNetwork(SandboxCardNetwork(), settings.network_timeout),
-        webhook_sender=build_webhook_sender(settings),
+        webhook_sender=DeferredWebhookSender(partial(build_webhook_sender, settings)),
         secret_cipher=build_secret_cipher(settings),
         dependencies=[store, RedisDependency(redis)],
     )
 
 
-def build_webhook_sender(settings: Settings) -> HttpWebhookSender:
+def build_webhook_sender(settings: Settings) -> "HttpWebhookSender":
+    # Imported by processes that send webhooks.
+    from atomic_adapters.webhooks.http_sender import HttpWebhookSender
+
     webhooks = settings.webhooks
     return HttpWebhookSender(webhooks.allowed_networks, webhooks.timeout, webhooks.proxy or None)
 
 
-def build_forwarding_sender() -> HttpWebhookSender:
+def build_forwarding_sender() -> "HttpWebhookSender":
     """For a developer's own receiver: it may have any address."""
+    from atomic_adapters.webhooks.http_sender import HttpWebhookSender
+
     return HttpWebhookSender(EVERY_NETWORK)
 
 
@@ -139,6 +139,17 @@ def in_memory(
     Nothing happens in the background: call `application.settlement.settle()` and
     `application.webhooks.deliver()`. By default webhooks are remembered and not sent.
     """
+    # Imported here: no process of a real system needs them, and each would start later.
+    from atomic_adapters.memory import MemoryStore
+    from atomic_adapters.memory.services import (
+        AlwaysUpDependency,
+        MemoryJobQueue,
+        MemoryRateLimiter,
+        MemorySecretCipher,
+        MemoryWebhookSender,
+    )
+    from atomic_adapters.memory.worker_liveness import MemoryWorkerLiveness
+
     clock = clock or SystemClock()
     store = MemoryStore(clock)
     ports = Ports(

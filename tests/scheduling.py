@@ -6,6 +6,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 SYSTEM_GROUP: Final = "shared system"
+DATABASE_GROUP: Final = "shared database"
 
 SYSTEM_SHARERS: Final = tuple(
     f"tests/e2e/{name}.py"
@@ -24,11 +25,18 @@ SYSTEM_SHARERS: Final = tuple(
 """Files that leave their system as they found it, in the order in which they use it: those that
 search its log come before those that fill it."""
 
+DATABASE_SHARERS: Final = ("tests/integration/test_lists.py", "tests/integration/test_plans.py")
+"""Files that share the database with a million payments: the first only reads it."""
+
+GROUPS: Final = {
+    **dict.fromkeys(SYSTEM_SHARERS, SYSTEM_GROUP),
+    **dict.fromkeys(DATABASE_SHARERS, DATABASE_GROUP),
+}
+
 LONGEST: Final = (
     SYSTEM_GROUP,
     "tests/e2e/test_dev.py",
-    "tests/integration/test_lists.py",
-    "tests/integration/test_plans.py",
+    DATABASE_GROUP,
     "tests/fault/test_run.py",
     "tests/property/test_stores.py",
     "tests/e2e/test_secrets.py",
@@ -53,7 +61,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupSchedul
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ranks = {group: rank for rank, group in enumerate(LONGEST)}
-    sharers = {path: rank for rank, path in enumerate(SYSTEM_SHARERS)}
+    sharers = {path: rank for rank, path in enumerate(GROUPS)}
 
     def get_rank(item: pytest.Item) -> tuple[int, int]:
         rank = ranks.get(find_group(item.nodeid), len(LONGEST))
@@ -63,9 +71,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def find_group(nodeid: str) -> str:
-    """A file is a group, unless it shares a system with others."""
+    """A file is a group, unless it shares a system or a database with others."""
     path = _get_path(nodeid)
-    return SYSTEM_GROUP if path in SYSTEM_SHARERS else path
+    return GROUPS.get(path, path)
 
 
 def _get_path(nodeid: str) -> str:

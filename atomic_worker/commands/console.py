@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import UUID, uuid4
 
 import click
@@ -22,11 +22,12 @@ from atomic_adapters.embedded import EmbeddedServerError
 from atomic_adapters.environ import SettingsError
 from atomic_adapters.logs import configure_logging
 from atomic_adapters.settings import Settings
-from atomic_adapters.wiring import build_application, check_database_role
-from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError, SchemaOutdated
 from atomic_core.domain.merchants import contains_secret
 from atomic_core.domain.origins import ActorType, Origin
+
+if TYPE_CHECKING:
+    from atomic_core.application import Application
 
 SPINNER_FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SPINNER_SECONDS: Final = 0.1
@@ -36,12 +37,26 @@ C = TypeVar("C", bound=Callable[..., Any])
 _log = structlog.get_logger(__name__)
 
 
+def build_application(settings: Settings) -> "Application":
+    # The wiring imports every use case and adapter; a command that builds no application does not.
+    from atomic_adapters.wiring import build_application as build
+
+    return build(settings)
+
+
+def check_database_role(settings: Settings) -> str | None:
+    """Return a warning, or raise SettingsError."""
+    from atomic_adapters.wiring import check_database_role as check
+
+    return check(settings)
+
+
 @dataclass
 class CliContext:
     """The settings and the application, built on first use: `--help` needs neither."""
 
     load_settings: Callable[[], Settings] = Settings.load
-    build_application: Callable[[Settings], Application] = build_application
+    build_application: "Callable[[Settings], Application]" = build_application
 
     @cached_property
     def settings(self) -> Settings:
@@ -51,7 +66,7 @@ class CliContext:
         return settings
 
     @cached_property
-    def application(self) -> Application:
+    def application(self) -> "Application":
         """For a command that ends: only critical messages are logged, because the command itself
         reports its errors."""
         configure_logging(self.settings)
@@ -59,7 +74,7 @@ class CliContext:
             handler.setLevel(logging.CRITICAL)
         return self.build_application(self.settings)
 
-    def build_service_application(self) -> Application:
+    def build_service_application(self) -> "Application":
         """For a long-running process that settles payments: it logs as configured, and first what
         the operator must know. Raises SettingsError if the card network or the role of the
         database must not be used."""

@@ -12,7 +12,6 @@ from atomic_adapters.webhooks.secret_cipher import generate_key
 from atomic_adapters.webhooks.signature import MalformedSecret, decode_secret, generate_secret
 from atomic_core.domain.webhook_urls import EVERY_NETWORK, find_url_problem
 from atomic_worker.commands.console import json_option, print_json
-from atomic_worker.commands.webhook_listener import Listener
 
 MAX_FILE_BYTES: Final = 16_777_216
 
@@ -167,6 +166,9 @@ def listen(
     Reads GET /events, so that the API needs no way to reach your machine. Each event is sent once
     and printed on one line with the receiver's answer; it is not retried. Needs no database.
     """
+    # Imported here: it imports the HTTP client, which the other commands do not need.
+    from atomic_worker.commands.webhook_listener import Listener
+
     if problem := find_url_problem(forward_to, EVERY_NETWORK):
         raise click.BadParameter(problem, param_hint="--forward-to")
     if find_url_problem(base_url, EVERY_NETWORK):

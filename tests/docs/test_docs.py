@@ -164,7 +164,10 @@ def settings() -> set[str]:
 def commands() -> set[str]:
     def walk(command: click.Command, path: str) -> Iterator[str]:
         if isinstance(command, click.Group):
-            for name, child in command.commands.items():
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                child = command.get_command(context, name)
+                assert child
                 yield from walk(child, f"{path} {name}")
         else:
             yield path

@@ -10,11 +10,13 @@ from atomic_adapters.embedded import EmbeddedPostgres
 def create_filled_database(server: EmbeddedPostgres, name: str, template: str, fill: str) -> str:
     """Create a database with the template's schema and data, and the rows of the `fill` statements.
 
-    CHECK constraints apply to these rows; triggers do not. Returns the database's URL.
+    CHECK constraints apply to these rows; triggers do not. The tables are unlogged, which does not
+    change plans and writes half as much. Returns the database's URL.
     """
     url = server.create_database(name)
     template_url = server.url(template)
-    _run_psql(server, url, _dump(server, template_url, "pre-data", "data"))
+    schema = _dump(server, template_url, "pre-data", "data")
+    _run_psql(server, url, schema.replace(b"\nCREATE TABLE ", b"\nCREATE UNLOGGED TABLE "))
     with psycopg.connect(url) as connection:
         connection.execute(fill.encode())
     _run_psql(server, url, _dump(server, template_url, "post-data"))

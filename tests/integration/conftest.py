@@ -1,11 +1,15 @@
-"""Fixtures of tests that send webhooks."""
+"""Fixtures of integration tests."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import psycopg
 import pytest
 
+from atomic_adapters.embedded import EmbeddedPostgres
+from integration.bulk_load import create_filled_database
+from integration.million_payments import FILL
 from webhook_receivers import Handler, Receiver
 from webhook_senders import SENDERS
 
@@ -26,3 +30,15 @@ def closed_senders() -> Iterator[None]:
     yield
     while SENDERS:
         SENDERS.pop().close()
+
+
+@pytest.fixture(scope="session")
+def full_database(postgres: EmbeddedPostgres, migrated: str) -> Iterator[str]:
+    """The URL of a database with a million payments, for files that tests/scheduling.py runs in
+    one process."""
+    url = create_filled_database(postgres, "full", migrated, FILL)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+    yield url
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute('DROP DATABASE "full" WITH (FORCE)')

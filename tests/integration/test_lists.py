@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,6 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from atomic_adapters.embedded import EmbeddedPostgres
 from atomic_adapters.postgres.database_session import DatabaseSession, Row
 from atomic_adapters.postgres.lists import MAX_SORTED_ROWS, PostgresListQueries
 from atomic_core.domain.lists import (
@@ -22,7 +22,7 @@ from atomic_core.domain.lists import (
     RefundFilter,
 )
 from atomic_core.domain.payments import Payment, PaymentInsert, Status
-from integration.bulk_load import create_filled_database
+from integration.million_payments import ACCOUNT, MERCHANT, build_id
 from support import (
     IDS,
     Store,
@@ -33,65 +33,8 @@ from support import (
     open_account,
 )
 
-ROWS = 1_000_000
 PAGE = 101
 """As a page of 100 is asked for."""
-
-MERCHANT = UUID(int=1)
-ACCOUNT = UUID(int=1)
-
-# Everything is one merchant's, but for each twentieth payment. A payment every two seconds.
-FILL = f"""
-INSERT INTO merchants (id, name)
-SELECT lpad(to_hex(n), 32, '0')::uuid, 'Shop' FROM generate_series(1, 20) n;
-INSERT INTO accounts (id, merchant_id, name, currency, head, created_at)
-SELECT lpad(to_hex(n), 32, '0')::uuid, '{MERCHANT}', 'A',
-       (ARRAY['USD', 'EUR', 'INR'])[1 + (n / 2 % 1000 = 1)::integer + (n = 3)::integer],
-       sha256(''), now() - n * interval '1 s'
-  FROM generate_series(1, 100000) n;
-INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description, status,
-                      failure_reason, metadata, created_at, updated_at, due_at)
-SELECT lpad(to_hex(n), 32, '0')::uuid,
-       lpad(to_hex(CASE WHEN n % 20 = 7 THEN 2 + n / 20 % 19 ELSE 1 END), 32, '0')::uuid,
-       '{ACCOUNT}', 1 + n::bigint * 7919 % 100000, CASE n % 13 WHEN 0 THEN 'EUR' ELSE 'USD' END,
-       'tok_visa', '', made.status, CASE made.status WHEN 'FAILED' THEN 'card_declined' END,
-       CASE n % 10 WHEN 0 THEN jsonb_build_object('order', n::text, 'shop', 'main') END,
-       made.at, made.at, made.at
-  FROM (SELECT n, now() - ({ROWS} - n) * interval '2 s' AS at,
-               CASE WHEN n > {ROWS} - 2000 THEN 'PENDING' WHEN n % 17 = 0 THEN 'FAILED'
-                    ELSE 'SUCCESS' END AS status
-          FROM generate_series(1, {ROWS}) n) made;
-INSERT INTO refunds (id, payment_id, merchant_id, account_id, currency, amount, status,
-                     failure_reason, metadata, created_at)
-SELECT id, id, merchant_id, account_id, currency, amount, status, failure_reason, metadata,
-       created_at
-  FROM payments
- WHERE id < lpad(to_hex(200000), 32, '0')::uuid;
-INSERT INTO payment_amounts (merchant_id, amount, payment_id)
-SELECT merchant_id, amount, id FROM payments;
-INSERT INTO payment_metadata (merchant_id, key, value, created_at, payment_id)
-SELECT merchant_id, pair.key, pair.value, created_at, id
-  FROM payments CROSS JOIN LATERAL jsonb_each_text(metadata) AS pair (key, value);
-INSERT INTO refund_metadata (merchant_id, key, value, created_at, refund_id)
-SELECT merchant_id, pair.key, pair.value, created_at, id
-  FROM refunds CROSS JOIN LATERAL jsonb_each_text(metadata) AS pair (key, value);
-INSERT INTO ledger_transactions (id, payment_id, kind, posted_at)
-SELECT id, id, 'payment', created_at FROM payments;
-INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
-SELECT '{ACCOUNT}', row_number() OVER (ORDER BY created_at), id, amount, amount, sha256('')
-  FROM payments;
-UPDATE accounts SET sequence = {ROWS} WHERE id = '{ACCOUNT}';
-"""
-
-
-@pytest.fixture(scope="module")
-def full_database(postgres: EmbeddedPostgres, migrated: str) -> Iterator[str]:
-    url = create_filled_database(postgres, "lists", migrated, FILL)
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("VACUUM ANALYZE")
-    yield url
-    with psycopg.connect(postgres.url(), autocommit=True) as connection:
-        connection.execute("DROP DATABASE lists WITH (FORCE)")
 
 
 @dataclass(frozen=True)
@@ -139,13 +82,24 @@ class Cost:
             self._add_node(child)
 
 
-def cost_of(url: str, turn: Callable[[PostgresListQueries], object]) -> Cost:
+Connection = psycopg.Connection[Any]
+
+
+@pytest.fixture(scope="module")
+def connection(full_database: str) -> Iterator[Connection]:
+    """Shared, because to connect takes longer than most statements do."""
+    with psycopg.connect(full_database, autocommit=True, prepare_threshold=None) as connection:
+        yield connection
+
+
+def cost_of(connection: Connection, turn: Callable[[PostgresListQueries], object]) -> Cost:
     """By the plans that the application's own sessions get: generic ones."""
-    with psycopg.connect(url) as connection, psycopg.ClientCursor(connection) as cursor:
-        watched = RecordingSession(connection)
-        turn(PostgresListQueries(watched))
-        connection.execute("SET plan_cache_mode = force_generic_plan")
-        cost = Cost()
+    watched = RecordingSession(connection)
+    turn(PostgresListQueries(watched))
+    cost = Cost()
+    with connection.transaction(), psycopg.ClientCursor(connection) as cursor:
+        connection.execute("DEALLOCATE ALL")
+        connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
         for place, (statement, parameters) in enumerate(watched.statements):
             asked, names = number_parameters(statement)
             connection.execute(b"PREPARE it_%d AS %s" % (place, asked))
@@ -158,15 +112,15 @@ def cost_of(url: str, turn: Callable[[PostgresListQueries], object]) -> Cost:
     return cost
 
 
-def check(url: str, turn: Callable[[PostgresListQueries], object]) -> None:
+def check(connection: Connection, turn: Callable[[PostgresListQueries], object]) -> None:
     """No whole table, few rows looked at for nothing, few pages read; in 50 ms. The time is that
     of the best of ten: the machine has other things to do."""
-    cost = cost_of(url, turn)
+    cost = cost_of(connection, turn)
     assert not cost.scanned
     assert cost.removed <= MAX_SORTED_ROWS
     assert cost.pages <= 10_000
-    times = (cost_of(url, turn).milliseconds for _ in range(10))
-    assert any(milliseconds < 50 for milliseconds in times)
+    others = (cost_of(connection, turn).milliseconds for _ in range(9))
+    assert any(milliseconds < 50 for milliseconds in chain([cost.milliseconds], others))
 
 
 NOW = datetime.now(UTC)
@@ -205,21 +159,21 @@ PLACES = pytest.mark.parametrize("after", [None, DEEP], ids=["first page", "deep
 @PLACES
 @pytest.mark.parametrize("filters", FILTERS.values(), ids=FILTERS.keys())
 def test_every_filter_of_payments_has_an_index(
-    full_database: str, filters: dict[str, Any], after: Position | None
+    connection: Connection, filters: dict[str, Any], after: Position | None
 ) -> None:
     wanted = PaymentFilter(**filters)
-    check(full_database, lambda lists: lists.list_payments(MERCHANT, wanted, after, PAGE))
+    check(connection, lambda lists: lists.list_payments(MERCHANT, wanted, after, PAGE))
 
 
 @PLACES
 @pytest.mark.parametrize("filters", FILTERS.values(), ids=FILTERS.keys())
 def test_every_filter_of_refunds_has_an_index(
-    full_database: str, filters: dict[str, Any], after: Position | None
+    connection: Connection, filters: dict[str, Any], after: Position | None
 ) -> None:
     wanted = RefundFilter(**filters)
-    check(full_database, lambda lists: lists.list_refunds(MERCHANT, wanted, after, PAGE))
-    of_one = replace(wanted, payment_id=UUID(int=1_000))
-    check(full_database, lambda lists: lists.list_refunds(MERCHANT, of_one, after, PAGE))
+    check(connection, lambda lists: lists.list_refunds(MERCHANT, wanted, after, PAGE))
+    of_one = replace(wanted, payment_id=build_id(1_000))
+    check(connection, lambda lists: lists.list_refunds(MERCHANT, of_one, after, PAGE))
 
 
 @pytest.mark.parametrize("after", [None, Position(NOW - DAY / 2, UUID(int=0))])
@@ -233,9 +187,9 @@ def test_every_filter_of_refunds_has_an_index(
     ],
 )
 def test_every_filter_of_accounts_has_an_index(
-    full_database: str, wanted: AccountFilter, after: Position | None
+    connection: Connection, wanted: AccountFilter, after: Position | None
 ) -> None:
-    check(full_database, lambda lists: lists.list_accounts(MERCHANT, wanted, after, PAGE))
+    check(connection, lambda lists: lists.list_accounts(MERCHANT, wanted, after, PAGE))
 
 
 @pytest.mark.parametrize("after", [None, 300_000])
@@ -251,9 +205,9 @@ def test_every_filter_of_accounts_has_an_index(
     ],
 )
 def test_every_filter_of_entries_has_an_index(
-    full_database: str, wanted: CreatedFilter, after: int | None
+    connection: Connection, wanted: CreatedFilter, after: int | None
 ) -> None:
-    check(full_database, lambda lists: lists.list_entries(ACCOUNT, wanted, after, PAGE))
+    check(connection, lambda lists: lists.list_entries(ACCOUNT, wanted, after, PAGE))
 
 
 def test_filters_find_the_right_rows_among_a_million(full_database: str) -> None:

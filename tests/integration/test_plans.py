@@ -7,103 +7,18 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from atomic_adapters.embedded import EmbeddedPostgres
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.statements import load_statements
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
-from atomic_core.domain.accounts import world_account_id
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.payments import CaptureMethod, NewPayment
 from atomic_core.domain.refunds import NewRefund
 from atomic_core.use_cases.holds import CancelRequest, CaptureRequest
 from atomic_core.use_cases.payment_batches import BatchItem, PaymentBatch
-from integration.bulk_load import create_filled_database
+from integration.million_payments import OPEN_ROWS
 from support import add_merchant, build_application, build_payment, build_request, number_parameters
-
-ROWS = 1_000_000
-
-RELATED_ROWS = 200_000
-"""Refunds, idempotency keys, sessions, audit events."""
-
-ID = "('0190' || lpad(to_hex({}), 28, '0'))::uuid"
-"""Ids in the order of creation, like UUIDv7, which takes a system call each."""
-
-FILL = f"""
-INSERT INTO merchants (id, name)
-SELECT {ID.format("n")}, 'Shop ' || n FROM generate_series(1, 1000) n;
-INSERT INTO api_keys (id, merchant_id, name, prefix, hash)
-SELECT id, id, 'key', '', sha256(uuid_send(id)) FROM merchants;
-INSERT INTO accounts (id, merchant_id, name, currency, head)
-SELECT id, id, name, 'USD', sha256('') FROM merchants;
-CREATE TEMP TABLE shops AS SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM merchants;
-ANALYZE shops;
-ALTER TABLE payments SET (fillfactor = 100);
-INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description, status,
-                      refunds_reserved, amount_refunded)
-SELECT {ID.format("i")}, s.id, s.id, 1 + i % 1000, 'USD', 'tok_visa', 'API Payment', 'SUCCESS',
-       refunded, refunded
-  FROM (SELECT i, CASE WHEN i <= {RELATED_ROWS} THEN 1 END AS refunded
-          FROM generate_series(1, {ROWS}) i) numbers
-  JOIN shops s ON s.n = i % 1000;
-ALTER TABLE payments SET (fillfactor = 45);
-INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description)
-SELECT {ID.format(f"{ROWS} + i")}, s.id, s.id, 1, 'USD', 'tok_visa', 'API Payment'
-  FROM generate_series(1, 5000) i JOIN shops s ON s.n = i % 1000;
-INSERT INTO ledger_transactions (id, payment_id, kind, posted_at)
-SELECT id, id, 'payment', now() FROM payments WHERE status = 'SUCCESS';
-INSERT INTO entries (account_id, sequence, transaction_id, amount, balance_after, hash)
-SELECT s.id, 1 + (i - 1) / 1000, {ID.format("i")}, 1 + i % 1000, 1 + i % 1000, sha256('')
-  FROM generate_series(1, {ROWS}) i JOIN shops s ON s.n = i % 1000;
-UPDATE accounts
-   SET balance = e.balance_after, sequence = e.sequence, head = e.hash
-  FROM entries e
- WHERE e.account_id = accounts.id AND e.sequence = {ROWS} / 1000;
-INSERT INTO accounts (id, name, currency, type, allow_negative, head)
-VALUES ('{world_account_id("USD")}', 'World USD', 'USD', 'asset', true, sha256(''));
-INSERT INTO idempotency_keys
-       (merchant_id, key, method, path, fingerprint, response_status, response_body, expires_at)
-SELECT s.id, 'key ' || i, 'POST', '/', sha256(''), 202, '', now() + i * interval '1 s'
-  FROM generate_series(1, {RELATED_ROWS}) i JOIN shops s ON s.n = i % 1000;
-INSERT INTO credentials (merchant_id, email, password_hash, account_id)
-SELECT id, id || '@shop.example', '$argon2id$', id FROM shops;
-INSERT INTO sessions (id, merchant_id, hash, expires_at)
-SELECT {ID.format("i")}, s.id, sha256(i::text::bytea), now() + i * interval '1 s'
-  FROM generate_series(1, {RELATED_ROWS}) i JOIN shops s ON s.n = i % 1000;
-INSERT INTO audit_log (id, merchant_id, event, actor)
-SELECT {ID.format("i")}, s.id, 'key_created', 'operator'
-  FROM generate_series(1, {RELATED_ROWS}) i JOIN shops s ON s.n = i % 1000;
-INSERT INTO refunds (id, payment_id, merchant_id, account_id, currency, amount, status)
-SELECT id, id, merchant_id, account_id, 'USD', 1, 'SUCCESS'
-  FROM payments WHERE amount_refunded = 1;
-INSERT INTO holds (payment_id, refund_id, debit_account_id, credit_account_id, amount, placed_at,
-                   released_at)
-SELECT payment_id, id, account_id, '{world_account_id("USD")}', 1, now(), now() FROM refunds;
-INSERT INTO event_counters (merchant_id, last_sequence)
-SELECT merchant_id, count(*) FROM refunds GROUP BY merchant_id;
-INSERT INTO events (merchant_id, sequence, type, payment_id, refund_id, status, occurred_at)
-SELECT merchant_id, row_number() OVER (PARTITION BY merchant_id ORDER BY id), 'refund.succeeded',
-       payment_id, id, 'SUCCESS', now()
-  FROM refunds;
-INSERT INTO webhook_streams (merchant_id) SELECT id FROM shops;
-INSERT INTO webhook_endpoints (id, merchant_id, url, secret, position, target)
-SELECT id, id, 'https://shop.example/', '', 1, 1 FROM shops;
-INSERT INTO webhook_deliveries (id, endpoint_id, merchant_id, event_id, sequence, type, url, status,
-                                attempts, retries, next_attempt_at)
-SELECT {ID.format("i")}, s.id, s.id, {ID.format("i")}, i, 'refund.succeeded',
-       'https://shop.example/', made.status, 1, 0, CASE made.status WHEN 'pending' THEN now() END
-  FROM (SELECT i, CASE i / 1000 % 100 WHEN 0 THEN 'pending' WHEN 1 THEN 'failed'
-                                      ELSE 'succeeded' END AS status
-          FROM generate_series(1, {RELATED_ROWS}) i) AS made
-  JOIN shops s ON s.n = made.i % 1000;
-INSERT INTO webhook_attempts (delivery_id, number, at, duration_ms, response)
-SELECT id, 1, now(), 1, '' FROM webhook_deliveries;
-INSERT INTO payment_totals
-       (merchant_id, day, currency, status, slot, payments, amount, refunded, fees)
-SELECT s.id, current_date - i / 2000, 'USD', 'SUCCESS', i / 1000 % 2, 1, 1, 0, 0
-  FROM generate_series(0, {RELATED_ROWS} - 1) i JOIN shops s ON s.n = i % 1000;
-"""
 
 # A thousand of them fit on a few pages: reading them all may be the better plan.
 SMALL = {
@@ -305,26 +220,27 @@ HOT = [
 
 
 @pytest.fixture(scope="module")
-def full_database(postgres: EmbeddedPostgres, migrated: str) -> Iterator[str]:
-    url = create_filled_database(postgres, "plans", migrated, FILL)
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("ANALYZE")
-    yield url
-    with psycopg.connect(postgres.url(), autocommit=True) as connection:
-        connection.execute("DROP DATABASE plans WITH (FORCE)")
+def connection(full_database: str) -> Iterator[psycopg.Connection]:
+    """Shared, because to connect takes longer than to plan a statement."""
+    with psycopg.connect(
+        full_database, autocommit=True, cursor_factory=psycopg.ClientCursor
+    ) as connection:
+        yield connection
 
 
 @pytest.mark.parametrize("name", HOT)
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-def test_explain_shows_no_scan_of_a_whole_table(full_database: str, name: str, mode: str) -> None:
+def test_explain_shows_no_scan_of_a_whole_table(
+    connection: psycopg.Connection, name: str, mode: str
+) -> None:
     stem, short = name.split(".")
     statement, names = number_parameters(load_statements(stem)[short])
     values = [PARAMETERS[parameter] for parameter in names]
-    with psycopg.connect(full_database, cursor_factory=psycopg.ClientCursor) as connection:
-        connection.execute(f"SET plan_cache_mode = {mode}".encode())
-        connection.execute(b"PREPARE it AS " + statement)
-        holes = b", ".join([b"%s"] * len(values))
-        rows = connection.execute(b"EXPLAIN EXECUTE it (" + holes + b")", values).fetchall()
+    connection.execute("DEALLOCATE ALL")
+    connection.execute(f"SET plan_cache_mode = {mode}".encode())
+    connection.execute(b"PREPARE it AS " + statement)
+    holes = b", ".join([b"%s"] * len(values))
+    rows = connection.execute(b"EXPLAIN EXECUTE it (" + holes + b")", values).fetchall()
     # Not its parameters, of which some are a thousand.
     plan = "\n".join(row[0][:200] for row in rows)
     assert "Scan" in plan or "Insert" in plan
@@ -376,7 +292,7 @@ def test_payment_life_cycle_scans_no_large_table(
         merchant_id = add_merchant(store.begin)
         payment = application.payments.record(build_payment(merchant_id))
         # The first settling sees a small batch, and its plans stay for the large ones.
-        assert application.settlement.settle() == 5_001
+        assert application.settlement.settle() == OPEN_ROWS + 1
         for number in range(100):
             application.payments.record(build_payment(merchant_id, number + 1))
         caller = application.api_keys.issue(merchant_id, "till").key.caller

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -111,7 +112,9 @@ def get_error(result: Result) -> str:
 
 
 def list_commands() -> Iterator[tuple[str, ...]]:
-    for name, command in main.commands.items():
+    context = click.Context(main)
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
         subcommands: dict[str, Any] = getattr(command, "commands", {})
         yield from ((name, subcommand) for subcommand in subcommands)
         if not subcommands:

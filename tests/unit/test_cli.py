@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
@@ -52,7 +53,9 @@ def atomic(application: Application) -> CommandRunner:
 
 def list_commands() -> list[tuple[str, ...]]:
     commands: list[tuple[str, ...]] = []
-    for name, command in main.commands.items():
+    context = click.Context(main)
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
         commands.append((name,))
         commands += [(name, sub) for sub in getattr(command, "commands", {})]
     return commands

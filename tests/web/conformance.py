@@ -1,15 +1,15 @@
 """Checks responses against the OpenAPI document. Stricter than the document: it allows no member,
 header or status that is not documented."""
 
+import json
 import re
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
+from urllib.parse import quote
 
 from flask import Flask
-from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
+from jsonschema_rs import Draft202012Validator, Registry
 from werkzeug.test import TestResponse
 
 from atomic_web.context import BASE_PATH
@@ -66,13 +66,22 @@ class Contract:
         precedence over one with a parameter. HEAD is GET without the body."""
         method = "GET" if method == "HEAD" else method
         path = _resolve_alias(path)
-        for template, item in sorted(self.document["paths"].items(), key=lambda it: "{" in it[0]):
+        for template, pattern in self._patterns:
+            if pattern.fullmatch(path):
+                is_documented = method.lower() in self.document["paths"][template]
+                return (method, template) if is_documented else None
+        return None
+
+    @cached_property
+    def _patterns(self) -> list[tuple[str, re.Pattern[str]]]:
+        """Each path template and the paths that match it, literal ones first."""
+        patterns: list[tuple[str, re.Pattern[str]]] = []
+        for template in sorted(self.document["paths"], key=lambda template: "{" in template):
             literals = re.split(r"{\w+}", BASE_PATH + template)
             # An Idempotency-Key may contain slashes.
             parameter = "(?s:.+)" if "{key}" in template else "[^/]+"
-            if re.fullmatch(parameter.join(map(re.escape, literals)), path):
-                return (method, template) if method.lower() in item else None
-        return None
+            patterns.append((template, re.compile(parameter.join(map(re.escape, literals)))))
+        return patterns
 
     def check(self, method: str, path: str, response: TestResponse) -> tuple[str, str] | None:
         """Return the operation of the response. Raises AssertionError unless it conforms."""
@@ -109,15 +118,16 @@ class Contract:
 
     def validator(self, schema_pointer: str) -> Draft202012Validator:
         if schema_pointer not in self._validators:
+            # A URI has no braces, which paths with parameters have.
+            reference = DOCUMENT + quote(schema_pointer, safe="#/~")
             self._validators[schema_pointer] = Draft202012Validator(
-                {"$ref": DOCUMENT + schema_pointer}, registry=self._registry
+                {"$ref": reference}, registry=self._registry
             )
         return self._validators[schema_pointer]
 
     @cached_property
     def _registry(self) -> Registry:
-        resource = Resource(forbid_additions(self.document), DRAFT202012)
-        return Registry().with_resource(DOCUMENT, resource)
+        return Registry([(DOCUMENT, forbid_additions(self.document))])
 
     @cached_property
     def _headers(self) -> dict[str, Any]:
@@ -139,7 +149,7 @@ class Contract:
             value: Any = headers[name]
             if header["schema"]["type"] == "integer":
                 value = int(value)
-            Draft202012Validator(header["schema"]).validate(value)
+            _build_header_validator(json.dumps(header["schema"])).validate(value)
 
     def _resolve(self, location: tuple[str, ...]) -> tuple[dict[str, Any], tuple[str, ...]]:
         documented: Any = self.document
@@ -173,6 +183,11 @@ class Contract:
         assert any(self.operation(method, path) for method in methods), path
         references = openapi_headers.build_references(openapi_headers.build_options_headers())
         return {"headers": self._get_common_headers() | references}
+
+
+@cache
+def _build_header_validator(schema: str) -> Draft202012Validator:
+    return Draft202012Validator(json.loads(schema))
 
 
 def _resolve_alias(path: str) -> str:

@@ -1,26 +1,18 @@
-from datetime import UTC, datetime
-
 import pytest
 
 from atomic_adapters.system import ManualClock
-from atomic_adapters.wiring import in_memory
 from web.conformance import Contract, get_contract
-from web.web_client import NO_LIMITS, MerchantClient, SessionClient, WebApp, settings
+from web.web_client import MerchantClient, SessionClient, WebApp, build_clock, build_web_app
 
 
 @pytest.fixture
 def clock() -> ManualClock:
-    return ManualClock(datetime(2026, 11, 22, 15, 30, 13, 153_999, tzinfo=UTC))
+    return build_clock()
 
 
 @pytest.fixture
 def web(clock: ManualClock) -> WebApp:
-    """Without most rate limits: the tests of rate limits configure their own."""
-    return WebApp(
-        in_memory(clock),
-        settings(**NO_LIMITS),
-        clock,
-    )
+    return build_web_app(clock)
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from web.web_client import (
     MerchantClient,
     SessionClient,
     WebApp,
+    build_clock,
+    build_web_app,
     error_code,
 )
 
@@ -101,9 +103,12 @@ class Shop:
         return self.callers[scopes]
 
 
-@pytest.fixture
-def shop(web: WebApp, session_client: SessionClient) -> Shop:
-    return Shop(web, session_client)
+@pytest.fixture(scope="module")
+def shop() -> Shop:
+    """Shared, because to fill it takes longer than to read from it: no test changes what another
+    reads."""
+    web = build_web_app(build_clock())
+    return Shop(web, web.register_and_log_in())
 
 
 READS: Mapping[str, tuple[Callable[[Shop], str], frozenset[Scope] | None]] = {

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from werkzeug.test import TestResponse
 from atomic_adapters.memory import MemoryStore
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import ManualClock
+from atomic_adapters.wiring import in_memory
 from atomic_core.application import Application
 from atomic_web.app import bind_application, create_routes
 from support import with_use_cases
@@ -185,6 +187,15 @@ def settings(**variables: str) -> Settings:
         "WEBHOOK_ALLOW_PRIVATE": "none",
     }
     return Settings.from_environ(required | variables)
+
+
+def build_clock() -> ManualClock:
+    return ManualClock(datetime(2026, 11, 22, 15, 30, 13, 153_999, tzinfo=UTC))
+
+
+def build_web_app(clock: ManualClock) -> WebApp:
+    """Without most rate limits: the tests of rate limits configure their own."""
+    return WebApp(in_memory(clock), settings(**NO_LIMITS), clock)
 
 
 def error_code(response: TestResponse) -> str:

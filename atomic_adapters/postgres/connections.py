@@ -77,8 +77,8 @@ SELECT set_config('statement_timeout', %(statement)s, false),
        set_config('plan_cache_mode', 'force_generic_plan', false),
        set_config('jit', 'off', false)
 """
-"""Statements read few rows, whatever the planner's estimates for unknown parameters are: above these,
-PostgreSQL would compile a statement for longer than it runs."""
+"""Without jit: the planner estimates many rows for parameters that it does not know, and PostgreSQL
+would compile a statement for longer than it runs."""
 
 
 class Connections:

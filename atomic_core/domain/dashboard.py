@@ -14,9 +14,9 @@ MAX_RECENT_PAYMENTS: Final = 10
 MAX_ACCOUNTS: Final = 100
 """The oldest are listed, which include the default account of each currency."""
 
-MAX_COUNTED_OPEN_PAYMENTS: Final = 10_000
+MAX_COUNTED_OPEN_PAYMENTS: Final = 5_000
 """The newest payments of a currency that are PENDING or PROCESSING, counted for each response in
-about four milliseconds. The store keeps the totals of all others."""
+about two milliseconds. The store keeps the totals of all others."""
 
 TOTAL_DAYS: Final = 30
 """Including today. Days begin at midnight UTC."""

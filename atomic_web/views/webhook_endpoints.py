@@ -16,6 +16,7 @@ from atomic_core.domain.webhooks import (
 )
 from atomic_core.use_cases.webhook_deliveries import ReplayRequest
 from atomic_core.use_cases.webhook_endpoints import (
+    MAX_PINGS,
     EndpointReference,
     EndpointRequest,
     EndpointUpdate,
@@ -155,7 +156,8 @@ TEST: Final = Operation(
     id="testWebhookEndpoint",
     summary="Send a ping and return what came back",
     description="A signed webhook of type `ping`, which is no event, also to a disabled endpoint. "
-    "It is sent once and recorded nowhere.",
+    f"It is sent once and recorded nowhere. While {MAX_PINGS} tests of a merchant are in progress "
+    "in an API process, further ones get 429.",
     responses=(
         Success(
             status=200,
@@ -307,6 +309,7 @@ def replay(id: str) -> Response:
         endpoint_id,
         values.get("from_sequence"),
         parse_utc_time(since) if since else None,
+        build_origin(),
     )
     replay_webhooks = context.application.webhooks.replay
     return execute_idempotently(key, replay_webhooks, request, _render_replayed, content)

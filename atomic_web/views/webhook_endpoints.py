@@ -39,7 +39,7 @@ from atomic_web.openapi import examples
 from atomic_web.openapi.error_responses import NOT_FOUND, STATE_CONFLICT
 from atomic_web.openapi.headers import build_link
 from atomic_web.openapi.operation import Operation, Success, describe_operation
-from atomic_web.schemas.api_keys import parse_utc_time
+from atomic_web.schemas.times import parse_time
 from atomic_web.schemas.webhooks import (
     IssuedWebhookEndpointSchema,
     NewWebhookEndpointSchema,
@@ -308,7 +308,7 @@ def replay(id: str) -> Response:
         context.merchant_id,
         endpoint_id,
         values.get("from_sequence"),
-        parse_utc_time(since) if since else None,
+        parse_time(since) if since else None,
         build_origin(),
     )
     replay_webhooks = context.application.webhooks.replay

@@ -9,6 +9,7 @@ from atomic_adapters.memory.services import MemoryWebhookSender
 from atomic_core.domain.webhooks import WebhookRequest, WebhookResult
 from atomic_core.ports.secret_cipher import SecretUnreadable
 from atomic_core.use_cases.webhook_endpoints import MAX_PINGS
+from atomic_web.schemas.times import INVALID_TIME
 from web.web_client import (
     ACCOUNT_BODY,
     ACCOUNTS,
@@ -296,3 +297,23 @@ def test_tests_of_one_merchant_do_not_take_all_connections(
     # Each is sent while the one before waits for its answer; the last is refused.
     assert sorted(inner) == [200] * (MAX_PINGS - 1) + [429]
     assert merchant.post(f"{ENDPOINTS}/{id}/test", {}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("since", "status"),
+    [
+        ("2026-01-01", 202),
+        ("2026-01-01T00:00:00Z", 202),
+        ("2026-01-01T00:00:00.123456+01:00", 202),
+        ("2026-13-01", 400),
+        ("2026-02-30", 400),
+        ("2026-01-01T00:00:00 01:00", 400),
+        ("2026-01-01T00:00:00", 400),
+    ],
+)
+def test_replay_since_a_date_or_a_time(merchant: MerchantClient, since: str, status: int) -> None:
+    id = create(merchant)["endpoint"]["id"]
+    response = merchant.post(f"{ENDPOINTS}/{id}/replay", {"since": since})
+    assert response.status_code == status
+    if status == 400:
+        assert response.get_json()["error"]["details"]["since"] == [INVALID_TIME]

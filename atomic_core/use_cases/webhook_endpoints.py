@@ -330,14 +330,14 @@ MAX_KNOWN_MERCHANTS = 100_000
 @dataclass(frozen=True, slots=True)
 class EnsureDefaultEndpoint:
     """Add the merchant's endpoint without a URL unless it exists, before the first payment with a
-    `webhookUrl` is created. Does nothing if webhooks are off."""
+    `webhookUrl` is created, by the origin of that payment. Does nothing if webhooks are off."""
 
     begin: UnitOfWorkFactory
     ids: IdGenerator
     cipher: SecretCipher
     _known: set[UUID] = field(default_factory=set)
 
-    def __call__(self, merchant_id: UUID) -> None:
+    def __call__(self, merchant_id: UUID, origin: Origin = OPERATOR) -> None:
         if merchant_id in self._known or not self.cipher.is_available:
             return
         with self.begin() as work:
@@ -346,7 +346,10 @@ class EnsureDefaultEndpoint:
             if work.webhook_endpoints.get_default(merchant_id) is None:
                 encrypted = self.cipher.encrypt(generate_secret())
                 new_endpoint = NewEndpoint(self.ids.new_id(), merchant_id, None, encrypted)
-                work.webhook_endpoints.add(new_endpoint)
+                # None if another process has added it meanwhile.
+                if endpoint := work.webhook_endpoints.add(new_endpoint):
+                    event_type = AuditEventType.WEBHOOK_ENDPOINT_CREATED
+                    audit_endpoint(work, self.ids, event_type, endpoint, origin)
                 work.commit()
         if len(self._known) < MAX_KNOWN_MERCHANTS:
             self._known.add(merchant_id)

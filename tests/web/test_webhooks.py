@@ -317,3 +317,18 @@ def test_replay_since_a_date_or_a_time(merchant: MerchantClient, since: str, sta
     assert response.status_code == status
     if status == 400:
         assert response.get_json()["error"]["details"]["since"] == [INVALID_TIME]
+
+
+def test_endpoint_of_payments_own_urls_is_audited_with_the_key_of_the_first(
+    web: WebApp, session_client: SessionClient
+) -> None:
+    created = session_client.create_key(scopes=["payments:write"])
+    caller = MerchantClient(
+        web.client, session_client.merchant_id, session_client.key_id, created["rawKey"]
+    )
+    for _ in range(2):
+        caller.pay(webhookUrl="https://one.example/")
+    events = session_client.get("/api/v1/merchants/audit-log?limit=100").get_json()["data"]["items"]
+    [event] = [event for event in events if event["event"] == "webhook_endpoint_created"]
+    assert (event["actor"], event["actorId"]) == ("key", created["id"])
+    assert event["details"].keys() == {"webhookEndpointId"}

@@ -323,4 +323,16 @@ WEBHOOK_MUTANTS: Final = (
         ),
         ("tests/web/test_scopes.py",),
     ),
+    Mutant(
+        "failing-sender-stops-deliveries",
+        "an exception of the sender is a failed attempt and stops no other delivery",
+        (
+            Edit(
+                DELIVER,
+                "        except Exception as error:  # noqa: BLE001 - must not keep",
+                "        except KeyError as error:  # noqa: BLE001 - must not keep",
+            ),
+        ),
+        (CONTRACT,),
+    ),
 )

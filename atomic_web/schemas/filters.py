@@ -62,7 +62,7 @@ def _parse_time(text: str) -> datetime:
     try:
         return parse_time(text)
     except (ValueError, OverflowError) as error:
-        is_plus_missing = RFC3339.fullmatch(text.replace(" ", "+"))
+        is_plus_missing = " " in text and RFC3339.fullmatch(text.replace(" ", "+"))
         raise InvalidParameter(_UNENCODED_PLUS if is_plus_missing else _INVALID_TIME) from error
 
 

@@ -280,8 +280,8 @@ class Webhooks:
         self.ensure_default_endpoint = webhook_endpoints.EnsureDefaultEndpoint(begin, ids, cipher)
         self.list_deliveries = webhook_deliveries.ListDeliveries(begin)
         self.get_delivery = webhook_deliveries.GetDelivery(begin)
-        self.retry_delivery = webhook_deliveries.RetryDelivery(begin, job_queue)
-        self.replay = webhook_deliveries.ReplayWebhooks(begin, job_queue)
+        self.retry_delivery = webhook_deliveries.RetryDelivery(begin, ids, job_queue)
+        self.replay = webhook_deliveries.ReplayWebhooks(begin, ids, job_queue)
         self.measure = webhook_deliveries.MeasureWebhooks(begin)
         self.purge = webhook_deliveries.PurgeDeliveries(begin, options.webhook_retention)
         self.deliver = deliver_webhooks.DeliverWebhooks(

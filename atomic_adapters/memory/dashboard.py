@@ -1,5 +1,6 @@
 """Dashboards in memory."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta
@@ -42,10 +43,9 @@ class MemoryDashboardRepository:
         ]
         sums = [
             *self._list_totals(merchant_id, first_day),
-            # One more than the maximum, as in PostgreSQL.
             *(
                 (get_total_key(payment)[1], build_sum(payment))
-                for payment in open_payments[: MAX_COUNTED_OPEN_PAYMENTS + 1]
+                for payment in _list_newest_per_currency(open_payments)
             ),
         ]
         return Dashboard(
@@ -74,3 +74,12 @@ class MemoryDashboardRepository:
         accounts = self.session.tables.accounts.rows.values()
         own = (account for account in accounts if account.merchant_id == merchant_id)
         return sorted(own, key=lambda account: (account.created_at, account.id))[:MAX_ACCOUNTS]
+
+
+def _list_newest_per_currency(payments: Sequence[Payment]) -> Iterator[Payment]:
+    """Of each currency one more than the maximum, as in PostgreSQL."""
+    counts: Counter[str] = Counter()
+    for payment in payments:
+        counts[payment.money.currency] += 1
+        if counts[payment.money.currency] <= MAX_COUNTED_OPEN_PAYMENTS + 1:
+            yield payment

@@ -74,8 +74,11 @@ SELECT set_config('statement_timeout', %(statement)s, false),
        set_config('idle_in_transaction_session_timeout', %(idle)s, false),
        set_config('client_connection_check_interval', %(client_check)s, false),
        set_config('TimeZone', 'UTC', false),
-       set_config('plan_cache_mode', 'force_generic_plan', false)
+       set_config('plan_cache_mode', 'force_generic_plan', false),
+       set_config('jit', 'off', false)
 """
+"""Without jit: the planner estimates many rows for parameters that it does not know, and PostgreSQL
+would compile a statement for longer than it runs."""
 
 
 class Connections:

@@ -36,7 +36,7 @@ class PostgresDashboardRepository:
             return None
         id, name, created_at, email, at = profile
         totals = self._fetch_sums(_SQL["sum_totals"], merchant_id)
-        # One more than the maximum: it shows whether all are counted.
+        # Of each currency one more than the maximum: it shows whether all are counted.
         open_sums = self._fetch_sums(
             _SQL["sum_open_payments"], merchant_id, limit=MAX_COUNTED_OPEN_PAYMENTS + 1
         )

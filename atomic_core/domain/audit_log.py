@@ -34,6 +34,8 @@ class AuditEventType(StrEnum):
     WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint_disabled"
     """By Atomic, because its receiver is gone or has failed for days."""
     WEBHOOK_SECRET_ROTATED = "webhook_secret_rotated"  # noqa: S105  no secret
+    WEBHOOK_DELIVERY_RETRIED = "webhook_delivery_retried"
+    WEBHOOKS_REPLAYED = "webhooks_replayed"
     PAYMENT_RETRIED = "payment_retried"
     """An operator ended the back-off of a payment or refund."""
     PAYMENT_RESOLVED = "payment_resolved"

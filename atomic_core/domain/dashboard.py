@@ -14,9 +14,9 @@ MAX_RECENT_PAYMENTS: Final = 10
 MAX_ACCOUNTS: Final = 100
 """The oldest are listed, which include the default account of each currency."""
 
-MAX_COUNTED_OPEN_PAYMENTS: Final = 10_000
-"""The newest payments that are PENDING or PROCESSING, counted for each response in about a
-hundredth of a second. The store keeps the totals of all others."""
+MAX_COUNTED_OPEN_PAYMENTS: Final = 5_000
+"""The newest payments of a currency that are PENDING or PROCESSING, counted for each response in
+about two milliseconds. The store keeps the totals of all others."""
 
 TOTAL_DAYS: Final = 30
 """Including today. Days begin at midnight UTC."""
@@ -123,5 +123,5 @@ class Dashboard:
     last_30_days: Sequence[PaymentTotal]
     are_totals_complete: bool
     """False if the merchant has more than MAX_COUNTED_OPEN_PAYMENTS open payments: of these, only
-    the newest count. All others count in any case."""
+    the newest of each currency count. All others count in any case."""
     at: datetime

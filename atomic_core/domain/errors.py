@@ -86,6 +86,10 @@ class TooManyWaiting(RateLimited):
     """Too many requests of this merchant wait for events; let some end, or send wait=0."""
 
 
+class TooManyPings(RateLimited):
+    """Too many tests of this merchant's webhook endpoints are in progress; let one end."""
+
+
 class WaitingPlacesTaken(AtomicError):
     """Too many requests wait for events; send this one again, or send wait=0."""
 

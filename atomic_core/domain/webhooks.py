@@ -86,6 +86,8 @@ class WebhookResult(NamedTuple):
     """The first KiB of the answer's body."""
     retry_after: int | None
     """Seconds, as the receiver requests."""
+    exception: Exception | None = None
+    """That the sender has raised: a fault of its own. Logged, and not stored."""
 
     @property
     def is_success(self) -> bool:

@@ -190,15 +190,18 @@ class DeliverWebhooks:
     def _send(self, item: RoundItem, secrets: tuple[str, ...], at: datetime) -> WebhookResult:
         if not secrets:
             return WebhookResult(None, "the signing secret cannot be decrypted", 0, "", None)
-        return self.sender.send(
-            WebhookRequest(
-                str(item.event.id),
-                item.due.url,
-                self.windows.render(item.event),
-                secrets,
-                int(at.timestamp()),
+        try:
+            return self.sender.send(
+                WebhookRequest(
+                    str(item.event.id),
+                    item.due.url,
+                    self.windows.render(item.event),
+                    secrets,
+                    int(at.timestamp()),
+                )
             )
-        )
+        except Exception as error:  # noqa: BLE001 - must not keep the others of its round
+            return WebhookResult(None, "could not be sent", 0, "", None, error)
 
     def _record(self, record: RoundRecord) -> None:
         for tries_left in reversed(range(MAX_TRIES)):

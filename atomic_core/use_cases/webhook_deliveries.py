@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from atomic_core.domain.audit_log import AuditEventType
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
 from atomic_core.domain.events import EventFilter
 from atomic_core.domain.lists import Page, Position
+from atomic_core.domain.origins import OPERATOR, Origin
 from atomic_core.domain.webhook_backlog import MAX_COUNTED, WebhookBacklog
 from atomic_core.domain.webhooks import (
     Delivery,
@@ -17,11 +19,12 @@ from atomic_core.domain.webhooks import (
     EndpointStatus,
     WebhookEndpoint,
 )
+from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.job_queue import Job, JobQueue
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.idempotency import Command
 from atomic_core.use_cases.maintenance import PURGE_BATCH_SIZE, purge_in_batches
-from atomic_core.use_cases.webhook_endpoints import require_endpoint
+from atomic_core.use_cases.webhook_endpoints import audit_endpoint, require_endpoint
 
 MAX_SHOWN_ATTEMPTS: Final = 50
 """Of a delivery. A delivery has eleven, unless it is sent again on request."""
@@ -41,6 +44,7 @@ class DeliveryDetails(NamedTuple):
 class DeliveryReference(NamedTuple):
     merchant_id: UUID
     delivery_id: UUID
+    origin: Origin = OPERATOR
 
 
 class ReplayRequest(NamedTuple):
@@ -50,6 +54,7 @@ class ReplayRequest(NamedTuple):
     endpoint_id: UUID
     from_sequence: int | None = None
     since: datetime | None = None
+    origin: Origin = OPERATOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +97,19 @@ class RetryDelivery(Command[DeliveryReference, Delivery]):
     """Send a delivery again, now. Raises NotFound; Conflict if its endpoint is disabled."""
 
     begin: UnitOfWorkFactory
+    ids: IdGenerator
     job_queue: JobQueue
 
     def execute(self, work: UnitOfWork, reference: DeliveryReference) -> Delivery:
-        merchant_id, delivery_id = reference
+        merchant_id, delivery_id, origin = reference
         if work.webhook_deliveries.get(merchant_id, delivery_id) is None:
             raise NotFound("No delivery has this id.")
         delivery = work.webhook_deliveries.retry(merchant_id, delivery_id)
         if delivery is None:
             raise Conflict("The webhook endpoint is disabled; enable it first.")
+        endpoint = require_endpoint(work.webhook_endpoints.get(merchant_id, delivery.endpoint_id))
+        event_type = AuditEventType.WEBHOOK_DELIVERY_RETRIED
+        audit_endpoint(work, self.ids, event_type, endpoint, origin, deliveryId=str(delivery_id))
         return delivery
 
     def after_commit(self) -> None:
@@ -117,6 +126,7 @@ class ReplayWebhooks(Command[ReplayRequest, WebhookEndpoint]):
     """
 
     begin: UnitOfWorkFactory
+    ids: IdGenerator
     job_queue: JobQueue
 
     def execute(self, work: UnitOfWork, request: ReplayRequest) -> WebhookEndpoint:
@@ -129,6 +139,10 @@ class ReplayWebhooks(Command[ReplayRequest, WebhookEndpoint]):
         if first > last + 1:
             raise ValidationFailed(details={"fromSequence": [f"Must be up to {last + 1}."]})
         work.webhook_endpoints.replay(endpoint_id, first - 1)
+        event_type = AuditEventType.WEBHOOKS_REPLAYED
+        audit_endpoint(
+            work, self.ids, event_type, endpoint, request.origin, fromSequence=str(first)
+        )
         return require_endpoint(work.webhook_endpoints.get(merchant_id, endpoint_id))
 
     def after_commit(self) -> None:

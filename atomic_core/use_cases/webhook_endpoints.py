@@ -1,13 +1,16 @@
 """Webhook endpoints: created, changed and deleted, with an audit event in the same commit."""
 
 import json
-from collections.abc import Mapping, Sequence
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from atomic_core.domain.audit_log import AuditEvent, AuditEventType
-from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
+from atomic_core.domain.errors import Conflict, NotFound, TooManyPings, ValidationFailed
 from atomic_core.domain.merchants import contains_secret
 from atomic_core.domain.origins import OPERATOR, Origin
 from atomic_core.domain.timestamps import format_rfc3339
@@ -37,6 +40,10 @@ from atomic_core.ports.secret_cipher import (
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.ports.webhook_sender import WebhookSender
 from atomic_core.use_cases.idempotency import Command
+
+MAX_PINGS: Final = 5
+"""Of one merchant at once, in a process: each occupies a connection of a client until its receiver
+answers or the time-out ends."""
 
 
 class EndpointRequest(NamedTuple):
@@ -260,13 +267,17 @@ class RotateWebhookSecret(Command[EndpointReference, IssuedEndpoint]):
 class PingWebhookEndpoint:
     """Send a `ping` to an endpoint, which is no event, and return what came back.
 
-    Raises NotFound; Conflict for the endpoint without a URL, and if its secret cannot be decrypted.
+    Raises NotFound; Conflict for the endpoint without a URL, and if its secret cannot be decrypted;
+    TooManyPings.
     """
 
     begin: UnitOfWorkFactory
     ids: IdGenerator
     cipher: SecretCipher
     sender: WebhookSender
+    _running: Counter[UUID] = field(default_factory=Counter)
+    """By merchant."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, merchant_id: UUID, endpoint_id: UUID) -> WebhookResult:
         with self.begin() as work:
@@ -287,15 +298,29 @@ class PingWebhookEndpoint:
             "occurredAt": format_rfc3339(now),
             "data": {"endpointId": str(endpoint.id)},
         }
-        return self.sender.send(
-            WebhookRequest(
-                ping_id,
-                endpoint.url,
-                json.dumps(document, separators=(",", ":")).encode(),
-                secrets,
-                int(now.timestamp()),
-            )
+        request = WebhookRequest(
+            ping_id,
+            endpoint.url,
+            json.dumps(document, separators=(",", ":")).encode(),
+            secrets,
+            int(now.timestamp()),
         )
+        with self._occupy_place(merchant_id):
+            return self.sender.send(request)
+
+    @contextmanager
+    def _occupy_place(self, merchant_id: UUID) -> Iterator[None]:
+        with self._lock:
+            if self._running[merchant_id] >= MAX_PINGS:
+                raise TooManyPings
+            self._running[merchant_id] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running[merchant_id] -= 1
+                if not self._running[merchant_id]:
+                    del self._running[merchant_id]
 
 
 MAX_KNOWN_MERCHANTS = 100_000
@@ -305,14 +330,14 @@ MAX_KNOWN_MERCHANTS = 100_000
 @dataclass(frozen=True, slots=True)
 class EnsureDefaultEndpoint:
     """Add the merchant's endpoint without a URL unless it exists, before the first payment with a
-    `webhookUrl` is created. Does nothing if webhooks are off."""
+    `webhookUrl` is created, by the origin of that payment. Does nothing if webhooks are off."""
 
     begin: UnitOfWorkFactory
     ids: IdGenerator
     cipher: SecretCipher
     _known: set[UUID] = field(default_factory=set)
 
-    def __call__(self, merchant_id: UUID) -> None:
+    def __call__(self, merchant_id: UUID, origin: Origin = OPERATOR) -> None:
         if merchant_id in self._known or not self.cipher.is_available:
             return
         with self.begin() as work:
@@ -321,7 +346,10 @@ class EnsureDefaultEndpoint:
             if work.webhook_endpoints.get_default(merchant_id) is None:
                 encrypted = self.cipher.encrypt(generate_secret())
                 new_endpoint = NewEndpoint(self.ids.new_id(), merchant_id, None, encrypted)
-                work.webhook_endpoints.add(new_endpoint)
+                # None if another process has added it meanwhile.
+                if endpoint := work.webhook_endpoints.add(new_endpoint):
+                    event_type = AuditEventType.WEBHOOK_ENDPOINT_CREATED
+                    audit_endpoint(work, self.ids, event_type, endpoint, origin)
                 work.commit()
         if len(self._known) < MAX_KNOWN_MERCHANTS:
             self._known.add(merchant_id)
@@ -339,8 +367,9 @@ def audit_endpoint(
     type: AuditEventType,
     endpoint: WebhookEndpoint,
     origin: Origin,
+    **more_details: str,
 ) -> None:
-    details: Mapping[str, str] = {"webhookEndpointId": str(endpoint.id)}
+    details = {"webhookEndpointId": str(endpoint.id), **more_details}
     if endpoint.url is not None:
-        details = {**details, "url": endpoint.url}
+        details["url"] = endpoint.url
     work.audit_log.add(AuditEvent(ids.new_id(), type, origin, endpoint.merchant_id, details))

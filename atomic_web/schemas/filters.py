@@ -3,7 +3,7 @@ list at the end; its `attribute` is the field of the filter in atomic_core/domai
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from atomic_core.domain.lists import DEFAULT_LIMIT, MAX_LIMIT
@@ -16,6 +16,7 @@ from atomic_web.schemas import enumerations
 from atomic_web.schemas.descriptions import UUID_SCHEMA
 from atomic_web.schemas.enumerations import Enumeration
 from atomic_web.schemas.metadata import MAX_KEY, MAX_VALUE, METADATA_SCHEMA
+from atomic_web.schemas.times import INVALID_TIME, RFC3339, TIME_SCHEMA, parse_time
 
 MAX_PAIRS: Final = 5
 """Each pair after the first is checked on every payment that has the first."""
@@ -23,16 +24,7 @@ MAX_PAIRS: Final = 5
 _POSITIVE_INTEGER: Final = re.compile(r"[1-9][0-9]{0,15}")
 _CURSOR: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_LENGTH}}}")
 
-# RFC 3339 in upper case, with at most microseconds, which is PostgreSQL's resolution.
-_DATE: Final = re.compile(r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])")
-_RFC3339: Final = re.compile(
-    _DATE.pattern + r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
-    r"(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
-)
-_INVALID_TIME: Final = (
-    "Must be an RFC 3339 time, such as 2026-11-22T15:30:13.153Z, or a date, such as 2026-11-22."
-    " Encode the + of an offset as %2B."
-)
+_INVALID_TIME: Final = f"{INVALID_TIME} Encode the + of an offset as %2B."
 _UNENCODED_PLUS: Final = (
     "Contains a space where an offset has its +, which a query must contain as %2B: for example"
     " 2026-11-22T15:30:13%2B01:00."
@@ -67,15 +59,11 @@ def _parse_currency(text: str) -> str:
 def _parse_time(text: str) -> datetime:
     """A date is its first instant in UTC, for both bounds: the lower one includes the day, and the
     upper one, which is exclusive, does not."""
-    if _DATE.fullmatch(text):
-        text += "T00:00:00Z"
-    if not _RFC3339.fullmatch(text):
-        is_plus_missing = _RFC3339.fullmatch(text.replace(" ", "+"))
-        raise InvalidParameter(_UNENCODED_PLUS if is_plus_missing else _INVALID_TIME)
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
+        return parse_time(text)
     except (ValueError, OverflowError) as error:
-        raise InvalidParameter(_INVALID_TIME) from error
+        is_plus_missing = " " in text and RFC3339.fullmatch(text.replace(" ", "+"))
+        raise InvalidParameter(_UNENCODED_PLUS if is_plus_missing else _INVALID_TIME) from error
 
 
 def parse_member(text: str, enumeration: Enumeration) -> str:
@@ -119,12 +107,7 @@ def _build_time_filter(name: str, attribute: str, description: str) -> Parameter
         name=name,
         attribute=attribute,
         parse=_parse_time,
-        schema={
-            "anyOf": [
-                {"type": "string", "format": "date-time", "pattern": f"^{_RFC3339.pattern}$"},
-                {"type": "string", "format": "date", "pattern": f"^{_DATE.pattern}$"},
-            ]
-        },
+        schema=dict(TIME_SCHEMA),
         description=f"{description} An RFC 3339 time, or a date for the start of its day in UTC. "
         "Encode the `+` of an offset as `%2B`.",
         example="2026-11-22T15:30:13.153Z",

@@ -194,8 +194,8 @@ class DashboardSchema(ResponseSchema):
         data_key="totalsComplete",
         metadata={
             "description": "false if more payments are PENDING or PROCESSING than "
-            f"{MAX_COUNTED_OPEN_PAYMENTS}, and only the newest of them were counted. All other "
-            "payments are always counted."
+            f"{MAX_COUNTED_OPEN_PAYMENTS}: then only the newest of each currency are counted, at "
+            "most that many. All other payments are always counted."
         },
     )
     at = Timestamp()

@@ -16,7 +16,6 @@ from atomic_core.domain.webhooks import (
     DeliveryStatus,
 )
 from atomic_web.http.query import Parameter
-from atomic_web.schemas.api_keys import check_utc_time
 from atomic_web.schemas.descriptions import describe_validator
 from atomic_web.schemas.enumerations import (
     DELIVERY_STATUS,
@@ -36,6 +35,7 @@ from atomic_web.schemas.fields import (
 )
 from atomic_web.schemas.filters import CREATED_FROM, CREATED_TO, PAGE_QUERY, parse_member
 from atomic_web.schemas.lists import PageSchema
+from atomic_web.schemas.times import check_time
 
 _EVENT_TYPES: Final = "The types of events to send; an empty list for every type. `payment.*` means"
 _EVENT_TYPES_DESCRIPTION: Final = f"{_EVENT_TYPES} all types that begin so."
@@ -115,8 +115,11 @@ class ReplaySchema(RequestSchema):
         metadata={"description": "The sequence number of the first event to send again."},
     )
     since = fields.String(
-        validate=check_utc_time,
-        metadata={"description": "Send again what occurred at this time or later."},
+        validate=check_time,
+        metadata={
+            "description": "Send again what occurred at this time or later. An RFC 3339 time, or a "
+            "date for the start of its day in UTC."
+        },
     )
 
 

@@ -99,7 +99,7 @@ def create() -> Response:
             details={IDEMPOTENCY_KEY: ["Must differ from the keys of the payments."]}
         )
     if any(item.new_payment.webhook_url is not None for item in items):
-        context.application.webhooks.ensure_default_endpoint(context.merchant_id)
+        context.application.webhooks.ensure_default_endpoint(context.merchant_id, build_origin())
     batch = PaymentBatch(context.merchant_id, items, render_accepted_payment)
     create_batch = context.application.payments.create_batch
     response = execute_idempotently(key, create_batch, batch, _render_batch, content)

@@ -35,6 +35,8 @@ _SCOPES: Final = {
     "payments": Scope.PAYMENTS_READ,
     "refunds": Scope.PAYMENTS_READ,
     "accounts": Scope.ACCOUNTS_READ,
+    "webhook-endpoints": Scope.WEBHOOKS_READ,
+    "deliveries": Scope.WEBHOOKS_READ,
 }
 """The scope that reads what the routes of a collection answer. Routes of a session answer what no
 API key may read: profiles, sessions and keys."""
@@ -104,9 +106,10 @@ SHOW: Final = Operation(
     summary="Look up a request by its Idempotency-Key",
     description="The request, its response, and the resources it created or changed, from the "
     "first response until the key expires. 404 if the request failed, because its key is then "
-    "unused. Requires the scope that reads the response: `accounts:read` for `/accounts`, else "
-    "`payments:read`; 403 for a request with a session token. Percent-encode characters that a "
-    "path cannot contain, and a key that is `.` or `..`.",
+    "unused. Requires the scope that reads the response: `accounts:read` for `/accounts`, "
+    "`webhooks:read` for `/webhook-endpoints` and `/deliveries`, else `payments:read`; 403 "
+    "for a request with a session token. Percent-encode characters that a path cannot "
+    "contain, and a key that is `.` or `..`.",
     path={
         "key": {
             "name": "key",
@@ -131,7 +134,9 @@ SHOW: Final = Operation(
 
 @views.get("/<whole:key>")
 @describe_operation(SHOW)
-@requires_api_key(scope=Scope.PAYMENTS_READ, other_scopes=(Scope.ACCOUNTS_READ,))
+@requires_api_key(
+    scope=Scope.PAYMENTS_READ, other_scopes=(Scope.ACCOUNTS_READ, Scope.WEBHOOKS_READ)
+)
 def show(key: str) -> Response:
     if not is_valid_key(key) or contains_secret(key):
         raise ValidationFailed(details={"key": [INVALID_KEY]})

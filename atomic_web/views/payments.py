@@ -97,7 +97,7 @@ def create() -> Response:
     new_payment = parse_payment_request(content, read_idempotency_key(), build_origin())
     context = request_context()
     if new_payment.webhook_url is not None:
-        context.application.webhooks.ensure_default_endpoint(context.merchant_id)
+        context.application.webhooks.ensure_default_endpoint(context.merchant_id, build_origin())
     result = context.application.payments.create(
         context.authenticated_caller,
         new_payment,

@@ -14,6 +14,7 @@ from atomic_web.access.idempotency import (
     execute_idempotently,
     read_idempotency_key,
 )
+from atomic_web.access.origins import build_origin
 from atomic_web.context import request_context
 from atomic_web.http.cursors import CursorCodec
 from atomic_web.http.ids import parse_path_id, parse_sole_path_id
@@ -126,7 +127,7 @@ def show(id: str) -> Response:
 def retry(id: str) -> Response:
     delivery_id = parse_sole_path_id(id)
     key, context = read_idempotency_key(), request_context()
-    reference = DeliveryReference(context.merchant_id, delivery_id)
+    reference = DeliveryReference(context.merchant_id, delivery_id, build_origin())
     retry_delivery = context.application.webhooks.retry_delivery
     return execute_idempotently(key, retry_delivery, reference, _render_retried, {})
 

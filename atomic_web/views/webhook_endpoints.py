@@ -16,6 +16,7 @@ from atomic_core.domain.webhooks import (
 )
 from atomic_core.use_cases.webhook_deliveries import ReplayRequest
 from atomic_core.use_cases.webhook_endpoints import (
+    MAX_PINGS,
     EndpointReference,
     EndpointRequest,
     EndpointUpdate,
@@ -38,7 +39,7 @@ from atomic_web.openapi import examples
 from atomic_web.openapi.error_responses import NOT_FOUND, STATE_CONFLICT
 from atomic_web.openapi.headers import build_link
 from atomic_web.openapi.operation import Operation, Success, describe_operation
-from atomic_web.schemas.api_keys import parse_utc_time
+from atomic_web.schemas.times import parse_time
 from atomic_web.schemas.webhooks import (
     IssuedWebhookEndpointSchema,
     NewWebhookEndpointSchema,
@@ -155,7 +156,8 @@ TEST: Final = Operation(
     id="testWebhookEndpoint",
     summary="Send a ping and return what came back",
     description="A signed webhook of type `ping`, which is no event, also to a disabled endpoint. "
-    "It is sent once and recorded nowhere.",
+    f"It is sent once and recorded nowhere. While {MAX_PINGS} tests of a merchant are in progress "
+    "in an API process, further ones get 429.",
     responses=(
         Success(
             status=200,
@@ -302,7 +304,8 @@ def replay(id: str) -> Response:
         context.merchant_id,
         endpoint_id,
         values.get("from_sequence"),
-        parse_utc_time(since) if since else None,
+        parse_time(since) if since else None,
+        build_origin(),
     )
     replay_webhooks = context.application.webhooks.replay
     return execute_idempotently(key, replay_webhooks, request, _render_replayed, content)

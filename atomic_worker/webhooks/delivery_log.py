@@ -35,6 +35,15 @@ def deliver_and_log(
                 failed=statuses.count(DeliveryStatus.FAILED),
                 position=record.position,
             )
+        for outcome in record.outcomes:
+            if outcome.result.exception is not None:
+                _log.error(
+                    "webhook could not be sent",
+                    by=process,
+                    endpoint=str(record.claim.endpoint.id),
+                    event=str(outcome.due.event_id),
+                    problem=repr(outcome.result.exception),
+                )
         if record.disabled_reason:
             _log.warning(
                 "webhook endpoint disabled",

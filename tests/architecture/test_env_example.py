@@ -10,6 +10,7 @@ LINES = (Path(__file__).parents[2] / ".env.example").read_text(encoding="utf-8")
 VARIABLES = [match for line in LINES if (match := re.fullmatch(r"# ([A-Z_]+)=(.*)", line))]
 COMPOSE_VARIABLES = {
     "POSTGRES_PASSWORD",
+    "OWNER_ROLE_PASSWORD",
     "PUBLISH_ADDRESS",
     "POSTGRES_IMAGE",
     "VALKEY_IMAGE",

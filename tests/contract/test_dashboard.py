@@ -7,8 +7,8 @@ import pytest
 from atomic_core.domain.credentials import Credentials
 from atomic_core.domain.dashboard import Dashboard, PaymentTotal
 from atomic_core.domain.fees import FeeTerms
-from atomic_core.domain.money import MAX_AMOUNT
-from atomic_core.domain.payments import CaptureMethod
+from atomic_core.domain.money import MAX_AMOUNT, Money
+from atomic_core.domain.payments import CaptureMethod, NewPayment
 from payment_scenarios import PaymentScenario
 from support import Store, add_merchant, build_payment, open_account
 
@@ -134,6 +134,23 @@ def test_only_open_payments_are_counted_up_to_a_maximum(
     assert [(total.status, total.amount) for total in dashboard.last_30_days] == [
         ("PENDING", 7 + 6),
         ("SUCCESS", 1_230),
+    ]
+
+
+def test_open_payments_are_counted_up_to_the_maximum_in_each_currency(
+    store: Store, scenario: PaymentScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for adapter in ("memory", "postgres"):
+        monkeypatch.setattr(f"atomic_adapters.{adapter}.dashboard.MAX_COUNTED_OPEN_PAYMENTS", 1)
+    open_account(store.begin, scenario.merchant_id, "EUR")
+    for currency, amount in (("EUR", 8), ("USD", 5), ("USD", 6), ("USD", 7)):
+        new_payment = NewPayment(scenario.merchant_id, Money(amount, currency), "tok_visa")
+        scenario.application.payments.record(new_payment)
+    dashboard = get_dashboard(store, scenario)
+    assert not dashboard.are_totals_complete
+    assert [(total.currency, total.count, total.amount) for total in dashboard.today] == [
+        ("EUR", 1, 8),
+        ("USD", 2, 7 + 6),
     ]
 
 

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from atomic_core.domain.events import EventType
 from atomic_core.domain.refunds import NewRefund
 from atomic_core.domain.webhooks import (
@@ -10,10 +12,15 @@ from atomic_core.domain.webhooks import (
     DeliveryStatus,
     EndpointChange,
     EndpointStatus,
+    RoundRecord,
+    WebhookRequest,
+    WebhookResult,
 )
 from atomic_core.ports.job_queue import Job
 from atomic_core.use_cases.webhook_deliveries import DeliveryReference
 from atomic_core.use_cases.webhook_endpoints import EndpointUpdate
+from atomic_worker.webhooks import delivery_log
+from atomic_worker.webhooks.delivery_log import deliver_and_log
 from support import Store
 from webhook_scenarios import OK, REFUSED, URL, Shop
 
@@ -85,6 +92,38 @@ def test_failure_is_retried_with_the_same_id_and_does_not_hold_up_others(shop: S
     first = shop.list_deliveries(endpoint)[0]
     assert first.delivery.status is DeliveryStatus.SUCCEEDED
     assert [attempt.status_code for attempt in first.attempts] == [500, 200]
+
+
+def test_delivery_on_which_the_sender_raises_is_a_failed_attempt_and_stops_no_other(
+    shop: Shop,
+) -> None:
+    poisonous, other = shop.add_endpoint(), shop.add_endpoint("https://other.example/")
+    shop.add_events(3)
+    ids = shop.list_event_ids()
+
+    def answer(request: WebhookRequest) -> WebhookResult:
+        if request.url == URL and request.id == ids[1]:
+            raise ValueError("secret of the receiver")
+        return OK
+
+    shop.answer = answer
+    records: list[RoundRecord] = []
+    with pytest.MonkeyPatch.context() as patch:
+        errors: list[dict[str, object]] = []
+        patch.setattr(delivery_log._log, "error", lambda _, **fields: errors.append(fields))
+        sent = deliver_and_log(shop.application, "worker", lambda: False, on_round=records.append)
+    assert sent == 6
+    assert {str(each.delivery.status) for each in shop.list_deliveries(other)} == {"succeeded"}
+    first, second, third = shop.list_deliveries(poisonous)
+    assert [each.delivery.status for each in (first, second, third)] == [
+        DeliveryStatus.SUCCEEDED,
+        DeliveryStatus.PENDING,
+        DeliveryStatus.SUCCEEDED,
+    ]
+    [attempt] = second.attempts
+    assert (attempt.status_code, attempt.error) == (None, "could not be sent")
+    [logged] = errors
+    assert logged["problem"] == "ValueError('secret of the receiver')"
 
 
 def test_failure_is_retried_at_the_present_url_of_the_endpoint(shop: Shop) -> None:

@@ -51,6 +51,7 @@ REFERENCE = [page for page in PAGES if page.name != "CHANGELOG.md"]
 
 COMPOSE_SETTINGS = {
     "POSTGRES_PASSWORD",
+    "OWNER_ROLE_PASSWORD",
     "PUBLISH_ADDRESS",
     "POSTGRES_IMAGE",
     "VALKEY_IMAGE",

@@ -49,6 +49,18 @@ def test_idle_connections_that_were_cut_are_replaced(
     assert len(set(run_concurrently([lambda: add_merchant(store.begin)] * 4))) == 4
 
 
+def test_sessions_compile_no_statements(
+    database_url: str, settings_for: Callable[..., Settings]
+) -> None:
+    connections = Connections(settings_for(database_url))
+    try:
+        with connections.transaction() as connection:
+            row = connection.execute("SHOW jit").fetchone()
+    finally:
+        connections.close()
+    assert row == ("off",)
+
+
 def test_cut_connection_rolls_back_the_unit_of_work(
     store: PostgresStore, database_url: str
 ) -> None:

@@ -8,6 +8,7 @@ PRIVILEGES_TEST: Final = "tests/integration/test_privileges.py"
 ATTACKS_TEST: Final = "tests/integration/test_role_privileges.py"
 GRANTS_TEST: Final = "tests/integration/test_grants.py"
 CHECK_TEST: Final = "tests/integration/test_role_check.py"
+COMPOSE_TEST: Final = "tests/integration/test_compose_roles.py"
 DEV_TEST: Final = "tests/e2e/test_dev.py"
 
 PRIVILEGES_PY: Final = "atomic_adapters/postgres/privileges.py"
@@ -166,5 +167,37 @@ ROLE_MUTANTS: Final = (
         '        self.environ["DATABASE_URL"] = server.url(DATABASE, APP_ROLE)\n',
         '        self.environ["DATABASE_URL"] = server.url(DATABASE)\n',
         DEV_TEST,
+    ),
+    _mutant(
+        "compose-logs-passwords",
+        "no password of a role of compose.yaml is in the log of PostgreSQL",
+        "deploy/roles.sql",
+        "SET LOCAL log_statement = 'none';\n",
+        "",
+        COMPOSE_TEST,
+    ),
+    _mutant(
+        "compose-owner-creates-roles",
+        "the owner of the tables has no powers but its tables",
+        "deploy/roles.sql",
+        "NOSUPERUSER NOCREATEROLE",
+        "NOSUPERUSER CREATEROLE",
+        COMPOSE_TEST,
+    ),
+    _mutant(
+        "compose-superuser-keeps-functions",
+        "a volume of an earlier version belongs to the owner, also its functions",
+        "deploy/roles.sql",
+        "   AND pg_proc.proowner <> 'atomic_owner'::regrole\n",
+        "   AND pg_proc.proowner = 'atomic_owner'::regrole\n",
+        COMPOSE_TEST,
+    ),
+    _mutant(
+        "compose-migrates-as-superuser",
+        "only one service of compose.yaml connects as the superuser",
+        "compose.yaml",
+        "      PGUSER: atomic_owner\n",
+        "      PGUSER: atomic\n",
+        COMPOSE_TEST,
     ),
 )

@@ -6,6 +6,7 @@ from mutants.mutant import Edit, Mutant
 
 TOTALS_SQL: Final = "migrations/0017.payment-totals.sql"
 
+DASHBOARD_CONTRACT_TEST: Final = "tests/contract/test_dashboard.py"
 DASHBOARD_PROPERTY_TEST: Final = "tests/property/test_dashboard.py"
 TOTALS_CONTRACT_TEST: Final = "tests/contract/test_payment_totals.py"
 TOTALS_INTEGRATION_TEST: Final = "tests/integration/test_payment_totals.py"
@@ -130,5 +131,29 @@ TOTAL_MUTANTS: Final = (
             ),
         ),
         (TOTALS_CONTRACT_TEST,),
+    ),
+    Mutant(
+        "open-payments-share-the-maximum",
+        "open payments are counted up to the maximum in each currency",
+        (
+            Edit(
+                "atomic_adapters/postgres/dashboard.sql",
+                "                      AND probed.currency = merchant_currencies.currency\n",
+                "                      AND probed.currency = 'USD'\n",
+            ),
+        ),
+        (DASHBOARD_CONTRACT_TEST,),
+    ),
+    Mutant(
+        "sessions-compile-statements",
+        "no session compiles statements",
+        (
+            Edit(
+                "atomic_adapters/postgres/connections.py",
+                "set_config('jit', 'off', false)",
+                "set_config('jit', 'on', false)",
+            ),
+        ),
+        ("tests/integration/test_connections.py",),
     ),
 )

@@ -310,7 +310,7 @@ WEB_MUTANTS: Final = (
         "a date as createdTo excludes its day, as the exclusive bound does",
         (
             Edit(
-                "atomic_web/schemas/filters.py",
+                "atomic_web/schemas/times.py",
                 '        text += "T00:00:00Z"\n',
                 '        text += "T23:59:59Z"\n',
             ),

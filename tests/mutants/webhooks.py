@@ -301,4 +301,64 @@ WEBHOOK_MUTANTS: Final = (
         ),
         ("tests/e2e/test_webhooks.py",),
     ),
+    Mutant(
+        "replay-without-actor",
+        "a replay of webhooks is audited with its actor",
+        (
+            Edit(
+                "atomic_core/use_cases/webhook_deliveries.py",
+                "endpoint, request.origin, fromSequence",
+                "endpoint, OPERATOR, fromSequence",
+            ),
+        ),
+        ("tests/web/test_webhooks.py",),
+    ),
+    Mutant(
+        "retry-of-delivery-not-audited",
+        "a retry of a delivery is audited",
+        (
+            Edit(
+                "atomic_core/use_cases/webhook_deliveries.py",
+                "        audit_endpoint(work, self.ids, event_type, endpoint, origin, deliveryId",
+                "        dict(deliveryId",
+            ),
+        ),
+        ("tests/web/test_webhooks.py",),
+    ),
+    Mutant(
+        "tests-of-endpoints-unlimited",
+        "tests of one merchant's endpoints do not take all connections",
+        (
+            Edit(
+                "atomic_core/use_cases/webhook_endpoints.py",
+                "            if self._running[merchant_id] >= MAX_PINGS:\n",
+                "            if self._running[merchant_id] >= 100 * MAX_PINGS:\n",
+            ),
+        ),
+        ("tests/web/test_webhooks.py",),
+    ),
+    Mutant(
+        "look-up-of-deliveries-by-payments-read",
+        "the look-up of a key of webhook routes requires webhooks:read",
+        (
+            Edit(
+                "atomic_web/views/idempotency_keys.py",
+                '    "deliveries": Scope.WEBHOOKS_READ,\n',
+                '    "deliveries": Scope.PAYMENTS_READ,\n',
+            ),
+        ),
+        ("tests/web/test_scopes.py",),
+    ),
+    Mutant(
+        "failing-sender-stops-deliveries",
+        "an exception of the sender is a failed attempt and stops no other delivery",
+        (
+            Edit(
+                DELIVER,
+                "        except Exception as error:  # noqa: BLE001 - must not keep",
+                "        except KeyError as error:  # noqa: BLE001 - must not keep",
+            ),
+        ),
+        (DELIVERIES,),
+    ),
 )

@@ -281,6 +281,16 @@ def test_plus_that_arrives_as_a_space_is_explained(merchant: MerchantClient, nam
         assert message.endswith("Encode the + of an offset as %2B.")
 
 
+@pytest.mark.parametrize(
+    "time", ["2026-02-30", "2026-02-30T00:00:00Z", "0001-01-01T00:00:00%2B01:00"]
+)
+def test_time_that_does_not_exist_is_not_explained_by_a_space(
+    merchant: MerchantClient, time: str
+) -> None:
+    details = merchant.get(f"{PAYMENTS}?createdFrom={time}").get_json()["error"]["details"]
+    assert details["createdFrom"][0].startswith("Must be an RFC 3339 time")
+
+
 @pytest.mark.parametrize("query", ["x=1", "Limit=5", "limit%20=5", "page=1", "=", "%C3%A9=1"])
 @pytest.mark.parametrize("path", [PAYMENTS, REFUNDS, ACCOUNTS])
 def test_unknown_parameter_returns_400(merchant: MerchantClient, path: str, query: str) -> None:

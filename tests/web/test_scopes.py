@@ -69,10 +69,14 @@ class Shop:
         self.web.application.settlement.settle()
         created = caller.post(ENDPOINTS, {"url": "https://shop.example/"}, Idempotency_Key="hook")
         self.endpoint = f"{ENDPOINTS}/{created.get_json()['data']['endpoint']['id']}"
+        caller.patch(self.endpoint, {"description": "till"}, Idempotency_Key="hook-change")
+        caller.post(f"{self.endpoint}/rotate-secret", {}, Idempotency_Key="hook-rotation")
         caller.post(ACCOUNTS, ACCOUNT_BODY)
         self.web.application.webhooks.deliver()
         [delivery] = caller.get(f"{self.endpoint}/deliveries").get_json()["data"]["items"]
         self.delivery = f"/api/v1/deliveries/{delivery['id']}"
+        caller.post(f"{self.delivery}/retry", {}, Idempotency_Key="hook-retry")
+        caller.post(f"{self.endpoint}/replay", {"fromSequence": 1}, Idempotency_Key="hook-replay")
         self.event = f"{EVENTS}/{caller.get(EVENTS).get_json()['data']['items'][0]['id']}"
         self.use_keys_of_session()
 
@@ -138,6 +142,9 @@ READS: Mapping[str, tuple[Callable[[Shop], str], frozenset[Scope] | None]] = {
                 ("payment", "batch", "item", "capture", "cancel", "refund"), PAYMENTS_READ
             ),
             "account": ACCOUNTS_READ,
+            **dict.fromkeys(
+                ("hook", "hook-change", "hook-rotation", "hook-retry", "hook-replay"), WEBHOOKS_READ
+            ),
             **dict.fromkeys(("login", "key", "rotation", "logout"), NOBODY),
         }.items()
     },
@@ -208,7 +215,7 @@ def test_missing_scope_is_named(shop: Shop) -> None:
         assert error["details"] == {"scope": ["Must include accounts:read."]}
     nothing = shop.get_caller(frozenset({Scope.REFUNDS_WRITE})).get(f"{KEYS}/account")
     assert nothing.get_json()["error"]["details"] == {
-        "scope": ["Must include payments:read or accounts:read."]
+        "scope": ["Must include payments:read or accounts:read or webhooks:read."]
     }
 
 

@@ -6,13 +6,16 @@ from typing import Any
 import pytest
 
 from atomic_adapters.memory.services import MemoryWebhookSender
-from atomic_core.domain.webhooks import WebhookResult
+from atomic_core.domain.webhooks import WebhookRequest, WebhookResult
 from atomic_core.ports.secret_cipher import SecretUnreadable
+from atomic_core.use_cases.webhook_endpoints import MAX_PINGS
+from atomic_web.schemas.times import INVALID_TIME
 from web.web_client import (
     ACCOUNT_BODY,
     ACCOUNTS,
     PAYMENT_BODY,
     MerchantClient,
+    SessionClient,
     WebApp,
     error_code,
 )
@@ -238,3 +241,94 @@ def test_secret_that_cannot_be_decrypted_is_a_conflict(
     monkeypatch.setattr(type(web.application.webhooks.ping.cipher), "decrypt", refuse)
     response = merchant.post(f"{ENDPOINTS}/{id}/test", {})
     assert (response.status_code, error_code(response)) == (409, "conflict")
+
+
+def test_every_command_is_audited_with_its_key(
+    web: WebApp, session_client: SessionClient, sender: MemoryWebhookSender
+) -> None:
+    created = session_client.create_key(
+        scopes=["accounts:write", "webhooks:read", "webhooks:write"]
+    )
+    caller = MerchantClient(
+        web.client, session_client.merchant_id, session_client.key_id, created["rawKey"]
+    )
+    endpoint = create(caller)["endpoint"]["id"]
+    path = f"{ENDPOINTS}/{endpoint}"
+    caller.patch(path, {"description": "till"})
+    caller.post(f"{path}/rotate-secret", {})
+    caller.post(ACCOUNTS, ACCOUNT_BODY)
+    web.application.webhooks.deliver()
+    [delivery] = caller.get(f"{path}/deliveries").get_json()["data"]["items"]
+    retried = caller.post(f"/api/v1/deliveries/{delivery['id']}/retry", {}, X_Request_Id="retry-1")
+    caller.post(f"{path}/replay", {"fromSequence": 1})
+    caller.delete(path)
+    events = session_client.get("/api/v1/merchants/audit-log?limit=100").get_json()["data"]["items"]
+    of_endpoint = [
+        event for event in reversed(events) if event["details"].get("webhookEndpointId") == endpoint
+    ]
+    assert [event["event"] for event in of_endpoint] == [
+        "webhook_endpoint_created",
+        "webhook_endpoint_changed",
+        "webhook_secret_rotated",
+        "webhook_delivery_retried",
+        "webhooks_replayed",
+        "webhook_endpoint_deleted",
+    ]
+    assert {(event["actor"], event["actorId"]) for event in of_endpoint} == {("key", created["id"])}
+    retry, replay = of_endpoint[3:5]
+    assert retry["details"]["deliveryId"] == delivery["id"]
+    assert retry["requestId"] == retried.headers["X-Request-Id"] == "retry-1"
+    assert replay["details"]["fromSequence"] == "1"
+
+
+def test_tests_of_one_merchant_do_not_take_all_connections(
+    merchant: MerchantClient, sender: MemoryWebhookSender
+) -> None:
+    id, inner = create(merchant)["endpoint"]["id"], list[int]()
+
+    def answer(request: WebhookRequest) -> WebhookResult:
+        if len(sender.requests) <= MAX_PINGS:
+            inner.append(merchant.post(f"{ENDPOINTS}/{id}/test", {}).status_code)
+        return WebhookResult(200, None, 1, "", None)
+
+    sender.answer = answer
+    first = merchant.post(f"{ENDPOINTS}/{id}/test", {})
+    assert first.status_code == 200
+    # Each is sent while the one before waits for its answer; the last is refused.
+    assert sorted(inner) == [200] * (MAX_PINGS - 1) + [429]
+    assert merchant.post(f"{ENDPOINTS}/{id}/test", {}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("since", "status"),
+    [
+        ("2026-01-01", 202),
+        ("2026-01-01T00:00:00Z", 202),
+        ("2026-01-01T00:00:00.123456+01:00", 202),
+        ("2026-13-01", 400),
+        ("2026-02-30", 400),
+        ("2026-01-01T00:00:00 01:00", 400),
+        ("2026-01-01T00:00:00", 400),
+    ],
+)
+def test_replay_since_a_date_or_a_time(merchant: MerchantClient, since: str, status: int) -> None:
+    id = create(merchant)["endpoint"]["id"]
+    response = merchant.post(f"{ENDPOINTS}/{id}/replay", {"since": since})
+    assert response.status_code == status
+    if status == 400:
+        assert response.get_json()["error"]["details"]["since"] == [INVALID_TIME]
+
+
+def test_endpoint_of_payments_own_urls_is_audited_with_the_key_of_the_first(
+    web: WebApp, session_client: SessionClient
+) -> None:
+    created = session_client.create_key(scopes=["payments:write"])
+    caller = MerchantClient(
+        web.client, session_client.merchant_id, session_client.key_id, created["rawKey"]
+    )
+    for _ in range(2):
+        caller.pay(webhookUrl="https://one.example/")
+    events = session_client.get("/api/v1/merchants/audit-log?limit=100").get_json()["data"]["items"]
+    [event] = [event for event in events if event["event"] == "webhook_endpoint_created"]
+    assert (event["actor"], event["actorId"]) == ("key", created["id"])
+    assert event["details"].keys() == {"webhookEndpointId"}

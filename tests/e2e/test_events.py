@@ -138,7 +138,9 @@ def test_documented_consumer_goes_on_where_it_stopped(
     page = Path(__file__).parents[2] / "docs/events.md"
     [program] = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
     # The test's own `process` takes the place of the one that prints.
-    program, replaced = re.subn(r"^def process.*?(?=^while)", "", program, flags=re.M | re.DOTALL)
+    program, replaced = re.subn(
+        r"^def process.*?(?=^while)", "", program, flags=re.MULTILINE | re.DOTALL
+    )
     assert replaced == 1
     monkeypatch.chdir(tmp_path)
     after = get_last_sequence(client)

@@ -31,8 +31,8 @@ COMPLETE: Final = frozenset({Kind.GOOD, Kind.ORDERED, Kind.FLAKY, Kind.ORDERED_F
 FAILING_REQUESTS: Final = {Kind.FLAKY: 10, Kind.ORDERED_FLAKY: 200}
 """Every such request fails. At each failure an ordered endpoint waits for 5 s."""
 
-GONE_AFTER: Final = 50
-"""Requests."""
+GONE_AFTER: Final = 10
+"""Requests. Few: on a busy machine a merchant has few events."""
 
 ENDLESS_EVERY: Final = 97
 """Every such request of a flaky endpoint is answered 200 with ENDLESS_BYTES."""

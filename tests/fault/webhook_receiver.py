@@ -48,8 +48,8 @@ UPDATE webhook_endpoints
  WHERE id = ANY(%(ids)s::uuid[])
    AND (paused_until IS NOT NULL OR id IN (SELECT endpoint_id FROM pending))
 """
-"""As if the time of each retry had come. A pause ends too: on a busy machine an endpoint whose answers
-come late is paused."""
+"""As if the time of each retry had come. A pause ends too: on a busy machine, an endpoint whose
+answers come late is paused."""
 
 FIND_ENDED: Final = """
 SELECT disabled_reason,

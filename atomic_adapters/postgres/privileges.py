@@ -124,6 +124,7 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     "account_checks": TablePrivileges(can_read=False),
     "posting_checks": TablePrivileges(can_read=False),
     "stream_checks": TablePrivileges(can_read=False),
+    "success_checks": TablePrivileges(can_read=False),
     # yoyo's. The application reads which migrations have been applied.
     "_yoyo_migration": TablePrivileges(),
     "_yoyo_log": TablePrivileges(can_read=False),

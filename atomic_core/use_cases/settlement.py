@@ -25,7 +25,11 @@ from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 from atomic_core.ports.worker_liveness import WorkerLiveness
 from atomic_core.use_cases.lease_renewal import LeaseRenewal
 from atomic_core.use_cases.network_calls import CalledClaim, NetworkCalls, NetworkError
-from atomic_core.use_cases.settlement_posting import post_to_ledger, save_settlements
+from atomic_core.use_cases.settlement_posting import (
+    ChargeRefused,
+    post_to_ledger,
+    save_settlements,
+)
 
 MAX_BATCHES: Final = 100
 """Batches per call, so that a job ends well within its time-out however much work arrives."""
@@ -176,6 +180,13 @@ class SettlePayments:
         )
 
     def _post(self, called_claims: Sequence[CalledClaim]) -> "_BatchResult":
+        try:
+            return self._try_post(called_claims, is_early=True)
+        except ChargeRefused:
+            # Rare, and the ledger may decide otherwise now.
+            return self._try_post(called_claims, is_early=False)
+
+    def _try_post(self, called_claims: Sequence[CalledClaim], *, is_early: bool) -> "_BatchResult":
         refunds = [claim for claim, _ in called_claims if claim.refund_id]
         with self.begin() as work:
             current = work.payments.lock_claims(
@@ -189,7 +200,9 @@ class SettlePayments:
             decisions = [
                 (claim, self._decide(claim, response)) for claim, response in called_claims
             ]
-            settlements = save_settlements(work, decisions, self.ids, self.hold_period)
+            settlements = save_settlements(
+                work, decisions, self.ids, self.hold_period, is_early=is_early
+            )
             work.commit()
         return _BatchResult(settlements)
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.events import build_settlement_event
+from atomic_core.domain.payments import Step
 from atomic_core.domain.posting import Posting, PostingResult, post
 from atomic_core.domain.settlement import (
     Claim,
@@ -20,14 +21,28 @@ from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.unit_of_work import UnitOfWork
 
 
+class ChargeRefused(Exception):
+    """The ledger refused the posting of a charge that is saved as settled already. The unit of work
+    must not be committed."""
+
+
 def save_settlements(
     work: UnitOfWork,
     decisions: Sequence[tuple[Claim, Settlement]],
     ids: IdGenerator,
     hold_period: timedelta,
+    *,
+    is_early: bool = False,
 ) -> Sequence[Settlement]:
     """Post and save what was decided for claims that this unit of work has locked, with its events.
-    Returns the settlements as saved: those whose posting the ledger refused are others."""
+    Returns the settlements as saved: those whose posting the ledger refused are others.
+
+    `is_early`: charges are saved before the accounts are locked, as if the ledger refused none, so
+    that other workers wait less for World. Raises ChargeRefused if it refuses one.
+    """
+    early = [settlement for claim, settlement in decisions if is_early and _is_charge(claim)]
+    if early:
+        work.payments.settle(early, hold_period)
     failures = post_to_ledger(
         work,
         [
@@ -41,14 +56,28 @@ def save_settlements(
     settlements = [
         failure or settlement for failure, (_, settlement) in zip(failures, decisions, strict=True)
     ]
+    if early and any(
+        failure and _is_charge(claim)
+        for failure, (claim, _) in zip(failures, decisions, strict=True)
+    ):
+        raise ChargeRefused
     events = map(build_settlement_event, (claim for claim, _ in decisions), settlements)
     work.events.add([event for event in events if event])
     refunds = [settlement for settlement in settlements if settlement.refund_id]
     if refunds:
         work.refunds.settle(refunds)
-    payments = [settlement for settlement in settlements if settlement.refund_id is None]
+    payments = [
+        settlement
+        for (claim, _), settlement in zip(decisions, settlements, strict=True)
+        if not (claim.refund_id or (is_early and _is_charge(claim)))
+    ]
     work.payments.settle(payments, hold_period)
     return settlements
+
+
+def _is_charge(claim: Claim) -> bool:
+    """Whether it has no hold, which would have to be released first."""
+    return claim.step == Step.CHARGE
 
 
 def post_to_ledger(

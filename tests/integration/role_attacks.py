@@ -96,6 +96,7 @@ ATTACKS = {
     ),
     "skip the check at the commit": (DENIED, "DELETE FROM posting_checks"),
     "skip the check of accounts": (DENIED, "DELETE FROM account_checks"),
+    "skip the check of successes": (DENIED, "DELETE FROM success_checks"),
     "skip the check of streams": (DENIED, "DELETE FROM stream_checks"),
     # Events, audit log, keys.
     "change an event": (DENIED, "UPDATE events SET type = 'x'"),

@@ -208,7 +208,7 @@ def test_success_with_a_wrong_posting_is_refused(
         books.post(connection, "waiting", legs)
         with pytest.raises(errors.CheckViolation, match="does not match the ledger"):
             execute_in_trigger(connection, succeed, books.ids)
-        connection.rollback()
+            connection.commit()
 
 
 @pytest.mark.parametrize(
@@ -229,8 +229,31 @@ def test_refund_with_a_wrong_posting_is_refused(books: Books, legs: Sequence[Leg
         connection.rollback()
 
 
-def test_success_before_its_posting_is_refused(books: Books) -> None:
-    refuse(books, [SUCCEED])
+def test_success_before_its_posting_is_accepted_if_both_are_committed(books: Books) -> None:
+    with books.connect() as connection:
+        connection.execute(SUCCEED, books.ids)
+        books.post(connection, "waiting", RIGHT_LEGS)
+        connection.commit()
+        assert connection.execute("SELECT count(*) FROM success_checks").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    "legs", [legs for succeed, legs in WRONG_POSTINGS.values() if succeed == SUCCEED]
+)
+def test_wrong_posting_after_the_success_is_refused(books: Books, legs: Sequence[Leg]) -> None:
+    with books.connect() as connection:
+        connection.execute(SUCCEED, books.ids)
+        books.post(connection, "waiting", legs)
+        with pytest.raises(errors.CheckViolation, match="does not match the ledger"):
+            connection.commit()
+
+
+def test_check_of_a_success_cannot_be_deleted_before_the_commit(books: Books) -> None:
+    with books.connect() as connection:
+        connection.execute(SUCCEED, books.ids)
+        assert connection.execute("DELETE FROM success_checks").rowcount == 1
+        with pytest.raises(errors.CheckViolation, match="does not match the ledger"):
+            connection.commit()
 
 
 def test_success_with_the_merchants_part_three_times_is_refused(
@@ -250,7 +273,7 @@ def test_success_with_the_merchants_part_three_times_is_refused(
                 b"UPDATE payments SET status = 'SUCCESS', fee_amount = 2000 WHERE id = %(thirds)s",
                 books.ids,
             )
-        connection.rollback()
+            connection.commit()
 
 
 def test_two_successes_with_one_posting_are_refused(postgres_store: Store, books: Books) -> None:
@@ -265,7 +288,7 @@ def test_two_successes_with_one_posting_are_refused(postgres_store: Store, books
                 b"""UPDATE payments SET status = 'SUCCESS', fee_amount = 50
                      WHERE phase = 'OPEN'"""
             )
-        connection.rollback()
+            connection.commit()
 
 
 @pytest.mark.parametrize(
@@ -370,7 +393,7 @@ def test_capture_of_a_part_needs_a_posting_of_this_part(books: Books) -> None:
             else:
                 with pytest.raises(errors.CheckViolation, match="does not match the ledger"):
                     connection.execute(succeed, books.ids)
-                connection.rollback()
+                    connection.commit()
 
 
 # --- Sums of refunds and of holds.

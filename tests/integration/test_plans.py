@@ -343,7 +343,6 @@ def test_trigger_plans_cached_on_small_tables_suit_large_ones(database_url: str)
         # Asks for each row by itself, which is not answered by reading a whole table.
         "payments_account_of_merchant_and_currency": False,
         "payment_events_are_copied": True,
-        "payments_match_ledger": True,
         "refunds_are_summed": True,
         "refunds_match_ledger": True,
     }

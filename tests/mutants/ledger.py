@@ -9,6 +9,7 @@ POSTING_TIMES_SQL: Final = "migrations/0012.posting-times.sql"
 
 COMMIT_GUARDS_SQL: Final = "migrations/0014.commit-guards.sql"
 COMMIT_CHECKS_SQL: Final = "migrations/0022.commit-checks.sql"
+SUCCESS_CHECKS_SQL: Final = "migrations/0023.success-checks.sql"
 
 GUARDS_TEST: Final = "tests/integration/test_guards.py"
 POSTING_TIMES_TEST: Final = "tests/contract/test_posting_times.py"
@@ -70,9 +71,9 @@ LEDGER_MUTANTS: Final = (
                 "    BEFORE UPDATE OF webhook_url ON payments\n",
             ),
             Edit(
-                COMMIT_GUARDS_SQL,
-                "     WHERE n.status = 'SUCCESS' AND n.refunds_reserved IS NULL;\n",
-                "     WHERE false;\n",
+                SUCCESS_CHECKS_SQL,
+                "     WHERE n.status = 'SUCCESS' AND n.refunds_reserved IS NULL\n",
+                "     WHERE false\n",
             ),
         ),
         ("tests/contract/test_payments.py",),
@@ -95,9 +96,9 @@ LEDGER_MUTANTS: Final = (
         "the database refuses a payment that succeeds without its posting",
         (
             Edit(
-                COMMIT_GUARDS_SQL,
-                "     WHERE n.status = 'SUCCESS' AND n.refunds_reserved IS NULL;\n",
-                "     WHERE false;\n",
+                SUCCESS_CHECKS_SQL,
+                "     WHERE n.status = 'SUCCESS' AND n.refunds_reserved IS NULL\n",
+                "     WHERE false\n",
             ),
         ),
         (COMMIT_GUARDS_TEST,),
@@ -107,7 +108,7 @@ LEDGER_MUTANTS: Final = (
         "the database refuses a success with other accounts, another amount or another fee",
         (
             Edit(
-                COMMIT_GUARDS_SQL,
+                SUCCESS_CHECKS_SQL,
                 "            HAVING sum(CASE WHEN e.account_id = world.id AND e.amount = -n.capt",
                 "            HAVING false AND"
                 " sum(CASE WHEN e.account_id = world.id AND e.amount = -n.capt",
@@ -120,7 +121,7 @@ LEDGER_MUTANTS: Final = (
         "the database refuses a success with more legs than its posting has",
         (
             Edit(
-                COMMIT_GUARDS_SQL,
+                SUCCESS_CHECKS_SQL,
                 "                OR count(*) <> 1 + CASE",
                 "                OR false AND count(*) <> 1 + CASE",
             ),

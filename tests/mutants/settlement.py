@@ -156,6 +156,18 @@ SETTLEMENT_MUTANTS: Final = (
         ("valkey-kill",),
     ),
     Mutant(
+        "refused-charge-stays-settled",
+        "a charge that the ledger refuses is not saved as a success",
+        (
+            Edit(
+                "atomic_core/use_cases/settlement_posting.py",
+                "        raise ChargeRefused\n",
+                "        pass\n",
+            ),
+        ),
+        ("tests/contract/test_settlement.py",),
+    ),
+    Mutant(
         "no-wakeup-at-start",
         "a started worker does what the wake-up of its killed predecessor announced",
         (

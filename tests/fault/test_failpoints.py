@@ -63,6 +63,8 @@ def test_settlement_reaches_failpoints_in_order(
         "card_network.authorize.before",
         "card_network.authorize.after",
         "payments.lock_claims.before",
+        # Charges are settled before the accounts are locked, what is left after the posting.
+        "payments.settle.after",
         "ledger.save.after",
         "payments.settle.after",
         "payments.settle.commit.before",

@@ -170,6 +170,10 @@ REFUSED = {
         b"""INSERT INTO accounts (id, merchant_id, name, currency, balance)
             VALUES (%(transaction)s, %(merchant)s, 'Rich', 'USD', 1)"""
     ],
+    "an account opened with money and a head": [
+        b"""INSERT INTO accounts (id, merchant_id, name, currency, balance, head)
+            VALUES (%(transaction)s, %(merchant)s, 'Rich', 'USD', 1, %(head)s)"""
+    ],
     "an account that changes its currency": [
         b"UPDATE accounts SET currency = 'EUR' WHERE id = %(account)s"
     ],

@@ -37,7 +37,8 @@ class PaymentRepository(WorkItemRepository, Protocol):
 
     def settle(self, settlements: Sequence[Settlement], hold_period: timedelta) -> None:
         """Save the settlements of payments that `lock_claims` has locked. A payment that becomes
-        AUTHORIZED is held for `hold_period` from now."""
+        AUTHORIZED is held for `hold_period` from now. What succeeds must be posted by the commit,
+        and what is held must be released before this."""
         ...
 
     def lock(self, merchant_id: UUID, payment_id: UUID) -> Payment | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from itertools import compress
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account
@@ -40,9 +41,11 @@ def save_settlements(
     `is_early`: charges are saved before the accounts are locked, as if the ledger refused none, so
     that other workers wait less for World. Raises ChargeRefused if it refuses one.
     """
-    early = [settlement for claim, settlement in decisions if is_early and _is_charge(claim)]
-    if early:
-        work.payments.settle(early, hold_period)
+    # Only charges have no hold, which would have to be released first.
+    are_saved = [is_early and claim.step == Step.CHARGE for claim, _ in decisions]
+    if any(are_saved):
+        charges = compress((settlement for _, settlement in decisions), are_saved)
+        work.payments.settle(list(charges), hold_period)
     failures = post_to_ledger(
         work,
         [
@@ -56,10 +59,7 @@ def save_settlements(
     settlements = [
         failure or settlement for failure, (_, settlement) in zip(failures, decisions, strict=True)
     ]
-    if early and any(
-        failure and _is_charge(claim)
-        for failure, (claim, _) in zip(failures, decisions, strict=True)
-    ):
+    if any(compress(failures, are_saved)):
         raise ChargeRefused
     events = map(build_settlement_event, (claim for claim, _ in decisions), settlements)
     work.events.add([event for event in events if event])
@@ -68,16 +68,11 @@ def save_settlements(
         work.refunds.settle(refunds)
     payments = [
         settlement
-        for (claim, _), settlement in zip(decisions, settlements, strict=True)
-        if not (claim.refund_id or (is_early and _is_charge(claim)))
+        for settlement, is_saved in zip(settlements, are_saved, strict=True)
+        if not (settlement.refund_id or is_saved)
     ]
     work.payments.settle(payments, hold_period)
     return settlements
-
-
-def _is_charge(claim: Claim) -> bool:
-    """Whether it has no hold, which would have to be released first."""
-    return claim.step == Step.CHARGE
 
 
 def post_to_ledger(

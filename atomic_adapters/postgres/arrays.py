@@ -79,6 +79,7 @@ _UUID_LENGTH: Final = _LENGTH.pack(16)
 _SMALLINT: Final = struct.Struct("!ih")
 _INTEGER: Final = struct.Struct("!ii")
 _BIGINT: Final = struct.Struct("!iq")
+_BOOLEAN: Final = struct.Struct("!i?")
 
 
 def _encode_uuid(value: UUID) -> bytes:
@@ -102,11 +103,16 @@ def _encode_bigint(value: int) -> bytes:
     return _BIGINT.pack(8, value)
 
 
+def _encode_boolean(value: bool) -> bytes:  # noqa: FBT001  a column's value
+    return _BOOLEAN.pack(1, value)
+
+
 uuid_array = _create_encoder("uuid", _encode_uuid)
 text_array = _create_encoder("text", _encode_text)
 bytea_array = _create_encoder("bytea", _encode_bytes)
 smallint_array = _create_encoder("int2", _encode_smallint)
 integer_array = _create_encoder("int4", _encode_integer)
 bigint_array = _create_encoder("int8", _encode_bigint)
+boolean_array = _create_encoder("bool", _encode_boolean)
 interval_array = _create_encoder("interval", _encode_interval)
 timestamp_array = _create_encoder("timestamptz", _encode_timestamp)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from atomic_adapters.postgres.arrays import (
+    boolean_array,
     integer_array,
     interval_array,
     smallint_array,
@@ -66,5 +67,8 @@ def settle_items(
         faults=smallint_array(settlement.faults for settlement in settlements),
         retries_after=interval_array(settlement.retry_after for settlement in settlements),
         network_states=text_array(settlement.network_state for settlement in settlements),
+        network_references=text_array(settlement.network_reference for settlement in settlements),
+        key_generations=smallint_array(settlement.key_generation for settlement in settlements),
+        sent_flags=boolean_array(settlement.was_sent for settlement in settlements),
         **parameters,
     )

@@ -29,6 +29,15 @@ MAX_FAULTS: Final = 30_000
 """The count of responses that are not final stops here; it is stored as a smallint."""
 
 
+DECLINE_REASONS: Final = (
+    *("card_declined", "insufficient_funds", "expired_card", "incorrect_cvc", "incorrect_number"),
+    *("authentication_required", "card_not_supported", "currency_not_supported"),
+    *("amount_not_supported", "invalid_source", "duplicate_transaction", "processing_error"),
+    *("capture_declined", "hold_expired", "refund_declined", "already_refunded", "disputed"),
+)
+"""The failure reasons of what a network declines. Adapters map their networks' codes to them."""
+
+
 class Verdict(StrEnum):
     """What a call says about one request."""
 

@@ -17,9 +17,12 @@ class CardNetwork(Protocol):
     Called outside of any transaction, by several threads at once.
     """
 
-    answers_claims_apart: bool
-    """Whether each claim has its own request and time-out, so that a claim without an answer delays
-    no other claim of its call. If not, claims in doubt are called for in small groups."""
+    @property
+    def answers_claims_apart(self) -> bool:
+        """Whether each claim has its own request and time-out, so that a claim without an answer
+        delays no other claim of its call. If not, claims in doubt are called for in small
+        groups."""
+        ...
 
     def authorize(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
         """Authorize each claim's amount, and for a CHARGE capture it too."""

@@ -92,6 +92,8 @@ class RecordingProxy:
     """`plan` decides about each request from Atomic."""
 
     stripe_port: int
+    url: str = ""
+    """That Atomic calls."""
     plan: FaultPlan = no_fault
     requests: list[Request] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
@@ -349,15 +351,15 @@ def run_localstripe() -> Iterator[int]:
 
 
 @contextmanager
-def run_proxy(stripe_port: int) -> Iterator[tuple[RecordingProxy, str]]:
-    """The proxy, and the URL that Atomic calls."""
+def run_proxy(stripe_port: int) -> Iterator[RecordingProxy]:
     proxy = RecordingProxy(stripe_port)
     handler = type("Handler", (_Handler,), {"proxy": proxy})
     with _Server(("127.0.0.1", find_free_port()), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
-            yield proxy, f"http://127.0.0.1:{server.server_address[1]}"
+            proxy.url = f"http://127.0.0.1:{server.server_address[1]}"
+            yield proxy
         finally:
             proxy.released.set()
             server.shutdown()

@@ -20,29 +20,10 @@ from stripe_server import (
     RecordingProxy,
     compute_held,
     compute_net,
-    run_localstripe,
-    run_proxy,
 )
 from support import IDS
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture(scope="module")
-def stripe_port() -> Iterator[int]:
-    with run_localstripe() as port:
-        yield port
-
-
-@pytest.fixture
-def proxy_and_url(stripe_port: int) -> Iterator[tuple[RecordingProxy, str]]:
-    with run_proxy(stripe_port) as both:
-        yield both
-
-
-@pytest.fixture
-def proxy(proxy_and_url: tuple[RecordingProxy, str]) -> RecordingProxy:
-    return proxy_and_url[0]
 
 
 def build_network(
@@ -53,8 +34,8 @@ def build_network(
 
 
 @pytest.fixture
-def network(proxy_and_url: tuple[RecordingProxy, str]) -> Iterator[StripeCardNetwork]:
-    with closing(build_network(proxy_and_url[1])) as network:
+def network(proxy: RecordingProxy) -> Iterator[StripeCardNetwork]:
+    with closing(build_network(proxy.url)) as network:
         yield network
 
 
@@ -264,10 +245,10 @@ def test_two_charges_of_one_payment_are_for_an_operator(network: StripeCardNetwo
 
 
 def test_wrong_key_and_closed_port_send_nothing(
-    proxy_and_url: tuple[RecordingProxy, str],
+    proxy: RecordingProxy,
 ) -> None:
     for url, key in (
-        (proxy_and_url[1], "sk_test_wrong"),
+        (proxy.url, "sk_test_wrong"),
         (f"http://127.0.0.1:{find_free_port()}", SECRET_KEY),
     ):
         with closing(build_network(url, key)) as network:
@@ -278,13 +259,10 @@ SENT_FAULTS = [fault for fault in Fault if fault is not Fault.RATE_LIMITED]
 
 
 @pytest.mark.parametrize("fault", SENT_FAULTS)
-def test_request_without_an_answer_is_in_doubt(
-    proxy_and_url: tuple[RecordingProxy, str], fault: Fault
-) -> None:
-    proxy, url = proxy_and_url
+def test_request_without_an_answer_is_in_doubt(proxy: RecordingProxy, fault: Fault) -> None:
     lost, answered = build_claim(), build_claim()
     proxy.plan = lambda request: fault if str(lost.payment_id) in (request.key or "") else None
-    with closing(build_network(url, seconds=3)) as network:
+    with closing(build_network(proxy.url, seconds=3)) as network:
         responses = network.authorize([lost, answered])
         proxy.released.set()
     assert [response.verdict for response in responses] == [Verdict.UNKNOWN, Verdict.APPROVED]
@@ -302,11 +280,10 @@ def test_key_with_other_parameters_is_in_doubt(network: StripeCardNetwork) -> No
 
 
 def test_claims_beyond_the_time_of_a_call_are_not_sent(
-    proxy_and_url: tuple[RecordingProxy, str],
+    proxy: RecordingProxy,
 ) -> None:
-    proxy, url = proxy_and_url
     proxy.plan = lambda _: Fault.REPLY_DELAYED
-    with closing(build_network(url, seconds=2, concurrency=2)) as network:
+    with closing(build_network(proxy.url, seconds=2, concurrency=2)) as network:
         responses = network.authorize([build_claim() for _ in range(5)])
         proxy.released.set()
     assert [response.verdict for response in responses] == [

@@ -328,3 +328,16 @@ def test_state_in_doubt_does_not_change_the_request(
     first, second = network.authorize([claim]), network.authorize([doubtful])
     assert first == second
     assert len(proxy.list_routes()) == 2
+
+
+def test_failed_look_up_is_in_doubt_although_nothing_was_sent(
+    network: StripeCardNetwork, proxy: RecordingProxy
+) -> None:
+    claim = build_claim(Step.AUTHORIZE)
+    [held] = network.authorize([claim])
+    capture = next_step(claim, Step.CAPTURE, held)._replace(capture_amount=5_000)
+    network.capture([capture])
+    proxy.forget_keys()
+    proxy.plan = lambda request: Fault.RATE_LIMITED if request.method == "GET" else None
+    assert network.capture([capture]) == [NetworkResponse(Verdict.UNKNOWN)]
+    assert network.inquire([capture]) == [NetworkResponse(Verdict.UNKNOWN)]

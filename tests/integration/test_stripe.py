@@ -341,3 +341,17 @@ def test_failed_look_up_is_in_doubt_although_nothing_was_sent(
     proxy.plan = lambda request: Fault.RATE_LIMITED if request.method == "GET" else None
     assert network.capture([capture]) == [NetworkResponse(Verdict.UNKNOWN)]
     assert network.inquire([capture]) == [NetworkResponse(Verdict.UNKNOWN)]
+
+
+def test_payment_intent_that_nobody_confirmed_is_as_good_as_none(
+    network: StripeCardNetwork, proxy: RecordingProxy
+) -> None:
+    claim = build_claim()
+    params = {"amount": 5_000, "currency": "usd", "payment_method": "pm_card_visa"}
+    metadata = {"metadata[atomic_payment]": str(claim.payment_id)}
+    proxy.ask("POST", "/v1/payment_intents", **params, **metadata)
+    assert network.inquire([claim]) == [NetworkResponse(Verdict.UNKNOWN)]
+    late = claim._replace(sent_for=3 * HOUR, key_generation=1)
+    assert network.inquire([late]) == [NetworkResponse(Verdict.NOT_FOUND)]
+    [charged] = network.authorize([late])
+    assert network.inquire([late]) == [charged]

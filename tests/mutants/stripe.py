@@ -80,6 +80,18 @@ STRIPE_MUTANTS: Final = (
         (REFERENCES_TEST,),
     ),
     Mutant(
+        "doubtful-claims-one-by-one",
+        "a network with a request per claim is called once for all claims in doubt",
+        (
+            Edit(
+                "atomic_core/use_cases/network_calls.py",
+                "        rank = -1 if answers_apart else in_doubt\n",
+                "        rank = in_doubt\n",
+            ),
+        ),
+        ("tests/unit/test_network_calls.py",),
+    ),
+    Mutant(
         "stripe-errors-decline",
         "a 5xx is not a no",
         (
@@ -148,8 +160,8 @@ STRIPE_MUTANTS: Final = (
         (
             Edit(
                 STEPS_PY,
-                "self._give_up_authentication(claim, intent.id))",
-                "self._look_up(intent.id))",
+                "self._give_up_authentication(claim, intent.id)\n",
+                "self._look_up(intent.id)\n",
             ),
         ),
         (STRIPE_TEST,),

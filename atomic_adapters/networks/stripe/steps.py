@@ -4,7 +4,7 @@ the objects where the answer to the request alone does not decide."""
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import stripe
 
@@ -52,15 +52,16 @@ class StripeSteps:
         amount = to_stripe_amount(claim.amount, claim.currency)
         if amount is None:
             return _refuse_amount(claim)
-        intent = self.requests.create_intent(claim, amount)
+        intent: Any = self.requests.create_intent(claim, amount)
         match read_text(intent, "status"):
             case "processing":
                 # A repeated request returns its first answer, not the present state.
-                return judge_first_step(claim, self._look_up(intent.id))
+                intent = self._look_up(intent.id)
             case "requires_action":
-                return judge_first_step(claim, self._give_up_authentication(claim, intent.id))
+                intent = self._give_up_authentication(claim, intent.id)
             case _:
-                return judge_first_step(claim, intent)
+                pass
+        return judge_first_step(claim, intent) or UNKNOWN
 
     def capture(self, claim: Claim) -> NetworkResponse:
         amount = to_stripe_amount(get_settled_amount(claim), claim.currency)
@@ -122,7 +123,7 @@ class StripeSteps:
             return judge_refund(claim, found) if found else None
         intents = self.requests.find_intents(claim)
         if claim.step in (Step.CHARGE, Step.AUTHORIZE):
-            return judge_first_steps(claim, intents) if intents else None
+            return judge_first_steps(claim, intents)
         if len(intents) != 1:
             return UNKNOWN
         [intent] = intents

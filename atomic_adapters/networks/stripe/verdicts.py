@@ -17,8 +17,9 @@ ENDED_WITHOUT_MONEY: Final = ("canceled", "requires_payment_method")
 _PRECEDENCE: Final = (Verdict.APPROVED, Verdict.PENDING, Verdict.UNKNOWN, Verdict.DECLINED)
 
 
-def judge_first_step(claim: Claim, intent: object) -> NetworkResponse:
-    """Of a charge or an authorization, from its PaymentIntent."""
+def judge_first_step(claim: Claim, intent: object) -> NetworkResponse | None:
+    """Of a charge or an authorization, from its PaymentIntent. None if nothing has come of it yet:
+    it was created and not confirmed, or waits for its customer, whom nobody has asked."""
     reference = read_text(intent, "id")
     if reference is None:
         return UNKNOWN
@@ -39,14 +40,19 @@ def judge_first_step(claim: Claim, intent: object) -> NetworkResponse:
             error = getattr(intent, "last_payment_error", None)
             codes = read_text(error, "decline_code"), read_text(error, "code")
             return NetworkResponse(Verdict.DECLINED, map_reason(claim.step, *codes), reference)
+        case "requires_payment_method" | "requires_confirmation" | "requires_action":
+            return None
         case _:
-            # Created and not confirmed yet, or waiting for the customer.
             return UNKNOWN
 
 
-def judge_first_steps(claim: Claim, intents: Sequence[object]) -> NetworkResponse:
-    """Of all PaymentIntents of a payment: each new idempotency key may have created one."""
-    responses = [judge_first_step(claim, intent) for intent in intents]
+def judge_first_steps(claim: Claim, intents: Sequence[object]) -> NetworkResponse | None:
+    """Of all PaymentIntents of a payment: each new idempotency key may have created one. None if
+    nothing has come of any."""
+    judged = [judge_first_step(claim, intent) for intent in intents]
+    responses = [response for response in judged if response]
+    if not responses:
+        return None
     if [response.verdict for response in responses].count(Verdict.APPROVED) > 1:
         # Charged twice: for an operator, not for us to choose.
         return UNKNOWN

@@ -33,10 +33,14 @@ AMOUNT = 5_000
 CAPTURED = 3_000
 REFUNDED = 2_000
 
-CALL_SECONDS = 2
-"""The time-out of a call. On a machine that is slower, requests are repeated more often."""
+GUARD_SECONDS = 20
+"""The time-out of a call that is answered, or cut, at once."""
 
-MAX_ROUNDS = 30
+SHORT_SECONDS = 1
+"""The time-out of a call where the fault is to exceed it. On a slower machine, requests are repeated
+more often."""
+
+MAX_ROUNDS = 60
 
 ROUTES = {
     Step.CHARGE: "POST /v1/payment_intents",
@@ -117,11 +121,13 @@ class Scenario:
 
 
 @pytest.fixture
-def application(postgres_store: Store, proxy: RecordingProxy) -> Iterator[Application]:
+def application(
+    postgres_store: Store, proxy: RecordingProxy, fault: Fault
+) -> Iterator[Application]:
     settings = StripeSettings(SECRET_KEY, proxy.url, concurrency=4)
-    network = StripeCardNetwork(
-        settings, timedelta(seconds=CALL_SECONDS), request_duration=timedelta(0)
-    )
+    is_slow = fault in (Fault.REPLY_DELAYED, Fault.SLOW_BODY)
+    seconds = SHORT_SECONDS if is_slow else GUARD_SECONDS
+    network = StripeCardNetwork(settings, timedelta(seconds=seconds), request_duration=timedelta(0))
     with closing(network):
         yield build_application(postgres_store.begin, card_network=network, lease=NOW)
         proxy.released.set()

@@ -37,8 +37,8 @@ GUARD_SECONDS = 20
 """The time-out of a call that is answered, or cut, at once."""
 
 SHORT_SECONDS = 1
-"""The time-out of a call where the fault is to exceed it. On a slower machine, requests are repeated
-more often."""
+"""The time-out of a call where the fault is to exceed it. On a slower machine, requests are
+repeated more often."""
 
 MAX_ROUNDS = 60
 

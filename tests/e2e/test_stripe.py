@@ -11,7 +11,7 @@ import pytest
 from atomic_adapters.embedded import EmbeddedPostgres
 from processes import Client, System, environment, wait_until
 from replaceable_valkey import ReplaceableValkey
-from stripe_server import (
+from stripe_rules import (
     DECLINED_SOURCE,
     SECRET_KEY,
     Fault,
@@ -19,9 +19,8 @@ from stripe_server import (
     compute_held,
     compute_net,
     no_fault,
-    run_localstripe,
-    run_proxy,
 )
+from stripe_server import run_localstripe, run_proxy
 
 GUARD_SECONDS = 60
 """How long a condition is awaited before the test fails; no promise about speed."""

@@ -18,7 +18,7 @@ from atomic_core.domain.money import Money
 from atomic_core.domain.payments import CaptureMethod, NewPayment, Payment, Status, Step
 from atomic_core.domain.refunds import NewRefund, Refund
 from atomic_core.use_cases.holds import CancelRequest, CaptureRequest
-from stripe_server import (
+from stripe_rules import (
     DECLINED_SOURCE,
     SECRET_KEY,
     Fault,

@@ -14,6 +14,7 @@ REQUESTS_PY: Final = "atomic_adapters/networks/stripe/requests.py"
 
 REFERENCES_TEST: Final = "tests/contract/test_network_references.py"
 STRIPE_TEST: Final = "tests/integration/test_stripe.py"
+DOUBT_TEST: Final = "tests/integration/test_stripe_doubt.py"
 FAULTS_TEST: Final = "tests/integration/test_stripe_faults.py"
 MAPPING_TEST: Final = "tests/unit/test_stripe_mapping.py"
 
@@ -115,7 +116,7 @@ STRIPE_MUTANTS: Final = (
                 '            raise RequestNotSent("connection failed") from error\n',
             ),
         ),
-        (MAPPING_TEST, STRIPE_TEST),
+        (MAPPING_TEST, DOUBT_TEST),
     ),
     Mutant(
         "stripe-random-keys",
@@ -152,7 +153,7 @@ STRIPE_MUTANTS: Final = (
                 "is_certain = True",
             ),
         ),
-        (STRIPE_TEST,),
+        (DOUBT_TEST,),
     ),
     Mutant(
         "stripe-waits-for-customer",
@@ -177,6 +178,6 @@ STRIPE_MUTANTS: Final = (
                 "        except OutcomeUnknown:\n            raise\n",
             ),
         ),
-        (STRIPE_TEST, FAULTS_TEST),
+        (DOUBT_TEST, FAULTS_TEST),
     ),
 )

@@ -65,10 +65,19 @@ def _claim(
         leased_until=now + lease,
         claimed_by=worker_id if worker_id in tables.live_workers else None,
         interrupted_lease=row.leased_until,
-        sent_at=max((at for at in (row.sent_at, row.leased_until) if at), default=None),
+        sent_at=_find_last_request(row, now),
     )
     table.put(item.id, claimed)
     return claimed
+
+
+def _find_last_request(row: WorkItemRow[Item], now: datetime) -> datetime | None:
+    """When the step may have been sent last: a claim that ended without a settlement may have sent
+    it. The lease of a dead worker may end later than now."""
+    if row.leased_until is None:
+        return row.sent_at
+    ended_at = min(row.leased_until, now)
+    return max(row.sent_at, ended_at) if row.sent_at else ended_at
 
 
 def claim_unresolved_item(
@@ -139,7 +148,10 @@ def settle_item(
         failure_reason=settlement.failure_reason,
         updated_at=now,
         network_state=NetworkState(settlement.network_state) if settlement.network_state else None,
-        unresolved_since=(row.item.unresolved_since or now) if settlement.network_state else None,
+        # After a claim without a settlement, since its lease ended.
+        unresolved_since=(row.item.unresolved_since or row.sent_at or now)
+        if settlement.network_state
+        else None,
         network_reference=row.item.network_reference or settlement.network_reference,
         **changes,
     )

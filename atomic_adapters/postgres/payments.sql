@@ -96,8 +96,11 @@ WITH
            due_at = least(payments.due_at, now()),
            leased_until = now() + %(lease)s::interval, claimed_by = worker.id,
            claimed_at = coalesce(payments.claimed_at, now()), updated_at = now(),
-           -- The claim before, if it ended without a settlement, may have sent the step.
-           sent_at = greatest(payments.sent_at, due.leased_until)
+           -- The claim before, if it ended without a settlement, may have sent the step. The lease
+           -- of a dead worker may end later than now.
+           sent_at = CASE WHEN due.leased_until IS NULL THEN payments.sent_at
+                          ELSE greatest(payments.sent_at, least(due.leased_until, now()))
+                     END
       FROM due, worker
      WHERE payments.id = due.id
     RETURNING payments.id, payments.attempt, payments.faults, payments.account_id,
@@ -127,7 +130,9 @@ WITH due AS MATERIALIZED (
     UPDATE payments
        SET attempt = payments.attempt + 1, leased_until = now() + %(lease)s::interval,
            claimed_by = NULL, updated_at = now(),
-           sent_at = greatest(payments.sent_at, due.leased_until)
+           sent_at = CASE WHEN due.leased_until IS NULL THEN payments.sent_at
+                          ELSE greatest(payments.sent_at, least(due.leased_until, now()))
+                     END
       FROM due
      WHERE payments.id = due.id
     RETURNING payments.id, payments.attempt, payments.faults, payments.account_id,
@@ -179,7 +184,8 @@ UPDATE payments
        leased_until = NULL, claimed_by = NULL, fee_amount = settled.fee,
        network_state = settled.network_state,
        unresolved_since = CASE WHEN settled.network_state IS NOT NULL
-                               THEN coalesce(payments.unresolved_since, now())
+                               -- After a claim without a settlement, since its lease ended.
+                               THEN coalesce(payments.unresolved_since, payments.sent_at, now())
                           END,
        -- The first reference stays: it names what the network holds.
        network_reference = coalesce(payments.network_reference, settled.network_reference),

@@ -36,7 +36,9 @@ WITH
            due_at = least(refunds.due_at, now()),
            leased_until = now() + %(lease)s::interval, claimed_by = worker.id,
            claimed_at = coalesce(refunds.claimed_at, now()), updated_at = now(),
-           sent_at = greatest(refunds.sent_at, due.leased_until)
+           sent_at = CASE WHEN due.leased_until IS NULL THEN refunds.sent_at
+                          ELSE greatest(refunds.sent_at, least(due.leased_until, now()))
+                     END
       FROM due, worker
      WHERE refunds.id = due.id
     RETURNING refunds.id, refunds.payment_id, refunds.attempt, refunds.faults,
@@ -68,7 +70,9 @@ WITH due AS MATERIALIZED (
     UPDATE refunds
        SET attempt = refunds.attempt + 1, leased_until = now() + %(lease)s::interval,
            claimed_by = NULL, updated_at = now(),
-           sent_at = greatest(refunds.sent_at, due.leased_until)
+           sent_at = CASE WHEN due.leased_until IS NULL THEN refunds.sent_at
+                          ELSE greatest(refunds.sent_at, least(due.leased_until, now()))
+                     END
       FROM due
      WHERE refunds.id = due.id
     RETURNING refunds.id, refunds.payment_id, refunds.attempt, refunds.faults,
@@ -146,7 +150,7 @@ UPDATE refunds
        leased_until = NULL, claimed_by = NULL,
        network_state = settled.network_state,
        unresolved_since = CASE WHEN settled.network_state IS NOT NULL
-                               THEN coalesce(refunds.unresolved_since, now())
+                               THEN coalesce(refunds.unresolved_since, refunds.sent_at, now())
                           END,
        network_reference = coalesce(refunds.network_reference, settled.network_reference),
        key_generation = coalesce(settled.key_generation, refunds.key_generation),

@@ -230,3 +230,51 @@ def test_claim_that_ended_without_a_settlement_may_have_been_sent(
     assert (first.payment_id, first.sent_for) == (payment.id, None)
     assert second.sent_for is not None
     assert second.sent_for >= timedelta(0)
+
+
+def test_doubt_about_an_interrupted_claim_began_when_its_lease_ended(
+    store: Store, merchant_id: UUID, network: ScriptedNetwork
+) -> None:
+    """Not with the first response after it: the network may have forgotten the key long before."""
+    application = build_application(store.begin, card_network=network, lease=NOW)
+    payment = application.payments.record(build_payment(merchant_id))
+    with store.begin() as work:
+        work.payments.claim(1, NOW, NOW)
+        work.commit()
+    network.script = [UNKNOWN]
+    application.settlement.settle()
+    in_doubt = get_payment(application, payment)
+    assert in_doubt.in_doubt_since == in_doubt.claimed_at
+
+
+def test_doubt_about_an_interrupted_refund_began_when_its_lease_ended(
+    store: Store, merchant_id: UUID, network: ScriptedNetwork
+) -> None:
+    application = build_application(store.begin, card_network=network, lease=NOW)
+    payment = pay(application, merchant_id)
+    refund = application.refunds.create(NewRefund(merchant_id, payment.id, 100))
+    with store.begin() as work:
+        work.refunds.claim(1, NOW, NOW)
+        work.commit()
+    network.script = [UNKNOWN]
+    application.settlement.settle()
+    in_doubt = application.refunds.get(merchant_id, refund.id)
+    assert in_doubt.in_doubt_since == in_doubt.claimed_at
+
+
+def test_doubt_about_a_dead_worker_does_not_begin_in_the_future(
+    store: Store, merchant_id: UUID, network: ScriptedNetwork
+) -> None:
+    """Its lease has not ended."""
+    application = build_application(store.begin, card_network=network)
+    payment = application.payments.record(build_payment(merchant_id))
+    with store.begin() as work:
+        work.payments.claim(1, timedelta(hours=1), NOW)
+        work.commit()
+    with store.begin() as work:
+        # An hour before the end of the lease, as if another worker had seen that this one is dead.
+        [claim] = work.payments.claim(1, NOW, -timedelta(hours=2))
+        work.commit()
+    assert claim.payment_id == payment.id
+    assert claim.sent_for is not None
+    assert timedelta(0) <= claim.sent_for < timedelta(minutes=30)

@@ -73,9 +73,22 @@ STRIPE_MUTANTS: Final = (
         (
             Edit(
                 PAYMENTS_SQL,
-                "           -- The claim before, if it ended without a settlement, may have sent"
-                " the step.\n           sent_at = greatest(payments.sent_at, due.leased_until)\n",
-                "           sent_at = payments.sent_at\n",
+                "           -- of a dead worker may end later than now.\n"
+                "           sent_at = CASE WHEN due.leased_until IS NULL THEN",
+                "           -- of a dead worker may end later than now.\n"
+                "           sent_at = CASE WHEN now() IS NOT NULL THEN",
+            ),
+        ),
+        (REFERENCES_TEST,),
+    ),
+    Mutant(
+        "doubt-begins-with-first-response",
+        "a step in doubt after a dead worker is as old as its request, and so is its key",
+        (
+            Edit(
+                PAYMENTS_SQL,
+                "coalesce(payments.unresolved_since, payments.sent_at, now())",
+                "coalesce(payments.unresolved_since, now())",
             ),
         ),
         (REFERENCES_TEST,),

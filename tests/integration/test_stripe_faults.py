@@ -124,7 +124,7 @@ def settle(application: Application, proxy: RecordingProxy, scenarios: Sequence[
     is_open = scenarios
     for _ in range(MAX_ROUNDS):
         application.settlement.settle()
-        objects = StripeObjects(proxy)
+        objects = StripeObjects(proxy, [scenario.payment_id for scenario in is_open])
         for scenario in is_open:
             scenario.refresh()
             scenario.compare(objects)

@@ -34,7 +34,7 @@ class Combination(NamedTuple):
     fault: Fault
     step: Step
     is_approved: bool
-    count: int
+    failures: int
     """How many requests of the step meet the fault."""
 
 

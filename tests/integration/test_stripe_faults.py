@@ -56,7 +56,7 @@ class FailFirst:
         combination = self.combinations[id]
         if request.route != ROUTES[combination.step]:
             return None
-        if self.failed[combination] >= combination.count:
+        if self.failed[combination] >= combination.failures:
             return None
         self.failed[combination] += 1
         return combination.fault

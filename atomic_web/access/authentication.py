@@ -14,6 +14,7 @@ from atomic_core.domain.errors import AtomicError, Forbidden, StorageUnavailable
 from atomic_core.domain.merchants import Scope
 from atomic_core.use_cases.sessions import INVALID_SESSION_MESSAGE
 from atomic_web.context import request_context
+from atomic_web.errors import RequestTimeout
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -191,7 +192,9 @@ def _confirm_caller_on_error(view: Callable[P, R]) -> Callable[P, R]:
     def call_view(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return view(*args, **kwargs)
-        except StorageUnavailable:
+        except (StorageUnavailable, RequestTimeout):
+            # What has not arrived reveals nothing to a revoked key. Without this, each slow client
+            # would need a database connection.
             raise
         except (AtomicError, HTTPException):
             context = request_context()

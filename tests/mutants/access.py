@@ -364,6 +364,14 @@ ACCESS_MUTANTS: Final = (
         API_KEYS_TEST,
     ),
     _mutant(
+        "slow-client-takes-connection",
+        "a request that does not arrive in time needs no database connection",
+        "atomic_web/access/authentication.py",
+        "        except (StorageUnavailable, RequestTimeout):\n",
+        "        except StorageUnavailable:\n",
+        "tests/web/test_authentication.py",
+    ),
+    _mutant(
         "expired-key-is-active",
         "an expired key is not active",
         MERCHANTS_SQL,

@@ -1,6 +1,8 @@
 import pytest
 
+from atomic_core.domain.errors import StorageUnavailable
 from atomic_web.access.authentication import get_access_policy
+from atomic_web.errors import RequestTimeout
 from web.web_client import ACCOUNTS, PAYMENT_BODY, PAYMENTS, MerchantClient, WebApp, error_code
 
 KEY = "sk_test_" + "0" * 48
@@ -103,6 +105,32 @@ def test_every_route_confirms_a_cached_key(web: WebApp, merchant: MerchantClient
                 assert response.status_code == 401, (method, path)
                 request_count += 1
     assert request_count >= 6
+
+
+class UnfinishedBody:
+    """Ends by the deadline of the request."""
+
+    def read(self, _size: int) -> bytes:
+        raise RequestTimeout
+
+
+def test_request_that_does_not_arrive_in_time_needs_no_database(
+    web: WebApp, merchant: MerchantClient
+) -> None:
+    """A hundred slow clients at once waited for connections, and some got 503."""
+    assert merchant.pay().status_code == 202
+
+    def refuse(_caller: object) -> None:
+        raise StorageUnavailable
+
+    without_database = web.with_use_cases({"api_keys.require_active": refuse})
+    response = without_database.client.post(
+        PAYMENTS,
+        content_type="application/json",
+        headers=merchant.authorization,
+        environ_overrides={"wsgi.input": UnfinishedBody(), "CONTENT_LENGTH": "60000"},
+    )
+    assert (response.status_code, error_code(response)) == (408, "request_timeout")
 
 
 @pytest.mark.parametrize("change", [str.upper, lambda key: key[:-1], lambda key: key + "0"])

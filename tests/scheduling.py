@@ -26,7 +26,7 @@ SYSTEM_SHARERS: Final = tuple(
 search its log come before those that fill it."""
 
 DATABASE_SHARERS: Final = ("tests/integration/test_lists.py", "tests/integration/test_plans.py")
-"""Files that share the database with a million payments: the first only reads it."""
+"""Files that share the database with many payments: the first only reads it."""
 
 GROUPS: Final = {
     **dict.fromkeys(SYSTEM_SHARERS, SYSTEM_GROUP),
@@ -38,6 +38,7 @@ LONGEST: Final = (
     "tests/e2e/test_dev.py",
     DATABASE_GROUP,
     "tests/fault/test_run.py",
+    "tests/architecture/test_types.py",
     "tests/property/test_stores.py",
     "tests/e2e/test_secrets.py",
     "tests/integration/test_migrations.py",

@@ -1,4 +1,4 @@
-"""No hot statement reads a whole table, at a million payments."""
+"""No hot statement reads a whole table of many payments."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from atomic_core.domain.payments import CaptureMethod, NewPayment
 from atomic_core.domain.refunds import NewRefund
 from atomic_core.use_cases.holds import CancelRequest, CaptureRequest
 from atomic_core.use_cases.payment_batches import BatchItem, PaymentBatch
-from integration.million_payments import OPEN_ROWS
+from integration.many_payments import OPEN_ROWS
 from support import add_merchant, build_application, build_payment, build_request, number_parameters
 
 # A thousand of them fit on a few pages: reading them all may be the better plan.

@@ -1,4 +1,4 @@
-"""The rows of a database with a million payments, which the tests of lists and of plans share.
+"""The rows of a large database, which the tests of lists and of plans share.
 
 One merchant, with one account, has 95 % of the payments and refunds, and a thousand have the
 others: a plan that suits the average merchant must suit the largest. What else there is belongs to
@@ -9,9 +9,10 @@ from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.accounts import world_account_id
+from support import DEPTH
 
-ROWS: Final = 1_000_000
-"""Payments that are settled."""
+ROWS: Final = 250_000 * DEPTH
+"""Payments that are settled. The plans for a quarter of a million are those for a million."""
 
 OPEN_ROWS: Final = 5_000
 """Payments that are due, younger than those."""
@@ -19,8 +20,8 @@ OPEN_ROWS: Final = 5_000
 RELATED_ROWS: Final = 200_000
 """Refunds, idempotency keys, sessions, audit events, webhook deliveries."""
 
-SECONDS_BETWEEN: Final = 2
-"""From one payment to the next."""
+SECONDS_BETWEEN: Final = 2_000_000 // ROWS
+"""From one payment to the next: all are 23 days old or younger."""
 
 ID: Final = "('0190' || lpad(to_hex({}), 28, '0'))::uuid"
 """Ids in the order of creation, like UUIDv7, which takes a system call each."""

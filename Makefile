@@ -67,7 +67,7 @@ psql: .venv/embedded.stamp ## psql on the database of a running `make run` (sql=
 	openapi-lint
 # The types are one of the tests.
 test: lint contracts ## Lint, types, import contracts and every test, on real servers
-	@$(BIN)/pytest -n 2
+	@$(BIN)/pytest -n 3
 
 test-deep: export TEST_DEPTH := 4
 test-deep: test ## The same with four times the generated examples, and a million payments

@@ -39,9 +39,11 @@ LONGEST: Final = (
     DATABASE_GROUP,
     "tests/fault/test_run.py",
     "tests/architecture/test_types.py",
-    "tests/property/test_stores.py",
-    "tests/e2e/test_secrets.py",
     "tests/integration/test_migrations.py",
+    "tests/e2e/test_secrets.py",
+    "tests/e2e/test_webhooks.py",
+    "tests/integration/test_first_use.py",
+    "tests/property/test_stores.py",
 )
 """They begin first: a long file that begins last keeps one core busy and the other idle."""
 

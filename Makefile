@@ -63,10 +63,14 @@ psql: .venv/embedded.stamp ## psql on the database of a running `make run` (sql=
 
 ##@ Work on it
 
-.PHONY: test lint types contracts format lock hooks bench faults mutants schemathesis \
+.PHONY: test test-deep lint types contracts format lock hooks bench faults mutants schemathesis \
 	openapi-lint
-test: lint types contracts ## Lint, types, import contracts and every test, on real servers
-	@$(BIN)/pytest -n 2
+# The types are one of the tests.
+test: lint contracts ## Lint, types, import contracts and every test, on real servers
+	@$(BIN)/pytest -n 3
+
+test-deep: export TEST_DEPTH := 4
+test-deep: test ## The same with four times the generated examples
 
 lint: .venv/dev.stamp ## Check style
 	@$(BIN)/ruff check .

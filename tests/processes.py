@@ -10,8 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, LiteralString
@@ -24,6 +24,7 @@ from atomic_adapters.embedded.roles import APP_ROLE
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.settings import Settings
+from atomic_core.application import Application
 from atomic_worker.commands.seed import seed
 from support import build_application
 
@@ -36,6 +37,8 @@ COMMANDS = {
     "sweeper": "sweep",
     "sweeper 2": "sweep",
 }
+GUNICORN = ("-m", "gunicorn", "-c", "python:atomic_web.server.gunicorn_conf", "atomic_web.wsgi:app")
+
 PAUSE = threading.Event()
 
 LEASE_SECONDS = 60
@@ -129,10 +132,17 @@ class Client:
         return self.request("GET", f"/accounts/{account_id}").data["balance"]
 
 
-def is_ledger_clean(environ: Mapping[str, str]) -> bool:
-    """As `atomic verify` has it, in this process: a new one takes a second to start."""
+@contextmanager
+def open_application(environ: Mapping[str, str]) -> Iterator[Application]:
+    """The application of a system, in this process: a command takes a second to start."""
     with closing(Connections(Settings.from_environ(environ))) as connections:
-        return build_application(PostgresStore(connections).begin).ledger.verify().is_clean
+        yield build_application(PostgresStore(connections).begin)
+
+
+def is_ledger_clean(environ: Mapping[str, str]) -> bool:
+    """What `atomic verify` prints."""
+    with open_application(environ) as application:
+        return application.ledger.verify().is_clean
 
 
 @dataclass
@@ -166,6 +176,10 @@ class System:
         )
 
     def command(self, name: str) -> list[str]:
+        """`atomic serve` becomes GUNICORN by exec, after half a second: tests/e2e/test_dev.py runs
+        it as a user does."""
+        if name == "api":
+            return [sys.executable, *GUNICORN]
         return [sys.executable, "-m", "atomic_worker", *COMMANDS[name].split()]
 
     def start(self, *names: str) -> None:
@@ -212,9 +226,8 @@ class System:
 
     def seed(self) -> dict[str, str]:
         """What `atomic seed --json` prints, from this process."""
-        settings = Settings.from_environ(self.environ)
-        with closing(Connections(settings)) as connections:
-            result = seed(build_application(PostgresStore(connections).begin), settings)
+        with open_application(self.environ) as application:
+            result = seed(application, Settings.from_environ(self.environ))
         assert result.api_key, "seeded before"
         return {
             "merchantId": str(result.merchant_id),

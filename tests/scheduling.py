@@ -26,7 +26,7 @@ SYSTEM_SHARERS: Final = tuple(
 search its log come before those that fill it."""
 
 DATABASE_SHARERS: Final = ("tests/integration/test_lists.py", "tests/integration/test_plans.py")
-"""Files that share the database with a million payments: the first only reads it."""
+"""Files that share the database with many payments: the first only reads it."""
 
 GROUPS: Final = {
     **dict.fromkeys(SYSTEM_SHARERS, SYSTEM_GROUP),
@@ -38,9 +38,12 @@ LONGEST: Final = (
     "tests/e2e/test_dev.py",
     DATABASE_GROUP,
     "tests/fault/test_run.py",
-    "tests/property/test_stores.py",
-    "tests/e2e/test_secrets.py",
+    "tests/architecture/test_types.py",
     "tests/integration/test_migrations.py",
+    "tests/e2e/test_secrets.py",
+    "tests/e2e/test_webhooks.py",
+    "tests/integration/test_first_use.py",
+    "tests/property/test_stores.py",
 )
 """They begin first: a long file that begins last keeps one core busy and the other idle."""
 

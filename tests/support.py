@@ -1,12 +1,13 @@
 """Helpers of many tests: stores, tampering with their data, applications and builders."""
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -51,6 +52,10 @@ from atomic_core.use_cases import ledger
 from worker_processes import UnregisteredWorker, WorkerProcess
 
 T = TypeVar("T")
+
+DEPTH: Final = int(os.environ.get("TEST_DEPTH", "1"))
+"""How many times as many examples the tests use as they need to catch the mutants: `make
+test-deep` sets 4."""
 
 IDS = SystemIdGenerator()
 HOUR = timedelta(hours=1)

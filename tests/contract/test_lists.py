@@ -34,6 +34,7 @@ from atomic_core.domain.refunds import NewRefund, Refund
 from atomic_core.ports.unit_of_work import UnitOfWork
 from atomic_core.use_cases.holds import CancelRequest
 from support import (
+    DEPTH,
     HOUR,
     IDS,
     NOW,
@@ -225,7 +226,7 @@ def test_payment_filters_return_matches_newest_first(merchant: MerchantData) -> 
     payments = merchant.payments()
     assert len(payments) == len(merchant.payment_ids)
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=60 * DEPTH, deadline=None)
     @given(st.builds(PaymentFilter, **filter_strategies(payments)), st.integers(1, 40))
     def check(filter: PaymentFilter, limit: int) -> None:
         def fetch_page(after: Position | None) -> Page[Payment]:
@@ -247,7 +248,7 @@ def test_refund_filters_return_matches_newest_first(merchant: MerchantData) -> N
         "payment_id": st.none() | st.sampled_from([refund.payment_id for refund in refunds]),
     }
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=60 * DEPTH, deadline=None)
     @given(st.builds(RefundFilter, **strategies), st.integers(1, 20))
     def check(filter: RefundFilter, limit: int) -> None:
         list_refunds = merchant.application.refunds.list
@@ -273,7 +274,7 @@ def test_refund_filters_return_matches_newest_first(merchant: MerchantData) -> N
 def test_account_filters_return_matches_newest_first(merchant: MerchantData) -> None:
     accounts = merchant.accounts()
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=30 * DEPTH, deadline=None)
     @given(
         st.builds(
             AccountFilter,
@@ -316,7 +317,7 @@ def test_entry_filters_return_matches_newest_first(merchant: MerchantData) -> No
     assert len(times) > 1
     time_values = st.sampled_from([MIN_TIME, MAX_TIME, times[0] - TICK, times[-1] + TICK, *times])
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=30 * DEPTH, deadline=None)
     @given(
         st.builds(CreatedFilter, created_from=time_values, created_to=time_values),
         st.integers(1, 8),

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-import fakeredis
 import pytest
 from redis import Redis
 
@@ -26,6 +25,9 @@ GLOBAL = RateLimit("global", 4, 900, "192.0.2.1")
 
 @pytest.fixture
 def fake() -> Iterator[Redis]:
+    # Imported here, because every test process reads this file.
+    import fakeredis
+
     with fakeredis.FakeRedis() as redis:
         yield redis
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -16,7 +17,14 @@ from psycopg import conninfo
 from redis import Redis
 
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
-from processes import Client, System, environment, find_free_port, wait_until
+from processes import (
+    Client,
+    System,
+    environment,
+    find_free_port,
+    open_application,
+    wait_until,
+)
 from raw_http import BODY, LENGTH, Wire, head
 from secret_scan import dump_database, dump_valkey, find_secrets
 from slow_clients import PAYMENTS
@@ -100,11 +108,11 @@ def _create_secrets(system: System) -> dict[str, str]:
     secrets = {"unknown": UNKNOWN}
     seeded = system.seed()
     secrets["seeded"] = seeded["apiKey"]
-    for name in ("second", "revoked"):
-        issued = json.loads(system.atomic("keys", "create", "--name", name, "--json").stdout)
-        secrets[name] = issued["apiKey"]
-        if name == "revoked":
-            assert system.atomic("keys", "revoke", issued["id"]).returncode == 0
+    with open_application(system.environ) as application:
+        for name in ("second", "revoked"):
+            issued = application.api_keys.issue(UUID(seeded["merchantId"]), name)
+            secrets[name] = issued.raw
+        application.api_keys.revoke(issued.key.id)
     return secrets | _register_merchant(system)
 
 

@@ -268,7 +268,13 @@ def test_sigterm_before_the_worker_has_started_stops_it(
     impatient_system: System, account: dict[str, str]
 ) -> None:
     """A worker that misses the signal would be waited for until SHUTDOWN_GRACE_SECONDS ends."""
-    environ = {**impatient_system.environ, "PORT": str(find_free_port())}
+    # Longer than a worker takes to start on a busy machine.
+    grace = str(2 * GUARD_SECONDS)
+    environ = {
+        **impatient_system.environ,
+        "PORT": str(find_free_port()),
+        "SHUTDOWN_GRACE_SECONDS": grace,
+    }
     starting = System(environ, impatient_system.log.with_name("starting.log"))
     starting.spawn("api")
     try:

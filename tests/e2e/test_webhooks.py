@@ -10,8 +10,6 @@ import psutil
 import psycopg
 import pytest
 from redis import Redis
-from standardwebhooks import Webhook as StandardWebhook
-from svix.webhooks import Webhook as SvixWebhook
 
 from atomic_adapters.embedded import EmbeddedPostgres
 from atomic_adapters.webhooks.secret_cipher import generate_key
@@ -86,6 +84,10 @@ def list_received_ids(receiver: Receiver) -> list[str]:
 
 def verify(secret: str, body: bytes, headers: Mapping[str, str]) -> None:
     """By two libraries that we did not write. Each raises its own error."""
+    # Imported here, because every test process reads this file, and svix takes a second.
+    from standardwebhooks import Webhook as StandardWebhook
+    from svix.webhooks import Webhook as SvixWebhook
+
     StandardWebhook(secret).verify(body, dict(headers))
     SvixWebhook(secret).verify(body, dict(headers))
 

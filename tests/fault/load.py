@@ -25,6 +25,8 @@ class Load:
     """The merchants that hold, capture and refund."""
     oracle: Oracle
     seed: int
+    calm: float = 1
+    """Multiplies the generators' pauses."""
     request_log: RequestLog = field(default_factory=RequestLog)
     _stop_requested: threading.Event = field(default_factory=threading.Event)
     _stack: ExitStack = field(default_factory=ExitStack)
@@ -53,4 +55,8 @@ class Load:
 
     def _create(self, kind: type[PaymentGenerator], name: str) -> PaymentGenerator:
         merchants = self.hold_merchants if kind is HoldGenerator else self.merchants
-        return kind(name, self.create_client(), merchants, random.Random(f"{self.seed}-{name}"))
+        generator = kind(
+            name, self.create_client(), merchants, random.Random(f"{self.seed}-{name}")
+        )
+        generator.pause_seconds *= self.calm
+        return generator

@@ -16,6 +16,8 @@ class Options:
     only: tuple[str, ...]
     patience: float
     ignores_time_bounds: bool
+    calm: float
+    """Multiplies the pauses of the load."""
     picture: Path | None
     json: Path | None
 
@@ -51,6 +53,9 @@ def parse_options(arguments: Sequence[str], faults: Collection[str]) -> Options:
         action="store_true",
         help="report missed time bounds, but do not fail because of them",
     )
+    parser.add_argument(
+        "--calm", type=float, default=1, help="multiplies the pauses of the load (default: 1)"
+    )
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw a chart: .png or .svg")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results as JSON")
     parsed = parser.parse_args(arguments)
@@ -64,6 +69,7 @@ def parse_options(arguments: Sequence[str], faults: Collection[str]) -> Options:
         only=only,
         patience=parsed.patience,
         ignores_time_bounds=parsed.ignore_time_bounds,
+        calm=parsed.calm,
         picture=parsed.picture,
         json=parsed.json,
     )

@@ -54,6 +54,7 @@ class Run:
             self.cluster.hold_merchants,
             self.oracle,
             self.options.seed,
+            self.options.calm,
         )
         self.sampler = ProgressSampler(self.cluster.servers.connect, self.oracle)
         self.results = {

@@ -18,6 +18,10 @@ ONLY: Final = (
     "valkey-kill",
 )
 
+CALM: Final = 4
+"""The load is a quarter of that of `make faults`: most of it is settled and delivered between the
+faults, and proves nothing more."""
+
 TESTS: Final = Path(__file__).parents[1]
 
 TIMEOUT_SECONDS: Final = 600
@@ -27,6 +31,7 @@ TIMEOUT_SECONDS: Final = 600
 def test_no_payment_is_lost_or_duplicated_under_faults(tmp_path: Path) -> None:
     json_file, chart_file = tmp_path / "run.json", tmp_path / "run.svg"
     options = ["--rounds=1", f"--seed={SEED}", f"--only={','.join(ONLY)}", "--ignore-time-bounds"]
+    options.append(f"--calm={CALM}")
     files = [f"--json={json_file}", f"--picture={chart_file}"]
     run = subprocess.run(
         [sys.executable, str(TESTS / "fault"), *options, *files],

@@ -1,4 +1,4 @@
-"""Fills a database with a million rows before it gets indexes, constraints and triggers."""
+"""Fills a database with many rows before it gets indexes, constraints and triggers."""
 
 import subprocess
 

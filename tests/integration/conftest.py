@@ -38,7 +38,7 @@ def closed_senders() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def full_database(postgres: EmbeddedPostgres, migrated: str) -> Iterator[str]:
-    """The URL of a database with a million payments, for files that tests/scheduling.py runs in
+    """The URL of a database with many payments, for files that tests/scheduling.py runs in
     one process."""
     url = create_filled_database(postgres, "full", migrated, FILL)
     with psycopg.connect(url, autocommit=True) as connection:

@@ -1,7 +1,8 @@
 """The rows of a database with a million payments, which the tests of lists and of plans share.
 
-One merchant, with one account, has 95 % of the payments and refunds, and 19 have the others. What
-else there is belongs to a thousand merchants alike.
+One merchant, with one account, has 95 % of the payments and refunds, and a thousand have the
+others: a plan that suits the average merchant must suit the largest. What else there is belongs to
+the thousand alike.
 """
 
 from typing import Final
@@ -65,7 +66,7 @@ SELECT made.id, made.owner, made.owner, 1 + n::bigint * 7919 % 100000,
        CASE n % 10 WHEN 0 THEN jsonb_build_object('order', n::text, 'shop', 'main') END,
        made.refunded, made.refunded, made.at, made.at, made.at
   FROM (SELECT n, {ID.format("n")} AS id,
-               CASE n % 20 WHEN 7 THEN {ID.format("2 + n / 20 % 19")}
+               CASE n % 20 WHEN 7 THEN {ID.format("2 + n / 20 % 1000")}
                            ELSE '{MERCHANT}' END AS owner,
                now() - ({ROWS + OPEN_ROWS} - n) * interval '{SECONDS_BETWEEN} s' AS at,
                CASE n % 17 WHEN 0 THEN 'FAILED' ELSE 'SUCCESS' END AS status,
@@ -76,7 +77,7 @@ INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, des
                       created_at, updated_at, due_at)
 SELECT made.id, made.owner, made.owner, 1, 'USD', 'tok_visa', '', made.at, made.at, made.at
   FROM (SELECT {ID.format(f"{ROWS} + n")} AS id,
-               CASE WHEN n <= 1900 THEN '{MERCHANT}' ELSE {ID.format("2 + n % 19")} END AS owner,
+               CASE WHEN n <= 1900 THEN '{MERCHANT}' ELSE {ID.format("2 + n % 1000")} END AS owner,
                now() - ({OPEN_ROWS} - n) * interval '{SECONDS_BETWEEN} s' AS at
           FROM generate_series(1, {OPEN_ROWS}) n) made;
 INSERT INTO payment_amounts (merchant_id, amount, payment_id)

@@ -1,10 +1,9 @@
-"""Lists of a million payments of one merchant, and of payments that keep arriving."""
+"""Lists of many payments of one merchant, and of payments that keep arriving."""
 
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +21,7 @@ from atomic_core.domain.lists import (
     RefundFilter,
 )
 from atomic_core.domain.payments import Payment, PaymentInsert, Status
-from integration.million_payments import ACCOUNT, MERCHANT, build_id
+from integration.million_payments import ACCOUNT, MERCHANT, ROWS, build_id
 from support import (
     IDS,
     Store,
@@ -62,14 +61,14 @@ class Cost:
 
     scanned: set[str] = field(default_factory=set)
     removed: int = 0
+    most_rows: int = 0
+    """Read by one node of a plan, whether it returned or removed them."""
     pages: int = 0
-    milliseconds: float = 0
 
     def add(self, explained: dict[str, Any]) -> None:
         self.pages += (
             explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"]
         )
-        self.milliseconds += explained["Execution Time"] + explained["Planning Time"]
         self._add_node(explained["Plan"])
 
     def _add_node(self, node: dict[str, Any]) -> None:
@@ -78,6 +77,8 @@ class Cost:
         removed = node.get("Rows Removed by Filter", 0)
         removed += node.get("Rows Removed by Index Recheck", 0)
         self.removed += removed * node["Actual Loops"]
+        rows = (node["Actual Rows"] + removed) * node["Actual Loops"]
+        self.most_rows = max(self.most_rows, round(rows))
         for child in node.get("Plans", ()):
             self._add_node(child)
 
@@ -113,14 +114,13 @@ def cost_of(connection: Connection, turn: Callable[[PostgresListQueries], object
 
 
 def check(connection: Connection, turn: Callable[[PostgresListQueries], object]) -> None:
-    """No whole table, few rows looked at for nothing, few pages read; in 50 ms. The time is that
-    of the best of ten: the machine has other things to do."""
+    """No whole table is read, few rows are removed or sorted, and few pages are read."""
     cost = cost_of(connection, turn)
     assert not cost.scanned
     assert cost.removed <= MAX_SORTED_ROWS
+    # Twice, because EXPLAIN rounds the average of a node's loops.
+    assert cost.most_rows <= 2 * MAX_SORTED_ROWS
     assert cost.pages <= 10_000
-    others = (cost_of(connection, turn).milliseconds for _ in range(9))
-    assert any(milliseconds < 50 for milliseconds in chain([cost.milliseconds], others))
 
 
 NOW = datetime.now(UTC)
@@ -140,10 +140,10 @@ FILTERS: dict[str, dict[str, Any]] = {
     "amounts": {"amount_min": 500, "amount_max": 1_500},
     "common amounts": {"amount_min": 500},
     "amounts of none": {"amount_min": 200_000},
-    "a pair": {"metadata": (("order", "100000"),)},
+    "a pair": {"metadata": (("order", "10000"),)},
     "a common pair": {"metadata": (("shop", "main"),)},
     "a pair of none": {"metadata": (("shop", "other"),)},
-    "pairs": {"metadata": (("order", "100000"), ("shop", "main"))},
+    "pairs": {"metadata": (("order", "10000"), ("shop", "main"))},
     "all of them": {
         "currency": "USD",
         "statuses": frozenset({Status.SUCCESS}),
@@ -192,7 +192,7 @@ def test_every_filter_of_accounts_has_an_index(
     check(connection, lambda lists: lists.list_accounts(MERCHANT, wanted, after, PAGE))
 
 
-@pytest.mark.parametrize("after", [None, 300_000])
+@pytest.mark.parametrize("after", [None, ROWS * 3 // 10])
 @pytest.mark.parametrize(
     "wanted",
     [
@@ -210,7 +210,7 @@ def test_every_filter_of_entries_has_an_index(
     check(connection, lambda lists: lists.list_entries(ACCOUNT, wanted, after, PAGE))
 
 
-def test_filters_find_the_right_rows_among_a_million(full_database: str) -> None:
+def test_filters_find_the_right_rows_among_many(full_database: str) -> None:
     """Against the same question without any of the indexes, for the filters that find some."""
     with psycopg.connect(full_database) as connection:
         lists = PostgresListQueries(DatabaseSession(connection))

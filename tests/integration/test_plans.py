@@ -1,4 +1,4 @@
-"""No hot statement reads a whole table, at a million payments."""
+"""No hot statement reads a whole table of many payments."""
 
 import re
 from collections.abc import Callable, Iterator

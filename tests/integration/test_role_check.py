@@ -46,9 +46,19 @@ def create_role(postgres: EmbeddedPostgres) -> Iterator[Callable[[str], str]]:
             connection.execute(f"DROP OWNED BY {name}; DROP ROLE {name}".encode())
 
 
+@pytest.fixture(scope="module")
+def shared_url(postgres: EmbeddedPostgres, migrated: str) -> Iterator[str]:
+    name = f"role_check_{secrets.token_hex(4)}"
+    yield postgres.create_database(name, migrated, OWNER_ROLE)
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
 @pytest.fixture
-def url(own_database: Callable[..., str], migrated: str) -> str:
-    return own_database(migrated)
+def url(shared_url: str) -> str:
+    """A database that tests change in nothing but its owner."""
+    set_database_owner(shared_url, OWNER_ROLE)
+    return shared_url
 
 
 def set_database_owner(url: str, role: str) -> None:

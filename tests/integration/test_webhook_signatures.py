@@ -3,19 +3,26 @@
 import json
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
 import pytest
-import standardwebhooks
-import svix.webhooks
 
 from atomic_adapters.webhooks.signature import generate_secret
 from webhook_receivers import OK, Received, Receiver, answer
 from webhook_senders import SECRET, build_request, build_sender
 
-VERIFIERS = [standardwebhooks.Webhook, svix.webhooks.Webhook]
-ERRORS = (standardwebhooks.WebhookVerificationError, svix.webhooks.WebhookVerificationError)
+
+@pytest.fixture(params=["standardwebhooks", "svix.webhooks"])
+def library(request: pytest.FixtureRequest) -> Any:
+    """Imported by the process that runs these tests: svix takes a second to import."""
+    return import_module(request.param)
+
+
+@pytest.fixture
+def verifier(library: Any) -> Any:
+    return library.Webhook
 
 
 def receive_one(receiver: Receiver, **values: Any) -> Received:
@@ -24,7 +31,6 @@ def receive_one(receiver: Receiver, **values: Any) -> Received:
     return receiver.requests[-1]
 
 
-@pytest.mark.parametrize("verifier", VERIFIERS)
 def test_independent_libraries_verify_a_webhook(
     receive: Callable[..., Receiver], verifier: Any
 ) -> None:
@@ -37,8 +43,9 @@ def test_independent_libraries_verify_a_webhook(
     assert event["data"] == {"name": "Bücher ✓"}
 
 
-@pytest.mark.parametrize("verifier", VERIFIERS)
-def test_tampered_webhooks_are_refused(receive: Callable[..., Receiver], verifier: Any) -> None:
+def test_tampered_webhooks_are_refused(
+    receive: Callable[..., Receiver], library: Any, verifier: Any
+) -> None:
     headers, body = receive_one(receive(answer(OK)))[1:]
     text = body.decode()
     for tampered_body, tampered_headers in (
@@ -49,30 +56,28 @@ def test_tampered_webhooks_are_refused(receive: Callable[..., Receiver], verifie
         (text, headers | {"webhook-timestamp": str(int(headers["webhook-timestamp"]) + 1)}),
         (text, headers | {"webhook-signature": headers["webhook-signature"].swapcase()}),
     ):
-        with pytest.raises(ERRORS):
+        with pytest.raises(library.WebhookVerificationError):
             verifier(SECRET).verify(tampered_body, tampered_headers)
 
 
-@pytest.mark.parametrize("verifier", VERIFIERS)
 @pytest.mark.parametrize("offset", [-3_600, 3_600])
 def test_old_and_future_timestamps_are_refused(
-    receive: Callable[..., Receiver], verifier: Any, offset: int
+    receive: Callable[..., Receiver], library: Any, verifier: Any, offset: int
 ) -> None:
     received = receive_one(receive(answer(OK)), timestamp=int(time.time()) + offset)
-    with pytest.raises(ERRORS, match=r"(?i)timestamp"):
+    with pytest.raises(library.WebhookVerificationError, match=r"(?i)timestamp"):
         verifier(SECRET).verify(received.body.decode(), received.headers)
 
 
-@pytest.mark.parametrize("verifier", VERIFIERS)
 def test_rotated_secrets_both_verify_and_no_other(
-    receive: Callable[..., Receiver], verifier: Any
+    receive: Callable[..., Receiver], library: Any, verifier: Any
 ) -> None:
     new, old = generate_secret(), generate_secret()
     received = receive_one(receive(answer(OK)), secrets=(new, old))
     assert len(received.headers["webhook-signature"].split(" ")) == 2
     for secret in (new, old):
         verifier(secret).verify(received.body.decode(), received.headers)
-    with pytest.raises(ERRORS):
+    with pytest.raises(library.WebhookVerificationError):
         verifier(SECRET).verify(received.body.decode(), received.headers)
     first, _ = received.headers["webhook-signature"].split(" ")
     # The newest secret signs first.

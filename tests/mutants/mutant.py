@@ -17,10 +17,13 @@ class Edit:
     def apply(self, root: Path) -> None:
         """Raises StaleMutant."""
         file = root / self.path
-        text = file.read_text(encoding="utf-8")
+        file.write_text(self.edit(file.read_text(encoding="utf-8")), encoding="utf-8")
+
+    def edit(self, text: str) -> str:
+        """Raises StaleMutant."""
         if (count := text.count(self.old)) != 1:
             raise StaleMutant(f"{self.path} contains this {count} times, not once: {self.old!r}")
-        file.write_text(text.replace(self.old, self.new), encoding="utf-8")
+        return text.replace(self.old, self.new)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,22 @@ TIMELINE_TEST: Final = "tests/contract/test_timeline.py"
 RACES_TEST: Final = "tests/integration/test_races.py"
 GUARDS_TEST: Final = "tests/integration/test_payment_guards.py"
 COMMIT_GUARDS_TEST: Final = "tests/integration/test_commit_guards.py"
+LISTS_TEST: Final = "tests/integration/test_lists.py"
 VERIFICATION_TEST: Final = "tests/contract/test_ledger_verification_holds.py"
 
 REFUND_MUTANTS: Final = (
+    Mutant(
+        "refund-list-by-amount",
+        "a page of refunds reads a page of the index by age, however many the merchant has",
+        (
+            Edit(
+                "atomic_adapters/postgres/refund_lists.sql",
+                "AND probed.amount + 0 BETWEEN",
+                "AND probed.amount BETWEEN",
+            ),
+        ),
+        (LISTS_TEST,),
+    ),
     Mutant(
         "fee-rounded-up",
         "fees are rounded half to even",

@@ -17,7 +17,7 @@ from atomic_core.domain.money import MAX_AMOUNT, Money
 from atomic_core.domain.payments import CaptureMethod, NewPayment, Status
 from atomic_core.domain.refunds import NewRefund
 from atomic_core.use_cases.holds import CancelRequest, CaptureRequest
-from support import NOW, Store, add_merchant, build_application, open_account
+from support import DEPTH, NOW, Store, add_merchant, build_application, open_account
 
 CURRENCIES = ["USD", "EUR"]
 
@@ -140,7 +140,7 @@ class Shop:
 
 
 def test_totals_are_those_of_the_ledger(store: Store) -> None:
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=20 * DEPTH, deadline=None)
     @given(st.lists(cases, max_size=6))
     def check(cases: list[Case]) -> None:
         shop = Shop.open(store)

@@ -39,7 +39,7 @@ from atomic_core.use_cases.ledger import NewAccount
 from atomic_core.use_cases.timeline import Timeline
 from emptying import Emptying
 from property.model import BATCH, REFUSALS, Balance, Model, Row
-from support import HOUR, NOW, build_application, build_request, with_use_cases
+from support import DEPTH, HOUR, NOW, build_application, build_request, with_use_cases
 
 NAMESPACE = UUID(int=77)
 OTHER_MERCHANT = UUID(int=9)
@@ -352,5 +352,6 @@ def test_memory_and_postgres_stores_behave_the_same(
     store_comparison: type[RuleBasedStateMachine],
 ) -> None:
     run_state_machine_as_test(
-        store_comparison, settings=settings(max_examples=25, stateful_step_count=25, deadline=None)
+        store_comparison,
+        settings=settings(max_examples=12 * DEPTH, stateful_step_count=25, deadline=None),
     )

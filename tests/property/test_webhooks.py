@@ -30,7 +30,7 @@ from atomic_core.domain.webhooks import (
 from atomic_core.use_cases.ledger import NewAccount
 from atomic_core.use_cases.webhook_deliveries import DeliveryReference, ReplayRequest
 from atomic_core.use_cases.webhook_endpoints import EndpointRequest, EndpointUpdate
-from support import Store, add_merchant, build_application, build_payment
+from support import DEPTH, Store, add_merchant, build_application, build_payment
 
 OK = WebhookResult(200, None, 1, "", None)
 REFUSED = WebhookResult(500, "status 500", 1, "", None)
@@ -171,12 +171,13 @@ class Deliveries(RuleBasedStateMachine):
             )
 
 
-@pytest.mark.parametrize(("name", "examples"), [("memory_store", 40), ("postgres_store", 8)])
+@pytest.mark.parametrize(("name", "examples"), [("memory_store", 20), ("postgres_store", 5)])
 def test_every_event_is_delivered_whatever_fails(
     request: pytest.FixtureRequest, name: str, examples: int
 ) -> None:
     store = request.getfixturevalue(name)
     machine = type("Machine", (Deliveries,), {"store": store})
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=examples, stateful_step_count=15, deadline=None)
+        machine,
+        settings=settings(max_examples=examples * DEPTH, stateful_step_count=15, deadline=None),
     )

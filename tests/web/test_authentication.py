@@ -3,6 +3,7 @@ import pytest
 from atomic_core.domain.errors import StorageUnavailable
 from atomic_web.access.authentication import get_access_policy
 from atomic_web.errors import RequestTimeout
+from support import DEPTH
 from web.web_client import ACCOUNTS, PAYMENT_BODY, PAYMENTS, MerchantClient, WebApp, error_code
 
 KEY = "sk_test_" + "0" * 48
@@ -149,8 +150,8 @@ def test_valid_key_in_a_malformed_header_returns_401(
     assert merchant.post(PAYMENTS, PAYMENT_BODY, Authorization=header).status_code == 401
 
 
-def test_every_one_of_1000_wrong_keys_returns_401(web: WebApp) -> None:
-    for number in range(1_000):
+def test_every_one_of_many_wrong_keys_returns_401(web: WebApp) -> None:
+    for number in range(250 * DEPTH):
         headers = {"Authorization": f"Bearer sk_test_{number:048}"}
         assert web.client.post(PAYMENTS, json=PAYMENT_BODY, headers=headers).status_code == 401
     assert web.effects == (0, 0, 0)

@@ -12,6 +12,7 @@ import structlog
 
 from atomic_adapters.network_settings import StripeSettings
 from atomic_adapters.networks.stripe.errors import (
+    NO_ANSWER,
     NOT_SENT,
     UNKNOWN,
     classify_error,
@@ -103,7 +104,7 @@ class StripeCardNetwork:
                     return action(claim)
                 except Exception as error:  # noqa: BLE001 - whatever is not understood is no answer
                     response = classify_error(error, claim)
-                    if response in (NOT_SENT, UNKNOWN):
+                    if not response.is_answered or response == UNKNOWN:
                         problems[describe_error(error)] += 1
                     return response
 
@@ -125,4 +126,4 @@ def _collect(future: Future[NetworkResponse], deadline: float) -> NetworkRespons
     try:
         return future.result(max(0.0, deadline - time.monotonic()))
     except TimeoutError:
-        return NOT_SENT if future.cancel() else UNKNOWN
+        return NOT_SENT if future.cancel() else NO_ANSWER

@@ -34,7 +34,7 @@ class Combination(NamedTuple):
     fault: Fault
     step: Step
     is_approved: bool
-    count: int
+    failures: int
     """How many requests of the step meet the fault."""
 
 
@@ -63,10 +63,14 @@ ENDS: Final = {
 
 
 class StripeObjects:
-    """What Stripe has at one moment, by payment."""
+    """What Stripe has at one moment, by payment. With `payment_ids`, only their PaymentIntents are
+    read, and only those that were created through the proxy."""
 
-    def __init__(self, proxy: RecordingProxy) -> None:
-        self._intents = _group_by_payment(proxy.list_all("payment_intents"))
+    def __init__(self, proxy: RecordingProxy, payment_ids: Sequence[UUID] | None = None) -> None:
+        if payment_ids is None:
+            self._intents = _group_by_payment(proxy.list_all("payment_intents"))
+        else:
+            self._intents = {str(id): proxy.find_intents(str(id)) for id in payment_ids}
         self._refunds = _group_by_payment(proxy.list_all("refunds"))
 
     def find_intents(self, payment_id: UUID) -> Sequence[Any]:

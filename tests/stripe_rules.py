@@ -10,6 +10,7 @@ import http.client
 import json
 import re
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -85,6 +86,8 @@ class RecordingProxy:
     """Ends what is delayed or slow."""
     _answers: dict[str, tuple[bytes, Answer | None]] = field(default_factory=dict)
     """By key: what was asked, and the first answer; None while it is under way."""
+    _intent_ids: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """By the payment in their metadata. A list of localstripe's takes as long as 40 reads."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _rules: threading.Lock = field(default_factory=threading.Lock)
 
@@ -130,6 +133,10 @@ class RecordingProxy:
         """All objects of a kind, such as payment_intents."""
         return self._forward(Request("GET", f"/v1/{kind}?limit=100000", b"", None)).data["data"]
 
+    def find_intents(self, payment_id: str) -> Sequence[Any]:
+        """The PaymentIntents that were created for a payment through this proxy."""
+        return [self._retrieve_intent(id) for id in self._intent_ids.get(payment_id, ())]
+
     def _process(self, request: Request) -> Answer:
         url = urlsplit(request.path)
         if url.path == "/v1/payment_intents/search":
@@ -139,19 +146,31 @@ class RecordingProxy:
         with self._rules:
             if refusal := self._refuse(request, url.path):
                 return refusal
-            return self._forward(_translate_token(request))
+            answer = self._forward(_translate_token(request))
+            if url.path == "/v1/payment_intents":
+                self._remember_intent(request, answer)
+            return answer
 
     def _search(self, query: str) -> Answer:
         match = re.fullmatch(r"metadata\['(\w+)'\]:'([^']*)'", query)
         assert match, query
         name, value = match.groups()
-        found = [
-            intent
-            for intent in self.list_all("payment_intents")
-            if intent["metadata"].get(name) == value
-        ]
+        assert name == "atomic_payment"
+        found = self.find_intents(value)
         result = {"object": "search_result", "has_more": False, "data": found, "url": "/search"}
         return Answer(200, json.dumps(result).encode())
+
+    def _remember_intent(self, request: Request, answer: Answer) -> None:
+        payment_id = dict(parse_qsl(request.body.decode())).get("metadata[atomic_payment]")
+        if payment_id is None or ("error" in answer.data and "charge" not in answer.data["error"]):
+            return
+        if answer.status == 200:
+            intent_id = answer.data["id"]
+        else:
+            # localstripe's error names the charge only.
+            charge = Request("GET", f"/v1/charges/{answer.data['error']['charge']}", b"", None)
+            intent_id = self._forward(charge).data["payment_intent"]
+        self._intent_ids[payment_id].append(intent_id)
 
     def _refuse(self, request: Request, path: str) -> Answer | None:
         """What Stripe refuses and localstripe does not."""

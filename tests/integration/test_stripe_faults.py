@@ -56,7 +56,7 @@ class FailFirst:
         combination = self.combinations[id]
         if request.route != ROUTES[combination.step]:
             return None
-        if self.failed[combination] >= combination.count:
+        if self.failed[combination] >= combination.failures:
             return None
         self.failed[combination] += 1
         return combination.fault
@@ -124,7 +124,7 @@ def settle(application: Application, proxy: RecordingProxy, scenarios: Sequence[
     is_open = scenarios
     for _ in range(MAX_ROUNDS):
         application.settlement.settle()
-        objects = StripeObjects(proxy)
+        objects = StripeObjects(proxy, [scenario.payment_id for scenario in is_open])
         for scenario in is_open:
             scenario.refresh()
             scenario.compare(objects)

@@ -12,7 +12,7 @@ BREAKER_PY: Final = "atomic_core/use_cases/network_breaker.py"
 SETTLEMENT_PY: Final = "atomic_core/use_cases/settlement.py"
 LANES_PY: Final = "atomic_worker/settlement/lanes.py"
 MERCHANTS_PY: Final = "atomic_core/use_cases/merchants.py"
-NETWORKS_SQL: Final = "migrations/0025.networks.sql"
+NETWORKS_SQL: Final = "migrations/0026.networks.sql"
 
 NETWORKS_TEST: Final = "tests/contract/test_networks.py"
 BREAKER_TEST: Final = "tests/unit/test_network_breaker.py"

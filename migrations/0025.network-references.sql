@@ -1,6 +1,6 @@
 -- What a card network needs to find a request again: its own reference of a payment or refund, the
 -- generation of our idempotency key, and when the open step was last sent.
--- depends: 0023.success-checks
+-- depends: 0024.accept-trigger
 -- transactional: false
 
 -- Runs while payments flow, also with the previous version of Atomic: its rows have none of it, and

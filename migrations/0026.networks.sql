@@ -1,6 +1,6 @@
 -- Card networks side by side: a payment and its refunds keep the network that it was accepted for, and due
 -- work is found by network.
--- depends: 0024.network-references
+-- depends: 0025.network-references
 -- transactional: false
 
 -- Runs while payments flow, also with the previous version of Atomic: it has one network, the sandbox, which

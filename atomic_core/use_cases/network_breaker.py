@@ -54,7 +54,9 @@ class NetworkBreaker:
 
     def record(self, responses: Iterable[NetworkResponse]) -> None:
         """Count the responses of one batch."""
-        answers = [response.is_answered for response in responses]
+        answers = [
+            response.is_answered for response in responses if response.is_answered is not None
+        ]
         unanswered = answers.count(False)
         if not answers:
             return

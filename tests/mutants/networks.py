@@ -110,10 +110,16 @@ NETWORK_MUTANTS: Final = (
         (
             Edit(
                 BREAKER_PY,
-                "[response.is_answered for response in responses]",
-                "[response.verdict == 'approved' for response in responses]",
+                "            response.is_answered for response in responses if",
+                "            response.verdict == 'approved' for response in responses if",
             ),
         ),
+        (BREAKER_TEST,),
+    ),
+    Mutant(
+        "breaker-counts-what-was-not-asked",
+        "a request that was not made says nothing about the network",
+        (Edit(BREAKER_PY, "if response.is_answered is not None", "if True"),),
         (BREAKER_TEST,),
     ),
     Mutant(

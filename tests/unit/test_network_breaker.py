@@ -68,6 +68,15 @@ def test_answers_that_decide_nothing_do_not_open_it(breaker: NetworkBreaker) -> 
     assert not breaker.is_open
 
 
+def test_requests_that_were_not_made_do_not_count(breaker: NetworkBreaker) -> None:
+    """They neither open it nor hide that the others got no answer."""
+    not_made = NetworkResponse(Verdict.NOT_SENT, is_answered=None)
+    breaker.record([not_made] * 1_000)
+    assert not breaker.is_open
+    breaker.record([SILENCE] * THRESHOLD + [not_made] * 1_000)
+    assert breaker.is_open
+
+
 def test_open_breaker_tries_one_payment_after_each_pause(
     breaker: NetworkBreaker, time: Time
 ) -> None:

@@ -13,7 +13,7 @@ import structlog
 from atomic_adapters.network_settings import StripeSettings
 from atomic_adapters.networks.stripe.errors import (
     NO_ANSWER,
-    NOT_SENT,
+    NOT_BEGUN,
     UNKNOWN,
     classify_error,
     describe_error,
@@ -98,7 +98,7 @@ class StripeCardNetwork:
         def respond(claim: Claim) -> NetworkResponse:
             if deadline - time.monotonic() < self._seconds * SHARE_TO_BEGIN:
                 problems["not begun in time"] += 1
-                return NOT_SENT
+                return NOT_BEGUN
             with time_limit(deadline):
                 try:
                     return action(claim)
@@ -126,4 +126,4 @@ def _collect(future: Future[NetworkResponse], deadline: float) -> NetworkRespons
     try:
         return future.result(max(0.0, deadline - time.monotonic()))
     except TimeoutError:
-        return NOT_SENT if future.cancel() else NO_ANSWER
+        return NOT_BEGUN if future.cancel() else NO_ANSWER

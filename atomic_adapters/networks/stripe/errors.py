@@ -13,6 +13,9 @@ from atomic_core.domain.settlement import Claim
 NOT_SENT: Final = NetworkResponse(Verdict.NOT_SENT, is_answered=False)
 """No connection, or a refusal that has nothing to do with the payment."""
 
+NOT_BEGUN: Final = NetworkResponse(Verdict.NOT_SENT, is_answered=None)
+"""There was no time for the request. That says nothing about Stripe."""
+
 NO_ANSWER: Final = NetworkResponse(Verdict.UNKNOWN, is_answered=False)
 """A time-out, a cut connection, an error of Stripe's, or what is not understood."""
 

@@ -239,7 +239,7 @@ def test_lane_survives_a_bug_of_its_network(
 
     def begin_or_fail(*arguments: object, **options: object) -> object:
         fail()
-        return begin(*arguments, **options)  # type: ignore[arg-type]
+        return begin(*arguments, **options)
 
     lane = application.settlement.lanes["stripe"]
     object.__setattr__(lane, "begin", begin_or_fail)

@@ -1,6 +1,7 @@
 """The settings of card networks."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,17 +14,31 @@ KEY_PREFIXES: Final = ("sk_", "rk_")
 
 TEST_KEY_PREFIXES: Final = ("sk_test_", "rk_test_")
 
+REQUESTS_IN_TURN: Final = 4
+"""Requests that each connection to a card network carries for one batch."""
+
 LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
 class StripeSettings:
     secret_key: str = field(repr=False)
-    """Empty if the card network is another one."""
+    """Empty if no merchant uses Stripe."""
     api_base: str
     """Without a slash at the end."""
     concurrency: int
     """Requests that one process has under way at once."""
+    batch: int = 0
+    """Payments and refunds per settlement transaction; 0: a few per connection."""
+    timeout: timedelta = timedelta(seconds=10)
+    """Of one call for a batch."""
+    lease: timedelta = timedelta(seconds=2)
+
+    @property
+    def batch_size(self) -> int:
+        """A batch is posted when its last claim is answered. With a request per claim, it has as
+        many claims as are answered within about a second."""
+        return self.batch or REQUESTS_IN_TURN * self.concurrency
 
     @property
     def is_test_mode(self) -> bool:
@@ -40,6 +55,11 @@ class NetworkSettings:
     @property
     def is_stripe(self) -> bool:
         return self.card_network == "stripe"
+
+    @property
+    def has_stripe(self) -> bool:
+        """Whether payments can be settled through Stripe, be it for single merchants."""
+        return bool(self.stripe.secret_key)
 
     @classmethod
     def read(cls, reader: EnvironReader) -> "NetworkSettings":
@@ -61,6 +81,11 @@ class NetworkSettings:
                 ),
                 # A thread each, which mostly waits.
                 concurrency=reader.read_integer("STRIPE_CONCURRENCY", 64, 1, 1_000),
+                batch=reader.read_integer("STRIPE_BATCH", 0, 0, 10_000),
+                # Stripe answers most requests within a second or two, and its own client waits for
+                # 80 s. What takes longer is in doubt, and is asked about.
+                timeout=reader.read_seconds("STRIPE_TIMEOUT_SECONDS", 10, 0.1, 30),
+                lease=reader.read_seconds("STRIPE_LEASE_SECONDS", 2, 0.1, 3_600),
             ),
         )
         is_key_malformed = any(error.startswith(SECRET_KEY) for error in reader.errors)

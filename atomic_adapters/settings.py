@@ -135,6 +135,11 @@ class Settings:
         )
 
     @property
+    def has_sandbox(self) -> bool:
+        """Whether payments can be settled through the sandbox, be it for single merchants."""
+        return not self.networks.is_stripe or self.allow_sandbox
+
+    @property
     def charges_cards(self) -> bool:
         """Whether a payment moves real money."""
         return self.networks.is_stripe and not self.networks.stripe.is_test_mode

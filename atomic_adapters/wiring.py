@@ -1,5 +1,6 @@
 """The composition root: the only module that imports every adapter."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -26,7 +27,8 @@ from atomic_adapters.settings import Settings
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
 from atomic_adapters.webhooks.deferred_sender import DeferredWebhookSender
 from atomic_adapters.webhooks.secret_cipher import FernetSecretCipher
-from atomic_core.application import Application, Options, Ports
+from atomic_core.application import Application, LaneOptions, Options, Ports
+from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.payments import DEFAULT_HOLD_PERIOD
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.domain.webhook_urls import EVERY_NETWORK
@@ -48,8 +50,8 @@ __all__ = [
     "in_memory",
 ]
 
-REQUESTS_IN_TURN: Final = 4
-"""Requests that each connection to a card network carries for one batch."""
+STRIPE: Final = "stripe"
+"""The name of the card network, in settings and in the database."""
 
 IN_MEMORY_CONNECTIONS: Final = 10
 """Of an application in memory: few, so that tests reach the bound of requests that wait for
@@ -67,7 +69,7 @@ def build_application_on(ports: Ports, settings: Settings) -> Application:
     return Application(
         ports,
         Options(
-            batch_size=_choose_batch_size(settings),
+            batch_size=settings.settle_batch,
             lease=settings.settle_lease,
             hold_period=settings.hold_period,
             network_timeout=settings.network_timeout,
@@ -78,6 +80,8 @@ def build_application_on(ports: Ports, settings: Settings) -> Application:
             webhook_concurrency=settings.webhooks.concurrency,
             event_retention=settings.event_retention,
             webhook_retention=settings.webhooks.retention,
+            default_network=settings.networks.card_network,
+            lanes={STRIPE: _build_stripe_lane(settings)},
         ),
     )
 
@@ -102,28 +106,39 @@ def build_ports(settings: Settings) -> Ports:
         password_blocklist=CommonPasswords(),
         job_queue=BackgroundNotifier(RqJobQueue(redis, breaker)),
         rate_limiter=RedisRateLimiter(redis, breaker),
-        card_network=TimeLimitedCardNetwork(build_card_network(settings), settings.network_timeout),
+        card_networks=build_card_networks(settings),
         webhook_sender=DeferredWebhookSender(partial(build_webhook_sender, settings)),
         secret_cipher=build_secret_cipher(settings),
         dependencies=[store, RedisDependency(redis)],
     )
 
 
-def build_card_network(settings: Settings) -> CardNetwork:
-    if not settings.networks.is_stripe:
-        return SandboxCardNetwork()
-    # Imported here: Stripe's client takes a third of a second, and the sandbox does without it.
-    from atomic_adapters.networks.stripe import StripeCardNetwork
+def build_card_networks(settings: Settings) -> Mapping[str, CardNetwork]:
+    """The card networks that the deployment has settings of, by name."""
+    networks: dict[str, CardNetwork] = {}
+    if settings.has_sandbox:
+        networks[DEFAULT_NETWORK] = TimeLimitedCardNetwork(
+            SandboxCardNetwork(), settings.network_timeout
+        )
+    if settings.networks.has_stripe:
+        # Imported here: Stripe's client takes a third of a second, and the sandbox does without it.
+        from atomic_adapters.networks.stripe import StripeCardNetwork
 
-    return StripeCardNetwork(settings.networks.stripe, settings.network_timeout)
+        stripe = settings.networks.stripe
+        networks[STRIPE] = TimeLimitedCardNetwork(
+            StripeCardNetwork(stripe, stripe.timeout), stripe.timeout
+        )
+    return networks
 
 
-def _choose_batch_size(settings: Settings) -> int:
-    """A batch is posted when its last claim is answered. With a request per claim, it has as many
-    claims as are answered within about a second."""
-    if not settings.networks.is_stripe:
-        return settings.settle_batch
-    return min(settings.settle_batch, REQUESTS_IN_TURN * settings.networks.stripe.concurrency)
+def _build_stripe_lane(settings: Settings) -> LaneOptions:
+    stripe = settings.networks.stripe
+    return LaneOptions(
+        is_remote=True,
+        batch_size=stripe.batch_size,
+        lease=stripe.lease,
+        network_timeout=stripe.timeout,
+    )
 
 
 def build_webhook_sender(settings: Settings) -> "HttpWebhookSender":
@@ -188,7 +203,7 @@ def in_memory(
         password_blocklist=CommonPasswords(),
         job_queue=MemoryJobQueue(),
         rate_limiter=MemoryRateLimiter(clock),
-        card_network=card_network or SandboxCardNetwork(),
+        card_networks={DEFAULT_NETWORK: card_network or SandboxCardNetwork()},
         webhook_sender=webhook_sender or MemoryWebhookSender(),
         secret_cipher=MemorySecretCipher(),
         dependencies=[

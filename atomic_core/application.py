@@ -3,11 +3,12 @@
 To add a use case, add one line to the class of its aggregate.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.payments import DEFAULT_HOLD_PERIOD
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.domain.webhook_urls import Network
@@ -51,10 +52,12 @@ from atomic_core.use_cases import (
     registration,
     sessions,
     settlement,
+    settlement_lanes,
     timeline,
     webhook_deliveries,
     webhook_endpoints,
 )
+from atomic_core.use_cases.network_breaker import NetworkBreaker
 
 SESSION_LIFETIME: Final = timedelta(hours=12)
 """So that a user logs in once per working day."""
@@ -81,10 +84,22 @@ class Ports:
     password_blocklist: PasswordBlocklist
     job_queue: JobQueue
     rate_limiter: RateLimiter
-    card_network: CardNetwork
+    card_networks: Mapping[str, CardNetwork]
+    """By name. Payments of other networks wait."""
     webhook_sender: WebhookSender
     secret_cipher: SecretCipher
     dependencies: Sequence[Dependency]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneOptions:
+    """How the payments of one card network are settled; None: as those of others."""
+
+    is_remote: bool = False
+    """Whether the network is outside of this process: it can hang, so it has a circuit breaker."""
+    batch_size: int | None = None
+    lease: timedelta | None = None
+    network_timeout: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +127,17 @@ class Options:
     """How long events are kept: 30 days at least."""
     webhook_retention: timedelta = webhook_deliveries.DEFAULT_RETENTION
     """How long deliveries that have ended are kept."""
+    default_network: str = DEFAULT_NETWORK
+    """The card network of merchants that have none of their own."""
+    lanes: Mapping[str, LaneOptions] = field(default_factory=dict)
+    """By card network."""
 
 
 class Payments:
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, options: Options) -> None:
         begin, job_queue = ports.begin, ports.job_queue
         require_active_api_key = merchants.RequireActiveApiKey(begin)
-        self.record = payments.RecordPayment(begin, ports.ids, job_queue)
+        self.record = payments.RecordPayment(begin, ports.ids, job_queue, options.default_network)
         self.create = payments.CreatePayment(
             ports.payment_store,
             self.record,
@@ -153,18 +172,30 @@ class Events:
 
 class Settlement:
     def __init__(self, ports: Ports, options: Options) -> None:
-        self.settle = settlement.SettlePayments(
-            ports.begin,
-            ports.worker_liveness,
-            ports.card_network,
-            ports.ids,
-            options.batch_size,
-            options.lease,
-            options.hold_period,
-            options.network_timeout,
-            options.network_patience,
+        self.lanes = {name: _build_lane(name, ports, options) for name in ports.card_networks}
+        self.settle = self.lanes.get(options.default_network) or next(iter(self.lanes.values()))
+        """Of the deployment's card network."""
+        self.list_unserved_networks = settlement_lanes.ListUnservedNetworks(
+            ports.begin, tuple(self.lanes)
         )
         self.expire_holds = holds.ExpireHolds(ports.begin, ports.job_queue)
+
+
+def _build_lane(name: str, ports: Ports, options: Options) -> settlement.SettlePayments:
+    lane = options.lanes.get(name, LaneOptions())
+    return settlement.SettlePayments(
+        ports.begin,
+        ports.worker_liveness,
+        ports.card_networks[name],
+        ports.ids,
+        lane.batch_size or options.batch_size,
+        lane.lease or options.lease,
+        options.hold_period,
+        lane.network_timeout or options.network_timeout,
+        options.network_patience,
+        name,
+        NetworkBreaker() if lane.is_remote else None,
+    )
 
 
 class Accounts:
@@ -198,6 +229,9 @@ class Merchants:
         )
         self.suspend = merchants.SuspendMerchant(ports.begin, ports.ids)
         self.resume = merchants.ResumeMerchant(ports.begin, ports.ids)
+        self.set_network = merchants.SetMerchantNetwork(
+            ports.begin, ports.ids, tuple(ports.card_networks)
+        )
         self.get_dashboard = dashboard.GetDashboard(ports.begin)
         self.list_audit_events = dashboard.ListAuditEvents(ports.begin)
 
@@ -309,7 +343,7 @@ class Application:
 
     def __init__(self, ports: Ports, options: Options | None = None) -> None:
         options = options or Options()
-        self.payments = Payments(ports)
+        self.payments = Payments(ports, options)
         self.refunds = Refunds(ports)
         self.events = Events(ports)
         self.settlement = Settlement(ports, options)

@@ -15,7 +15,7 @@ from atomic_core.domain.webhooks import RoundRecord
 from atomic_core.ports.job_queue import Job
 from atomic_core.use_cases.settlement import MAX_BATCHES
 from atomic_worker.settlement.batch_log import StoppedBetweenBatches
-from atomic_worker.settlement.concurrent_settlement import settle_concurrently
+from atomic_worker.settlement.lanes import SettlementLanes
 from atomic_worker.webhooks.delivery_log import deliver_and_log
 
 _log = structlog.get_logger(__name__)
@@ -28,7 +28,8 @@ class JobContext:
     application: Application
     should_stop: Callable[[], bool]
     """Checked after each batch."""
-    on_round: Callable[[RoundRecord], None] = lambda _: None
+    lanes: SettlementLanes
+    on_round: Callable[[RoundRecord], None]
     """Called with what was sent to an endpoint."""
 
 
@@ -42,7 +43,16 @@ def set_job_context(
     on_round: Callable[[RoundRecord], None] = lambda _: None,
 ) -> None:
     """Run the jobs of this process on this application."""
-    _current_context[:] = [JobContext(application, should_stop, on_round)]
+    close_job_context()
+    lanes = SettlementLanes(application, "worker", should_stop)
+    _current_context[:] = [JobContext(application, should_stop, lanes, on_round)]
+
+
+def close_job_context() -> None:
+    """Finish the batches that are under way beside the jobs."""
+    for context in _current_context:
+        context.lanes.close()
+    _current_context.clear()
 
 
 def settle() -> None:
@@ -53,7 +63,7 @@ def settle() -> None:
     # has looked for due payments for the last time.
     application.job_queue.clear(Job.SETTLE)
     try:
-        claimed = settle_concurrently(application, "worker", context.should_stop)
+        claimed = context.lanes.settle()
     except StoppedBetweenBatches:
         # More may be due.
         application.job_queue.notify(Job.SETTLE)
@@ -64,7 +74,7 @@ def settle() -> None:
         # No retry by RQ: the claims are due again after their lease, and the sweeper settles them.
         _log.warning("settlement postponed", problem=error.message, cause=repr(error.__cause__))
         return
-    if claimed >= MAX_BATCHES * application.settlement.settle.batch_size:
+    if claimed >= MAX_BATCHES * context.lanes.own_lane.batch_size:
         application.job_queue.notify(Job.SETTLE)
     if claimed:
         application.job_queue.notify(Job.DELIVER)

@@ -130,5 +130,6 @@ def run_worker(
     except RedisError as error:
         # Also raised while stopping, when the worker cannot deregister.
         _log.warning("redis unreachable", problem=str(error))
+    jobs.close_job_context()
     _log.info("worker stopped", requested=worker.is_stop_requested)
     return worker.is_stop_requested

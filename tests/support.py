@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
@@ -28,7 +29,8 @@ from atomic_adapters.security.api_key_usage import DirectApiKeyUsage
 from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, Argon2PasswordHasher
 from atomic_adapters.security.common_passwords import CommonPasswords
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
-from atomic_core.application import Application, Options, Ports
+from atomic_core.application import Application, LaneOptions, Options, Ports
+from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.idempotency import IdempotentRequest
 from atomic_core.domain.ledger import TransactionKind
 from atomic_core.domain.money import Money
@@ -367,6 +369,9 @@ def build_application(
     network_timeout: timedelta = HOUR,
     network_patience: timedelta = DEFAULT_NETWORK_PATIENCE,
     webhook_sender: WebhookSender | None = None,
+    card_networks: Mapping[str, CardNetwork] | None = None,
+    lanes: Mapping[str, LaneOptions] = MappingProxyType({}),
+    default_network: str = DEFAULT_NETWORK,
 ) -> Application:
     """The application on a store, with all other ports in memory."""
     clock = SystemClock()
@@ -386,12 +391,20 @@ def build_application(
         password_blocklist=CommonPasswords(),
         job_queue=job_queue or MemoryJobQueue(),
         rate_limiter=MemoryRateLimiter(clock),
-        card_network=card_network or SandboxCardNetwork(),
+        card_networks=card_networks or {DEFAULT_NETWORK: card_network or SandboxCardNetwork()},
         webhook_sender=webhook_sender or MemoryWebhookSender(),
         secret_cipher=MemorySecretCipher(),
         dependencies=[AlwaysUpDependency("postgres")],
     )
-    options = Options(batch_size, lease, hold_period, network_timeout, network_patience)
+    options = Options(
+        batch_size,
+        lease,
+        hold_period,
+        network_timeout,
+        network_patience,
+        default_network=default_network,
+        lanes=lanes,
+    )
     return Application(ports, options)
 
 

@@ -71,6 +71,17 @@ class MemoryAdminQueries:
         rows.sort(key=lambda row: (row.item.created_at, row.item.id), reverse=True)
         return [AdminRefund(row.item, _build_progress(row)) for row in rows[:limit]]
 
+    def list_open_networks(self) -> Sequence[str]:
+        tables = self.session.tables
+        payments = {id: row.item for id, row in tables.payments.rows.items()}
+        refunded = [
+            payments[row.item.payment_id]
+            for row in tables.refunds.rows.values()
+            if row.item.status.is_open
+        ]
+        is_open = [payment for payment in payments.values() if payment.status.is_open]
+        return sorted({payment.network for payment in (*is_open, *refunded)})
+
     def list_unresolved(self, limit: int) -> Sequence[UnresolvedStep]:
         tables = self.session.tables
         steps = [

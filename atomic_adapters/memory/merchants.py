@@ -39,6 +39,13 @@ class MemoryMerchantRepository:
         self.session.tables.merchants.put(merchant_id, changed)
         return True
 
+    def set_network(self, merchant_id: UUID, network: str | None) -> bool:
+        merchant = self.get(merchant_id)
+        if merchant is None or merchant.network == network:
+            return False
+        self.session.tables.merchants.put(merchant_id, replace(merchant, network=network))
+        return True
+
     def lock(self, merchant_id: UUID) -> None:
         if self.get(merchant_id) is None:
             raise NotFound("No merchant has this id.")

@@ -19,6 +19,7 @@ from atomic_adapters.memory.work_items import (
     renew_item_leases,
     settle_item,
 )
+from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.payments import (
@@ -64,7 +65,9 @@ class MemoryPaymentRepository:
             now = store_response(tables, *insert.idempotency)
         else:
             return None
-        inserted = InsertedPayment(account_id, now)
+        merchant = tables.merchants.rows.get(order.merchant_id)
+        own_network = merchant.network if merchant else None
+        inserted = InsertedPayment(account_id, now, own_network or insert.network)
         row = WorkItemRow(insert.to_payment(inserted), attempt=0, faults=0, due_at=now)
         tables.payments.put(insert.payment_id, row)
         return inserted
@@ -79,10 +82,23 @@ class MemoryPaymentRepository:
         return key_id is None or MemoryMerchantRepository(self.session).is_key_active(key_id)
 
     def claim(
-        self, limit: int, lease: timedelta, overdue_by: timedelta, worker_id: int | None = None
+        self,
+        limit: int,
+        lease: timedelta,
+        overdue_by: timedelta,
+        worker_id: int | None = None,
+        network: str = DEFAULT_NETWORK,
     ) -> Sequence[Claim]:
         tables = self.session.tables
-        rows = claim_items(tables, tables.payments, limit, lease, overdue_by, worker_id)
+        rows = claim_items(
+            tables,
+            tables.payments,
+            (row for row in tables.payments.rows.values() if row.item.network == network),
+            limit,
+            lease,
+            overdue_by,
+            worker_id,
+        )
         return [self._build_claim(row) for row in rows]
 
     def lock_claims(self, claims: Sequence[Claim]) -> Sequence[Claim]:

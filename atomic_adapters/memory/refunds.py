@@ -16,6 +16,7 @@ from atomic_adapters.memory.work_items import (
     renew_item_leases,
     settle_item,
 )
+from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Payment, Status, Step
@@ -63,10 +64,28 @@ class MemoryRefundRepository:
         ]
 
     def claim(
-        self, limit: int, lease: timedelta, overdue_by: timedelta, worker_id: int | None = None
+        self,
+        limit: int,
+        lease: timedelta,
+        overdue_by: timedelta,
+        worker_id: int | None = None,
+        network: str = DEFAULT_NETWORK,
     ) -> Sequence[Claim]:
         tables = self.session.tables
-        rows = claim_items(tables, tables.refunds, limit, lease, overdue_by, worker_id)
+        payments = tables.payments.rows
+        rows = claim_items(
+            tables,
+            tables.refunds,
+            (
+                row
+                for row in tables.refunds.rows.values()
+                if payments[row.item.payment_id].item.network == network
+            ),
+            limit,
+            lease,
+            overdue_by,
+            worker_id,
+        )
         return [self._build_claim(row) for row in rows]
 
     def lock_claims(self, claims: Sequence[Claim]) -> Sequence[Claim]:

@@ -1,7 +1,7 @@
 """Work items in memory: payments and refunds are claimed, locked, settled and made due the same
 way."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -20,15 +20,16 @@ Item = TypeVar("Item", Payment, Refund)
 def claim_items(
     tables: Tables,
     table: Table[UUID, WorkItemRow[Item]],
+    rows: Iterable[WorkItemRow[Item]],
     limit: int,
     lease: timedelta,
     overdue_by: timedelta,
     worker_id: int | None,
 ) -> Sequence[WorkItemRow[Item]]:
-    """Claim the oldest due items; return their rows as claimed."""
+    """Claim the oldest due items of these rows of the table; return their rows as claimed."""
     now = tables.clock.now()
     due = sorted(
-        (row for row in table.rows.values() if _is_due(tables, row, now - overdue_by)),
+        (row for row in rows if _is_due(tables, row, now - overdue_by)),
         key=lambda row: (row.due_at, row.item.id),
     )
     return [_claim(tables, table, row, now, lease, worker_id) for row in due[:limit]]

@@ -58,7 +58,7 @@ class TimeLimitedCardNetwork:
         with self._lock:
             self._abandoned = {future for future in self._abandoned if not future.done()}
             if len(self._abandoned) >= MAX_ABANDONED_CALLS:
-                return [NetworkResponse(Verdict.NOT_SENT)] * len(claims)
+                return [NetworkResponse(Verdict.NOT_SENT, is_answered=False)] * len(claims)
         future: Future[Sequence[NetworkResponse]] = Future()
         threading.Thread(
             target=_run, args=(future, call, claims), name="card-network", daemon=True

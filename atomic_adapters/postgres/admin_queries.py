@@ -63,6 +63,9 @@ class PostgresAdminQueries:
         )
         return [_build_admin_refund(row) for row in rows]
 
+    def list_open_networks(self) -> Sequence[str]:
+        return [network for (network,) in self.session.fetch_all(_SQL["list_open_networks"])]
+
     def list_unresolved(self, limit: int) -> Sequence[UnresolvedStep]:
         return self.session.fetch_all_as(UnresolvedStep, _SQL["list_unresolved"], limit=limit)
 

@@ -56,6 +56,36 @@ SELECT faults, due_at, leased_until,
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s
 
+-- name: list_open_networks
+-- One probe of an index per network, however many payments are open.
+WITH RECURSIVE payment_networks AS (
+    (SELECT network FROM payments WHERE phase = 'OPEN' ORDER BY network LIMIT 1)
+    UNION ALL
+    SELECT (SELECT payments.network
+              FROM payments
+             WHERE phase = 'OPEN'
+               AND payments.network > payment_networks.network
+             ORDER BY payments.network
+             LIMIT 1)
+      FROM payment_networks
+     WHERE payment_networks.network IS NOT NULL
+), refund_networks AS (
+    (SELECT network FROM refunds WHERE phase = 'OPEN' ORDER BY network LIMIT 1)
+    UNION ALL
+    SELECT (SELECT refunds.network
+              FROM refunds
+             WHERE phase = 'OPEN'
+               AND refunds.network > refund_networks.network
+             ORDER BY refunds.network
+             LIMIT 1)
+      FROM refund_networks
+     WHERE refund_networks.network IS NOT NULL
+)
+SELECT network FROM payment_networks WHERE network IS NOT NULL
+ UNION
+SELECT network FROM refund_networks WHERE network IS NOT NULL
+ ORDER BY network
+
 -- name: list_unresolved
 -- Reads the indexes of open work. What is open is little compared with what is settled.
 SELECT payment_id, refund_id, merchant_id, amount, currency, step, network_state,

@@ -30,6 +30,10 @@ class PostgresMerchantRepository:
     def resume(self, merchant_id: UUID) -> bool:
         return self.session.execute(_SQL["resume_merchant"], id=merchant_id) == 1
 
+    def set_network(self, merchant_id: UUID, network: str | None) -> bool:
+        statement = _SQL["set_merchant_network"]
+        return self.session.execute(statement, id=merchant_id, network=network) == 1
+
     def lock(self, merchant_id: UUID) -> None:
         if self.session.fetch_optional(_SQL["lock_merchant"], id=merchant_id) is None:
             raise NotFound("No merchant has this id.")

@@ -1,10 +1,10 @@
 -- name: insert_merchant
 INSERT INTO merchants (id, name)
 VALUES (%(id)s, %(name)s)
-RETURNING id, name, created_at, suspended_at
+RETURNING id, name, created_at, suspended_at, network
 
 -- name: get_merchant
-SELECT id, name, created_at, suspended_at
+SELECT id, name, created_at, suspended_at, network
   FROM merchants
  WHERE id = %(id)s
 
@@ -26,6 +26,12 @@ UPDATE merchants
    SET suspended_at = NULL
  WHERE id = %(id)s
    AND suspended_at IS NOT NULL
+
+-- name: set_merchant_network
+UPDATE merchants
+   SET network = %(network)s::text
+ WHERE id = %(id)s
+   AND network IS DISTINCT FROM %(network)s::text
 
 -- name: insert_key
 INSERT INTO api_keys (id, merchant_id, name, prefix, hash, scopes, expires_at)

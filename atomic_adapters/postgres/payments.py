@@ -25,7 +25,7 @@ from atomic_adapters.postgres.work_items import (
     renew_item_leases,
     settle_items,
 )
-from atomic_core.domain.card_networks import NetworkState
+from atomic_core.domain.card_networks import DEFAULT_NETWORK, NetworkState
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import (
     REASON_EXPIRED,
@@ -78,8 +78,9 @@ class PostgresPaymentRepository:
                 response_statuses=smallint_array([record.status for record in records]),
                 bodies=bytea_array([record.body for record in records]),
                 locations=text_array([record.location for record in records]),
+                networks=text_array([insert.network for insert in unique_inserts]),
             )
-        inserted = {id: InsertedPayment(account_id, at) for id, account_id, at in rows}
+        inserted = {id: InsertedPayment(*columns) for id, *columns in rows}
         return [inserted.get(insert.payment_id) for insert in inserts]
 
     def find(self, lookups: Sequence[PaymentLookup]) -> Sequence[Payment | None]:
@@ -93,7 +94,12 @@ class PostgresPaymentRepository:
         return [payments_by_position.get(position) for position in range(1, len(lookups) + 1)]
 
     def claim(
-        self, limit: int, lease: timedelta, overdue_by: timedelta, worker_id: int | None = None
+        self,
+        limit: int,
+        lease: timedelta,
+        overdue_by: timedelta,
+        worker_id: int | None = None,
+        network: str = DEFAULT_NETWORK,
     ) -> Sequence[Claim]:
         rows = self.session.fetch_all(
             _SQL["claim_payments"],
@@ -101,6 +107,7 @@ class PostgresPaymentRepository:
             lease=lease,
             overdue_by=overdue_by,
             worker_id=worker_id,
+            network=network,
         )
         return [Claim(*row) for row in rows]
 
@@ -233,6 +240,7 @@ def build_payment(row: Sequence[Any]) -> Payment:
         network_state,
         unresolved_since,
         network_reference,
+        network,
         *origin,
     ) = row
     return Payment(
@@ -263,4 +271,5 @@ def build_payment(row: Sequence[Any]) -> Payment:
         NetworkState(network_state) if network_state else None,
         unresolved_since,
         network_reference,
+        network,
     )

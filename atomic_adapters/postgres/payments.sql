@@ -10,7 +10,10 @@ WITH lock_timeout AS MATERIALIZED (
     SELECT requested.id, requested.merchant_id, amount, currency, source, description, webhook_url,
            capture, metadata, actor, actor_id, client_address, request_id, server_request_id,
            operator, payment_key, key, method, path, fingerprint, retention, status, body,
-           location, default_account.id AS account_id
+           location, default_account.id AS account_id,
+           coalesce((SELECT merchants.network
+                       FROM merchants
+                      WHERE merchants.id = requested.merchant_id), requested.network) AS network
       FROM lock_timeout
      CROSS JOIN unnest(%(ids)b::uuid[], %(key_ids)b::uuid[], %(merchant_ids)b::uuid[],
                        %(amounts)b::bigint[], %(currencies)b::text[], %(sources)b::text[],
@@ -22,11 +25,11 @@ WITH lock_timeout AS MATERIALIZED (
                        %(paths)b::text[],
                        %(fingerprints)b::bytea[], %(retentions)b::interval[],
                        %(response_statuses)b::smallint[], %(bodies)b::bytea[],
-                       %(locations)b::text[])
+                       %(locations)b::text[], %(networks)b::text[])
            AS requested (id, key_id, merchant_id, amount, currency, source, description,
                          webhook_url, capture, metadata, actor, actor_id, client_address,
                          request_id, server_request_id, operator, payment_key, key, method, path,
-                         fingerprint, retention, status, body, location)
+                         fingerprint, retention, status, body, location, network)
      CROSS JOIN LATERAL (SELECT accounts.id
                            FROM accounts
                           WHERE accounts.merchant_id = requested.merchant_id
@@ -59,16 +62,16 @@ WITH lock_timeout AS MATERIALIZED (
 )
 INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description,
                       idempotency_key, webhook_url, capture, step, metadata, actor, actor_id,
-                      client_address, request_id, server_request_id, operator)
+                      client_address, request_id, server_request_id, operator, network)
 SELECT id, insertable.merchant_id, account_id, amount, currency, source, description, payment_key,
        webhook_url, capture, CASE capture WHEN 'manual' THEN 'authorize' ELSE 'charge' END,
        metadata::jsonb, actor, actor_id, client_address::inet, request_id, server_request_id,
-       operator
+       operator, network
   FROM insertable
   LEFT JOIN inserted_keys ON inserted_keys.merchant_id = insertable.merchant_id
                          AND inserted_keys.key = insertable.key
  WHERE insertable.key IS NULL OR inserted_keys.key IS NOT NULL
-RETURNING id, account_id, created_at
+RETURNING id, account_id, created_at, network
 
 -- name: find_payments
 -- `position` is the 1-based position of the lookup.

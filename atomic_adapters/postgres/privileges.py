@@ -24,7 +24,7 @@ class TablePrivileges:
 
 
 PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
-    "merchants": TablePrivileges(insert="id name", update="suspended_at"),
+    "merchants": TablePrivileges(insert="id name", update="suspended_at network"),
     "api_keys": TablePrivileges(
         insert="id merchant_id name prefix hash scopes expires_at",
         update="expires_at last_used_at revoked_at",
@@ -63,7 +63,7 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     "payments": TablePrivileges(
         insert="id merchant_id account_id amount currency source description idempotency_key"
         " webhook_url capture step metadata request_id actor actor_id client_address"
-        " server_request_id operator",
+        " server_request_id operator network",
         update="status failure_reason faults attempt due_at leased_until claimed_by claimed_at"
         " updated_at fee_amount network_state unresolved_since step reversal_reason expires_at"
         " capture_amount cancellation_reason network_reference key_generation sent_at",
@@ -71,7 +71,7 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     "refunds": TablePrivileges(
         insert="id payment_id merchant_id account_id currency amount reason metadata"
         " idempotency_key request_id due_at created_at updated_at actor actor_id client_address"
-        " server_request_id operator",
+        " server_request_id operator network",
         update="status failure_reason faults attempt due_at leased_until claimed_by claimed_at"
         " updated_at network_state unresolved_since network_reference key_generation sent_at",
     ),

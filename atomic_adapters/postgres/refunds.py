@@ -16,7 +16,7 @@ from atomic_adapters.postgres.work_items import (
     renew_item_leases,
     settle_items,
 )
-from atomic_core.domain.card_networks import NetworkState
+from atomic_core.domain.card_networks import DEFAULT_NETWORK, NetworkState
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Payment, Status, Step
 from atomic_core.domain.refunds import NewRefund, Refund
@@ -56,7 +56,12 @@ class PostgresRefundRepository:
         return [build_refund(row) for row in rows]
 
     def claim(
-        self, limit: int, lease: timedelta, overdue_by: timedelta, worker_id: int | None = None
+        self,
+        limit: int,
+        lease: timedelta,
+        overdue_by: timedelta,
+        worker_id: int | None = None,
+        network: str = DEFAULT_NETWORK,
     ) -> Sequence[Claim]:
         rows = self.session.fetch_all(
             _SQL["claim_refunds"],
@@ -64,6 +69,7 @@ class PostgresRefundRepository:
             lease=lease,
             overdue_by=overdue_by,
             worker_id=worker_id,
+            network=network,
         )
         return [_build_claim(row) for row in rows]
 

@@ -3,11 +3,13 @@
 -- refund must not be older.
 INSERT INTO refunds (id, payment_id, merchant_id, account_id, currency, amount, reason, metadata,
                      idempotency_key, actor, actor_id, client_address, request_id,
-                     server_request_id, operator, due_at, created_at, updated_at)
+                     server_request_id, operator, due_at, created_at, updated_at,
+                     network)
 VALUES (%(id)s, %(payment_id)s, %(merchant_id)s, %(account_id)s, %(currency)s, %(amount)s,
         %(reason)s, %(metadata)s::text::jsonb, %(idempotency_key)s, %(actor)s, %(actor_id)s,
         %(client_address)s::text::inet, %(request_id)s, %(server_request_id)s, %(operator)s,
-        statement_timestamp(), statement_timestamp(), statement_timestamp())
+        statement_timestamp(), statement_timestamp(), statement_timestamp(),
+        (SELECT network FROM payments WHERE id = %(payment_id)s))
 RETURNING
        -- include: refund_columns
 

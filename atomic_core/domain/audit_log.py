@@ -22,6 +22,7 @@ class AuditEventType(StrEnum):
     SESSION_REVOKED = "session_revoked"
     MERCHANT_SUSPENDED = "merchant_suspended"
     MERCHANT_RESUMED = "merchant_resumed"
+    MERCHANT_NETWORK_SET = "merchant_network_set"
     KEY_CREATED = "key_created"
     KEY_ADOPTED = "key_adopted"
     KEY_REVOKED = "key_revoked"

@@ -38,6 +38,10 @@ DECLINE_REASONS: Final = (
 """The failure reasons of what a network declines. Adapters map their networks' codes to them."""
 
 
+DEFAULT_NETWORK: Final = "sandbox"
+"""The network in Atomic's own process, which charges no card."""
+
+
 class Verdict(StrEnum):
     """What a call says about one request."""
 
@@ -74,6 +78,10 @@ class NetworkResponse(NamedTuple):
     reason: str | None = None
     reference: str | None = None
     """The network's id of the payment, or of the refund. Kept only of a final verdict."""
+    is_answered: bool | None = True
+    """Whether the network gave an answer of its own to the request, whatever it says. A network
+    that is slow to decide, or waits for an operator, answers; one that hangs does not. None if no
+    request was made, for want of time."""
 
 
 def compute_back_off(faults: int) -> timedelta:

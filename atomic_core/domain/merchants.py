@@ -58,6 +58,8 @@ class Merchant:
     name: str
     created_at: datetime
     suspended_at: datetime | None = None
+    network: str | None = None
+    """The card network of its payments; None: the deployment's."""
     """Since when an operator has suspended it: its API keys and sessions do not work."""
 
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from atomic_core.domain.card_networks import NetworkState
+from atomic_core.domain.card_networks import DEFAULT_NETWORK, NetworkState
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.domain.money import Money
 from atomic_core.domain.origins import Origin
@@ -130,6 +130,8 @@ class Payment:
     """When the network first gave no final response to its open step."""
     network_reference: str | None = None
     """The card network's id of the payment."""
+    network: str = DEFAULT_NETWORK
+    """The card network that it was accepted for, which settles all its steps and refunds."""
 
     @property
     def amount_captured(self) -> int:
@@ -166,10 +168,12 @@ class PaymentInsert:
     new_payment: NewPayment
     key_id: UUID | None = None
     idempotency: tuple[IdempotentRequest, StoredResponse] | None = None
+    network: str = DEFAULT_NETWORK
+    """The card network of the deployment. A merchant's own takes its place."""
 
     def to_payment(self, inserted: "InsertedPayment") -> Payment:
         """The payment as it was inserted."""
-        new, (account_id, created_at) = self.new_payment, inserted
+        new, (account_id, created_at, network) = self.new_payment, inserted
         return Payment(
             id=self.payment_id,
             merchant_id=new.merchant_id,
@@ -187,6 +191,7 @@ class PaymentInsert:
             step=new.capture.first_step,
             metadata=new.metadata,
             origin=new.origin,
+            network=network,
         )
 
 
@@ -195,6 +200,7 @@ class InsertedPayment(NamedTuple):
 
     account_id: UUID
     created_at: datetime
+    network: str = DEFAULT_NETWORK
 
 
 class PaymentLookup(NamedTuple):

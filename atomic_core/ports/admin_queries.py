@@ -40,6 +40,10 @@ class AdminQueries(Protocol):
         """Up to `limit` refunds of a payment, newest first."""
         ...
 
+    def list_open_networks(self) -> Sequence[str]:
+        """The card networks of open payments and refunds."""
+        ...
+
     def list_unresolved(self, limit: int) -> Sequence[UnresolvedStep]:
         """Up to `limit` steps whose outcome the card network has left open, the longest open
         first."""

@@ -22,6 +22,11 @@ class MerchantRepository(Protocol):
         """End the suspension. False if the merchant is not suspended."""
         ...
 
+    def set_network(self, merchant_id: UUID, network: str | None) -> bool:
+        """Set the card network of payments that are accepted from the commit on; None: the
+        deployment's. False if it is set already, or there is no such merchant."""
+        ...
+
     def lock(self, merchant_id: UUID) -> None:
         """Lock the merchant until the unit of work ends, to serialize changes. Raises NotFound."""
         ...

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
+from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.settlement import Claim
 
 
@@ -13,9 +14,15 @@ class WorkItemRepository(Protocol):
     this with `settle`."""
 
     def claim(
-        self, limit: int, lease: timedelta, overdue_by: timedelta, worker_id: int | None = None
+        self,
+        limit: int,
+        lease: timedelta,
+        overdue_by: timedelta,
+        worker_id: int | None = None,
+        network: str = DEFAULT_NETWORK,
     ) -> Sequence[Claim]:
-        """Claim up to `limit` items that have been due for `overdue_by`, oldest first.
+        """Claim up to `limit` items of a card network that have been due for `overdue_by`, oldest
+        first.
 
         Due are PENDING items, and PROCESSING ones whose lease or back-off has ended. Items of a
         dead worker (see `WorkerLiveness`) are due at once, whatever `overdue_by`. A claim makes

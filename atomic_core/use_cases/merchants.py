@@ -1,10 +1,11 @@
 """Merchants, their suspension, and authentication by API key."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from atomic_core.domain.audit_log import AuditEvent, AuditEventType
-from atomic_core.domain.errors import NotFound, Unauthorized
+from atomic_core.domain.errors import NotFound, Unauthorized, ValidationFailed
 from atomic_core.domain.merchants import ApiKey, Caller, Merchant
 from atomic_core.domain.origins import Origin
 from atomic_core.ports.api_key_cache import ApiKeyCache
@@ -96,6 +97,32 @@ def build_session_event(
     `merchant_suspended`."""
     details = {"sessionId": str(session_id), "reason": reason}
     return AuditEvent(ids.new_id(), AuditEventType.SESSION_REVOKED, origin, merchant_id, details)
+
+
+@dataclass(frozen=True, slots=True)
+class SetMerchantNetwork:
+    """Set the card network of a merchant's payments; None: the deployment's. Payments that are
+    accepted already keep theirs, and so do their refunds. Audited. Raises NotFound, and
+    ValidationFailed for a network that the deployment has no settings of."""
+
+    begin: UnitOfWorkFactory
+    ids: IdGenerator
+    networks: Sequence[str]
+
+    def __call__(self, merchant_id: UUID, network: str | None, origin: Origin) -> Merchant:
+        if network is not None and network not in self.networks:
+            names = ", ".join(sorted(self.networks))
+            raise ValidationFailed(details={"network": [f"Must be one of: {names}."]})
+        with self.begin() as work:
+            work.merchants.lock(merchant_id)
+            if work.merchants.set_network(merchant_id, network):
+                event = AuditEventType.MERCHANT_NETWORK_SET
+                details = {"network": network} if network else {}
+                work.audit_log.add(
+                    AuditEvent(self.ids.new_id(), event, origin, merchant_id, details)
+                )
+                work.commit()
+            return _get_merchant(work, merchant_id)
 
 
 @dataclass(frozen=True, slots=True)

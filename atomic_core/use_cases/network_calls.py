@@ -19,6 +19,8 @@ IN_DOUBT_GROUP: Final = 1_024
 """The most claims in doubt per call; an eighth of it after each further call without an answer,
 down to a single claim, so that a claim on which a call hangs does not delay others for ever."""
 
+NO_ANSWER: Final = NetworkResponse(Verdict.UNKNOWN, is_answered=False)
+
 CalledClaim = tuple[Claim, NetworkResponse | None]
 """A claim and the card network's response to it; None if the network was not called for it."""
 
@@ -74,11 +76,11 @@ class NetworkCalls:
         except Exception as error:  # noqa: BLE001 - whatever an adapter raises is no answer
             self.errors.append(NetworkError(method, len(claims), error))
         if len(claims) == 1 or self._is_exhausted():
-            return [(claim, NetworkResponse(Verdict.UNKNOWN)) for claim in claims]
+            return [(claim, NO_ANSWER) for claim in claims]
         middle = len(claims) // 2
         halves = (claims[:middle], claims[middle:])
         return [
-            (claim, response or NetworkResponse(Verdict.UNKNOWN))
+            (claim, response or NO_ANSWER)
             for half in halves
             for claim, response in self._call_group(method, half)
         ]

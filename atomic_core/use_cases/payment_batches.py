@@ -48,11 +48,12 @@ class CreatePaymentBatch(Command[PaymentBatch, Sequence[IdempotentResult]]):
         self._ensure_accounts(work, batch)
         responses: list[StoredResponse] = []
         inserts: list[PaymentInsert] = []
+        network = self.record_payment.default_network
         for item in batch.items:
             payment_id = self.record_payment.ids.new_id()
             response = batch.render(payment_id, item.new_payment, None)
             idempotency = (item.request, response) if item.request else None
-            inserts.append(PaymentInsert(payment_id, item.new_payment, None, idempotency))
+            inserts.append(PaymentInsert(payment_id, item.new_payment, None, idempotency, network))
             responses.append(response)
         inserted_payments = work.payments.insert(inserts)
         records = self._find_records(work, batch, inserted_payments)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.errors import NotFound, StorageRefused
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.domain.merchants import Caller
@@ -35,9 +36,11 @@ class RecordPayment(Command[NewPayment, Payment]):
     begin: UnitOfWorkFactory
     ids: IdGenerator
     job_queue: JobQueue
+    default_network: str = DEFAULT_NETWORK
+    """The card network of merchants that have none of their own."""
 
     def execute(self, work: UnitOfWork, new_payment: NewPayment) -> Payment:
-        insert = PaymentInsert(self.ids.new_id(), new_payment)
+        insert = PaymentInsert(self.ids.new_id(), new_payment, network=self.default_network)
         inserted = _insert_payment(work, insert)
         if inserted is None:
             self.ensure_account(work, new_payment)
@@ -95,8 +98,9 @@ class CreatePayment:
         payment_id = self.record_payment.ids.new_id()
         response = render(payment_id, new_payment, None)
         idempotency = (request, response) if request else None
+        network = self.record_payment.default_network
         [inserted] = self.payment_store.insert(
-            [PaymentInsert(payment_id, new_payment, caller.key_id, idempotency)]
+            [PaymentInsert(payment_id, new_payment, caller.key_id, idempotency, network)]
         )
         if inserted is None:
             return self._create_in_unit_of_work(caller, new_payment, request, render)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
-from atomic_core.domain.card_networks import NetworkResponse
+from atomic_core.domain.card_networks import DEFAULT_NETWORK, NetworkResponse
 from atomic_core.domain.errors import AtomicError, StorageRefused, StorageUnavailable
 from atomic_core.domain.events import Event, build_reservation_event, build_settlement_event
 from atomic_core.domain.settlement import (
@@ -24,6 +24,7 @@ from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 from atomic_core.ports.worker_liveness import WorkerLiveness
 from atomic_core.use_cases.lease_renewal import LeaseRenewal
+from atomic_core.use_cases.network_breaker import NetworkBreaker
 from atomic_core.use_cases.network_calls import CalledClaim, NetworkCalls, NetworkError
 from atomic_core.use_cases.settlement_posting import (
     ChargeRefused,
@@ -88,6 +89,10 @@ class SettlePayments:
     """The time-out of one call, and the time after which a batch begins no further call."""
     network_patience: timedelta
     """How long a request that cannot be sent is retried before its payment fails."""
+    network: str = DEFAULT_NETWORK
+    """The name of the card network. Payments and refunds of others are left alone."""
+    breaker: NetworkBreaker | None = None
+    """None if the network is in this process and always answers."""
 
     def __call__(
         self,
@@ -99,7 +104,10 @@ class SettlePayments:
         total = 0
         start = time.monotonic()
         for _ in range(MAX_BATCHES):
-            claims, is_last = self._claim(overdue_by)
+            limit = self.breaker.limit(self.batch_size) if self.breaker else self.batch_size
+            if not limit:
+                break
+            claims, is_last = self._claim(limit, overdue_by)
             if claims:
                 batch = self._settle(claims)
                 if on_batch:
@@ -109,15 +117,15 @@ class SettlePayments:
                 break
         return total
 
-    def _claim(self, overdue_by: timedelta) -> tuple[Sequence[Claim], bool]:
-        """Claim one batch; also return whether nothing more is due. At most half of a batch are
-        refunds, so that neither payments nor refunds delay the other."""
-        worker_id = self.worker_liveness.worker_id()
-        max_refunds = max(1, self.batch_size // 2)
+    def _claim(self, limit: int, overdue_by: timedelta) -> tuple[Sequence[Claim], bool]:
+        """Claim a batch of up to `limit`; also return whether nothing more is due. At most half of
+        a batch are refunds, so that neither payments nor refunds delay the other."""
+        terms = (self.lease, overdue_by, self.worker_liveness.worker_id(), self.network)
+        max_refunds = max(1, limit // 2)
         with self.begin() as work:
-            refunds = work.refunds.claim(max_refunds, self.lease, overdue_by, worker_id)
-            room = self.batch_size - len(refunds)
-            payments = work.payments.claim(room, self.lease, overdue_by, worker_id) if room else ()
+            refunds = work.refunds.claim(max_refunds, *terms)
+            room = limit - len(refunds)
+            payments = work.payments.claim(room, *terms) if room else ()
             try:
                 work.commit()
             except StorageUnavailable:
@@ -141,6 +149,8 @@ class SettlePayments:
             else:
                 claims_to_call = claims
             called_claims = network_calls.call(claims_to_call)
+        if self.breaker:
+            self.breaker.record(response for _, response in called_claims if response)
         result = result.merge(_bisect_on_refusal(called_claims, self._post))
         return SettledBatch(len(claims), result.settlements, result.rejected, network_calls.errors)
 

@@ -33,6 +33,9 @@ MAX_NAME: Final = 100
 PASSWORD_BYTES: Final = 18
 """Random bytes of a generated password: 144 bits in 24 characters."""
 
+DEFAULT: Final = "default"
+"""The name, for this command, of the card network of the deployment."""
+
 
 reason_option = click.option(
     "--reason", type=ReasonParam(), help="Why, for the audit log, which the merchant can read."
@@ -41,7 +44,7 @@ reason_option = click.option(
 
 @click.group(cls=ListByDefaultGroup)
 def merchants() -> None:
-    """List, show, create, suspend and resume merchants."""
+    """List, show, create, suspend and resume merchants; choose their card networks."""
 
 
 @merchants.command("list")
@@ -87,6 +90,7 @@ def show(cli: CliContext, merchant_id: UUID, *, as_json: bool) -> None:
         ("Name", details.merchant.name),
         ("Since", format_time(details.merchant.created_at)),
         ("State", _format_state(details.merchant)),
+        ("Network", details.merchant.network or DEFAULT),
         ("Keys", f"{active} active of {len(details.keys)}"),
     ]
     click.echo(render_fields(fields))
@@ -153,6 +157,32 @@ def resume(
     _print_state(merchant, as_json=as_json)
 
 
+@merchants.command("set-network")
+@click.argument("merchant_id", type=UuidParam(), metavar="ID")
+@click.argument("network", metavar="NETWORK")
+@operator_option
+@json_option
+@pass_cli_context
+def set_network(
+    cli: CliContext, merchant_id: UUID, network: str, origin: Origin, *, as_json: bool
+) -> None:
+    """Choose the card network of a merchant's payments: sandbox, stripe, or default.
+
+    `default` is the network of CARD_NETWORK. Payments that are accepted already keep theirs, and so
+    do their refunds. Safe to repeat.
+    """
+    own_network = None if network == DEFAULT else network
+    merchant = cli.application.merchants.set_network(merchant_id, own_network, origin)
+    if as_json:
+        print_json(_merchant_to_json(merchant))
+    else:
+        click.echo(f"{merchant.name} ({merchant.id}) uses {_format_network(merchant)}.")
+
+
+def _format_network(merchant: Merchant) -> str:
+    return merchant.network or "the default card network"
+
+
 def _print_state(merchant: Merchant, *, as_json: bool) -> None:
     if as_json:
         print_json(_merchant_to_json(merchant))
@@ -172,4 +202,5 @@ def _merchant_to_json(merchant: Merchant) -> dict[str, object]:
         "name": merchant.name,
         "createdAt": merchant.created_at,
         "suspendedAt": merchant.suspended_at,
+        "network": merchant.network,
     }

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from atomic_core.domain.payments import Status
-from atomic_core.use_cases.settlement import SettledBatch
+from atomic_core.use_cases.settlement import SettledBatch, SettlePayments
 
 MAX_IDS: Final = 20
 """Payment ids per line: enough to find a payment under light load, while a full batch does not
@@ -31,6 +31,7 @@ class BatchLog:
     process: str
     """The name of the process in the log: worker or sweeper."""
     should_stop: Callable[[], bool]
+    lane: SettlePayments
     _previous_end: float = field(default_factory=time.monotonic)
 
     def __call__(self, batch: SettledBatch) -> None:
@@ -40,6 +41,7 @@ class BatchLog:
         _log.info(
             "batch settled",
             by=self.process,
+            network=self.lane.network,
             claimed=batch.claimed,
             succeeded=statuses.count(Status.SUCCESS),
             failed=statuses.count(Status.FAILED),
@@ -52,6 +54,7 @@ class BatchLog:
             _log.error(
                 "card network call failed",
                 by=self.process,
+                network=self.lane.network,
                 method=call.method,
                 claims=call.claims,
                 problem=repr(call.error),
@@ -63,5 +66,15 @@ class BatchLog:
                 payment=str(payment_id),
                 problem=problem,
             )
+        self._log_breaker()
         if self.should_stop():
             raise StoppedBetweenBatches
+
+    def _log_breaker(self) -> None:
+        breaker = self.lane.breaker
+        is_open = breaker.take_change() if breaker else None
+        if is_open is None:
+            return
+        event = "circuit breaker opened" if is_open else "circuit breaker closed"
+        log = _log.error if is_open else _log.info
+        log(event, by=self.process, network=self.lane.network)

@@ -4,19 +4,19 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 
-from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError
-from atomic_core.use_cases.settlement import NO_DELAY, SettledBatch
+from atomic_core.use_cases.settlement import NO_DELAY, SettledBatch, SettlePayments
 from atomic_worker.settlement.batch_log import BatchLog, StoppedBetweenBatches
 
 
 def settle_concurrently(
-    application: Application,
+    settle: SettlePayments,
     process: str,
     should_stop: Callable[[], bool],
     overdue_by: timedelta = NO_DELAY,
 ) -> int:
-    """Settle what is due; return how many payments and refunds were claimed.
+    """Settle what is due at the card network of `settle`; return how many payments and refunds
+    were claimed.
 
     Posting locks the World account, so batches are posted one after another. While one batch is
     posted, the next can be claimed and its network calls made: after a full batch, a second
@@ -25,16 +25,15 @@ def settle_concurrently(
     Returns or raises only when both threads have finished. Raises StoppedBetweenBatches and what
     SettlePayments raises; of two errors, the one that is not transient.
     """
-    settle = application.settlement.settle
     helper_results: list[Future[int]] = []
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="settle") as helper:
-        log_batch = BatchLog(process, should_stop)
+        log_batch = BatchLog(process, should_stop, settle)
 
         def on_batch(batch: SettledBatch) -> None:
             log_batch(batch)
             is_full = batch.claimed >= settle.batch_size
             if is_full and all(result.done() for result in helper_results):
-                helper_log = BatchLog(process, should_stop)
+                helper_log = BatchLog(process, should_stop, settle)
                 helper_results.append(
                     helper.submit(settle, overdue_by=overdue_by, on_batch=helper_log)
                 )

@@ -16,8 +16,8 @@ from atomic_core.domain.timestamps import format_rfc3339
 from atomic_core.domain.webhooks import RoundRecord
 from atomic_core.use_cases.in_doubt import IN_DOUBT_ALARM
 from atomic_worker.settlement.batch_log import StoppedBetweenBatches
-from atomic_worker.settlement.concurrent_settlement import settle_concurrently
 from atomic_worker.settlement.garbage_collection import tune_garbage_collection
+from atomic_worker.settlement.lanes import SettlementLanes
 from atomic_worker.stop_request import StopRequest
 from atomic_worker.webhooks.delivery_log import deliver_and_log
 
@@ -59,6 +59,17 @@ class Sweeper:
     _last_verification: float = field(default_factory=time.monotonic)
     _verification: threading.Thread | None = None
     _delivery: threading.Thread | None = None
+    _lanes: SettlementLanes = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Half of the interval: a payment that falls due just after a round began is settled in the
+        # next one, not in the one after that.
+        self._lanes = SettlementLanes(
+            self.application,
+            "sweeper",
+            lambda: self.stop.is_requested,
+            self.settings.sweep_interval / 2,
+        )
 
     def run(self) -> None:
         """Sweep until a stop is requested; the current batch is finished first."""
@@ -66,22 +77,19 @@ class Sweeper:
         _log.info("sweeper started", interval_s=self.settings.sweep_interval.total_seconds())
         while not self.stop.is_requested:
             self.stop.wait(self._run_round())
+        self._lanes.close()
         if self._delivery:
             self._delivery.join(DELIVERY_STOP_SECONDS)
         _log.info("sweeper stopped")
 
-    def sweep(self) -> int:
+    def sweep(self, *, wait: bool = True) -> int:
         """Expire holds and settle what has been due longer than a running worker leaves it; return
-        how many payments and refunds were claimed."""
+        how many payments and refunds were claimed. Without `wait`, networks outside of this process
+        are settled by threads of their own."""
         expired = self.application.settlement.expire_holds()
         if expired:
             _log.info("holds expired", count=expired)
-        # Half of the interval: a payment that falls due just after a round began is settled in the
-        # next one, not in the one after that.
-        overdue_by = self.settings.sweep_interval / 2
-        return settle_concurrently(
-            self.application, "sweeper", lambda: self.stop.is_requested, overdue_by
-        )
+        return self._lanes.settle(wait=wait)
 
     def purge(self) -> int:
         """Delete expired sessions and idempotency keys; return how many keys."""
@@ -103,7 +111,7 @@ class Sweeper:
         """Run one round; return the seconds until the next."""
         interval = self.settings.sweep_interval.total_seconds()
         try:
-            self.sweep()
+            self.sweep(wait=False)
             self._purge_if_due()
             self._report_if_due()
         except StoppedBetweenBatches:
@@ -142,6 +150,9 @@ class Sweeper:
                 since=format_rfc3339(step.unresolved_since),
                 tries=step.faults,
             )
+        unserved = self.application.settlement.list_unserved_networks()
+        for network in unserved:
+            _log.error("payments of an unknown card network wait", network=network)
         return len(overdue)
 
     def _report_if_due(self) -> None:

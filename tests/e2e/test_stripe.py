@@ -56,7 +56,7 @@ def system(
         CARD_NETWORK="stripe",
         STRIPE_SECRET_KEY=SECRET_KEY,
         STRIPE_API_BASE=stripe.url,
-        NETWORK_TIMEOUT_SECONDS="3",
+        STRIPE_TIMEOUT_SECONDS="3",
         LOG_LEVEL="debug",
     )
     system = System(environ, scratch / "stripe.log")

@@ -18,6 +18,7 @@ from atomic_adapters.networks.time_limit import TimeLimitedCardNetwork
 from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import build_application_on, build_ports
 from atomic_core.application import Application, Ports
+from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 from fault.failpoint_flags import FailpointFlags
 from fault.network_books import LossyCardNetwork
@@ -31,7 +32,7 @@ KILL_ALL: Final = "kill all"
 FREEZE: Final = "freeze"
 """SIGSTOP; the fault sends SIGCONT."""
 
-WRAPPED_PORTS: Final = ("payment_store", "job_queue", "card_network")
+WRAPPED_PORTS: Final = ("payment_store", "job_queue")
 
 
 def delay(seconds: float) -> str:
@@ -41,7 +42,7 @@ def delay(seconds: float) -> str:
 def build_application_with_failpoints(settings: Settings) -> Application:
     """Build the application of the `atomic` command, with failpoints."""
     network = LossyCardNetwork(FailpointFlags.from_environ())
-    ports = replace(build_ports(settings), card_network=network)
+    ports = replace(build_ports(settings), card_networks={DEFAULT_NETWORK: network})
     ports = wrap_ports(ports, settings.network_timeout)
     return build_application_on(ports, settings)
 
@@ -52,7 +53,8 @@ def wrap_ports(ports: Ports, network_timeout: timedelta) -> Ports:
         name: FailpointProxy(getattr(ports, name), name, failpoints) for name in WRAPPED_PORTS
     }
     # The time-out is outside of the failpoints, so that a delayed call is given up.
-    wrapped["card_network"] = TimeLimitedCardNetwork(wrapped["card_network"], network_timeout)
+    network: Any = FailpointProxy(ports.card_networks[DEFAULT_NETWORK], "card_network", failpoints)
+    wrapped["card_networks"] = {DEFAULT_NETWORK: TimeLimitedCardNetwork(network, network_timeout)}
     return replace(ports, begin=failpoints.wrap_begin(ports.begin), **wrapped)
 
 

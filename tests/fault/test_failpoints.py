@@ -11,6 +11,7 @@ import pytest
 from atomic_adapters.memory.services import MemoryJobQueue
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
 from atomic_core.application import Application, Ports
+from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.job_queue import Job
 from atomic_core.ports.unit_of_work import UnitOfWork
 from fault.failpoint_flags import FailpointFlags
@@ -117,7 +118,9 @@ def _list_failpoints() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(("fault", "failpoint"), tuple(_list_failpoints()))
 def test_failpoint_of_fault_exists_in_ports(fault: str, failpoint: str) -> None:
     port, method, *_ = failpoint.split(".")
-    if port in WRAPPED_PORTS:
+    if port == "card_network":
+        kind = CardNetwork
+    elif port in WRAPPED_PORTS:
         kind = get_type_hints(Ports)[port]
     else:
         kind = get_type_hints(inspect.getattr_static(UnitOfWork, port).fget)["return"]

@@ -105,6 +105,12 @@ REFUSED = {
         UPDATE payments SET status = 'SUCCESS' WHERE id = %(held)s""",
     "a held payment that is simply canceled": b"""
         UPDATE payments SET status = 'CANCELED', cancellation_reason = 'x' WHERE id = %(held)s""",
+    "a payment that changes its network": b"""
+        UPDATE payments SET network = 'stripe' WHERE id = %(unpaid)s""",
+    "a refund that changes its network": b"""
+        UPDATE refunds SET network = 'stripe' WHERE id = %(waiting)s""",
+    "a network without a name": b"""
+        UPDATE merchants SET network = '' WHERE id = %(merchant)s""",
     "a hold that expires early": b"""
         UPDATE payments SET status = 'PROCESSING', step = 'expire', attempt = attempt + 1,
                cancellation_reason = 'expired' WHERE id = %(held)s""",

@@ -23,7 +23,12 @@ COMMANDS = [
     *(f"keys revoke {ID}", "merchants list", f"merchants show {ID}", "payments list"),
     *(f"payments show {ID}", f"payments retry {ID}", "accounts list", f"accounts show {ID}"),
     *("fees list", "fees set --currency USD", "merchants create --name x --email a@b.example"),
-    *(f"merchants suspend {ID} --reason x", f"merchants resume {ID}", "payments in-doubt"),
+    *(
+        f"merchants suspend {ID} --reason x",
+        f"merchants resume {ID}",
+        f"merchants set-network {ID} default",
+        "payments in-doubt",
+    ),
     *(f"payments resolve {ID} --as failed --reason x", "events tail"),
 ]
 WITHOUT_SETTINGS = {

@@ -7,6 +7,7 @@ from mutants.availability import AVAILABILITY_MUTANTS
 from mutants.events import EVENT_MUTANTS
 from mutants.in_doubt import IN_DOUBT_MUTANTS
 from mutants.ledger import LEDGER_MUTANTS
+from mutants.networks import NETWORK_MUTANTS
 from mutants.origins import ORIGIN_MUTANTS
 from mutants.payments import PAYMENT_MUTANTS
 from mutants.refunds import REFUND_MUTANTS
@@ -34,6 +35,7 @@ ALL_MUTANTS: Final = (
     *ORIGIN_MUTANTS,
     *STREAM_MUTANTS,
     *STRIPE_MUTANTS,
+    *NETWORK_MUTANTS,
     *EVENT_MUTANTS,
     *WEBHOOK_SENDER_MUTANTS,
     *WEBHOOK_MUTANTS,

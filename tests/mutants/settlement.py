@@ -12,9 +12,7 @@ PAYMENTS_TEST: Final = "tests/contract/test_payments.py"
 LIVENESS_TEST: Final = "tests/contract/test_worker_liveness.py"
 LOCKS_TEST: Final = "tests/integration/test_locks.py"
 
-SETTLE: Final = (
-    '        claimed = settle_concurrently(application, "worker", context.should_stop)\n'
-)
+SETTLE: Final = "        claimed = context.lanes.settle()\n"
 
 SETTLEMENT_MUTANTS: Final = (
     Mutant(

@@ -416,6 +416,18 @@ def test_merchant_is_suspended_and_resumed_in_the_operators_name(
     ]
 
 
+def test_network_of_a_merchant_is_set_and_shown(atomic: CommandRunner) -> None:
+    command = ("merchants", "set-network", TEST_MERCHANT_ID)
+    assert atomic.lines(*command, "sandbox") == [
+        f"Test Merchant ({TEST_MERCHANT_ID}) uses sandbox."
+    ]
+    assert atomic.json("merchants", "show", TEST_MERCHANT_ID)["network"] == "sandbox"
+    assert "Network   sandbox" in atomic.lines("merchants", "show", TEST_MERCHANT_ID)
+    assert atomic.json(*command, "default")["network"] is None
+    assert "Network   default" in atomic.lines("merchants", "show", TEST_MERCHANT_ID)
+    assert "Must be one of: sandbox." in atomic.error_line(*command, "stripe")
+
+
 @pytest.mark.parametrize("command", ["suspend", "resume"])
 def test_suspension_refuses_unknown_merchants_and_invalid_names(
     atomic: CommandRunner, command: str

@@ -87,6 +87,7 @@ def test_operators_are_named_in_the_audit_log(
         "payment_retried": ("payments", "retry", payment.id),
         "merchant_suspended": ("merchants", "suspend", TEST_MERCHANT_ID),
         "merchant_resumed": ("merchants", "resume", TEST_MERCHANT_ID),
+        "merchant_network_set": ("merchants", "set-network", TEST_MERCHANT_ID, "sandbox"),
     }
     seen = [get_newest_audit_event(application)]
     for event_type, command in commands.items():

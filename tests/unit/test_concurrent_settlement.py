@@ -67,7 +67,7 @@ def list_statuses(application: Application) -> list[Status]:
 
 
 def settle(application: Application, should_stop: Callable[[], bool] = lambda: False) -> int:
-    return settle_concurrently(application, "test", should_stop)
+    return settle_concurrently(application.settlement.settle, "test", should_stop)
 
 
 def test_single_batch_uses_one_thread() -> None:

@@ -12,7 +12,8 @@ import structlog
 
 from atomic_adapters.network_settings import StripeSettings
 from atomic_adapters.networks.stripe.errors import (
-    NOT_SENT,
+    NO_ANSWER,
+    NOT_BEGUN,
     UNKNOWN,
     classify_error,
     describe_error,
@@ -97,13 +98,13 @@ class StripeCardNetwork:
         def respond(claim: Claim) -> NetworkResponse:
             if deadline - time.monotonic() < self._seconds * SHARE_TO_BEGIN:
                 problems["not begun in time"] += 1
-                return NOT_SENT
+                return NOT_BEGUN
             with time_limit(deadline):
                 try:
                     return action(claim)
                 except Exception as error:  # noqa: BLE001 - whatever is not understood is no answer
                     response = classify_error(error, claim)
-                    if response in (NOT_SENT, UNKNOWN):
+                    if not response.is_answered or response == UNKNOWN:
                         problems[describe_error(error)] += 1
                     return response
 
@@ -125,4 +126,4 @@ def _collect(future: Future[NetworkResponse], deadline: float) -> NetworkRespons
     try:
         return future.result(max(0.0, deadline - time.monotonic()))
     except TimeoutError:
-        return NOT_SENT if future.cancel() else UNKNOWN
+        return NOT_BEGUN if future.cancel() else NO_ANSWER

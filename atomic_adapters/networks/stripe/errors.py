@@ -10,8 +10,17 @@ from atomic_adapters.networks.stripe.http_client import RequestNotSent
 from atomic_core.domain.card_networks import NetworkResponse, Verdict
 from atomic_core.domain.settlement import Claim
 
-NOT_SENT: Final = NetworkResponse(Verdict.NOT_SENT)
+NOT_SENT: Final = NetworkResponse(Verdict.NOT_SENT, is_answered=False)
+"""No connection, or a refusal that has nothing to do with the payment."""
+
+NOT_BEGUN: Final = NetworkResponse(Verdict.NOT_SENT, is_answered=None)
+"""There was no time for the request. That says nothing about Stripe."""
+
+NO_ANSWER: Final = NetworkResponse(Verdict.UNKNOWN, is_answered=False)
+"""A time-out, a cut connection, an error of Stripe's, or what is not understood."""
+
 UNKNOWN: Final = NetworkResponse(Verdict.UNKNOWN)
+"""An answer that does not decide the step."""
 
 REFUSED_BEFORE_PROCESSING: Final = frozenset((401, 429))
 """HTTP statuses of a refusal that has nothing to do with the payment: the key, or too many requests
@@ -35,8 +44,12 @@ def classify_error(error: Exception, claim: Claim) -> NetworkResponse:
     refused the request is UNKNOWN."""
     if isinstance(error, RequestNotSent):
         return NOT_SENT
-    if not isinstance(error, stripe.StripeError) or isinstance(error, stripe.IdempotencyError):
+    if isinstance(error, stripe.IdempotencyError):
         return UNKNOWN
+    if isinstance(error, OutcomeUnknown):
+        return NO_ANSWER if error.__cause__ else UNKNOWN
+    if not isinstance(error, stripe.StripeError):
+        return NO_ANSWER
     code = get_code(error)
     if (
         error.http_status in REFUSED_BEFORE_PROCESSING
@@ -44,7 +57,7 @@ def classify_error(error: Exception, claim: Claim) -> NetworkResponse:
         or (is_refusal(error) and code in ACCOUNT_CODES)
     ):
         return NOT_SENT
-    return decline(claim, error) if is_refusal(error) else UNKNOWN
+    return decline(claim, error) if is_refusal(error) else NO_ANSWER
 
 
 def is_refusal(error: Exception) -> bool:

@@ -3,7 +3,8 @@
 due AS MATERIALIZED (
     SELECT id, due_at, leased_until
       FROM {table}
-     WHERE phase = 'OPEN'
+     WHERE network = %(network)s
+       AND phase = 'OPEN'
        AND due_at <= now() - least(%(overdue_by)s::interval, interval '0')
        -- A lease never ends before the item is due.
        AND (coalesce(leased_until, due_at) <= now() - %(overdue_by)s::interval

@@ -90,7 +90,8 @@ class Model:
     def find_error(self, entries: tuple[Leg, ...], external_id: str | None) -> str | None:
         """The code of the error that a transaction must meet."""
         ids = [id for id, _ in entries]
-        if len(set(ids)) < len(ids) or len(ids) < 2:
+        is_too_large = any(abs(amount) > MAX_AMOUNT for _, amount in entries)
+        if len(set(ids)) < len(ids) or len(ids) < 2 or is_too_large:
             return "validation_failed"
         if external_id in self.external_ids:
             return "conflict"

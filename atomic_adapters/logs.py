@@ -47,6 +47,8 @@ def configure_logging(settings: Settings) -> None:
     logging.getLogger("rq.worker").setLevel(max(level, logging.WARNING))
     # It logs URLs of webhooks, which often contain a token.
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+    # It logs what it sends, which contains card tokens, and messages that quote it.
+    logging.getLogger("stripe").setLevel(logging.CRITICAL)
 
 
 def _configure_json_output(level: int) -> None:

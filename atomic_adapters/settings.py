@@ -19,6 +19,7 @@ from atomic_adapters.environ import (
     Window,
     read_env_file,
 )
+from atomic_adapters.network_settings import NetworkSettings
 from atomic_adapters.webhook_settings import WebhookSettings
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 
@@ -32,7 +33,8 @@ LOG_LEVELS: Final = ("info", "debug", "warning", "error", "critical")
 class Settings:
     environment: str
     allow_sandbox: bool
-    """Whether production may use the sandbox card network, which charges no card."""
+    """Whether production may use a card network that charges no card: the sandbox, or Stripe with a
+    key of its test mode."""
     allow_privileged_role: bool
     """Whether production may connect to PostgreSQL as a role that could change the books."""
     is_registration_open: bool
@@ -75,6 +77,7 @@ class Settings:
     metrics_port: int | None
     worker_metrics_port: int | None
     sweeper_metrics_port: int | None
+    networks: NetworkSettings
     settle_batch: int
     settle_lease: timedelta
     network_timeout: timedelta
@@ -108,8 +111,9 @@ class Settings:
         """What the operator must know at the start of a process in production."""
         if not self.is_production:
             return ()
+        network = "Stripe in test mode" if self.networks.is_stripe else "the sandbox"
         sandbox = (
-            "The card network is the sandbox: payments succeed and no card is charged"
+            f"The card network is {network}: payments succeed and no card is charged"
             " (ALLOW_SANDBOX=true)."
         )
         registration = (
@@ -123,17 +127,30 @@ class Settings:
             "Webhooks are off: WEBHOOK_ENCRYPTION_KEYS is not set. `atomic webhooks new-key` prints"
             " a key."
         )
-        return (sandbox, registration, *([] if self.webhooks.encryption_keys else [webhooks]))
+        sandbox_notices = [] if self.charges_cards else [sandbox]
+        return (
+            *sandbox_notices,
+            registration,
+            *([] if self.webhooks.encryption_keys else [webhooks]),
+        )
+
+    @property
+    def charges_cards(self) -> bool:
+        """Whether a payment moves real money."""
+        return self.networks.is_stripe and not self.networks.stripe.is_test_mode
 
     def check_card_network(self) -> None:
         """Called before a process accepts or settles payments. Raises SettingsError if the card
-        network is the sandbox in production: it approves invented cards."""
-        if self.is_production and not self.allow_sandbox:
-            raise SettingsError(
-                "ALLOW_SANDBOX: the only card network is the sandbox, which approves payments and"
-                " charges no card, so production does not start with it. For a demonstration, set"
-                " ALLOW_SANDBOX=true."
-            )
+        network charges no card in production: it approves invented cards."""
+        if not self.is_production or self.allow_sandbox or self.charges_cards:
+            return
+        network = "Stripe's test mode" if self.networks.is_stripe else "the sandbox"
+        way_out = "a live key" if self.networks.is_stripe else "CARD_NETWORK=stripe"
+        raise SettingsError(
+            f"ALLOW_SANDBOX: the card network is {network}, which approves payments and charges no"
+            f" card, so production does not start with it. Set {way_out}, or for a demonstration"
+            " ALLOW_SANDBOX=true."
+        )
 
     @classmethod
     def load(cls) -> "Settings":
@@ -245,6 +262,7 @@ class Settings:
             event_retention=timedelta(
                 days=reader.read_integer("EVENT_RETENTION_DAYS", 400, 30, 36_500)
             ),
+            networks=NetworkSettings.read(reader),
             settle_batch=reader.read_integer("SETTLE_BATCH", 2_000, 1, 10_000),
             # Claims of a frozen worker wait this long before another worker takes over. A worker
             # that runs renews its leases, however long the card network takes.

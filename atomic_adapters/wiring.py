@@ -48,6 +48,9 @@ __all__ = [
     "in_memory",
 ]
 
+REQUESTS_IN_TURN: Final = 4
+"""Requests that each connection to a card network carries for one batch."""
+
 IN_MEMORY_CONNECTIONS: Final = 10
 """Of an application in memory: few, so that tests reach the bound of requests that wait for
 events."""
@@ -64,7 +67,7 @@ def build_application_on(ports: Ports, settings: Settings) -> Application:
     return Application(
         ports,
         Options(
-            batch_size=settings.settle_batch,
+            batch_size=_choose_batch_size(settings),
             lease=settings.settle_lease,
             hold_period=settings.hold_period,
             network_timeout=settings.network_timeout,
@@ -99,11 +102,28 @@ def build_ports(settings: Settings) -> Ports:
         password_blocklist=CommonPasswords(),
         job_queue=BackgroundNotifier(RqJobQueue(redis, breaker)),
         rate_limiter=RedisRateLimiter(redis, breaker),
-        card_network=TimeLimitedCardNetwork(SandboxCardNetwork(), settings.network_timeout),
+        card_network=TimeLimitedCardNetwork(build_card_network(settings), settings.network_timeout),
         webhook_sender=DeferredWebhookSender(partial(build_webhook_sender, settings)),
         secret_cipher=build_secret_cipher(settings),
         dependencies=[store, RedisDependency(redis)],
     )
+
+
+def build_card_network(settings: Settings) -> CardNetwork:
+    if not settings.networks.is_stripe:
+        return SandboxCardNetwork()
+    # Imported here: Stripe's client takes a third of a second, and the sandbox does without it.
+    from atomic_adapters.networks.stripe import StripeCardNetwork
+
+    return StripeCardNetwork(settings.networks.stripe, settings.network_timeout)
+
+
+def _choose_batch_size(settings: Settings) -> int:
+    """A batch is posted when its last claim is answered. With a request per claim, it has as many
+    claims as are answered within about a second."""
+    if not settings.networks.is_stripe:
+        return settings.settle_batch
+    return min(settings.settle_batch, REQUESTS_IN_TURN * settings.networks.stripe.concurrency)
 
 
 def build_webhook_sender(settings: Settings) -> "HttpWebhookSender":

@@ -1,5 +1,5 @@
 -- Journal transactions: ledger transactions that merchants post between their own accounts.
--- depends: 0023.success-checks
+-- depends: 0025.network-references
 -- transactional: false
 
 -- Runs while payments flow, also with the previous version of Atomic. Each statement commits by itself

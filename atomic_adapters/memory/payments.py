@@ -15,6 +15,7 @@ from atomic_adapters.memory.work_items import (
     describe_open_step,
     find_current_claims,
     make_item_due,
+    measure_since_sent,
     renew_item_leases,
     settle_item,
 )
@@ -127,7 +128,8 @@ class MemoryPaymentRepository:
             attempt=row.attempt + 1,
             updated_at=now,
         )
-        tables.payments.put(payment.id, WorkItemRow(payment, row.attempt + 1, 0, now))
+        resolved = WorkItemRow(payment, row.attempt + 1, 0, now, key_generation=row.key_generation)
+        tables.payments.put(payment.id, resolved)
         return payment
 
     def expire_holds(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
@@ -167,4 +169,7 @@ class MemoryPaymentRepository:
             *(schedule.terms if schedule else FeeTerms()),
             *describe_open_step(self.session.tables, row),
             row.reversal_reason,
+            payment.network_reference,
+            row.key_generation,
+            measure_since_sent(self.session.tables, row),
         )

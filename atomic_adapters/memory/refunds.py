@@ -12,6 +12,7 @@ from atomic_adapters.memory.work_items import (
     describe_open_step,
     find_current_claims,
     make_item_due,
+    measure_since_sent,
     renew_item_leases,
     settle_item,
 )
@@ -103,6 +104,7 @@ class MemoryRefundRepository:
     def _build_claim(self, row: WorkItemRow[Refund]) -> Claim:
         tables, refund = self.session.tables, row.item
         network_state, unresolved_for = describe_open_step(tables, row)
+        payment = tables.payments.rows[refund.payment_id].item
         return Claim(
             refund.payment_id,
             row.attempt,
@@ -111,10 +113,13 @@ class MemoryRefundRepository:
             refund.account_id,
             refund.money.amount,
             refund.money.currency,
-            tables.payments.rows[refund.payment_id].item.source,
+            payment.source,
             step=Step.REFUND,
             network_state=network_state,
             unresolved_for=unresolved_for,
+            network_reference=payment.network_reference,
+            key_generation=row.key_generation,
+            sent_for=measure_since_sent(tables, row),
             refund_id=refund.id,
             reserved=(refund.payment_id, refund.id) in tables.holds.rows,
         )

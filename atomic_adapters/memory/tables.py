@@ -77,6 +77,9 @@ class WorkItemRow(Generic[V]):
     reversal_reason: str | None = None
     interrupted_lease: datetime | None = None
     """When the lease of the claim before the current one ended; None if it was settled."""
+    key_generation: int = 0
+    sent_at: datetime | None = None
+    """When the open step was last sent, or may have been."""
 
 
 @dataclass(frozen=True, slots=True)

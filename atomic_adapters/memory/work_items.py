@@ -65,9 +65,19 @@ def _claim(
         leased_until=now + lease,
         claimed_by=worker_id if worker_id in tables.live_workers else None,
         interrupted_lease=row.leased_until,
+        sent_at=_find_last_request(row, now),
     )
     table.put(item.id, claimed)
     return claimed
+
+
+def _find_last_request(row: WorkItemRow[Item], now: datetime) -> datetime | None:
+    """When the step may have been sent last: a claim that ended without a settlement may have sent
+    it. The lease of a dead worker may end later than now."""
+    if row.leased_until is None:
+        return row.sent_at
+    ended_at = min(row.leased_until, now)
+    return max(row.sent_at, ended_at) if row.sent_at else ended_at
 
 
 def claim_unresolved_item(
@@ -78,6 +88,11 @@ def claim_unresolved_item(
     if row is None or not row.item.status.is_open or row.item.network_state is None:
         return None
     return _claim(tables, table, row, tables.clock.now(), lease, None)
+
+
+def measure_since_sent(tables: Tables, row: WorkItemRow[Item]) -> timedelta | None:
+    """How long ago the open step of a claimed row was last sent, or may have been."""
+    return tables.clock.now() - row.sent_at if row.sent_at else None
 
 
 def describe_open_step(
@@ -134,16 +149,27 @@ def settle_item(
         failure_reason=settlement.failure_reason,
         updated_at=now,
         network_state=NetworkState(settlement.network_state) if settlement.network_state else None,
-        unresolved_since=(row.item.unresolved_since or now) if settlement.network_state else None,
+        # After a claim without a settlement, since its lease ended.
+        unresolved_since=(row.item.unresolved_since or row.sent_at or now)
+        if settlement.network_state
+        else None,
+        network_reference=row.item.network_reference or settlement.network_reference,
         **changes,
     )
     retry_after = settlement.retry_after
     due_at = row.due_at if retry_after is None else now + retry_after
     reversal_reason = settlement.reversal_reason or row.reversal_reason
-    table.put(
-        item.id,
-        WorkItemRow(item, row.attempt, settlement.faults, due_at, reversal_reason=reversal_reason),
+    sent_at = now if settlement.was_sent else row.sent_at
+    settled = WorkItemRow(
+        item,
+        row.attempt,
+        settlement.faults,
+        due_at,
+        reversal_reason=reversal_reason,
+        key_generation=settlement.key_generation or row.key_generation,
+        sent_at=sent_at if settlement.network_state else None,
     )
+    table.put(item.id, settled)
     return item
 
 

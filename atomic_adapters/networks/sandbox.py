@@ -75,6 +75,8 @@ INQUIRY_RESPONSES: Final[Mapping[str, NetworkResponse]] = {
 
 
 class SandboxCardNetwork:
+    answers_claims_apart = False
+
     def authorize(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
         return _respond(claims, AUTHORIZATION_RESPONSES)
 

@@ -32,6 +32,10 @@ class TimeLimitedCardNetwork:
     _abandoned: set[Future[Sequence[NetworkResponse]]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def answers_claims_apart(self) -> bool:
+        return self.card_network.answers_claims_apart
+
     def authorize(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
         return self._call(self.card_network.authorize, claims)
 

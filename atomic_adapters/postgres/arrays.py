@@ -27,6 +27,7 @@ _NULL: Final = b"\xff\xff\xff\xff"
 _LENGTH: Final = struct.Struct("!i")
 _UUID_LENGTH: Final = _LENGTH.pack(16)
 _BIGINT: Final = struct.Struct("!iq")
+_BOOLEAN: Final = struct.Struct("!i?")
 _INTERVAL: Final = struct.Struct("!iqii")
 _MICROSECOND: Final = timedelta(microseconds=1)
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -144,6 +145,10 @@ def _encode_interval(value: timedelta) -> bytes:
     return _INTERVAL.pack(16, value // _MICROSECOND, 0, 0)
 
 
+def _encode_boolean(value: bool) -> bytes:  # noqa: FBT001  a column's value
+    return _BOOLEAN.pack(1, value)
+
+
 def _encode_text(value: str) -> bytes:
     data = value.encode()
     return _LENGTH.pack(len(data)) + data
@@ -155,6 +160,7 @@ bytea_array = _create_encoder("bytea", _encode_bytes, _encode_byte_strings)
 smallint_array = _create_integer_encoder("int2", "h")
 integer_array = _create_integer_encoder("int4", "i")
 bigint_array = _create_integer_encoder("int8", "q")
+boolean_array = _create_repeating_encoder("bool", _encode_boolean)
 interval_array = _create_repeating_encoder("interval", _encode_interval)
 timestamp_array = _create_repeating_encoder("timestamptz", _encode_timestamp)
 

@@ -232,6 +232,7 @@ def build_payment(row: Sequence[Any]) -> Payment:
         amount_refunded,
         network_state,
         unresolved_since,
+        network_reference,
         *origin,
     ) = row
     return Payment(
@@ -261,4 +262,5 @@ def build_payment(row: Sequence[Any]) -> Payment:
         amount_refunded or 0,
         NetworkState(network_state) if network_state else None,
         unresolved_since,
+        network_reference,
     )

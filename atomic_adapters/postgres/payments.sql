@@ -97,18 +97,23 @@ WITH
        SET status = 'PROCESSING', attempt = payments.attempt + 1,
            due_at = least(payments.due_at, now()),
            leased_until = now() + %(lease)s::interval, claimed_by = worker.id,
-           claimed_at = coalesce(payments.claimed_at, now()), updated_at = now()
+           claimed_at = coalesce(payments.claimed_at, now()), updated_at = now(),
+           -- The claim before, if it ended without a settlement, may have sent the step. The lease
+           -- of a dead worker may end later than now.
+           sent_at = CASE WHEN due.leased_until IS NULL THEN payments.sent_at
+                          ELSE greatest(payments.sent_at, least(due.leased_until, now()))
+                     END
       FROM due, worker
      WHERE payments.id = due.id
     RETURNING payments.id, payments.attempt, payments.faults, payments.account_id,
               payments.amount, payments.currency, payments.source, payments.step,
               payments.capture_amount, payments.merchant_id, due.due_at AS was_due_at,
-              payments.reversal_reason,
+              payments.reversal_reason, payments.network_reference,
               -- include: open_step_columns(payments)
 )
 SELECT claimed.id, attempt, faults, claimed.merchant_id, account_id, amount, claimed.currency,
        source, step, capture_amount, coalesce(basis_points, 0), coalesce(fixed, 0),
-       network_state, unresolved_for, reversal_reason
+       network_state, unresolved_for, reversal_reason, network_reference, key_generation, sent_for
   FROM claimed
   LEFT JOIN fee_schedules ON fee_schedules.merchant_id = claimed.merchant_id
                          AND fee_schedules.currency = claimed.currency
@@ -126,17 +131,21 @@ WITH due AS MATERIALIZED (
 ), claimed AS (
     UPDATE payments
        SET attempt = payments.attempt + 1, leased_until = now() + %(lease)s::interval,
-           claimed_by = NULL, updated_at = now()
+           claimed_by = NULL, updated_at = now(),
+           sent_at = CASE WHEN due.leased_until IS NULL THEN payments.sent_at
+                          ELSE greatest(payments.sent_at, least(due.leased_until, now()))
+                     END
       FROM due
      WHERE payments.id = due.id
     RETURNING payments.id, payments.attempt, payments.faults, payments.account_id,
               payments.amount, payments.currency, payments.source, payments.step,
               payments.capture_amount, payments.merchant_id, payments.reversal_reason,
+              payments.network_reference,
               -- include: open_step_columns(payments)
 )
 SELECT claimed.id, attempt, faults, claimed.merchant_id, account_id, amount, claimed.currency,
        source, step, capture_amount, coalesce(basis_points, 0), coalesce(fixed, 0),
-       network_state, unresolved_for, reversal_reason
+       network_state, unresolved_for, reversal_reason, network_reference, key_generation, sent_for
   FROM claimed
   LEFT JOIN fee_schedules ON fee_schedules.merchant_id = claimed.merchant_id
                          AND fee_schedules.currency = claimed.currency
@@ -179,8 +188,16 @@ UPDATE payments
        leased_until = NULL, claimed_by = NULL, fee_amount = settled.fee,
        network_state = settled.network_state,
        unresolved_since = CASE WHEN settled.network_state IS NOT NULL
-                               THEN coalesce(payments.unresolved_since, now())
+                               -- After a claim without a settlement, since its lease ended.
+                               THEN coalesce(payments.unresolved_since, payments.sent_at, now())
                           END,
+       -- The first reference stays: it names what the network holds.
+       network_reference = coalesce(payments.network_reference, settled.network_reference),
+       key_generation = coalesce(settled.key_generation, payments.key_generation),
+       sent_at = CASE WHEN settled.network_state IS NULL THEN NULL
+                      WHEN settled.was_sent THEN now()
+                      ELSE payments.sent_at
+                 END,
        step = CASE WHEN settled.reversal_reason IS NULL THEN payments.step ELSE 'reverse' END,
        reversal_reason = coalesce(settled.reversal_reason, payments.reversal_reason),
        expires_at = CASE settled.status WHEN 'AUTHORIZED' THEN now() + %(hold_period)s::interval
@@ -188,9 +205,11 @@ UPDATE payments
                     END
   FROM unnest(%(ids)b::uuid[], %(statuses)b::text[], %(failure_reasons)b::text[],
               %(faults)b::smallint[], %(retries_after)b::interval[], %(fees)b::bigint[],
-              %(network_states)b::text[], %(reversal_reasons)b::text[])
+              %(network_states)b::text[], %(reversal_reasons)b::text[],
+              %(network_references)b::text[], %(key_generations)b::smallint[],
+              %(sent_flags)b::boolean[])
        AS settled (id, status, failure_reason, faults, retry_after, fee, network_state,
-                   reversal_reason)
+                   reversal_reason, network_reference, key_generation, was_sent)
  WHERE payments.id = settled.id
 
 -- name: lock_payment

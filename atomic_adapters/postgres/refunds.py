@@ -99,12 +99,16 @@ class PostgresRefundRepository:
 
 
 def _build_claim(row: Sequence[Any]) -> Claim:
-    *columns, refund_id, network_state, unresolved_for, is_reserved = row
+    *rest, key_generation, sent_for, network_reference, is_reserved = row
+    *columns, refund_id, network_state, unresolved_for = rest
     return Claim(
         *columns,
         step=Step.REFUND,
         network_state=network_state,
         unresolved_for=unresolved_for,
+        network_reference=network_reference,
+        key_generation=key_generation,
+        sent_for=sent_for,
         refund_id=refund_id,
         reserved=is_reserved,
     )
@@ -114,7 +118,7 @@ def build_refund(row: Sequence[Any]) -> Refund:
     """`row` has the columns of fragments/refund_columns.sql."""
     id, payment_id, merchant_id, account_id, amount, currency, reason, metadata, status, *rest = row
     failure_reason, idempotency_key, created_at, updated_at, claimed_at, attempt, *rest = rest
-    network_state, unresolved_since, *origin = rest
+    network_state, unresolved_since, network_reference, *origin = rest
     return Refund(
         id,
         payment_id,
@@ -133,4 +137,5 @@ def build_refund(row: Sequence[Any]) -> Refund:
         attempt,
         NetworkState(network_state) if network_state else None,
         unresolved_since,
+        network_reference,
     )

@@ -37,7 +37,10 @@ WITH
        SET status = 'PROCESSING', attempt = refunds.attempt + 1,
            due_at = least(refunds.due_at, now()),
            leased_until = now() + %(lease)s::interval, claimed_by = worker.id,
-           claimed_at = coalesce(refunds.claimed_at, now()), updated_at = now()
+           claimed_at = coalesce(refunds.claimed_at, now()), updated_at = now(),
+           sent_at = CASE WHEN due.leased_until IS NULL THEN refunds.sent_at
+                          ELSE greatest(refunds.sent_at, least(due.leased_until, now()))
+                     END
       FROM due, worker
      WHERE refunds.id = due.id
     RETURNING refunds.id, refunds.payment_id, refunds.attempt, refunds.faults,
@@ -46,7 +49,8 @@ WITH
 )
 SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.merchant_id,
        claimed.account_id, claimed.amount, claimed.currency, payments.source, claimed.id,
-       claimed.network_state, claimed.unresolved_for,
+       claimed.network_state, claimed.unresolved_for, claimed.key_generation, claimed.sent_for,
+       payments.network_reference,
        (SELECT true
           FROM holds
          WHERE holds.payment_id = claimed.payment_id
@@ -67,7 +71,10 @@ WITH due AS MATERIALIZED (
 ), claimed AS (
     UPDATE refunds
        SET attempt = refunds.attempt + 1, leased_until = now() + %(lease)s::interval,
-           claimed_by = NULL, updated_at = now()
+           claimed_by = NULL, updated_at = now(),
+           sent_at = CASE WHEN due.leased_until IS NULL THEN refunds.sent_at
+                          ELSE greatest(refunds.sent_at, least(due.leased_until, now()))
+                     END
       FROM due
      WHERE refunds.id = due.id
     RETURNING refunds.id, refunds.payment_id, refunds.attempt, refunds.faults,
@@ -76,7 +83,8 @@ WITH due AS MATERIALIZED (
 )
 SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.merchant_id,
        claimed.account_id, claimed.amount, claimed.currency, payments.source, claimed.id,
-       claimed.network_state, claimed.unresolved_for,
+       claimed.network_state, claimed.unresolved_for, claimed.key_generation, claimed.sent_for,
+       payments.network_reference,
        (SELECT true
           FROM holds
          WHERE holds.payment_id = claimed.payment_id
@@ -145,11 +153,20 @@ UPDATE refunds
        leased_until = NULL, claimed_by = NULL,
        network_state = settled.network_state,
        unresolved_since = CASE WHEN settled.network_state IS NOT NULL
-                               THEN coalesce(refunds.unresolved_since, now())
-                          END
+                               THEN coalesce(refunds.unresolved_since, refunds.sent_at, now())
+                          END,
+       network_reference = coalesce(refunds.network_reference, settled.network_reference),
+       key_generation = coalesce(settled.key_generation, refunds.key_generation),
+       sent_at = CASE WHEN settled.network_state IS NULL THEN NULL
+                      WHEN settled.was_sent THEN now()
+                      ELSE refunds.sent_at
+                 END
   FROM unnest(%(ids)b::uuid[], %(statuses)b::text[], %(failure_reasons)b::text[],
-              %(faults)b::smallint[], %(retries_after)b::interval[], %(network_states)b::text[])
-       AS settled (id, status, failure_reason, faults, retry_after, network_state)
+              %(faults)b::smallint[], %(retries_after)b::interval[], %(network_states)b::text[],
+              %(network_references)b::text[], %(key_generations)b::smallint[],
+              %(sent_flags)b::boolean[])
+       AS settled (id, status, failure_reason, faults, retry_after, network_state,
+                   network_reference, key_generation, was_sent)
  WHERE refunds.id = settled.id
 
 -- name: make_refund_due

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from atomic_adapters.postgres.arrays import (
+    boolean_array,
     integer_array,
     interval_array,
     smallint_array,
@@ -67,5 +68,8 @@ def settle_items(
         faults=smallint_array(columns.faults),
         retries_after=interval_array(columns.retry_after),
         network_states=text_array(columns.network_state),
+        network_references=text_array(columns.network_reference),
+        key_generations=smallint_array(columns.key_generation),
+        sent_flags=boolean_array(columns.was_sent),
         **parameters,
     )

@@ -17,8 +17,9 @@ MAX_BACK_OFF: Final = timedelta(minutes=5)
 """So that a payment is settled within minutes of its network's return."""
 
 REPEATS_BEFORE_INQUIRY: Final = 3
-"""How often a request without an answer is repeated before the network is asked about it instead: a
-lost answer is usually repeated by the next call, within seconds."""
+"""How often a request without an answer is repeated before the network is asked about it: a lost
+answer is usually repeated by the next call, within seconds. From then on the network is asked and
+the request repeated in turns, because a network may be slow to find what it has processed."""
 
 KEY_MEMORY: Final = timedelta(hours=23)
 """How long a request may be repeated under its idempotency key. Networks forget keys; Stripe keeps
@@ -26,6 +27,15 @@ them for at least 24 hours. Afterwards only an inquiry is safe."""
 
 MAX_FAULTS: Final = 30_000
 """The count of responses that are not final stops here; it is stored as a smallint."""
+
+
+DECLINE_REASONS: Final = (
+    *("card_declined", "insufficient_funds", "expired_card", "incorrect_cvc", "incorrect_number"),
+    *("authentication_required", "card_not_supported", "currency_not_supported"),
+    *("amount_not_supported", "invalid_source", "duplicate_transaction", "processing_error"),
+    *("capture_declined", "hold_expired", "refund_declined", "already_refunded", "disputed"),
+)
+"""The failure reasons of what a network declines. Adapters map their networks' codes to them."""
 
 
 class Verdict(StrEnum):
@@ -42,7 +52,8 @@ class Verdict(StrEnum):
     """No answer: a time-out, a cut connection, an error of the network. It may have processed the
     request."""
     NOT_FOUND = "not_found"
-    """Of an inquiry only: the network has no record of the request."""
+    """Of an inquiry only: the network has certainly no record of the request, and will have none.
+    The request is then sent again under a new idempotency key."""
 
 
 class NetworkState(StrEnum):
@@ -61,6 +72,8 @@ class NetworkResponse(NamedTuple):
 
     verdict: Verdict
     reason: str | None = None
+    reference: str | None = None
+    """The network's id of the payment, or of the refund. Kept only of a final verdict."""
 
 
 def compute_back_off(faults: int) -> timedelta:

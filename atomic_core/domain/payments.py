@@ -128,6 +128,8 @@ class Payment:
     """What is known of its open step; None if the network has not been called, or has decided."""
     unresolved_since: datetime | None = None
     """When the network first gave no final response to its open step."""
+    network_reference: str | None = None
+    """The card network's id of the payment."""
 
     @property
     def amount_captured(self) -> int:

@@ -48,6 +48,8 @@ class Refund:
     attempt: int = 0
     network_state: NetworkState | None = None
     unresolved_since: datetime | None = None
+    network_reference: str | None = None
+    """The card network's id of the refund."""
 
     @property
     def is_in_doubt(self) -> bool:

@@ -58,6 +58,13 @@ class Claim(NamedTuple):
     """How long the outcome of the step has been open; None before the first call."""
     reversal_reason: str | None = None
     """Of a REVERSE step: the failure reason of the payment, once the network has confirmed."""
+    network_reference: str | None = None
+    """The network's id of the payment, also if this is a refund; None if it has not named one."""
+    key_generation: int = 0
+    """How often the network has had no record of a request: part of the idempotency key, because a
+    network may keep an error under a key."""
+    sent_for: timedelta | None = None
+    """How long ago the open step was last sent, or may have been; None if it was not."""
     refund_id: UUID | None = None
     reserved: bool = False
     """Whether a refund has its hold on the merchant's account."""
@@ -77,9 +84,9 @@ class Claim(NamedTuple):
         """Whether the network has to be asked about the step instead of repeating it."""
         has_key_expired = self.unresolved_for is not None and self.unresolved_for >= KEY_MEMORY
         is_in_doubt = self.network_state == NetworkState.UNKNOWN
-        return self.may_be_processed and (
-            has_key_expired or (is_in_doubt and self.faults >= REPEATS_BEFORE_INQUIRY)
-        )
+        repeats_left = REPEATS_BEFORE_INQUIRY - self.faults
+        is_asked_next = repeats_left <= 0 and repeats_left % 2 == 0
+        return self.may_be_processed and (has_key_expired or (is_in_doubt and is_asked_next))
 
 
 class Settlement(NamedTuple):
@@ -97,6 +104,12 @@ class Settlement(NamedTuple):
     """Why it stays open; None if it does not, or for a reason of our own."""
     reversal_reason: str | None = None
     """Set if its step becomes REVERSE."""
+    network_reference: str | None = None
+    """The network's id of the payment or refund, if its response names one. The first one stays."""
+    key_generation: int | None = None
+    """Set if the idempotency key changes."""
+    was_sent: bool = False
+    """Whether the step stays open after a request that the network may have processed."""
 
     @property
     def id(self) -> UUID:
@@ -179,18 +192,25 @@ def decide_settlement(
     """
     match response.verdict:
         case Verdict.APPROVED:
-            return _approve_claim(claim)
+            return _name_at_network(_approve_claim(claim), response)
         case Verdict.DECLINED:
-            return _decline_claim(claim, response.reason)
+            return _name_at_network(_decline_claim(claim, response.reason), response)
         case Verdict.PENDING:
-            return _keep_open(claim, NetworkState.PENDING)
+            return _keep_open(claim, NetworkState.PENDING, was_sent=not claim.needs_inquiry)
         case Verdict.UNKNOWN:
-            return _keep_open(claim, NetworkState.UNKNOWN)
+            return _keep_open(claim, NetworkState.UNKNOWN, was_sent=not claim.needs_inquiry)
         case Verdict.NOT_FOUND:
             # Nothing was processed, so the request can be sent again.
-            return _keep_open(claim, NetworkState.NOT_SENT)
+            settlement = _keep_open(claim, NetworkState.NOT_SENT)
+            return settlement._replace(key_generation=claim.key_generation + 1)
         case Verdict.NOT_SENT:
             return _retry_sending(claim, patience)
+
+
+def _name_at_network(settlement: Settlement, response: NetworkResponse) -> Settlement:
+    if response.reference is None:
+        return settlement
+    return settlement._replace(network_reference=response.reference)
 
 
 def _approve_claim(claim: Claim) -> Settlement:
@@ -239,7 +259,8 @@ def postpone_claim(claim: Claim, *, is_called: bool) -> Settlement:
     """Keep the claim open and due again soon, for a reason of our own. If the network was called
     (`is_called`), it has the request."""
     state = NetworkState.PENDING if is_called else claim.network_state
-    return _retry_claim(claim, claim.faults, compute_back_off(0), state)
+    settlement = _retry_claim(claim, claim.faults, compute_back_off(0), state)
+    return settlement._replace(was_sent=is_called)
 
 
 _FIRST_STEPS: Final = frozenset({Step.CHARGE, Step.AUTHORIZE, Step.REFUND})
@@ -256,9 +277,10 @@ _APPROVED_STATUSES: Final = {
 }
 
 
-def _keep_open(claim: Claim, state: NetworkState | str) -> Settlement:
+def _keep_open(claim: Claim, state: NetworkState | str, *, was_sent: bool = False) -> Settlement:
     faults = min(claim.faults + 1, MAX_FAULTS)
-    return _retry_claim(claim, faults, compute_back_off(claim.faults), state)
+    settlement = _retry_claim(claim, faults, compute_back_off(claim.faults), state)
+    return settlement._replace(was_sent=True) if was_sent else settlement
 
 
 def _retry_claim(

@@ -10,11 +10,19 @@ from atomic_core.domain.settlement import Claim
 class CardNetwork(Protocol):
     """Responses are in the order of the claims, one verdict per claim.
 
-    The claim's id and step are the idempotency key, so that repeating a call has no further effect.
+    The claim's id, step and key generation are the idempotency key, so that repeating a call has no
+    further effect.
     NOT_SENT may be returned only for a request that the network has certainly not processed;
     whatever is not certain is UNKNOWN. An exception counts as UNKNOWN for all claims of the call.
     Called outside of any transaction, by several threads at once.
     """
+
+    @property
+    def answers_claims_apart(self) -> bool:
+        """Whether each claim has its own request and time-out, so that a claim without an answer
+        delays no other claim of its call. If not, claims in doubt are called for in small
+        groups."""
+        ...
 
     def authorize(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
         """Authorize each claim's amount, and for a CHARGE capture it too."""
@@ -39,5 +47,6 @@ class CardNetwork(Protocol):
 
     def inquire(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
         """What became of each claim's step: APPROVED, DECLINED or PENDING as its call would have
-        returned, NOT_FOUND if the network has no record of it, else UNKNOWN. Changes nothing."""
+        returned; NOT_FOUND if the network certainly has no record of it and is not about to have
+        one; else UNKNOWN. Changes nothing."""
         ...

@@ -50,7 +50,7 @@ class NetworkCalls:
         Never raises: what a call raises is in `errors`, and its claims are UNKNOWN."""
         if len(claims) == 0:
             return []
-        groups = _group_claims(claims)
+        groups = _group_claims(claims, answers_apart=self.card_network.answers_claims_apart)
         if len(groups) == 1:
             [(method, group)] = groups
             return self._call_group(method, group)
@@ -100,14 +100,18 @@ METHODS: Final[Mapping[Step | str, str]] = {
 """The method of CardNetwork for each step."""
 
 
-def _group_claims(claims: Sequence[Claim]) -> Sequence[tuple[str, Sequence[Claim]]]:
-    """The claims of each call, in the order of the calls: what has not been tried comes first."""
+def _group_claims(
+    claims: Sequence[Claim], *, answers_apart: bool
+) -> Sequence[tuple[str, Sequence[Claim]]]:
+    """The claims of each call, in the order of the calls: what has not been tried comes first.
+    `answers_apart`: whether the network answers each claim apart from the others of its call."""
     claims_by_call: dict[tuple[int, str], list[Claim]] = {}
     for claim in claims:
         # Most claims have no state: they skip the longer look.
         in_doubt = claim.faults if claim.network_state == NetworkState.UNKNOWN else -1
         method = "inquire" if in_doubt >= 0 and claim.needs_inquiry else METHODS[claim.step]
-        claims_by_call.setdefault((in_doubt, method), []).append(claim)
+        rank = -1 if answers_apart else in_doubt
+        claims_by_call.setdefault((rank, method), []).append(claim)
     groups: list[tuple[str, Sequence[Claim]]] = []
     for (in_doubt, method), group in sorted(claims_by_call.items(), key=lambda item: item[0]):
         limit = len(group) if in_doubt < 0 else max(1, IN_DOUBT_GROUP >> (3 * in_doubt))

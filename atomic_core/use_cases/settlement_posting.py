@@ -57,7 +57,9 @@ def save_settlements(
         is_called=True,
     )
     settlements = [
-        failure or settlement for failure, (_, settlement) in zip(failures, decisions, strict=True)
+        # What the network has approved has a reference, also if it is to be reversed.
+        failure._replace(network_reference=settlement.network_reference) if failure else settlement
+        for failure, (_, settlement) in zip(failures, decisions, strict=True)
     ]
     if any(compress(failures, are_saved)):
         raise ChargeRefused

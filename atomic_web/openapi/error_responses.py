@@ -81,7 +81,7 @@ BAD_REQUEST: Final = ErrorResponse(
     (
         errors.MalformedRequest("The body must be JSON. The first error is at line 1, column 13."),
         ValidationFailed(
-            details={"source": ["Must be tok_ followed by 1 to 60 of A-Z, a-z, 0-9 and _."]}
+            details={"source": ["Must be tok_ or pm_ followed by 1 to 60 of A-Z, a-z, 0-9 and _."]}
         ),
     ),
 )

@@ -10,6 +10,7 @@ from marshmallow import validate
 
 from atomic_core.domain.accounts import AccountType, Side
 from atomic_core.domain.audit_log import AuditEventType
+from atomic_core.domain.card_networks import DECLINE_REASONS
 from atomic_core.domain.events import STREAM_TYPES, EventType
 from atomic_core.domain.journal import JournalStatus
 from atomic_core.domain.ledger import TransactionKind
@@ -92,8 +93,7 @@ FAILURE_REASON: Final = Enumeration(
     "FailureReason",
     "Why a payment or a refund is FAILED.",
     (
-        *("card_declined", "insufficient_funds", "expired_card", "incorrect_cvc"),
-        *("capture_declined", "refund_declined", "processing_error"),
+        *DECLINE_REASONS,
         *(NETWORK_UNAVAILABLE, RESOLVED_BY_OPERATOR),
         *_get_values(Refusal),
     ),

@@ -32,7 +32,8 @@ from atomic_web.schemas.metadata import build_metadata_input, build_metadata_out
 
 DEFAULT_DESCRIPTION: Final = "API Payment"
 MAX_DESCRIPTION: Final = 500
-SOURCE: Final = re.compile(r"tok_[A-Za-z0-9_]{1,60}")
+MAX_REFERENCE: Final = 255
+SOURCE: Final = re.compile(r"(?:tok|pm)_[A-Za-z0-9_]{1,60}")
 
 _COMMON_FIELDS: Final = {"amount", "currency", "source", "description"}
 
@@ -40,7 +41,7 @@ _COMMON_FIELDS: Final = {"amount", "currency", "source", "description"}
 @describe_validator({"pattern": f"^{SOURCE.pattern}$"})
 def _check_source(source: str) -> None:
     if not SOURCE.fullmatch(source):
-        raise ValidationError("Must be tok_ followed by 1 to 60 of A-Z, a-z, 0-9 and _.")
+        raise ValidationError("Must be tok_ or pm_ followed by 1 to 60 of A-Z, a-z, 0-9 and _.")
 
 
 @describe_validator(
@@ -164,6 +165,15 @@ class PaymentSchema(ResponseSchema):
         data_key="expiresAt",
         allow_none=True,
         metadata={"description": "When the hold expires; null if there was none."},
+    )
+    network_reference = fields.String(
+        data_key="networkReference",
+        allow_none=True,
+        validate=validate.Length(1, MAX_REFERENCE),
+        metadata={
+            "description": "The card network's id of the payment, such as Stripe's pi_…; null "
+            "until the network has decided, and of networks without ids, such as the sandbox."
+        },
     )
     is_in_doubt = fields.Boolean(
         data_key="inDoubt",

@@ -14,6 +14,7 @@ from atomic_web.schemas.enumerations import (
 from atomic_web.schemas.fields import INVALID_LENGTH, RequestSchema, ResponseSchema, Timestamp
 from atomic_web.schemas.holds import build_optional_amount_field
 from atomic_web.schemas.metadata import build_metadata_input, build_metadata_output
+from atomic_web.schemas.payments import MAX_REFERENCE
 
 MAX_REASON: Final = 500
 
@@ -45,6 +46,15 @@ class RefundSchema(ResponseSchema):
         metadata={"description": "null unless the refund is FAILED."},
     )
     idempotency_key = fields.String(data_key="idempotencyKey", allow_none=True)
+    network_reference = fields.String(
+        data_key="networkReference",
+        allow_none=True,
+        validate=validate.Length(1, MAX_REFERENCE),
+        metadata={
+            "description": "The card network's id of the refund, such as Stripe's re_…; null until "
+            "the network has decided, and of networks without ids, such as the sandbox."
+        },
+    )
     is_in_doubt = fields.Boolean(
         data_key="inDoubt",
         metadata={"description": "Whether `inDoubtSince` is set."},

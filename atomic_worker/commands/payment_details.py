@@ -73,6 +73,7 @@ def payment_to_json(payment: Payment) -> Mapping[str, object]:
         "updatedAt": payment.updated_at,
         "claimedAt": payment.claimed_at,
         "expiresAt": payment.expires_at,
+        "networkReference": payment.network_reference,
         "networkState": payment.network_state,
         "unresolvedSince": payment.unresolved_since,
     }
@@ -98,6 +99,7 @@ def _build_fields(payment: Payment, progress: WorkProgress) -> Sequence[tuple[st
         ("Capture", payment.capture),
         ("Step", payment.step),
         ("Attempts", payment.attempt),
+        ("Network reference", payment.network_reference),
         ("Network", payment.network_state),
         ("Unresolved since", format_time(payment.unresolved_since)),
         ("Faults", progress.faults),

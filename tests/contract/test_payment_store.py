@@ -23,6 +23,7 @@ from atomic_core.domain.idempotency import (
     IdempotentRequest,
     StoredResponse,
 )
+from atomic_core.domain.lists import PaymentFilter
 from atomic_core.domain.merchants import Caller
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import (
@@ -122,6 +123,21 @@ def test_batch_results_are_in_order_of_inserts(
     assert [payment and payment.id for payment in found] == [
         None if n % 3 == 0 else inserts[n].payment_id for n in range(100)
     ]
+
+
+def test_metadata_is_listed_of_each_payment_of_a_batch(
+    store: Store, merchant_id: UUID, insert_all: InsertAll
+) -> None:
+    plain = build_insert(merchant_id)
+    labeled = PaymentInsert(
+        IDS.new_id(), NewPayment(merchant_id, Money(5, "USD"), "tok_visa", metadata={"order": "7"})
+    )
+    assert all(insert_all([plain, labeled, build_insert(merchant_id)]))
+    application = build_application(store.begin)
+    page = application.payments.list(
+        merchant_id, PaymentFilter(metadata=(("order", "7"),)), None, 10
+    )
+    assert [payment.id for payment in page.items] == [labeled.payment_id]
 
 
 def test_empty_calls_return_nothing(store: Store, insert_all: InsertAll) -> None:

@@ -28,6 +28,7 @@ from atomic_adapters.networks.sandbox import (
 from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import in_memory
 from atomic_core.domain import audit_log, events
+from atomic_core.domain.card_networks import DECLINE_REASONS
 from atomic_core.domain.ledger_verification import LedgerCheck
 from atomic_core.domain.merchants import Scope
 from atomic_core.domain.posting import Refusal
@@ -202,15 +203,8 @@ def error_codes() -> set[str]:
 
 
 def failure_reasons() -> set[str]:
-    responses = (AUTHORIZATION_RESPONSES, CAPTURE_RESPONSES, REFUND_RESPONSES)
     own = {NETWORK_UNAVAILABLE, RESOLVED_BY_OPERATOR}
-    declined = {
-        response.reason
-        for by_token in responses
-        for response in by_token.values()
-        if response.reason
-    }
-    return declined | own | {refusal.value for refusal in Refusal}
+    return {*DECLINE_REASONS, *own, *(refusal.value for refusal in Refusal)}
 
 
 def metric_names() -> set[str]:

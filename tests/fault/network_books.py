@@ -143,6 +143,8 @@ class LossyCardNetwork:
     """The sandbox with books of its own. `SILENT_FLAG` and `DOWN_FLAG` in the folder of the flags
     concern all claims; those of LOSSY_SOURCE lose requests and answers at any time."""
 
+    answers_claims_apart = False
+
     def __init__(self, flags: FailpointFlags) -> None:
         self._folder = flags.folder
         self._books = NetworkBooks(flags.folder / BOOKS_FILE)

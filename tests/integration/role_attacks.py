@@ -172,10 +172,10 @@ ATTACKS = {
         (
             "CREATE TABLE x (id integer);"
             " CREATE TRIGGER x AFTER INSERT ON x REFERENCING NEW TABLE AS new_payments"
-            " FOR EACH STATEMENT EXECUTE FUNCTION payments_are_listed()"
+            " FOR EACH STATEMENT EXECUTE FUNCTION payments_are_checked_and_listed()"
         ),
     ),
-    "call a function with the owner's rights": (DENIED, "SELECT payments_are_listed()"),
+    "call a function with the owner's rights": (DENIED, "SELECT payments_are_checked_and_listed()"),
     "create a function": (
         DENIED,
         "CREATE FUNCTION now() RETURNS timestamptz LANGUAGE sql RETURN 'epoch'::timestamptz",

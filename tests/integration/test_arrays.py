@@ -11,6 +11,7 @@ import pytest
 from atomic_adapters.postgres.arrays import (
     Column,
     bigint_array,
+    boolean_array,
     bytea_array,
     integer_array,
     interval_array,
@@ -26,6 +27,7 @@ CASES: list[tuple[Callable[..., Column], str, Sequence[object]]] = [
     (smallint_array, "smallint", [-(2**15), 0, 2**15 - 1, None]),
     (integer_array, "integer", [-(2**31), 0, 2**31 - 1, None]),
     (bigint_array, "bigint", [-(2**63), 0, 2**63 - 1, None]),
+    (boolean_array, "boolean", [True, False, None]),
     (
         interval_array,
         "interval",

@@ -41,6 +41,8 @@ WORLD, FEES = world_account_id("USD"), fee_account_id("USD")
 AMOUNT, FEE = 5_000, 50
 TRANSACTION = UUID(int=7)
 MINE = "0014.commit-guards"
+LATER = "0024.accept-trigger"
+"""Replaces functions of MINE."""
 
 Leg = tuple[str, int]
 
@@ -617,8 +619,10 @@ def test_migration_runs_while_payments_are_made_captured_and_refunded(
         def migrate() -> None:
             try:
                 for _ in range(3):
+                    roll_back_alone(owner_url, LATER)
                     roll_back_alone(owner_url, MINE)
                     apply_alone(owner_url, MINE)
+                    apply_alone(owner_url, LATER)
             finally:
                 stopped.set()
 

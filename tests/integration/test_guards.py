@@ -220,6 +220,11 @@ REFUSED = {
                    (id, merchant_id, account_id, amount, currency, source, description)
             VALUES (%(transaction)s, %(merchant)s, %(account)s, 1, 'EUR', 'tok_visa', '')"""
     ],
+    "a payment into an account that does not exist": [
+        b"""INSERT INTO payments
+                   (id, merchant_id, account_id, amount, currency, source, description)
+            VALUES (%(transaction)s, %(merchant)s, %(transaction)s, 1, 'USD', 'tok_visa', '')"""
+    ],
     "a deleted payment": [b"DELETE FROM payments WHERE id = %(waiting)s"],
     "truncated payments": [b"TRUNCATE payments CASCADE"],
     "an amount by which a payment would not be found": [

@@ -1,15 +1,19 @@
 """What PostgreSQL itself refuses of holds, refunds and fees, even from psql."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import psycopg
 import pytest
 from psycopg import errors
 
+from atomic_adapters.networks.sandbox import SandboxCardNetwork
 from atomic_core.domain.accounts import fee_account_id, world_account_id
+from atomic_core.domain.card_networks import NetworkResponse, Verdict
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.payments import CaptureMethod, NewPayment
 from atomic_core.domain.refunds import NewRefund
+from atomic_core.domain.settlement import Claim
 from atomic_core.use_cases.holds import CaptureRequest
 from integration.psql_session import Execute, either_way
 from support import Store, add_merchant, build_application, build_payment, open_account
@@ -17,11 +21,21 @@ from support import Store, add_merchant, build_application, build_payment, open_
 OTHER = UUID(int=7)
 
 
+class NamingNetwork(SandboxCardNetwork):
+    """Has an id of its own for each payment, as Stripe has."""
+
+    def authorize(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
+        return [
+            NetworkResponse(Verdict.APPROVED, reference=f"pi_{claim.payment_id}")
+            for claim in claims
+        ]
+
+
 @pytest.fixture
 def books(postgres_store: Store) -> dict[str, object]:
     """A payment with a refund that succeeded and one that waits, one that is held, one that is
     being captured; ids by name for the statements below."""
-    application = build_application(postgres_store.begin)
+    application = build_application(postgres_store.begin, card_network=NamingNetwork())
     merchant_id = add_merchant(postgres_store.begin)
     account_id = open_account(postgres_store.begin, merchant_id)
     application.fees.set(merchant_id, "USD", FeeTerms(100, 0))
@@ -98,6 +112,13 @@ REFUSED = {
         UPDATE payments SET status = 'PROCESSING', step = 'capture' WHERE id = %(held)s""",
     "a capture that becomes a void": b"""
         UPDATE payments SET step = 'void', capture_amount = NULL WHERE id = %(taken)s""",
+    "a reference that is replaced": b"""
+        UPDATE payments SET network_reference = 'pi_2' WHERE id = %(held)s""",
+    "a reference that is removed": b"""
+        UPDATE payments SET network_reference = NULL WHERE id = %(held)s""",
+    "an empty reference": b"UPDATE payments SET network_reference = '' WHERE id = %(taken)s",
+    "a settled payment that is still sent": b"""
+        UPDATE payments SET sent_at = now() WHERE id = %(paid)s""",
     "a capture that grows": b"UPDATE payments SET capture_amount = 4001 WHERE id = %(taken)s",
     "a capture of more than is held": b"""
         UPDATE payments SET status = 'PROCESSING', step = 'capture', attempt = attempt + 1,

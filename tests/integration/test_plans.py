@@ -77,6 +77,9 @@ PARAMETERS: dict[str, object] = {
     "keys": ["k"] * 1000,
     "lease": "5 s",
     "network_states": [None] * 1000,
+    "network_references": [None] * 1000,
+    "key_generations": [None] * 1000,
+    "sent_flags": [None] * 1000,
     "reversal_reasons": [None] * 1000,
     "limit": 1000,
     "location": None,
@@ -341,7 +344,7 @@ def test_trigger_plans_cached_on_small_tables_suit_large_ones(database_url: str)
         "entries_must_balance": True,
         "holds_are_summed": True,
         # Asks for each row by itself, which is not answered by reading a whole table.
-        "payments_account_of_merchant_and_currency": False,
+        "payments_are_checked_and_listed": False,
         "payment_events_are_copied": True,
         "refunds_are_summed": True,
         "refunds_match_ledger": True,

@@ -61,6 +61,9 @@ OTHERS = [
     *(("WORKER_METRICS_PORT", "3000"), ("SWEEPER_METRICS_PORT", "x")),
     *(("APP_ROLE", "r" * 64), ("READONLY_ROLE", "\udcff"), ("APP_ROLE_PASSWORD", "\udcff")),
     ("ALLOW_PRIVILEGED_ROLE", "yes"),
+    *(("CARD_NETWORK", "visa"), ("STRIPE_SECRET_KEY", "pk_live_1"), ("STRIPE_CONCURRENCY", "0")),
+    *(("STRIPE_SECRET_KEY", "\udcff"), ("STRIPE_API_BASE", "http://h"), ("CARD_NETWORK", "\udcff")),
+    *(("STRIPE_API_BASE", "https://["), ("STRIPE_API_BASE", "https://h:abc")),
     *(("WEBHOOK_ENCRYPTION_KEYS", "\udcff"), ("WEBHOOK_ALLOW_PRIVATE", "\udcff")),
     *(
         ("WEBHOOK_PROXY", "http://["),
@@ -136,7 +139,7 @@ def test_wrong_setting_is_reported_by_name(
         message = get_error(atomic(command, **{name: value}))
         assert message.startswith(f"{name}: expected "), message
         assert len(message.splitlines()) == 1
-        if name.endswith(("_URL", "_HASH", "PASSWORD", "_KEYS", "_PROXY")):
+        if name.endswith(("_URL", "_HASH", "PASSWORD", "_KEYS", "_PROXY", "SECRET_KEY")):
             assert message.endswith(", got something else"), "it may contain a password"
 
 

@@ -14,6 +14,7 @@ from mutants.refunds import REFUND_MUTANTS
 from mutants.roles import ROLE_MUTANTS
 from mutants.settlement import SETTLEMENT_MUTANTS
 from mutants.streams import STREAM_MUTANTS
+from mutants.stripe import STRIPE_MUTANTS
 from mutants.totals import TOTAL_MUTANTS
 from mutants.web import WEB_MUTANTS
 from mutants.webhook_claims import WEBHOOK_CLAIM_MUTANTS
@@ -34,6 +35,7 @@ ALL_MUTANTS: Final = (
     *AVAILABILITY_MUTANTS,
     *ORIGIN_MUTANTS,
     *STREAM_MUTANTS,
+    *STRIPE_MUTANTS,
     *EVENT_MUTANTS,
     *WEBHOOK_SENDER_MUTANTS,
     *WEBHOOK_MUTANTS,

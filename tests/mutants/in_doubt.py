@@ -68,9 +68,8 @@ IN_DOUBT_MUTANTS: Final = (
         (
             Edit(
                 SETTLEMENT_PY,
-                "            has_key_expired or (is_in_doubt and"
-                " self.faults >= REPEATS_BEFORE_INQUIRY)\n",
-                "            has_key_expired and is_in_doubt\n",
+                "(has_key_expired or (is_in_doubt and is_asked_next))\n",
+                "has_key_expired and is_in_doubt\n",
             ),
         ),
         (NETWORK_FAULTS_TEST,),

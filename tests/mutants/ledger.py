@@ -10,6 +10,7 @@ POSTING_TIMES_SQL: Final = "migrations/0012.posting-times.sql"
 COMMIT_GUARDS_SQL: Final = "migrations/0014.commit-guards.sql"
 COMMIT_CHECKS_SQL: Final = "migrations/0022.commit-checks.sql"
 SUCCESS_CHECKS_SQL: Final = "migrations/0023.success-checks.sql"
+ACCEPT_TRIGGER_SQL: Final = "migrations/0024.accept-trigger.sql"
 
 GUARDS_TEST: Final = "tests/integration/test_guards.py"
 POSTING_TIMES_TEST: Final = "tests/contract/test_posting_times.py"
@@ -19,6 +20,24 @@ SESSION_PY: Final = "atomic_adapters/postgres/database_session.py"
 PIPELINE_TEST: Final = "tests/integration/test_statement_pipeline.py"
 
 LEDGER_MUTANTS: Final = (
+    Mutant(
+        "payment-for-any-account",
+        "a payment is for an account of its merchant in its currency",
+        (Edit(ACCEPT_TRIGGER_SQL, "IS NOT TRUE)", "IS NULL)"),),
+        (GUARDS_TEST,),
+    ),
+    Mutant(
+        "payment-for-no-account",
+        "a payment is for an account that exists",
+        (Edit(ACCEPT_TRIGGER_SQL, "IS NOT TRUE)", "IS FALSE)"),),
+        (GUARDS_TEST,),
+    ),
+    Mutant(
+        "metadata-of-first-payment-decides",
+        "the metadata of each payment of a batch is listed",
+        (Edit(ACCEPT_TRIGGER_SQL, "bool_or(n.metadata", "bool_and(n.metadata"),),
+        ("tests/contract/test_payment_store.py",),
+    ),
     Mutant(
         "rows-of-a-pipeline-not-checked",
         "a statement of a pipeline that affects other rows than it must prevents the commit",

@@ -96,8 +96,9 @@ ROLE_MUTANTS: Final = (
         "unused-update-granted-on-payments",
         "the application has no privilege that its statements do not use",
         PRIVILEGES_PY,
-        ' capture_amount cancellation_reason",\n',
-        ' capture_amount cancellation_reason description",\n',
+        ' capture_amount cancellation_reason network_reference key_generation sent_at",\n',
+        ' capture_amount cancellation_reason network_reference key_generation sent_at"\n'
+        '        " description",\n',
         PRIVILEGES_TEST,
     ),
     _mutant(

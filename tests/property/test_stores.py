@@ -263,8 +263,12 @@ class StoreComparison(RuleBasedStateMachine):
                 claims = work.payments.claim(limit, NOW, NOW)
                 claims = [*claims, *work.refunds.claim(limit, NOW, NOW)]
                 work.commit()
-            # How long a step has been open is a matter of milliseconds.
-            return [claim._replace(unresolved_for=None) for claim in claims]
+            # How long a step has been open is a matter of milliseconds; whether it may have been
+            # sent is not.
+            return [
+                (claim._replace(unresolved_for=None, sent_for=None), claim.sent_for is None)
+                for claim in claims
+            ]
 
         self.call_both(claim)
         self.model.claim(limit)

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -97,6 +97,12 @@ def test_fails_once():
 def test_passes(): pass
 def test_fails(): assert False
 def test_hangs(): threading.Event().wait()
+def test_hangs_once():
+    mark = Path(__file__).with_name("mark")
+    is_first_run = not mark.exists()
+    mark.touch()
+    if is_first_run:
+        threading.Event().wait()
 """
 
 TEST_FILE = "tests/own/test_it.py"
@@ -142,21 +148,37 @@ def test_tests_that_cannot_be_imported_are_an_error(small_copy: Path) -> None:
     assert outcome.error
 
 
-def test_test_that_hangs_is_a_failure(small_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = small_copy / "tmp" / "check.log"
+def time_out(monkeypatch: pytest.MonkeyPatch, has_started: Callable[[], bool], count: int) -> None:
+    """Let the next processes time out as soon as the test has started, however long pytest takes
+    to start."""
+    remaining = list(range(count))
 
     class TimedOutProcess(subprocess.Popen):
-        """Times out when the test has started, however long pytest takes to start."""
-
         def wait(self, timeout: float | None = None) -> int:
-            if timeout is None:
-                return super().wait()
-            wait_until(lambda: "test_hangs" in log.read_text(), GUARD_SECONDS, "the test starts")
+            if timeout is None or not remaining:
+                return super().wait(timeout)
+            remaining.pop()
+            wait_until(has_started, GUARD_SECONDS, "the test starts")
             raise subprocess.TimeoutExpired(self.args, timeout)
 
     monkeypatch.setattr(subprocess, "Popen", TimedOutProcess)
+
+
+def test_test_that_hangs_is_a_failure(small_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = small_copy / "tmp" / "check.log"
+    time_out(monkeypatch, lambda: "test_hangs" in log.read_text(), 2)
     outcome = run_tests(small_copy, "test_hangs", seconds=4)
     assert outcome == Outcome(failure=f"{TEST_FILE}::test_hangs (hangs: 4 s)")
+
+
+def test_check_that_is_only_slow_proves_nothing(
+    small_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time_out(monkeypatch, (small_copy / TEST_FILE).with_name("mark").exists, 1)
+    outcome = run_tests(small_copy, "test_hangs_once")
+    assert outcome == Outcome(
+        error=f"the check own took over 120 s; {TEST_FILE}::test_hangs_once passes alone"
+    )
 
 
 def test_only_a_failing_fault_suite_catches_a_mutant(small_copy: Path) -> None:

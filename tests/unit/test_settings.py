@@ -54,6 +54,57 @@ def test_production_refuses_the_sandbox_network_unless_allowed() -> None:
         Settings.from_environ({**DATABASE, "ATOMIC_ENV": environment}).check_card_network()
 
 
+STRIPE = {"CARD_NETWORK": "stripe", "STRIPE_SECRET_KEY": "sk_live_hunter2"}
+
+
+def test_stripe_needs_its_key_by_name() -> None:
+    with pytest.raises(SettingsError, match=r"^STRIPE_SECRET_KEY: .*got nothing$"):
+        Settings.from_environ({**DATABASE, "CARD_NETWORK": "stripe"})
+    assert not Settings.from_environ(DATABASE).networks.is_stripe
+    settings = Settings.from_environ({**DATABASE, **STRIPE}).networks
+    assert settings.is_stripe
+    assert (settings.stripe.api_base, settings.stripe.concurrency) == ("https://api.stripe.com", 64)
+
+
+@pytest.mark.parametrize("key", ["pk_live_hunter2", "hunter2", "sk_live hunter2", "sk_\u00e9"])
+def test_malformed_key_of_stripe_is_refused_and_not_repeated(key: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environ({**DATABASE, **STRIPE, "STRIPE_SECRET_KEY": key})
+    message = str(caught.value)
+    assert message.startswith("STRIPE_SECRET_KEY: expected a secret key of Stripe, which begins")
+    assert "\n" not in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    "url", ["http://api.stripe.com", "https://x/v1", "https://u:p@x", "ftp://x", "https://"]
+)
+def test_key_of_stripe_is_sent_encrypted_or_to_this_machine(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^STRIPE_API_BASE: expected an https:// URL"):
+        Settings.from_environ({**DATABASE, "STRIPE_API_BASE": url})
+    for allowed in ("https://x", "https://x:444/", "http://localhost:8420", "http://[::1]:1"):
+        stripe = Settings.from_environ({**DATABASE, "STRIPE_API_BASE": allowed}).networks.stripe
+        assert stripe.api_base == allowed.rstrip("/")
+
+
+def test_production_takes_a_live_key_only() -> None:
+    Settings.from_environ({**PRODUCTION, **STRIPE}).check_card_network()
+    test_mode = {**PRODUCTION, **STRIPE, "STRIPE_SECRET_KEY": "sk_test_1"}
+    with pytest.raises(SettingsError, match=r"^ALLOW_SANDBOX: .*Stripe's test mode.*live key"):
+        Settings.from_environ(test_mode).check_card_network()
+    allowed = Settings.from_environ({**test_mode, "ALLOW_SANDBOX": "true"})
+    allowed.check_card_network()
+    assert "Stripe in test mode" in allowed.start_notices[0]
+    notices = Settings.from_environ({**PRODUCTION, **STRIPE}).start_notices
+    assert not any("no card is charged" in notice for notice in notices)
+
+
+def test_representation_of_settings_has_no_key_of_stripe() -> None:
+    settings = Settings.from_environ({**DATABASE, **STRIPE})
+    assert settings.networks.stripe.secret_key == "sk_live_hunter2"
+    assert "hunter2" not in repr(settings)
+
+
 def test_registration_is_closed_in_production_only_unless_opened() -> None:
     assert Settings.from_environ(DATABASE).is_registration_open
     assert not Settings.from_environ(PRODUCTION).is_registration_open

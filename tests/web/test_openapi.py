@@ -139,7 +139,7 @@ def test_document_states_the_rules_of_request_fields(contract: Contract) -> None
     assert payment["amount"].items() >= {"minimum": 1, "maximum": 2**53 - 1}.items()
     assert payment["currency"] == {"$ref": "#/components/schemas/Currency"}
     assert schemas["Currency"]["enum"] == list(CURRENCIES)
-    assert payment["source"]["pattern"] == "^tok_[A-Za-z0-9_]{1,60}$"
+    assert payment["source"]["pattern"] == "^(?:tok|pm)_[A-Za-z0-9_]{1,60}$"
     assert payment["description"].items() >= {"minLength": 1, "maxLength": 500}.items()
     assert schemas["NewPayment"]["required"] == ["amount", "currency", "source"]
     for name in ("NewPayment", "NewAccount", "PaymentBatch", "PaymentBatchItem"):

@@ -37,6 +37,7 @@ def test_refund_is_accepted_settled_and_returned(web: WebApp, merchant: Merchant
         "idempotencyKey": "r-1",
         "inDoubt": False,
         "inDoubtSince": None,
+        "networkReference": None,
         "createdAt": "2026-11-22T15:30:13.153Z",
         "updatedAt": "2026-11-22T15:30:13.153Z",
     }

@@ -1,0 +1,93 @@
+"""The settings of card networks."""
+
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+from atomic_adapters.environ import EnvironReader
+
+SECRET_KEY: Final = "STRIPE_SECRET_KEY"  # noqa: S105  a name
+
+KEY_PREFIXES: Final = ("sk_", "rk_")
+"""Of Stripe's secret keys, and of keys with restricted permissions."""
+
+TEST_KEY_PREFIXES: Final = ("sk_test_", "rk_test_")
+
+LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class StripeSettings:
+    secret_key: str = field(repr=False)
+    """Empty if the card network is another one."""
+    api_base: str
+    """Without a slash at the end."""
+    concurrency: int
+    """Requests that one process has under way at once."""
+
+    @property
+    def is_test_mode(self) -> bool:
+        """Whether the key is of Stripe's test mode, in which no card is charged."""
+        return self.secret_key.startswith(TEST_KEY_PREFIXES)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    card_network: str
+    """sandbox or stripe."""
+    stripe: StripeSettings
+
+    @property
+    def is_stripe(self) -> bool:
+        return self.card_network == "stripe"
+
+    @classmethod
+    def read(cls, reader: EnvironReader) -> "NetworkSettings":
+        settings = cls(
+            card_network=reader.read_choice("CARD_NETWORK", ("sandbox", "stripe")),
+            stripe=StripeSettings(
+                secret_key=reader.read(
+                    SECRET_KEY,
+                    "",
+                    _parse_secret_key,
+                    "a secret key of Stripe, which begins with sk_ or rk_",
+                    secret=True,
+                ),
+                api_base=reader.read(
+                    "STRIPE_API_BASE",
+                    "https://api.stripe.com",
+                    _parse_api_base,
+                    "an https:// URL without a path; http:// only to this machine",
+                ),
+                # A thread each, which mostly waits.
+                concurrency=reader.read_integer("STRIPE_CONCURRENCY", 64, 1, 1_000),
+            ),
+        )
+        is_key_malformed = any(error.startswith(SECRET_KEY) for error in reader.errors)
+        if settings.is_stripe and not settings.stripe.secret_key and not is_key_malformed:
+            reader.errors.append(
+                f"{SECRET_KEY}: expected a secret key of Stripe for CARD_NETWORK=stripe,"
+                " got nothing"
+            )
+        return settings
+
+
+def _parse_secret_key(raw: str) -> str:
+    if raw and not (raw.startswith(KEY_PREFIXES) and raw.isascii() and raw.isprintable()):
+        raise ValueError
+    if " " in raw:
+        raise ValueError
+    return raw
+
+
+def _parse_api_base(raw: str) -> str:
+    parts = urlsplit(raw)
+    # The key is sent with each request: in plain text only to this machine.
+    is_safe = parts.scheme == "https" or (
+        parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS
+    )
+    has_more = parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc
+    # Reading the port checks it.
+    if not is_safe or has_more or not parts.hostname or parts.port == 0:
+        raise ValueError
+    return raw.rstrip("/")

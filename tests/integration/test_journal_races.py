@@ -42,7 +42,7 @@ def race() -> Iterator[Callable[..., list[object]]]:
                 except (Conflict, TransactionRefused) as refusal:
                     return refusal
 
-            return [run.result(30) for run in [threads.submit(run_one, racer) for racer in racers]]
+            return [run.result(60) for run in [threads.submit(run_one, racer) for racer in racers]]
 
         yield run
 

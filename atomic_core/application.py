@@ -41,6 +41,7 @@ from atomic_core.use_cases import (
     holds,
     idempotency,
     in_doubt,
+    journal,
     ledger,
     lists,
     maintenance,
@@ -212,6 +213,16 @@ class Ledger:
         self.verify = ledger.VerifyLedger(ports.begin)
 
 
+class Journal:
+    def __init__(self, ports: Ports) -> None:
+        begin, ids = ports.begin, ports.ids
+        self.post = journal.PostTransaction(begin, ids)
+        self.preview = journal.PreviewTransaction(begin, ids)
+        self.reverse = journal.ReverseTransaction(begin, ids)
+        self.get = journal.GetTransaction(begin)
+        self.list = journal.ListTransactions(begin)
+
+
 class Fees:
     def __init__(self, ports: Ports) -> None:
         self.set = fees.SetFees(ports.begin, ports.ids)
@@ -349,6 +360,7 @@ class Application:
         self.settlement = Settlement(ports, options)
         self.accounts = Accounts(ports)
         self.ledger = Ledger(ports)
+        self.journal = Journal(ports)
         self.fees = Fees(ports)
         self.merchants = Merchants(ports)
         self.sessions = Sessions(ports, options)

@@ -27,6 +27,7 @@ from atomic_web.views import (
     holds,
     idempotency_keys,
     index,
+    journal,
     lists,
     merchants,
     openapi,
@@ -73,6 +74,7 @@ def create_routes(settings: Settings) -> Flask:
 
     modules = (
         *(health, payments, batches, holds, refunds, timeline, accounts, lists, events),
+        journal,
         *(webhook_endpoints, webhook_deliveries),
         *(merchants, sessions, api_keys, audit_log, idempotency_keys, openapi, index),
     )

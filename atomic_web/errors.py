@@ -20,6 +20,7 @@ STATUS: Final[Mapping[str, int]] = {
     "uri_too_long": 414,
     "unsupported_media_type": 415,
     "idempotency_key_reused": 422,
+    "transaction_refused": 422,
     "rate_limited": 429,
     "headers_too_large": 431,
     "internal_error": 500,

@@ -93,6 +93,13 @@ class Tampering(Protocol):
 
     def delete_totals(self, merchant_id: UUID) -> None: ...
 
+    def set_effective_at(self, transaction_id: UUID, at: datetime) -> None: ...
+    def set_journal_amount(self, transaction_id: UUID, account_id: UUID, amount: int) -> None: ...
+    def set_journal_owner(self, transaction_id: UUID, merchant_id: UUID) -> None: ...
+    def set_reverses(self, transaction_id: UUID, reverses_id: UUID) -> None: ...
+    def delete_journal_transaction(self, transaction_id: UUID) -> None: ...
+    def delete_ledger_transaction(self, transaction_id: UUID) -> None: ...
+
     def age_events(self, merchant_id: UUID, up_to: int, by: timedelta) -> None:
         """Make a merchant's events older up to this sequence number, and all of timelines."""
         ...
@@ -169,6 +176,32 @@ class MemoryTampering:
         del self.tables.transactions.rows[
             self.tables.transaction_ids.rows.pop((payment_id, TransactionKind.PAYMENT, None))
         ]
+
+    def set_effective_at(self, transaction_id: UUID, at: datetime) -> None:
+        rows = self.tables.transactions.rows
+        rows[transaction_id] = rows[transaction_id]._replace(effective_at=at)
+
+    def set_journal_amount(self, transaction_id: UUID, account_id: UUID, amount: int) -> None:
+        rows = self.tables.journal_transactions.rows
+        entries = [
+            entry._replace(amount=amount) if entry.account_id == account_id else entry
+            for entry in rows[transaction_id].entries
+        ]
+        rows[transaction_id] = replace(rows[transaction_id], entries=entries)
+
+    def set_journal_owner(self, transaction_id: UUID, merchant_id: UUID) -> None:
+        rows = self.tables.journal_transactions.rows
+        rows[transaction_id] = replace(rows[transaction_id], merchant_id=merchant_id)
+
+    def set_reverses(self, transaction_id: UUID, reverses_id: UUID) -> None:
+        rows = self.tables.journal_transactions.rows
+        rows[transaction_id] = replace(rows[transaction_id], reverses_id=reverses_id)
+
+    def delete_journal_transaction(self, transaction_id: UUID) -> None:
+        del self.tables.journal_transactions.rows[transaction_id]
+
+    def delete_ledger_transaction(self, transaction_id: UUID) -> None:
+        del self.tables.transactions.rows[transaction_id]
 
     def move_posting(self, payment_id: UUID, other_id: UUID) -> None:
         id = self.tables.transaction_ids.rows.pop((payment_id, TransactionKind.PAYMENT, None))
@@ -329,6 +362,29 @@ class PostgresTampering:
 
     def set_last_posted_at(self, account_id: UUID, at: datetime | None) -> None:
         self._write(b"UPDATE accounts SET last_posted_at = %s WHERE id = %s", at, account_id)
+
+    def set_effective_at(self, transaction_id: UUID, at: datetime) -> None:
+        statement = b"UPDATE journal_transactions SET effective_at = %s WHERE id = %s"
+        self._write(statement, at, transaction_id)
+
+    def set_journal_amount(self, transaction_id: UUID, account_id: UUID, amount: int) -> None:
+        statement = b"""
+            UPDATE journal_entries SET amount = %s WHERE transaction_id = %s AND account_id = %s"""
+        self._write(statement, amount, transaction_id, account_id)
+
+    def set_journal_owner(self, transaction_id: UUID, merchant_id: UUID) -> None:
+        statement = b"UPDATE journal_transactions SET merchant_id = %s WHERE id = %s"
+        self._write(statement, merchant_id, transaction_id)
+
+    def set_reverses(self, transaction_id: UUID, reverses_id: UUID) -> None:
+        statement = b"UPDATE journal_transactions SET reverses_id = %s WHERE id = %s"
+        self._write(statement, reverses_id, transaction_id)
+
+    def delete_journal_transaction(self, transaction_id: UUID) -> None:
+        self._write(b"DELETE FROM journal_transactions WHERE id = %s", transaction_id)
+
+    def delete_ledger_transaction(self, transaction_id: UUID) -> None:
+        self._write(b"DELETE FROM ledger_transactions WHERE id = %s", transaction_id)
 
     def change_total(self, merchant_id: UUID, status: Status, refunded: int) -> None:
         # One row, whatever the slots.

@@ -10,7 +10,13 @@ from atomic_adapters.memory.ledger_verification import verify_ledger
 from atomic_adapters.memory.tables import HoldRow, MemorySession
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.errors import StorageRefused
-from atomic_core.domain.ledger import Entry, Hold, PostedTransaction
+from atomic_core.domain.ledger import (
+    Entry,
+    Hold,
+    LedgerTransaction,
+    PostedTransaction,
+    TransactionKind,
+)
 from atomic_core.domain.ledger_verification import LedgerReport
 from atomic_core.domain.posting import PostingResult
 
@@ -54,6 +60,12 @@ class MemoryAccountRepository:
     def lock(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
         rows = self.session.tables.accounts.rows
         return {id: rows[id] for id in sorted(ids) if id in rows}
+
+    def lock_owned(self, merchant_id: UUID, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
+        accounts = self.lock(ids)
+        return {
+            id: account for id, account in accounts.items() if account.merchant_id == merchant_id
+        }
 
     def lock_available(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
         # A unit of work locks the whole store, so no other can have locked an account.
@@ -107,12 +119,31 @@ class MemoryLedgerRepository:
             if key in tables.transaction_ids.rows or row.id in tables.transactions.rows:
                 raise StorageRefused("ledger_transactions_once_per_payment")
             refund = tables.refunds.rows.get(row.refund_id) if row.refund_id else None
-            if row.payment_id not in tables.payments.rows or (
+            if row.kind is TransactionKind.JOURNAL:
+                self._check_journal(row, result)
+            elif row.payment_id not in tables.payments.rows or (
                 row.refund_id and (refund is None or refund.item.payment_id != row.payment_id)
             ):
                 raise StorageRefused("ledger_transactions_of_payment")
             tables.transaction_ids.put(key, row.id)
             tables.transactions.put(row.id, row)
+
+    def _check_journal(self, row: LedgerTransaction, result: PostingResult) -> None:
+        tables = self.session.tables
+        transaction = tables.journal_transactions.rows.get(row.id)
+        if transaction is None or row.payment_id != row.id:
+            raise StorageRefused("ledger_transactions_of_payment")
+        owners = {
+            tables.accounts.rows[entry.account_id].merchant_id for entry in transaction.entries
+        }
+        requested = {(entry.account_id, entry.amount) for entry in transaction.entries}
+        posted = {
+            (entry.account_id, entry.amount)
+            for entry in result.entries
+            if entry.transaction_id == row.id
+        }
+        if requested != posted or owners != {transaction.merchant_id}:
+            raise StorageRefused("journal_matches_ledger")
 
     def _add_entries(self, result: PostingResult) -> None:
         tables = self.session.tables

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Final
 from uuid import UUID
 
+from atomic_adapters.memory.journal_verification import check_journal, check_reversals
 from atomic_adapters.memory.payment_totals import check_totals
 from atomic_adapters.memory.tables import Tables
 from atomic_core.domain.accounts import (
@@ -37,6 +38,8 @@ def verify_ledger(tables: Tables) -> LedgerReport:
         _check_payments(tables),
         _check_refunds(tables),
         _check_transactions_known(tables),
+        check_journal(tables),
+        check_reversals(tables),
         _check_payment_accounts(tables),
         _check_refund_sums(tables),
         _check_holds(tables),
@@ -68,10 +71,12 @@ def _check_transactions(tables: Tables) -> Iterator[Finding]:
     for entry in tables.entries.rows.values():
         legs.setdefault(entry.transaction_id, []).append(entry)
     for id, entries in sorted(legs.items()):
-        currencies = {tables.accounts.rows[entry.account_id].currency for entry in entries}
-        total = sum(entry.amount for entry in entries)
-        if total or len(entries) < 2 or len(currencies) != 1:
-            problem = f"{len(entries)} entries in {len(currencies)} currencies sum to {total}"
+        totals = Counter[str]()
+        for entry in entries:
+            totals[tables.accounts.rows[entry.account_id].currency] += entry.amount
+        if any(totals.values()) or len(entries) < 2:
+            total = totals.total()
+            problem = f"{len(entries)} entries in {len(totals)} currencies sum to {total}"
             yield Finding(LedgerCheck.TRANSACTION_BALANCED, str(id), problem)
 
 
@@ -182,6 +187,8 @@ def _find_posting_problem(
 
 def _check_transactions_known(tables: Tables) -> Iterator[Finding]:
     for id, transaction in sorted(tables.transactions.rows.items()):
+        if transaction.kind is TransactionKind.JOURNAL:
+            continue
         refund = tables.refunds.rows.get(transaction.refund_id) if transaction.refund_id else None
         is_known = transaction.payment_id in tables.payments.rows
         if transaction.refund_id and (

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from atomic_adapters.memory.tables import MemorySession
 from atomic_core.domain.accounts import Account
+from atomic_core.domain.ledger import TransactionKind
 from atomic_core.domain.lists import (
     AccountEntry,
     AccountFilter,
@@ -73,7 +74,11 @@ class MemoryListQueries:
                         account_id=account_id,
                         sequence=sequence,
                         transaction_id=transaction.id,
-                        payment_id=transaction.payment_id,
+                        payment_id=(
+                            None
+                            if transaction.kind is TransactionKind.JOURNAL
+                            else transaction.payment_id
+                        ),
                         refund_id=transaction.refund_id,
                         kind=transaction.kind,
                         amount=entry.amount,

@@ -10,6 +10,7 @@ from atomic_adapters.memory.dashboard import MemoryDashboardRepository
 from atomic_adapters.memory.events import MemoryEventRepository
 from atomic_adapters.memory.fees import MemoryFeeRepository
 from atomic_adapters.memory.idempotency import MemoryIdempotencyRepository
+from atomic_adapters.memory.journal import MemoryJournalRepository
 from atomic_adapters.memory.ledger import MemoryAccountRepository, MemoryLedgerRepository
 from atomic_adapters.memory.lists import MemoryListQueries
 from atomic_adapters.memory.merchants import MemoryMerchantRepository
@@ -33,6 +34,7 @@ class MemoryUnitOfWork:
         self.merchants = MemoryMerchantRepository(session)
         self.accounts = MemoryAccountRepository(session)
         self.ledger = MemoryLedgerRepository(session)
+        self.journal = MemoryJournalRepository(session)
         self.payments = MemoryPaymentRepository(session)
         self.refunds = MemoryRefundRepository(session)
         self.events = MemoryEventRepository(session)

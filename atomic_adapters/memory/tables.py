@@ -15,6 +15,7 @@ from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.domain.events import Event, StreamEvent
 from atomic_core.domain.fees import FeeSchedule
 from atomic_core.domain.idempotency import IdempotencyRecord
+from atomic_core.domain.journal import JournalTransaction
 from atomic_core.domain.ledger import Entry, Hold, LedgerTransaction, TransactionKind
 from atomic_core.domain.merchants import ApiKey, Merchant
 from atomic_core.domain.payments import Payment
@@ -207,6 +208,8 @@ class Tables:
         self.transaction_ids: Table[tuple[UUID, TransactionKind, UUID | None], UUID] = Table(
             self.journal
         )
+        self.journal_transactions: Table[UUID, JournalTransaction] = Table(self.journal)
+        """Without `reversed_by_id`, which follows from the others."""
         self.entries: Table[tuple[UUID, int], Entry] = Table(self.journal)
         self.payment_totals: Table[TotalKey, PaymentSum] = Table(self.journal)
         self.payments = PaymentTable(self.journal, self.payment_totals)

@@ -82,6 +82,12 @@ class PostgresAccountRepository:
         accounts = self.session.fetch_all_as(Account, _SQL["lock_accounts"], ids=list(ids))
         return {account.id: account for account in accounts}
 
+    def lock_owned(self, merchant_id: UUID, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
+        accounts = self.session.fetch_all_as(
+            Account, _SQL["lock_owned_accounts"], ids=list(ids), merchant_id=merchant_id
+        )
+        return {account.id: account for account in accounts}
+
     def lock_available(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
         accounts = self.session.fetch_all_as(
             Account, _SQL["lock_available_accounts"], ids=list(ids)

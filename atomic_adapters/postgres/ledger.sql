@@ -39,6 +39,16 @@ SELECT
  ORDER BY id
    FOR NO KEY UPDATE
 
+-- name: lock_owned_accounts
+-- As lock_accounts, without accounts of others.
+SELECT
+       -- include: account_columns
+  FROM accounts
+ WHERE id = ANY(%(ids)b)
+   AND merchant_id = %(merchant_id)s
+ ORDER BY id
+   FOR NO KEY UPDATE
+
 -- name: lock_available_accounts
 -- Skips accounts that another transaction has locked.
 SELECT

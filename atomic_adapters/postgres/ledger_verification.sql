@@ -24,17 +24,19 @@ HAVING sum(e.amount) <> 0
  LIMIT %(limit)s
 
 -- name: transaction_balanced
-SELECT t.id::text,
-       format('%%s entries in %%s currencies sum to %%s', count(e.account_id),
-              count(DISTINCT a.currency), coalesce(sum(e.amount), 0))
-  FROM ledger_transactions t
-  LEFT JOIN entries e ON e.transaction_id = t.id
-  LEFT JOIN accounts a ON a.id = e.account_id
- GROUP BY t.id
-HAVING coalesce(sum(e.amount), 0) <> 0
-    OR count(e.account_id) < 2
-    OR min(a.currency) IS DISTINCT FROM max(a.currency)
- ORDER BY t.id
+-- By currency: a journal transaction may have several.
+SELECT by_currency.id::text,
+       format('%%s entries in %%s currencies sum to %%s', sum(by_currency.legs),
+              count(by_currency.currency), sum(by_currency.total))
+  FROM (SELECT t.id, a.currency, count(e.account_id) AS legs, coalesce(sum(e.amount), 0) AS total
+          FROM ledger_transactions t
+          LEFT JOIN entries e ON e.transaction_id = t.id
+          LEFT JOIN accounts a ON a.id = e.account_id
+         GROUP BY t.id, a.currency) AS by_currency
+ GROUP BY by_currency.id
+HAVING bool_or(by_currency.total <> 0)
+    OR sum(by_currency.legs) < 2
+ ORDER BY by_currency.id
  LIMIT %(limit)s
 
 -- name: balance_is_sum
@@ -71,12 +73,13 @@ SELECT a.id::text,
 -- transaction gives a NULL hash, which IS DISTINCT FROM the stored one.
 SELECT format('%%s#%%s', c.account_id, c.sequence), 'does not follow the one before'
   FROM (SELECT e.account_id, e.sequence, e.transaction_id, e.amount, e.balance_after, e.hash,
-               t.payment_id, t.kind, t.refund_id, t.posted_at,
+               t.payment_id, t.kind, t.refund_id, t.posted_at, j.effective_at,
                lag(e.sequence, 1, 0::bigint) OVER chain AS previous_sequence,
                lag(e.balance_after, 1, 0::bigint) OVER chain AS previous_balance,
                lag(e.hash) OVER chain AS previous_hash
           FROM entries e
           LEFT JOIN ledger_transactions t ON t.id = e.transaction_id
+          LEFT JOIN journal_transactions j ON j.id = t.id AND t.kind = 'journal'
         WINDOW chain AS (PARTITION BY e.account_id ORDER BY e.sequence)) c
   JOIN accounts a ON a.id = c.account_id
  WHERE c.sequence <> c.previous_sequence + 1
@@ -88,7 +91,11 @@ SELECT format('%%s#%%s', c.account_id, c.sequence), 'does not follow the one bef
            || int8send(c.amount) || int8send(c.balance_after)
            || int8send(CASE WHEN isfinite(c.posted_at)
                             THEN (extract(epoch FROM c.posted_at) * 1000000)::bigint END)
-           || decode(c.kind, 'escape') || coalesce(uuid_send(c.refund_id), ''::bytea))
+           || decode(c.kind, 'escape') || coalesce(uuid_send(c.refund_id), ''::bytea)
+           || CASE WHEN c.kind <> 'journal' THEN ''::bytea
+                   WHEN isfinite(c.effective_at)
+                   THEN int8send((extract(epoch FROM c.effective_at) * 1000000)::bigint)
+              END)
  ORDER BY c.account_id, c.sequence
  LIMIT %(limit)s
 
@@ -176,11 +183,52 @@ SELECT r.id::text,
 -- name: payment_known
 SELECT t.id::text, 'posts a payment or refund that does not exist'
   FROM ledger_transactions t
- WHERE NOT EXISTS (SELECT FROM payments p WHERE p.id = t.payment_id)
-    OR t.refund_id IS NOT NULL
-       AND NOT EXISTS (SELECT FROM refunds r
-                        WHERE r.id = t.refund_id AND r.payment_id = t.payment_id)
+ WHERE t.kind <> 'journal'
+   AND (NOT EXISTS (SELECT FROM payments p WHERE p.id = t.payment_id)
+        OR t.refund_id IS NOT NULL
+           AND NOT EXISTS (SELECT FROM refunds r
+                            WHERE r.id = t.refund_id AND r.payment_id = t.payment_id))
  ORDER BY t.id
+ LIMIT %(limit)s
+
+-- name: journal_posted
+-- FULL JOIN: also ledger transactions without their journal transaction.
+SELECT coalesce(j.id, t.id)::text,
+       CASE WHEN t.id IS NULL THEN format('%%s, yet not posted', j.status)
+            WHEN j.id IS NULL THEN 'posts a journal transaction that does not exist'
+            ELSE 'posted with another amount or account, or not of its merchant'
+       END
+  FROM journal_transactions j
+  FULL JOIN (SELECT id FROM ledger_transactions WHERE kind = 'journal') t ON t.id = j.id
+ WHERE t.id IS NULL
+    OR j.id IS NULL
+    OR EXISTS (SELECT
+                 FROM (SELECT account_id, amount FROM journal_entries WHERE transaction_id = j.id)
+                      AS requested
+                 FULL JOIN (SELECT account_id, amount FROM entries WHERE transaction_id = t.id)
+                      AS posted ON posted.account_id = requested.account_id
+                 LEFT JOIN accounts a ON a.id = requested.account_id
+                WHERE requested.amount IS DISTINCT FROM posted.amount
+                   OR a.merchant_id IS DISTINCT FROM j.merchant_id)
+    OR NOT EXISTS (SELECT FROM journal_entries WHERE transaction_id = j.id)
+ ORDER BY 1
+ LIMIT %(limit)s
+
+-- name: reversal_negates
+SELECT r.id::text, 'does not negate the transaction that it reverses'
+  FROM journal_transactions r
+  LEFT JOIN journal_transactions o ON o.id = r.reverses_id
+ WHERE r.reverses_id IS NOT NULL
+   AND (o.id IS NULL
+        OR o.merchant_id <> r.merchant_id
+        OR o.reverses_id IS NOT NULL
+        OR EXISTS (SELECT
+                     FROM (SELECT account_id, amount FROM entries WHERE transaction_id = r.id)
+                          AS negated
+                     FULL JOIN (SELECT account_id, amount FROM entries WHERE transaction_id = o.id)
+                          AS original ON original.account_id = negated.account_id
+                    WHERE negated.amount IS DISTINCT FROM -original.amount))
+ ORDER BY r.id
  LIMIT %(limit)s
 
 -- name: payment_account_fits

@@ -52,8 +52,8 @@ WITH RECURSIVE bisection (bound, bound_time, low, high) AS (
       FROM bisection
      WHERE low = high
 )
-SELECT page.account_id, page.sequence, page.transaction_id, posted.payment_id, posted.refund_id,
-       posted.kind, page.amount, page.balance_after, posted.posted_at
+SELECT page.account_id, page.sequence, page.transaction_id,
+       CASE WHEN posted.kind <> 'journal' THEN posted.payment_id END, posted.refund_id, posted.kind, page.amount, page.balance_after, posted.posted_at
   FROM (SELECT account_id, sequence, transaction_id, amount, balance_after
           FROM entries
          WHERE account_id = %(account_id)s

@@ -55,6 +55,14 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     "entries": TablePrivileges(
         insert="account_id sequence transaction_id amount balance_after hash"
     ),
+    "journal_transactions": TablePrivileges(
+        insert="id merchant_id status description metadata external_id effective_at created_at"
+        " reverses_id idempotency_key actor actor_id client_address request_id server_request_id"
+        " operator"
+    ),
+    "journal_entries": TablePrivileges(
+        insert="transaction_id account_id position amount created_at"
+    ),
     "holds": TablePrivileges(
         insert="payment_id refund_id debit_account_id credit_account_id amount placed_at",
         update="released_at",
@@ -122,6 +130,7 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     "refund_metadata": TablePrivileges(),
     "payment_totals": TablePrivileges(),
     "account_checks": TablePrivileges(can_read=False),
+    "journal_checks": TablePrivileges(can_read=False),
     "posting_checks": TablePrivileges(can_read=False),
     "stream_checks": TablePrivileges(can_read=False),
     "success_checks": TablePrivileges(can_read=False),

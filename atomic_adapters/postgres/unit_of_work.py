@@ -17,6 +17,7 @@ from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.events import PostgresEventRepository
 from atomic_adapters.postgres.fees import PostgresFeeRepository
 from atomic_adapters.postgres.idempotency import PostgresIdempotencyRepository
+from atomic_adapters.postgres.journal import PostgresJournalRepository
 from atomic_adapters.postgres.ledger import PostgresAccountRepository, PostgresLedgerRepository
 from atomic_adapters.postgres.lists import PostgresListQueries
 from atomic_adapters.postgres.merchants import PostgresMerchantRepository
@@ -43,6 +44,7 @@ class PostgresUnitOfWork:
         self.merchants = PostgresMerchantRepository(session)
         self.accounts = PostgresAccountRepository(session)
         self.ledger = PostgresLedgerRepository(session)
+        self.journal = PostgresJournalRepository(session)
         self.payments = PostgresPaymentRepository(session)
         self.refunds = PostgresRefundRepository(session)
         self.events = PostgresEventRepository(session)

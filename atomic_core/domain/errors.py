@@ -62,6 +62,12 @@ class Conflict(AtomicError):
     code = "conflict"
 
 
+class TransactionRefused(AtomicError):
+    """The balances of the accounts do not allow this ledger transaction; nothing was posted."""
+
+    code = "transaction_refused"
+
+
 class IdempotencyKeyReused(AtomicError):
     """This Idempotency-Key was first used with a different request."""
 

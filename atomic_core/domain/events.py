@@ -47,6 +47,7 @@ class EventType(StrEnum):
     REFUND_SUCCEEDED = "refund.succeeded"
     REFUND_FAILED = "refund.failed"
     ACCOUNT_CREATED = "account.created"
+    LEDGER_TRANSACTION_POSTED = "ledger_transaction.posted"
     WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint.disabled"
     """By Atomic, because its receiver is gone or has failed for days."""
 
@@ -68,6 +69,7 @@ STREAM_TYPES: Final = frozenset(
         EventType.REFUND_SUCCEEDED,
         EventType.REFUND_FAILED,
         EventType.ACCOUNT_CREATED,
+        EventType.LEDGER_TRANSACTION_POSTED,
         EventType.WEBHOOK_ENDPOINT_DISABLED,
     }
 )

@@ -19,7 +19,8 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 CANONICAL_ENTRY: Final = struct.Struct(">16sq32sqqq")
 """Account id, sequence, transaction id and payment id, amount, balance after, posted at in
 microseconds. Big endian with a fixed width, so that no two entries have the same encoding and SQL
-can rebuild it. The suffix of `encode_kind` follows."""
+can rebuild it. The suffix of `encode_kind` follows, and for the kind `journal` that of
+`encode_time`."""
 
 
 class TransactionKind(StrEnum):
@@ -28,6 +29,8 @@ class TransactionKind(StrEnum):
 
     PAYMENT = "payment"
     REFUND = "refund"
+    JOURNAL = "journal"
+    """Posted by a merchant between its own accounts (`domain/journal.py`)."""
 
 
 class Hold(NamedTuple):
@@ -48,9 +51,12 @@ class Hold(NamedTuple):
 class LedgerTransaction(NamedTuple):
     id: UUID
     payment_id: UUID
+    """Of the kind `journal`: its own id."""
     kind: TransactionKind
     posted_at: datetime
     refund_id: UUID | None = None
+    effective_at: datetime | None = None
+    """Of the kind `journal` only."""
 
 
 class Entry(NamedTuple):
@@ -94,12 +100,19 @@ def hash_entry(previous_hash: bytes, entry: Entry, transaction: LedgerTransactio
         to_microseconds(transaction.posted_at),
     )
     suffix = encode_kind(transaction.kind, transaction.refund_id)
+    if transaction.effective_at is not None:
+        suffix += encode_time(transaction.effective_at)
     return hashlib.sha256(previous_hash + canonical + suffix).digest()
 
 
 def encode_kind(kind: TransactionKind, refund_id: UUID | None) -> bytes:
     """The end of a canonical entry: the kind as text, and a refund's id."""
     return kind.encode() + refund_id.bytes if refund_id else kind.encode()
+
+
+def encode_time(moment: datetime) -> bytes:
+    """The end of a canonical entry of a journal transaction, after its kind: the effective time."""
+    return to_microseconds(moment).to_bytes(8, "big", signed=True)
 
 
 def to_microseconds(moment: datetime) -> int:

@@ -15,7 +15,7 @@ class LedgerCheck(StrEnum):
     CURRENCY_BALANCED = "currency_balanced"
     """The entries of one currency sum to zero. Subject: the currency."""
     TRANSACTION_BALANCED = "transaction_balanced"
-    """A ledger transaction has two or more entries, of one currency, summing to zero.
+    """A ledger transaction has two or more entries, and those of each currency sum to zero.
     Subject: the ledger transaction."""
     BALANCE_IS_SUM = "balance_is_sum"
     """An account's balance is the sum of its entries, and within its bounds.
@@ -39,7 +39,14 @@ class LedgerCheck(StrEnum):
     """A succeeded refund has one ledger transaction, other refunds have none. It debits the
     payment's account and credits World by the refund's amount. Subject: the refund."""
     PAYMENT_KNOWN = "payment_known"
-    """A ledger transaction's payment and refund exist. Subject: the ledger transaction."""
+    """The payment and the refund of a ledger transaction exist, unless it is a journal transaction.
+    Subject: the ledger transaction."""
+    JOURNAL_POSTED = "journal_posted"
+    """A journal transaction has a ledger transaction with its entries, all in accounts of its
+    merchant, and the other way round. Subject: the transaction."""
+    REVERSAL_NEGATES = "reversal_negates"
+    """A reversal negates each entry of another transaction of its merchant, which is no reversal.
+    Subject: the reversal."""
     PAYMENT_ACCOUNT_FITS = "payment_account_fits"
     """A payment's account belongs to its merchant and has its currency. Subject: the payment."""
     REFUNDS_SUMMED = "refunds_summed"

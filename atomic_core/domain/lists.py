@@ -79,13 +79,23 @@ class RefundFilter(PaymentFilter):
     payment_id: UUID | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalFilter(CreatedFilter):
+    """Of journal transactions."""
+
+    account_id: UUID | None = None
+    """Of those with an entry in this account."""
+    external_id: str | None = None
+
+
 class AccountEntry(NamedTuple):
-    """An entry with the payment or refund it was posted for. Credits are positive."""
+    """An entry with what it was posted for: a payment, a refund, or neither if the transaction is a
+    journal transaction. Credits are positive."""
 
     account_id: UUID
     sequence: int
     transaction_id: UUID
-    payment_id: UUID
+    payment_id: UUID | None
     refund_id: UUID | None
     kind: str
     amount: int

@@ -41,7 +41,9 @@ class Scope(StrEnum):
     EVENTS_READ = "events:read"
     WEBHOOKS_READ = "webhooks:read"
     WEBHOOKS_WRITE = "webhooks:write"
-    """These three are later than the other scopes: older keys do not have them."""
+    LEDGER_READ = "ledger:read"
+    LEDGER_WRITE = "ledger:write"
+    """These five are later than the other scopes: older keys do not have them."""
 
 
 ALL_SCOPES: Final[frozenset[str]] = frozenset(Scope)

@@ -68,7 +68,7 @@ class PostingResult:
 
 
 @dataclass(slots=True)
-class _AccountState:
+class AccountState:
     """An account while a batch is posted. Pending amounts narrow its bounds."""
 
     account: Account
@@ -80,7 +80,7 @@ class _AccountState:
     head: bytes
 
     @classmethod
-    def from_account(cls, account: Account) -> "_AccountState":
+    def from_account(cls, account: Account) -> "AccountState":
         min_balance, max_balance = account.balance_bounds
         return cls(
             account,
@@ -102,7 +102,7 @@ class _AccountState:
         )
 
 
-_States = Mapping[int, _AccountState]
+_States = Mapping[int, AccountState]
 """By account id as a number, which takes less to hash."""
 
 
@@ -119,8 +119,8 @@ def post(
     accounts, and must save the result in the same transaction. Raises ValueError for a malformed
     posting, such as legs that do not balance: only a bug builds one.
     """
-    states = {id.int: _AccountState.from_account(account) for id, account in accounts.items()}
-    posted_at = _find_posting_time(accounts, now)
+    states = {id.int: AccountState.from_account(account) for id, account in accounts.items()}
+    posted_at = find_posting_time(accounts, now)
     posted_at_us = to_microseconds(posted_at)
     transactions: list[LedgerTransaction] = []
     entries: list[Entry] = []
@@ -157,7 +157,7 @@ def post(
         subject = id.int.to_bytes(16, "big") + payment_id.int.to_bytes(16, "big")
         suffix = encode_kind(kind, refund_id)
         for state, amount in moves:
-            entries.append(_append_entry(state, id, amount, subject, posted_at_us, suffix))
+            entries.append(append_entry(state, id, amount, subject, posted_at_us, suffix))
     changed_accounts = [
         state.to_account(posted_at)
         for state in states.values()
@@ -168,7 +168,7 @@ def post(
     )
 
 
-def _find_posting_time(accounts: Mapping[UUID, Account], now: datetime) -> datetime:
+def find_posting_time(accounts: Mapping[UUID, Account], now: datetime) -> datetime:
     last_times = (account.last_posted_at for account in accounts.values())
     return max((at for at in last_times if at is not None and at > now), default=now)
 
@@ -191,9 +191,7 @@ def _check_posting(posting: Posting) -> None:
         raise ValueError(f"posting {posting.transaction_id} has a repeated leg")
 
 
-def _find_refusal(
-    moves: Sequence[tuple[_AccountState, int]], expected_moves: int
-) -> Refusal | None:
+def _find_refusal(moves: Sequence[tuple[AccountState, int]], expected_moves: int) -> Refusal | None:
     if len(moves) < expected_moves:
         return Refusal.ACCOUNT_NOT_FOUND
     if not moves:
@@ -239,8 +237,8 @@ def _apply_pending(states: _States, hold: Hold, amount: int) -> None:
     states[hold.credit_account_id.int].max_balance -= amount
 
 
-def _append_entry(
-    state: _AccountState,
+def append_entry(
+    state: AccountState,
     transaction_id: UUID,
     amount: int,
     subject: bytes,

@@ -31,6 +31,11 @@ class AccountRepository(Protocol):
         batches cannot deadlock. Ignores unknown ids."""
         ...
 
+    def lock_owned(self, merchant_id: UUID, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
+        """Like `lock`, but ignores accounts that are not the merchant's, and does not lock them: a
+        merchant must not delay others."""
+        ...
+
     def lock_available(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
         """Like `lock`, but skips accounts that another unit of work has locked."""
         ...

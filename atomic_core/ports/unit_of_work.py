@@ -11,6 +11,7 @@ from atomic_core.ports.dashboards import DashboardRepository
 from atomic_core.ports.events import EventRepository
 from atomic_core.ports.fees import FeeRepository
 from atomic_core.ports.idempotency_keys import IdempotencyRepository
+from atomic_core.ports.journal import JournalRepository
 from atomic_core.ports.ledger import LedgerRepository
 from atomic_core.ports.lists import ListQueries
 from atomic_core.ports.merchants import MerchantRepository
@@ -31,6 +32,9 @@ class UnitOfWork(Protocol):
 
     @property
     def ledger(self) -> LedgerRepository: ...
+
+    @property
+    def journal(self) -> JournalRepository: ...
 
     @property
     def payments(self) -> PaymentRepository: ...

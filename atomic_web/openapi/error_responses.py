@@ -14,6 +14,7 @@ from atomic_core.domain.errors import (
     NotFound,
     RateLimited,
     StorageUnavailable,
+    TransactionRefused,
     Unauthorized,
     ValidationFailed,
     WrongPassword,
@@ -112,6 +113,30 @@ STATE_CONFLICT: Final = ErrorResponse(
         IdempotencyKeyInUse(),
     ),
 )
+EXTERNAL_ID_CONFLICT: Final = ErrorResponse(
+    "ExternalIdConflict",
+    (
+        Conflict(
+            "Another ledger transaction has this externalId.",
+            details={"externalId": ["Is that of 0199c0de-0000-7000-8000-000000000013."]},
+        ),
+        IdempotencyKeyInUse(),
+    ),
+)
+ALREADY_REVERSED: Final = ErrorResponse(
+    "AlreadyReversed",
+    (
+        Conflict(
+            "This ledger transaction is reversed already.",
+            details={"reversedById": ["0199c0de-0000-7000-8000-000000000014"]},
+        ),
+        IdempotencyKeyInUse(),
+    ),
+)
+TRANSACTION_REFUSED: Final = ErrorResponse(
+    "TransactionRefused",
+    (TransactionRefused(details={"entries.0": ["insufficient_balance"]}), IdempotencyKeyReused()),
+)
 PAYLOAD_TOO_LARGE: Final = ErrorResponse("PayloadTooLarge", (errors.PayloadTooLarge(),))
 UNSUPPORTED_MEDIA_TYPE: Final = ErrorResponse(
     "UnsupportedMediaType", (errors.UnsupportedMediaType(),)
@@ -138,9 +163,12 @@ ALL: Final = (
     REQUEST_TIMEOUT,
     CONFLICT,
     STATE_CONFLICT,
+    EXTERNAL_ID_CONFLICT,
+    ALREADY_REVERSED,
     PAYLOAD_TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     KEY_REUSED,
+    TRANSACTION_REFUSED,
     TOO_MANY_REQUESTS,
     INTERNAL_ERROR,
     SERVICE_UNAVAILABLE,

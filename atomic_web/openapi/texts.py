@@ -19,6 +19,7 @@ TAGS: Final = {
     "deliveries": "What was sent to webhook endpoints, and sending it again.",
     "idempotency-keys": "Look-up of earlier requests by their key.",
     "accounts": "A merchant's balances, per currency.",
+    "ledger": "Transactions between a merchant's own accounts, posted at once.",
     "merchants": "Registration, passwords, sessions, API keys and the audit log.",
     "health": "Liveness and readiness probes.",
     OTHER: "The API description.",

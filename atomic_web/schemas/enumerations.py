@@ -12,6 +12,7 @@ from atomic_core.domain.accounts import AccountType, Side
 from atomic_core.domain.audit_log import AuditEventType
 from atomic_core.domain.card_networks import DECLINE_REASONS
 from atomic_core.domain.events import STREAM_TYPES, EventType
+from atomic_core.domain.journal import JournalStatus
 from atomic_core.domain.ledger import TransactionKind
 from atomic_core.domain.merchants import Scope
 from atomic_core.domain.money import CURRENCY_EXPONENTS
@@ -108,6 +109,11 @@ NORMAL_SIDE: Final = Enumeration(
 TRANSACTION_KIND: Final = Enumeration(
     "TransactionKind", "What a ledger transaction stands for.", _get_values(TransactionKind)
 )
+LEDGER_TRANSACTION_STATUS: Final = Enumeration(
+    "LedgerTransactionStatus",
+    "POSTED is final.",
+    _get_values(JournalStatus),
+)
 PAYMENT_EVENT_TYPE: Final = Enumeration(
     "PaymentEventType",
     "What happened to a payment or to one of its refunds.",
@@ -115,14 +121,17 @@ PAYMENT_EVENT_TYPE: Final = Enumeration(
 )
 EVENT_TYPE: Final = Enumeration(
     "EventType",
-    "What happened to a payment, a refund, an account or a webhook endpoint, in the merchant's"
-    " stream of events.",
+    "What happened to a payment, a refund, an account, a ledger transaction or a webhook endpoint,"
+    " in the merchant's stream of events.",
     _get_values(type for type in EventType if type in STREAM_TYPES),
 )
 EVENT_TYPE_FILTER: Final = Enumeration(
     "EventTypeFilter",
     "A type of events, or all types that begin alike.",
-    (*EVENT_TYPE.values, "payment.*", "refund.*", "account.*", "webhook_endpoint.*"),
+    (
+        *EVENT_TYPE.values,
+        *("payment.*", "refund.*", "account.*", "ledger_transaction.*", "webhook_endpoint.*"),
+    ),
 )
 WEBHOOK_ENDPOINT_STATUS: Final = Enumeration(
     "WebhookEndpointStatus",
@@ -164,6 +173,7 @@ ERROR_CODE: Final = Enumeration("ErrorCode", "Stable. Base decisions on it.", tu
 ENUMERATIONS: Final = (
     *(CURRENCY, PAYMENT_STATUS, REFUND_STATUS, CAPTURE_METHOD, CANCELLATION_REASON),
     *(PAYMENT_CANCELLATION_REASON, FAILURE_REASON, ACCOUNT_TYPE, NORMAL_SIDE, TRANSACTION_KIND),
+    LEDGER_TRANSACTION_STATUS,
     *(PAYMENT_EVENT_TYPE, EVENT_TYPE, EVENT_TYPE_FILTER, SORT_ORDER, PAYMENT_EXPANSION),
     *(WEBHOOK_ENDPOINT_STATUS, WEBHOOK_DISABLED_REASON, DELIVERY_STATUS),
     *(AUDIT_EVENT_TYPE, ACTOR_TYPE, SCOPE),

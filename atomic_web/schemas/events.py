@@ -9,6 +9,7 @@ from atomic_web.schemas.enumerations import (
     CURRENCY,
     EVENT_TYPE,
     FAILURE_REASON,
+    LEDGER_TRANSACTION_STATUS,
     PAYMENT_CANCELLATION_REASON,
     PAYMENT_STATUS,
     REFUND_STATUS,
@@ -80,6 +81,30 @@ class EventAccountSchema(ResponseSchema):
     type = fields.String(validate=OneOfEnumeration(ACCOUNT_TYPE))
 
 
+class EventLedgerEntrySchema(ResponseSchema):
+    """An entry of a ledger transaction."""
+
+    account_id = fields.UUID(data_key="accountId")
+    currency = fields.String(validate=OneOfEnumeration(CURRENCY))
+    amount = fields.Integer(validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT))
+    balance_after = fields.Integer(
+        data_key="balanceAfter", validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT)
+    )
+
+
+class EventLedgerTransactionSchema(ResponseSchema):
+    """The `data` of `ledger_transaction.…` events: the transaction directly after the event."""
+
+    id = fields.UUID()
+    status = fields.String(validate=OneOfEnumeration(LEDGER_TRANSACTION_STATUS))
+    entries = fields.List(fields.Nested(EventLedgerEntrySchema()))
+    description = fields.String(allow_none=True)
+    metadata = build_metadata_output()
+    external_id = fields.String(data_key="externalId", allow_none=True)
+    effective_at = Timestamp(data_key="effectiveAt")
+    reverses_id = fields.UUID(data_key="reversesId", allow_none=True)
+
+
 class EventWebhookEndpointSchema(ResponseSchema):
     """The `data` of `webhook_endpoint.…` events: the endpoint directly after the event."""
 
@@ -120,11 +145,13 @@ class EventSchema(ResponseSchema):
         EventPaymentSchema(),
         EventRefundSchema(),
         EventAccountSchema(),
+        EventLedgerTransactionSchema(),
         EventWebhookEndpointSchema(),
         attribute="event.data",
         metadata={
             "description": "An EventPayment if `type` begins with `payment.`, an EventRefund if it"
             " begins with `refund.`, an EventAccount if it begins with `account.`, an"
+            " EventLedgerTransaction if it begins with `ledger_transaction.`, an"
             " EventWebhookEndpoint if it begins with `webhook_endpoint.`."
         },
     )

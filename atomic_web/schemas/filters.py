@@ -21,6 +21,8 @@ from atomic_web.schemas.times import INVALID_TIME, RFC3339, TIME_SCHEMA, parse_t
 MAX_PAIRS: Final = 5
 """Each pair after the first is checked on every payment that has the first."""
 
+MAX_EXTERNAL_ID: Final = 255
+
 _POSITIVE_INTEGER: Final = re.compile(r"[1-9][0-9]{0,15}")
 _CURSOR: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_LENGTH}}}")
 
@@ -77,6 +79,12 @@ def parse_uuid(text: str) -> Any:
     if id is None:
         raise InvalidParameter(INVALID_UUID)
     return id
+
+
+def _parse_external_id(text: str) -> str:
+    if not 1 <= len(text) <= MAX_EXTERNAL_ID:
+        raise InvalidParameter(f"Must have 1 to {MAX_EXTERNAL_ID} characters.")
+    return text
 
 
 def _parse_metadata_key(text: str) -> str:
@@ -168,6 +176,22 @@ PAYMENT_ID: Final = Parameter(
     description="The payment that is refunded.",
     example="0199c0de-0000-7000-8000-000000000001",
 )
+ACCOUNT_ID: Final = Parameter(
+    name="accountId",
+    attribute="account_id",
+    parse=parse_uuid,
+    schema=dict(UUID_SCHEMA),
+    description="With an entry in this account.",
+    example="0199c0de-0000-7000-8000-000000000002",
+)
+EXTERNAL_ID: Final = Parameter(
+    name="externalId",
+    attribute="external_id",
+    parse=_parse_external_id,
+    schema={"type": "string", "minLength": 1, "maxLength": MAX_EXTERNAL_ID},
+    description="The merchant's own id.",
+    example="order-4711-seller",
+)
 METADATA_FILTER_SCHEMA: Final = {
     **METADATA_SCHEMA,
     "description": "Pairs that the metadata must contain.",
@@ -209,6 +233,7 @@ PAYMENT_QUERY: Final = (*PAGE_QUERY, PAYMENT_STATUS, CURRENCY, *_CREATED, *_AMOU
 PAYMENT_REFUND_QUERY: Final = (*PAGE_QUERY, REFUND_STATUS, CURRENCY, *_CREATED, *_AMOUNT, METADATA)
 REFUND_QUERY: Final = (*PAYMENT_REFUND_QUERY, PAYMENT_ID)
 ACCOUNT_QUERY: Final = (*PAGE_QUERY, CURRENCY, *_CREATED)
+LEDGER_TRANSACTION_QUERY: Final = (*PAGE_QUERY, ACCOUNT_ID, EXTERNAL_ID, *_CREATED)
 ENTRY_QUERY: Final = (*PAGE_QUERY, *_CREATED)
 
 

@@ -25,7 +25,11 @@ class EntrySchema(ResponseSchema):
         data_key="transactionId",
         metadata={"description": "The ledger transaction. Its entries sum to 0."},
     )
-    payment_id = fields.UUID(data_key="paymentId")
+    payment_id = fields.UUID(
+        data_key="paymentId",
+        allow_none=True,
+        metadata={"description": "null if the kind is `journal`."},
+    )
     refund_id = fields.UUID(data_key="refundId", allow_none=True)
     kind = fields.String(validate=OneOfEnumeration(TRANSACTION_KIND))
     amount = fields.Integer(
@@ -38,7 +42,7 @@ class EntrySchema(ResponseSchema):
     )
 
 
-def _build_items_field(item_schema: ResponseSchema) -> fields.List:
+def build_items_field(item_schema: ResponseSchema) -> fields.List:
     return fields.List(
         fields.Nested(item_schema),
         validate=validate.Length(0, MAX_LIMIT),
@@ -58,19 +62,19 @@ class PageSchema(ResponseSchema):
 
 
 class PaymentPageSchema(PageSchema):
-    items = _build_items_field(PaymentSchema())
+    items = build_items_field(PaymentSchema())
 
 
 class RefundPageSchema(PageSchema):
-    items = _build_items_field(RefundSchema())
+    items = build_items_field(RefundSchema())
 
 
 class AccountPageSchema(PageSchema):
-    items = _build_items_field(AccountSchema())
+    items = build_items_field(AccountSchema())
 
 
 class EntryPageSchema(PageSchema):
-    items = _build_items_field(EntrySchema())
+    items = build_items_field(EntrySchema())
 
 
 _refund_schema = RefundSchema()

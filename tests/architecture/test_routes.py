@@ -29,6 +29,10 @@ SCOPES = {
     ("/api/v1/accounts/<id>", "GET"): Scope.ACCOUNTS_READ,
     ("/api/v1/events", "GET"): Scope.EVENTS_READ,
     ("/api/v1/events/<id>", "GET"): Scope.EVENTS_READ,
+    ("/api/v1/ledger/transactions", "POST"): Scope.LEDGER_WRITE,
+    ("/api/v1/ledger/transactions", "GET"): Scope.LEDGER_READ,
+    ("/api/v1/ledger/transactions/<id>", "GET"): Scope.LEDGER_READ,
+    ("/api/v1/ledger/transactions/<id>/reverse", "POST"): Scope.LEDGER_WRITE,
 }
 PROBES = {"/api/v1/health/live", "/api/v1/health/ready"}
 

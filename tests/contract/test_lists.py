@@ -347,6 +347,7 @@ def test_entries_name_their_payment_or_refund(merchant: MerchantData) -> None:
                 assert refunds[entry.refund_id].money.amount == -entry.amount
             else:
                 assert entry.kind == "payment"
+                assert entry.payment_id
                 assert payments[entry.payment_id].amount_captured == entry.amount
             entry_count += 1
         assert balance == account.balance

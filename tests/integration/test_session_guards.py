@@ -22,7 +22,13 @@ from support import Store, add_merchant, build_application
 
 BEFORE, MINE = "0008.payment-life", "0009.merchants"
 
-LATER_SCOPES = {Scope.EVENTS_READ, Scope.WEBHOOKS_READ, Scope.WEBHOOKS_WRITE}
+LATER_SCOPES = {
+    Scope.EVENTS_READ,
+    Scope.WEBHOOKS_READ,
+    Scope.WEBHOOKS_WRITE,
+    Scope.LEDGER_READ,
+    Scope.LEDGER_WRITE,
+}
 
 
 def render_nothing(*_: object) -> StoredResponse:

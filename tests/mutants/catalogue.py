@@ -6,6 +6,7 @@ from mutants.access import ACCESS_MUTANTS
 from mutants.availability import AVAILABILITY_MUTANTS
 from mutants.events import EVENT_MUTANTS
 from mutants.in_doubt import IN_DOUBT_MUTANTS
+from mutants.journal import JOURNAL_MUTANTS
 from mutants.ledger import LEDGER_MUTANTS
 from mutants.networks import NETWORK_MUTANTS
 from mutants.origins import ORIGIN_MUTANTS
@@ -25,6 +26,7 @@ ALL_MUTANTS: Final = (
     *SETTLEMENT_MUTANTS,
     *IN_DOUBT_MUTANTS,
     *LEDGER_MUTANTS,
+    *JOURNAL_MUTANTS,
     *PAYMENT_MUTANTS,
     *REFUND_MUTANTS,
     *TOTAL_MUTANTS,

@@ -338,7 +338,7 @@ LEDGER_MUTANTS: Final = (
         (
             Edit(
                 "atomic_core/domain/posting.py",
-                "    posted_at = _find_posting_time(accounts, now)\n",
+                "    posted_at = find_posting_time(accounts, now)\n",
                 "    posted_at = now\n",
             ),
         ),

@@ -49,10 +49,17 @@ def report_not_ready() -> Health:
 LOGIN = {"email": EMAIL, "password": PASSWORD}
 KEYS, ROTATE, LOGOUT = "/merchants/api-keys", "/merchants/api-keys/{id}/rotate", "/merchants/logout"
 ENDPOINTS = "/webhook-endpoints"
+TRANSACTIONS = "/ledger/transactions"
 BODIES: dict[str, Any] = {
     "/payments": PAYMENT_BODY,
     "/payments/batch": {"payments": [PAYMENT_BODY]},
     "/accounts": ACCOUNT_BODY,
+    TRANSACTIONS: {
+        "entries": [
+            {"accountId": UNKNOWN, "amount": -1},
+            {"accountId": UNKNOWN.replace("0199", "0198"), "amount": 1},
+        ]
+    },
     "/merchants/register": {**LOGIN, "email": "new@shop.example"},
     "/merchants/login": LOGIN,
     KEYS: {"name": "till"},
@@ -170,6 +177,25 @@ class StatusCollector:
             self.web.application.settlement.settle()
             path = f"{payment.removeprefix(BASE_PATH)}/{action}"
             self.send(self.web, "POST", f"/payments/{{id}}/{action}", path, json={})
+
+    def send_ledger_transactions(self) -> None:
+        self.merchant.pay()
+        self.web.application.settlement.settle()
+        self.merchant.post(ACCOUNTS, ACCOUNT_BODY)
+        accounts = self.merchant.get(ACCOUNTS).get_json()["data"]["items"]
+        other, funded = accounts[0]["id"], accounts[-1]["id"]
+        entries = [{"accountId": funded, "amount": -1}, {"accountId": other, "amount": 1}]
+        body = {"entries": entries, "externalId": "a"}
+        for content in (body | {"dryRun": True}, body, body, {"entries": entries[:1] * 2}):
+            self.send(self.web, "POST", TRANSACTIONS, json=content)
+        too_much = [{**entry, "amount": 10**9 * entry["amount"]} for entry in entries]
+        self.send(self.web, "POST", TRANSACTIONS, json={"entries": too_much})
+        [posted] = self.merchant.get(BASE_PATH + TRANSACTIONS).get_json()["data"]["items"]
+        path = f"{TRANSACTIONS}/{posted['id']}"
+        self.send(self.web, "GET", f"{TRANSACTIONS}/{{id}}", path)
+        for _ in range(2):
+            template = f"{TRANSACTIONS}/{{id}}/reverse"
+            self.send(self.web, "POST", template, f"{path}/reverse", json={})
 
     def send_webhooks(self) -> None:
         for number in range(MAX_ENDPOINTS):
@@ -297,6 +323,7 @@ def test_operations_answer_exactly_their_documented_statuses(
     collector.send_deletes()
     collector.send_captures_cancellations_and_refunds()
     collector.send_reads()
+    collector.send_ledger_transactions()
     collector.send_webhooks()
 
     documented = {

@@ -33,6 +33,8 @@ PAYMENTS_READ, ACCOUNTS_READ = frozenset({Scope.PAYMENTS_READ}), frozenset({Scop
 EVENTS_READ = frozenset({Scope.EVENTS_READ})
 ENDPOINTS = "/api/v1/webhook-endpoints"
 WEBHOOKS_READ = frozenset({Scope.WEBHOOKS_READ})
+TRANSACTIONS = "/api/v1/ledger/transactions"
+LEDGER_READ = frozenset({Scope.LEDGER_READ})
 BOTH = PAYMENTS_READ | ACCOUNTS_READ
 NOBODY = None
 """No API key may read it."""
@@ -50,6 +52,7 @@ class Shop:
     event: str = ""
     endpoint: str = ""
     delivery: str = ""
+    transaction: str = ""
     callers: dict[frozenset[str], MerchantClient] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -78,7 +81,17 @@ class Shop:
         caller.post(f"{self.delivery}/retry", {}, Idempotency_Key="hook-retry")
         caller.post(f"{self.endpoint}/replay", {"fromSequence": 1}, Idempotency_Key="hook-replay")
         self.event = f"{EVENTS}/{caller.get(EVENTS).get_json()['data']['items'][0]['id']}"
+        self.post_transactions(caller)
         self.use_keys_of_session()
+
+    def post_transactions(self, caller: MerchantClient) -> None:
+        accounts = [item["id"] for item in caller.get(ACCOUNTS).get_json()["data"]["items"]]
+        funded, other = accounts[-1], accounts[0]
+        entries = [{"accountId": funded, "amount": -1}, {"accountId": other, "amount": 1}]
+        posted = caller.post(TRANSACTIONS, {"entries": entries}, Idempotency_Key="transaction")
+        self.transaction = posted.headers["Location"]
+        reversal = caller.post(f"{self.transaction}/reverse", {}, Idempotency_Key="reversal")
+        assert reversal.status_code == 201
 
     def use_keys_of_session(self) -> None:
         session_client = self.session_client
@@ -134,6 +147,8 @@ READS: Mapping[str, tuple[Callable[[Shop], str], frozenset[Scope] | None]] = {
     "webhook endpoint": (lambda shop: shop.endpoint, WEBHOOKS_READ),
     "deliveries": (lambda shop: f"{shop.endpoint}/deliveries", WEBHOOKS_READ),
     "delivery": (lambda shop: shop.delivery, WEBHOOKS_READ),
+    "ledger transactions": (lambda shop: TRANSACTIONS, LEDGER_READ),
+    "ledger transaction": (lambda shop: shop.transaction, LEDGER_READ),
     "entries": (lambda shop: f"{shop.account}/entries", ACCOUNTS_READ),
     **{
         f"key of {key}": (lambda shop, key=key: f"{KEYS}/{key}", needed)
@@ -142,6 +157,8 @@ READS: Mapping[str, tuple[Callable[[Shop], str], frozenset[Scope] | None]] = {
                 ("payment", "batch", "item", "capture", "cancel", "refund"), PAYMENTS_READ
             ),
             "account": ACCOUNTS_READ,
+            "transaction": LEDGER_READ,
+            "reversal": LEDGER_READ,
             **dict.fromkeys(
                 ("hook", "hook-change", "hook-rotation", "hook-retry", "hook-replay"), WEBHOOKS_READ
             ),
@@ -215,7 +232,7 @@ def test_missing_scope_is_named(shop: Shop) -> None:
         assert error["details"] == {"scope": ["Must include accounts:read."]}
     nothing = shop.get_caller(frozenset({Scope.REFUNDS_WRITE})).get(f"{KEYS}/account")
     assert nothing.get_json()["error"]["details"] == {
-        "scope": ["Must include payments:read or accounts:read or webhooks:read."]
+        "scope": ["Must include payments:read or accounts:read or webhooks:read or ledger:read."]
     }
 
 

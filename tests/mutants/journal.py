@@ -1,0 +1,142 @@
+"""Mutants of journal transactions: posting, reversals, guards, verification."""
+
+from typing import Final
+
+from mutants.mutant import Edit, Mutant
+
+JOURNAL_SQL: Final = "migrations/0027.journal.sql"
+POSTING_PY: Final = "atomic_core/domain/journal_posting.py"
+USE_CASES_PY: Final = "atomic_core/use_cases/journal.py"
+VERIFICATION_SQL: Final = "atomic_adapters/postgres/ledger_verification.sql"
+
+CONTRACT_TEST: Final = "tests/contract/test_journal.py"
+GUARDS_TEST: Final = "tests/integration/test_journal_guards.py"
+VERIFICATION_TEST: Final = "tests/contract/test_journal_verification.py"
+
+JOURNAL_MUTANTS: Final = (
+    Mutant(
+        "journal-posts-in-accounts-of-others",
+        "a journal transaction has entries in accounts of its merchant only",
+        (
+            Edit(
+                "atomic_adapters/postgres/ledger.sql",
+                " WHERE id = ANY(%(ids)b)\n   AND merchant_id = %(merchant_id)s\n",
+                " WHERE id = ANY(%(ids)b)\n   AND %(merchant_id)s::uuid IS NOT NULL\n",
+            ),
+        ),
+        (CONTRACT_TEST,),
+    ),
+    Mutant(
+        "journal-overdraws",
+        "a journal transaction does not spend more than the available balance",
+        (Edit(POSTING_PY, "if balance_after < state.min_balance:", "if balance_after < 0:"),),
+        (CONTRACT_TEST,),
+    ),
+    Mutant(
+        "journal-hash-without-effective-time",
+        "the hash of an entry of a journal transaction covers its effective time",
+        (Edit(POSTING_PY, "encode_kind(kind, None) + encode_time(effective_at)", "b''"),),
+        (CONTRACT_TEST,),
+    ),
+    Mutant(
+        "journal-transaction-not-checked-at-commit",
+        "a journal transaction has a posting with its entries",
+        (
+            Edit(
+                JOURNAL_SQL,
+                "     WHERE (SELECT (SELECT t.kind = 'journal'",
+                "     WHERE false AND (SELECT (SELECT t.kind = 'journal'",
+            ),
+        ),
+        (GUARDS_TEST,),
+    ),
+    Mutant(
+        "journal-guard-ignores-the-owner",
+        "the database refuses a journal transaction in an account of another merchant",
+        (
+            Edit(
+                JOURNAL_SQL,
+                "a.id = e.account_id AND a.merchant_id = j.merchant_id",
+                "a.id = e.account_id",
+            ),
+        ),
+        (GUARDS_TEST,),
+    ),
+    Mutant(
+        "journal-guard-ignores-currencies",
+        "the entries of each currency of a ledger transaction balance",
+        (Edit(JOURNAL_SQL, "IF offender IS NULL AND are_mixed THEN", "IF false THEN"),),
+        (GUARDS_TEST,),
+    ),
+    Mutant(
+        "journal-reversed-twice",
+        "the database refuses a second reversal of a journal transaction",
+        (
+            Edit(
+                JOURNAL_SQL,
+                "ON journal_transactions (reverses_id) WHERE",
+                "ON journal_transactions (reverses_id, id) WHERE",
+            ),
+        ),
+        ("tests/integration/test_journal_races.py", GUARDS_TEST),
+    ),
+    Mutant(
+        "journal-external-id-used-twice",
+        "an external id is used once per merchant, also by concurrent requests",
+        (
+            Edit(
+                JOURNAL_SQL,
+                "ON journal_transactions (merchant_id, external_id) WHERE",
+                "ON journal_transactions (merchant_id, external_id, id) WHERE",
+            ),
+        ),
+        ("tests/integration/test_journal_races.py",),
+    ),
+    Mutant(
+        "journal-external-id-checked-after-balances",
+        "the repetition of a request that succeeded is a conflict, whatever balance it left",
+        (Edit(USE_CASES_PY, "    _check_external_id(work, new_transaction)\n", ""),),
+        (CONTRACT_TEST,),
+    ),
+    Mutant(
+        "journal-preview-posts",
+        "a preview changes nothing",
+        (
+            Edit(
+                USE_CASES_PY,
+                "        return transaction\n\n\n@dataclass(frozen=True, slots=True)\n"
+                "class Reversal",
+                "            save_transaction(work, transaction, _)\n"
+                "            work.commit()\n"
+                "        return transaction\n\n\n@dataclass(frozen=True, slots=True)\n"
+                "class Reversal",
+            ),
+        ),
+        (CONTRACT_TEST,),
+    ),
+    Mutant(
+        "verify-ignores-journal-entries",
+        "atomic verify compares a journal transaction with its posting",
+        (
+            Edit(
+                VERIFICATION_SQL,
+                "                WHERE requested.amount IS DISTINCT FROM posted.amount\n"
+                "                   OR a.merchant_id",
+                "                WHERE a.merchant_id",
+            ),
+        ),
+        (VERIFICATION_TEST,),
+    ),
+    Mutant(
+        "verify-ignores-currencies",
+        "atomic verify adds up the entries of each currency of a transaction",
+        (
+            Edit(
+                VERIFICATION_SQL,
+                "         GROUP BY t.id, a.currency) AS by_currency",
+                "         GROUP BY t.id, a.currency) AS by_currency\n WHERE false",
+            ),
+        ),
+        (VERIFICATION_TEST,),
+    ),
+)

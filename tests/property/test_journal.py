@@ -1,0 +1,278 @@
+"""Random journal transactions give equal results on both stores, and those of a model."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+from uuid import UUID, uuid5
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from atomic_adapters.memory import MemoryStore
+from atomic_adapters.postgres import PostgresStore
+from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.settings import Settings
+from atomic_adapters.system import SystemClock
+from atomic_core.application import Application
+from atomic_core.domain.errors import AtomicError
+from atomic_core.domain.journal import JournalTransaction, NewJournalTransaction
+from atomic_core.domain.lists import JournalFilter
+from atomic_core.domain.money import MAX_AMOUNT, Money
+from atomic_core.domain.payments import NewPayment
+from atomic_core.domain.posting import Leg
+from atomic_core.use_cases.journal import ReversalRequest
+from atomic_core.use_cases.ledger import NewAccount
+from emptying import Emptying
+from support import build_application, with_use_cases
+
+NAMESPACE = UUID(int=78)
+MERCHANT, STRANGER = UUID(int=1), UUID(int=2)
+CURRENCIES = ["USD", "USD", "USD", "EUR", "EUR"]
+
+accounts = st.integers(0, len(CURRENCIES))
+"""Indexes; the last is the stranger's account."""
+amounts = st.sampled_from([1, 7, 400, 1_000, MAX_AMOUNT])
+external_ids = st.sampled_from([None, None, None, "a", "b"])
+indexes = st.integers(0, 30)
+
+
+class CountingIds:
+    """Returns the same ids in the same order for both applications."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def new_id(self) -> UUID:
+        self.count += 1
+        return uuid5(NAMESPACE, str(self.count))
+
+    def new_ids(self, count: int) -> list[UUID]:
+        return [self.new_id() for _ in range(count)]
+
+    def new_secret(self) -> str:
+        raise NotImplementedError
+
+
+def create_application(begin: Callable[..., object]) -> Application:
+    application = build_application(begin)  # pyright: ignore[reportArgumentType]
+    ids = CountingIds()
+    journal = application.journal
+    return with_use_cases(
+        application,
+        {
+            "accounts.open": replace(application.accounts.open, ids=ids),
+            "journal.post": replace(journal.post, ids=ids),
+            "journal.preview": replace(journal.preview, ids=ids),
+            "journal.reverse": replace(journal.reverse, ids=ids),
+        },
+    )
+
+
+@dataclass
+class Model:
+    """What a bookkeeper expects: balances, transactions, used external ids and reversals."""
+
+    currencies: Mapping[UUID, str]
+    owners: Mapping[UUID, UUID]
+    balances: dict[UUID, int] = field(default_factory=dict)
+    posted: dict[UUID, tuple[Leg, ...]] = field(default_factory=dict)
+    external_ids: set[str] = field(default_factory=set)
+    reversed_by: dict[UUID, UUID] = field(default_factory=dict)
+
+    def find_error(self, entries: tuple[Leg, ...], external_id: str | None) -> str | None:
+        """The code of the error that a transaction must meet."""
+        ids = [id for id, _ in entries]
+        is_too_large = any(abs(amount) > MAX_AMOUNT for _, amount in entries)
+        if len(set(ids)) < len(ids) or len(ids) < 2 or is_too_large:
+            return "validation_failed"
+        if external_id in self.external_ids:
+            return "conflict"
+        if any(self.owners[id] != MERCHANT for id in ids):
+            return "not_found"
+        sums: dict[str, int] = {}
+        for id, amount in entries:
+            sums[self.currencies[id]] = sums.get(self.currencies[id], 0) + amount
+        if any(sums.values()):
+            return "validation_failed"
+        balances = [self.balances.get(id, 0) + amount for id, amount in entries]
+        if any(not 0 <= balance <= MAX_AMOUNT for balance in balances):
+            return "transaction_refused"
+        return None
+
+    def post(self, id: UUID, entries: tuple[Leg, ...], external_id: str | None) -> None:
+        self.posted[id] = entries
+        if external_id is not None:
+            self.external_ids.add(external_id)
+        for account_id, amount in entries:
+            self.balances[account_id] = self.balances.get(account_id, 0) + amount
+
+
+def get_outcome(action: Callable[[], object]) -> object:
+    """The result without times, or the code of the error."""
+    try:
+        result = action()
+    except AtomicError as error:
+        return error.code, error.details
+    return describe(result) if isinstance(result, JournalTransaction) else result
+
+
+def describe(transaction: JournalTransaction) -> object:
+    names = (transaction.id, transaction.external_id, transaction.description)
+    links = (transaction.reverses_id, transaction.reversed_by_id)
+    return (names, links, list(transaction.entries), transaction.status)
+
+
+class JournalComparison(RuleBasedStateMachine):
+    emptying: ClassVar[Emptying]
+    postgres: ClassVar[PostgresStore]
+
+    @initialize()
+    def begin(self) -> None:
+        self.emptying.empty()
+        memory = MemoryStore(SystemClock())
+        stores = (memory, self.postgres)
+        self.applications = [create_application(store.begin) for store in stores]
+        for store in stores:
+            with store.begin() as work:
+                for id in (MERCHANT, STRANGER):
+                    work.merchants.add(id, "Shop")
+                work.commit()
+        owners = [*(MERCHANT for _ in CURRENCIES), STRANGER]
+        self.ids: list[UUID] = []
+        for owner, currency in zip(owners, [*CURRENCIES, "USD"], strict=True):
+            opened = self.call_both(
+                lambda app, o=owner, c=currency: app.accounts.open(NewAccount(o, "A", c)).id
+            )
+            assert isinstance(opened, UUID)
+            self.ids.append(opened)
+        currencies = dict(zip(self.ids, [*CURRENCIES, "USD"], strict=True))
+        self.model = Model(currencies, dict(zip(self.ids, owners, strict=True)))
+
+    def call_both(self, call: Callable[[Application], object]) -> object:
+        in_memory, in_postgres = (get_outcome(lambda a=app: call(a)) for app in self.applications)
+        assert in_memory == in_postgres
+        return in_memory
+
+    @rule(currency=st.sampled_from(["USD", "EUR"]), amount=st.sampled_from([400, 1_000]))
+    def fund(self, currency: str, amount: int) -> None:
+        for app in self.applications:
+            app.payments.record(NewPayment(MERCHANT, Money(amount, currency), "tok_visa"))
+            app.settlement.settle()
+        oldest = self.ids[CURRENCIES.index(currency)]
+        if self.model.balances.get(oldest, 0) + amount <= MAX_AMOUNT:
+            self.model.balances[oldest] = self.model.balances.get(oldest, 0) + amount
+
+    @rule(debited=accounts, credited=accounts, amount=amounts, external_id=external_ids)
+    def transfer(self, debited: int, credited: int, amount: int, external_id: str | None) -> None:
+        self.post((Leg(self.ids[debited], -amount), Leg(self.ids[credited], amount)), external_id)
+
+    @rule(source=accounts, parts=st.dictionaries(accounts, amounts, min_size=1, max_size=3))
+    def split(self, source: int, parts: dict[int, int]) -> None:
+        legs = [Leg(self.ids[index], amount) for index, amount in parts.items()]
+        self.post((*legs, Leg(self.ids[source], -sum(parts.values()))), None)
+
+    @rule(dollars=amounts, euros=amounts, sides=st.sampled_from([(0, 1, 3, 4), (1, 2, 4, 3)]))
+    def exchange(self, dollars: int, euros: int, sides: tuple[int, int, int, int]) -> None:
+        signed = (-dollars, dollars, -euros, euros)
+        legs = tuple(Leg(self.ids[i], amount) for i, amount in zip(sides, signed, strict=True))
+        self.post(legs, None)
+
+    @rule(index=indexes, external_id=external_ids)
+    def reverse(self, index: int, external_id: str | None) -> None:
+        if not self.model.posted:
+            return
+        original = list(self.model.posted)[index % len(self.model.posted)]
+        entries = tuple(Leg(id, -amount) for id, amount in self.model.posted[original])
+        is_final = original in self.model.reversed_by or original in set(
+            self.model.reversed_by.values()
+        )
+        expected = "conflict" if is_final else self.model.find_error(entries, external_id)
+        request = ReversalRequest(MERCHANT, original, external_id=external_id)
+        reversal = self.expect(expected, lambda app: app.journal.reverse(request))
+        if reversal:
+            self.model.post(reversal, entries, external_id)
+            self.model.reversed_by[original] = reversal
+
+    def post(self, entries: tuple[Leg, ...], external_id: str | None) -> None:
+        new_transaction = NewJournalTransaction(MERCHANT, entries, external_id=external_id)
+        expected = self.model.find_error(entries, external_id)
+        self.expect(expected, lambda app: app.journal.preview(new_transaction))
+        posted = self.expect(expected, lambda app: app.journal.post(new_transaction))
+        if posted:
+            self.model.post(posted, entries, external_id)
+
+    def expect(self, code: str | None, call: Callable[[Application], object]) -> UUID | None:
+        """The id of the result. Asserts that the call fails with this code, or does not fail."""
+        outcome = self.call_both(call)
+        assert isinstance(outcome, tuple)
+        if len(outcome) == 2:
+            assert outcome[0] == code
+            return None
+        assert code is None
+        [(id, *_), *_] = outcome
+        return id
+
+    @invariant()
+    def balances_are_those_of_the_model(self) -> None:
+        for id in self.ids if hasattr(self, "ids") else []:
+            owner = self.model.owners[id]
+            balance = self.call_both(lambda app, i=id, o=owner: app.accounts.get(o, i).balance)
+            assert balance == self.model.balances.get(id, 0)
+
+    @invariant()
+    def transactions_are_those_of_the_model(self) -> None:
+        for id, entries in list(self.model.posted.items())[-3:] if hasattr(self, "model") else []:
+            found = self.applications[0].journal.get(MERCHANT, id)
+            assert tuple(Leg(entry.account_id, entry.amount) for entry in found.entries) == entries
+            assert found.reversed_by_id == self.model.reversed_by.get(id)
+            self.call_both(lambda app, i=id: app.journal.get(MERCHANT, i))
+            self.call_both(lambda app, i=id: app.journal.get(STRANGER, i))
+
+    @invariant()
+    def lists_are_the_same(self) -> None:
+        for account_id in [None, *self.ids[:2]] if hasattr(self, "ids") else []:
+            filters = JournalFilter(account_id=account_id)
+
+            def list_ids(app: Application, filters: JournalFilter = filters) -> object:
+                page = app.journal.list(MERCHANT, filters, None, 100)
+                return [describe(transaction) for transaction in page.items]
+
+            listed = self.call_both(list_ids)
+            assert isinstance(listed, list)
+            assert [names[0] for names, *_ in listed] == [
+                id
+                for id, entries in reversed(self.model.posted.items())
+                if account_id is None or account_id in dict(entries)
+            ][:100]
+
+    @invariant()
+    def ledger_is_clean(self) -> None:
+        if hasattr(self, "applications"):
+            report = self.call_both(lambda app: app.ledger.verify())
+            assert not getattr(report, "findings", None)
+
+
+@pytest.fixture
+def comparison(
+    database_url: str, emptying: Emptying, settings_for: Callable[..., Settings]
+) -> Iterator[type[RuleBasedStateMachine]]:
+    JournalComparison.emptying = emptying
+    JournalComparison.postgres = PostgresStore(Connections(settings_for(database_url)))
+    yield JournalComparison
+    JournalComparison.postgres.close()
+
+
+def test_both_stores_post_what_the_model_expects(
+    comparison: type[RuleBasedStateMachine],
+) -> None:
+    run_state_machine_as_test(
+        comparison, settings=settings(max_examples=15, stateful_step_count=20, deadline=None)
+    )

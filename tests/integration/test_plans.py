@@ -1,7 +1,7 @@
 """No hot statement reads a whole table of many payments."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from uuid import UUID
 
 import psycopg
@@ -235,6 +235,12 @@ def connection(full_database: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
+def execute_it(values: Sequence[object]) -> bytes:
+    """Without parentheses if there is no parameter."""
+    holes = b", ".join([b"%s"] * len(values))
+    return b"EXECUTE it" + (b" (" + holes + b")" if values else b"")
+
+
 @pytest.mark.parametrize("name", HOT)
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 def test_explain_shows_no_scan_of_a_whole_table(
@@ -246,8 +252,7 @@ def test_explain_shows_no_scan_of_a_whole_table(
     connection.execute("DEALLOCATE ALL")
     connection.execute(f"SET plan_cache_mode = {mode}".encode())
     connection.execute(b"PREPARE it AS " + statement)
-    holes = b", ".join([b"%s"] * len(values))
-    rows = connection.execute(b"EXPLAIN EXECUTE it (" + holes + b")", values).fetchall()
+    rows = connection.execute(b"EXPLAIN " + execute_it(values), values).fetchall()
     # Not its parameters, of which some are a thousand.
     plan = "\n".join(row[0][:200] for row in rows)
     assert "Scan" in plan or "Insert" in plan
@@ -260,7 +265,7 @@ def test_claim_writes_no_index(full_database: str) -> None:
     values = [PARAMETERS[parameter] for parameter in names]
     with psycopg.connect(full_database, cursor_factory=psycopg.ClientCursor) as connection:
         connection.execute(b"PREPARE it AS " + statement)
-        assert connection.execute(b"EXECUTE it (%s, %s, %s, %s)", values).rowcount == 1000
+        assert connection.execute(execute_it(values), values).rowcount == 1000
         hot = connection.execute("SELECT pg_stat_get_xact_tuples_hot_updated('payments'::regclass)")
         assert hot.fetchone() == (1000,)
         connection.rollback()

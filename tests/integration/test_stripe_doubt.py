@@ -19,6 +19,10 @@ from stripe_rules import (
 
 HOUR = timedelta(hours=1)
 
+NOT_SENT = NetworkResponse(Verdict.NOT_SENT, is_answered=False)
+NO_ANSWER = NetworkResponse(Verdict.UNKNOWN, is_answered=False)
+"""Of either, ten open the circuit breaker."""
+
 
 def test_inquiry_finds_each_step_by_metadata_or_reference(
     network: StripeCardNetwork, proxy: RecordingProxy
@@ -79,7 +83,7 @@ def test_wrong_key_and_closed_port_send_nothing(
         (f"http://127.0.0.1:{find_free_port()}", SECRET_KEY),
     ):
         with closing(build_network(url, key)) as network:
-            assert network.authorize([build_claim()]) == [NetworkResponse(Verdict.NOT_SENT)]
+            assert network.authorize([build_claim()]) == [NOT_SENT]
 
 
 SENT_FAULTS = [fault for fault in Fault if fault is not Fault.RATE_LIMITED]
@@ -97,7 +101,7 @@ def test_request_without_an_answer_is_in_doubt(proxy: RecordingProxy, fault: Fau
 
 def test_rate_limit_is_not_sent(network: StripeCardNetwork, proxy: RecordingProxy) -> None:
     proxy.plan = lambda _: Fault.RATE_LIMITED
-    assert network.authorize([build_claim()]) == [NetworkResponse(Verdict.NOT_SENT)]
+    assert network.authorize([build_claim()]) == [NOT_SENT]
 
 
 def test_key_with_other_parameters_is_in_doubt(network: StripeCardNetwork) -> None:
@@ -139,8 +143,8 @@ def test_failed_look_up_is_in_doubt_although_nothing_was_sent(
     network.capture([capture])
     proxy.forget_keys()
     proxy.plan = lambda request: Fault.RATE_LIMITED if request.method == "GET" else None
-    assert network.capture([capture]) == [NetworkResponse(Verdict.UNKNOWN)]
-    assert network.inquire([capture]) == [NetworkResponse(Verdict.UNKNOWN)]
+    assert network.capture([capture]) == [NO_ANSWER]
+    assert network.inquire([capture]) == [NO_ANSWER]
 
 
 def test_payment_intent_that_nobody_confirmed_is_as_good_as_none(

@@ -61,8 +61,8 @@ SETTLEMENT_MUTANTS: Final = (
         (
             Edit(
                 "atomic_adapters/postgres/ledger.sql",
-                " ORDER BY id\n   FOR NO KEY UPDATE\n",
-                "   FOR NO KEY UPDATE\n",
+                " WHERE id = ANY(%(ids)b)\n ORDER BY id\n   FOR NO KEY UPDATE\n",
+                " WHERE id = ANY(%(ids)b)\n   FOR NO KEY UPDATE\n",
             ),
         ),
         (LOCKS_TEST,),
@@ -73,8 +73,8 @@ SETTLEMENT_MUTANTS: Final = (
         (
             Edit(
                 "atomic_adapters/postgres/ledger.sql",
-                " ORDER BY id\n   FOR NO KEY UPDATE\n",
-                " ORDER BY id\n",
+                " WHERE id = ANY(%(ids)b)\n ORDER BY id\n   FOR NO KEY UPDATE\n",
+                " WHERE id = ANY(%(ids)b)\n ORDER BY id\n",
             ),
         ),
         (LOCKS_TEST, SETTLEMENT_TEST),

@@ -7,6 +7,7 @@ import pytest
 from atomic_web.context import BASE_PATH
 from web.conformance import Contract
 from web.test_hostile_bodies import send_chunked
+from web.test_journal import create_ledger
 from web.web_client import MerchantClient, SessionClient, WebApp, error_code
 
 UNKNOWN = "01999999-0000-7000-8000-000000000000"
@@ -34,6 +35,10 @@ def create_target(
     if path.startswith("/merchants/"):
         key_id = session_client.create_key()["id"]
         return BASE_PATH + path.format(id=key_id), session_client.authorization
+    if path.startswith("/ledger/"):
+        ledger = create_ledger(web, merchant)
+        transaction = ledger.post(ledger.build()).get_json()["data"]["id"]
+        return BASE_PATH + path.format(id=transaction), merchant.authorization
     capture = "automatic" if path.endswith("/refunds") else "manual"
     payment = merchant.pay(capture=capture).get_json()["data"]["id"]
     web.application.settlement.settle()
@@ -43,6 +48,7 @@ def create_target(
 OPTIONAL = [
     *("/payments/{id}/capture", "/payments/{id}/cancel", "/payments/{id}/refunds"),
     "/merchants/api-keys/{id}/rotate",
+    "/ledger/transactions/{id}/reverse",
 ]
 
 

@@ -33,8 +33,7 @@ class Ledger:
         return accounts, self.merchant.get(TRANSACTIONS).get_json()["data"]
 
 
-@pytest.fixture
-def ledger(web: WebApp, merchant: MerchantClient) -> Ledger:
+def create_ledger(web: WebApp, merchant: MerchantClient) -> Ledger:
     ids = [
         merchant.post(ACCOUNTS, {"name": name, "currency": "USD"}).get_json()["data"]["id"]
         for name in ("Sales", "Seller")
@@ -42,6 +41,11 @@ def ledger(web: WebApp, merchant: MerchantClient) -> Ledger:
     merchant.pay(amount=1_000)
     web.application.settlement.settle()
     return Ledger(web, merchant, *ids)
+
+
+@pytest.fixture
+def ledger(web: WebApp, merchant: MerchantClient) -> Ledger:
+    return create_ledger(web, merchant)
 
 
 def test_posted_transaction_is_answered_at_once_with_its_balances(ledger: Ledger) -> None:

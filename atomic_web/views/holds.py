@@ -21,7 +21,7 @@ from atomic_web.http.ids import parse_path_id
 from atomic_web.http.query import refuse_query_parameters
 from atomic_web.http.responses import render_envelope
 from atomic_web.openapi import examples
-from atomic_web.openapi.error_responses import NOT_FOUND, STATE_CONFLICT
+from atomic_web.openapi.error_responses import CANCEL_CONFLICT, CAPTURE_CONFLICT, NOT_FOUND
 from atomic_web.openapi.headers import build_link
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.payment_requests import PATH
@@ -53,7 +53,7 @@ CAPTURE: Final = Operation(
             links={"payment": build_link("getPayment", "/data/id")},
         ),
     ),
-    error_responses=(NOT_FOUND, STATE_CONFLICT),
+    error_responses=(NOT_FOUND, CAPTURE_CONFLICT),
 )
 CANCEL: Final = Operation(
     id="cancelPayment",
@@ -73,7 +73,7 @@ CANCEL: Final = Operation(
             links={"payment": build_link("getPayment", "/data/id")},
         ),
     ),
-    error_responses=(NOT_FOUND, STATE_CONFLICT),
+    error_responses=(NOT_FOUND, CANCEL_CONFLICT),
 )
 
 

@@ -20,7 +20,7 @@ from atomic_web.http.ids import parse_path_id, parse_sole_path_id
 from atomic_web.http.query import refuse_query_parameters
 from atomic_web.http.responses import ok_response, render_envelope
 from atomic_web.openapi import examples
-from atomic_web.openapi.error_responses import NOT_FOUND, STATE_CONFLICT
+from atomic_web.openapi.error_responses import NOT_FOUND, REFUND_CONFLICT
 from atomic_web.openapi.headers import build_link
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.schemas.refunds import NewRefundSchema, RefundSchema
@@ -55,7 +55,7 @@ CREATE: Final = Operation(
             links={"refund": build_link("getRefund", "/data/id")},
         ),
     ),
-    error_responses=(NOT_FOUND, STATE_CONFLICT),
+    error_responses=(NOT_FOUND, REFUND_CONFLICT),
 )
 SHOW: Final = Operation(
     id="getRefund",

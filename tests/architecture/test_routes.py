@@ -20,6 +20,7 @@ PUBLIC = {
     *("/api/v1/openapi.json", "/api/v1/health", "/api/v1/health/live", "/api/v1/health/ready"),
     *("/api/v1/merchants/register", "/api/v1/merchants/login"),
     *("/", "/docs", "/api/v1", "/api/v1/", "/api/v1/docs"),
+    "/api/v1/docs/errors/<code>",
 }
 SCOPES = {
     ("/api/v1/payments", "POST"): Scope.PAYMENTS_WRITE,

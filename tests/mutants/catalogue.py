@@ -4,6 +4,7 @@ from typing import Final
 
 from mutants.access import ACCESS_MUTANTS
 from mutants.availability import AVAILABILITY_MUTANTS
+from mutants.errors import ERROR_MUTANTS
 from mutants.events import EVENT_MUTANTS
 from mutants.in_doubt import IN_DOUBT_MUTANTS
 from mutants.ledger import LEDGER_MUTANTS
@@ -27,6 +28,7 @@ ALL_MUTANTS: Final = (
     *REFUND_MUTANTS,
     *TOTAL_MUTANTS,
     *WEB_MUTANTS,
+    *ERROR_MUTANTS,
     *ACCESS_MUTANTS,
     *ROLE_MUTANTS,
     *AVAILABILITY_MUTANTS,

@@ -113,7 +113,7 @@ class StatusCollector:
 
     def send(self, web: WebApp, method: str, template: str, path: str = "", **request: Any) -> None:
         headers = self.get_authorization(template) | request.pop("headers", {})
-        url = BASE_PATH + (path or template.format(id=UNKNOWN, key=UNKNOWN))
+        url = BASE_PATH + (path or template.format(id=UNKNOWN, key=UNKNOWN, code=UNKNOWN))
         response = web.client.open(url, method=method, headers=headers, **request)
         self.statuses.add((method, template, str(response.status_code)))
 
@@ -126,7 +126,7 @@ class StatusCollector:
     def send_to_every_route(self, method: str, template: str) -> None:
         has_body = method in ("POST", "PATCH")
         request: dict[str, Any] = {"json": BODIES.get(template, {})} if has_body else {}
-        path = template.format(id=UNKNOWN, key=UNKNOWN)
+        path = template.format(id=UNKNOWN, key=UNKNOWN, code=UNKNOWN)
         self.send(self.web, method, template, **request)
         self.send(self.web, method, template, f"{path}?x=1", **request)
         self.send(self.web, method, template, headers={"Authorization": "Bearer no"}, **request)
@@ -267,6 +267,8 @@ class StatusCollector:
         self.merchant.pay("a/key?")
         self.send(self.web, "GET", "/idempotency-keys/{key}", "/idempotency-keys/a/key%3F")
         self.send_purged_events()
+        page = "/docs/errors/email_taken"
+        self.send(self.web, "GET", "/docs/errors/{code}", page)
         etag = self.web.client.get(PATH).headers["ETag"]
         self.send(self.web, "GET", "/openapi.json", headers={"If-None-Match": etag})
 

@@ -32,6 +32,7 @@ from atomic_core.ports.worker_liveness import WorkerLiveness
 from atomic_core.use_cases import (
     admin_queries,
     api_keys,
+    awaiting,
     dashboard,
     deliver_webhooks,
     event_retention,
@@ -127,6 +128,7 @@ class Payments:
         )
         self.create_batch = payment_batches.CreatePaymentBatch(begin, self.record)
         self.get = payments.GetPayment(ports.payment_store, require_active_api_key)
+        self.wait = awaiting.AwaitPayment(self.get, ports.event_signal)
         self.list = lists.ListPayments(begin)
         self.expand = lists.ExpandPayment(begin)
         self.get_timeline = timeline.GetTimeline(begin)
@@ -138,6 +140,7 @@ class Refunds:
     def __init__(self, ports: Ports) -> None:
         self.create = refunds.CreateRefund(ports.begin, ports.ids, ports.job_queue)
         self.get = refunds.GetRefund(ports.begin)
+        self.wait = awaiting.AwaitRefund(self.get, ports.event_signal)
         self.list = lists.ListRefunds(ports.begin)
         self.list_by_payment = lists.ListPaymentRefunds(ports.begin)
 

@@ -15,6 +15,7 @@ from mutants.roles import ROLE_MUTANTS
 from mutants.settlement import SETTLEMENT_MUTANTS
 from mutants.streams import STREAM_MUTANTS
 from mutants.totals import TOTAL_MUTANTS
+from mutants.waiting import WAITING_MUTANTS
 from mutants.web import WEB_MUTANTS
 from mutants.webhook_claims import WEBHOOK_CLAIM_MUTANTS
 from mutants.webhook_sender import WEBHOOK_SENDER_MUTANTS
@@ -35,6 +36,7 @@ ALL_MUTANTS: Final = (
     *ORIGIN_MUTANTS,
     *STREAM_MUTANTS,
     *EVENT_MUTANTS,
+    *WAITING_MUTANTS,
     *WEBHOOK_SENDER_MUTANTS,
     *WEBHOOK_MUTANTS,
     *WEBHOOK_CLAIM_MUTANTS,

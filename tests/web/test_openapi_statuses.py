@@ -10,6 +10,7 @@ from atomic_core.domain.origins import OPERATOR
 from atomic_core.domain.webhooks import MAX_ENDPOINTS
 from atomic_core.use_cases.maintenance import Health
 from atomic_web.context import BASE_PATH
+from atomic_web.openapi import examples
 from web.conformance import Contract
 from web.web_client import (
     ACCOUNT_BODY,
@@ -94,6 +95,12 @@ class StatusCollector:
                 "rate_limiter": FailingRateLimiter(),
             }
         )
+        self.settled_web = web.with_use_cases(
+            {
+                "payments.wait": lambda *_: examples.SUCCESS,
+                "refunds.wait": lambda *_: examples.REFUNDED,
+            }
+        )
         in_use = failing(IdempotencyKeyInUse())
         self.key_in_use_web = web.with_use_cases(
             {
@@ -169,7 +176,15 @@ class StatusCollector:
             payment = self.merchant.pay(capture=capture).headers["Location"]
             self.web.application.settlement.settle()
             path = f"{payment.removeprefix(BASE_PATH)}/{action}"
-            self.send(self.web, "POST", f"/payments/{{id}}/{action}", path, json={})
+            template = f"/payments/{{id}}/{action}"
+            self.send(self.web, "POST", template, path, json={}, query_string={"wait": 0})
+            again = self.merchant.pay(capture=capture).headers["Location"]
+            self.web.application.settlement.settle()
+            path = f"{again.removeprefix(BASE_PATH)}/{action}"
+            settled = self.settled_web
+            self.send(settled, "POST", template, path, json={}, query_string={"wait": 1})
+        query = {"wait": 1}
+        self.send(self.settled_web, "POST", "/payments", json=PAYMENT_BODY, query_string=query)
 
     def send_webhooks(self) -> None:
         for number in range(MAX_ENDPOINTS):

@@ -11,6 +11,7 @@ from flask import Blueprint, Flask, Response, current_app, request
 from atomic_adapters.settings import Settings
 from atomic_core.domain.errors import NotFound
 from atomic_web.access.authentication import public
+from atomic_web.access.rate_limiting import SERVICE_LIMIT
 from atomic_web.context import request_context
 from atomic_web.error_catalogue import ERRORS_BY_CODE, render_error_page
 from atomic_web.http.query import refuse_query_parameters
@@ -130,7 +131,7 @@ SHOW_ERROR: Final = Operation(
 
 @views.get("/openapi.json")
 @describe_operation(SHOW)
-@public()
+@public(has_global_limit=False, rate_limit=SERVICE_LIMIT)
 def show() -> Response:
     refuse_query_parameters()
     context = request_context()
@@ -146,7 +147,7 @@ def show() -> Response:
 
 @views.get("/docs")
 @describe_operation(SHOW_REFERENCE)
-@public()
+@public(has_global_limit=False, rate_limit=SERVICE_LIMIT)
 def show_reference() -> Response:
     refuse_query_parameters()
     context = request_context()
@@ -157,7 +158,7 @@ def show_reference() -> Response:
 
 @views.get("/docs/errors/<code>")
 @describe_operation(SHOW_ERROR)
-@public()
+@public(has_global_limit=False, rate_limit=SERVICE_LIMIT)
 def show_error(code: str) -> Response:
     refuse_query_parameters()
     if code not in ERRORS_BY_CODE:

@@ -80,4 +80,16 @@ ERROR_MUTANTS: Final = (
         ),
         (TOKENS_TEST,),
     ),
+    Mutant(
+        "development-limits-over-settings",
+        "a rate limit that is set is kept",
+        (
+            Edit(
+                "atomic_worker/dev/rate_limits.py",
+                "for name, value in DEVELOPMENT_LIMITS.items() if not environ.get(name)}",
+                "for name, value in DEVELOPMENT_LIMITS.items()}",
+            ),
+        ),
+        ("tests/unit/test_dev_rate_limits.py",),
+    ),
 )

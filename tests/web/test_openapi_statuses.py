@@ -114,7 +114,7 @@ class StatusCollector:
         self.rate_limited_web = web.with_settings(
             RATE_LIMIT_GLOBAL="1/900", RATE_LIMIT_SERVICE="1/900"
         )
-        self.rate_limited_web.client.get(PATH)
+        self.rate_limited_web.client.get("/nowhere")
         self.rate_limited_web.client.options(PATH)
         self.statuses: set[tuple[str, str, str]] = set()
 

@@ -9,6 +9,7 @@ from atomic_adapters.event_reader import BatchedEventReader
 from atomic_adapters.event_signal import PollingEventSignal
 from atomic_adapters.micro_batching import BatchedPaymentStore
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
+from atomic_adapters.networks.sandbox_tokens import find_meant_token
 from atomic_adapters.networks.time_limit import TimeLimitedCardNetwork
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
@@ -75,6 +76,7 @@ def build_application_on(ports: Ports, settings: Settings) -> Application:
             webhook_concurrency=settings.webhooks.concurrency,
             event_retention=settings.event_retention,
             webhook_retention=settings.webhooks.retention,
+            find_meant_source=find_meant_token,
         ),
     )
 
@@ -176,5 +178,11 @@ def in_memory(
             AlwaysUpDependency("redis", is_required=False),
         ],
     )
-    options = Options(batch_size, lease, hold_period, network_patience=network_patience)
+    options = Options(
+        batch_size,
+        lease,
+        hold_period,
+        network_patience=network_patience,
+        find_meant_source=find_meant_token,
+    )
     return Application(ports, options)

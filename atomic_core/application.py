@@ -3,7 +3,7 @@
 To add a use case, add one line to the class of its aggregate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -111,12 +111,15 @@ class Options:
     """Webhooks that one process sends at once."""
     event_retention: timedelta = event_retention.DEFAULT_RETENTION
     """How long events are kept: 30 days at least."""
+    find_meant_source: Callable[[str], str | None] = lambda _: None
+    """The test token of the card network that a source is a mistyped form of."""
     webhook_retention: timedelta = webhook_deliveries.DEFAULT_RETENTION
     """How long deliveries that have ended are kept."""
 
 
 class Payments:
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, options: Options) -> None:
+        self.find_meant_source = options.find_meant_source
         begin, job_queue = ports.begin, ports.job_queue
         require_active_api_key = merchants.RequireActiveApiKey(begin)
         self.record = payments.RecordPayment(begin, ports.ids, job_queue)
@@ -312,7 +315,7 @@ class Application:
 
     def __init__(self, ports: Ports, options: Options | None = None) -> None:
         options = options or Options()
-        self.payments = Payments(ports)
+        self.payments = Payments(ports, options)
         self.refunds = Refunds(ports)
         self.events = Events(ports)
         self.settlement = Settlement(ports, options)

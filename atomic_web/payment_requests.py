@@ -6,7 +6,6 @@ from uuid import UUID
 
 import orjson
 
-from atomic_adapters.networks.sandbox_tokens import find_meant_token
 from atomic_core.domain.errors import UnknownTestToken
 from atomic_core.domain.idempotency import COMMIT_TIME_PLACEHOLDER, StoredResponse
 from atomic_core.domain.money import Money
@@ -31,10 +30,11 @@ _STORE_TIME: Final = orjson.Fragment(b'"' + COMMIT_TIME_PLACEHOLDER + b'"')
 def parse_payment_request(content: dict[str, Any], key: str | None, origin: Origin) -> NewPayment:
     """Raises ValidationFailed, UnknownTestToken, and OtherMerchantGiven."""
     values = _request_schema.parse(content)
-    merchant_id = request_context().merchant_id
+    context = request_context()
+    merchant_id = context.merchant_id
     if "merchant_id" in values and values["merchant_id"] != str(merchant_id):
         raise OtherMerchantGiven
-    meant_token = find_meant_token(values["source"])
+    meant_token = context.application.payments.find_meant_source(values["source"])
     if meant_token is not None:
         # A mistyped test token would succeed, and the test of a decline with it.
         raise UnknownTestToken(

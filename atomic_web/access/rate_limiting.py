@@ -29,8 +29,8 @@ from atomic_web.http.client_address import parse_ip_address
 GLOBAL_LIMIT: Final = "global"
 
 SERVICE_LIMIT: Final = "service"
-"""Of probes, documents and preflights: a window of their own, so that they use up no quota for other
-requests, nor other requests theirs."""
+"""Of probes, documents and preflights: a window of their own, so that they use up no quota for
+other requests, nor other requests theirs."""
 
 LOG_INTERVAL_SECONDS: Final = 1.0
 """While the rate limiter is down, one log line per interval; the metric counts every request."""

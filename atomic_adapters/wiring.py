@@ -1,6 +1,6 @@
 """The composition root: the only module that imports every adapter."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -10,6 +10,7 @@ from atomic_adapters.event_reader import BatchedEventReader
 from atomic_adapters.event_signal import PollingEventSignal
 from atomic_adapters.micro_batching import BatchedPaymentStore
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
+from atomic_adapters.networks.sandbox_tokens import find_meant_token
 from atomic_adapters.networks.time_limit import TimeLimitedCardNetwork
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
@@ -82,6 +83,7 @@ def build_application_on(ports: Ports, settings: Settings) -> Application:
             webhook_retention=settings.webhooks.retention,
             default_network=settings.networks.card_network,
             lanes={STRIPE: _build_stripe_lane(settings)},
+            find_meant_source=_select_token_check(settings),
         ),
     )
 
@@ -129,6 +131,13 @@ def build_card_networks(settings: Settings) -> Mapping[str, CardNetwork]:
             StripeCardNetwork(stripe, stripe.timeout), stripe.timeout
         )
     return networks
+
+
+def _select_token_check(settings: Settings) -> Callable[[str], str | None]:
+    """Other card networks than the sandbox have tokens of their own."""
+    if settings.networks.card_network == DEFAULT_NETWORK:
+        return find_meant_token
+    return lambda _: None
 
 
 def _build_stripe_lane(settings: Settings) -> LaneOptions:
@@ -211,5 +220,11 @@ def in_memory(
             AlwaysUpDependency("redis", is_required=False),
         ],
     )
-    options = Options(batch_size, lease, hold_period, network_patience=network_patience)
+    options = Options(
+        batch_size,
+        lease,
+        hold_period,
+        network_patience=network_patience,
+        find_meant_source=find_meant_token,
+    )
     return Application(ports, options)

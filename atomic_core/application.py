@@ -3,7 +3,7 @@
 To add a use case, add one line to the class of its aggregate.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -33,6 +33,7 @@ from atomic_core.ports.worker_liveness import WorkerLiveness
 from atomic_core.use_cases import (
     admin_queries,
     api_keys,
+    awaiting,
     dashboard,
     deliver_webhooks,
     event_retention,
@@ -126,6 +127,8 @@ class Options:
     """Webhooks that one process sends at once."""
     event_retention: timedelta = event_retention.DEFAULT_RETENTION
     """How long events are kept: 30 days at least."""
+    find_meant_source: Callable[[str], str | None] = lambda _: None
+    """The test token of the card network that a source is a mistyped form of."""
     webhook_retention: timedelta = webhook_deliveries.DEFAULT_RETENTION
     """How long deliveries that have ended are kept."""
     default_network: str = DEFAULT_NETWORK
@@ -136,6 +139,7 @@ class Options:
 
 class Payments:
     def __init__(self, ports: Ports, options: Options) -> None:
+        self.find_meant_source = options.find_meant_source
         begin, job_queue = ports.begin, ports.job_queue
         require_active_api_key = merchants.RequireActiveApiKey(begin)
         self.record = payments.RecordPayment(begin, ports.ids, job_queue, options.default_network)
@@ -147,6 +151,7 @@ class Payments:
         )
         self.create_batch = payment_batches.CreatePaymentBatch(begin, self.record)
         self.get = payments.GetPayment(ports.payment_store, require_active_api_key)
+        self.wait = awaiting.AwaitPayment(self.get, ports.event_signal)
         self.list = lists.ListPayments(begin)
         self.expand = lists.ExpandPayment(begin)
         self.get_timeline = timeline.GetTimeline(begin)
@@ -158,6 +163,7 @@ class Refunds:
     def __init__(self, ports: Ports) -> None:
         self.create = refunds.CreateRefund(ports.begin, ports.ids, ports.job_queue)
         self.get = refunds.GetRefund(ports.begin)
+        self.wait = awaiting.AwaitRefund(self.get, ports.event_signal)
         self.list = lists.ListRefunds(ports.begin)
         self.list_by_payment = lists.ListPaymentRefunds(ports.begin)
 

@@ -41,15 +41,13 @@ def register_error_handlers(app: Flask) -> None:
 
 
 def _render_error(error: AtomicError) -> Response:
-    status = STATUS.get(error.code, 500)
+    status = STATUS.get(error.type, 500)
     if status == 500:
         return _render_unexpected_error(error)
-    response = json_response(
-        render_error_envelope(error.code, error.message, error.details), status
-    )
+    response = json_response(render_error_envelope(error), status)
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
-    retry_after_seconds = RETRY_AFTER_SECONDS.get(error.code)
+    retry_after_seconds = RETRY_AFTER_SECONDS.get(error.type)
     if status == 429:
         retry_after_seconds = compute_retry_after_seconds(request_context().rate_limit_states)
     if retry_after_seconds is not None:
@@ -80,5 +78,4 @@ def _no_route_message() -> str:
 def _render_unexpected_error(error: Exception) -> Response:
     # The traceback goes to the log only. The request id in the response leads to it.
     log.error("unexpected_error", exc_info=error)
-    internal_error = InternalError()
-    return json_response(render_error_envelope(internal_error.code, internal_error.message), 500)
+    return json_response(render_error_envelope(InternalError()), 500)

@@ -1,9 +1,9 @@
-"""The errors of the web layer, and the one table from error code to HTTP status."""
+"""The errors of the web layer, and the one table from an error's type to its HTTP status."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
-from atomic_core.domain.errors import AtomicError, Forbidden
+from atomic_core.domain.errors import AtomicError, Forbidden, Unauthorized
 
 STATUS: Final[Mapping[str, int]] = {
     "malformed_request": 400,
@@ -36,8 +36,84 @@ RETRY_AFTER_SECONDS: Final[Mapping[str, int]] = {
 """Not rate_limited, whose wait depends on its window."""
 
 
+ERROR_PAGES: Final = "/api/v1/docs/errors"
+"""Each error code has a page below this path."""
+
+
+def build_error_object(error: AtomicError) -> dict[str, Any]:
+    """The `error` of the envelope."""
+    content: dict[str, Any] = {
+        "code": error.code,
+        "type": error.type,
+        "message": error.message,
+        "retryable": error.retryable,
+        "docUrl": f"{ERROR_PAGES}/{error.code}",
+    }
+    if error.param is not None:
+        content["param"] = error.param
+    if error.details or error.facts:
+        content["details"] = {**(error.details or {}), **(error.facts or {})}
+    return content
+
+
+class ApiKeyMissing(Unauthorized):
+    """This route requires an API key; send it as `Authorization: Bearer sk_test_…`."""
+
+    code = "api_key_missing"
+    param = "Authorization"
+
+
+class ApiKeyMalformed(Unauthorized):
+    """The Authorization header must be `Bearer`, a space and one API key, without quotes."""
+
+    code = "api_key_malformed"
+    param = "Authorization"
+
+
+class SessionTokenGiven(Unauthorized):
+    """This route requires an API key (sk_test_…), not a session token (st_…)."""
+
+    code = "session_token_given"
+    param = "Authorization"
+
+
+class SessionTokenMissing(Unauthorized):
+    """This route requires a session token; log in, and send it as `Authorization: Bearer st_…`."""
+
+    code = "session_token_missing"
+    param = "Authorization"
+
+
+class SessionTokenMalformed(Unauthorized):
+    """The Authorization header must be `Bearer`, a space and one session token, without quotes."""
+
+    code = "session_token_malformed"
+    param = "Authorization"
+
+
+class ApiKeyGiven(Unauthorized):
+    """This route requires a session token (st_…) of a login, not an API key (sk_test_…)."""
+
+    code = "api_key_given"
+    param = "Authorization"
+
+
+class ScopeMissing(Forbidden):
+    """This API key lacks a scope; see details for the scopes that allow this request."""
+
+    code = "scope_missing"
+
+
+class OtherMerchantGiven(Forbidden):
+    """The merchantId must be the merchant of this API key; leave it out."""
+
+    param = "merchantId"
+
+
 class RegistrationClosed(Forbidden):
     """Registration is closed; ask the operator of this service for an account."""
+
+    code = "registration_closed"
 
 
 class MalformedRequest(AtomicError):

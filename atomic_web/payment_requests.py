@@ -6,12 +6,13 @@ from uuid import UUID
 
 import orjson
 
-from atomic_core.domain.errors import Forbidden
+from atomic_core.domain.errors import UnknownTestToken
 from atomic_core.domain.idempotency import COMMIT_TIME_PLACEHOLDER, StoredResponse
 from atomic_core.domain.money import Money
 from atomic_core.domain.origins import Origin
 from atomic_core.domain.payments import CaptureMethod, InsertedPayment, NewPayment, PaymentInsert
 from atomic_web.context import BASE_PATH, request_context
+from atomic_web.errors import OtherMerchantGiven
 from atomic_web.http.responses import render_envelope
 from atomic_web.schemas.payments import NewPaymentSchema, PaymentSchema
 
@@ -27,11 +28,18 @@ _STORE_TIME: Final = orjson.Fragment(b'"' + COMMIT_TIME_PLACEHOLDER + b'"')
 
 
 def parse_payment_request(content: dict[str, Any], key: str | None, origin: Origin) -> NewPayment:
-    """Raises ValidationFailed, and Forbidden for another merchant's id."""
+    """Raises ValidationFailed, UnknownTestToken, and OtherMerchantGiven."""
     values = _request_schema.parse(content)
-    merchant_id = request_context().merchant_id
+    context = request_context()
+    merchant_id = context.merchant_id
     if "merchant_id" in values and values["merchant_id"] != str(merchant_id):
-        raise Forbidden("merchantId must be the merchant of this API key.")
+        raise OtherMerchantGiven
+    meant_token = context.application.payments.find_meant_source(values["source"])
+    if meant_token is not None:
+        # A mistyped test token would succeed, and the test of a decline with it.
+        raise UnknownTestToken(
+            details={"source": [f"Is no test token. Did you mean {meant_token}?"]}
+        )
     return NewPayment(
         merchant_id=merchant_id,
         money=Money(values["amount"], values["currency"]),

@@ -40,7 +40,8 @@ class RawResponse:
         envelope = self.json
         assert set(envelope) == {"success", "error", "meta"}
         assert envelope["success"] is False
-        assert {"code", "message"} <= set(envelope["error"]) <= {"code", "message", "details"}
+        required = {"code", "type", "message", "retryable", "docUrl"}
+        assert required <= set(envelope["error"]) <= {*required, "param", "details"}
         assert set(envelope["meta"]) == {"timestamp", "requestId"}
         assert envelope["meta"]["requestId"] == self.header("X-Request-Id")
         return envelope["error"]["code"]

@@ -1,20 +1,40 @@
-"""The errors of the core. Codes are stable. The docstring of an error is its default message."""
+"""The errors of the core. Codes are stable, one for each cause. The docstring of an error is its
+default message."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 Details = Mapping[str, Sequence[str]]
+
+Facts = Mapping[str, object]
 
 
 class AtomicError(Exception):
     """An unexpected error."""
 
     code = "internal_error"
+    type: ClassVar[str] = "internal_error"
+    """The code of the class directly below AtomicError. Errors of one type have one HTTP status."""
     retryable = False
     """Whether the same request can succeed later."""
+    param: str | None = None
+    """The field, parameter or header that the caller must change."""
 
-    def __init__(self, message: str | None = None, details: Details | None = None) -> None:
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if AtomicError in cls.__bases__:
+            cls.type = cls.code
+
+    def __init__(
+        self,
+        message: str | None = None,
+        details: Details | None = None,
+        facts: Facts | None = None,
+    ) -> None:
+        """`details` has messages by field; `facts` has values for programs, such as amounts."""
         self.message = message or (type(self).__doc__ or "").strip()
         self.details = details
+        self.facts = facts
         super().__init__(self.message)
 
 
@@ -23,11 +43,40 @@ class ValidationFailed(AtomicError):
 
     code = "validation_failed"
 
+    def __init__(self, message: str | None = None, details: Details | None = None) -> None:
+        super().__init__(message or (_describe_first_fault(details) if details else None), details)
+        if details:
+            self.param = next(iter(details))
+
+
+def _describe_first_fault(details: Details) -> str:
+    [(name, [problem, *_]), *others] = details.items()
+    first = problem if problem.startswith(f"{name} ") else f"{name}: {problem}"
+    return f"{first} See details for {len(others)} more." if others else first
+
+
+class UnknownTestToken(ValidationFailed):
+    """The source is almost a test token of the sandbox; see details for the one that is meant."""
+
+    code = "unknown_test_token"
+
 
 class Unauthorized(AtomicError):
-    """A valid API key is required."""
+    """This API key is unknown, expired or revoked; use an active one."""
 
     code = "unauthorized"
+
+
+class SessionInvalid(Unauthorized):
+    """This session token is unknown, expired or revoked; log in again."""
+
+    code = "session_invalid"
+
+
+class WrongCredentials(Unauthorized):
+    """The email or the password is wrong."""
+
+    code = "wrong_credentials"
 
 
 class Forbidden(AtomicError):
@@ -39,9 +88,14 @@ class Forbidden(AtomicError):
 class MerchantSuspended(Forbidden):
     """This merchant is suspended; ask the operator of this service."""
 
+    code = "login_suspended"
+
 
 class WrongPassword(Forbidden):
     """The current password is wrong."""
+
+    code = "wrong_password"
+    param = "currentPassword"
 
 
 class NotFound(AtomicError):
@@ -54,6 +108,7 @@ class EventsPurged(AtomicError):
     """Events after this sequence number are no longer kept; see details for where to begin."""
 
     code = "events_purged"
+    param = "after"
 
 
 class Conflict(AtomicError):
@@ -68,10 +123,123 @@ class TransactionRefused(AtomicError):
     code = "transaction_refused"
 
 
+class ExternalIdTaken(Conflict):
+    """Another ledger transaction has this externalId, as details.usedBy; use another one."""
+
+    code = "external_id_taken"
+    param = "externalId"
+
+
+class TransactionReversed(Conflict):
+    """This ledger transaction is reversed already, by details.reversedById."""
+
+    code = "transaction_already_reversed"
+
+
+class ReversalNotReversible(Conflict):
+    """A reversal cannot be reversed; post a new transaction instead."""
+
+    code = "reversal_not_reversible"
+
+
+class PaymentNotCapturable(Conflict):
+    """Only a payment that is AUTHORIZED can be captured."""
+
+    code = "payment_not_capturable"
+
+
+class PaymentNotCancelable(Conflict):
+    """Only a payment that is AUTHORIZED can be canceled."""
+
+    code = "payment_not_cancelable"
+
+
+class PaymentNotRefundable(Conflict):
+    """Only a payment that is a SUCCESS can be refunded."""
+
+    code = "payment_not_refundable"
+
+
+class AmountExceedsHeld(Conflict):
+    """The amount exceeds the hold; capture at most details.held."""
+
+    code = "amount_exceeds_held"
+    param = "amount"
+
+
+class RefundExceedsRemaining(Conflict):
+    """The amount exceeds what can still be refunded; refund at most details.remaining."""
+
+    code = "refund_exceeds_remaining"
+    param = "amount"
+
+
+class TooManyRefunds(Conflict):
+    """This payment has as many refunds as a payment can have; see details.maximum."""
+
+    code = "too_many_refunds"
+
+
+class EmailTaken(Conflict):
+    """A merchant with this email already exists; log in, or register another email."""
+
+    code = "email_taken"
+    param = "email"
+
+
+class PasswordChanged(Conflict):
+    """The password was changed by another request at the same time; log in again."""
+
+    code = "password_change_conflict"
+
+
+class TooManyApiKeys(Conflict):
+    """This merchant has as many active API keys as it can have; revoke one first."""
+
+    code = "too_many_api_keys"
+
+
+class ApiKeyInactive(Conflict):
+    """This API key is no longer active; create a new one."""
+
+    code = "api_key_inactive"
+
+
+class TooManyWebhookEndpoints(Conflict):
+    """This merchant has as many webhook endpoints as it can have; delete one first."""
+
+    code = "too_many_webhook_endpoints"
+
+
+class WebhookEndpointDisabled(Conflict):
+    """The webhook endpoint is disabled; enable it first."""
+
+    code = "webhook_endpoint_not_enabled"
+
+
+class WebhookEndpointBuiltIn(Conflict):
+    """The endpoint of payments with a webhookUrl of their own has no URL."""
+
+    code = "webhook_endpoint_built_in"
+
+
+class WebhooksUnavailable(Conflict):
+    """Webhooks are switched off in this installation."""
+
+    code = "webhooks_unavailable"
+
+
+class SigningSecretUnreadable(Conflict):
+    """The signing secret cannot be decrypted; replace it by rotate-secret."""
+
+    code = "signing_secret_unreadable"
+
+
 class IdempotencyKeyReused(AtomicError):
     """This Idempotency-Key was first used with a different request."""
 
     code = "idempotency_key_reused"
+    param = "Idempotency-Key"
 
 
 class IdempotencyKeyInUse(AtomicError):
@@ -91,9 +259,13 @@ class RateLimited(AtomicError):
 class TooManyWaiting(RateLimited):
     """Too many requests of this merchant wait for events; let some end, or send wait=0."""
 
+    code = "too_many_waiting"
+
 
 class TooManyPings(RateLimited):
     """Too many tests of this merchant's webhook endpoints are in progress; let one end."""
+
+    code = "too_many_tests"
 
 
 class WaitingPlacesTaken(AtomicError):

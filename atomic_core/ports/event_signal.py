@@ -1,7 +1,18 @@
 """Waiting for the next event of a stream."""
 
+from contextlib import AbstractContextManager
 from typing import Protocol
 from uuid import UUID
+
+
+class SubjectWatch(Protocol):
+    """A wait for the events of one payment or refund."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait up to `seconds`. True if it may have an event that the caller has not seen: read it
+        again. The first wait of a watch always ends so, soon, for what happened before it began;
+        later ones end with an event only. False if the time is over or the process stops."""
+        ...
 
 
 class EventSignal(Protocol):
@@ -18,6 +29,12 @@ class EventSignal(Protocol):
         Raises TooManyWaiting if as many callers of the merchant wait as may, WaitingPlacesTaken if
         as many callers of all merchants do.
         """
+        ...
+
+    def watch(self, merchant_id: UUID, subject_id: UUID) -> AbstractContextManager[SubjectWatch]:
+        """Watch a payment or refund of this merchant until the block ends. It holds no database
+        connection, and counts as a caller that waits: raises TooManyWaiting and WaitingPlacesTaken
+        as `wait`."""
         ...
 
     def stop(self) -> None:

@@ -7,7 +7,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from atomic_core.domain.audit_log import AuditEvent, AuditEventType
-from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
+from atomic_core.domain.errors import (
+    ApiKeyInactive,
+    Conflict,
+    NotFound,
+    TooManyApiKeys,
+    ValidationFailed,
+)
 from atomic_core.domain.merchants import (
     ALL_SCOPES,
     KEY_PREFIX,
@@ -42,7 +48,7 @@ class CreateApiKey(Command[NewApiKey, IssuedApiKey]):
     """Create an API key. Only the result contains its raw form.
 
     Raises NotFound; ValidationFailed for an invalid name, for unknown scopes or none, and for an
-    expiry in the past; Conflict if the merchant has MAX_LIVE_KEYS active keys.
+    expiry in the past; TooManyApiKeys.
     """
 
     begin: UnitOfWorkFactory
@@ -72,8 +78,10 @@ class CreateApiKey(Command[NewApiKey, IssuedApiKey]):
         # Locked, so that concurrent calls cannot exceed the maximum together.
         work.merchants.lock(new_key.merchant_id)
         if work.merchants.count_active_keys(new_key.merchant_id) >= MAX_LIVE_KEYS:
-            raise Conflict(
-                f"This merchant has {MAX_LIVE_KEYS} active API keys, the maximum: revoke one first."
+            raise TooManyApiKeys(
+                f"This merchant has {MAX_LIVE_KEYS} active API keys, the maximum: revoke one"
+                " first.",
+                facts={"maximum": MAX_LIVE_KEYS},
             )
         raw_key = KEY_PREFIX + self.ids.new_secret()
         key = work.merchants.add_key(
@@ -134,7 +142,7 @@ class RotateApiKey(Command[ApiKeyRotation, IssuedApiKey]):
         if old_key is None:
             raise NotFound("No API key has this id.")
         if not old_key.active:
-            raise Conflict("This API key is no longer active.")
+            raise ApiKeyInactive
         work.merchants.expire_key(old_key.id, rotation.overlap)
         new_key = NewApiKey(
             old_key.merchant_id,

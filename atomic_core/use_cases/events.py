@@ -67,7 +67,10 @@ class ListEvents:
         first = self._read(read._replace(filters=EventFilter(), limit=1, is_oldest_first=True))
         if first and after + 1 < first[0].sequence:
             oldest = first[0].sequence
-            raise EventsPurged(details={"after": [f"Must be {oldest - 1} or more."]})
+            raise EventsPurged(
+                details={"after": [f"Must be {oldest - 1} or more."]},
+                facts={"minimum": oldest - 1},
+            )
 
     def _read(self, read: StreamRead) -> Sequence[StreamEvent]:
         events = self.reader.read(read)

@@ -4,7 +4,14 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
+from atomic_core.domain.errors import (
+    AmountExceedsHeld,
+    Conflict,
+    NotFound,
+    PaymentNotCancelable,
+    PaymentNotCapturable,
+    ValidationFailed,
+)
 from atomic_core.domain.events import Event, EventType
 from atomic_core.domain.origins import Origin
 from atomic_core.domain.payments import (
@@ -51,8 +58,8 @@ class CancelRequest:
 class CapturePayment(Command[CaptureRequest, Payment]):
     """Make the capture of an AUTHORIZED payment due. Locks the payment.
 
-    Raises NotFound; ValidationFailed; Conflict for an amount above the hold, and, with the current
-    status in its details, for a payment that is not AUTHORIZED.
+    Raises NotFound; ValidationFailed; AmountExceedsHeld; PaymentNotCapturable, with the current
+    status in its details.
     """
 
     begin: UnitOfWorkFactory
@@ -60,15 +67,17 @@ class CapturePayment(Command[CaptureRequest, Payment]):
 
     def execute(self, work: UnitOfWork, request: CaptureRequest) -> Payment:
         payment = lock_payment(work, request.merchant_id, request.payment_id)
-        check_authorized(payment)
+        if payment.status is not Status.AUTHORIZED:
+            raise build_state_conflict(payment, PaymentNotCapturable)
         held_amount = payment.money.amount
         amount = held_amount if request.amount is None else request.amount
         if amount < 1:
             raise ValidationFailed(details={"amount": ["Must be at least 1."]})
         if amount > held_amount:
-            raise Conflict(
-                "The amount exceeds the hold.",
+            raise AmountExceedsHeld(
+                f"The amount exceeds the hold; capture at most {held_amount}.",
                 details={"amount": [f"Must be at most {held_amount}."]},
+                facts={"held": held_amount},
             )
         resolution = HoldResolution(payment.id, Step.CAPTURE, amount=amount)
         resolved_payment = work.payments.resolve_hold(resolution)
@@ -90,14 +99,15 @@ class CapturePayment(Command[CaptureRequest, Payment]):
 @dataclass(frozen=True, slots=True)
 class CancelPayment(Command[CancelRequest, Payment]):
     """Make the release of an AUTHORIZED payment's hold due. Locks the payment. Raises NotFound and
-    Conflict as CapturePayment."""
+    PaymentNotCancelable."""
 
     begin: UnitOfWorkFactory
     job_queue: JobQueue
 
     def execute(self, work: UnitOfWork, request: CancelRequest) -> Payment:
         payment = lock_payment(work, request.merchant_id, request.payment_id)
-        check_authorized(payment)
+        if payment.status is not Status.AUTHORIZED:
+            raise build_state_conflict(payment, PaymentNotCancelable)
         resolution = HoldResolution(payment.id, Step.VOID, reason=request.reason)
         resolved_payment = work.payments.resolve_hold(resolution)
         event = Event(
@@ -147,17 +157,12 @@ def lock_payment(work: UnitOfWork, merchant_id: UUID, payment_id: UUID) -> Payme
     return payment
 
 
-def check_authorized(payment: Payment) -> None:
-    if payment.status is not Status.AUTHORIZED:
-        raise build_state_conflict(
-            payment, "Only a payment that is AUTHORIZED can be captured or canceled"
-        )
-
-
-def build_state_conflict(payment: Payment, rule: str) -> Conflict:
-    """The error for a request that the current status of the payment does not allow."""
+def build_state_conflict(payment: Payment, error: type[Conflict]) -> Conflict:
+    """The error for a request that the current status of the payment does not allow. The default
+    message of `error` is the rule."""
     state = f"{payment.status} ({payment.step})" if payment.status.is_open else payment.status
-    return Conflict(f"{rule}; this one is {state}.", details={"status": [payment.status.value]})
+    rule = error().message.removesuffix(".")
+    return error(f"{rule}; this one is {state}.", details={"status": [payment.status.value]})
 
 
 def _build_expired_event(merchant_id: UUID, payment_id: UUID) -> Event:

@@ -6,7 +6,12 @@ from datetime import datetime
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account
-from atomic_core.domain.errors import Conflict, NotFound
+from atomic_core.domain.errors import (
+    ExternalIdTaken,
+    NotFound,
+    ReversalNotReversible,
+    TransactionReversed,
+)
 from atomic_core.domain.events import Event, EventType
 from atomic_core.domain.journal import (
     JournalEntry,
@@ -91,7 +96,7 @@ class ReverseTransaction(Command[ReversalRequest, JournalTransaction]):
         if original is None:
             raise NotFound("No ledger transaction has this id.")
         if original.reverses_id:
-            raise Conflict("A reversal cannot be reversed; post a new transaction instead.")
+            raise ReversalNotReversible
         if original.reversed_by_id:
             raise _build_reversed_error(original.reversed_by_id)
         new_transaction = NewJournalTransaction(
@@ -225,16 +230,12 @@ def _check_external_id(work: UnitOfWork, new_transaction: NewJournalTransaction)
 
 def _build_external_id_error(
     work: UnitOfWork, merchant_id: UUID, external_id: str | None
-) -> Conflict:
+) -> ExternalIdTaken:
     used_by = external_id and work.journal.find_by_external_id(merchant_id, external_id)
-    return Conflict(
-        "Another ledger transaction has this externalId.",
-        details={"externalId": [f"Is that of {used_by}."]},
+    return ExternalIdTaken(
+        details={"externalId": [f"Is that of {used_by}."]}, facts={"usedBy": str(used_by)}
     )
 
 
-def _build_reversed_error(reversal_id: UUID) -> Conflict:
-    return Conflict(
-        "This ledger transaction is reversed already.",
-        details={"reversedById": [str(reversal_id)]},
-    )
+def _build_reversed_error(reversal_id: UUID) -> TransactionReversed:
+    return TransactionReversed(facts={"reversedById": str(reversal_id)})

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.credentials import Session
 from atomic_core.domain.errors import (
-    Conflict,
     IdempotencyKeyReused,
     NotFound,
+    PasswordChanged,
     WrongPassword,
 )
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
@@ -43,7 +43,7 @@ class _HashedPasswordChange:
 @dataclass(frozen=True, slots=True)
 class ReplacePassword(Command[_HashedPasswordChange, int]):
     """Store a new password hash and end the merchant's other sessions; return their number. Raises
-    WrongPassword, and Conflict if the password was changed meanwhile."""
+    WrongPassword, and PasswordChanged if the password was changed meanwhile."""
 
     begin: UnitOfWorkFactory
     ids: IdGenerator
@@ -56,7 +56,7 @@ class ReplacePassword(Command[_HashedPasswordChange, int]):
         # Locked, so that no login with the former password opens a session after this.
         work.merchants.lock(merchant_id)
         if not work.sessions.replace_password_hash(merchant_id, hashed.old_hash, hashed.new_hash):
-            raise Conflict("The password was changed by another request at the same time.")
+            raise PasswordChanged
         work.audit_log.add(
             AuditEvent(self.ids.new_id(), AuditEventType.PASSWORD_CHANGED, origin, merchant_id)
         )
@@ -74,7 +74,7 @@ class ChangePassword:
 
     As for a registration, the fingerprint contains no password: a repeat, whose current password is
     no longer the stored one, is replayed if its new password is. Raises ValidationFailed for a
-    common password, WrongPassword, Conflict, HasherBusy and what PerformOnce raises.
+    common password, WrongPassword, PasswordChanged, HasherBusy and what PerformOnce raises.
     """
 
     replace_password: ReplacePassword

@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
+from atomic_core.domain.errors import (
+    NotFound,
+    PaymentNotRefundable,
+    RefundExceedsRemaining,
+    TooManyRefunds,
+    ValidationFailed,
+)
 from atomic_core.domain.events import Event, EventType
 from atomic_core.domain.payments import Status
 from atomic_core.domain.refunds import NewRefund, Refund
@@ -23,9 +29,9 @@ class CreateRefund(Command[NewRefund, Refund]):
     """Insert a refund as PENDING, to be settled later. Moves no money. Locks the payment, so that
     concurrent refunds cannot exceed its refundable amount together.
 
-    Raises NotFound; ValidationFailed; Conflict for a payment that is not a SUCCESS, and for an
-    amount above the refundable amount, which excludes open and succeeded refunds. The account's
-    balance is checked at settlement.
+    Raises NotFound; ValidationFailed; PaymentNotRefundable; TooManyRefunds; RefundExceedsRemaining
+    for an amount above the refundable amount, which excludes open and succeeded refunds. The
+    account's balance is checked at settlement.
     """
 
     begin: UnitOfWorkFactory
@@ -35,19 +41,23 @@ class CreateRefund(Command[NewRefund, Refund]):
     def execute(self, work: UnitOfWork, new_refund: NewRefund) -> Refund:
         payment = lock_payment(work, new_refund.merchant_id, new_refund.payment_id)
         if payment.status is not Status.SUCCESS:
-            raise build_state_conflict(payment, "Only a payment that is a SUCCESS can be refunded")
+            raise build_state_conflict(payment, PaymentNotRefundable)
         refundable = payment.amount_refundable
         amount = refundable if new_refund.amount is None else new_refund.amount
         if new_refund.amount is not None and new_refund.amount < 1:
             raise ValidationFailed(details={"amount": ["Must be at least 1."]})
         if not 1 <= amount <= refundable:
             detail = f"{refundable} of {payment.amount_captured} can still be refunded."
-            raise Conflict(
-                "The amount exceeds the refundable amount of this payment.",
+            raise RefundExceedsRemaining(
+                f"The amount exceeds what can still be refunded: {detail}",
                 details={"amount": [detail]},
+                facts={"remaining": refundable, "captured": payment.amount_captured},
             )
         if len(work.refunds.list_by_payment(payment.id, MAX_REFUNDS)) >= MAX_REFUNDS:
-            raise Conflict(f"This payment has {MAX_REFUNDS} refunds, the maximum.")
+            raise TooManyRefunds(
+                f"This payment has {MAX_REFUNDS} refunds, the maximum.",
+                facts={"maximum": MAX_REFUNDS},
+            )
         refund = work.refunds.add(self.ids.new_id(), payment, amount, new_refund)
         event = Event(
             payment.merchant_id,

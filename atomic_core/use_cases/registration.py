@@ -7,7 +7,7 @@ from typing import Final
 from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.credentials import Credentials
 from atomic_core.domain.errors import (
-    Conflict,
+    EmailTaken,
     IdempotencyKeyReused,
     ValidationFailed,
 )
@@ -42,7 +42,7 @@ class _HashedRegistration:
 
 @dataclass(frozen=True, slots=True)
 class AddMerchantWithCredentials(Command[_HashedRegistration, Credentials]):
-    """Add a merchant with its first account and credentials. Raises Conflict if the email is
+    """Add a merchant with its first account and credentials. Raises EmailTaken if the email is
     taken."""
 
     begin: UnitOfWorkFactory
@@ -56,7 +56,7 @@ class AddMerchantWithCredentials(Command[_HashedRegistration, Credentials]):
         account = open_account(work, self.ids, new_account)
         credentials = Credentials(merchant.id, registration.email, hashed.password_hash, account.id)
         if not work.sessions.add_credentials(credentials):
-            raise Conflict("A merchant with this email already exists.")
+            raise EmailTaken
         event = AuditEvent(
             self.ids.new_id(),
             AuditEventType.MERCHANT_REGISTERED,
@@ -73,7 +73,7 @@ class RegisterMerchant:
 
     Keys belong to the email, because there is no merchant yet. The stored fingerprint must not
     contain the password, so a repeat is also checked against the password's hash: with another
-    password it is a different request. Raises ValidationFailed for a common password, Conflict,
+    password it is a different request. Raises ValidationFailed for a common password, EmailTaken,
     HasherBusy and what PerformOnce raises.
     """
 
@@ -98,7 +98,7 @@ class RegisterMerchant:
         return result
 
     def for_operator(self, registration: MerchantRegistration) -> Credentials:
-        """Register a merchant for an operator. Raises ValidationFailed, Conflict and HasherBusy."""
+        """Register a merchant for an operator. Raises ValidationFailed, EmailTaken, HasherBusy."""
         refuse_common_password(self.password_blocklist, registration.password, "password")
         password_hash = self.password_hasher.hash(registration.password)
         return self.add(_HashedRegistration(registration, password_hash))

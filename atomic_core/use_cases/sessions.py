@@ -12,7 +12,8 @@ from atomic_core.domain.credentials import MAX_LIVE_SESSIONS, Credentials, Sessi
 from atomic_core.domain.errors import (
     MerchantSuspended,
     NotFound,
-    Unauthorized,
+    SessionInvalid,
+    WrongCredentials,
 )
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.domain.merchants import TOKEN_PREFIX
@@ -23,9 +24,6 @@ from atomic_core.ports.password_hasher import PasswordHasher
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.idempotency import Command, IdempotentResult, PerformOnce
 from atomic_core.use_cases.merchants import build_session_event
-
-WRONG_CREDENTIALS_MESSAGE: Final = "The email or the password is wrong."
-INVALID_SESSION_MESSAGE: Final = "A valid session token is required."
 
 MAX_VERIFICATIONS: Final = 2
 """Of one login, if another request replaces the stored hash between verification and login: the
@@ -109,7 +107,7 @@ class OpenSession(Command[_VerifiedLogin, NewSession]):
 class LogIn:
     """Open a session, once per Idempotency-Key.
 
-    Raises Unauthorized for a wrong password and for an unknown email, with the same message and
+    Raises WrongCredentials for a wrong password and for an unknown email, with the same message and
     after the same work (one look-up, one password hash, one audit event), so that neither the
     response nor its duration reveals which it was. Raises MerchantSuspended after the right
     password only, HasherBusy and what PerformOnce raises.
@@ -137,7 +135,7 @@ class LogIn:
             except MerchantSuspended:
                 self._record_failure(attempt, login.credentials, {"reason": "merchant_suspended"})
                 raise
-        raise Unauthorized(WRONG_CREDENTIALS_MESSAGE)
+        raise WrongCredentials
 
     def _open(
         self,
@@ -158,7 +156,7 @@ class LogIn:
         is_right = self.password_hasher.verify(encoded, attempt.password)
         if credentials is None or not is_right:
             self._record_failure(attempt, credentials, {})
-            raise Unauthorized(WRONG_CREDENTIALS_MESSAGE)
+            raise WrongCredentials
         is_outdated = self.password_hasher.is_outdated(encoded)
         new_hash = self.password_hasher.hash(attempt.password) if is_outdated else None
         return _VerifiedLogin(credentials, attempt.origin, new_hash)
@@ -181,8 +179,8 @@ class LogIn:
 
 @dataclass(frozen=True, slots=True)
 class AuthenticateSession:
-    """Find the session of a token. Raises Unauthorized, with the same message for unknown, revoked
-    and expired tokens and those of a suspended merchant, after one hash and one look-up."""
+    """Find the session of a token. Raises SessionInvalid, for unknown, revoked and expired tokens
+    and those of a suspended merchant, after one hash and one look-up."""
 
     begin: UnitOfWorkFactory
     key_hasher: KeyHasher
@@ -192,7 +190,7 @@ class AuthenticateSession:
         with self.begin() as work:
             session = work.sessions.find_live_session(hash)
         if session is None:
-            raise Unauthorized(INVALID_SESSION_MESSAGE)
+            raise SessionInvalid
         return session
 
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from atomic_core.domain.audit_log import AuditEventType
-from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
+from atomic_core.domain.errors import NotFound, ValidationFailed, WebhookEndpointDisabled
 from atomic_core.domain.events import EventFilter
 from atomic_core.domain.lists import Page, Position
 from atomic_core.domain.origins import OPERATOR, Origin
@@ -94,7 +94,7 @@ class GetDelivery:
 
 @dataclass(frozen=True, slots=True)
 class RetryDelivery(Command[DeliveryReference, Delivery]):
-    """Send a delivery again, now. Raises NotFound; Conflict if its endpoint is disabled."""
+    """Send a delivery again, now. Raises NotFound; WebhookEndpointDisabled."""
 
     begin: UnitOfWorkFactory
     ids: IdGenerator
@@ -106,7 +106,7 @@ class RetryDelivery(Command[DeliveryReference, Delivery]):
             raise NotFound("No delivery has this id.")
         delivery = work.webhook_deliveries.retry(merchant_id, delivery_id)
         if delivery is None:
-            raise Conflict("The webhook endpoint is disabled; enable it first.")
+            raise WebhookEndpointDisabled
         endpoint = require_endpoint(work.webhook_endpoints.get(merchant_id, delivery.endpoint_id))
         event_type = AuditEventType.WEBHOOK_DELIVERY_RETRIED
         audit_endpoint(work, self.ids, event_type, endpoint, origin, deliveryId=str(delivery_id))
@@ -121,8 +121,8 @@ class ReplayWebhooks(Command[ReplayRequest, WebhookEndpoint]):
     """Send an endpoint all its events again that are not before the given one. They keep their
     webhook-id, so that a receiver recognizes what it has processed.
 
-    Raises NotFound; ValidationFailed for a sequence number beyond the next event; Conflict if the
-    endpoint is disabled.
+    Raises NotFound; ValidationFailed for a sequence number beyond the next event;
+    WebhookEndpointDisabled.
     """
 
     begin: UnitOfWorkFactory
@@ -133,7 +133,7 @@ class ReplayWebhooks(Command[ReplayRequest, WebhookEndpoint]):
         merchant_id, endpoint_id = request.merchant_id, request.endpoint_id
         endpoint = require_endpoint(work.webhook_endpoints.lock(merchant_id, endpoint_id))
         if endpoint.status is EndpointStatus.DISABLED:
-            raise Conflict("The webhook endpoint is disabled; enable it first.")
+            raise WebhookEndpointDisabled
         last = work.events.get_last_sequences([merchant_id]).get(merchant_id, 0)
         first = request.from_sequence or _find_first(work, merchant_id, request.since, last)
         if first > last + 1:

@@ -10,7 +10,16 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from atomic_core.domain.audit_log import AuditEvent, AuditEventType
-from atomic_core.domain.errors import Conflict, NotFound, TooManyPings, ValidationFailed
+from atomic_core.domain.errors import (
+    Conflict,
+    NotFound,
+    SigningSecretUnreadable,
+    TooManyPings,
+    TooManyWebhookEndpoints,
+    ValidationFailed,
+    WebhookEndpointBuiltIn,
+    WebhooksUnavailable,
+)
 from atomic_core.domain.merchants import contains_secret
 from atomic_core.domain.origins import OPERATOR, Origin
 from atomic_core.domain.timestamps import format_rfc3339
@@ -119,7 +128,7 @@ def _find_description_problem(description: str) -> str | None:
 class CreateWebhookEndpoint(Command[EndpointRequest, IssuedEndpoint]):
     """Add an endpoint, which gets the events that are committed from now on.
 
-    Raises ValidationFailed; Conflict if the merchant has MAX_ENDPOINTS, or if webhooks are off.
+    Raises ValidationFailed; TooManyWebhookEndpoints; WebhooksUnavailable.
     """
 
     begin: UnitOfWorkFactory
@@ -133,9 +142,10 @@ class CreateWebhookEndpoint(Command[EndpointRequest, IssuedEndpoint]):
         work.merchants.lock(request.merchant_id)
         existing = work.webhook_endpoints.list(request.merchant_id)
         if sum(endpoint.url is not None for endpoint in existing) >= MAX_ENDPOINTS:
-            raise Conflict(
+            raise TooManyWebhookEndpoints(
                 f"This merchant has {MAX_ENDPOINTS} webhook endpoints, the maximum: delete one"
-                " first."
+                " first.",
+                facts={"maximum": MAX_ENDPOINTS},
             )
         secret = generate_secret()
         new_endpoint = NewEndpoint(
@@ -156,11 +166,11 @@ class CreateWebhookEndpoint(Command[EndpointRequest, IssuedEndpoint]):
 
 
 def encrypt_secret(cipher: SecretCipher, secret: str) -> bytes:
-    """Raises Conflict if webhooks are off."""
+    """Raises WebhooksUnavailable."""
     try:
         return cipher.encrypt(secret)
     except EncryptionUnavailable as error:
-        raise Conflict("Webhooks are switched off in this installation.") from error
+        raise WebhooksUnavailable from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +199,8 @@ class GetWebhookEndpoint:
 class UpdateWebhookEndpoint(Command[EndpointUpdate, WebhookEndpoint]):
     """Change an endpoint. One that is enabled again goes on where it stopped.
 
-    Raises NotFound, ValidationFailed; Conflict for a URL of the endpoint that has none.
+    Raises NotFound, ValidationFailed; WebhookEndpointBuiltIn for a URL of the endpoint that has
+    none.
     """
 
     begin: UnitOfWorkFactory
@@ -204,7 +215,7 @@ class UpdateWebhookEndpoint(Command[EndpointUpdate, WebhookEndpoint]):
             work.webhook_endpoints.lock(update.merchant_id, update.endpoint_id)
         )
         if endpoint.url is None and change.url is not None:
-            raise Conflict("The endpoint of payments with a webhookUrl of their own has no URL.")
+            raise WebhookEndpointBuiltIn
         if change.status is EndpointStatus.DISABLED:
             change = change._replace(
                 disabled_reason=endpoint.disabled_reason or DisabledReason.REQUESTED
@@ -222,7 +233,7 @@ class UpdateWebhookEndpoint(Command[EndpointUpdate, WebhookEndpoint]):
 @dataclass(frozen=True, slots=True)
 class DeleteWebhookEndpoint(Command[EndpointReference, WebhookEndpoint]):
     """Delete an endpoint. What is being sent to it at this moment may still arrive. Raises
-    NotFound; Conflict for the endpoint without a URL."""
+    NotFound; WebhookEndpointBuiltIn for the endpoint without a URL."""
 
     begin: UnitOfWorkFactory
     ids: IdGenerator
@@ -233,7 +244,7 @@ class DeleteWebhookEndpoint(Command[EndpointReference, WebhookEndpoint]):
         )
         if endpoint.url is None:
             # Processes remember that it exists.
-            raise Conflict(
+            raise WebhookEndpointBuiltIn(
                 "The endpoint of payments with a webhookUrl of their own cannot be"
                 " deleted; disable it."
             )
@@ -267,7 +278,7 @@ class RotateWebhookSecret(Command[EndpointReference, IssuedEndpoint]):
 class PingWebhookEndpoint:
     """Send a `ping` to an endpoint, which is no event, and return what came back.
 
-    Raises NotFound; Conflict for the endpoint without a URL, and if its secret cannot be decrypted;
+    Raises NotFound; WebhookEndpointBuiltIn for the endpoint without a URL; SigningSecretUnreadable;
     TooManyPings.
     """
 
@@ -284,13 +295,11 @@ class PingWebhookEndpoint:
             endpoint = require_endpoint(work.webhook_endpoints.get(merchant_id, endpoint_id))
             encrypted, now = work.webhook_endpoints.get_secrets(endpoint.id), work.now()
         if endpoint.url is None:
-            raise Conflict("The endpoint of payments with a webhookUrl of their own has no URL.")
+            raise WebhookEndpointBuiltIn
         try:
             secrets = tuple(self.cipher.decrypt(secret) for secret in encrypted)
         except SecretUnreadable as error:
-            raise Conflict(
-                "The signing secret cannot be decrypted; replace it by rotate-secret."
-            ) from error
+            raise SigningSecretUnreadable from error
         ping_id = str(self.ids.new_id())
         document = {
             "id": ping_id,

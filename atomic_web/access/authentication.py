@@ -10,11 +10,19 @@ from typing import Any, Final, ParamSpec, TypeVar
 from flask import current_app, request
 from werkzeug.exceptions import HTTPException
 
-from atomic_core.domain.errors import AtomicError, Forbidden, StorageUnavailable, Unauthorized
-from atomic_core.domain.merchants import Scope
-from atomic_core.use_cases.sessions import INVALID_SESSION_MESSAGE
+from atomic_core.domain.errors import AtomicError, StorageUnavailable
+from atomic_core.domain.merchants import TOKEN_PREFIX, Scope
 from atomic_web.context import request_context
-from atomic_web.errors import RequestTimeout
+from atomic_web.errors import (
+    ApiKeyGiven,
+    ApiKeyMalformed,
+    ApiKeyMissing,
+    RequestTimeout,
+    ScopeMissing,
+    SessionTokenGiven,
+    SessionTokenMalformed,
+    SessionTokenMissing,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,6 +72,8 @@ _policies_by_view: dict[Callable[..., Any], AccessPolicy] = {}
 # cannot be a credential is refused without a look-up.
 _BEARER: Final = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/-]{1,256}=*)")
 _MAX_HEADER_LENGTH: Final = 512
+
+_API_KEY_PREFIX: Final = "sk_"
 
 
 def public(
@@ -138,18 +148,22 @@ def get_current_policy() -> AccessPolicy:
 def authenticate(policy: AccessPolicy) -> None:
     """Set the caller or the session of the request context.
 
-    Raises Unauthorized, with the same message whatever is wrong, and Forbidden if the API key lacks
-    the scope.
+    Raises Unauthorized, with the same error for unknown, expired and revoked credentials, and
+    ScopeMissing if the API key lacks the scope.
     """
     context = request_context()
     credential = _read_bearer_credential()
     if policy.is_session_required:
         if credential is None:
-            raise Unauthorized(INVALID_SESSION_MESSAGE)
+            raise SessionTokenMalformed if _has_authorization() else SessionTokenMissing
+        if credential.startswith(_API_KEY_PREFIX):
+            raise ApiKeyGiven
         context.session = context.application.sessions.authenticate(credential)
         return
     if credential is None:
-        raise Unauthorized
+        raise ApiKeyMalformed if _has_authorization() else ApiKeyMissing
+    if credential.startswith(TOKEN_PREFIX):
+        raise SessionTokenGiven
     api_keys = context.application.api_keys
     caller = api_keys.identify(credential)
     has_scope = not caller.scopes.isdisjoint(policy.scopes)
@@ -167,15 +181,15 @@ def is_scope_granted(scope: Scope) -> bool:
 
 
 def require_scope(scope: Scope) -> None:
-    """For a view that reveals more than its route's scope allows. Raises Forbidden if the API key
-    of the current request lacks this scope."""
+    """For a view that reveals more than its route's scope allows. Raises ScopeMissing if the API
+    key of the current request lacks this scope."""
     if not is_scope_granted(scope):
         raise _build_scope_error(scope)
 
 
-def _build_scope_error(*scopes: Scope) -> Forbidden:
+def _build_scope_error(*scopes: Scope) -> ScopeMissing:
     names = " or ".join(scopes)
-    return Forbidden(
+    return ScopeMissing(
         f"This API key lacks the scope {names}.", details={"scope": [f"Must include {names}."]}
     )
 
@@ -185,6 +199,10 @@ def _read_bearer_credential() -> str | None:
     header = request.headers.get("Authorization", "")
     match = _BEARER.fullmatch(header) if len(header) <= _MAX_HEADER_LENGTH else None
     return match[1] if match else None
+
+
+def _has_authorization() -> bool:
+    return bool(request.headers.get("Authorization", "").strip())
 
 
 def _confirm_caller_on_error(view: Callable[P, R]) -> Callable[P, R]:

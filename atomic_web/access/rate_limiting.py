@@ -29,8 +29,8 @@ from atomic_web.http.client_address import parse_ip_address
 GLOBAL_LIMIT: Final = "global"
 
 SERVICE_LIMIT: Final = "service"
-"""Of probes and preflights: a window of their own, so that they use up no quota for other requests,
-nor other requests theirs."""
+"""Of probes, documents and preflights: a window of their own, so that they use up no quota for
+other requests, nor other requests theirs."""
 
 LOG_INTERVAL_SECONDS: Final = 1.0
 """While the rate limiter is down, one log line per interval; the metric counts every request."""
@@ -125,7 +125,28 @@ def _report(states: Sequence[RateState]) -> None:
     context = request_context()
     context.rate_limit_states = [*context.rate_limit_states, *states]
     if any(state.exceeded for state in states):
-        raise RateLimited
+        raise build_rate_limit_error(states, is_production=context.settings.is_production)
+
+
+def build_rate_limit_error(states: Sequence[RateState], *, is_production: bool) -> RateLimited:
+    """Names the limit that is exceeded; of several, the one whose window ends last. Outside of
+    production also the setting, so that a developer can raise it."""
+    exceeded = max((state for state in states if state.exceeded), key=lambda state: state.reset)
+    limit = exceeded.limit
+    facts: dict[str, object] = {
+        "name": limit.name,
+        "quota": limit.quota,
+        "windowSeconds": limit.window,
+        "reset": exceeded.reset,
+    }
+    message = (
+        f"Too many requests: the limit {limit.name} is {limit.quota} per {limit.window} s. Retry"
+        f" in {exceeded.reset} s."
+    )
+    if not is_production:
+        facts["setting"] = f"RATE_LIMIT_{limit.name.upper()}"
+        message = f"{message} On your own server, {facts['setting']} sets it."
+    return RateLimited(message, facts={"limit": facts})
 
 
 def count_malformed_request(

@@ -1,15 +1,16 @@
 """Responses: the JSON envelope around every body."""
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 from flask import Response
 from werkzeug.datastructures import Headers
 
-from atomic_core.domain.errors import Details
+from atomic_core.domain.errors import AtomicError
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.timestamps import format_rfc3339
 from atomic_web.context import request_context
+from atomic_web.errors import build_error_object
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -34,11 +35,9 @@ def render_envelope(data: object) -> bytes:
     return orjson.dumps({"success": True, "data": data, "meta": _build_meta()})
 
 
-def render_error_envelope(code: str, message: str, details: Details | None = None) -> bytes:
-    error: dict[str, Any] = {"code": code, "message": message}
-    if details:
-        error["details"] = details
-    return orjson.dumps({"success": False, "error": error, "meta": _build_meta()})
+def render_error_envelope(error: AtomicError) -> bytes:
+    content = {"success": False, "error": build_error_object(error), "meta": _build_meta()}
+    return orjson.dumps(content)
 
 
 def ok_response(data: object) -> Response:

@@ -234,7 +234,9 @@ def _collect_error_responses(operation: Operation, policy: AccessPolicy) -> Sequ
     if _is_rate_limited(policy):
         implied.append(error_responses.TOO_MANY_REQUESTS)
     if not policy.is_public:
-        implied += [error_responses.UNAUTHORIZED, error_responses.SERVICE_UNAVAILABLE]
+        session, api_key = error_responses.SESSION_UNAUTHORIZED, error_responses.UNAUTHORIZED
+        implied.append(session if policy.is_session_required else api_key)
+        implied.append(error_responses.SERVICE_UNAVAILABLE)
     if policy.scope is not None:
         implied.append(error_responses.FORBIDDEN)
     if operation.body is not None:

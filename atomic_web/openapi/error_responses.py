@@ -4,23 +4,46 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from atomic_core.domain.errors import (
+    AmountExceedsHeld,
+    ApiKeyInactive,
     AtomicError,
     Conflict,
+    EmailTaken,
     EventsPurged,
+    ExternalIdTaken,
     Forbidden,
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
     MerchantSuspended,
     NotFound,
+    PasswordChanged,
+    PaymentNotCancelable,
+    PaymentNotCapturable,
+    PaymentNotRefundable,
     RateLimited,
+    RefundExceedsRemaining,
+    ReversalNotReversible,
+    SessionInvalid,
+    SigningSecretUnreadable,
     StorageUnavailable,
+    TooManyApiKeys,
+    TooManyPings,
+    TooManyRefunds,
+    TooManyWaiting,
+    TooManyWebhookEndpoints,
     TransactionRefused,
+    TransactionReversed,
     Unauthorized,
+    UnknownTestToken,
     ValidationFailed,
+    WebhookEndpointBuiltIn,
+    WebhookEndpointDisabled,
+    WebhooksUnavailable,
+    WrongCredentials,
     WrongPassword,
 )
 from atomic_web import errors
-from atomic_web.errors import RETRY_AFTER_SECONDS, STATUS
+from atomic_web.errors import RETRY_AFTER_SECONDS, STATUS, build_error_object
 from atomic_web.openapi.examples import META
 
 RATE_LIMIT_HEADERS: Final = ("RateLimit-Policy", "RateLimit")
@@ -33,20 +56,18 @@ class ErrorResponse:
     errors: tuple[AtomicError, ...]
     """One example per error code."""
     headers: tuple[str, ...] = RATE_LIMIT_HEADERS
-
-    @property
-    def codes(self) -> list[str]:
-        return sorted({error.code for error in self.errors})
+    schema: str = "ErrorResponse"
+    """The component of the body."""
 
     @property
     def status(self) -> int:
-        (status,) = {STATUS.get(error.code, 500) for error in self.errors}
+        (status,) = {STATUS.get(error.type, 500) for error in self.errors}
         return status
 
     def build_response(self) -> dict[str, Any]:
         """The Response Object, with a list of header names instead of its headers."""
         header_names = list(self.headers)
-        have_retry_after = [code in RETRY_AFTER_SECONDS for code in self.codes]
+        have_retry_after = [error.type in RETRY_AFTER_SECONDS for error in self.errors]
         if self.status == 429 or all(have_retry_after):
             header_names.append("Retry-After")
         elif any(have_retry_after):
@@ -56,7 +77,7 @@ class ErrorResponse:
             "headers": header_names,
             "content": {
                 "application/json": {
-                    "schema": {"$ref": "#/components/schemas/ErrorResponse"},
+                    "schema": {"$ref": f"#/components/schemas/{self.schema}"},
                     "examples": {
                         error.code: {"value": _build_example(error)} for error in self.errors
                     },
@@ -70,10 +91,12 @@ def _describe(error: AtomicError) -> str:
 
 
 def _build_example(error: AtomicError) -> dict[str, Any]:
-    body: dict[str, Any] = {"code": error.code, "message": error.message}
-    if error.details:
-        body["details"] = {name: list(messages) for name, messages in error.details.items()}
-    return {"success": False, "error": body, "meta": META}
+    return {"success": False, "error": build_error_object(error), "meta": META}
+
+
+def _build_state_conflict(error: type[Conflict], status: str) -> Conflict:
+    rule = error().message.removesuffix(".")
+    return error(f"{rule}; this one is {status}.", details={"status": [status]})
 
 
 BAD_REQUEST: Final = ErrorResponse(
@@ -85,16 +108,54 @@ BAD_REQUEST: Final = ErrorResponse(
         ),
     ),
 )
-UNAUTHORIZED: Final = ErrorResponse(
-    "Unauthorized", (Unauthorized(),), (*RATE_LIMIT_HEADERS, "WWW-Authenticate")
+BAD_PAYMENT: Final = ErrorResponse(
+    "BadPayment",
+    (
+        *BAD_REQUEST.errors,
+        UnknownTestToken(
+            details={"source": ["Is no test token. Did you mean tok_chargeDeclined?"]}
+        ),
+    ),
 )
-FORBIDDEN: Final = ErrorResponse("Forbidden", (Forbidden(),))
+_CHALLENGE: Final = (*RATE_LIMIT_HEADERS, "WWW-Authenticate")
+UNAUTHORIZED: Final = ErrorResponse(
+    "Unauthorized",
+    (
+        errors.ApiKeyMissing(),
+        errors.ApiKeyMalformed(),
+        errors.SessionTokenGiven(),
+        Unauthorized(),
+    ),
+    _CHALLENGE,
+)
+SESSION_UNAUTHORIZED: Final = ErrorResponse(
+    "SessionUnauthorized",
+    (
+        errors.SessionTokenMissing(),
+        errors.SessionTokenMalformed(),
+        errors.ApiKeyGiven(),
+        SessionInvalid(),
+    ),
+    _CHALLENGE,
+)
+WRONG_CREDENTIALS: Final = ErrorResponse("WrongCredentials", (WrongCredentials(),), _CHALLENGE)
+FORBIDDEN: Final = ErrorResponse(
+    "Forbidden",
+    (
+        Forbidden(),
+        errors.ScopeMissing(
+            "This API key lacks the scope refunds:write.",
+            details={"scope": ["Must include refunds:write."]},
+        ),
+    ),
+)
 MERCHANT_SUSPENDED: Final = ErrorResponse("MerchantSuspended", (MerchantSuspended(),))
 WRONG_PASSWORD: Final = ErrorResponse("WrongPassword", (WrongPassword(),))
 REGISTRATION_CLOSED: Final = ErrorResponse("RegistrationClosed", (errors.RegistrationClosed(),))
 NOT_FOUND: Final = ErrorResponse("NotFound", (NotFound(),))
 EVENTS_PURGED: Final = ErrorResponse(
-    "EventsPurged", (EventsPurged(details={"after": ["Must be 4200 or more."]}),)
+    "EventsPurged",
+    (EventsPurged(details={"after": ["Must be 4200 or more."]}, facts={"minimum": 4_200}),),
 )
 METHOD_NOT_ALLOWED: Final = ErrorResponse(
     "MethodNotAllowed", (errors.MethodNotSupported(),), (*RATE_LIMIT_HEADERS, "Allow")
@@ -103,12 +164,14 @@ URI_TOO_LONG: Final = ErrorResponse("UriTooLong", (errors.UriTooLong(),), ())
 HEADERS_TOO_LARGE: Final = ErrorResponse("HeadersTooLarge", (errors.HeadersTooLarge(),), ())
 REQUEST_TIMEOUT: Final = ErrorResponse("RequestTimeout", (errors.RequestTimeout(),), ())
 CONFLICT: Final = ErrorResponse("Conflict", (IdempotencyKeyInUse(),))
-STATE_CONFLICT: Final = ErrorResponse(
-    "StateConflict",
+CAPTURE_CONFLICT: Final = ErrorResponse(
+    "CaptureConflict",
     (
-        Conflict(
-            "Only a payment that is AUTHORIZED can be captured or canceled; this one is SUCCESS.",
-            details={"status": ["SUCCESS"]},
+        _build_state_conflict(PaymentNotCapturable, "SUCCESS"),
+        AmountExceedsHeld(
+            "The amount exceeds the hold; capture at most 5000.",
+            details={"amount": ["Must be at most 5000."]},
+            facts={"held": 5_000},
         ),
         IdempotencyKeyInUse(),
     ),
@@ -116,9 +179,9 @@ STATE_CONFLICT: Final = ErrorResponse(
 EXTERNAL_ID_CONFLICT: Final = ErrorResponse(
     "ExternalIdConflict",
     (
-        Conflict(
-            "Another ledger transaction has this externalId.",
+        ExternalIdTaken(
             details={"externalId": ["Is that of 0199c0de-0000-7000-8000-000000000013."]},
+            facts={"usedBy": "0199c0de-0000-7000-8000-000000000013"},
         ),
         IdempotencyKeyInUse(),
     ),
@@ -126,9 +189,11 @@ EXTERNAL_ID_CONFLICT: Final = ErrorResponse(
 ALREADY_REVERSED: Final = ErrorResponse(
     "AlreadyReversed",
     (
-        Conflict(
-            "This ledger transaction is reversed already.",
-            details={"reversedById": ["0199c0de-0000-7000-8000-000000000014"]},
+        TransactionReversed(facts={"reversedById": "0199c0de-0000-7000-8000-000000000014"}),
+        ReversalNotReversible(),
+        ExternalIdTaken(
+            details={"externalId": ["Is that of 0199c0de-0000-7000-8000-000000000013."]},
+            facts={"usedBy": "0199c0de-0000-7000-8000-000000000013"},
         ),
         IdempotencyKeyInUse(),
     ),
@@ -137,12 +202,58 @@ TRANSACTION_REFUSED: Final = ErrorResponse(
     "TransactionRefused",
     (TransactionRefused(details={"entries.0": ["insufficient_balance"]}), IdempotencyKeyReused()),
 )
+CANCEL_CONFLICT: Final = ErrorResponse(
+    "CancelConflict",
+    (_build_state_conflict(PaymentNotCancelable, "SUCCESS"), IdempotencyKeyInUse()),
+)
+REFUND_CONFLICT: Final = ErrorResponse(
+    "RefundConflict",
+    (
+        _build_state_conflict(PaymentNotRefundable, "FAILED"),
+        RefundExceedsRemaining(
+            "The amount exceeds what can still be refunded: 30 of 100 can still be refunded.",
+            details={"amount": ["30 of 100 can still be refunded."]},
+            facts={"remaining": 30, "captured": 100},
+        ),
+        TooManyRefunds(facts={"maximum": 100}),
+        IdempotencyKeyInUse(),
+    ),
+)
+EMAIL_CONFLICT: Final = ErrorResponse("EmailConflict", (EmailTaken(), IdempotencyKeyInUse()))
+PASSWORD_CONFLICT: Final = ErrorResponse(
+    "PasswordConflict", (PasswordChanged(), IdempotencyKeyInUse())
+)
+API_KEY_CONFLICT: Final = ErrorResponse(
+    "ApiKeyConflict",
+    (TooManyApiKeys(facts={"maximum": 100}), ApiKeyInactive(), IdempotencyKeyInUse()),
+)
+WEBHOOK_CONFLICT: Final = ErrorResponse(
+    "WebhookConflict",
+    (
+        TooManyWebhookEndpoints(facts={"maximum": 20}),
+        WebhookEndpointDisabled(),
+        WebhookEndpointBuiltIn(),
+        WebhooksUnavailable(),
+        SigningSecretUnreadable(),
+        IdempotencyKeyInUse(),
+    ),
+)
 PAYLOAD_TOO_LARGE: Final = ErrorResponse("PayloadTooLarge", (errors.PayloadTooLarge(),))
 UNSUPPORTED_MEDIA_TYPE: Final = ErrorResponse(
     "UnsupportedMediaType", (errors.UnsupportedMediaType(),)
 )
 KEY_REUSED: Final = ErrorResponse("IdempotencyKeyReused", (IdempotencyKeyReused(),))
-TOO_MANY_REQUESTS: Final = ErrorResponse("TooManyRequests", (RateLimited(),))
+TOO_MANY_REQUESTS: Final = ErrorResponse(
+    "TooManyRequests",
+    (
+        RateLimited(
+            facts={"limit": {"name": "payments", "quota": 10, "windowSeconds": 60, "reset": 42}}
+        ),
+        TooManyWaiting(),
+        TooManyPings(),
+    ),
+    schema="RateLimitedResponse",
+)
 INTERNAL_ERROR: Final = ErrorResponse("InternalError", (errors.InternalError(),))
 SERVICE_UNAVAILABLE: Final = ErrorResponse("ServiceUnavailable", (StorageUnavailable(),))
 NOT_READY: Final = ErrorResponse("NotReady", (errors.NotReady(details={"postgres": ["down"]}),))
@@ -153,7 +264,10 @@ COMMON: Final = (BAD_REQUEST, REQUEST_TIMEOUT, URI_TOO_LONG, HEADERS_TOO_LARGE, 
 ALL: Final = (
     # Without METHOD_NOT_ALLOWED: a documented operation never has it.
     BAD_REQUEST,
+    BAD_PAYMENT,
     UNAUTHORIZED,
+    SESSION_UNAUTHORIZED,
+    WRONG_CREDENTIALS,
     FORBIDDEN,
     MERCHANT_SUSPENDED,
     WRONG_PASSWORD,
@@ -162,9 +276,15 @@ ALL: Final = (
     EVENTS_PURGED,
     REQUEST_TIMEOUT,
     CONFLICT,
-    STATE_CONFLICT,
     EXTERNAL_ID_CONFLICT,
     ALREADY_REVERSED,
+    CAPTURE_CONFLICT,
+    CANCEL_CONFLICT,
+    REFUND_CONFLICT,
+    EMAIL_CONFLICT,
+    PASSWORD_CONFLICT,
+    API_KEY_CONFLICT,
+    WEBHOOK_CONFLICT,
     PAYLOAD_TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     KEY_REUSED,

@@ -87,6 +87,7 @@ CANCELING: Final = replace(
     step=Step.VOID,
     cancellation_reason="requested_by_customer",
 )
+CANCELED: Final = replace(CANCELING, status=Status.CANCELED)
 FAILED: Final = replace(
     PENDING,
     source="tok_chargeDeclined",

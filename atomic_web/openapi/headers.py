@@ -131,6 +131,14 @@ PARAMETERS: Final[Mapping[str, JsonObject]] = {
         "schema": {"type": "string", "pattern": KEY_HEADER_PATTERN},
         "example": "4f0a9e52-7a55-4d0c-b6a5-0c7d6cf6f6a1",
     },
+    "Prefer": {
+        "name": "Prefer",
+        "in": "header",
+        "description": "`wait=5` (RFC 7240): as the query parameter `wait`. A longer time than is"
+        " possible means the longest; other preferences are ignored.",
+        "schema": {"type": "string"},
+        "example": "wait=5",
+    },
     "If-None-Match": {
         "name": "If-None-Match",
         "in": "header",

@@ -17,7 +17,7 @@ from atomic_web.schemas.descriptions import (
     UUID_SCHEMA,
     get_json_schema,
 )
-from atomic_web.schemas.enumerations import ERROR_CODE, OneOfEnumeration
+from atomic_web.schemas.enumerations import ERROR_CODE, ERROR_TYPE, OneOfEnumeration
 from atomic_web.schemas.fields import OneOfSchemas, RequestSchema, ResponseSchema, Timestamp
 from atomic_web.schemas.filters import METADATA_FILTER_SCHEMA
 from atomic_web.schemas.metadata import METADATA_SCHEMA
@@ -38,30 +38,99 @@ _META: Final[JsonObject] = {
     "examples": [META],
 }
 
-_ERROR: Final[JsonObject] = {
+_MESSAGES: Final[JsonObject] = {"type": "array", "items": {"type": "string"}}
+
+
+def _build_error(details: str) -> JsonObject:
+    """`details` is the name of the component of the details."""
+    return {
+        "type": "object",
+        "required": ["code", "type", "message", "retryable", "docUrl"],
+        "properties": {
+            "code": ERROR_CODE.reference,
+            "type": ERROR_TYPE.reference,
+            "message": {
+                "type": "string",
+                "minLength": 1,
+                "description": "For people. It says what to change. May change.",
+            },
+            "param": {
+                "type": "string",
+                "description": "The field, parameter or header to change; the first of several.",
+            },
+            "retryable": {
+                "type": "boolean",
+                "description": "Whether the same request, with the same Idempotency-Key, can"
+                " succeed later.",
+            },
+            "docUrl": {
+                "type": "string",
+                "format": "uri-reference",
+                "description": "The page of this code.",
+            },
+            "details": {"$ref": f"#/components/schemas/{details}"},
+        },
+    }
+
+
+def _build_amount(description: str) -> JsonObject:
+    return {"type": "integer", "minimum": 0, "description": description}
+
+
+def _build_id(description: str) -> JsonObject:
+    return {"type": "string", "format": "uuid", "description": description}
+
+
+_ERROR_DETAILS: Final[JsonObject] = {
     "type": "object",
-    "required": ["code", "message"],
+    "description": "Error messages by field, and values that the code explains.",
     "properties": {
-        "code": ERROR_CODE.reference,
-        "message": {"type": "string", "minLength": 1, "description": "For people. May change."},
-        "details": {
-            "type": "object",
-            "description": "Error messages by field.",
-            "additionalProperties": {"type": "array", "items": {"type": "string"}},
+        "held": _build_amount("`amount_exceeds_held`: the most that can be captured."),
+        "remaining": _build_amount("`refund_exceeds_remaining`: the most that can be refunded."),
+        "captured": _build_amount("`refund_exceeds_remaining`: what was captured."),
+        "maximum": _build_amount("How many there can be, if there are too many."),
+        "minimum": _build_amount("`events_purged`: the least that `after` can be."),
+        "usedBy": _build_id("`external_id_taken`: the ledger transaction that has it."),
+        "reversedById": _build_id("`transaction_already_reversed`: the reversal."),
+    },
+    "additionalProperties": _MESSAGES,
+}
+
+_RATE_LIMIT_DETAILS: Final[JsonObject] = {
+    "type": "object",
+    "required": ["limit"],
+    "properties": {"limit": {"$ref": "#/components/schemas/ExceededLimit"}},
+}
+
+_EXCEEDED_LIMIT: Final[JsonObject] = {
+    "type": "object",
+    "description": "The limit that was exceeded; of several, the one whose window ends last.",
+    "required": ["name", "quota", "windowSeconds", "reset"],
+    "properties": {
+        "name": {"type": "string", "description": "As in the header RateLimit-Policy."},
+        "quota": _build_amount("Requests per window."),
+        "windowSeconds": _build_amount("The length of the window."),
+        "reset": _build_amount("Seconds until the window ends."),
+        "setting": {
+            "type": "string",
+            "description": "The environment variable that sets it; not in production.",
         },
     },
 }
 
-_ERROR_RESPONSE: Final[JsonObject] = {
-    "type": "object",
-    "description": "The body of every error.",
-    "required": ["success", "error", "meta"],
-    "properties": {
-        "success": {"type": "boolean", "const": False},
-        "error": {"$ref": "#/components/schemas/Error"},
-        "meta": {"$ref": "#/components/schemas/Meta"},
-    },
-}
+
+def _build_error_response(error: str) -> JsonObject:
+    return {
+        "type": "object",
+        "description": "The body of an error.",
+        "required": ["success", "error", "meta"],
+        "properties": {
+            "success": {"type": "boolean", "const": False},
+            "error": {"$ref": f"#/components/schemas/{error}"},
+            "meta": {"$ref": "#/components/schemas/Meta"},
+        },
+    }
+
 
 _OPENAPI_DOCUMENT: Final[JsonObject] = {
     "type": "object",
@@ -73,8 +142,13 @@ _OPENAPI_DOCUMENT: Final[JsonObject] = {
 
 OWN_SCHEMAS: Final = {
     "Meta": _META,
-    "Error": _ERROR,
-    "ErrorResponse": _ERROR_RESPONSE,
+    "Error": _build_error("ErrorDetails"),
+    "ErrorDetails": _ERROR_DETAILS,
+    "ErrorResponse": _build_error_response("Error"),
+    "RateLimitedError": _build_error("RateLimitDetails"),
+    "RateLimitDetails": _RATE_LIMIT_DETAILS,
+    "ExceededLimit": _EXCEEDED_LIMIT,
+    "RateLimitedResponse": _build_error_response("RateLimitedError"),
     "OpenApiDocument": _OPENAPI_DOCUMENT,
     "Metadata": dict(METADATA_SCHEMA),
     "MetadataFilter": dict(METADATA_FILTER_SCHEMA),

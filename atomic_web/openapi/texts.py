@@ -67,8 +67,8 @@ Secrets (`rawKey`, `token`) are not stored: only the first response contains the
 has `null` instead.
 
 **Rate limits** are reported in `RateLimit-Policy` and `RateLimit`; a 429 adds `Retry-After`. \
-Every request counts, including refused requests and replays; health probes and preflights have a \
-window of their own.
+Every request counts, including refused requests and replays; health checks, documents and \
+preflights have a window of their own.
 
 **500** is a bug. After a 503, or if no response arrives, send the same request again with the \
 same Idempotency-Key.

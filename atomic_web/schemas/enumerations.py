@@ -27,6 +27,7 @@ from atomic_core.domain.posting import Refusal
 from atomic_core.domain.settlement import NETWORK_UNAVAILABLE
 from atomic_core.domain.webhooks import DeliveryStatus, DisabledReason, EndpointStatus
 from atomic_core.use_cases.in_doubt import RESOLVED_BY_OPERATOR
+from atomic_web.error_catalogue import ERRORS_BY_CODE
 from atomic_web.errors import STATUS
 
 
@@ -168,7 +169,16 @@ READINESS_STATUS: Final = Enumeration(
 DEPENDENCY_STATUS: Final = Enumeration(
     "DependencyStatus", "Whether a dependency is reachable.", ("up", "down")
 )
-ERROR_CODE: Final = Enumeration("ErrorCode", "Stable. Base decisions on it.", tuple(sorted(STATUS)))
+ERROR_CODE: Final = Enumeration(
+    "ErrorCode",
+    "The cause of an error. Stable. Later versions may add codes of the same types.",
+    tuple(sorted(ERRORS_BY_CODE)),
+)
+ERROR_TYPE: Final = Enumeration(
+    "ErrorType",
+    "The family of an error's code. Each type has one HTTP status.",
+    tuple(sorted(STATUS)),
+)
 
 ENUMERATIONS: Final = (
     *(CURRENCY, PAYMENT_STATUS, REFUND_STATUS, CAPTURE_METHOD, CANCELLATION_REASON),
@@ -177,7 +187,7 @@ ENUMERATIONS: Final = (
     *(PAYMENT_EVENT_TYPE, EVENT_TYPE, EVENT_TYPE_FILTER, SORT_ORDER, PAYMENT_EXPANSION),
     *(WEBHOOK_ENDPOINT_STATUS, WEBHOOK_DISABLED_REASON, DELIVERY_STATUS),
     *(AUDIT_EVENT_TYPE, ACTOR_TYPE, SCOPE),
-    *(READINESS_STATUS, DEPENDENCY_STATUS, ERROR_CODE),
+    *(READINESS_STATUS, DEPENDENCY_STATUS, ERROR_CODE, ERROR_TYPE),
 )
 
 

@@ -73,7 +73,7 @@ def _parse_sequence(text: str) -> int:
     return int(text)
 
 
-def _parse_wait(text: str) -> int:
+def parse_wait(text: str) -> int:
     if not _WAIT.fullmatch(text) or int(text) > MAX_WAIT_SECONDS:
         raise InvalidParameter(
             f"Must be an integer number of seconds from 0 to {MAX_WAIT_SECONDS}."
@@ -127,7 +127,7 @@ ORDER: Final = Parameter(
 WAIT: Final = Parameter(
     name="wait",
     attribute="wait",
-    parse=_parse_wait,
+    parse=parse_wait,
     schema={"type": "integer", "minimum": 0, "maximum": MAX_WAIT_SECONDS},
     description="If no event matches, wait up to this number of seconds for the first one. Without"
     " effect with `before` and for the newest events first.",

@@ -21,11 +21,12 @@ from gunicorn.http.errors import (
     ParseException,
 )
 
-from atomic_core.domain.errors import AtomicError, RateLimited
+from atomic_core.domain.errors import AtomicError
 from atomic_core.domain.timestamps import format_rfc3339
 from atomic_core.ports.rate_limiter import RateState
 from atomic_web import metrics
 from atomic_web.access.rate_limiting import (
+    build_rate_limit_error,
     build_rate_limit_headers,
     compute_retry_after_seconds,
 )
@@ -35,6 +36,7 @@ from atomic_web.errors import (
     InternalError,
     MalformedRequest,
     UriTooLong,
+    build_error_object,
 )
 from atomic_web.http.request_id import REQUEST_ID, generate_request_id
 from atomic_web.http.responses import JSON
@@ -58,13 +60,13 @@ def render_error_response(
     states: a client above a limit gets RateLimited instead of the error.
     """
     domain_error = to_domain_error(error)
-    if count_request is not None and STATUS[domain_error.code] < 500:
+    if count_request is not None and STATUS[domain_error.type] < 500:
         states = count_request(address)
         headers = [*headers, *build_rate_limit_headers(states)]
         if any(state.exceeded for state in states):
-            domain_error = RateLimited()
+            domain_error = build_rate_limit_error(states, is_production=True)
             headers.append(("Retry-After", str(compute_retry_after_seconds(states))))
-    status = HTTPStatus(STATUS[domain_error.code])
+    status = HTTPStatus(STATUS[domain_error.type])
     request_id = str(generate_request_id())
     metrics.observe_malformed_request(status)
     facts = {"request_id": request_id, "address": address, "status": int(status)}
@@ -77,7 +79,7 @@ def render_error_response(
 
 def to_domain_error(error: BaseException) -> AtomicError:
     match error:
-        case AtomicError() if STATUS.get(error.code, 500) < 500:
+        case AtomicError() if STATUS.get(error.type, 500) < 500:
             return error
         case LimitRequestLine():
             return UriTooLong()
@@ -96,7 +98,7 @@ def _render_message(
     body = orjson.dumps(
         {
             "success": False,
-            "error": {"code": error.code, "message": error.message},
+            "error": build_error_object(error),
             "meta": {"timestamp": format_rfc3339(datetime.now(UTC)), "requestId": request_id},
         }
     )

@@ -22,7 +22,7 @@ from atomic_web.http.ids import parse_path_id, parse_sole_path_id
 from atomic_web.http.query import refuse_query_parameters
 from atomic_web.http.responses import ok_response, render_envelope
 from atomic_web.openapi import examples
-from atomic_web.openapi.error_responses import NOT_FOUND, STATE_CONFLICT
+from atomic_web.openapi.error_responses import API_KEY_CONFLICT, NOT_FOUND
 from atomic_web.openapi.headers import build_link
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.schemas.api_keys import (
@@ -59,7 +59,7 @@ CREATE: Final = Operation(
             links={"rotate": build_link("rotateApiKey", "/data/id")},
         ),
     ),
-    error_responses=(STATE_CONFLICT,),
+    error_responses=(API_KEY_CONFLICT,),
 )
 LIST: Final = Operation(
     id="listApiKeys",
@@ -104,7 +104,7 @@ ROTATE: Final = Operation(
             examples={"created": examples.ISSUED_KEY},
         ),
     ),
-    error_responses=(NOT_FOUND, STATE_CONFLICT),
+    error_responses=(NOT_FOUND, API_KEY_CONFLICT),
 )
 
 

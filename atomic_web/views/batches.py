@@ -120,7 +120,7 @@ def _get_payments(content: dict[str, Any]) -> list[Any]:
 
 
 def _parse_items(payments: Sequence[Any]) -> Sequence[BatchItem]:
-    """Raises Forbidden, and ValidationFailed with the errors of all items by their index."""
+    """Raises OtherMerchantGiven, and ValidationFailed with the errors of all items by index."""
     origin = build_origin()
     items: list[BatchItem] = []
     errors: dict[str, Sequence[str]] = {}

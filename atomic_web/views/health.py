@@ -74,7 +74,7 @@ READY: Final = Operation(
 
 @views.get("")
 @describe_operation(HEALTHY)
-@public()
+@public(has_global_limit=False, rate_limit=SERVICE_LIMIT)
 def healthy() -> Response:
     return ok_response(_health_schema.dump(_Health("healthy")))
 

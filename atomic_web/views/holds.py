@@ -18,15 +18,15 @@ from atomic_web.access.origins import build_origin
 from atomic_web.context import request_context
 from atomic_web.http.body import read_optional_json_object
 from atomic_web.http.ids import parse_path_id
-from atomic_web.http.query import refuse_query_parameters
 from atomic_web.http.responses import render_envelope
 from atomic_web.openapi import examples
-from atomic_web.openapi.error_responses import NOT_FOUND, STATE_CONFLICT
+from atomic_web.openapi.error_responses import CANCEL_CONFLICT, CAPTURE_CONFLICT, NOT_FOUND
 from atomic_web.openapi.headers import build_link
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.payment_requests import PATH
 from atomic_web.schemas.holds import PaymentCancellationSchema, PaymentCaptureSchema
 from atomic_web.schemas.payments import PaymentSchema
+from atomic_web.waiting import PREFER, WAIT, read_wait_seconds, respond_when_settled
 
 views = Blueprint("holds", __name__, url_prefix="/payments/<id>")
 
@@ -42,8 +42,16 @@ CAPTURE: Final = Operation(
     "current status.",
     body=_capture_schema,
     body_examples={"full": {}, "partial": {"amount": 3_000}},
-    parameters=(IDEMPOTENCY_KEY,),
+    parameters=(IDEMPOTENCY_KEY, PREFER),
+    query=(WAIT,),
     responses=(
+        Success(
+            status=200,
+            description="With `wait`: the capture is settled.",
+            data=_response_schema,
+            examples={"success": examples.SUCCESS},
+            headers=("Location",),
+        ),
         Success(
             status=202,
             description="The capture is accepted and will be settled: SUCCESS or FAILED.",
@@ -53,7 +61,7 @@ CAPTURE: Final = Operation(
             links={"payment": build_link("getPayment", "/data/id")},
         ),
     ),
-    error_responses=(NOT_FOUND, STATE_CONFLICT),
+    error_responses=(NOT_FOUND, CAPTURE_CONFLICT),
 )
 CANCEL: Final = Operation(
     id="cancelPayment",
@@ -62,8 +70,16 @@ CANCEL: Final = Operation(
     "capture.",
     body=_cancellation_schema,
     body_examples={"default": {}, "reason": {"reason": "requested_by_customer"}},
-    parameters=(IDEMPOTENCY_KEY,),
+    parameters=(IDEMPOTENCY_KEY, PREFER),
+    query=(WAIT,),
     responses=(
+        Success(
+            status=200,
+            description="With `wait`: the cancellation is settled.",
+            data=_response_schema,
+            examples={"canceled": examples.CANCELED},
+            headers=("Location",),
+        ),
         Success(
             status=202,
             description="The cancellation is accepted and will be settled: CANCELED.",
@@ -73,7 +89,7 @@ CANCEL: Final = Operation(
             links={"payment": build_link("getPayment", "/data/id")},
         ),
     ),
-    error_responses=(NOT_FOUND, STATE_CONFLICT),
+    error_responses=(NOT_FOUND, CANCEL_CONFLICT),
 )
 
 
@@ -82,13 +98,15 @@ CANCEL: Final = Operation(
 @requires_api_key(scope=Scope.PAYMENTS_WRITE)
 def capture(id: str) -> Response:
     payment_id, content = parse_path_id(id), read_optional_json_object()
-    refuse_query_parameters()
+    wait_seconds = read_wait_seconds()
     values, context = _capture_schema.parse(content), request_context()
     context.payment_id = payment_id
     new_capture = CaptureRequest(context.merchant_id, payment_id, values["amount"], build_origin())
     capture_payment = context.application.payments.capture
     key = read_idempotency_key()
-    return execute_idempotently(key, capture_payment, new_capture, _render_payment, content)
+    response = execute_idempotently(key, capture_payment, new_capture, _render_payment, content)
+    wait = context.application.payments.wait
+    return respond_when_settled(response, wait_seconds, wait, _response_schema)
 
 
 @views.post("/cancel")
@@ -96,13 +114,15 @@ def capture(id: str) -> Response:
 @requires_api_key(scope=Scope.PAYMENTS_WRITE)
 def cancel(id: str) -> Response:
     payment_id, content = parse_path_id(id), read_optional_json_object()
-    refuse_query_parameters()
+    wait_seconds = read_wait_seconds()
     values, context = _cancellation_schema.parse(content), request_context()
     context.payment_id = payment_id
     cancellation = CancelRequest(context.merchant_id, payment_id, values["reason"], build_origin())
     cancel_payment = context.application.payments.cancel
     key = read_idempotency_key()
-    return execute_idempotently(key, cancel_payment, cancellation, _render_payment, content)
+    response = execute_idempotently(key, cancel_payment, cancellation, _render_payment, content)
+    wait = context.application.payments.wait
+    return respond_when_settled(response, wait_seconds, wait, _response_schema)
 
 
 def _render_payment(payment: Payment) -> StoredResponse:

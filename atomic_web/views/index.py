@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from flask import Blueprint, Response
 
 from atomic_web.access.authentication import public
+from atomic_web.access.rate_limiting import SERVICE_LIMIT
 from atomic_web.context import BASE_PATH
 from atomic_web.http.query import refuse_query_parameters
 from atomic_web.http.responses import ok_response
@@ -51,7 +52,7 @@ SHOW: Final = Operation(
 @views.get("")
 @views.get("/")
 @describe_operation(SHOW)
-@public()
+@public(has_global_limit=False, rate_limit=SERVICE_LIMIT)
 def show() -> Response:
     refuse_query_parameters()
     return ok_response(_response_schema.dump(_SERVICE_INFO))

@@ -35,11 +35,12 @@ from atomic_web.http.query import refuse_query_parameters
 from atomic_web.http.responses import ok_response, render_envelope
 from atomic_web.openapi import examples
 from atomic_web.openapi.error_responses import (
+    EMAIL_CONFLICT,
     MERCHANT_SUSPENDED,
+    PASSWORD_CONFLICT,
     REGISTRATION_CLOSED,
     SERVICE_UNAVAILABLE,
-    STATE_CONFLICT,
-    UNAUTHORIZED,
+    WRONG_CREDENTIALS,
     WRONG_PASSWORD,
 )
 from atomic_web.openapi.operation import Operation, Success, describe_operation
@@ -95,7 +96,7 @@ REGISTER: Final = Operation(
             examples={"registered": examples.CREDENTIALS},
         ),
     ),
-    error_responses=(REGISTRATION_CLOSED, STATE_CONFLICT, SERVICE_UNAVAILABLE),
+    error_responses=(REGISTRATION_CLOSED, EMAIL_CONFLICT, SERVICE_UNAVAILABLE),
 )
 LOG_IN: Final = Operation(
     id="logIn",
@@ -114,7 +115,7 @@ LOG_IN: Final = Operation(
             examples={"opened": examples.LOGGED_IN},
         ),
     ),
-    error_responses=(UNAUTHORIZED, MERCHANT_SUSPENDED, SERVICE_UNAVAILABLE),
+    error_responses=(WRONG_CREDENTIALS, MERCHANT_SUSPENDED, SERVICE_UNAVAILABLE),
 )
 LOG_OUT: Final = Operation(
     id="logOut",
@@ -146,7 +147,7 @@ CHANGE_PASSWORD: Final = Operation(
             examples={"changed": _ChangedPassword(revoked_sessions=1)},
         ),
     ),
-    error_responses=(WRONG_PASSWORD, STATE_CONFLICT),
+    error_responses=(WRONG_PASSWORD, PASSWORD_CONFLICT),
 )
 DASHBOARD: Final = Operation(
     id="getDashboard",

@@ -1,4 +1,5 @@
-"""GET /openapi.json and /docs: the OpenAPI document of this API, and a reference made of it."""
+"""GET /openapi.json and /docs: the OpenAPI document of this API, a reference made of it, and a page
+for each error code."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,15 +9,20 @@ import orjson
 from flask import Blueprint, Flask, Response, current_app, request
 
 from atomic_adapters.settings import Settings
+from atomic_core.domain.errors import NotFound
 from atomic_web.access.authentication import public
+from atomic_web.access.rate_limiting import SERVICE_LIMIT
 from atomic_web.context import request_context
+from atomic_web.error_catalogue import ERRORS_BY_CODE, render_error_page
 from atomic_web.http.query import refuse_query_parameters
 from atomic_web.http.responses import JSON, json_response
 from atomic_web.http.security_headers import build_security_headers
 from atomic_web.openapi.document import build
+from atomic_web.openapi.error_responses import NOT_FOUND
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.openapi.reference import render_reference
 from atomic_web.openapi.texts import TITLE
+from atomic_web.schemas.enumerations import ERROR_CODE
 
 views = Blueprint("openapi", __name__)
 
@@ -32,7 +38,6 @@ class _Document:
     reference: str
     etag: str
     security_headers: tuple[tuple[str, str], ...]
-    """The headers of every response, except that this one is cacheable."""
 
 
 SHOW: Final = Operation(
@@ -93,9 +98,40 @@ SHOW_REFERENCE: Final = Operation(
 )
 
 
+SHOW_ERROR: Final = Operation(
+    id="getErrorPage",
+    summary="Read the page of an error code",
+    description="The `docUrl` of an error leads here.",
+    path={
+        "code": {
+            "name": "code",
+            "in": "path",
+            "required": True,
+            "description": "The code of an error.",
+            "schema": ERROR_CODE.reference,
+            "example": "amount_exceeds_held",
+        }
+    },
+    responses=(
+        Success(
+            status=200,
+            description="Markdown, sent as text so that a browser shows it.",
+            media_types={
+                "text/plain": {
+                    "schema": {"type": "string", "minLength": 1},
+                    "examples": {"abridged": {"value": "# amount_exceeds_held"}},
+                }
+            },
+            constant_headers=(CACHE_CONTROL,),
+        ),
+    ),
+    error_responses=(NOT_FOUND,),
+)
+
+
 @views.get("/openapi.json")
 @describe_operation(SHOW)
-@public()
+@public(has_global_limit=False, rate_limit=SERVICE_LIMIT)
 def show() -> Response:
     refuse_query_parameters()
     context = request_context()
@@ -111,7 +147,7 @@ def show() -> Response:
 
 @views.get("/docs")
 @describe_operation(SHOW_REFERENCE)
-@public()
+@public(has_global_limit=False, rate_limit=SERVICE_LIMIT)
 def show_reference() -> Response:
     refuse_query_parameters()
     context = request_context()
@@ -120,16 +156,33 @@ def show_reference() -> Response:
     return current_app.response_class(document.reference, 200, mimetype="text/plain")
 
 
+@views.get("/docs/errors/<code>")
+@describe_operation(SHOW_ERROR)
+@public(has_global_limit=False, rate_limit=SERVICE_LIMIT)
+def show_error(code: str) -> Response:
+    refuse_query_parameters()
+    if code not in ERRORS_BY_CODE:
+        raise NotFound("No error has this code.")
+    context = request_context()
+    context.security_headers = build_cacheable_headers(context.settings)
+    return current_app.response_class(render_error_page(code), 200, mimetype="text/plain")
+
+
+def build_cacheable_headers(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """The headers of every response, except that this one is cacheable."""
+    name, _ = CACHE_CONTROL
+    others = (header for header in build_security_headers(settings) if header[0] != name)
+    return (CACHE_CONTROL, *others)
+
+
 def _get_document(app: Flask, settings: Settings) -> _Document:
     """Built at the first request, because most processes never serve one."""
     document = app.extensions.get(_EXTENSION)
     if document is None:
         content = build(app, settings)
         body = orjson.dumps(content)
-        name, _ = CACHE_CONTROL
-        others = [header for header in build_security_headers(settings) if header[0] != name]
         etag = hashlib.sha256(body).hexdigest()[:32]
         reference = render_reference(content)
-        document = _Document(body, reference, etag, (CACHE_CONTROL, *others))
+        document = _Document(body, reference, etag, build_cacheable_headers(settings))
         app.extensions[_EXTENSION] = document
     return document

@@ -17,16 +17,23 @@ from atomic_web.access.origins import build_origin
 from atomic_web.context import request_context
 from atomic_web.http.body import read_json_object
 from atomic_web.http.ids import parse_path_id
-from atomic_web.http.query import parse_query, refuse_query_parameters
+from atomic_web.http.query import parse_query
 from atomic_web.http.responses import ok_response
 from atomic_web.openapi import examples
-from atomic_web.openapi.error_responses import NOT_FOUND
+from atomic_web.openapi.error_responses import BAD_PAYMENT, NOT_FOUND
 from atomic_web.openapi.headers import build_link
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.payment_requests import parse_payment_request, render_accepted_payment
 from atomic_web.schemas.filters import EXPAND
 from atomic_web.schemas.lists import ExpandedPaymentSchema, PaymentDetailsSchema
 from atomic_web.schemas.payments import NewPaymentSchema, PaymentSchema
+from atomic_web.waiting import (
+    PREFER,
+    WAIT,
+    read_preferred_seconds,
+    read_wait_seconds,
+    respond_when_settled,
+)
 
 views = Blueprint("payments", __name__, url_prefix="/payments")
 
@@ -50,8 +57,16 @@ CREATE: Final = Operation(
         "hold": {**examples.NEW_PAYMENT, "capture": "manual"},
         "declined": {**examples.NEW_PAYMENT, "source": "tok_chargeDeclined"},
     },
-    parameters=(IDEMPOTENCY_KEY,),
+    parameters=(IDEMPOTENCY_KEY, PREFER),
+    query=(WAIT,),
     responses=(
+        Success(
+            status=200,
+            description="With `wait`: the payment is settled or authorized.",
+            data=_response_schema,
+            examples={"success": examples.SUCCESS, "failed": examples.FAILED},
+            headers=("Location",),
+        ),
         Success(
             status=202,
             description="The payment is accepted and will be settled.",
@@ -61,13 +76,15 @@ CREATE: Final = Operation(
             links={"payment": build_link("getPayment", "/data/id")},
         ),
     ),
+    error_responses=(BAD_PAYMENT,),
 )
 SHOW: Final = Operation(
     id="getPayment",
     summary="Get a payment",
     description="Its refunds and its entries in your account are included on request; "
     "`expand=entries` requires the scope `accounts:read` as well.",
-    query=(EXPAND,),
+    query=(EXPAND, WAIT),
+    parameters=(PREFER,),
     responses=(
         Success(
             status=200,
@@ -92,8 +109,7 @@ SHOW: Final = Operation(
 @describe_operation(CREATE)
 @requires_api_key(scope=Scope.PAYMENTS_WRITE, rate_limit="payments", is_confirmed_by_use_case=True)
 def create() -> Response:
-    content = read_json_object()
-    refuse_query_parameters()
+    content, wait_seconds = read_json_object(), read_wait_seconds()
     new_payment = parse_payment_request(content, read_idempotency_key(), build_origin())
     context = request_context()
     if new_payment.webhook_url is not None:
@@ -106,6 +122,9 @@ def create() -> Response:
     )
     response = to_response(result)
     context.payment_id = response.headers["Location"].rsplit("/", 1)[1]
+    if wait_seconds:
+        wait = context.application.payments.wait
+        return respond_when_settled(response, wait_seconds, wait, _response_schema)
     return response
 
 
@@ -114,10 +133,15 @@ def create() -> Response:
 @requires_api_key(scope=Scope.PAYMENTS_READ, is_confirmed_by_use_case=True)
 def show(id: str) -> Response:
     payment_id = parse_path_id(id)
-    related = parse_query(SHOW.query).get("expand", frozenset())
+    query = parse_query(SHOW.query)
+    related = query.get("expand", frozenset())
+    wait_seconds = query["wait"] if "wait" in query else read_preferred_seconds()
     context = request_context()
     context.payment_id = payment_id
     application, caller = context.application, context.authenticated_caller
+    if wait_seconds and application.payments.get.for_caller(caller, payment_id).status.is_open:
+        application.payments.wait(caller.merchant_id, payment_id, wait_seconds)
+    # The API key is checked after the wait: it may be revoked meanwhile.
     if not related:
         payment = application.payments.get.for_caller(caller, payment_id)
         return ok_response({"payment": _response_schema.dump(payment)})

@@ -16,14 +16,14 @@ from atomic_web.access.idempotency import (
 from atomic_web.access.origins import build_origin
 from atomic_web.context import BASE_PATH, request_context
 from atomic_web.http.body import read_optional_json_object
-from atomic_web.http.ids import parse_path_id, parse_sole_path_id
-from atomic_web.http.query import refuse_query_parameters
+from atomic_web.http.ids import parse_path_id
 from atomic_web.http.responses import ok_response, render_envelope
 from atomic_web.openapi import examples
-from atomic_web.openapi.error_responses import NOT_FOUND, STATE_CONFLICT
+from atomic_web.openapi.error_responses import NOT_FOUND, REFUND_CONFLICT
 from atomic_web.openapi.headers import build_link
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.schemas.refunds import NewRefundSchema, RefundSchema
+from atomic_web.waiting import PREFER, WAIT, read_wait_seconds, respond_when_settled
 
 views = Blueprint("refunds", __name__)
 
@@ -44,8 +44,16 @@ CREATE: Final = Operation(
         "full": {},
         "partial": {"amount": 2_500, "reason": "One of two items was returned"},
     },
-    parameters=(IDEMPOTENCY_KEY,),
+    parameters=(IDEMPOTENCY_KEY, PREFER),
+    query=(WAIT,),
     responses=(
+        Success(
+            status=200,
+            description="With `wait`: the refund is settled.",
+            data=_response_schema,
+            examples={"success": examples.REFUNDED},
+            headers=("Location",),
+        ),
         Success(
             status=202,
             description="The refund is accepted and will be settled.",
@@ -55,12 +63,14 @@ CREATE: Final = Operation(
             links={"refund": build_link("getRefund", "/data/id")},
         ),
     ),
-    error_responses=(NOT_FOUND, STATE_CONFLICT),
+    error_responses=(NOT_FOUND, REFUND_CONFLICT),
 )
 SHOW: Final = Operation(
     id="getRefund",
     summary="Get a refund",
     description="A refund of any payment of the merchant.",
+    query=(WAIT,),
+    parameters=(PREFER,),
     responses=(
         Success(
             status=200,
@@ -78,7 +88,7 @@ SHOW: Final = Operation(
 @requires_api_key(scope=Scope.REFUNDS_WRITE)
 def create(id: str) -> Response:
     payment_id, content = parse_path_id(id), read_optional_json_object()
-    refuse_query_parameters()
+    wait_seconds = read_wait_seconds()
     values, key, context = _request_schema.parse(content), read_idempotency_key(), request_context()
     context.payment_id = payment_id
     new_refund = NewRefund(
@@ -91,16 +101,24 @@ def create(id: str) -> Response:
         origin=build_origin(),
     )
     create_refund = context.application.refunds.create
-    return execute_idempotently(key, create_refund, new_refund, _render_accepted_refund, content)
+    response = execute_idempotently(
+        key, create_refund, new_refund, _render_accepted_refund, content
+    )
+    wait = context.application.refunds.wait
+    return respond_when_settled(response, wait_seconds, wait, _response_schema)
 
 
 @views.get("/refunds/<id>")
 @describe_operation(SHOW)
 @requires_api_key(scope=Scope.PAYMENTS_READ)
 def show(id: str) -> Response:
-    refund_id = parse_sole_path_id(id)
+    refund_id, wait_seconds = parse_path_id(id), read_wait_seconds()
     context = request_context()
-    refund = context.application.refunds.get(context.merchant_id, refund_id)
+    refunds, merchant_id = context.application.refunds, context.merchant_id
+    refund = refunds.get(merchant_id, refund_id)
+    if wait_seconds and refund.status.is_open:
+        refund = refunds.wait(merchant_id, refund_id, wait_seconds)
+        context.application.api_keys.require_active(context.authenticated_caller)
     return ok_response(_response_schema.dump(refund))
 
 

@@ -22,7 +22,7 @@ from atomic_web.http.pages import RenderedPage, render_page
 from atomic_web.http.query import parse_query
 from atomic_web.http.responses import ok_response, render_envelope
 from atomic_web.openapi import examples
-from atomic_web.openapi.error_responses import NOT_FOUND, STATE_CONFLICT
+from atomic_web.openapi.error_responses import NOT_FOUND, WEBHOOK_CONFLICT
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.schemas.filters import split_page_parameters
 from atomic_web.schemas.webhooks import (
@@ -87,7 +87,7 @@ RETRY: Final = Operation(
             examples={"pending": examples.DELIVERY},
         ),
     ),
-    error_responses=(NOT_FOUND, STATE_CONFLICT),
+    error_responses=(NOT_FOUND, WEBHOOK_CONFLICT),
 )
 
 

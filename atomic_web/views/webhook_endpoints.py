@@ -36,7 +36,7 @@ from atomic_web.http.ids import parse_path_id, parse_sole_path_id
 from atomic_web.http.query import refuse_query_parameters
 from atomic_web.http.responses import ok_response, render_envelope
 from atomic_web.openapi import examples
-from atomic_web.openapi.error_responses import NOT_FOUND, STATE_CONFLICT
+from atomic_web.openapi.error_responses import NOT_FOUND, WEBHOOK_CONFLICT
 from atomic_web.openapi.headers import build_link
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.schemas.times import parse_time
@@ -84,7 +84,7 @@ CREATE: Final = Operation(
             links={"endpoint": build_link("getWebhookEndpoint", "/data/endpoint/id")},
         ),
     ),
-    error_responses=(STATE_CONFLICT,),
+    error_responses=(WEBHOOK_CONFLICT,),
 )
 LIST: Final = Operation(
     id="listWebhookEndpoints",
@@ -121,7 +121,7 @@ UPDATE: Final = Operation(
     responses=(
         Success(status=200, description="The endpoint.", data=_response_schema, examples=_ENDPOINT),
     ),
-    error_responses=(NOT_FOUND, STATE_CONFLICT),
+    error_responses=(NOT_FOUND, WEBHOOK_CONFLICT),
 )
 DELETE: Final = Operation(
     id="deleteWebhookEndpoint",
@@ -135,7 +135,7 @@ DELETE: Final = Operation(
             examples=_ENDPOINT,
         ),
     ),
-    error_responses=(NOT_FOUND, STATE_CONFLICT),
+    error_responses=(NOT_FOUND, WEBHOOK_CONFLICT),
 )
 ROTATE: Final = Operation(
     id="rotateWebhookSecret",
@@ -150,7 +150,7 @@ ROTATE: Final = Operation(
             examples={"created": examples.ISSUED_WEBHOOK_ENDPOINT},
         ),
     ),
-    error_responses=(NOT_FOUND, STATE_CONFLICT),
+    error_responses=(NOT_FOUND, WEBHOOK_CONFLICT),
 )
 TEST: Final = Operation(
     id="testWebhookEndpoint",
@@ -166,7 +166,7 @@ TEST: Final = Operation(
             examples={"delivered": examples.WEBHOOK_TEST},
         ),
     ),
-    error_responses=(NOT_FOUND, STATE_CONFLICT),
+    error_responses=(NOT_FOUND, WEBHOOK_CONFLICT),
 )
 REPLAY: Final = Operation(
     id="replayWebhooks",
@@ -187,7 +187,7 @@ REPLAY: Final = Operation(
             examples=_ENDPOINT,
         ),
     ),
-    error_responses=(NOT_FOUND, STATE_CONFLICT),
+    error_responses=(NOT_FOUND, WEBHOOK_CONFLICT),
 )
 
 

@@ -30,6 +30,7 @@ from atomic_adapters.webhooks.secret_cipher import generate_key
 from atomic_worker.dev.checks import HealthProbe, check_port_is_free, lock_run_folder
 from atomic_worker.dev.child import Child, LaunchedProcess, StopStep
 from atomic_worker.dev.env_file import ensure_key_file, write_env_file
+from atomic_worker.dev.rate_limits import set_development_limits
 from atomic_worker.dev.reload import FileWatcher
 from atomic_worker.dev.supervisor import TICK_SECONDS, Supervisor
 from atomic_worker.stop_request import StopRequest
@@ -110,6 +111,7 @@ class DevRun:
         if not self.environ.get(ENCRYPTION_KEYS):
             key = ensure_key_file(self.folder / WEBHOOK_KEY, generate_key)
             self.environ[ENCRYPTION_KEYS] = key
+        rate_limits = set_development_limits(self.environ)
         # Errors of the configuration are reported before anything starts.
         placeholders = {} if self._has_database else {"DATABASE_URL": f"postgresql:///{DATABASE}"}
         settings = Settings.from_environ({**self.environ, **placeholders})
@@ -129,6 +131,8 @@ class DevRun:
             on_tick=lambda: self._tick(supervisor, settings),
         )
         with supervisor.stop_children_on_exit():
+            if rate_limits:
+                supervisor.print_line("dev", rate_limits)
             for server in servers:
                 if not self.stop.is_requested:
                     supervisor.print_line(server.name, "starting")

@@ -20,6 +20,7 @@ PUBLIC = {
     *("/api/v1/openapi.json", "/api/v1/health", "/api/v1/health/live", "/api/v1/health/ready"),
     *("/api/v1/merchants/register", "/api/v1/merchants/login"),
     *("/", "/docs", "/api/v1", "/api/v1/", "/api/v1/docs"),
+    "/api/v1/docs/errors/<code>",
 }
 SCOPES = {
     ("/api/v1/payments", "POST"): Scope.PAYMENTS_WRITE,
@@ -34,7 +35,7 @@ SCOPES = {
     ("/api/v1/ledger/transactions/<id>", "GET"): Scope.LEDGER_READ,
     ("/api/v1/ledger/transactions/<id>/reverse", "POST"): Scope.LEDGER_WRITE,
 }
-PROBES = {"/api/v1/health/live", "/api/v1/health/ready"}
+PROBES = PUBLIC - {"/api/v1/merchants/register", "/api/v1/merchants/login"}
 
 
 def iterate_policies(app: Flask) -> Iterator[tuple[str, AccessPolicy | None]]:
@@ -89,7 +90,7 @@ def test_each_route_requires_its_documented_scope() -> None:
         assert (scope.endswith(":read")) == (method == "GET"), rule
 
 
-def test_only_the_listed_routes_are_public_and_only_probes_have_a_limit_of_their_own() -> None:
+def test_only_listed_routes_are_public_and_only_probes_and_documents_have_own_limits() -> None:
     policies = {rule: policy for rule, policy in iterate_policies(APP) if policy}
     assert {rule for rule, policy in policies.items() if policy.is_public} == PUBLIC
     assert {rule for rule, policy in policies.items() if not policy.has_global_limit} == PROBES

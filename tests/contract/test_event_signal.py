@@ -3,20 +3,29 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from uuid import UUID
 
 import pytest
 
+from atomic_adapters import event_signal
 from atomic_adapters.bulkhead import CURRENT_MERCHANT
 from atomic_adapters.event_reader import BatchedEventReader
 from atomic_adapters.event_signal import PollingEventSignal
 from atomic_core.domain.errors import StorageUnavailable, TooManyWaiting, WaitingPlacesTaken
 from atomic_core.domain.events import Event, EventFilter, EventType, StreamEvent, StreamRead
+from atomic_core.domain.payments import Status
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from processes import wait_until
-from support import IDS, Store, add_merchant, build_application, run_concurrently
+from support import (
+    IDS,
+    Store,
+    add_merchant,
+    build_application,
+    build_payment,
+    run_concurrently,
+)
 
 SECONDS = 20.0
 """Longer than it takes until a wait has ended. Only guards against a hang."""
@@ -233,3 +242,96 @@ def test_unavailable_storage_is_raised_to_readers(
     stream.begin.is_available = False
     with pytest.raises(StorageUnavailable):
         reader.read(StreamRead(merchant_id, EventFilter(), 1, is_oldest_first=True))
+
+
+class Shop:
+    """A merchant with payments, whose events are added one by one."""
+
+    def __init__(self, stream: Stream, store: Store, merchant_id: UUID) -> None:
+        self.stream, self.merchant_id = stream, merchant_id
+        record = build_application(store.begin).payments.record
+        self.payment_ids = [record(build_payment(merchant_id)).id for _ in range(2)]
+
+    def add_event(self, payment_id: UUID) -> None:
+        event = Event(self.merchant_id, EventType.AUTHORIZED, payment_id, Status.AUTHORIZED)
+        with self.stream.begin.begin() as work:
+            work.events.add([event])
+            work.commit()
+
+
+@pytest.fixture
+def shop(stream: Stream, store: Store, merchant_id: UUID) -> Shop:
+    return Shop(stream, store, merchant_id)
+
+
+def test_watch_is_woken_once_for_what_was_before_and_then_by_its_subject(
+    stream: Stream, shop: Shop
+) -> None:
+    payment_id, other_id = shop.payment_ids
+    shop.add_event(payment_id)
+    with stream.signal.watch(shop.merchant_id, payment_id) as watch:
+        assert watch.wait(SECONDS)
+        stream.await_polls(2)
+        assert not watch.wait(0)
+        shop.add_event(other_id)
+        stream.add_events(shop.merchant_id)
+        stream.await_polls(4)
+        assert not watch.wait(0)
+        shop.add_event(payment_id)
+        assert watch.wait(SECONDS)
+        stream.await_polls(2)
+        assert not watch.wait(0)
+    assert (stream.signal._watches, stream.signal._positions) == ({}, {})
+
+
+def test_watch_misses_no_event_while_the_storage_is_unavailable(stream: Stream, shop: Shop) -> None:
+    with stream.signal.watch(shop.merchant_id, shop.payment_ids[0]) as watch:
+        assert watch.wait(SECONDS)
+        stream.begin.is_available = False
+        stream.await_polls(2)
+        shop.add_event(shop.payment_ids[0])
+        stream.await_polls(2)
+        assert not watch.wait(0)
+        stream.begin.is_available = True
+        assert watch.wait(SECONDS)
+
+
+def test_watch_finds_its_event_among_more_than_one_read(
+    stream: Stream, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_signal, "EVENTS_PER_READ", 2)
+    payment_id, other_id = shop.payment_ids
+    with stream.signal.watch(shop.merchant_id, payment_id) as watch:
+        assert watch.wait(SECONDS)
+        stream.begin.is_available = False
+        for _ in range(5):
+            shop.add_event(other_id)
+        shop.add_event(payment_id)
+        stream.begin.is_available = True
+        assert watch.wait(SECONDS)
+
+
+def test_watches_and_waits_share_their_places(stream: Stream) -> None:
+    merchant_id = IDS.new_id()
+    with ExitStack() as watches:
+        for _ in range(MERCHANT_SHARE):
+            watches.enter_context(stream.signal.watch(merchant_id, IDS.new_id()))
+        with pytest.raises(TooManyWaiting):
+            watches.enter_context(stream.signal.watch(merchant_id, IDS.new_id()))
+        with pytest.raises(TooManyWaiting):
+            stream.signal.wait(merchant_id, 0, WAIT)
+        for _ in range(PROCESS_SHARE - MERCHANT_SHARE):
+            watches.enter_context(stream.signal.watch(IDS.new_id(), IDS.new_id()))
+        with pytest.raises(WaitingPlacesTaken):
+            watches.enter_context(stream.signal.watch(IDS.new_id(), IDS.new_id()))
+    assert stream.signal._waiting == 0
+
+
+def test_stop_ends_watches_as_if_their_time_were_over(stream: Stream) -> None:
+    merchant_id = IDS.new_id()
+    with stream.signal.watch(merchant_id, IDS.new_id()) as watch:
+        assert watch.wait(SECONDS)
+        ending = stream.threads.submit(watch.wait, WAIT)
+        stream.signal.stop()
+        assert ending.result(SECONDS) is False
+        assert watch.wait(0) is False

@@ -22,7 +22,7 @@ def test_refund_above_captured_amount_is_refused(scenario: PaymentScenario) -> N
     scenario.settle(held)
     assert scenario.refund_and_settle(held, 250) == (Status.SUCCESS, None)
     for amount in (351, 600, MAX_AMOUNT):
-        with pytest.raises(Conflict, match="exceeds the refundable amount"):
+        with pytest.raises(Conflict, match="exceeds what can still be refunded"):
             scenario.create_refund(held, amount)
     with pytest.raises(ValidationFailed):
         scenario.create_refund(held, 0)
@@ -38,7 +38,7 @@ def test_refund_above_captured_amount_is_refused(scenario: PaymentScenario) -> N
 def test_pending_refunds_reduce_refundable_amount(scenario: PaymentScenario) -> None:
     paid = scenario.pay(100)
     scenario.create_refund(paid, 70)
-    with pytest.raises(Conflict, match="exceeds the refundable amount") as conflict:
+    with pytest.raises(Conflict, match="exceeds what can still be refunded") as conflict:
         scenario.create_refund(paid, 31)
     assert conflict.value.details == {"amount": ["30 of 100 can still be refunded."]}
     assert scenario.create_refund(paid).money.amount == 30

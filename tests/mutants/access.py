@@ -44,9 +44,8 @@ ACCESS_MUTANTS: Final = (
         "unknown-email-revealed",
         "an unknown email is answered like a wrong password",
         SESSIONS_PY,
-        "            raise Unauthorized(WRONG_CREDENTIALS_MESSAGE)\n",
-        '            raise Unauthorized(WRONG_CREDENTIALS_MESSAGE if credentials else "'
-        'Unknown email.")\n',
+        "            raise WrongCredentials\n",
+        '            raise WrongCredentials(None if credentials else "Unknown email.")\n',
         MERCHANTS_TEST,
     ),
     _mutant(

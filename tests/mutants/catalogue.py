@@ -4,6 +4,7 @@ from typing import Final
 
 from mutants.access import ACCESS_MUTANTS
 from mutants.availability import AVAILABILITY_MUTANTS
+from mutants.errors import ERROR_MUTANTS
 from mutants.events import EVENT_MUTANTS
 from mutants.in_doubt import IN_DOUBT_MUTANTS
 from mutants.journal import JOURNAL_MUTANTS
@@ -17,6 +18,7 @@ from mutants.settlement import SETTLEMENT_MUTANTS
 from mutants.streams import STREAM_MUTANTS
 from mutants.stripe import STRIPE_MUTANTS
 from mutants.totals import TOTAL_MUTANTS
+from mutants.waiting import WAITING_MUTANTS
 from mutants.web import WEB_MUTANTS
 from mutants.webhook_claims import WEBHOOK_CLAIM_MUTANTS
 from mutants.webhook_sender import WEBHOOK_SENDER_MUTANTS
@@ -31,6 +33,7 @@ ALL_MUTANTS: Final = (
     *REFUND_MUTANTS,
     *TOTAL_MUTANTS,
     *WEB_MUTANTS,
+    *ERROR_MUTANTS,
     *ACCESS_MUTANTS,
     *ROLE_MUTANTS,
     *AVAILABILITY_MUTANTS,
@@ -39,6 +42,7 @@ ALL_MUTANTS: Final = (
     *STRIPE_MUTANTS,
     *NETWORK_MUTANTS,
     *EVENT_MUTANTS,
+    *WAITING_MUTANTS,
     *WEBHOOK_SENDER_MUTANTS,
     *WEBHOOK_MUTANTS,
     *WEBHOOK_CLAIM_MUTANTS,

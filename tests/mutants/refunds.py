@@ -283,8 +283,15 @@ REFUND_MUTANTS: Final = (
         (
             Edit(
                 "atomic_core/use_cases/holds.py",
-                "    if payment.status is not Status.AUTHORIZED:\n",
-                "    if payment.status is None:\n",
+                "        if payment.status is not Status.AUTHORIZED:\n"
+                "            raise build_state_conflict(payment, PaymentNotCapturable)\n",
+                "",
+            ),
+            Edit(
+                "atomic_core/use_cases/holds.py",
+                "        if payment.status is not Status.AUTHORIZED:\n"
+                "            raise build_state_conflict(payment, PaymentNotCancelable)\n",
+                "",
             ),
         ),
         (HOLDS_TEST,),

@@ -159,7 +159,7 @@ def test_keys_are_created_listed_and_revoked(
     assert atomic.json("keys", "revoke", str(created["id"]))["revokedAt"] is not None
     assert "revoked" in atomic("keys", "list").stdout.splitlines()[2]
     assert atomic("seed").exit_code == 0
-    with pytest.raises(Exception, match="valid API key"):
+    with pytest.raises(Exception, match="API key is unknown"):
         application.api_keys.authenticate(raw)
 
 

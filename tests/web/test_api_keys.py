@@ -185,7 +185,7 @@ def test_key_is_limited_to_its_scopes(
             if answer.status_code == 403 and method != "HEAD":
                 error = answer.get_json()["error"]
                 [detail] = error["details"]["scope"]
-                assert error["code"] == "forbidden"
+                assert error["code"] == "scope_missing"
                 assert set(re.findall(r"[a-z]+:[a-z]+", detail)) == needed
                 assert all(name in error["message"] for name in needed)
         met += scope in needed
@@ -243,7 +243,7 @@ def test_rotation_without_overlap_ends_the_old_key_at_once(
     )
     assert build_key_client(web, session_client, old).pay().status_code == 401
     again = session_client.post(f"{API_KEYS}/{old['id']}/rotate", {})
-    assert (again.status_code, error_code(again)) == (409, "conflict")
+    assert (again.status_code, error_code(again)) == (409, "api_key_inactive")
 
 
 @pytest.mark.parametrize("overlap", [-1, 604_801, 2**63, 1.5, 1.0, "60", True, None, [60], 1e3])

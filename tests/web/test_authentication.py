@@ -4,7 +4,15 @@ from atomic_core.domain.errors import StorageUnavailable
 from atomic_web.access.authentication import get_access_policy
 from atomic_web.errors import RequestTimeout
 from support import DEPTH
-from web.web_client import ACCOUNTS, PAYMENT_BODY, PAYMENTS, MerchantClient, WebApp, error_code
+from web.web_client import (
+    ACCOUNTS,
+    PAYMENT_BODY,
+    PAYMENTS,
+    MerchantClient,
+    WebApp,
+    error_code,
+    error_type,
+)
 
 KEY = "sk_test_" + "0" * 48
 
@@ -53,8 +61,13 @@ def test_invalid_credentials_return_401_without_effects(
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"] == "Bearer"
     if method != "HEAD":
-        assert error_code(response) == "unauthorized"
-        assert response.get_json()["error"]["message"] == "A valid API key is required."
+        if header is None or not header.strip():
+            expected = "api_key_missing"
+        elif header == f"Bearer {KEY}" or header in ("Bearer null", "Bearer ../../etc"):
+            expected = "unauthorized"
+        else:
+            expected = "api_key_malformed"
+        assert (error_type(response), error_code(response)) == ("unauthorized", expected)
     assert web.effects == (0, 0, 0)
 
 

@@ -315,7 +315,8 @@ def test_number_before_the_first_kept_event_is_answered_410(
         assert response.status_code == 410
         assert error_code(response) == "events_purged"
         details = response.get_json()["error"]["details"]
-        assert details == {"after": [f"Must be {latest['sequence']} or more."]}
+        least = latest["sequence"]
+        assert details == {"after": [f"Must be {least} or more."], "minimum": least}
     assert len(list_events(merchant, after=latest["sequence"])["items"]) == 1
     assert len(list_events(merchant)["items"]) == 1
 
@@ -381,7 +382,7 @@ def test_requests_that_wait_are_limited_per_merchant_and_process(
     answers = [waiting.start(merchant, f"after=1&wait={WAIT}") for _ in range(3)]
     waiting.await_count(3)
     refused = merchant.get(f"{EVENTS}?after=1&wait={WAIT}")
-    assert (refused.status_code, error_code(refused)) == (429, "rate_limited")
+    assert (refused.status_code, error_code(refused)) == (429, "too_many_waiting")
     assert int(refused.headers["Retry-After"]) >= 1
     answers += [waiting.start(other_merchant, f"after=1&wait={WAIT}") for _ in range(3)]
     waiting.await_count(6)

@@ -39,8 +39,8 @@ def test_index_and_docs_answer_get_only(web: WebApp, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [*INDEXES, *DOCS])
-def test_index_and_docs_count_against_the_global_limit(web: WebApp, path: str) -> None:
-    limited = web.with_settings(RATE_LIMIT_GLOBAL="1/900").client
+def test_index_and_docs_count_against_the_limit_of_documents(web: WebApp, path: str) -> None:
+    limited = web.with_settings(RATE_LIMIT_SERVICE="1/900").client
     assert limited.get(path).status_code == 200
     assert limited.get(path).status_code == 429
 

@@ -116,12 +116,14 @@ def test_reversal_refers_to_the_original_and_happens_once(ledger: Ledger) -> Non
     location = ledger.post(ledger.build()).headers["Location"]
     first, second = (ledger.merchant.post(f"{location}/reverse", {}) for _ in range(2))
     assert (first.status_code, second.status_code) == (201, 409)
+    assert error_code(second) == "transaction_already_reversed"
     reversal, original = first.get_json()["data"], ledger.merchant.get(location).get_json()["data"]
     assert reversal["reversesId"] == original["id"]
     assert original["reversedById"] == reversal["id"]
+    assert second.get_json()["error"]["details"]["reversedById"] == reversal["id"]
     assert [entry["amount"] for entry in reversal["entries"]] == [400, -400]
     again = ledger.merchant.post(f"{first.headers['Location']}/reverse", {})
-    assert again.status_code == 409
+    assert (again.status_code, error_code(again)) == (409, "reversal_not_reversible")
 
 
 def test_lists_are_filtered_by_account_and_external_id(ledger: Ledger) -> None:

@@ -1,5 +1,6 @@
 """Error messages say what to change, in the same words wherever the same is wrong."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import pytest
 from atomic_core.domain import errors as core_errors
 from atomic_core.domain.errors import AtomicError
 from atomic_web import errors as web_errors
+from atomic_web.error_catalogue import ERRORS_BY_CODE
+from atomic_web.errors import build_error_object
 from atomic_web.http.body import MAX_DIGITS, MAX_NESTING, MAX_VALUES
 from web.web_client import ACCOUNTS, BATCH, PAYMENT_BODY, PAYMENTS, MerchantClient, WebApp
 
@@ -105,9 +108,13 @@ def test_size_limits_are_named(web: WebApp, merchant: MerchantClient) -> None:
 
 def test_nginx_uses_the_messages_of_the_api() -> None:
     """Except where nginx knows less: whether anything was changed, and which methods a URL has."""
-    bodies = re.findall(r'"code":"(\w+)","message":"([^"]+)"', NGINX.read_text(encoding="utf-8"))
-    messages = dict(bodies)
+    text = NGINX.read_text(encoding="utf-8")
+    bodies = [json.loads(body)["error"] for body in re.findall(r" '({\"success.*})';", text)]
+    messages = {body["code"]: body["message"] for body in bodies}
     assert len(messages) == len(bodies) == 7
+    for body in bodies:
+        [error, *_] = ERRORS_BY_CODE[body["code"]]
+        assert body == build_error_object(error(body["message"]))
     for error in (web_errors.RequestTimeout, web_errors.UriTooLong, web_errors.HeadersTooLarge):
         assert messages.pop(error.code) == error().message
     assert messages == {

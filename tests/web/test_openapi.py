@@ -17,6 +17,7 @@ from atomic_core.domain.currencies import CURRENCIES
 from atomic_web.access.authentication import public
 from atomic_web.app import create_app
 from atomic_web.context import BASE_PATH
+from atomic_web.error_catalogue import ERRORS_BY_CODE
 from atomic_web.errors import STATUS
 from atomic_web.openapi.document import ALIASES, build
 from atomic_web.openapi.error_responses import METHOD_NOT_ALLOWED
@@ -96,16 +97,18 @@ def test_every_error_code_is_documented_with_its_status(contract: Contract) -> N
             if "$ref" in response:
                 name = response["$ref"].rsplit("/", 1)[1]
                 statuses |= dict.fromkeys(get_codes(contract, name), status)
-    statuses |= dict.fromkeys(METHOD_NOT_ALLOWED.codes, "")
-    assert statuses.keys() == STATUS.keys()
+    statuses |= {error.code: "" for error in METHOD_NOT_ALLOWED.errors}
+    assert statuses.keys() == ERRORS_BY_CODE.keys()
     for code, status in statuses.items():
-        assert not status or STATUS[code] == int(status)
+        for error in ERRORS_BY_CODE[code]:
+            assert not status or STATUS[error.type] == int(status)
 
 
 def get_codes(contract: Contract, response: str) -> list[str]:
     """A response has one example per code."""
     media = contract.document["components"]["responses"][response]["content"]["application/json"]
-    assert media["schema"] == {"$ref": "#/components/schemas/ErrorResponse"}
+    schema = "RateLimitedResponse" if response == "TooManyRequests" else "ErrorResponse"
+    assert media["schema"] == {"$ref": f"#/components/schemas/{schema}"}
     codes = [example["value"]["error"]["code"] for example in media["examples"].values()]
     assert codes == list(media["examples"])
     return codes

@@ -10,6 +10,7 @@ from atomic_core.domain.origins import OPERATOR
 from atomic_core.domain.webhooks import MAX_ENDPOINTS
 from atomic_core.use_cases.maintenance import Health
 from atomic_web.context import BASE_PATH
+from atomic_web.openapi import examples
 from web.conformance import Contract
 from web.web_client import (
     ACCOUNT_BODY,
@@ -101,6 +102,12 @@ class StatusCollector:
                 "rate_limiter": FailingRateLimiter(),
             }
         )
+        self.settled_web = web.with_use_cases(
+            {
+                "payments.wait": lambda *_: examples.SUCCESS,
+                "refunds.wait": lambda *_: examples.REFUNDED,
+            }
+        )
         in_use = failing(IdempotencyKeyInUse())
         self.key_in_use_web = web.with_use_cases(
             {
@@ -114,13 +121,13 @@ class StatusCollector:
         self.rate_limited_web = web.with_settings(
             RATE_LIMIT_GLOBAL="1/900", RATE_LIMIT_SERVICE="1/900"
         )
-        self.rate_limited_web.client.get(PATH)
+        self.rate_limited_web.client.get("/nowhere")
         self.rate_limited_web.client.options(PATH)
         self.statuses: set[tuple[str, str, str]] = set()
 
     def send(self, web: WebApp, method: str, template: str, path: str = "", **request: Any) -> None:
         headers = self.get_authorization(template) | request.pop("headers", {})
-        url = BASE_PATH + (path or template.format(id=UNKNOWN, key=UNKNOWN))
+        url = BASE_PATH + (path or template.format(id=UNKNOWN, key=UNKNOWN, code=UNKNOWN))
         response = web.client.open(url, method=method, headers=headers, **request)
         self.statuses.add((method, template, str(response.status_code)))
 
@@ -133,7 +140,7 @@ class StatusCollector:
     def send_to_every_route(self, method: str, template: str) -> None:
         has_body = method in ("POST", "PATCH")
         request: dict[str, Any] = {"json": BODIES.get(template, {})} if has_body else {}
-        path = template.format(id=UNKNOWN, key=UNKNOWN)
+        path = template.format(id=UNKNOWN, key=UNKNOWN, code=UNKNOWN)
         self.send(self.web, method, template, **request)
         self.send(self.web, method, template, f"{path}?x=1", **request)
         self.send(self.web, method, template, headers={"Authorization": "Bearer no"}, **request)
@@ -176,7 +183,15 @@ class StatusCollector:
             payment = self.merchant.pay(capture=capture).headers["Location"]
             self.web.application.settlement.settle()
             path = f"{payment.removeprefix(BASE_PATH)}/{action}"
-            self.send(self.web, "POST", f"/payments/{{id}}/{action}", path, json={})
+            template = f"/payments/{{id}}/{action}"
+            self.send(self.web, "POST", template, path, json={}, query_string={"wait": 0})
+            again = self.merchant.pay(capture=capture).headers["Location"]
+            self.web.application.settlement.settle()
+            path = f"{again.removeprefix(BASE_PATH)}/{action}"
+            settled = self.settled_web
+            self.send(settled, "POST", template, path, json={}, query_string={"wait": 1})
+        query = {"wait": 1}
+        self.send(self.settled_web, "POST", "/payments", json=PAYMENT_BODY, query_string=query)
 
     def send_ledger_transactions(self) -> None:
         self.merchant.pay()
@@ -293,6 +308,8 @@ class StatusCollector:
         self.merchant.pay("a/key?")
         self.send(self.web, "GET", "/idempotency-keys/{key}", "/idempotency-keys/a/key%3F")
         self.send_purged_events()
+        page = "/docs/errors/email_taken"
+        self.send(self.web, "GET", "/docs/errors/{code}", page)
         etag = self.web.client.get(PATH).headers["ETag"]
         self.send(self.web, "GET", "/openapi.json", headers={"If-None-Match": etag})
 

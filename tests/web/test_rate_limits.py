@@ -166,7 +166,7 @@ def test_refused_requests_count_against_the_limit(web: WebApp) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("POST", PAYMENTS), ("GET", "/nowhere"), ("DELETE", PAYMENTS), ("GET", "/api/v1/health")],
+    [("POST", PAYMENTS), ("GET", "/nowhere"), ("DELETE", PAYMENTS), ("GET", PAYMENTS)],
 )
 def test_any_request_over_the_global_limit_returns_429(web: WebApp, method: str, path: str) -> None:
     client = web.with_settings(RATE_LIMIT_GLOBAL="1/60").client
@@ -178,6 +178,13 @@ def test_any_request_over_the_global_limit_returns_429(web: WebApp, method: str,
 
 
 PROBES = [
+    ("GET", "/api/v1/health"),
+    ("GET", "/api/v1/openapi.json"),
+    ("GET", "/api/v1/docs"),
+    ("GET", "/api/v1/docs/errors/rate_limited"),
+    ("GET", "/docs"),
+    ("GET", "/"),
+    ("GET", "/api/v1"),
     ("GET", "/api/v1/health/live"),
     ("GET", "/api/v1/health/ready"),
     ("OPTIONS", PAYMENTS),
@@ -186,7 +193,7 @@ PROBES = [
 
 
 @pytest.mark.parametrize(("method", "path"), PROBES)
-def test_probes_and_preflights_have_a_window_of_their_own(
+def test_probes_documents_and_preflights_have_a_window_of_their_own(
     web: WebApp, method: str, path: str
 ) -> None:
     client = web.with_settings(RATE_LIMIT_GLOBAL="1/60", RATE_LIMIT_SERVICE="2/60").client

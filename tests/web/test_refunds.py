@@ -58,7 +58,9 @@ def test_refund_without_an_amount_refunds_the_rest(web: WebApp, merchant: Mercha
     nothing_left = merchant.post(f"{path}/refunds", {})
     assert nothing_left.status_code == 409
     assert nothing_left.get_json()["error"]["details"] == {
-        "amount": ["0 of 1234 can still be refunded."]
+        "amount": ["0 of 1234 can still be refunded."],
+        "remaining": 0,
+        "captured": 1234,
     }
 
 
@@ -68,7 +70,7 @@ def test_unsettled_refunds_count_against_the_refundable_amount(
     path = create_settled_payment(web, merchant)
     assert merchant.post(f"{path}/refunds", {"amount": 1000}).status_code == 202
     response = merchant.post(f"{path}/refunds", {"amount": 235})
-    assert (response.status_code, error_code(response)) == (409, "conflict")
+    assert (response.status_code, error_code(response)) == (409, "refund_exceeds_remaining")
     assert merchant.post(f"{path}/refunds", {"amount": 234}).status_code == 202
 
 

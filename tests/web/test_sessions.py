@@ -49,7 +49,7 @@ def test_changed_password_ends_other_sessions_only(
 
 def test_wrong_current_password_returns_403(web: WebApp, session_client: SessionClient) -> None:
     answer = session_client.post(CHANGE_PASSWORD, CHANGE | {"currentPassword": "wrong horse"})
-    assert (answer.status_code, error_code(answer)) == (403, "forbidden")
+    assert (answer.status_code, error_code(answer)) == (403, "wrong_password")
     assert log_in_with(web, PASSWORD) == 200
     assert "password_change_failed" in session_client.list_audit_events()
 
@@ -189,7 +189,7 @@ def test_suspended_merchants_keys_and_sessions_get_401(
     assert [answer.status_code for answer in answers] == [401] * len(answers)
     assert web.effects == before
     answer = web.client.post(LOGIN, json={"email": EMAIL, "password": PASSWORD})
-    assert (answer.status_code, error_code(answer)) == (403, "forbidden")
+    assert (answer.status_code, error_code(answer)) == (403, "login_suspended")
     assert log_in_with(web, "wrong horse battery") == 401
     web.application.merchants.resume(session_client.merchant_id, OPERATOR)
     assert caller.pay().status_code == 202

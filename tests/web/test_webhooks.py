@@ -240,7 +240,7 @@ def test_secret_that_cannot_be_decrypted_is_a_conflict(
 
     monkeypatch.setattr(type(web.application.webhooks.ping.cipher), "decrypt", refuse)
     response = merchant.post(f"{ENDPOINTS}/{id}/test", {})
-    assert (response.status_code, error_code(response)) == (409, "conflict")
+    assert (response.status_code, error_code(response)) == (409, "signing_secret_unreadable")
 
 
 def test_every_command_is_audited_with_its_key(

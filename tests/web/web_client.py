@@ -18,6 +18,7 @@ from atomic_adapters.system import ManualClock
 from atomic_adapters.wiring import in_memory
 from atomic_core.application import Application
 from atomic_web.app import bind_application, create_routes
+from atomic_web.errors import STATUS
 from support import with_use_cases
 from web.conformance import get_contract
 
@@ -198,14 +199,23 @@ def build_web_app(clock: ManualClock) -> WebApp:
     return WebApp(in_memory(clock), settings(**NO_LIMITS), clock)
 
 
+def error_type(response: TestResponse) -> str:
+    """The family of an error response's code."""
+    error_code(response)
+    return response.get_json()["error"]["type"]
+
+
 def error_code(response: TestResponse) -> str:
     """The code of an error response, which must have the complete envelope."""
     body = response.get_json()
     assert response.mimetype == "application/json"
     assert body["success"] is False
     assert set(body) == {"success", "error", "meta"}
-    assert {"code", "message"} <= set(body["error"]) <= {"code", "message", "details"}
+    required = {"code", "type", "message", "retryable", "docUrl"}
+    assert required <= set(body["error"]) <= {*required, "param", "details"}
     assert body["error"]["message"]
+    assert body["error"]["docUrl"] == f"/api/v1/docs/errors/{body['error']['code']}"
+    assert STATUS[body["error"]["type"]] == response.status_code
     assert body["meta"]["requestId"] == response.headers["X-Request-Id"]
     return body["error"]["code"]
 

@@ -9,10 +9,12 @@ import pytest
 from atomic_core.domain.accounts import fee_account_id, world_account_id
 from atomic_core.domain.errors import (
     AtomicError,
-    Conflict,
+    ExternalIdTaken,
     NotFound,
+    ReversalNotReversible,
     StorageRefused,
     TransactionRefused,
+    TransactionReversed,
     ValidationFailed,
 )
 from atomic_core.domain.events import EventFilter, EventType
@@ -175,7 +177,7 @@ def test_accounts_of_others_do_not_exist(store: Store, books: Books) -> None:
 def test_external_id_is_used_once_per_merchant(store: Store, books: Books) -> None:
     first = books.transfer(1_000, external_id="a")
     # Not refused for the balance: the repetition of a request that succeeded.
-    with pytest.raises(Conflict) as refused:
+    with pytest.raises(ExternalIdTaken) as refused:
         books.transfer(1_000, external_id="a")
     assert refused.value.details == {"externalId": [f"Is that of {first.id}."]}
     other_merchant = Books(store.begin)
@@ -197,7 +199,7 @@ def test_preview_changes_nothing(books: Books) -> None:
     assert posted.entries == preview.entries
     with pytest.raises(TransactionRefused):
         books.application.journal.preview(books.build((books.funded, -1_000), (books.other, 1_000)))
-    with pytest.raises(Conflict):
+    with pytest.raises(ExternalIdTaken):
         books.application.journal.preview(new_transaction)
 
 
@@ -212,10 +214,10 @@ def test_reversal_negates_the_entries_once(books: Books) -> None:
     assert (reversal.external_id, reversal.effective_at) == ("r", PAST)
     assert books.get(original) == replace(original, reversed_by_id=reversal.id)
     assert books.get(reversal) == reversal
-    with pytest.raises(Conflict) as refused:
+    with pytest.raises(TransactionReversed) as refused:
         books.reverse(original)
-    assert refused.value.details == {"reversedById": [str(reversal.id)]}
-    with pytest.raises(Conflict):
+    assert refused.value.facts == {"reversedById": str(reversal.id)}
+    with pytest.raises(ReversalNotReversible):
         books.reverse(reversal)
     assert books.get_balances()[:2] == [1_000, 0]
     books.assert_ledger_is_clean()

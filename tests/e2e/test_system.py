@@ -90,7 +90,7 @@ def test_documented_default_rate_limits_apply(
         assert [reply.status for reply in payments] == [202] * 10 + [429]
         assert payments[-1].code == "rate_limited"
         assert 1 <= int(payments[-1].headers["Retry-After"]) <= 60
-        gets = [client.request("GET", "/health") for _ in range(90)]
+        gets = [client.request("GET", "/accounts") for _ in range(90)]
         assert [reply.status for reply in gets] == [200] * 89 + [429]
         assert 1 <= int(gets[-1].headers["Retry-After"]) <= 900
         assert gets[0].headers["RateLimit-Policy"] == '"global";q=100;w=900'

@@ -1,4 +1,4 @@
-"""Migrations 0018 and 0019 add scopes; their rollbacks take them away from keys."""
+"""Migrations 0018, 0019 and 0027 add scopes; their rollbacks take them away from keys."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,8 @@ from atomic_core.domain.merchants import ALL_SCOPES, Scope
 from support import add_merchant, build_application
 
 WEBHOOKS = {Scope.WEBHOOKS_READ, Scope.WEBHOOKS_WRITE}
-OTHERS = ALL_SCOPES - {Scope.EVENTS_READ} - WEBHOOKS
+LEDGER = {Scope.LEDGER_READ, Scope.LEDGER_WRITE}
+OTHERS = ALL_SCOPES - {Scope.EVENTS_READ} - WEBHOOKS - LEDGER
 
 Keys = dict[str, tuple[frozenset[str], bool]]
 
@@ -26,7 +27,7 @@ def read_keys(url: str) -> Keys:
         return {name: (frozenset(scopes), is_revoked) for name, scopes, is_revoked in rows}
 
 
-def test_rollback_removes_the_scope_and_revokes_keys_without_another(
+def test_rollback_removes_the_scope_of_events(
     own_database: Callable[..., str], settings_for: Callable[..., Settings], migrated: str
 ) -> None:
     url = own_database(migrated)
@@ -59,21 +60,33 @@ def test_rollback_removes_the_scope_and_revokes_keys_without_another(
     assert read_keys(url)["old"] == (OTHERS, False), "keys never change"
 
 
-def test_rollback_removes_the_scopes_of_webhooks(
-    own_database: Callable[..., str], settings_for: Callable[..., Settings], migrated: str
+@pytest.mark.parametrize(
+    ("migration", "added", "kept"),
+    [
+        ("0027.journal", LEDGER, ALL_SCOPES - LEDGER),
+        ("0019.webhooks", WEBHOOKS, ALL_SCOPES - LEDGER - WEBHOOKS),
+    ],
+)
+def test_rollback_removes_the_scopes_and_revokes_keys_without_another(
+    own_database: Callable[..., str],
+    settings_for: Callable[..., Settings],
+    migrated: str,
+    migration: str,
+    added: set[Scope],
+    kept: frozenset[Scope],
 ) -> None:
     url = own_database(migrated)
     store = PostgresStore(Connections(settings_for(url)))
     application = build_application(store.begin)
     merchant_id = add_merchant(store.begin)
-    for name, scopes in (("all", ALL_SCOPES), ("webhooks", frozenset(WEBHOOKS))):
+    for name, scopes in (("all", ALL_SCOPES), ("added", frozenset(added))):
         application.api_keys.issue(merchant_id, name, scopes)
     store.close()
     migrator = Migrator(url)
-    while migrator.down() != "0019.webhooks":
+    while migrator.down() != migration:
         pass
     keys = read_keys(url)
-    assert keys["all"] == (ALL_SCOPES - WEBHOOKS, False)
-    assert keys["webhooks"][1], "revoked"
+    assert keys["all"] == (kept, False)
+    assert keys["added"][1], "revoked"
     migrator.up()
-    assert read_keys(url)["all"] == (ALL_SCOPES - WEBHOOKS, False), "keys never change"
+    assert read_keys(url)["all"] == (kept, False), "keys never change"

@@ -7,7 +7,7 @@ from web.web_client import WebApp
 
 
 def test_each_client_address_has_its_own_window(web: WebApp) -> None:
-    client = web.with_settings(RATE_LIMIT_GLOBAL="1/60").client
+    client = web.with_settings(RATE_LIMIT_SERVICE="1/60").client
 
     def status(address: str) -> int:
         environ = {"REMOTE_ADDR": address}
@@ -21,7 +21,7 @@ def test_each_client_address_has_its_own_window(web: WebApp) -> None:
 def test_forwarded_address_is_used_from_a_trusted_proxy_only(
     web: WebApp, proxies: str, statuses: list[int]
 ) -> None:
-    client = web.with_settings(RATE_LIMIT_GLOBAL="1/60", TRUSTED_PROXIES=proxies).client
+    client = web.with_settings(RATE_LIMIT_SERVICE="1/60", TRUSTED_PROXIES=proxies).client
     answers = [
         client.get("/api/v1/health", headers={"X-Forwarded-For": f"192.0.2.{number}"})
         for number in (1, 2)
@@ -30,7 +30,7 @@ def test_forwarded_address_is_used_from_a_trusted_proxy_only(
 
 
 def test_forwarded_addresses_that_the_client_added_are_ignored(web: WebApp) -> None:
-    client = web.with_settings(RATE_LIMIT_GLOBAL="1/60", TRUSTED_PROXIES="1").client
+    client = web.with_settings(RATE_LIMIT_SERVICE="1/60", TRUSTED_PROXIES="1").client
     answers = [
         client.get("/api/v1/health", headers={"X-Forwarded-For": f"{spoofed}, 192.0.2.9"})
         for spoofed in ("192.0.2.1", "192.0.2.2")

@@ -94,7 +94,7 @@ class Model:
         if len(set(ids)) < len(ids) or len(ids) < 2 or is_too_large:
             return "validation_failed"
         if external_id in self.external_ids:
-            return "conflict"
+            return "external_id_taken"
         if any(self.owners[id] != MERCHANT for id in ids):
             return "not_found"
         sums: dict[str, int] = {}
@@ -120,7 +120,7 @@ def get_outcome(action: Callable[[], object]) -> object:
     try:
         result = action()
     except AtomicError as error:
-        return error.code, error.details
+        return error.code, (error.details, error.facts)
     return describe(result) if isinstance(result, JournalTransaction) else result
 
 
@@ -191,10 +191,12 @@ class JournalComparison(RuleBasedStateMachine):
             return
         original = list(self.model.posted)[index % len(self.model.posted)]
         entries = tuple(Leg(id, -amount) for id, amount in self.model.posted[original])
-        is_final = original in self.model.reversed_by or original in set(
-            self.model.reversed_by.values()
-        )
-        expected = "conflict" if is_final else self.model.find_error(entries, external_id)
+        if original in self.model.reversed_by.values():
+            expected = "reversal_not_reversible"
+        elif original in self.model.reversed_by:
+            expected = "transaction_already_reversed"
+        else:
+            expected = self.model.find_error(entries, external_id)
         request = ReversalRequest(MERCHANT, original, external_id=external_id)
         reversal = self.expect(expected, lambda app: app.journal.reverse(request))
         if reversal:

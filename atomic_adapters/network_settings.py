@@ -83,7 +83,7 @@ class NetworkSettings:
                 concurrency=reader.read_integer("STRIPE_CONCURRENCY", 64, 1, 1_000),
                 batch=reader.read_integer("STRIPE_BATCH", 0, 0, 10_000),
                 # Stripe answers most requests within a second or two, and its own client waits for
-                # 80 s. What takes longer is in doubt, and is asked about.
+                # 80 s. What takes longer is in doubt, and inquired about.
                 timeout=reader.read_seconds("STRIPE_TIMEOUT_SECONDS", 10, 0.1, 30),
                 lease=reader.read_seconds("STRIPE_LEASE_SECONDS", 2, 0.1, 3_600),
             ),

@@ -117,7 +117,7 @@ NETWORK_MUTANTS: Final = (
         (BREAKER_TEST,),
     ),
     Mutant(
-        "breaker-counts-what-was-not-asked",
+        "breaker-counts-what-was-not-sent",
         "a request that was not made says nothing about the network",
         (Edit(BREAKER_PY, "if response.is_answered is not None", "if True"),),
         (BREAKER_TEST,),

@@ -19,7 +19,7 @@ _PRECEDENCE: Final = (Verdict.APPROVED, Verdict.PENDING, Verdict.UNKNOWN, Verdic
 
 def judge_first_step(claim: Claim, intent: object) -> NetworkResponse | None:
     """Of a charge or an authorization, from its PaymentIntent. None if nothing has come of it yet:
-    it was created and not confirmed, or waits for its customer, whom nobody has asked."""
+    it was created and not confirmed, or waits for an authentication that was not requested."""
     reference = read_text(intent, "id")
     if reference is None:
         return UNKNOWN

@@ -31,7 +31,7 @@ def system(
     url = postgres.create_database(f"e2e_{secrets.token_hex(4)}", template=migrated)
     environ = environment(
         url,
-        replaceable_valkey.server.url,
+        replaceable_valkey.create_database(),
         SETTLE_LEASE_SECONDS=str(LEASE_SECONDS),
         SETTLE_BATCH="50",
     )

@@ -32,14 +32,13 @@ LIVE = b"GET /api/v1/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def impatient_system(
-    system: System, replaceable_valkey: ReplaceableValkey, scratch: Path
-) -> Iterator[System]:
+def impatient_system(system: System, scratch: Path) -> Iterator[System]:
     """An API of one process with a short REQUEST_TIMEOUT_SECONDS."""
-    database = system.superuser_url
-    timeout = str(REQUEST_SECONDS)
     environ = environment(
-        database, replaceable_valkey.server.url, REQUEST_TIMEOUT_SECONDS=timeout, WEB_WORKERS="1"
+        system.superuser_url,
+        system.environ["REDIS_URL"],
+        REQUEST_TIMEOUT_SECONDS=str(REQUEST_SECONDS),
+        WEB_WORKERS="1",
     )
     impatient = System(environ, scratch / "impatient.log")
     yield impatient

@@ -51,7 +51,7 @@ def system(
     url = postgres.create_database(f"stripe_{secrets.token_hex(4)}", template=migrated)
     environ = environment(
         url,
-        replaceable_valkey.server.url,
+        replaceable_valkey.create_database(),
         WEB_WORKERS="1",
         CARD_NETWORK="stripe",
         STRIPE_SECRET_KEY=SECRET_KEY,

@@ -10,7 +10,6 @@ from redis import Redis
 
 from atomic_adapters.embedded import EmbeddedPostgres
 from processes import Client, System, environment, wait_until
-from replaceable_valkey import ReplaceableValkey
 
 
 def test_payment_succeeds_and_credits_the_balance(
@@ -75,11 +74,12 @@ def test_revoked_key_is_refused_from_its_commit(
 
 
 def test_documented_default_rate_limits_apply(
-    system: System, account: dict[str, str], replaceable_valkey: ReplaceableValkey, scratch: Path
+    system: System, account: dict[str, str], scratch: Path
 ) -> None:
-    with Redis.from_url(replaceable_valkey.server.url) as redis:
-        redis.flushall()
-    environ = {**system.environ, **environment(system.superuser_url, replaceable_valkey.server.url)}
+    redis_url = system.environ["REDIS_URL"]
+    with Redis.from_url(redis_url) as redis:
+        redis.flushdb()
+    environ = {**system.environ, **environment(system.superuser_url, redis_url)}
     for name in ("RATE_LIMIT_GLOBAL", "RATE_LIMIT_PAYMENTS"):
         del environ[name]
     limited = System(environ, scratch / "limited.log")

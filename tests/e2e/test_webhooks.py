@@ -34,7 +34,7 @@ def system(
     url = postgres.create_database(f"webhooks_{secrets.token_hex(4)}", template=migrated)
     environ = environment(
         url,
-        replaceable_valkey.server.url,
+        replaceable_valkey.create_database(),
         WEB_WORKERS="1",
         WEBHOOK_ENCRYPTION_KEYS=generate_key(),
         WEBHOOK_ALLOW_PRIVATE="127.0.0.0/8",
@@ -194,12 +194,12 @@ def test_worker_killed_between_sending_and_recording_sends_again(
 
 
 def test_without_wake_ups_the_sweeper_delivers(
-    client: Client, receiver: Receiver, system: System, replaceable_valkey: ReplaceableValkey
+    client: Client, receiver: Receiver, system: System
 ) -> None:
     id, _ = add_endpoint(client, receiver.url)
     system.stop("worker")
-    with Redis.from_url(replaceable_valkey.server.url) as redis:
-        redis.flushall()
+    with Redis.from_url(system.environ["REDIS_URL"]) as redis:
+        redis.flushdb()
     payment = client.pay().data["id"]
     wait_until(lambda: receiver.requests, GUARD_SECONDS, "the sweeper delivers")
     # Else its last event could be due for the endpoint of the next test.

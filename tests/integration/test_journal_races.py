@@ -14,8 +14,9 @@ from atomic_adapters.settings import Settings
 from atomic_core.domain.errors import Conflict, TransactionRefused
 from atomic_core.domain.journal import JournalTransaction
 from journal_scenarios import FUNDS, Books
+from support import DEPTH
 
-ROUNDS: Final = 200
+ROUNDS: Final = 40 * DEPTH
 RACERS: Final = 4
 
 

@@ -31,7 +31,7 @@ from atomic_core.domain.posting import Leg
 from atomic_core.use_cases.journal import ReversalRequest
 from atomic_core.use_cases.ledger import NewAccount
 from emptying import Emptying
-from support import build_application, with_use_cases
+from support import DEPTH, build_application, with_use_cases
 
 NAMESPACE = UUID(int=78)
 MERCHANT, STRANGER = UUID(int=1), UUID(int=2)
@@ -276,5 +276,6 @@ def test_both_stores_post_what_the_model_expects(
     comparison: type[RuleBasedStateMachine],
 ) -> None:
     run_state_machine_as_test(
-        comparison, settings=settings(max_examples=15, stateful_step_count=20, deadline=None)
+        comparison,
+        settings=settings(max_examples=10 * DEPTH, stateful_step_count=20, deadline=None),
     )

@@ -18,7 +18,7 @@ SOUND: Final = "types/sound"
 """Where pytest's cache keeps the digest of what pyright last found sound."""
 
 
-def test_types_are_sound(request: pytest.FixtureRequest) -> None:
+def test_types_are_sound(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """pyright takes a minute. Of the same sources and packages it finds the same again, so it is
     not repeated after it has found nothing."""
     cache: pytest.Cache | None = getattr(request.config, "cache", None)
@@ -26,7 +26,12 @@ def test_types_are_sound(request: pytest.FixtureRequest) -> None:
     if cache and cache.get(SOUND, None) == digest:
         return
     checked = subprocess.run(
-        [sys.executable, "-m", "pyright"], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "pyright"],
+        cwd=ROOT,
+        # A killed pyright leaves its temporary files.
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
     if cache:

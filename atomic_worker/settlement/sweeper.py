@@ -128,8 +128,8 @@ class Sweeper:
             _log.info("sweep recovered", after_failures=self._failures)
             self._failures = 0
         self._start_delivery()
-        self._verify_if_due()
         self._reconcile_if_due()
+        self._verify_if_due()
         return interval
 
     def _record_failure(self, error: AtomicError, interval: float) -> float:

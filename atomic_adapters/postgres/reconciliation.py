@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.statements import load_statements
-from atomic_core.domain.ledger import to_microseconds
+from atomic_adapters.postgres.time_ordered_ids import get_lowest_id
 from atomic_core.domain.reconciliation import (
     BookedPayment,
     Difference,
@@ -44,8 +44,8 @@ class PostgresReconciliationRepository:
             network=network,
             begin_at=begin,
             end_at=end,
-            after_id=after or _get_first_id(begin - CLOCK_DIFFERENCE),
-            end_id=_get_first_id(end + CLOCK_DIFFERENCE),
+            after_id=after or get_lowest_id(begin - CLOCK_DIFFERENCE),
+            end_id=get_lowest_id(end + CLOCK_DIFFERENCE),
             limit=limit,
         )
 
@@ -81,12 +81,6 @@ class PostgresReconciliationRepository:
             _SQL["get_last_scheduled_reconciliation"], network=network
         )
         return _build_report(row) if row else None
-
-
-def _get_first_id(moment: datetime) -> UUID:
-    """The smallest UUID of version 7 that is made at this moment."""
-    milliseconds = max(0, to_microseconds(moment) // 1_000)
-    return UUID(int=milliseconds << 80)
 
 
 def _to_document(report: ReconciliationReport) -> Mapping[str, object]:

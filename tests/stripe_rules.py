@@ -191,6 +191,8 @@ class RecordingProxy:
         charge = intent["latest_charge"]
         if charge is None or not charge["captured"] or charge["status"] != "succeeded":
             return {"amount_received": 0}
+        if not charge["amount_refunded"]:
+            return {"amount_received": charge["amount"]}
         path = f"/v1/refunds?charge={charge['id']}&limit=100"
         refunds = self._forward(Request("GET", path, b"", None)).data["data"]
         left = sum(refund["amount"] for refund in refunds if not refund["payment_intent"])

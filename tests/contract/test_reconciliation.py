@@ -120,6 +120,26 @@ def test_refund_outside_of_atomic_is_named(
     )
 
 
+def test_charge_of_another_amount_is_named(
+    application: Application, network: StatementNetwork, pay: Callable[..., Payment]
+) -> None:
+    payment = pay()
+    network.get_record(payment.id).captured = 4_999
+    network.lines[0] = network.lines[0]._replace(amount=4_999)
+    difference = get_only_difference(reconcile(application))
+    assert (difference.kind, difference.payment_id) == (DifferenceKind.AMOUNT, payment.id)
+    assert (difference.there, difference.here) == (4_999, 5_000)
+
+
+def test_line_in_another_currency_is_looked_up(
+    application: Application, network: StatementNetwork, pay: Callable[..., Payment]
+) -> None:
+    payment = pay()
+    network.lines[0] = network.lines[0]._replace(currency="EUR")
+    assert reconcile(application).matched == 0
+    assert network.measured == [payment.id]
+
+
 def test_charge_that_is_not_ours_is_missing_here(
     application: Application, network: StatementNetwork
 ) -> None:

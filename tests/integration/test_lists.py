@@ -257,7 +257,7 @@ def test_pages_list_each_payment_once_while_others_arrive(
     begun = threading.Event()
 
     def arrive() -> None:
-        begun.wait(10)
+        begun.wait(60)
         for _ in range(100):
             arrived.append(accept(10))
             application.settlement.settle()

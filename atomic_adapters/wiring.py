@@ -17,6 +17,7 @@ from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.role_check import check_database_role
 from atomic_adapters.postgres.worker_liveness import PostgresWorkerLiveness
 from atomic_adapters.redis.background_notifier import BackgroundNotifier
+from atomic_adapters.redis.breaker_states import NetworkDependency, RedisBreakerStates
 from atomic_adapters.redis.connections import CircuitBreaker, RedisDependency, create_request_client
 from atomic_adapters.redis.rate_limiter import RedisRateLimiter
 from atomic_adapters.redis.rq_job_queue import RqJobQueue
@@ -92,6 +93,8 @@ def build_ports(settings: Settings) -> Ports:
     connections = Connections(settings)
     store = PostgresStore(connections)
     redis, breaker = create_request_client(settings), CircuitBreaker()
+    breaker_states = RedisBreakerStates(redis, breaker)
+    remote_networks = [STRIPE] if settings.networks.has_stripe else []
     return Ports(
         begin=MerchantBulkhead(store.begin, max(1, settings.database_pool // POOL_SHARE)),
         worker_liveness=PostgresWorkerLiveness(connections),
@@ -111,7 +114,12 @@ def build_ports(settings: Settings) -> Ports:
         card_networks=build_card_networks(settings),
         webhook_sender=DeferredWebhookSender(partial(build_webhook_sender, settings)),
         secret_cipher=build_secret_cipher(settings),
-        dependencies=[store, RedisDependency(redis)],
+        breaker_states=breaker_states,
+        dependencies=[
+            store,
+            RedisDependency(redis),
+            *(NetworkDependency(breaker_states, name) for name in remote_networks),
+        ],
     )
 
 
@@ -187,6 +195,7 @@ def in_memory(
     from atomic_adapters.memory import MemoryStore
     from atomic_adapters.memory.services import (
         AlwaysUpDependency,
+        MemoryBreakerStates,
         MemoryJobQueue,
         MemoryRateLimiter,
         MemorySecretCipher,
@@ -215,6 +224,7 @@ def in_memory(
         card_networks={DEFAULT_NETWORK: card_network or SandboxCardNetwork()},
         webhook_sender=webhook_sender or MemoryWebhookSender(),
         secret_cipher=MemorySecretCipher(),
+        breaker_states=MemoryBreakerStates(),
         dependencies=[
             AlwaysUpDependency("postgres"),
             AlwaysUpDependency("redis", is_required=False),

@@ -14,6 +14,7 @@ from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.domain.webhook_urls import Network
 from atomic_core.ports.api_key_cache import ApiKeyCache
 from atomic_core.ports.api_key_usage import ApiKeyUsage
+from atomic_core.ports.breaker_states import BreakerStates
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.clock import Clock
 from atomic_core.ports.dependency import Dependency
@@ -90,6 +91,7 @@ class Ports:
     """By name. Payments of other networks wait."""
     webhook_sender: WebhookSender
     secret_cipher: SecretCipher
+    breaker_states: BreakerStates
     dependencies: Sequence[Dependency]
 
 
@@ -185,6 +187,9 @@ class Settlement:
         self.list_unserved_networks = settlement_lanes.ListUnservedNetworks(
             ports.begin, tuple(self.lanes)
         )
+        self.measure_networks = settlement_lanes.MeasureNetworks(
+            ports.begin, ports.breaker_states, tuple(self.lanes)
+        )
         self.expire_holds = holds.ExpireHolds(ports.begin, ports.job_queue)
 
 
@@ -202,6 +207,7 @@ def _build_lane(name: str, ports: Ports, options: Options) -> settlement.SettleP
         options.network_patience,
         name,
         NetworkBreaker() if lane.is_remote else None,
+        ports.breaker_states,
     )
 
 

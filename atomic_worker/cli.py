@@ -88,7 +88,11 @@ def start_metrics(
     # Imported here: most processes serve no metrics of their own.
     from atomic_worker.webhooks.metrics import StoreCollector, observe_round, serve_metrics
 
-    collector = StoreCollector(application.webhooks.measure, application.events.count)
+    collector = StoreCollector(
+        application.webhooks.measure,
+        application.events.count,
+        application.settlement.measure_networks,
+    )
     serve_metrics(host, port, collector)
     return observe_round
 

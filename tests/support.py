@@ -17,6 +17,7 @@ from atomic_adapters.event_reader import BatchedEventReader
 from atomic_adapters.event_signal import PollingEventSignal
 from atomic_adapters.memory.services import (
     AlwaysUpDependency,
+    MemoryBreakerStates,
     MemoryJobQueue,
     MemoryRateLimiter,
     MemorySecretCipher,
@@ -44,6 +45,7 @@ from atomic_core.domain.payments import (
     Status,
 )
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
+from atomic_core.ports.breaker_states import BreakerStates
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.job_queue import JobQueue
 from atomic_core.ports.payment_store import PaymentStore
@@ -428,6 +430,7 @@ def build_application(
     card_networks: Mapping[str, CardNetwork] | None = None,
     lanes: Mapping[str, LaneOptions] = MappingProxyType({}),
     default_network: str = DEFAULT_NETWORK,
+    breaker_states: BreakerStates | None = None,
 ) -> Application:
     """The application on a store, with all other ports in memory."""
     clock = SystemClock()
@@ -450,6 +453,7 @@ def build_application(
         card_networks=card_networks or {DEFAULT_NETWORK: card_network or SandboxCardNetwork()},
         webhook_sender=webhook_sender or MemoryWebhookSender(),
         secret_cipher=MemorySecretCipher(),
+        breaker_states=breaker_states or MemoryBreakerStates(),
         dependencies=[AlwaysUpDependency("postgres")],
     )
     options = Options(

@@ -36,6 +36,7 @@ from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.domain.webhook_urls import EVERY_NETWORK
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.clock import Clock
+from atomic_core.ports.network_event_verifier import NetworkEventVerifier
 from atomic_core.ports.webhook_sender import WebhookSender
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def build_ports(settings: Settings) -> Ports:
         webhook_sender=DeferredWebhookSender(partial(build_webhook_sender, settings)),
         secret_cipher=build_secret_cipher(settings),
         breaker_states=breaker_states,
+        network_event_verifiers=_build_event_verifiers(settings),
         dependencies=[
             store,
             RedisDependency(redis),
@@ -139,6 +141,14 @@ def build_card_networks(settings: Settings) -> Mapping[str, CardNetwork]:
             StripeCardNetwork(stripe, stripe.timeout), stripe.timeout
         )
     return networks
+
+
+def _build_event_verifiers(settings: Settings) -> Mapping[str, NetworkEventVerifier]:
+    if not settings.networks.has_stripe_events:
+        return {}
+    from atomic_adapters.networks.stripe.events import StripeEventVerifier
+
+    return {STRIPE: StripeEventVerifier(settings.networks.stripe.webhook_secret)}
 
 
 def _select_token_check(settings: Settings) -> Callable[[str], str | None]:
@@ -185,6 +195,7 @@ def in_memory(
     hold_period: timedelta = DEFAULT_HOLD_PERIOD,
     network_patience: timedelta = DEFAULT_NETWORK_PATIENCE,
     webhook_sender: WebhookSender | None = None,
+    network_event_verifiers: Mapping[str, NetworkEventVerifier] | None = None,
 ) -> Application:
     """The whole application in this process's memory, for tests.
 
@@ -225,6 +236,7 @@ def in_memory(
         webhook_sender=webhook_sender or MemoryWebhookSender(),
         secret_cipher=MemorySecretCipher(),
         breaker_states=MemoryBreakerStates(),
+        network_event_verifiers=network_event_verifiers or {},
         dependencies=[
             AlwaysUpDependency("postgres"),
             AlwaysUpDependency("redis", is_required=False),

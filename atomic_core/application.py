@@ -23,6 +23,7 @@ from atomic_core.ports.event_signal import EventSignal
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.job_queue import JobQueue
 from atomic_core.ports.key_hasher import KeyHasher
+from atomic_core.ports.network_event_verifier import NetworkEventVerifier
 from atomic_core.ports.password_blocklist import PasswordBlocklist
 from atomic_core.ports.password_hasher import PasswordHasher
 from atomic_core.ports.payment_store import PaymentStore
@@ -48,6 +49,7 @@ from atomic_core.use_cases import (
     lists,
     maintenance,
     merchants,
+    network_events,
     passwords,
     payment_batches,
     payments,
@@ -92,6 +94,8 @@ class Ports:
     webhook_sender: WebhookSender
     secret_cipher: SecretCipher
     breaker_states: BreakerStates
+    network_event_verifiers: Mapping[str, NetworkEventVerifier]
+    """By the name of each card network that sends events here."""
     dependencies: Sequence[Dependency]
 
 
@@ -209,6 +213,14 @@ def _build_lane(name: str, ports: Ports, options: Options) -> settlement.SettleP
         NetworkBreaker() if lane.is_remote else None,
         ports.breaker_states,
     )
+
+
+class NetworkEvents:
+    def __init__(self, ports: Ports) -> None:
+        verifiers = ports.network_event_verifiers
+        self.receive = network_events.ReceiveNetworkEvent(ports.begin, verifiers, ports.job_queue)
+        self.act = network_events.ActOnNetworkEvents(ports.begin, tuple(verifiers))
+        self.purge = network_events.PurgeNetworkEvents(ports.begin)
 
 
 class Accounts:
@@ -370,6 +382,7 @@ class Application:
         self.refunds = Refunds(ports)
         self.events = Events(ports)
         self.settlement = Settlement(ports, options)
+        self.network_events = NetworkEvents(ports)
         self.accounts = Accounts(ports)
         self.ledger = Ledger(ports)
         self.journal = Journal(ports)

@@ -48,6 +48,7 @@ from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.ports.breaker_states import BreakerStates
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.job_queue import JobQueue
+from atomic_core.ports.network_event_verifier import NetworkEventVerifier
 from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.ports.webhook_sender import WebhookSender
@@ -431,6 +432,7 @@ def build_application(
     lanes: Mapping[str, LaneOptions] = MappingProxyType({}),
     default_network: str = DEFAULT_NETWORK,
     breaker_states: BreakerStates | None = None,
+    network_event_verifiers: Mapping[str, NetworkEventVerifier] = MappingProxyType({}),
 ) -> Application:
     """The application on a store, with all other ports in memory."""
     clock = SystemClock()
@@ -454,6 +456,7 @@ def build_application(
         webhook_sender=webhook_sender or MemoryWebhookSender(),
         secret_cipher=MemorySecretCipher(),
         breaker_states=breaker_states or MemoryBreakerStates(),
+        network_event_verifiers=network_event_verifiers,
         dependencies=[AlwaysUpDependency("postgres")],
     )
     options = Options(

@@ -37,6 +37,7 @@ from atomic_core.domain.webhook_urls import EVERY_NETWORK
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.clock import Clock
 from atomic_core.ports.network_event_verifier import NetworkEventVerifier
+from atomic_core.ports.network_statement import NetworkStatement
 from atomic_core.ports.webhook_sender import WebhookSender
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def build_ports(settings: Settings) -> Ports:
         job_queue=BackgroundNotifier(RqJobQueue(redis, breaker)),
         rate_limiter=RedisRateLimiter(redis, breaker),
         card_networks=build_card_networks(settings),
+        statements=build_statements(settings),
         webhook_sender=DeferredWebhookSender(partial(build_webhook_sender, settings)),
         secret_cipher=build_secret_cipher(settings),
         breaker_states=breaker_states,
@@ -149,6 +151,15 @@ def _build_event_verifiers(settings: Settings) -> Mapping[str, NetworkEventVerif
     from atomic_adapters.networks.stripe.events import StripeEventVerifier
 
     return {STRIPE: StripeEventVerifier(settings.networks.stripe.webhook_secret)}
+
+
+def build_statements(settings: Settings) -> Mapping[str, NetworkStatement]:
+    """The statements of the card networks that have one, by name."""
+    if not settings.networks.has_stripe:
+        return {}
+    from atomic_adapters.networks.stripe.statement import StripeStatement
+
+    return {STRIPE: StripeStatement(settings.networks.stripe)}
 
 
 def _select_token_check(settings: Settings) -> Callable[[str], str | None]:
@@ -196,6 +207,7 @@ def in_memory(
     network_patience: timedelta = DEFAULT_NETWORK_PATIENCE,
     webhook_sender: WebhookSender | None = None,
     network_event_verifiers: Mapping[str, NetworkEventVerifier] | None = None,
+    statement: NetworkStatement | None = None,
 ) -> Application:
     """The whole application in this process's memory, for tests.
 
@@ -237,6 +249,7 @@ def in_memory(
         secret_cipher=MemorySecretCipher(),
         breaker_states=MemoryBreakerStates(),
         network_event_verifiers=network_event_verifiers or {},
+        statements={DEFAULT_NETWORK: statement} if statement else {},
         dependencies=[
             AlwaysUpDependency("postgres"),
             AlwaysUpDependency("redis", is_required=False),

@@ -38,6 +38,7 @@ _GROUPS: Final = {
     "dev": "atomic_worker.dev.runner",
     "grant": "atomic_worker.commands.migrate",
     "payments": "atomic_worker.commands.payments",
+    "reconcile": "atomic_worker.commands.reconcile",
     "webhooks": "atomic_worker.commands.webhooks",
 }
 """The modules of the commands that are not defined here."""
@@ -93,6 +94,7 @@ def start_metrics(
     collector = StoreCollector(
         application.webhooks.measure,
         application.events.count,
+        application.reconciliation.get_last_scheduled,
         application.settlement.measure_networks,
     )
     serve_metrics(host, port, collector)

@@ -49,6 +49,7 @@ from atomic_core.ports.breaker_states import BreakerStates
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.job_queue import JobQueue
 from atomic_core.ports.network_event_verifier import NetworkEventVerifier
+from atomic_core.ports.network_statement import NetworkStatement
 from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.ports.webhook_sender import WebhookSender
@@ -433,6 +434,7 @@ def build_application(
     default_network: str = DEFAULT_NETWORK,
     breaker_states: BreakerStates | None = None,
     network_event_verifiers: Mapping[str, NetworkEventVerifier] = MappingProxyType({}),
+    statements: Mapping[str, NetworkStatement] = MappingProxyType({}),
 ) -> Application:
     """The application on a store, with all other ports in memory."""
     clock = SystemClock()
@@ -458,6 +460,7 @@ def build_application(
         breaker_states=breaker_states or MemoryBreakerStates(),
         network_event_verifiers=network_event_verifiers,
         dependencies=[AlwaysUpDependency("postgres")],
+        statements=statements,
     )
     options = Options(
         batch_size,

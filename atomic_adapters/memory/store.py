@@ -16,6 +16,7 @@ from atomic_adapters.memory.lists import MemoryListQueries
 from atomic_adapters.memory.merchants import MemoryMerchantRepository
 from atomic_adapters.memory.network_events import MemoryNetworkEventRepository
 from atomic_adapters.memory.payments import MemoryPaymentRepository
+from atomic_adapters.memory.reconciliation import MemoryReconciliationRepository
 from atomic_adapters.memory.refunds import MemoryRefundRepository
 from atomic_adapters.memory.sessions import MemoryAuditLogRepository, MemorySessionRepository
 from atomic_adapters.memory.tables import MemorySession, Tables
@@ -49,6 +50,7 @@ class MemoryUnitOfWork:
         self.dashboard = MemoryDashboardRepository(session)
         self.webhook_endpoints = MemoryWebhookEndpointRepository(session)
         self.webhook_deliveries = MemoryWebhookDeliveryRepository(session)
+        self.reconciliation = MemoryReconciliationRepository(session)
 
     def now(self) -> datetime:
         return self._session.tables.clock.now()

@@ -20,6 +20,7 @@ from atomic_core.domain.ledger import Entry, Hold, LedgerTransaction, Transactio
 from atomic_core.domain.merchants import ApiKey, Merchant
 from atomic_core.domain.network_events import NetworkEvent
 from atomic_core.domain.payments import Payment
+from atomic_core.domain.reconciliation import ReconciliationReport
 from atomic_core.domain.refunds import Refund
 from atomic_core.domain.webhooks import (
     Delivery,
@@ -238,6 +239,7 @@ class Tables:
         """By network and id."""
         self.fees: Table[tuple[UUID, str], FeeSchedule] = Table(self.journal)
         self.idempotency: Table[tuple[UUID, str], IdempotencyRow] = Table(self.journal)
+        self.reconciliations: Table[UUID, ReconciliationReport] = Table(self.journal)
 
 
 class MemorySession:

@@ -117,6 +117,9 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
         update="due_at postponements",
         can_delete=True,
     ),
+    "reconciliations": TablePrivileges(
+        insert="id network period_begin period_end is_scheduled created_at is_clean report"
+    ),
     "fee_schedules": TablePrivileges(
         insert="merchant_id currency basis_points fixed", update="basis_points fixed updated_at"
     ),

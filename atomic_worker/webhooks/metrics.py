@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from atomic_core.domain.errors import AtomicError
 from atomic_core.domain.network_load import NetworkLoad
+from atomic_core.domain.reconciliation import ReconciliationReport
 from atomic_core.domain.webhook_backlog import WebhookBacklog
 from atomic_core.domain.webhooks import DeliveryStatus, RoundRecord
 
@@ -59,6 +60,8 @@ class StoreCollector(Collector):
 
     measure_backlog: Callable[[], WebhookBacklog]
     count_events: Callable[[], int]
+    get_reconciliations: Callable[[], Sequence[ReconciliationReport]]
+    """The last scheduled one of each card network."""
     measure_networks: Callable[[], Sequence[NetworkLoad]] = tuple
     get_time: Callable[[], float] = time.monotonic
     _measured: Sequence[Metric] = ()
@@ -78,11 +81,17 @@ class StoreCollector(Collector):
         try:
             events, backlog = self.count_events(), self.measure_backlog()
             networks = self.measure_networks()
+            reconciliations = self.get_reconciliations()
         except AtomicError as error:
             _log.warning("metrics of the store not measured", problem=error.message)
             return []
         counter = CounterMetricFamily("atomic_events", "Events of all streams.", events)
-        return [counter, *_build_gauges(backlog), *_build_network_gauges(networks)]
+        return [
+            counter,
+            *_build_gauges(backlog),
+            *build_reconciliation_gauges(reconciliations),
+            *_build_network_gauges(networks),
+        ]
 
 
 def serve_metrics(host: str, port: int, collector: Collector) -> None:
@@ -147,3 +156,22 @@ def _build_network_gauges(networks: Sequence[NetworkLoad]) -> list[GaugeMetricFa
         if load.open_breakers is not None:
             breakers.add_metric([load.network], load.open_breakers)
     return [breakers, parked]
+
+
+def build_reconciliation_gauges(
+    reports: Sequence[ReconciliationReport],
+) -> list[GaugeMetricFamily]:
+    differences = GaugeMetricFamily(
+        "atomic_reconciliation_differences",
+        "What differed in the last scheduled reconciliation, without what is in doubt.",
+        labels=["network"],
+    )
+    end = GaugeMetricFamily(
+        "atomic_reconciliation_period_end_timestamp_seconds",
+        "End of the last period that was reconciled on schedule, in seconds since 1970.",
+        labels=["network"],
+    )
+    for report in reports:
+        differences.add_metric([report.network], report.difference_count + report.unchecked)
+        end.add_metric([report.network], report.end.timestamp())
+    return [differences, end]

@@ -30,6 +30,7 @@ from atomic_web.views import (
     journal,
     lists,
     merchants,
+    network_events,
     openapi,
     payments,
     refunds,
@@ -75,7 +76,7 @@ def create_routes(settings: Settings) -> Flask:
     modules = (
         *(health, payments, batches, holds, refunds, timeline, accounts, lists, events),
         journal,
-        *(webhook_endpoints, webhook_deliveries),
+        *(webhook_endpoints, webhook_deliveries, network_events),
         *(merchants, sessions, api_keys, audit_log, idempotency_keys, openapi, index),
     )
     for module in modules:

@@ -32,6 +32,7 @@ from atomic_web.views import (
     merchants,
     openapi,
     payments,
+    pending_transactions,
     refunds,
     sessions,
     timeline,
@@ -74,7 +75,7 @@ def create_routes(settings: Settings) -> Flask:
 
     modules = (
         *(health, payments, batches, holds, refunds, timeline, accounts, lists, events),
-        journal,
+        *(journal, pending_transactions),
         *(webhook_endpoints, webhook_deliveries),
         *(merchants, sessions, api_keys, audit_log, idempotency_keys, openapi, index),
     )

@@ -12,6 +12,7 @@ from mutants.ledger import LEDGER_MUTANTS
 from mutants.networks import NETWORK_MUTANTS
 from mutants.origins import ORIGIN_MUTANTS
 from mutants.payments import PAYMENT_MUTANTS
+from mutants.pending import PENDING_MUTANTS
 from mutants.refunds import REFUND_MUTANTS
 from mutants.roles import ROLE_MUTANTS
 from mutants.settlement import SETTLEMENT_MUTANTS
@@ -29,6 +30,7 @@ ALL_MUTANTS: Final = (
     *IN_DOUBT_MUTANTS,
     *LEDGER_MUTANTS,
     *JOURNAL_MUTANTS,
+    *PENDING_MUTANTS,
     *PAYMENT_MUTANTS,
     *REFUND_MUTANTS,
     *TOTAL_MUTANTS,

@@ -33,18 +33,20 @@ class PostgresNetworkEventRepository:
         return [NetworkEvent(*row) for row in rows]
 
     def finish(self, events: Sequence[NetworkEvent]) -> None:
-        self._update("finish_network_events", events)
+        self._update(_SQL["finish_network_events"], events)
 
     def postpone(self, events: Sequence[NetworkEvent], delay: timedelta) -> None:
-        self._update("postpone_network_events", events, delay=delay)
+        self._update(_SQL["postpone_network_events"], events, delay=delay)
 
     def purge(self, age: timedelta, limit: int) -> int:
         return self.session.execute(_SQL["purge_network_events"], age=age, limit=limit)
 
-    def _update(self, name: str, events: Sequence[NetworkEvent], **parameters: object) -> None:
+    def _update(
+        self, statement: bytes, events: Sequence[NetworkEvent], **parameters: object
+    ) -> None:
         if events:
             self.session.execute(
-                _SQL[name],
+                statement,
                 networks=text_array(event.network for event in events),
                 ids=text_array(event.id for event in events),
                 **parameters,

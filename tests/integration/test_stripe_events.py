@@ -1,9 +1,7 @@
 """The events that a Stripe sends which is not ours: localstripe signs and sends them."""
 
 import json
-import urllib.request
 from collections.abc import Callable
-from urllib.parse import urlencode
 
 import pytest
 
@@ -13,21 +11,10 @@ from atomic_core.domain.card_networks import Verdict
 from atomic_core.domain.errors import EventSignatureInvalid
 from processes import wait_until
 from stripe_claims import build_claim, next_step
-from stripe_rules import SECRET_KEY
+from stripe_server import register_webhook
 from webhook_receivers import OK, Received, Receiver, answer
 
 SECRET = "whsec_localstripe"
-
-
-def register(port: int, url: str) -> None:
-    fields = {"url": url, "secret": SECRET}
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/_config/webhooks/atomic",
-        urlencode(fields).encode(),
-        {"Authorization": f"Bearer {SECRET_KEY}"},
-    )
-    with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310  a URL of ours
-        assert response.status == 200
 
 
 def list_succeeded(receiver: Receiver) -> list[Received]:
@@ -43,7 +30,7 @@ def test_event_of_a_payment_is_verified_and_names_it(
     stripe_port: int, network: StripeCardNetwork, receive: Callable[..., Receiver]
 ) -> None:
     receiver = receive(answer(OK))
-    register(stripe_port, f"{receiver.url}/events")
+    register_webhook(stripe_port, f"{receiver.url}/events", SECRET)
     claim = build_claim()
     [response] = network.authorize([claim])
     assert next_step(claim, claim.step, response).network_reference

@@ -26,16 +26,14 @@ UPDATE network_events
    AND network_events.id = postponed.id
 
 -- name: purge_network_events
-WITH old AS MATERIALIZED (
-    SELECT network, id
-      FROM network_events
-     WHERE due_at IS NULL
-       AND received_at <= now() - %(age)s::interval
-     ORDER BY received_at, network, id
-     LIMIT %(limit)s
-       FOR UPDATE SKIP LOCKED
-)
+-- By their places in the table, which their locks keep: a join by id would be planned for a tenth of the
+-- table, whatever the limit.
 DELETE FROM network_events
- USING old
- WHERE network_events.network = old.network
-   AND network_events.id = old.id
+ WHERE ctid = ANY (ARRAY(
+           SELECT ctid
+             FROM network_events
+            WHERE due_at IS NULL
+              AND received_at <= now() - %(age)s::interval
+            ORDER BY received_at, network, id
+            LIMIT %(limit)s
+              FOR UPDATE SKIP LOCKED))

@@ -35,6 +35,7 @@ from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.domain.webhook_urls import EVERY_NETWORK
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.clock import Clock
+from atomic_core.ports.network_statement import NetworkStatement
 from atomic_core.ports.webhook_sender import WebhookSender
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def build_ports(settings: Settings) -> Ports:
         job_queue=BackgroundNotifier(RqJobQueue(redis, breaker)),
         rate_limiter=RedisRateLimiter(redis, breaker),
         card_networks=build_card_networks(settings),
+        statements=build_statements(settings),
         webhook_sender=DeferredWebhookSender(partial(build_webhook_sender, settings)),
         secret_cipher=build_secret_cipher(settings),
         dependencies=[store, RedisDependency(redis)],
@@ -131,6 +133,15 @@ def build_card_networks(settings: Settings) -> Mapping[str, CardNetwork]:
             StripeCardNetwork(stripe, stripe.timeout), stripe.timeout
         )
     return networks
+
+
+def build_statements(settings: Settings) -> Mapping[str, NetworkStatement]:
+    """The statements of the card networks that have one, by name."""
+    if not settings.networks.has_stripe:
+        return {}
+    from atomic_adapters.networks.stripe.statement import StripeStatement
+
+    return {STRIPE: StripeStatement(settings.networks.stripe)}
 
 
 def _select_token_check(settings: Settings) -> Callable[[str], str | None]:
@@ -177,6 +188,7 @@ def in_memory(
     hold_period: timedelta = DEFAULT_HOLD_PERIOD,
     network_patience: timedelta = DEFAULT_NETWORK_PATIENCE,
     webhook_sender: WebhookSender | None = None,
+    statement: NetworkStatement | None = None,
 ) -> Application:
     """The whole application in this process's memory, for tests.
 
@@ -215,6 +227,7 @@ def in_memory(
         card_networks={DEFAULT_NETWORK: card_network or SandboxCardNetwork()},
         webhook_sender=webhook_sender or MemoryWebhookSender(),
         secret_cipher=MemorySecretCipher(),
+        statements={DEFAULT_NETWORK: statement} if statement else {},
         dependencies=[
             AlwaysUpDependency("postgres"),
             AlwaysUpDependency("redis", is_required=False),

@@ -22,6 +22,7 @@ from atomic_core.ports.event_signal import EventSignal
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.job_queue import JobQueue
 from atomic_core.ports.key_hasher import KeyHasher
+from atomic_core.ports.network_statement import NetworkStatement
 from atomic_core.ports.password_blocklist import PasswordBlocklist
 from atomic_core.ports.password_hasher import PasswordHasher
 from atomic_core.ports.payment_store import PaymentStore
@@ -51,6 +52,7 @@ from atomic_core.use_cases import (
     payment_batches,
     payments,
     pending_transactions,
+    reconciliation,
     refunds,
     registration,
     sessions,
@@ -92,6 +94,8 @@ class Ports:
     webhook_sender: WebhookSender
     secret_cipher: SecretCipher
     dependencies: Sequence[Dependency]
+    statements: Mapping[str, NetworkStatement] = field(default_factory=dict)
+    """Of card networks, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +323,21 @@ class Admin:
         self.retry_payment = admin_queries.RetryPayment(begin, ports.ids, ports.job_queue)
 
 
+class Reconciliation:
+    """For operators and the sweeper. The API does not use it."""
+
+    def __init__(self, ports: Ports, retry: admin_queries.RetryPayment) -> None:
+        begin = ports.begin
+        self.networks = tuple(ports.statements)
+        """That have a statement."""
+        self.run = reconciliation.Reconcile(begin, ports.ids, ports.statements)
+        self.run_scheduled = reconciliation.ReconcileYesterday(self.run)
+        self.resolve_in_doubt = reconciliation.ResolveInDoubt(retry)
+        self.list = reconciliation.ListReports(begin)
+        self.get = reconciliation.GetReport(begin)
+        self.get_last_scheduled = reconciliation.GetLastScheduled(begin, self.networks)
+
+
 class Webhooks:
     def __init__(self, ports: Ports, options: Options) -> None:
         begin, ids, job_queue = ports.begin, ports.ids, ports.job_queue
@@ -378,6 +397,7 @@ class Application:
         self.idempotency = Idempotency(ports)
         self.webhooks = Webhooks(ports, options)
         self.admin = Admin(ports, options)
+        self.reconciliation = Reconciliation(ports, self.admin.retry_payment)
         self.maintenance = Maintenance(ports, options)
         self.clock = ports.clock
         self.event_signal = ports.event_signal

@@ -38,6 +38,7 @@ _GROUPS: Final = {
     "dev": "atomic_worker.dev.runner",
     "grant": "atomic_worker.commands.migrate",
     "payments": "atomic_worker.commands.payments",
+    "reconcile": "atomic_worker.commands.reconcile",
     "webhooks": "atomic_worker.commands.webhooks",
 }
 """The modules of the commands that are not defined here."""
@@ -88,7 +89,11 @@ def start_metrics(
     # Imported here: most processes serve no metrics of their own.
     from atomic_worker.webhooks.metrics import StoreCollector, observe_round, serve_metrics
 
-    collector = StoreCollector(application.webhooks.measure, application.events.count)
+    collector = StoreCollector(
+        application.webhooks.measure,
+        application.events.count,
+        application.reconciliation.get_last_scheduled,
+    )
     serve_metrics(host, port, collector)
     return observe_round
 

@@ -47,6 +47,7 @@ from atomic_core.domain.payments import (
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.job_queue import JobQueue
+from atomic_core.ports.network_statement import NetworkStatement
 from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.ports.webhook_sender import WebhookSender
@@ -471,6 +472,7 @@ def build_application(
     card_networks: Mapping[str, CardNetwork] | None = None,
     lanes: Mapping[str, LaneOptions] = MappingProxyType({}),
     default_network: str = DEFAULT_NETWORK,
+    statements: Mapping[str, NetworkStatement] = MappingProxyType({}),
 ) -> Application:
     """The application on a store, with all other ports in memory."""
     clock = SystemClock()
@@ -494,6 +496,7 @@ def build_application(
         webhook_sender=webhook_sender or MemoryWebhookSender(),
         secret_cipher=MemorySecretCipher(),
         dependencies=[AlwaysUpDependency("postgres")],
+        statements=statements,
     )
     options = Options(
         batch_size,

@@ -15,6 +15,7 @@ from atomic_adapters.memory.ledger import MemoryAccountRepository, MemoryLedgerR
 from atomic_adapters.memory.lists import MemoryListQueries
 from atomic_adapters.memory.merchants import MemoryMerchantRepository
 from atomic_adapters.memory.payments import MemoryPaymentRepository
+from atomic_adapters.memory.reconciliation import MemoryReconciliationRepository
 from atomic_adapters.memory.refunds import MemoryRefundRepository
 from atomic_adapters.memory.sessions import MemoryAuditLogRepository, MemorySessionRepository
 from atomic_adapters.memory.tables import MemorySession, Tables
@@ -47,6 +48,7 @@ class MemoryUnitOfWork:
         self.dashboard = MemoryDashboardRepository(session)
         self.webhook_endpoints = MemoryWebhookEndpointRepository(session)
         self.webhook_deliveries = MemoryWebhookDeliveryRepository(session)
+        self.reconciliation = MemoryReconciliationRepository(session)
 
     def now(self) -> datetime:
         return self._session.tables.clock.now()

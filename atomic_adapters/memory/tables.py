@@ -19,6 +19,7 @@ from atomic_core.domain.journal import JournalTransaction
 from atomic_core.domain.ledger import Entry, Hold, LedgerTransaction, TransactionKind
 from atomic_core.domain.merchants import ApiKey, Merchant
 from atomic_core.domain.payments import Payment
+from atomic_core.domain.reconciliation import ReconciliationReport
 from atomic_core.domain.refunds import Refund
 from atomic_core.domain.webhooks import (
     Delivery,
@@ -236,6 +237,7 @@ class Tables:
         """By delivery."""
         self.fees: Table[tuple[UUID, str], FeeSchedule] = Table(self.journal)
         self.idempotency: Table[tuple[UUID, str], IdempotencyRow] = Table(self.journal)
+        self.reconciliations: Table[UUID, ReconciliationReport] = Table(self.journal)
 
 
 class MemorySession:

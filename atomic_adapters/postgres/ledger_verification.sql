@@ -3,8 +3,7 @@
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY
 
 -- name: raise_statement_timeout
--- One hour: reading all entries may take long, and holds no lock that others wait for.
-SELECT set_config('statement_timeout', '3600s', true)
+SELECT set_config('statement_timeout', %(seconds)s, true)
 
 -- name: count_rows
 SELECT (SELECT count(*) FROM accounts),

@@ -117,6 +117,9 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
         insert="delivery_id number at status_code duration_ms error response",
         hidden="response",
     ),
+    "reconciliations": TablePrivileges(
+        insert="id network period_begin period_end is_scheduled created_at is_clean report"
+    ),
     "fee_schedules": TablePrivileges(
         insert="merchant_id currency basis_points fixed", update="basis_points fixed updated_at"
     ),

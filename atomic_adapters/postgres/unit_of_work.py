@@ -23,6 +23,7 @@ from atomic_adapters.postgres.lists import PostgresListQueries
 from atomic_adapters.postgres.merchants import PostgresMerchantRepository
 from atomic_adapters.postgres.migration_files import get_migration_ids
 from atomic_adapters.postgres.payments import PostgresPaymentRepository
+from atomic_adapters.postgres.reconciliation import PostgresReconciliationRepository
 from atomic_adapters.postgres.refunds import PostgresRefundRepository
 from atomic_adapters.postgres.sessions import PostgresSessionRepository
 from atomic_adapters.postgres.statements import load_statements
@@ -57,6 +58,7 @@ class PostgresUnitOfWork:
         self.dashboard = PostgresDashboardRepository(session)
         self.webhook_endpoints = PostgresWebhookEndpointRepository(session)
         self.webhook_deliveries = PostgresWebhookDeliveryRepository(session)
+        self.reconciliation = PostgresReconciliationRepository(session)
 
     def now(self) -> datetime:
         return self._session.fetch_one(_SQL["read_clock"])[0]

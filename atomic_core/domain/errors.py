@@ -300,6 +300,13 @@ class StorageUnavailable(AtomicError):
     retryable = True
 
 
+class NetworkUnavailable(AtomicError):
+    """The card network's statement cannot be read at present; nothing has changed."""
+
+    code = "service_unavailable"
+    retryable = True
+
+
 class SchemaOutdated(StorageUnavailable):
     """The database schema is not up to date."""
 

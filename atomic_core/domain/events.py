@@ -21,10 +21,10 @@ class EventType(StrEnum):
     PENDING_AT_NETWORK = "payment.pending_at_network"
     """The card network has the request and decides later."""
     IN_DOUBT = "payment.in_doubt"
-    """The card network gave no answer; the request is repeated, then the network is asked about
+    """The card network gave no answer; the request is repeated, then the network is queried about
     it."""
     RELEASE_REFUSED = "payment.release_refused"
-    """The card network refused to release money; it is asked again."""
+    """The card network refused to release money; the request is repeated."""
     REVERSAL_STARTED = "payment.reversal_started"
     """What the card network approved is being undone there; the payment then fails."""
     RETRY_REQUESTED = "payment.retry_requested"

@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from atomic_core.domain.errors import AtomicError
+from atomic_core.domain.reconciliation import ReconciliationReport
 from atomic_core.domain.webhook_backlog import WebhookBacklog
 from atomic_core.domain.webhooks import DeliveryStatus, RoundRecord
 
@@ -56,6 +57,8 @@ class StoreCollector(Collector):
 
     measure_backlog: Callable[[], WebhookBacklog]
     count_events: Callable[[], int]
+    get_reconciliations: Callable[[], Sequence[ReconciliationReport]]
+    """The last scheduled one of each card network."""
     get_time: Callable[[], float] = time.monotonic
     _measured: Sequence[Metric] = ()
     _measured_at: float = field(default=float("-inf"))
@@ -73,11 +76,12 @@ class StoreCollector(Collector):
     def _measure(self) -> Sequence[Metric]:
         try:
             events, backlog = self.count_events(), self.measure_backlog()
+            reconciliations = self.get_reconciliations()
         except AtomicError as error:
-            _log.warning("events and webhooks not measured", problem=error.message)
+            _log.warning("metrics of the store not measured", problem=error.message)
             return []
         counter = CounterMetricFamily("atomic_events", "Events of all streams.", events)
-        return [counter, *_build_gauges(backlog)]
+        return [counter, *_build_gauges(backlog), *build_reconciliation_gauges(reconciliations)]
 
 
 def serve_metrics(host: str, port: int, collector: Collector) -> None:
@@ -123,3 +127,22 @@ def _build_gauges(backlog: WebhookBacklog) -> list[GaugeMetricFamily]:
         ),
         disabled,
     ]
+
+
+def build_reconciliation_gauges(
+    reports: Sequence[ReconciliationReport],
+) -> list[GaugeMetricFamily]:
+    differences = GaugeMetricFamily(
+        "atomic_reconciliation_differences",
+        "What differed in the last scheduled reconciliation, without what is in doubt.",
+        labels=["network"],
+    )
+    end = GaugeMetricFamily(
+        "atomic_reconciliation_period_end_timestamp_seconds",
+        "End of the last period that was reconciled on schedule, in seconds since 1970.",
+        labels=["network"],
+    )
+    for report in reports:
+        differences.add_metric([report.network], report.difference_count + report.unchecked)
+        end.add_metric([report.network], report.end.timestamp())
+    return [differences, end]

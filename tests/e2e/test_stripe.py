@@ -1,8 +1,10 @@
 """A real system with Stripe as its card network, which localstripe stands in for."""
 
+import json
 import secrets
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +159,33 @@ def test_killed_worker_charges_nobody_twice(
     wait_for_status(client, id, "SUCCESS")
     assert compute_net(get_intent(stripe, id)) == 5_000
     assert system.is_ledger_clean()
+
+
+def test_what_was_refunded_at_stripe_is_found_by_reconciling(
+    client: Client, stripe: RecordingProxy, system: System
+) -> None:
+    id = pay(client)
+    wait_for_status(client, id, "SUCCESS")
+    reference = get_intent(stripe, id)["id"]
+    assert reconcile(system) == (0, [])
+    stripe.ask("POST", "/v1/refunds", payment_intent=reference, amount=1)
+    assert reconcile(system) == (1, [("amount_differs", 4_999, 5_000, reference)])
+
+
+def reconcile(system: System) -> tuple[int, list[tuple[object, ...]]]:
+    """The exit status and the differences of the last day."""
+    # Stripe counts whole seconds: the present one has to be over.
+    end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
+    wait_until(lambda: datetime.now(UTC) > end, GUARD_SECONDS, "the second is over")
+    begin = end - timedelta(days=1)
+    period = ("--from", begin.isoformat(), "--to", end.isoformat())
+    result = system.atomic("reconcile", "stripe", *period, "--json")
+    assert result.stdout, result.stderr
+    names = ("kind", "there", "here", "reference")
+    return result.returncode, [
+        tuple(difference[name] for name in names)
+        for difference in json.loads(result.stdout)["differences"]
+    ]
 
 
 def test_log_has_neither_the_key_nor_what_was_sent(system: System) -> None:

@@ -40,7 +40,7 @@ def race() -> Iterator[Callable[..., list[object]]]:
             start = threading.Barrier(len(racers))
 
             def run_one(racer: Callable[[], object]) -> object:
-                start.wait(10)
+                start.wait(60)
                 try:
                     return racer()
                 except (Conflict, TransactionRefused) as refusal:

@@ -30,6 +30,7 @@ COMMANDS = [
         "payments in-doubt",
     ),
     *(f"payments resolve {ID} --as failed --reason x", "events tail"),
+    *("reconcile list", "reconcile stripe", f"reconcile show {ID}"),
 ]
 WITHOUT_SETTINGS = {
     ("migrate", "create"),

@@ -13,6 +13,7 @@ from mutants.networks import NETWORK_MUTANTS
 from mutants.origins import ORIGIN_MUTANTS
 from mutants.payments import PAYMENT_MUTANTS
 from mutants.pending import PENDING_MUTANTS
+from mutants.reconciliation import RECONCILIATION_MUTANTS
 from mutants.refunds import REFUND_MUTANTS
 from mutants.roles import ROLE_MUTANTS
 from mutants.settlement import SETTLEMENT_MUTANTS
@@ -43,6 +44,7 @@ ALL_MUTANTS: Final = (
     *STREAM_MUTANTS,
     *STRIPE_MUTANTS,
     *NETWORK_MUTANTS,
+    *RECONCILIATION_MUTANTS,
     *EVENT_MUTANTS,
     *WAITING_MUTANTS,
     *WEBHOOK_SENDER_MUTANTS,

@@ -65,7 +65,7 @@ psql: .venv/embedded.stamp ## psql on the database of a running `make run` (sql=
 ##@ Work on it
 
 .PHONY: test test-deep lint types contracts format lock hooks bench faults stripe-trial mutants schemathesis \
-	openapi-lint
+	openapi-lint clients
 # The types are one of the tests.
 test: lint contracts ## Lint, types, import contracts and every test, on real servers
 	@$(BIN)/pytest -n 3
@@ -97,6 +97,9 @@ mutants: .venv/dev.stamp ## Break the code on purpose; a test must fail (ARGS="-
 
 schemathesis: .venv/dev.stamp ## Test a running system against its OpenAPI document (ARGS="--max-examples 1000")
 	@$(BIN)/python tests/fuzz $(ARGS)
+
+clients: .venv/dev.stamp ## Compile the TypeScript client and run the shop of each client; needs Node.js and npm
+	@$(BIN)/python tools/clients.py $(ARGS)
 
 openapi-lint: .venv/dev.stamp ## Lint the OpenAPI document; needs Node.js and the npm registry
 	@$(BIN)/python tools/openapi_lint.py

@@ -334,6 +334,7 @@ class Admin:
         self.list_merchants = admin_queries.ListAllMerchants(begin)
         self.get_merchant = admin_queries.GetMerchantDetails(begin)
         self.list_accounts = admin_queries.ListAllAccounts(begin)
+        self.list_account_heads = admin_queries.ListAccountHeads(begin)
         self.get_account = admin_queries.GetAccountDetails(begin)
         self.get_system_accounts = admin_queries.GetSystemAccounts(begin)
         self.list_payments = admin_queries.ListAllPayments(begin)

@@ -9,6 +9,7 @@ from uuid import UUID
 from atomic_adapters.memory.tables import MemorySession, WorkItemRow
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.admin_queries import (
+    AccountHead,
     AdminPayment,
     AdminRefund,
     UnresolvedStep,
@@ -43,6 +44,11 @@ class MemoryAdminQueries:
         accounts = self.session.tables.accounts.rows.values()
         system_accounts = [account for account in accounts if account.merchant_id is None]
         return sorted(system_accounts, key=lambda account: (account.currency, account.type))
+
+    def list_account_heads(self, after: UUID, limit: int) -> Sequence[AccountHead]:
+        rows = self.session.tables.accounts.rows
+        ids = sorted(id for id in rows if id > after)[:limit]
+        return [AccountHead(id, rows[id].sequence, rows[id].head) for id in ids]
 
     def get_account(self, account_id: UUID) -> Account | None:
         return self.session.tables.accounts.rows.get(account_id)

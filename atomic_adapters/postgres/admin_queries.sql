@@ -20,6 +20,13 @@ SELECT
  WHERE merchant_id IS NULL
  ORDER BY currency COLLATE "C", type COLLATE "C"
 
+-- name: list_account_heads
+SELECT id, sequence, head
+  FROM accounts
+ WHERE id > %(after_id)s
+ ORDER BY id
+ LIMIT %(limit)s
+
 -- name: get_account
 SELECT
        -- include: account_columns

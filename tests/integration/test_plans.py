@@ -187,6 +187,7 @@ HOT = [
     "merchants.revoke_key",
     "admin_queries.list_all_payments",
     "admin_queries.get_account",
+    "admin_queries.list_account_heads",
     "admin_queries.get_payment",
     "admin_queries.list_open_networks",
     "admin_queries.count_parked",

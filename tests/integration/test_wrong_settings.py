@@ -23,6 +23,7 @@ COMMANDS = [
     *("migrate up", "migrate down", "migrate status", "grant", "keys list", "keys create"),
     *(f"keys revoke {ID}", "merchants list", f"merchants show {ID}", "payments list"),
     *(f"payments show {ID}", f"payments retry {ID}", "accounts list", f"accounts show {ID}"),
+    *("accounts heads", f"keys rotate {ID}"),
     *("fees list", "fees set --currency USD", "merchants create --name x --email a@b.example"),
     *(
         f"merchants suspend {ID} --reason x",

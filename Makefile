@@ -57,14 +57,15 @@ verify: .venv/embedded.stamp ## Verify the ledger; fails if it is inconsistent
 	@$(ATOMIC) verify
 
 psql: .venv/embedded.stamp ## psql on the database of a running `make run` (sql="SELECT 1" as=owner)
-	@. ./.atomic/dev.env && exec "$$($(BIN)/python -c \
+	@test -f .atomic/dev.env || { echo "\`make run\` has not been started in this folder." >&2; exit 1; }; \
+		. ./.atomic/dev.env && exec "$$($(BIN)/python -c \
 		'from atomic_adapters.embedded.cluster import get_binary_path; print(get_binary_path("psql"))')" \
-		"$(if $(filter owner,$(as)),$$MIGRATION_DATABASE_URL,$$DATABASE_URL)" $(if $(sql),-c "$(sql)")
+		"$(if $(filter owner,$(as)),$$DEV_MIGRATION_DATABASE_URL,$$DEV_DATABASE_URL)" $(if $(sql),-c "$(sql)")
 
 ##@ Work on it
 
-.PHONY: test test-deep lint types contracts format lock hooks bench faults mutants schemathesis \
-	openapi-lint
+.PHONY: test test-deep lint types contracts format lock hooks bench faults stripe-trial mutants schemathesis \
+	openapi-lint clients
 # The types are one of the tests.
 test: lint contracts ## Lint, types, import contracts and every test, on real servers
 	@$(BIN)/pytest -n 3
@@ -88,11 +89,17 @@ bench: .venv/dev.stamp ## Measure speed, each figure beside a reference (ARGS="-
 faults: .venv/dev.stamp ## Inject faults under load (ARGS="--seconds 600 --seed 7 --only worker-kill")
 	@$(BIN)/python tests/fault $(ARGS)
 
+stripe-trial: .venv/dev.stamp ## Charge payments at localstripe under faults (ARGS="--payments 10000 --seed 7")
+	@$(BIN)/python tests/stripe_trial $(ARGS)
+
 mutants: .venv/dev.stamp ## Break the code on purpose; a test must fail (ARGS="--only lease-never-expires --jobs 2")
 	@$(BIN)/python tests/mutants $(ARGS)
 
 schemathesis: .venv/dev.stamp ## Test a running system against its OpenAPI document (ARGS="--max-examples 1000")
 	@$(BIN)/python tests/fuzz $(ARGS)
+
+clients: .venv/dev.stamp ## Compile the TypeScript client and run the shop of each client; needs Node.js and npm
+	@$(BIN)/python tools/clients.py $(ARGS)
 
 openapi-lint: .venv/dev.stamp ## Lint the OpenAPI document; needs Node.js and the npm registry
 	@$(BIN)/python tools/openapi_lint.py

@@ -201,7 +201,7 @@ def postgres_store(database_url: str, shared_connections: Connections) -> Iterat
 
         yield Store(store.begin, PostgresTampering(database_url), store, start_worker)
     # A transaction that goes on would write into the database of the next test.
-    wait_until(lambda: _has_all_connections(shared_connections), 20, "connections are returned")
+    wait_until(lambda: _has_all_connections(shared_connections), 60, "connections are returned")
 
 
 def _has_all_connections(connections: Connections) -> bool:

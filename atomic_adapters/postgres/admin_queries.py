@@ -11,6 +11,7 @@ from atomic_adapters.postgres.refunds import build_refund
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.admin_queries import (
+    AccountHead,
     AdminPayment,
     AdminRefund,
     UnresolvedStep,
@@ -36,6 +37,11 @@ class PostgresAdminQueries:
 
     def list_system_accounts(self) -> Sequence[Account]:
         return self.session.fetch_all_as(Account, _SQL["list_system_accounts"])
+
+    def list_account_heads(self, after: UUID, limit: int) -> Sequence[AccountHead]:
+        return self.session.fetch_all_as(
+            AccountHead, _SQL["list_account_heads"], after_id=after, limit=limit
+        )
 
     def get_account(self, account_id: UUID) -> Account | None:
         return self.session.fetch_optional_as(Account, _SQL["get_account"], id=account_id)
@@ -65,6 +71,9 @@ class PostgresAdminQueries:
 
     def list_open_networks(self) -> Sequence[str]:
         return [network for (network,) in self.session.fetch_all(_SQL["list_open_networks"])]
+
+    def count_parked(self, network: str, limit: int) -> int:
+        return self.session.fetch_one(_SQL["count_parked"], network=network, limit=limit)[0]
 
     def list_unresolved(self, limit: int) -> Sequence[UnresolvedStep]:
         return self.session.fetch_all_as(UnresolvedStep, _SQL["list_unresolved"], limit=limit)

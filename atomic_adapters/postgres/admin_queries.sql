@@ -20,6 +20,13 @@ SELECT
  WHERE merchant_id IS NULL
  ORDER BY currency COLLATE "C", type COLLATE "C"
 
+-- name: list_account_heads
+SELECT id, sequence, head
+  FROM accounts
+ WHERE id > %(after_id)s
+ ORDER BY id
+ LIMIT %(limit)s
+
 -- name: get_account
 SELECT
        -- include: account_columns
@@ -85,6 +92,25 @@ SELECT network FROM payment_networks WHERE network IS NOT NULL
  UNION
 SELECT network FROM refund_networks WHERE network IS NOT NULL
  ORDER BY network
+
+-- name: count_parked
+-- Reads the index of due work, up to a limit.
+SELECT (SELECT count(*)
+          FROM (SELECT
+                  FROM payments
+                 WHERE network = %(network)s
+                   AND phase = 'OPEN'
+                   AND due_at <= now()
+                   AND coalesce(leased_until, due_at) <= now()
+                 LIMIT %(limit)s) AS parked_payments)
+       + (SELECT count(*)
+            FROM (SELECT
+                    FROM refunds
+                   WHERE network = %(network)s
+                     AND phase = 'OPEN'
+                     AND due_at <= now()
+                     AND coalesce(leased_until, due_at) <= now()
+                   LIMIT %(limit)s) AS parked_refunds)
 
 -- name: list_unresolved
 -- Reads the indexes of open work. What is open is little compared with what is settled.

@@ -14,6 +14,15 @@ from atomic_core.domain.payments import Payment
 from atomic_core.domain.refunds import Refund
 
 
+class AccountHead(NamedTuple):
+    """The end of an account's hash chain, to be kept elsewhere."""
+
+    id: UUID
+    sequence: int
+    """Of the last entry; 0 without entries."""
+    head: bytes
+
+
 class UnresolvedStep(NamedTuple):
     """A step of a payment or refund to which the card network has given no final response."""
 

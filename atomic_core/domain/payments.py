@@ -140,6 +140,12 @@ class Payment:
         return self.money.amount if self.capture_amount is None else self.capture_amount
 
     @property
+    def held_until(self) -> datetime | None:
+        """When its hold ends; None once the hold is captured, canceled or expired, or without
+        one."""
+        return self.expires_at if self.status is Status.AUTHORIZED else None
+
+    @property
     def is_in_doubt(self) -> bool:
         return self.network_state is NetworkState.UNKNOWN
 

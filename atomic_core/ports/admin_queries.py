@@ -8,7 +8,12 @@ from typing import Protocol
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account
-from atomic_core.domain.admin_queries import AdminPayment, AdminRefund, UnresolvedStep
+from atomic_core.domain.admin_queries import (
+    AccountHead,
+    AdminPayment,
+    AdminRefund,
+    UnresolvedStep,
+)
 from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.payments import Payment, Status
 
@@ -24,6 +29,10 @@ class AdminQueries(Protocol):
 
     def list_system_accounts(self) -> Sequence[Account]:
         """All system accounts by currency, World first."""
+        ...
+
+    def list_account_heads(self, after: UUID, limit: int) -> Sequence[AccountHead]:
+        """Up to `limit` accounts of all owners with ids above `after`, in the order of ids."""
         ...
 
     def get_account(self, account_id: UUID) -> Account | None: ...
@@ -42,6 +51,11 @@ class AdminQueries(Protocol):
 
     def list_open_networks(self) -> Sequence[str]:
         """The card networks of open payments and refunds."""
+        ...
+
+    def count_parked(self, network: str, limit: int) -> int:
+        """Payments and refunds of a card network that are due and not claimed, up to `limit` of
+        each."""
         ...
 
     def list_unresolved(self, limit: int) -> Sequence[UnresolvedStep]:

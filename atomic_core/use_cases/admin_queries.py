@@ -1,12 +1,14 @@
 """Queries and actions of operators, across all merchants. The caller gives the limits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account, AccountType
 from atomic_core.domain.admin_queries import (
     AccountDetails,
+    AccountHead,
     AdminPayment,
     AdminRefund,
     MerchantDetails,
@@ -76,6 +78,28 @@ class ListAllAccounts:
             return work.lists.list_accounts(
                 merchant_id, AccountFilter(currency=currency), None, limit
             )
+
+
+HEADS_PER_READ: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ListAccountHeads:
+    """The sequence and head of every account, in the order of ids. Read in pages, so that the
+    postings of a large ledger are not kept from being cleaned up meanwhile: an account that is
+    posted to during the call has its head of before or after."""
+
+    begin: UnitOfWorkFactory
+
+    def __call__(self) -> Iterator[AccountHead]:
+        after = UUID(int=0)
+        while True:
+            with self.begin() as work:
+                heads = work.admin_queries.list_account_heads(after, HEADS_PER_READ)
+            yield from heads
+            if len(heads) < HEADS_PER_READ:
+                return
+            after = heads[-1].id
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,8 +110,9 @@ class IssueApiKey:
         name: str,
         scopes: frozenset[str] = ALL_SCOPES,
         origin: Origin = OPERATOR,
+        expires_at: datetime | None = None,
     ) -> IssuedApiKey:
-        return self.create(NewApiKey(merchant_id, name, scopes, origin=origin))
+        return self.create(NewApiKey(merchant_id, name, scopes, expires_at, origin))
 
 
 @dataclass(frozen=True, slots=True)

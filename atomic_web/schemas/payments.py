@@ -162,9 +162,10 @@ class PaymentSchema(ResponseSchema):
         },
     )
     expires_at = Timestamp(
+        attribute="held_until",
         data_key="expiresAt",
         allow_none=True,
-        metadata={"description": "When the hold expires; null if there was none."},
+        metadata={"description": "When the hold expires; null unless the payment is AUTHORIZED."},
     )
     network_reference = fields.String(
         data_key="networkReference",

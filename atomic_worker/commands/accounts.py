@@ -98,6 +98,26 @@ def show(cli: CliContext, account_id: UUID, limit: int, *, as_json: bool) -> Non
         click.echo(f"\n{render_table(headings, rows, right={'Entry', 'Amount', 'Balance'})}")
 
 
+@accounts.command()
+@json_option
+@pass_cli_context
+def heads(cli: CliContext, *, as_json: bool) -> None:
+    """Print the sequence and head of every account: the end of its hash chain.
+
+    Keep them with a backup, in another place. A comparison with kept heads shows a chain that was
+    rewritten or cut short, which `atomic verify` cannot see.
+    """
+    rows = [
+        (id, sequence, head.hex())
+        for id, sequence, head in cli.application.admin.list_account_heads()
+    ]
+    if as_json:
+        names = ("id", "sequence", "head")
+        print_json({"accounts": [dict(zip(names, row, strict=True)) for row in rows]})
+        return
+    click.echo(render_table(("ID", "Sequence", "Head"), rows, right={"Sequence"}))
+
+
 def _list_system_accounts(cli: CliContext, currency: str | None) -> list[Account]:
     return [
         account

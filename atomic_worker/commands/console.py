@@ -1,4 +1,4 @@
-"""What the commands of `atomic` share: their context, options, output and error reports."""
+"""What the commands of `atomic` share: their context, options and output."""
 
 import getpass
 import json
@@ -15,14 +15,10 @@ from uuid import UUID, uuid4
 
 import click
 import structlog
-from redis import RedisError
 
 from atomic_adapters.connection_urls import check_connection_urls
-from atomic_adapters.embedded import EmbeddedServerError
-from atomic_adapters.environ import SettingsError
 from atomic_adapters.logs import configure_logging
 from atomic_adapters.settings import Settings
-from atomic_core.domain.errors import AtomicError, SchemaOutdated
 from atomic_core.domain.merchants import contains_secret
 from atomic_core.domain.origins import ActorType, Origin
 
@@ -185,43 +181,6 @@ class ListByDefaultGroup(click.Group):
         if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
             args = ["list", *args]
         return super().parse_args(ctx, args)
-
-
-class ErrorReportingGroup(click.Group):
-    """Reports expected errors in one line on stderr and exits with status 1."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (SettingsError, EmbeddedServerError) as error:
-            raise click.ClickException(str(error)) from error
-        except OSError as error:
-            # A file or folder that cannot be used; without one, it is not an expected error.
-            if error.filename is None:
-                raise
-            raise click.ClickException(
-                f"{error.filename} cannot be used: {error.strerror}."
-            ) from error
-        except RedisError as error:
-            raise click.ClickException(f"Redis is unreachable: {error}") from error
-        except SchemaOutdated as error:
-            raise click.ClickException(f"{error.message} Run: atomic migrate up") from error
-        except AtomicError as error:
-            raise click.ClickException(_format_error(error)) from error
-
-
-def _format_error(error: AtomicError) -> str:
-    """With the first line of the cause, which operators may see and API clients may not."""
-    if error.details:
-        return "; ".join(
-            f"{name}: {' '.join(problems)}" for name, problems in error.details.items()
-        )
-    cause = str(error.__cause__ or "").strip()
-    first_line = cause.splitlines()[0] if cause else ""
-    # The message of StorageRefused contains its cause.
-    if not first_line or first_line in error.message:
-        return error.message
-    return f"{error.message} ({first_line})"
 
 
 def print_json(document: Mapping[str, object]) -> None:

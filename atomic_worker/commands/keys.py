@@ -1,11 +1,14 @@
 """`atomic keys …`"""
 
+from datetime import UTC, datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 import click
 
-from atomic_core.domain.merchants import ALL_SCOPES, ApiKey, sort_scopes
+from atomic_core.domain.merchants import ALL_SCOPES, ApiKey, IssuedApiKey, sort_scopes
 from atomic_core.domain.origins import Origin
+from atomic_core.use_cases.api_keys import ApiKeyRotation
 from atomic_worker.commands.console import (
     CliContext,
     UuidParam,
@@ -16,6 +19,9 @@ from atomic_worker.commands.console import (
 )
 from atomic_worker.commands.seed import TEST_MERCHANT_ID
 from atomic_worker.commands.tables import format_time, render_table
+
+MAX_OVERLAP_SECONDS: Final = 604_800
+"""Seven days, as of the API."""
 
 merchant_option = click.option(
     "--merchant",
@@ -29,10 +35,16 @@ merchant_option = click.option(
 
 @click.group()
 def keys() -> None:
-    """Issue, list and revoke API keys."""
+    """Issue, rotate, list and revoke API keys."""
 
 
 @keys.command()
+@click.option(
+    "--expires",
+    "expires_at",
+    type=click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ")),
+    help="When the key stops to be valid, in UTC. Default: never.",
+)
 @click.option("--name", default="cli", show_default=True, help="A name to recognize the key by.")
 @click.option(
     "--scope",
@@ -51,22 +63,49 @@ def create(
     name: str,
     scopes: tuple[str, ...],
     origin: Origin,
+    expires_at: datetime | None,
     *,
     as_json: bool,
 ) -> None:
     """Issue a key. It is printed only once. Audited."""
     issued = cli.application.api_keys.issue(
-        merchant_id, name, frozenset(scopes) or ALL_SCOPES, origin
+        merchant_id,
+        name,
+        frozenset(scopes) or ALL_SCOPES,
+        origin,
+        expires_at and expires_at.replace(tzinfo=UTC),
     )
-    if as_json:
-        print_json({**_key_to_json(issued.key), "apiKey": issued.raw})
-    else:
-        click.echo(issued.raw)
-        click.echo(
-            "Store the key above: it cannot be printed again. Its id, for `atomic keys revoke`:",
-            err=True,
-        )
-        click.echo(issued.key.id, err=True)
+    _print_issued_key(issued, as_json=as_json)
+
+
+@keys.command()
+@click.argument("key_id", type=UuidParam("; `atomic keys list` prints the ids of keys"))
+@click.option(
+    "--expires",
+    "overlap_seconds",
+    type=click.IntRange(0, MAX_OVERLAP_SECONDS),
+    metavar="SECONDS",
+    default=86_400,
+    show_default=True,
+    help="How long the old key is still valid; 0 ends it at once.",
+)
+@merchant_option
+@operator_option
+@json_option
+@pass_cli_context
+def rotate(
+    cli: CliContext,
+    key_id: UUID,
+    overlap_seconds: int,
+    merchant_id: UUID,
+    origin: Origin,
+    *,
+    as_json: bool,
+) -> None:
+    """Replace a key by a new one with its name, scopes and expiry. Audited."""
+    overlap = timedelta(seconds=overlap_seconds)
+    rotation = ApiKeyRotation(merchant_id, key_id, overlap, origin)
+    _print_issued_key(cli.application.api_keys.rotate(rotation), as_json=as_json)
 
 
 @keys.command("list")
@@ -95,6 +134,18 @@ def revoke(cli: CliContext, key_id: UUID, origin: Origin, *, as_json: bool) -> N
         print_json(_key_to_json(key))
     else:
         click.echo(f"Revoked {key.id}.")
+
+
+def _print_issued_key(issued: IssuedApiKey, *, as_json: bool) -> None:
+    if as_json:
+        print_json({**_key_to_json(issued.key), "apiKey": issued.raw, "rawKey": issued.raw})
+        return
+    click.echo(issued.raw)
+    click.echo(
+        "Store the key above: it cannot be printed again. Its id, for `atomic keys revoke`:",
+        err=True,
+    )
+    click.echo(issued.key.id, err=True)
 
 
 def _build_row(key: ApiKey) -> tuple[object, ...]:

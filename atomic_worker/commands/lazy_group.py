@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from atomic_worker.commands.console import ErrorReportingGroup
+from atomic_worker.commands.error_reporting import ErrorReportingGroup
 
 
 class LazyGroup(ErrorReportingGroup):

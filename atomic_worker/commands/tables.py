@@ -8,8 +8,8 @@ from typing import Final
 
 from atomic_core.domain.money import format_minor_units
 
-MAX_CELL_WIDTH: Final = 60
-"""In terminal columns. Ids and lists of scopes fit; longer text is cut."""
+MAX_CELL_WIDTH: Final = 64
+"""In terminal columns. Ids, hashes and lists of scopes fit; longer text is cut."""
 
 COLUMN_GAP: Final = "  "
 

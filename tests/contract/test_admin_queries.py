@@ -80,6 +80,21 @@ def test_accounts_are_listed_newest_first_by_merchant_and_currency(
         application.admin.list_accounts(9, None, "usd")
 
 
+def test_heads_of_all_accounts_are_read_in_pages(
+    application: Application, merchant_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("atomic_core.use_cases.admin_queries.HEADS_PER_READ", 2)
+    application.payments.record(build_payment(merchant_id))
+    application.settlement.settle()
+    application.accounts.open(NewAccount(merchant_id, "Shop", "EUR"))
+    heads = list(application.admin.list_account_heads())
+    assert len(heads) == 2 + 2 * 2, "of the merchant, and the system accounts of two currencies"
+    assert [head.id for head in heads] == sorted(head.id for head in heads)
+    for id, sequence, head in heads:
+        account = application.admin.get_account(id, 1).account
+        assert (account.sequence, account.head) == (sequence, head)
+
+
 def test_currency_has_two_system_accounts_from_first_use(
     application: Application, merchant_id: UUID
 ) -> None:

@@ -21,6 +21,7 @@ from dotenv import dotenv_values
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from atomic_adapters.embedded.postgres import SUPERUSER
 from atomic_adapters.embedded.roles import APP_ROLE, OWNER_ROLE
+from atomic_adapters.settings import DEV_PREFIX, Settings
 from atomic_worker.stop_request import DEBOUNCE_SECONDS
 from processes import (
     PAUSE,
@@ -64,7 +65,8 @@ class Dev:
 
     @property
     def dev_env(self) -> dict[str, str]:
-        return {k: v for k, v in dotenv_values(self.folder / ".atomic/dev.env").items() if v}
+        values = dotenv_values(self.folder / ".atomic/dev.env").items()
+        return {name.removeprefix(DEV_PREFIX): value for name, value in values if value}
 
     @property
     def client(self) -> Client:
@@ -246,11 +248,13 @@ def test_payment_succeeds_and_declined_payment_posts_nothing(running: Dev) -> No
 def test_dev_env_can_be_sourced_and_is_readable_by_its_owner_only(running: Dev) -> None:
     path = running.folder / ".atomic/dev.env"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    script = f'set -eu; . {path}; echo "$BASE_URL $API_KEY $MERCHANT_ID $ACCOUNT_ID $REDIS_URL"'
+    script = f'set -eu; . {path}; echo "$BASE_URL $API_KEY $MERCHANT_ID $ACCOUNT_ID"'
     sourced = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
     variables = running.dev_env
-    names = ("BASE_URL", "API_KEY", "MERCHANT_ID", "ACCOUNT_ID", "REDIS_URL")
+    names = ("BASE_URL", "API_KEY", "MERCHANT_ID", "ACCOUNT_ID")
     assert sourced.stdout.split() == [variables[name] for name in names]
+    # The next `atomic dev` of this shell uses its own servers, and no configured ones.
+    assert not dotenv_values(path).keys() & Settings.variables()
     assert variables["API_KEY"] not in running.log
 
 

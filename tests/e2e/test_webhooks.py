@@ -2,6 +2,8 @@
 
 import json
 import secrets
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.request import urlopen
@@ -9,6 +11,8 @@ from urllib.request import urlopen
 import psutil
 import psycopg
 import pytest
+from atomic_payments import Atomic
+from atomic_payments.errors import PaymentNotCapturable
 from redis import Redis
 
 from atomic_adapters.embedded import EmbeddedPostgres
@@ -223,3 +227,42 @@ def test_dead_webhook_worker_is_started_again(
     wait_until(lambda: receiver.requests, GUARD_SECONDS, "the next one delivers")
     system.start("sweeper")
     client.request("DELETE", f"{ENDPOINTS}/{id}")
+
+
+SHOP = Path(__file__).parents[2] / "clients" / "python" / "examples" / "shop.py"
+
+
+def test_shop_of_the_python_client_lives_a_whole_day(
+    system: System, account: dict[str, str]
+) -> None:
+    """The example of the documentation, and what it leaves out."""
+    package = str(SHOP.parents[1])
+    environ = {"BASE_URL": system.base_url, "API_KEY": account["apiKey"], "PYTHONPATH": package}
+    ran = subprocess.run(
+        [sys.executable, str(SHOP), "20"], env=environ, capture_output=True, text=True, timeout=120
+    )
+    assert ran.returncode == 0, ran.stderr
+    orders, *rest = ran.stdout.splitlines()
+    assert orders.startswith("20 orders in ")
+    assert orders.endswith("{'card_declined': 2, 'SUCCESS': 18}")
+    assert rest == [
+        "hold: AUTHORIZED, then SUCCESS with 3000",
+        "refund: SUCCESS of 1000",
+        "refused: refund_exceeds_remaining, remaining 2000",
+        "webhook: refund.succeeded of this refund, verified",
+    ]
+    atomic = Atomic(account["apiKey"], system.base_url)
+    hold = atomic.payments.create_and_wait(
+        amount=700, currency="USD", source="tok_visa", capture="manual"
+    )
+    canceled = atomic.payments.cancel(hold["id"], timeout=GUARD_SECONDS)
+    assert canceled["status"] == "CANCELED"
+    assert atomic.payments.get(hold["id"]) == canceled
+    assert next(atomic.payments.list(status="CANCELED"))["id"] == hold["id"]
+    types = [event["type"] for event in atomic.events.list(paymentId=hold["id"], order="asc")]
+    assert (types[0], types[-1]) == ("payment.authorized", "payment.canceled")
+    with pytest.raises(PaymentNotCapturable):
+        atomic.payments.capture(hold["id"])
+    assert [refund["amount"] for refund in atomic.refunds.list(amountMin=1_000, limit=1)][:1] == [
+        1_000
+    ]

@@ -45,6 +45,69 @@ def application(clock: ManualClock) -> Application:
     return application
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("accounts", "--currency", "usd"), "--currency: Must be an ISO 4217 currency code."),
+        (("fees", "set", "--currency", "XXX"), "--currency: Must be an ISO 4217 currency code."),
+        (("fees", "set", "--currency", "USD", "--basis-points", "10001"),
+         "--basis-points: Must be an integer from 0 to 10000."),
+        (("fees", "set", "--currency", "USD", "--fixed", "-1"),
+         "--fixed: Must be an integer from 0 to 9007199254740991."),
+    ],
+)  # fmt: skip
+def test_wrong_value_is_reported_by_its_option_and_exits_with_2(
+    application: Application, arguments: tuple[str, ...], message: str
+) -> None:
+    assert CommandRunner(application).error_line(*arguments, status=2) == f"Error: {message}"
+
+
+def test_wrong_value_is_reported_as_json(application: Application) -> None:
+    atomic = CommandRunner(application)
+    past = ("keys", "create", "--expires", "2020-01-01")
+    result = atomic(*past)
+    assert (result.exit_code, result.stderr) == (2, "Error: --expires: Must be in the future.\n")
+    result = atomic(*past, "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    message = "--expires: Must be in the future."
+    assert json.loads(result.stderr) == {"error": {"code": "validation_failed", "message": message}}
+
+
+def test_errors_are_json_with_json(application: Application) -> None:
+    atomic = CommandRunner(application)
+    for arguments, code, status in (
+        (("payments", "show", uuid4()), "not_found", 1),
+        (("payments", "show", "x"), "wrong_usage", 2),
+    ):
+        result = atomic(*arguments, "--json")
+        assert (result.exit_code, result.stdout) == (status, "")
+        assert json.loads(result.stderr)["error"]["code"] == code
+
+
+def test_key_is_rotated_and_the_old_one_expires(application: Application) -> None:
+    atomic = CommandRunner(application)
+    old = atomic("keys", "create", "--expires", "2027-01-31").stdout.strip()
+    key_id = application.api_keys.list(TEST_MERCHANT_ID)[0].id
+    rotated = json.loads(atomic("keys", "rotate", key_id, "--expires", 0, "--json").stdout)
+    assert rotated["expiresAt"].startswith("2027-01-31T00:00:00")
+    assert rotated["apiKey"] == rotated["rawKey"]
+    assert application.api_keys.authenticate(rotated["rawKey"]).merchant_id == TEST_MERCHANT_ID
+    with pytest.raises(Unauthorized):
+        application.api_keys.authenticate(old)
+
+
+def test_heads_of_accounts_are_printed(application: Application) -> None:
+    atomic = CommandRunner(application)
+    application.payments.record(build_payment(TEST_MERCHANT_ID))
+    application.settlement.settle()
+    printed = json.loads(atomic("accounts", "heads", "--json").stdout)["accounts"]
+    expected = list(application.admin.list_account_heads())
+    assert [(row["id"], row["sequence"], row["head"]) for row in printed] == [
+        (str(id), sequence, head.hex()) for id, sequence, head in expected
+    ]
+    assert expected[0].head.hex() in atomic("accounts", "heads").stdout
+
+
 class CommandRunner:
     """Runs commands on one application."""
 
@@ -67,10 +130,10 @@ class CommandRunner:
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)
 
-    def error_line(self, *arguments: object) -> str:
+    def error_line(self, *arguments: object, status: int = 1) -> str:
         """The line on stderr of a command that fails."""
         result = self(*arguments)
-        assert (result.exit_code, result.stdout) == (1, ""), result.output
+        assert (result.exit_code, result.stdout) == (status, ""), result.output
         [line] = result.stderr.splitlines()
         return line
 
@@ -324,18 +387,12 @@ def test_key_has_the_given_scopes(atomic: CommandRunner) -> None:
         (("merchants", "show", uuid4()), "No merchant has this id."),
         (("accounts", "show", uuid4()), "No account has this id."),
         (("accounts", "--merchant", uuid4()), "No merchant has this id."),
-        (("accounts", "--currency", "usd"), "currency: Must be an ISO 4217 currency code."),
         (("payments", "show", uuid4()), "No payment has this id."),
         (("payments", "--merchant", uuid4()), "No merchant has this id."),
         (("payments", "retry", uuid4()), "No payment or refund has this id."),
         (("fees", "--merchant", uuid4()), "No merchant has this id."),
-        (("fees", "set", "--currency", "XXX"), "currency: Must be an ISO 4217 currency code."),
-        (("fees", "set", "--currency", "USD", "--basis-points", "10001"),
-         "basisPoints: Must be an integer from 0 to 10000."),
-        (("fees", "set", "--currency", "USD", "--fixed", "-1"),
-         "fixed: Must be an integer from 0 to 9007199254740991."),
     ],
-)  # fmt: skip
+)
 def test_expected_error_exits_with_1_and_one_line(
     atomic: CommandRunner, arguments: tuple[object, ...], message: str
 ) -> None:
@@ -386,8 +443,8 @@ def test_merchant_is_created_with_a_password_that_logs_in(
     assert created["id"] in line
     error = atomic.error_line("merchants", "create", "--name", "x", "--email", "o@shop.example")
     assert "already exists" in error
-    error = atomic.error_line("merchants", "create", "--name", "x", "--email", "nobody")
-    assert error.startswith("Error: email: ")
+    error = atomic.error_line("merchants", "create", "--name", "x", "--email", "nobody", status=2)
+    assert error.startswith("Error: --email: ")
     assert atomic("merchants", "create", "--name", "", "--email", "p@shop.example").exit_code == 2
     password = atomic.lines("merchants", "create", "--name", "x", "--email", "q@shop.example")[2]
     assert password.startswith("Password  ")
@@ -425,7 +482,7 @@ def test_network_of_a_merchant_is_set_and_shown(atomic: CommandRunner) -> None:
     assert "Network   sandbox" in atomic.lines("merchants", "show", TEST_MERCHANT_ID)
     assert atomic.json(*command, "default")["network"] is None
     assert "Network   default" in atomic.lines("merchants", "show", TEST_MERCHANT_ID)
-    assert "Must be one of: sandbox." in atomic.error_line(*command, "stripe")
+    assert "Must be one of: sandbox." in atomic.error_line(*command, "stripe", status=2)
 
 
 @pytest.mark.parametrize("command", ["suspend", "resume"])

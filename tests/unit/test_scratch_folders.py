@@ -102,10 +102,12 @@ def test_folder_of_a_running_server_is_kept(directory: Path) -> None:
             "pytest-of-root",
             "other-0a1b2c3d",
         ),
-        *(f"atomic-metrics-{os.getpid()}-0a1b2c3d", "atomic-metrics-1-0a1b2c3d"),
+        *("atomic-metrics-PID-0a1b2c3d", "atomic-metrics-1-0a1b2c3d"),
     ],
 )
 def test_other_folders_are_kept(directory: Path, name: str) -> None:
+    # Of a process that runs. Not in the parameter: each process of pytest-xdist has its own.
+    name = name.replace("PID", str(os.getpid()))
     (directory / name).mkdir()
     make_old(directory / name)
     assert delete_leftovers(directory) == []

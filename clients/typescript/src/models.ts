@@ -1,0 +1,111 @@
+/**
+ * The objects of the API, as the JSON that it sends. `tests/unit/test_typescript_client.py` holds them
+ * equal to the OpenAPI document. Amounts are integers in minor units.
+ */
+
+export type CaptureMethod = "automatic" | "manual";
+export type PaymentStatus = "PENDING" | "PROCESSING" | "AUTHORIZED" | "SUCCESS" | "FAILED" | "CANCELED";
+export type RefundStatus = "PENDING" | "PROCESSING" | "SUCCESS" | "FAILED";
+
+export interface Payment {
+  id: string;
+  merchantId: string;
+  amount: number;
+  currency: string;
+  source: string;
+  description: string;
+  status: PaymentStatus;
+  idempotencyKey: string | null;
+  webhookUrl: string | null;
+  failureReason: string | null;
+  cancellationReason: string | null;
+  capture: CaptureMethod;
+  amountCaptured: number;
+  amountRefunded: number;
+  fee: number;
+  expiresAt: string | null;
+  networkReference: string | null;
+  inDoubt: boolean;
+  inDoubtSince: string | null;
+  metadata: Record<string, string>;
+  createdAt: string;
+  updatedAt: string;
+}
+
+export interface NewPayment {
+  amount: number;
+  currency: string;
+  source: string;
+  merchantId?: string;
+  description?: string;
+  webhookUrl?: string;
+  capture?: CaptureMethod;
+  metadata?: Record<string, string>;
+}
+
+export interface Refund {
+  id: string;
+  paymentId: string;
+  merchantId: string;
+  amount: number;
+  currency: string;
+  reason: string | null;
+  status: RefundStatus;
+  failureReason: string | null;
+  idempotencyKey: string | null;
+  networkReference: string | null;
+  inDoubt: boolean;
+  inDoubtSince: string | null;
+  metadata: Record<string, string>;
+  createdAt: string;
+  updatedAt: string;
+}
+
+export interface NewRefund {
+  amount?: number;
+  reason?: string;
+  metadata?: Record<string, string>;
+}
+
+export interface Actor {
+  type: string;
+  id: string | null;
+}
+
+export interface Event {
+  id: string;
+  sequence: number;
+  type: string;
+  occurredAt: string;
+  paymentId: string | null;
+  refundId: string | null;
+  data: Record<string, unknown>;
+  requestId: string | null;
+  serverRequestId: string | null;
+  actor: Actor | null;
+}
+
+export interface WebhookEndpoint {
+  id: string;
+  url: string | null;
+  eventTypes: string[];
+  description: string;
+  ordered: boolean;
+  status: "enabled" | "disabled";
+  disabledReason: string | null;
+  position: number;
+  createdAt: string;
+  updatedAt: string;
+}
+
+export interface NewWebhookEndpoint {
+  url: string;
+  eventTypes?: string[];
+  description?: string;
+  ordered?: boolean;
+}
+
+export interface IssuedWebhookEndpoint {
+  endpoint: WebhookEndpoint;
+  secret: string | null;
+}

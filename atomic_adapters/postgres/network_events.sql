@@ -26,8 +26,10 @@ UPDATE network_events
    AND network_events.id = postponed.id
 
 -- name: purge_network_events
+-- By ctid, which the lock keeps: the planner does not know the limit, and would read the whole table for
+-- a join.
 WITH old AS MATERIALIZED (
-    SELECT network, id
+    SELECT ctid AS row_id
       FROM network_events
      WHERE due_at IS NULL
        AND received_at <= now() - %(age)s::interval
@@ -36,6 +38,4 @@ WITH old AS MATERIALIZED (
        FOR UPDATE SKIP LOCKED
 )
 DELETE FROM network_events
- USING old
- WHERE network_events.network = old.network
-   AND network_events.id = old.id
+ WHERE ctid = ANY (ARRAY(SELECT old.row_id FROM old))

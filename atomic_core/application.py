@@ -54,6 +54,7 @@ from atomic_core.use_cases import (
     passwords,
     payment_batches,
     payments,
+    pending_transactions,
     reconciliation,
     refunds,
     registration,
@@ -247,6 +248,9 @@ class Journal:
         self.post = journal.PostTransaction(begin, ids)
         self.preview = journal.PreviewTransaction(begin, ids)
         self.reverse = journal.ReverseTransaction(begin, ids)
+        self.post_pending = pending_transactions.PostPendingTransaction(begin)
+        self.void = pending_transactions.VoidTransaction(begin)
+        self.expire = pending_transactions.ExpireTransactions(begin)
         self.get = journal.GetTransaction(begin)
         self.list = journal.ListTransactions(begin)
 

@@ -33,6 +33,7 @@ from atomic_web.views import (
     network_events,
     openapi,
     payments,
+    pending_transactions,
     refunds,
     sessions,
     timeline,
@@ -75,7 +76,7 @@ def create_routes(settings: Settings) -> Flask:
 
     modules = (
         *(health, payments, batches, holds, refunds, timeline, accounts, lists, events),
-        journal,
+        *(journal, pending_transactions),
         *(webhook_endpoints, webhook_deliveries, network_events),
         *(merchants, sessions, api_keys, audit_log, idempotency_keys, openapi, index),
     )

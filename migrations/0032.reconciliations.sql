@@ -1,5 +1,5 @@
 -- Reports of reconciliations with card networks.
--- depends: 0027.journal
+-- depends: 0030.pending-transactions
 
 -- Runs while payments flow, also with the previous version of Atomic, which does not use the table. Locks
 -- nothing that exists.

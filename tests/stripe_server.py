@@ -141,7 +141,7 @@ def run_localstripe() -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def register_webhook(port: int, url: str, secret: str) -> None:

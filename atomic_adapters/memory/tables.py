@@ -99,6 +99,13 @@ class HoldRow:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalHoldRow:
+    amount: int
+    """Credits are positive."""
+    is_live: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class IdempotencyRow:
     record: IdempotencyRecord
     expires_at: datetime
@@ -220,6 +227,8 @@ class Tables:
         )
         self.journal_transactions: Table[UUID, JournalTransaction] = Table(self.journal)
         """Without `reversed_by_id`, which follows from the others."""
+        self.journal_holds: Table[tuple[UUID, UUID], JournalHoldRow] = Table(self.journal)
+        """By transaction and account."""
         self.entries: Table[tuple[UUID, int], Entry] = Table(self.journal)
         self.payment_totals: Table[TotalKey, PaymentSum] = Table(self.journal)
         self.payments = PaymentTable(self.journal, self.payment_totals)

@@ -188,7 +188,7 @@ def request_item_inquiries(
             continue
         if row.leased_until is not None:
             busy.add(row.item.id)
-        elif state in (NetworkState.PENDING, NetworkState.UNKNOWN):
+        elif state is NetworkState.PENDING or state is NetworkState.UNKNOWN:
             faults = hasten_inquiry(row.faults, state)
             table.put(row.item.id, replace(row, due_at=min(row.due_at, now), faults=faults))
     return frozenset(busy)

@@ -58,7 +58,12 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     "journal_transactions": TablePrivileges(
         insert="id merchant_id status description metadata external_id effective_at created_at"
         " reverses_id idempotency_key actor actor_id client_address request_id server_request_id"
-        " operator"
+        " operator expires_at",
+        # Of pending ones, once.
+        update="status effective_at resolved_at",
+    ),
+    "journal_holds": TablePrivileges(
+        insert="transaction_id account_id amount placed_at", update="released_at"
     ),
     "journal_entries": TablePrivileges(
         insert="transaction_id account_id position amount created_at"

@@ -143,6 +143,24 @@ class TransactionReversed(Conflict):
     code = "transaction_already_reversed"
 
 
+class TransactionNotPending(Conflict):
+    """Only a ledger transaction that is PENDING can be posted or voided."""
+
+    code = "transaction_not_pending"
+
+
+class TransactionNotPosted(Conflict):
+    """Only a ledger transaction that is POSTED can be reversed; void one that is PENDING."""
+
+    code = "transaction_not_posted"
+
+
+class AmountExceedsReserved(Conflict):
+    """An amount exceeds what the ledger transaction reserves; see details."""
+
+    code = "amount_exceeds_reserved"
+
+
 class ReversalNotReversible(Conflict):
     """A reversal cannot be reversed; post a new transaction instead."""
 

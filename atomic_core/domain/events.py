@@ -47,7 +47,10 @@ class EventType(StrEnum):
     REFUND_SUCCEEDED = "refund.succeeded"
     REFUND_FAILED = "refund.failed"
     ACCOUNT_CREATED = "account.created"
+    LEDGER_TRANSACTION_PENDING = "ledger_transaction.pending"
     LEDGER_TRANSACTION_POSTED = "ledger_transaction.posted"
+    LEDGER_TRANSACTION_VOIDED = "ledger_transaction.voided"
+    LEDGER_TRANSACTION_EXPIRED = "ledger_transaction.expired"
     WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint.disabled"
     """By Atomic, because its receiver is gone or has failed for days."""
 
@@ -69,7 +72,10 @@ STREAM_TYPES: Final = frozenset(
         EventType.REFUND_SUCCEEDED,
         EventType.REFUND_FAILED,
         EventType.ACCOUNT_CREATED,
+        EventType.LEDGER_TRANSACTION_PENDING,
         EventType.LEDGER_TRANSACTION_POSTED,
+        EventType.LEDGER_TRANSACTION_VOIDED,
+        EventType.LEDGER_TRANSACTION_EXPIRED,
         EventType.WEBHOOK_ENDPOINT_DISABLED,
     }
 )

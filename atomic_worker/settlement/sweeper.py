@@ -89,12 +89,15 @@ class Sweeper:
         _log.info("sweeper stopped")
 
     def sweep(self, *, wait: bool = True) -> int:
-        """Expire holds and settle what has been due longer than a running worker leaves it; return
-        how many payments and refunds were claimed. Without `wait`, networks outside of this process
-        are settled by threads of their own."""
+        """Expire holds and pending ledger transactions, and settle what has been due longer than a
+        running worker leaves it; return how many payments and refunds were claimed. Without `wait`,
+        networks outside of this process are settled by threads of their own."""
         expired = self.application.settlement.expire_holds()
         if expired:
             _log.info("holds expired", count=expired)
+        expired_transactions = self.application.journal.expire()
+        if expired_transactions:
+            _log.info("ledger transactions expired", count=expired_transactions)
         return self._lanes.settle(wait=wait)
 
     def purge(self) -> int:

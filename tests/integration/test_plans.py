@@ -363,6 +363,7 @@ def test_trigger_plans_cached_on_small_tables_suit_large_ones(database_url: str)
         "accounts_match_holds": True,
         "entries_must_balance": True,
         "holds_are_summed": True,
+        "journal_holds_are_summed": True,
         # Asks for each row by itself, which is not answered by reading a whole table.
         "payments_are_checked_and_listed": False,
         "payment_events_are_copied": True,

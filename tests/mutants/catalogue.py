@@ -13,6 +13,7 @@ from mutants.network_events import NETWORK_EVENT_MUTANTS
 from mutants.networks import NETWORK_MUTANTS
 from mutants.origins import ORIGIN_MUTANTS
 from mutants.payments import PAYMENT_MUTANTS
+from mutants.pending import PENDING_MUTANTS
 from mutants.reconciliation import RECONCILIATION_MUTANTS
 from mutants.refunds import REFUND_MUTANTS
 from mutants.roles import ROLE_MUTANTS
@@ -31,6 +32,7 @@ ALL_MUTANTS: Final = (
     *IN_DOUBT_MUTANTS,
     *LEDGER_MUTANTS,
     *JOURNAL_MUTANTS,
+    *PENDING_MUTANTS,
     *PAYMENT_MUTANTS,
     *REFUND_MUTANTS,
     *TOTAL_MUTANTS,

@@ -12,12 +12,19 @@ from atomic_adapters.settings import Settings
 from atomic_adapters.system import ManualClock
 from atomic_adapters.wiring import in_memory
 from atomic_core.domain.errors import StorageUnavailable
+from atomic_core.domain.journal import (
+    DEFAULT_PENDING_PERIOD,
+    JournalStatus,
+    NewJournalTransaction,
+)
 from atomic_core.domain.ledger_verification import Finding, LedgerCheck, LedgerReport
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import CaptureMethod, NewPayment, Status
+from atomic_core.domain.posting import Leg
 from atomic_core.domain.reconciliation import LineKind
 from atomic_core.domain.webhooks import RoundRecord
 from atomic_core.use_cases.in_doubt import IN_DOUBT_ALARM
+from atomic_core.use_cases.ledger import NewAccount
 from atomic_core.use_cases.reconciliation import SCHEDULED_DELAY
 from atomic_core.use_cases.webhook_endpoints import EndpointRequest
 from atomic_worker.settlement.sweeper import MAX_PAUSE_SECONDS, Sweeper
@@ -121,6 +128,27 @@ def test_expired_holds_are_released(stop: StopRequest) -> None:
     settings = replace(SETTINGS, sweep_interval=timedelta(0))
     Sweeper(application, settings, stop).sweep()
     assert application.payments.get(merchant.id, held.id).status is Status.CANCELED
+
+
+def test_expired_ledger_transactions_are_released(stop: StopRequest) -> None:
+    clock = ManualClock(datetime(2026, 11, 27, tzinfo=UTC))
+    application = in_memory(clock)
+    merchant = application.merchants.add("Shop")
+    first, second = (
+        application.accounts.open(NewAccount(merchant.id, name, "USD")).id for name in "AB"
+    )
+    application.payments.record(NewPayment(merchant.id, Money(10, "USD"), "tok_visa"))
+    application.settlement.settle()
+    legs = (Leg(first, -1), Leg(second, 1))
+    pending = application.journal.post(NewJournalTransaction(merchant.id, legs, is_pending=True))
+    sweeper = Sweeper(application, replace(SETTINGS, sweep_interval=timedelta(0)), stop)
+    clock.time += DEFAULT_PENDING_PERIOD - timedelta(seconds=1)
+    sweeper.sweep()
+    assert application.journal.get(merchant.id, pending.id) == pending
+    clock.time += timedelta(seconds=1)
+    sweeper.sweep()
+    found = application.journal.get(merchant.id, pending.id)
+    assert found.status is JournalStatus.EXPIRED
 
 
 def test_pauses_grow_up_to_a_maximum(stop: StopRequest) -> None:

@@ -136,7 +136,7 @@ def test_counters_are_served_while_the_database_is_away(monkeypatch: pytest.Monk
     monkeypatch.setattr(metrics, "REGISTRY", registry)
     port = find_free_port()
     metrics.serve_metrics("127.0.0.1", port, StoreCollector(measure, lambda: 0, list))
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as response:
         text = response.read().decode()
     assert "atomic_webhook_deliveries_total" in text
     assert "atomic_events_total" not in text

@@ -213,6 +213,12 @@ class StatusCollector:
         for _ in range(2):
             template = f"{TRANSACTIONS}/{{id}}/reverse"
             self.send(self.web, "POST", template, f"{path}/reverse", json={})
+        pending = {"entries": entries, "pending": True}
+        for action in ("post", "void"):
+            reserved = self.merchant.post(BASE_PATH + TRANSACTIONS, pending)
+            path = f"{TRANSACTIONS}/{reserved.get_json()['data']['id']}/{action}"
+            for _ in range(2):
+                self.send(self.web, "POST", f"{TRANSACTIONS}/{{id}}/{action}", path, json={})
 
     def send_network_events(self) -> None:
         event = build_event(UUID(int=1))

@@ -57,9 +57,10 @@ verify: .venv/embedded.stamp ## Verify the ledger; fails if it is inconsistent
 	@$(ATOMIC) verify
 
 psql: .venv/embedded.stamp ## psql on the database of a running `make run` (sql="SELECT 1" as=owner)
-	@. ./.atomic/dev.env && exec "$$($(BIN)/python -c \
+	@test -f .atomic/dev.env || { echo "\`make run\` has not been started in this folder." >&2; exit 1; }; \
+		. ./.atomic/dev.env && exec "$$($(BIN)/python -c \
 		'from atomic_adapters.embedded.cluster import get_binary_path; print(get_binary_path("psql"))')" \
-		"$(if $(filter owner,$(as)),$$MIGRATION_DATABASE_URL,$$DATABASE_URL)" $(if $(sql),-c "$(sql)")
+		"$(if $(filter owner,$(as)),$$DEV_MIGRATION_DATABASE_URL,$$DEV_DATABASE_URL)" $(if $(sql),-c "$(sql)")
 
 ##@ Work on it
 

@@ -71,6 +71,8 @@ class EnvironReader:
     environ: Mapping[str, str]
     names: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    database_hint: str = ""
+    """Added to the error for an unnamed database."""
 
     def raise_errors(self) -> None:
         if self.errors:
@@ -148,8 +150,10 @@ class EnvironReader:
         for name in ("PGUSER", "PGPASSWORD", "PGDATABASE"):
             self.read(name, "", str, "UTF-8 text", secret=True)
         if not any(self.environ.get(name, "").strip() for name in CONNECTION_VARIABLES):
+            hint = f"; {self.database_hint}" if self.database_hint else ""
             self.errors.append(
                 "DATABASE_URL: expected a postgres:// URL, or PGHOST and PGDATABASE, got nothing"
+                + hint
             )
         return url
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 from atomic_adapters.settings import Settings
 
@@ -23,6 +23,9 @@ _SHARED_PROCESSORS: Final[Sequence[Processor]] = (
     structlog.processors.format_exc_info,
 )
 
+_LAST_FIELDS: Final = ("merchant_id", "request_id", "server_request_id", "logger")
+"""Of a line of text: they identify what it is about, and few readers need them."""
+
 
 def configure_logging(settings: Settings) -> None:
     """Send structlog's events and the standard library's records to stderr, one a line."""
@@ -31,13 +34,23 @@ def configure_logging(settings: Settings) -> None:
         renderer = structlog.processors.JSONRenderer(_encode_json_text)
         _configure_json_output(level)
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            pad_event_to=0,
+            pad_level=False,
+            sort_keys=False,
+            timestamp_key="time",
+        )
         _configure_stdlib_output()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=_SHARED_PROCESSORS,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *([] if settings.log_json else [_order_for_reading]),
+                renderer,
+            ],
         )
     )
     root = logging.getLogger()
@@ -69,6 +82,24 @@ def _configure_stdlib_output() -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _order_for_reading(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """The fields of a line of text, the important ones first. A request is described by its event:
+    `POST /payments 202 21 ms`."""
+    line: EventDict = {"time": str(event.pop("timestamp"))[11:23], "level": event.pop("level")}
+    line["event"] = event.pop("event")
+    if line["event"] == "request":
+        route = str(event.pop("route")).removeprefix("/api/v1") or "/"
+        line["event"] = " ".join(
+            (
+                *(str(event.pop("method")), route, str(event.pop("status"))),
+                f"{event.pop('duration_ms'):.0f} ms",
+            )
+        )
+        del event["logger"]
+    last = {name: event.pop(name) for name in _LAST_FIELDS if name in event}
+    return {**line, **event, **last}
 
 
 def _encode_json(event: object, default: Callable[[Any], Any]) -> bytes:

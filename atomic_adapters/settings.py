@@ -6,7 +6,7 @@ should hold. `.env.example` describes all variables.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,10 @@ from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 
 DEV_ENV: Final = Path(".atomic/dev.env")
 """Written by `atomic dev` for scripts, and for other commands while it runs."""
+
+DEV_PREFIX: Final = "DEV_"
+"""Of the settings in that file: a shell that has sourced it starts `atomic dev` as before, and not
+with the servers of the last run as if they were configured."""
 
 LOG_LEVELS: Final = ("info", "debug", "warning", "error", "critical")
 
@@ -91,6 +95,8 @@ class Settings:
     event_retention: timedelta
     """At least 30 days."""
     webhooks: WebhookSettings
+    uses_dev_servers: bool = False
+    """Whether the servers are those of `atomic dev` in this folder."""
 
     @property
     def default_currency(self) -> str:
@@ -164,9 +170,13 @@ class Settings:
         wins. Raises SettingsError."""
         environ = {**_read_file(Path(".env")), **_drop_empty(os.environ)}
         has_database = any(name in environ for name in CONNECTION_VARIABLES)
-        if not has_database and environ.get("ATOMIC_ENV") != "production":
-            environ = {**_read_file(DEV_ENV), **environ}
-        return cls.from_environ(environ)
+        if has_database or environ.get("ATOMIC_ENV") == "production":
+            return cls.from_environ(environ)
+        written = _read_file(DEV_ENV)
+        if not written:
+            return cls._read(EnvironReader(environ, database_hint="`make run` is not running here"))
+        named = {name.removeprefix(DEV_PREFIX): value for name, value in written.items()}
+        return replace(cls.from_environ({**named, **environ}), uses_dev_servers=True)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
@@ -230,6 +240,7 @@ class Settings:
                 "service": reader.read_window("RATE_LIMIT_SERVICE", "600/60"),
                 "payments": reader.read_window("RATE_LIMIT_PAYMENTS", "10/60"),
                 "accounts": reader.read_window("RATE_LIMIT_ACCOUNTS", "off"),
+                "network_events": reader.read_window("RATE_LIMIT_NETWORK_EVENTS", "6000/60"),
                 "register": reader.read_window("RATE_LIMIT_REGISTER", "10/3600"),
                 "login_address": reader.read_window("RATE_LIMIT_LOGIN_ADDRESS", "20/900"),
                 "login_email": reader.read_window("RATE_LIMIT_LOGIN_EMAIL", "10/900"),

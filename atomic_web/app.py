@@ -30,6 +30,7 @@ from atomic_web.views import (
     journal,
     lists,
     merchants,
+    network_events,
     openapi,
     payments,
     pending_transactions,
@@ -76,7 +77,7 @@ def create_routes(settings: Settings) -> Flask:
     modules = (
         *(health, payments, batches, holds, refunds, timeline, accounts, lists, events),
         *(journal, pending_transactions),
-        *(webhook_endpoints, webhook_deliveries),
+        *(webhook_endpoints, webhook_deliveries, network_events),
         *(merchants, sessions, api_keys, audit_log, idempotency_keys, openapi, index),
     )
     for module in modules:

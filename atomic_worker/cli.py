@@ -72,6 +72,8 @@ def serve(cli: CliContext) -> None:
     configure_logging(settings)
     if warning := check_database_role(settings):
         _log.warning(warning)
+    if settings.networks.has_stripe and not settings.networks.has_stripe_events:
+        _log.warning("events of Stripe are not received: STRIPE_WEBHOOK_SECRET is not set")
     _log.info("serving", host=settings.host, port=settings.port, workers=settings.web_workers)
     arguments = ["-c", "python:atomic_web.server.gunicorn_conf", "atomic_web.wsgi:app"]
     # Replaces this process, so that signals reach gunicorn and the CLI does not import the web
@@ -93,6 +95,7 @@ def start_metrics(
         application.webhooks.measure,
         application.events.count,
         application.reconciliation.get_last_scheduled,
+        application.settlement.measure_networks,
     )
     serve_metrics(host, port, collector)
     return observe_round

@@ -1,6 +1,6 @@
 -- Pending journal transactions: their entries are reserved, and posted, in whole or in part, or released
 -- later.
--- depends: 0027.journal
+-- depends: 0028.network-events
 -- transactional: false
 
 -- Runs while payments flow, also with the previous version of Atomic, which posts no pending

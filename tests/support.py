@@ -17,6 +17,7 @@ from atomic_adapters.event_reader import BatchedEventReader
 from atomic_adapters.event_signal import PollingEventSignal
 from atomic_adapters.memory.services import (
     AlwaysUpDependency,
+    MemoryBreakerStates,
     MemoryJobQueue,
     MemoryRateLimiter,
     MemorySecretCipher,
@@ -45,8 +46,10 @@ from atomic_core.domain.payments import (
     Status,
 )
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
+from atomic_core.ports.breaker_states import BreakerStates
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.job_queue import JobQueue
+from atomic_core.ports.network_event_verifier import NetworkEventVerifier
 from atomic_core.ports.network_statement import NetworkStatement
 from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
@@ -472,6 +475,8 @@ def build_application(
     card_networks: Mapping[str, CardNetwork] | None = None,
     lanes: Mapping[str, LaneOptions] = MappingProxyType({}),
     default_network: str = DEFAULT_NETWORK,
+    breaker_states: BreakerStates | None = None,
+    network_event_verifiers: Mapping[str, NetworkEventVerifier] = MappingProxyType({}),
     statements: Mapping[str, NetworkStatement] = MappingProxyType({}),
 ) -> Application:
     """The application on a store, with all other ports in memory."""
@@ -495,6 +500,8 @@ def build_application(
         card_networks=card_networks or {DEFAULT_NETWORK: card_network or SandboxCardNetwork()},
         webhook_sender=webhook_sender or MemoryWebhookSender(),
         secret_cipher=MemorySecretCipher(),
+        breaker_states=breaker_states or MemoryBreakerStates(),
+        network_event_verifiers=network_event_verifiers,
         dependencies=[AlwaysUpDependency("postgres")],
         statements=statements,
     )

@@ -14,6 +14,7 @@ from atomic_adapters.memory.journal import MemoryJournalRepository
 from atomic_adapters.memory.ledger import MemoryAccountRepository, MemoryLedgerRepository
 from atomic_adapters.memory.lists import MemoryListQueries
 from atomic_adapters.memory.merchants import MemoryMerchantRepository
+from atomic_adapters.memory.network_events import MemoryNetworkEventRepository
 from atomic_adapters.memory.payments import MemoryPaymentRepository
 from atomic_adapters.memory.reconciliation import MemoryReconciliationRepository
 from atomic_adapters.memory.refunds import MemoryRefundRepository
@@ -39,6 +40,7 @@ class MemoryUnitOfWork:
         self.payments = MemoryPaymentRepository(session)
         self.refunds = MemoryRefundRepository(session)
         self.events = MemoryEventRepository(session)
+        self.network_events = MemoryNetworkEventRepository(session)
         self.fees = MemoryFeeRepository(session)
         self.lists = MemoryListQueries(session)
         self.admin_queries = MemoryAdminQueries(session)

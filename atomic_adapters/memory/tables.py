@@ -18,6 +18,7 @@ from atomic_core.domain.idempotency import IdempotencyRecord
 from atomic_core.domain.journal import JournalTransaction
 from atomic_core.domain.ledger import Entry, Hold, LedgerTransaction, TransactionKind
 from atomic_core.domain.merchants import ApiKey, Merchant
+from atomic_core.domain.network_events import NetworkEvent
 from atomic_core.domain.payments import Payment
 from atomic_core.domain.reconciliation import ReconciliationReport
 from atomic_core.domain.refunds import Refund
@@ -108,6 +109,14 @@ class JournalHoldRow:
 class IdempotencyRow:
     record: IdempotencyRecord
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkEventRow:
+    event: NetworkEvent
+    received_at: datetime
+    due_at: datetime | None
+    """None once it was acted on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +244,8 @@ class Tables:
         """By endpoint and sequence number."""
         self.webhook_attempts: Table[UUID, tuple[DeliveryAttempt, ...]] = Table(self.journal)
         """By delivery."""
+        self.network_events: Table[tuple[str, str], NetworkEventRow] = Table(self.journal)
+        """By network and id."""
         self.fees: Table[tuple[UUID, str], FeeSchedule] = Table(self.journal)
         self.idempotency: Table[tuple[UUID, str], IdempotencyRow] = Table(self.journal)
         self.reconciliations: Table[UUID, ReconciliationReport] = Table(self.journal)

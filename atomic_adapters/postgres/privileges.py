@@ -117,6 +117,11 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
         insert="delivery_id number at status_code duration_ms error response",
         hidden="response",
     ),
+    "network_events": TablePrivileges(
+        insert="network id type payment_id refund_id",
+        update="due_at postponements",
+        can_delete=True,
+    ),
     "reconciliations": TablePrivileges(
         insert="id network period_begin period_end is_scheduled created_at is_clean report"
     ),

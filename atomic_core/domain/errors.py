@@ -61,6 +61,13 @@ class UnknownTestToken(ValidationFailed):
     code = "unknown_test_token"
 
 
+class EventSignatureInvalid(ValidationFailed):
+    """The card network must have signed the body within the last five minutes."""
+
+    code = "event_signature_invalid"
+    param = "Stripe-Signature"
+
+
 class Unauthorized(AtomicError):
     """This API key is unknown, expired or revoked; use an active one."""
 

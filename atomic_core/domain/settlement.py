@@ -116,6 +116,14 @@ class Settlement(NamedTuple):
         return self.refund_id or self.payment_id
 
 
+def hasten_inquiry(faults: int, state: NetworkState) -> int:
+    """The count of faults with which the next claim of a step in doubt inquires. What is PENDING is
+    requested again under its key, which returns the decision."""
+    if state is not NetworkState.UNKNOWN:
+        return faults
+    return max(REPEATS_BEFORE_INQUIRY, faults + abs(faults - REPEATS_BEFORE_INQUIRY) % 2)
+
+
 def get_settled_amount(claim: Claim) -> int:
     """The amount that a success captures or refunds."""
     return claim.amount if claim.capture_amount is None else claim.capture_amount

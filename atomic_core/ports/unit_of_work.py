@@ -15,6 +15,7 @@ from atomic_core.ports.journal import JournalRepository
 from atomic_core.ports.ledger import LedgerRepository
 from atomic_core.ports.lists import ListQueries
 from atomic_core.ports.merchants import MerchantRepository
+from atomic_core.ports.network_events import NetworkEventRepository
 from atomic_core.ports.payments import PaymentRepository
 from atomic_core.ports.reconciliation import ReconciliationRepository
 from atomic_core.ports.refunds import RefundRepository
@@ -45,6 +46,9 @@ class UnitOfWork(Protocol):
 
     @property
     def events(self) -> EventRepository: ...
+
+    @property
+    def network_events(self) -> NetworkEventRepository: ...
 
     @property
     def fees(self) -> FeeRepository: ...

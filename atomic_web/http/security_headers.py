@@ -27,6 +27,7 @@ ALLOWED_REQUEST_HEADERS: Final = (
     "Authorization",
     "Content-Type",
     "Idempotency-Key",
+    "Prefer",
     "X-Request-Id",
 )
 EXPOSED_RESPONSE_HEADERS: Final = (

@@ -10,6 +10,7 @@ from atomic_core.domain.errors import (
     AtomicError,
     Conflict,
     EmailTaken,
+    EventSignatureInvalid,
     EventsPurged,
     ExternalIdTaken,
     Forbidden,
@@ -120,6 +121,7 @@ BAD_PAYMENT: Final = ErrorResponse(
         ),
     ),
 )
+EVENT_REFUSED: Final = ErrorResponse("EventRefused", (*BAD_REQUEST.errors, EventSignatureInvalid()))
 _CHALLENGE: Final = (*RATE_LIMIT_HEADERS, "WWW-Authenticate")
 UNAUTHORIZED: Final = ErrorResponse(
     "Unauthorized",
@@ -281,6 +283,7 @@ ALL: Final = (
     # Without METHOD_NOT_ALLOWED: a documented operation never has it.
     BAD_REQUEST,
     BAD_PAYMENT,
+    EVENT_REFUSED,
     UNAUTHORIZED,
     SESSION_UNAUTHORIZED,
     WRONG_CREDENTIALS,

@@ -1,5 +1,6 @@
 """What the commands of `atomic` share: their context, options, output and error reports."""
 
+import fcntl
 import getpass
 import json
 import logging
@@ -21,8 +22,8 @@ from atomic_adapters.connection_urls import check_connection_urls
 from atomic_adapters.embedded import EmbeddedServerError
 from atomic_adapters.environ import SettingsError
 from atomic_adapters.logs import configure_logging
-from atomic_adapters.settings import Settings
-from atomic_core.domain.errors import AtomicError, SchemaOutdated
+from atomic_adapters.settings import DEV_ENV, Settings
+from atomic_core.domain.errors import AtomicError, SchemaOutdated, StorageUnavailable
 from atomic_core.domain.merchants import contains_secret
 from atomic_core.domain.origins import ActorType, Origin
 
@@ -191,6 +192,7 @@ class ErrorReportingGroup(click.Group):
     """Reports expected errors in one line on stderr and exits with status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        cli = ctx.ensure_object(CliContext)
         try:
             return super().invoke(ctx)
         except (SettingsError, EmbeddedServerError) as error:
@@ -203,11 +205,34 @@ class ErrorReportingGroup(click.Group):
                 f"{error.filename} cannot be used: {error.strerror}."
             ) from error
         except RedisError as error:
-            raise click.ClickException(f"Redis is unreachable: {error}") from error
+            hint = _explain_stopped_servers(cli)
+            raise click.ClickException(f"Redis is unreachable: {error}{hint}") from error
         except SchemaOutdated as error:
             raise click.ClickException(f"{error.message} Run: atomic migrate up") from error
+        except StorageUnavailable as error:
+            message = _format_error(error) + _explain_stopped_servers(cli)
+            raise click.ClickException(message) from error
         except AtomicError as error:
             raise click.ClickException(_format_error(error)) from error
+
+
+def _explain_stopped_servers(cli: CliContext) -> str:
+    """A sentence for an unreachable server of an `atomic dev` that is not running."""
+    if not cli.settings.uses_dev_servers or _is_dev_running():
+        return ""
+    return " `make run` is not running here."
+
+
+def _is_dev_running() -> bool:
+    """Whether a process holds the lock of `atomic dev` in this folder."""
+    try:
+        with (DEV_ENV.parent / "dev.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _format_error(error: AtomicError) -> str:

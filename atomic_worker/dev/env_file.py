@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def write_env_file(path: Path, values: Mapping[str, str]) -> None:
-    """Replace the file atomically. A shell can source it. Only its owner may read it, because it
-    contains an API key."""
-    text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
+    """Replace the file atomically. A shell that sources it passes the values on to its commands.
+    Only its owner may read it, because it contains an API key."""
+    text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
     _write_private_file(path, text)
 
 

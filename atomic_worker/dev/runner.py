@@ -24,7 +24,7 @@ from atomic_adapters.embedded.roles import (
     give_to_owner,
 )
 from atomic_adapters.environ import read_env_file
-from atomic_adapters.settings import DEV_ENV, Settings
+from atomic_adapters.settings import DEV_ENV, DEV_PREFIX, Settings
 from atomic_adapters.webhook_settings import ENCRYPTION_KEYS
 from atomic_adapters.webhooks.secret_cipher import generate_key
 from atomic_worker.dev.checks import HealthProbe, check_port_is_free, lock_run_folder
@@ -65,7 +65,7 @@ Atomic answers at {base_url}. In another terminal, in this folder:
   curl -sS "$BASE_URL/api/v1/payments" \\
     -H "Authorization: Bearer $API_KEY" \\
     -H "Content-Type: application/json" \\
-    -H "Idempotency-Key: order-1234" \\
+    -H "Idempotency-Key: order-$(date +%s)" \\
     -d '{{"amount": 5000, "currency": "{currency}", "source": "tok_visa", "description": "Order #1234"}}'
 
 Ctrl-C stops everything."""  # noqa: E501 - a command that can be pasted
@@ -218,10 +218,15 @@ class DevRun:
             "API_KEY": seeded["apiKey"],
             "MERCHANT_ID": seeded["merchantId"],
             "ACCOUNT_ID": seeded["accountId"],
-            "DATABASE_URL": self.environ.get("DATABASE_URL"),
-            "MIGRATION_DATABASE_URL": self._owner_url,
-            "REDIS_URL": self.environ.get("REDIS_URL"),
-            ENCRYPTION_KEYS: self.environ[ENCRYPTION_KEYS],
+            **{
+                DEV_PREFIX + name: value
+                for name, value in (
+                    ("DATABASE_URL", self.environ.get("DATABASE_URL")),
+                    ("MIGRATION_DATABASE_URL", self._owner_url),
+                    ("REDIS_URL", self.environ.get("REDIS_URL")),
+                    (ENCRYPTION_KEYS, self.environ[ENCRYPTION_KEYS]),
+                )
+            },
         }
         write_env_file(path, {name: value for name, value in values.items() if value})
 

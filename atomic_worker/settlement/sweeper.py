@@ -111,6 +111,9 @@ class Sweeper:
         purged_events = self.application.maintenance.purge_events()
         if purged_events:
             _log.info("events purged", count=purged_events)
+        purged_network_events = self.application.network_events.purge()
+        if purged_network_events:
+            _log.info("network events purged", count=purged_network_events)
         purged_deliveries = self.application.webhooks.purge()
         if purged_deliveries:
             _log.info("webhook deliveries purged", count=purged_deliveries)

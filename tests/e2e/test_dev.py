@@ -7,7 +7,6 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from dotenv import dotenv_values
 from atomic_adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from atomic_adapters.embedded.postgres import SUPERUSER
 from atomic_adapters.embedded.roles import APP_ROLE, OWNER_ROLE
+from atomic_adapters.settings import DEV_PREFIX, Settings
 from atomic_worker.stop_request import DEBOUNCE_SECONDS
 from processes import (
     PAUSE,
@@ -33,6 +33,7 @@ from processes import (
     is_ledger_clean,
     wait_until,
 )
+from scratch_folders import create_scratch_folder
 
 GUARD_SECONDS = 180
 """How long a condition is awaited before the test fails; no promise about speed."""
@@ -64,7 +65,8 @@ class Dev:
 
     @property
     def dev_env(self) -> dict[str, str]:
-        return {k: v for k, v in dotenv_values(self.folder / ".atomic/dev.env").items() if v}
+        values = dotenv_values(self.folder / ".atomic/dev.env").items()
+        return {name.removeprefix(DEV_PREFIX): value for name, value in values if value}
 
     @property
     def client(self) -> Client:
@@ -158,7 +160,7 @@ def _is_alive(process: psutil.Process) -> bool:
 
 @pytest.fixture(scope="module")
 def dev() -> Iterator[Dev]:
-    dev = Dev(Path(tempfile.mkdtemp(prefix="atomic-dev-")))
+    dev = Dev(create_scratch_folder("atomic-dev-"))
     yield dev
     if dev.process and dev.process.poll() is None:
         dev.process.terminate()
@@ -246,11 +248,13 @@ def test_payment_succeeds_and_declined_payment_posts_nothing(running: Dev) -> No
 def test_dev_env_can_be_sourced_and_is_readable_by_its_owner_only(running: Dev) -> None:
     path = running.folder / ".atomic/dev.env"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    script = f'set -eu; . {path}; echo "$BASE_URL $API_KEY $MERCHANT_ID $ACCOUNT_ID $REDIS_URL"'
+    script = f'set -eu; . {path}; echo "$BASE_URL $API_KEY $MERCHANT_ID $ACCOUNT_ID"'
     sourced = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
     variables = running.dev_env
-    names = ("BASE_URL", "API_KEY", "MERCHANT_ID", "ACCOUNT_ID", "REDIS_URL")
+    names = ("BASE_URL", "API_KEY", "MERCHANT_ID", "ACCOUNT_ID")
     assert sourced.stdout.split() == [variables[name] for name in names]
+    # The next `atomic dev` of this shell uses its own servers, and no configured ones.
+    assert not dotenv_values(path).keys() & Settings.variables()
     assert variables["API_KEY"] not in running.log
 
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.settings import Settings
 from atomic_worker.cli import main
+from atomic_worker.dev.checks import lock_run_folder
 from processes import find_free_port
 
 ID = "01999999-0000-7000-8000-000000000000"
@@ -70,6 +71,7 @@ OTHERS = [
     *(("CARD_NETWORK", "visa"), ("STRIPE_SECRET_KEY", "pk_live_1"), ("STRIPE_CONCURRENCY", "0")),
     *(("STRIPE_SECRET_KEY", "\udcff"), ("STRIPE_API_BASE", "http://h"), ("CARD_NETWORK", "\udcff")),
     *(("STRIPE_API_BASE", "https://["), ("STRIPE_API_BASE", "https://h:abc")),
+    *(("STRIPE_WEBHOOK_SECRET", "sk_live_1"), ("RATE_LIMIT_NETWORK_EVENTS", "many")),
     *(("WEBHOOK_ENCRYPTION_KEYS", "\udcff"), ("WEBHOOK_ALLOW_PRIVATE", "\udcff")),
     *(
         ("WEBHOOK_PROXY", "http://["),
@@ -180,6 +182,21 @@ def test_unreachable_redis_is_reported(atomic: Callable[..., Result]) -> None:
     for url in ("redis://127.0.0.1:1", "unix:///nowhere", "rediss://127.0.0.1:1"):
         message = get_error(atomic("worker", REDIS_URL=url))
         assert message.startswith("Redis is unreachable: "), message
+
+
+def test_unreachable_servers_of_a_stopped_dev_are_explained(
+    atomic: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("atomic_adapters.postgres.connections.POOL_WAIT_SECONDS", 0.1)
+    folder = Path(".atomic")
+    folder.mkdir()
+    urls = "DEV_DATABASE_URL=postgresql://127.0.0.1:1/x\nDEV_REDIS_URL=redis://127.0.0.1:1\n"
+    (folder / "dev.env").write_text(urls)
+    hint = " `make run` is not running here."
+    assert get_error(atomic("verify", DATABASE_URL="")).endswith(hint)
+    assert get_error(atomic("worker", DATABASE_URL="")).endswith(hint)
+    with lock_run_folder(folder):
+        assert not get_error(atomic("verify", DATABASE_URL="")).endswith(hint)
 
 
 def test_unreadable_env_file_is_reported(atomic: Callable[..., Result]) -> None:

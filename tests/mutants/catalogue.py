@@ -9,6 +9,7 @@ from mutants.events import EVENT_MUTANTS
 from mutants.in_doubt import IN_DOUBT_MUTANTS
 from mutants.journal import JOURNAL_MUTANTS
 from mutants.ledger import LEDGER_MUTANTS
+from mutants.network_events import NETWORK_EVENT_MUTANTS
 from mutants.networks import NETWORK_MUTANTS
 from mutants.origins import ORIGIN_MUTANTS
 from mutants.payments import PAYMENT_MUTANTS
@@ -44,6 +45,7 @@ ALL_MUTANTS: Final = (
     *STREAM_MUTANTS,
     *STRIPE_MUTANTS,
     *NETWORK_MUTANTS,
+    *NETWORK_EVENT_MUTANTS,
     *RECONCILIATION_MUTANTS,
     *EVENT_MUTANTS,
     *WAITING_MUTANTS,

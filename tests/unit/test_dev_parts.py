@@ -29,7 +29,8 @@ def test_env_file_is_read_by_python_and_by_a_shell(tmp_path: Path) -> None:
     write_env_file(path, {"OLD": "1"})
     write_env_file(path, SPECIAL_VALUES)
     assert read_env_file(path) == SPECIAL_VALUES
-    script = f'. {path}; printf "%s\\n" "$URL" "$KEY" "$TEXT"'
+    # In a program that the shell starts, which gets only what is exported.
+    script = f'. {path}; sh -c \'printf "%s\\n" "$URL" "$KEY" "$TEXT"\''
     shell = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
     assert shell.stdout.splitlines() == list(SPECIAL_VALUES.values())
 

@@ -73,6 +73,13 @@ def test_unserializable_values_are_logged(value: str, expected: object) -> None:
     assert lines(f"log.info('hello', value={value})")[0]["value"] == expected
 
 
-def test_text_format_is_readable() -> None:
-    with pytest.raises(json.JSONDecodeError):
-        lines("log.info('hello')", LOG_FORMAT="text")
+def test_text_format_describes_a_request_first() -> None:
+    request = "method='POST', route='/api/v1/payments', status=202, duration_ms=21.4"
+    code = f"log.info('request', {request}, payment_id='p-1'); theirs.warning('stop')"
+    program = PROGRAM.format(environ=ENVIRON | {"LOG_FORMAT": "text"}, code=code)
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, text=True
+    )
+    ours, other = (line.split(" ", 1)[1] for line in ran.stderr.splitlines())
+    assert ours == "[info] POST /payments 202 21 ms payment_id=p-1 request_id=r-1"
+    assert other == "[warning] stop [gunicorn.error] request_id=r-1"

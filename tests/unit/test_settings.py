@@ -282,21 +282,29 @@ def test_environment_takes_precedence_over_env_files(
 
 
 def test_running_dev_is_used_unless_a_database_is_configured(folder: Path) -> None:
-    (folder / ".atomic/dev.env").write_text("DATABASE_URL='postgresql://u@/a?host=/s'\n")
-    assert Settings.load().database_url == "postgresql://u@/a?host=/s"
+    url = "postgresql://u@/a?host=/s"
+    (folder / ".atomic/dev.env").write_text(f"export DEV_DATABASE_URL='{url}'\nexport API_KEY=k\n")
+    settings = Settings.load()
+    assert (settings.database_url, settings.uses_dev_servers) == (url, True)
     (folder / ".env").write_text("DATABASE_URL=postgresql:///file\n")
-    assert Settings.load().database_url == "postgresql:///file"
+    settings = Settings.load()
+    assert (settings.database_url, settings.uses_dev_servers) == ("postgresql:///file", False)
+
+
+def test_missing_database_is_explained_by_make_run(folder: Path) -> None:
+    with pytest.raises(SettingsError, match="got nothing; `make run` is not running here"):
+        Settings.load()
 
 
 def test_production_ignores_dev_env(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / ".atomic/dev.env").write_text("DATABASE_URL=postgresql:///dev\n")
+    (folder / ".atomic/dev.env").write_text("DEV_DATABASE_URL=postgresql:///dev\n")
     monkeypatch.setenv("ATOMIC_ENV", "production")
     with pytest.raises(SettingsError, match="DATABASE_URL"):
         Settings.load()
 
 
 def test_empty_variable_counts_as_unset(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / ".atomic/dev.env").write_text("DATABASE_URL=postgresql:///dev\n")
+    (folder / ".atomic/dev.env").write_text("DEV_DATABASE_URL=postgresql:///dev\n")
     monkeypatch.setenv("DATABASE_URL", "")
     monkeypatch.setenv("PGHOST", "")
     assert Settings.load().database_url == "postgresql:///dev"

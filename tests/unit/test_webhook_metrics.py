@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from atomic_core.domain.errors import StorageUnavailable
+from atomic_core.domain.network_load import NetworkLoad
 from atomic_core.domain.reconciliation import ReconciliationReport
 from atomic_core.domain.webhook_backlog import WebhookBacklog
 from atomic_core.domain.webhooks import DeliveryStatus, DisabledReason, WebhookResult
@@ -97,6 +98,18 @@ def test_events_and_backlog_are_served_without_names_of_endpoints() -> None:
     }
 
 
+def test_each_network_has_its_breakers_and_what_waits() -> None:
+    registry = CollectorRegistry()
+    loads = [NetworkLoad("sandbox", None, 3), NetworkLoad("stripe", 2, 40)]
+    registry.register(StoreCollector(lambda: BACKLOG, lambda: 0, list, lambda: loads))
+    lines = generate_latest(registry).decode().splitlines()
+    assert [line for line in lines if line.startswith("atomic_network_")] == [
+        'atomic_network_open_breakers{network="stripe"} 2.0',
+        'atomic_network_parked{network="sandbox"} 3.0',
+        'atomic_network_parked{network="stripe"} 40.0',
+    ]
+
+
 def test_frequent_requests_do_not_reach_the_database() -> None:
     measured: list[int] = []
     now = [0.0]
@@ -105,7 +118,7 @@ def test_frequent_requests_do_not_reach_the_database() -> None:
         measured.append(1)
         return BACKLOG
 
-    collector = StoreCollector(measure, lambda: 0, list, lambda: now[0])
+    collector = StoreCollector(measure, lambda: 0, list, get_time=lambda: now[0])
     assert list(collector.collect()) != []
     now[0] = CACHE_SECONDS - 0.1
     assert list(collector.collect()) != []

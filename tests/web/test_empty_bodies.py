@@ -116,7 +116,8 @@ def test_body_with_another_media_type_returns_415(
 def test_empty_body_with_required_fields_is_refused(
     web: WebApp, merchant: MerchantClient, session_client: SessionClient, contract: Contract
 ) -> None:
-    paths = find_posts(contract, is_body_required=True)
+    # Those of card networks are checked by their signature first.
+    paths = find_posts(contract, is_body_required=True) - {"/networks/stripe/events"}
     assert {"/payments", "/payments/batch", "/accounts"} < paths
     for path in paths:
         is_session_required = path in ("/merchants/api-keys", "/merchants/password")

@@ -28,6 +28,7 @@ from atomic_core.use_cases.maintenance import Health
 from atomic_web.error_catalogue import ERRORS_BY_CODE
 from atomic_web.errors import ERROR_PAGES, RETRY_AFTER_SECONDS, STATUS, RequestTimeout
 from atomic_web.server.malformed_requests import to_domain_error
+from web.network_event_client import configure_stripe, post_event
 from web.test_journal import Ledger, create_ledger
 from web.web_client import (
     API_KEYS,
@@ -257,6 +258,7 @@ PRODUCERS: Mapping[str, Callable[[Shop], TestResponse]] = {
     "transaction_not_posted": lambda shop: shop.end_pending("reverse"),
     "transaction_refused": lambda shop: shop.post_transaction(1_001),
     "unauthorized": lambda shop: shop.authorize("Bearer sk_test_" + "0" * 48),
+    "event_signature_invalid": lambda shop: post_event(configure_stripe(shop.web), b"{}", ""),
     "unknown_test_token": lambda shop: shop.merchant.pay(source="tok_chargedeclined"),
     "unsupported_media_type": lambda shop: shop.merchant.post(
         PAYMENTS, PAYMENT_BODY, Content_Type="text/plain"

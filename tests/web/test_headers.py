@@ -158,10 +158,10 @@ def test_preflight_requires_no_api_key(web: WebApp) -> None:
             "Origin": SHOP,
             "Access-Control-Request-Method": "POST",
             "Access-Control-Request-Headers": "authorization, content-type, idempotency-key, "
-            "x-request-id, x-other",
+            "prefer, x-request-id, x-other",
         },
     )
     assert response.status_code == 200
     assert "POST" in response.headers["Access-Control-Allow-Methods"]
     allowed = response.headers["Access-Control-Allow-Headers"].lower().split(", ")
-    assert allowed == ["authorization", "content-type", "idempotency-key", "x-request-id"]
+    assert allowed == ["authorization", "content-type", "idempotency-key", "prefer", "x-request-id"]

@@ -64,7 +64,7 @@ psql: .venv/embedded.stamp ## psql on the database of a running `make run` (sql=
 
 ##@ Work on it
 
-.PHONY: test test-deep lint types contracts format lock hooks bench faults mutants schemathesis \
+.PHONY: test test-deep lint types contracts format lock hooks bench faults stripe-trial mutants schemathesis \
 	openapi-lint clients
 # The types are one of the tests.
 test: lint contracts ## Lint, types, import contracts and every test, on real servers
@@ -88,6 +88,9 @@ bench: .venv/dev.stamp ## Measure speed, each figure beside a reference (ARGS="-
 
 faults: .venv/dev.stamp ## Inject faults under load (ARGS="--seconds 600 --seed 7 --only worker-kill")
 	@$(BIN)/python tests/fault $(ARGS)
+
+stripe-trial: .venv/dev.stamp ## Charge payments at localstripe under faults (ARGS="--payments 10000 --seed 7")
+	@$(BIN)/python tests/stripe_trial $(ARGS)
 
 mutants: .venv/dev.stamp ## Break the code on purpose; a test must fail (ARGS="--only lease-never-expires --jobs 2")
 	@$(BIN)/python tests/mutants $(ARGS)

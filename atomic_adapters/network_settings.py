@@ -1,5 +1,6 @@
 """The settings of card networks."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -11,6 +12,8 @@ SECRET_KEY: Final = "STRIPE_SECRET_KEY"  # noqa: S105  a name
 
 KEY_PREFIXES: Final = ("sk_", "rk_")
 """Of Stripe's secret keys, and of keys with restricted permissions."""
+
+WEBHOOK_SECRET: Final = "STRIPE_WEBHOOK_SECRET"  # noqa: S105  a name
 
 TEST_KEY_PREFIXES: Final = ("sk_test_", "rk_test_")
 
@@ -33,6 +36,8 @@ class StripeSettings:
     timeout: timedelta = timedelta(seconds=10)
     """Of one call for a batch."""
     lease: timedelta = timedelta(seconds=2)
+    webhook_secret: str = field(default="", repr=False)
+    """Signs the events that Stripe sends; empty if it sends none."""
 
     @property
     def batch_size(self) -> int:
@@ -61,6 +66,10 @@ class NetworkSettings:
         """Whether payments can be settled through Stripe, be it for single merchants."""
         return bool(self.stripe.secret_key)
 
+    @property
+    def has_stripe_events(self) -> bool:
+        return self.has_stripe and bool(self.stripe.webhook_secret)
+
     @classmethod
     def read(cls, reader: EnvironReader) -> "NetworkSettings":
         settings = cls(
@@ -86,6 +95,13 @@ class NetworkSettings:
                 # 80 s. What takes longer is in doubt, and inquired about.
                 timeout=reader.read_seconds("STRIPE_TIMEOUT_SECONDS", 10, 0.1, 30),
                 lease=reader.read_seconds("STRIPE_LEASE_SECONDS", 2, 0.1, 3_600),
+                webhook_secret=reader.read(
+                    WEBHOOK_SECRET,
+                    "",
+                    _parse_webhook_secret,
+                    "the signing secret of a webhook endpoint at Stripe, which begins with whsec_",
+                    secret=True,
+                ),
             ),
         )
         is_key_malformed = any(error.startswith(SECRET_KEY) for error in reader.errors)
@@ -101,6 +117,13 @@ def _parse_secret_key(raw: str) -> str:
     if raw and not (raw.startswith(KEY_PREFIXES) and raw.isascii() and raw.isprintable()):
         raise ValueError
     if " " in raw:
+        raise ValueError
+    return raw
+
+
+def _parse_webhook_secret(raw: str) -> str:
+    is_secret = re.fullmatch(r"whsec_[A-Za-z0-9+/=_-]+", raw)
+    if raw and not is_secret:
         raise ValueError
     return raw
 

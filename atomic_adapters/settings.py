@@ -240,6 +240,7 @@ class Settings:
                 "service": reader.read_window("RATE_LIMIT_SERVICE", "600/60"),
                 "payments": reader.read_window("RATE_LIMIT_PAYMENTS", "10/60"),
                 "accounts": reader.read_window("RATE_LIMIT_ACCOUNTS", "off"),
+                "network_events": reader.read_window("RATE_LIMIT_NETWORK_EVENTS", "6000/60"),
                 "register": reader.read_window("RATE_LIMIT_REGISTER", "10/3600"),
                 "login_address": reader.read_window("RATE_LIMIT_LOGIN_ADDRESS", "20/900"),
                 "login_email": reader.read_window("RATE_LIMIT_LOGIN_EMAIL", "10/900"),

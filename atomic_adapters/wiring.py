@@ -17,6 +17,7 @@ from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.role_check import check_database_role
 from atomic_adapters.postgres.worker_liveness import PostgresWorkerLiveness
 from atomic_adapters.redis.background_notifier import BackgroundNotifier
+from atomic_adapters.redis.breaker_states import NetworkDependency, RedisBreakerStates
 from atomic_adapters.redis.connections import CircuitBreaker, RedisDependency, create_request_client
 from atomic_adapters.redis.rate_limiter import RedisRateLimiter
 from atomic_adapters.redis.rq_job_queue import RqJobQueue
@@ -35,6 +36,8 @@ from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.domain.webhook_urls import EVERY_NETWORK
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.clock import Clock
+from atomic_core.ports.network_event_verifier import NetworkEventVerifier
+from atomic_core.ports.network_statement import NetworkStatement
 from atomic_core.ports.webhook_sender import WebhookSender
 
 if TYPE_CHECKING:
@@ -92,6 +95,8 @@ def build_ports(settings: Settings) -> Ports:
     connections = Connections(settings)
     store = PostgresStore(connections)
     redis, breaker = create_request_client(settings), CircuitBreaker()
+    breaker_states = RedisBreakerStates(redis, breaker)
+    remote_networks = [STRIPE] if settings.networks.has_stripe else []
     return Ports(
         begin=MerchantBulkhead(store.begin, max(1, settings.database_pool // POOL_SHARE)),
         worker_liveness=PostgresWorkerLiveness(connections),
@@ -109,9 +114,16 @@ def build_ports(settings: Settings) -> Ports:
         job_queue=BackgroundNotifier(RqJobQueue(redis, breaker)),
         rate_limiter=RedisRateLimiter(redis, breaker),
         card_networks=build_card_networks(settings),
+        statements=build_statements(settings),
         webhook_sender=DeferredWebhookSender(partial(build_webhook_sender, settings)),
         secret_cipher=build_secret_cipher(settings),
-        dependencies=[store, RedisDependency(redis)],
+        breaker_states=breaker_states,
+        network_event_verifiers=_build_event_verifiers(settings),
+        dependencies=[
+            store,
+            RedisDependency(redis),
+            *(NetworkDependency(breaker_states, name) for name in remote_networks),
+        ],
     )
 
 
@@ -131,6 +143,23 @@ def build_card_networks(settings: Settings) -> Mapping[str, CardNetwork]:
             StripeCardNetwork(stripe, stripe.timeout), stripe.timeout
         )
     return networks
+
+
+def _build_event_verifiers(settings: Settings) -> Mapping[str, NetworkEventVerifier]:
+    if not settings.networks.has_stripe_events:
+        return {}
+    from atomic_adapters.networks.stripe.events import StripeEventVerifier
+
+    return {STRIPE: StripeEventVerifier(settings.networks.stripe.webhook_secret)}
+
+
+def build_statements(settings: Settings) -> Mapping[str, NetworkStatement]:
+    """The statements of the card networks that have one, by name."""
+    if not settings.networks.has_stripe:
+        return {}
+    from atomic_adapters.networks.stripe.statement import StripeStatement
+
+    return {STRIPE: StripeStatement(settings.networks.stripe)}
 
 
 def _select_token_check(settings: Settings) -> Callable[[str], str | None]:
@@ -177,6 +206,8 @@ def in_memory(
     hold_period: timedelta = DEFAULT_HOLD_PERIOD,
     network_patience: timedelta = DEFAULT_NETWORK_PATIENCE,
     webhook_sender: WebhookSender | None = None,
+    network_event_verifiers: Mapping[str, NetworkEventVerifier] | None = None,
+    statement: NetworkStatement | None = None,
 ) -> Application:
     """The whole application in this process's memory, for tests.
 
@@ -187,6 +218,7 @@ def in_memory(
     from atomic_adapters.memory import MemoryStore
     from atomic_adapters.memory.services import (
         AlwaysUpDependency,
+        MemoryBreakerStates,
         MemoryJobQueue,
         MemoryRateLimiter,
         MemorySecretCipher,
@@ -215,6 +247,9 @@ def in_memory(
         card_networks={DEFAULT_NETWORK: card_network or SandboxCardNetwork()},
         webhook_sender=webhook_sender or MemoryWebhookSender(),
         secret_cipher=MemorySecretCipher(),
+        breaker_states=MemoryBreakerStates(),
+        network_event_verifiers=network_event_verifiers or {},
+        statements={DEFAULT_NETWORK: statement} if statement else {},
         dependencies=[
             AlwaysUpDependency("postgres"),
             AlwaysUpDependency("redis", is_required=False),

@@ -14,6 +14,7 @@ from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.domain.webhook_urls import Network
 from atomic_core.ports.api_key_cache import ApiKeyCache
 from atomic_core.ports.api_key_usage import ApiKeyUsage
+from atomic_core.ports.breaker_states import BreakerStates
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.clock import Clock
 from atomic_core.ports.dependency import Dependency
@@ -22,6 +23,8 @@ from atomic_core.ports.event_signal import EventSignal
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.job_queue import JobQueue
 from atomic_core.ports.key_hasher import KeyHasher
+from atomic_core.ports.network_event_verifier import NetworkEventVerifier
+from atomic_core.ports.network_statement import NetworkStatement
 from atomic_core.ports.password_blocklist import PasswordBlocklist
 from atomic_core.ports.password_hasher import PasswordHasher
 from atomic_core.ports.payment_store import PaymentStore
@@ -47,9 +50,12 @@ from atomic_core.use_cases import (
     lists,
     maintenance,
     merchants,
+    network_events,
     passwords,
     payment_batches,
     payments,
+    pending_transactions,
+    reconciliation,
     refunds,
     registration,
     sessions,
@@ -90,7 +96,12 @@ class Ports:
     """By name. Payments of other networks wait."""
     webhook_sender: WebhookSender
     secret_cipher: SecretCipher
+    breaker_states: BreakerStates
+    network_event_verifiers: Mapping[str, NetworkEventVerifier]
+    """By the name of each card network that sends events here."""
     dependencies: Sequence[Dependency]
+    statements: Mapping[str, NetworkStatement] = field(default_factory=dict)
+    """Of card networks, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +196,9 @@ class Settlement:
         self.list_unserved_networks = settlement_lanes.ListUnservedNetworks(
             ports.begin, tuple(self.lanes)
         )
+        self.measure_networks = settlement_lanes.MeasureNetworks(
+            ports.begin, ports.breaker_states, tuple(self.lanes)
+        )
         self.expire_holds = holds.ExpireHolds(ports.begin, ports.job_queue)
 
 
@@ -202,7 +216,16 @@ def _build_lane(name: str, ports: Ports, options: Options) -> settlement.SettleP
         options.network_patience,
         name,
         NetworkBreaker() if lane.is_remote else None,
+        ports.breaker_states,
     )
+
+
+class NetworkEvents:
+    def __init__(self, ports: Ports) -> None:
+        verifiers = ports.network_event_verifiers
+        self.receive = network_events.ReceiveNetworkEvent(ports.begin, verifiers, ports.job_queue)
+        self.act = network_events.ActOnNetworkEvents(ports.begin, tuple(verifiers))
+        self.purge = network_events.PurgeNetworkEvents(ports.begin)
 
 
 class Accounts:
@@ -225,6 +248,9 @@ class Journal:
         self.post = journal.PostTransaction(begin, ids)
         self.preview = journal.PreviewTransaction(begin, ids)
         self.reverse = journal.ReverseTransaction(begin, ids)
+        self.post_pending = pending_transactions.PostPendingTransaction(begin)
+        self.void = pending_transactions.VoidTransaction(begin)
+        self.expire = pending_transactions.ExpireTransactions(begin)
         self.get = journal.GetTransaction(begin)
         self.list = journal.ListTransactions(begin)
 
@@ -316,6 +342,21 @@ class Admin:
         self.retry_payment = admin_queries.RetryPayment(begin, ports.ids, ports.job_queue)
 
 
+class Reconciliation:
+    """For operators and the sweeper. The API does not use it."""
+
+    def __init__(self, ports: Ports, retry: admin_queries.RetryPayment) -> None:
+        begin = ports.begin
+        self.networks = tuple(ports.statements)
+        """That have a statement."""
+        self.run = reconciliation.Reconcile(begin, ports.ids, ports.statements)
+        self.run_scheduled = reconciliation.ReconcileYesterday(self.run)
+        self.resolve_in_doubt = reconciliation.ResolveInDoubt(retry)
+        self.list = reconciliation.ListReports(begin)
+        self.get = reconciliation.GetReport(begin)
+        self.get_last_scheduled = reconciliation.GetLastScheduled(begin, self.networks)
+
+
 class Webhooks:
     def __init__(self, ports: Ports, options: Options) -> None:
         begin, ids, job_queue = ports.begin, ports.ids, ports.job_queue
@@ -365,6 +406,7 @@ class Application:
         self.refunds = Refunds(ports)
         self.events = Events(ports)
         self.settlement = Settlement(ports, options)
+        self.network_events = NetworkEvents(ports)
         self.accounts = Accounts(ports)
         self.ledger = Ledger(ports)
         self.journal = Journal(ports)
@@ -375,6 +417,7 @@ class Application:
         self.idempotency = Idempotency(ports)
         self.webhooks = Webhooks(ports, options)
         self.admin = Admin(ports, options)
+        self.reconciliation = Reconciliation(ports, self.admin.retry_payment)
         self.maintenance = Maintenance(ports, options)
         self.clock = ports.clock
         self.event_signal = ports.event_signal

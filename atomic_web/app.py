@@ -30,8 +30,10 @@ from atomic_web.views import (
     journal,
     lists,
     merchants,
+    network_events,
     openapi,
     payments,
+    pending_transactions,
     refunds,
     sessions,
     timeline,
@@ -74,8 +76,8 @@ def create_routes(settings: Settings) -> Flask:
 
     modules = (
         *(health, payments, batches, holds, refunds, timeline, accounts, lists, events),
-        journal,
-        *(webhook_endpoints, webhook_deliveries),
+        *(journal, pending_transactions),
+        *(webhook_endpoints, webhook_deliveries, network_events),
         *(merchants, sessions, api_keys, audit_log, idempotency_keys, openapi, index),
     )
     for module in modules:

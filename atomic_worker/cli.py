@@ -38,6 +38,7 @@ _GROUPS: Final = {
     "dev": "atomic_worker.dev.runner",
     "grant": "atomic_worker.commands.migrate",
     "payments": "atomic_worker.commands.payments",
+    "reconcile": "atomic_worker.commands.reconcile",
     "webhooks": "atomic_worker.commands.webhooks",
 }
 """The modules of the commands that are not defined here."""
@@ -71,6 +72,8 @@ def serve(cli: CliContext) -> None:
     configure_logging(settings)
     if warning := check_database_role(settings):
         _log.warning(warning)
+    if settings.networks.has_stripe and not settings.networks.has_stripe_events:
+        _log.warning("events of Stripe are not received: STRIPE_WEBHOOK_SECRET is not set")
     _log.info("serving", host=settings.host, port=settings.port, workers=settings.web_workers)
     arguments = ["-c", "python:atomic_web.server.gunicorn_conf", "atomic_web.wsgi:app"]
     # Replaces this process, so that signals reach gunicorn and the CLI does not import the web
@@ -88,7 +91,12 @@ def start_metrics(
     # Imported here: most processes serve no metrics of their own.
     from atomic_worker.webhooks.metrics import StoreCollector, observe_round, serve_metrics
 
-    collector = StoreCollector(application.webhooks.measure, application.events.count)
+    collector = StoreCollector(
+        application.webhooks.measure,
+        application.events.count,
+        application.reconciliation.get_last_scheduled,
+        application.settlement.measure_networks,
+    )
     serve_metrics(host, port, collector)
     return observe_round
 

@@ -1,7 +1,6 @@
 """Fixtures: real PostgreSQL and Valkey servers, one pair per test process, and stores."""
 
 import secrets
-import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from emptying import Emptying
 from processes import as_application, wait_until
 from report_hooks import pytest_runtest_makereport, pytest_terminal_summary
 from scheduling import pytest_collection_modifyitems, pytest_xdist_make_scheduler
+from scratch_folders import delete_leftovers, scratch_folder
 from support import MemoryTampering, PostgresTampering, Store
 from worker_processes import PostgresWorkerProcess
 
@@ -53,6 +53,13 @@ structlog.configure(
 )
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Delete what killed runs left in the temporary directory."""
+    is_worker_of_xdist = hasattr(session.config, "workerinput")
+    if not is_worker_of_xdist:
+        delete_leftovers(Path(tempfile.gettempdir()))
+
+
 @cache
 def _split_migration(sql: str) -> tuple[str, ...]:
     return tuple(split_statements(sql))
@@ -73,9 +80,8 @@ ENVIRON = {
 @pytest.fixture(scope="session")
 def scratch() -> Iterator[Path]:
     """A temporary directory with a short path, because socket paths are limited."""
-    path = Path(tempfile.mkdtemp(prefix="atomic-"))
-    yield path
-    shutil.rmtree(path)
+    with scratch_folder("atomic-") as path:
+        yield path
 
 
 @pytest.fixture(scope="session")
@@ -195,7 +201,7 @@ def postgres_store(database_url: str, shared_connections: Connections) -> Iterat
 
         yield Store(store.begin, PostgresTampering(database_url), store, start_worker)
     # A transaction that goes on would write into the database of the next test.
-    wait_until(lambda: _has_all_connections(shared_connections), 20, "connections are returned")
+    wait_until(lambda: _has_all_connections(shared_connections), 60, "connections are returned")
 
 
 def _has_all_connections(connections: Connections) -> bool:

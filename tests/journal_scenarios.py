@@ -9,10 +9,12 @@ from atomic_core.domain.accounts import Account
 from atomic_core.domain.journal import JournalTransaction, NewJournalTransaction
 from atomic_core.domain.lists import JournalFilter
 from atomic_core.domain.money import Money
+from atomic_core.domain.origins import Origin
 from atomic_core.domain.payments import NewPayment
 from atomic_core.domain.posting import Leg
 from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 from atomic_core.use_cases.journal import ReversalRequest
+from atomic_core.use_cases.pending_transactions import PostPendingRequest, VoidRequest
 from support import add_merchant, build_application, open_account
 
 FUNDS = 1_000
@@ -58,6 +60,33 @@ class Books:
     def transfer(self, amount: int, **details: Any) -> JournalTransaction:
         """From `funded` to `other`."""
         return self.post((self.funded, -amount), (self.other, amount), **details)
+
+    def reserve(self, amount: int, **details: Any) -> JournalTransaction:
+        """A pending transfer from `funded` to `other`."""
+        return self.transfer(amount, is_pending=True, **details)
+
+    def post_pending(
+        self,
+        transaction: JournalTransaction,
+        entries: tuple[tuple[UUID, int], ...] | None = None,
+        **details: Any,
+    ) -> JournalTransaction:
+        legs = None if entries is None else tuple(Leg(*entry) for entry in entries)
+        request = PostPendingRequest(self.merchant_id, transaction.id, entries=legs, **details)
+        return self.application.journal.post_pending(request)
+
+    def void(
+        self, transaction: JournalTransaction, origin: Origin | None = None
+    ) -> JournalTransaction:
+        request = VoidRequest(self.merchant_id, transaction.id, origin)
+        return self.application.journal.void(request)
+
+    def begin_and_add(self, transaction: JournalTransaction) -> None:
+        """Insert a transaction without the checks of the use cases."""
+        with self.begin() as work:
+            work.accounts.lock([entry.account_id for entry in transaction.entries])
+            work.journal.add([transaction])
+            work.commit()
 
     def reverse(self, transaction: JournalTransaction, **details: Any) -> JournalTransaction:
         request = ReversalRequest(self.merchant_id, transaction.id, **details)

@@ -100,7 +100,7 @@ class Client:
     def request(self, method: str, path: str, body: object = None, **headers: str) -> Reply:
         started = time.monotonic()
         host = urlsplit(self.base_url).netloc
-        connection = http.client.HTTPConnection(host, timeout=20)
+        connection = http.client.HTTPConnection(host, timeout=60)
         all_headers = {"Authorization": f"Bearer {self.key}"}
         all_headers |= {name.replace("_", "-"): value for name, value in headers.items()}
         content: bytes | str | None = None

@@ -57,7 +57,7 @@ class Nginx:
             yield nginx
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
 
     @property
     def log(self) -> str:

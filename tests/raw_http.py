@@ -92,7 +92,7 @@ class Wire:
     port: int
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
     def exchange(self, raw: bytes, *, half_close: bool = True) -> bytes:
         """Send the bytes, receive until the server closes. `half_close` ends our sending side."""

@@ -2,8 +2,9 @@
 
 It remembers Idempotency-Keys: the same key with the same parameters gets the first answer
 again, with other parameters a 400, and while the first request is under way a 409. It turns tokens
-into payment methods, searches PaymentIntents by metadata, and refuses captures of what is not held,
-refunds of more than was captured, and cancellations of what has ended.
+into payment methods, searches PaymentIntents by metadata, lists balance transactions by time, and
+refuses captures of what is not held, refunds of more than was captured, and cancellations of what
+has ended. What a capture leaves is released, where localstripe refunds it.
 """
 
 import http.client
@@ -84,6 +85,8 @@ class RecordingProxy:
     requests: list[Request] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
     """Ends what is delayed or slow."""
+    former_lines: frozenset[str] = frozenset()
+    """Balance transactions of earlier tests, which are not listed."""
     _answers: dict[str, tuple[bytes, Answer | None]] = field(default_factory=dict)
     """By key: what was asked, and the first answer; None while it is under way."""
     _intent_ids: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -141,8 +144,10 @@ class RecordingProxy:
         url = urlsplit(request.path)
         if url.path == "/v1/payment_intents/search":
             return self._search(parse_qs(url.query)["query"][0])
+        if url.path == "/v1/balance_transactions":
+            return self._list_balance(parse_qs(url.query))
         if request.method != "POST":
-            return self._forward(request)
+            return self._add_amount_received(self._forward(request))
         with self._rules:
             if refusal := self._refuse(request, url.path):
                 return refusal
@@ -159,6 +164,39 @@ class RecordingProxy:
         found = self.find_intents(value)
         result = {"object": "search_result", "has_more": False, "data": found, "url": "/search"}
         return Answer(200, json.dumps(result).encode())
+
+    def _list_balance(self, query: Mapping[str, list[str]]) -> Answer:
+        expand = urlencode({"expand[]": "data.source.payment_intent", "limit": 100_000})
+        request = Request("GET", f"/v1/balance_transactions?{expand}", b"", None)
+        after, until = int(query["created[gte]"][0]), int(query["created[lt]"][0])
+        listed = [
+            line
+            for line in _release_what_captures_leave(self._forward(request).data["data"])
+            if after <= line["created"] < until and line["id"] not in self.former_lines
+        ]
+        ids = [line["id"] for line in listed]
+        start = ids.index(query["starting_after"][0]) + 1 if "starting_after" in query else 0
+        end = start + int(query["limit"][0])
+        page = {"object": "list", "data": listed[start:end], "has_more": end < len(listed)}
+        return Answer(200, json.dumps({**page, "url": "/v1/balance_transactions"}).encode())
+
+    def _add_amount_received(self, answer: Answer) -> Answer:
+        """To a PaymentIntent: what was captured of it."""
+        if answer.status != 200 or answer.data.get("object") != "payment_intent":
+            return answer
+        intent = answer.data
+        return Answer(200, json.dumps({**intent, **self._measure_received(intent)}).encode())
+
+    def _measure_received(self, intent: Any) -> Mapping[str, int]:
+        charge = intent["latest_charge"]
+        if charge is None or not charge["captured"] or charge["status"] != "succeeded":
+            return {"amount_received": 0}
+        if not charge["amount_refunded"]:
+            return {"amount_received": charge["amount"]}
+        path = f"/v1/refunds?charge={charge['id']}&limit=100"
+        refunds = self._forward(Request("GET", path, b"", None)).data["data"]
+        left = sum(refund["amount"] for refund in refunds if not refund["payment_intent"])
+        return {"amount_received": charge["amount"] - left}
 
     def _remember_intent(self, request: Request, answer: Answer) -> None:
         payment_id = dict(parse_qsl(request.body.decode())).get("metadata[atomic_payment]")
@@ -191,7 +229,8 @@ class RecordingProxy:
         return None
 
     def _retrieve_intent(self, id: str) -> Any:
-        return self._forward(Request("GET", f"/v1/payment_intents/{id}", b"", None)).data
+        request = Request("GET", f"/v1/payment_intents/{id}", b"", None)
+        return self._add_amount_received(self._forward(request)).data
 
     def _forward(self, request: Request) -> Answer:
         with closing(http.client.HTTPConnection("localhost", self.stripe_port)) as connection:
@@ -202,6 +241,20 @@ class RecordingProxy:
             connection.request(request.method, request.path, request.body, headers)
             reply = connection.getresponse()
             return Answer(reply.status, reply.read())
+
+
+def _release_what_captures_leave(lines: Sequence[Any]) -> Sequence[Any]:
+    """Without the refunds that localstripe makes of what a capture leaves: they belong to no
+    PaymentIntent."""
+    left: dict[str, int] = defaultdict(int)
+    for line in lines:
+        if line["type"] == "refund" and not line["source"]["payment_intent"]:
+            left[line["source"]["charge"]] += line["source"]["amount"]
+    return [
+        {**line, "amount": line["amount"] - left[line["source"]["id"]]}
+        for line in lines
+        if line["type"] != "refund" or line["source"]["payment_intent"]
+    ]
 
 
 def compute_net(intent: Mapping[str, Any]) -> int:

@@ -6,9 +6,11 @@ import struct
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlencode
 
 from processes import find_free_port, wait_until
 from stripe_rules import SECRET_KEY, Answer, Fault, RecordingProxy, Request, build_error
@@ -139,7 +141,18 @@ def run_localstripe() -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
+
+
+def register_webhook(port: int, url: str, secret: str) -> None:
+    """Let localstripe send its events to this URL."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/_config/webhooks/atomic",
+        urlencode({"url": url, "secret": secret}).encode(),
+        {"Authorization": f"Bearer {SECRET_KEY}"},
+    )
+    with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310  a URL of ours
+        assert response.status == 200
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from atomic_adapters.event_reader import BatchedEventReader
 from atomic_adapters.event_signal import PollingEventSignal
 from atomic_adapters.memory.services import (
     AlwaysUpDependency,
+    MemoryBreakerStates,
     MemoryJobQueue,
     MemoryRateLimiter,
     MemorySecretCipher,
@@ -32,6 +33,7 @@ from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
 from atomic_core.application import Application, LaneOptions, Options, Ports
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.idempotency import IdempotentRequest
+from atomic_core.domain.journal import JournalStatus
 from atomic_core.domain.ledger import TransactionKind
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import (
@@ -44,8 +46,11 @@ from atomic_core.domain.payments import (
     Status,
 )
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
+from atomic_core.ports.breaker_states import BreakerStates
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.job_queue import JobQueue
+from atomic_core.ports.network_event_verifier import NetworkEventVerifier
+from atomic_core.ports.network_statement import NetworkStatement
 from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.ports.webhook_sender import WebhookSender
@@ -96,6 +101,10 @@ class Tampering(Protocol):
     def set_effective_at(self, transaction_id: UUID, at: datetime) -> None: ...
     def set_journal_amount(self, transaction_id: UUID, account_id: UUID, amount: int) -> None: ...
     def set_journal_owner(self, transaction_id: UUID, merchant_id: UUID) -> None: ...
+    def set_journal_status(self, transaction_id: UUID, status: JournalStatus) -> None: ...
+    def set_journal_hold(self, transaction_id: UUID, account_id: UUID, amount: int) -> None: ...
+    def delete_journal_holds(self, transaction_id: UUID) -> None: ...
+    def set_expires_at(self, transaction_id: UUID, at: datetime) -> None: ...
     def set_reverses(self, transaction_id: UUID, reverses_id: UUID) -> None: ...
     def delete_journal_transaction(self, transaction_id: UUID) -> None: ...
     def delete_ledger_transaction(self, transaction_id: UUID) -> None: ...
@@ -188,6 +197,23 @@ class MemoryTampering:
             for entry in rows[transaction_id].entries
         ]
         rows[transaction_id] = replace(rows[transaction_id], entries=entries)
+
+    def set_journal_status(self, transaction_id: UUID, status: JournalStatus) -> None:
+        rows = self.tables.journal_transactions.rows
+        rows[transaction_id] = replace(rows[transaction_id], status=status)
+
+    def set_journal_hold(self, transaction_id: UUID, account_id: UUID, amount: int) -> None:
+        rows = self.tables.journal_holds.rows
+        rows[transaction_id, account_id] = replace(rows[transaction_id, account_id], amount=amount)
+
+    def delete_journal_holds(self, transaction_id: UUID) -> None:
+        rows = self.tables.journal_holds.rows
+        for key in [key for key in rows if key[0] == transaction_id]:
+            del rows[key]
+
+    def set_expires_at(self, transaction_id: UUID, at: datetime) -> None:
+        rows = self.tables.journal_transactions.rows
+        rows[transaction_id] = replace(rows[transaction_id], expires_at=at)
 
     def set_journal_owner(self, transaction_id: UUID, merchant_id: UUID) -> None:
         rows = self.tables.journal_transactions.rows
@@ -372,6 +398,27 @@ class PostgresTampering:
             UPDATE journal_entries SET amount = %s WHERE transaction_id = %s AND account_id = %s"""
         self._write(statement, amount, transaction_id, account_id)
 
+    def set_journal_status(self, transaction_id: UUID, status: JournalStatus) -> None:
+        statement = b"""
+            UPDATE journal_transactions
+               SET status = %s, resolved_at = CASE WHEN %s = 'PENDING' THEN NULL ELSE now() END,
+                   effective_at = coalesce(effective_at, now())
+             WHERE id = %s"""
+        self._write(statement, status.value, status.value, transaction_id)
+
+    def set_journal_hold(self, transaction_id: UUID, account_id: UUID, amount: int) -> None:
+        statement = b"""
+            UPDATE journal_holds SET amount = %s WHERE transaction_id = %s AND account_id = %s"""
+        self._write(statement, amount, transaction_id, account_id)
+
+    def delete_journal_holds(self, transaction_id: UUID) -> None:
+        statement = b"DELETE FROM journal_holds WHERE transaction_id = %s"
+        self._write(statement, transaction_id, rows=2)
+
+    def set_expires_at(self, transaction_id: UUID, at: datetime) -> None:
+        statement = b"UPDATE journal_transactions SET expires_at = %s WHERE id = %s"
+        self._write(statement, at, transaction_id)
+
     def set_journal_owner(self, transaction_id: UUID, merchant_id: UUID) -> None:
         statement = b"UPDATE journal_transactions SET merchant_id = %s WHERE id = %s"
         self._write(statement, merchant_id, transaction_id)
@@ -428,6 +475,9 @@ def build_application(
     card_networks: Mapping[str, CardNetwork] | None = None,
     lanes: Mapping[str, LaneOptions] = MappingProxyType({}),
     default_network: str = DEFAULT_NETWORK,
+    breaker_states: BreakerStates | None = None,
+    network_event_verifiers: Mapping[str, NetworkEventVerifier] = MappingProxyType({}),
+    statements: Mapping[str, NetworkStatement] = MappingProxyType({}),
 ) -> Application:
     """The application on a store, with all other ports in memory."""
     clock = SystemClock()
@@ -450,7 +500,10 @@ def build_application(
         card_networks=card_networks or {DEFAULT_NETWORK: card_network or SandboxCardNetwork()},
         webhook_sender=webhook_sender or MemoryWebhookSender(),
         secret_cipher=MemorySecretCipher(),
+        breaker_states=breaker_states or MemoryBreakerStates(),
+        network_event_verifiers=network_event_verifiers,
         dependencies=[AlwaysUpDependency("postgres")],
+        statements=statements,
     )
     options = Options(
         batch_size,

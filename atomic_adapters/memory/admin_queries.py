@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -88,6 +89,20 @@ class MemoryAdminQueries:
         is_open = [payment for payment in payments.values() if payment.status.is_open]
         return sorted({payment.network for payment in (*is_open, *refunded)})
 
+    def count_parked(self, network: str, limit: int) -> int:
+        tables = self.session.tables
+        now = tables.clock.now()
+        payments = tables.payments.rows
+        waiting_payments = [
+            row for row in payments.values() if row.item.network == network and _is_parked(row, now)
+        ]
+        waiting_refunds = [
+            row
+            for row in tables.refunds.rows.values()
+            if payments[row.item.payment_id].item.network == network and _is_parked(row, now)
+        ]
+        return min(limit, len(waiting_payments)) + min(limit, len(waiting_refunds))
+
     def list_unresolved(self, limit: int) -> Sequence[UnresolvedStep]:
         tables = self.session.tables
         steps = [
@@ -116,6 +131,11 @@ def _list_unresolved_steps(rows: Iterable[WorkItemRow[Any]]) -> Iterator[Unresol
             row.faults,
             row.due_at,
         )
+
+
+def _is_parked(row: WorkItemRow[Any], now: datetime) -> bool:
+    is_claimed = row.leased_until is not None and row.leased_until > now
+    return row.item.status.is_open and row.due_at <= now and not is_claimed
 
 
 def _build_progress(row: WorkItemRow[Any]) -> WorkProgress:

@@ -1,12 +1,15 @@
 """Journal transactions in memory."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from uuid import UUID
 
-from atomic_adapters.memory.tables import MemorySession
+from atomic_adapters.memory.account_rows import put_account
+from atomic_adapters.memory.tables import JournalHoldRow, MemorySession
 from atomic_core.domain.errors import StorageRefused
-from atomic_core.domain.journal import JournalTransaction
+from atomic_core.domain.journal import JournalStatus, JournalTransaction
 from atomic_core.domain.lists import JournalFilter, Position
 
 
@@ -21,9 +24,74 @@ class MemoryJournalRepository:
             if transaction.id in table.rows:
                 raise StorageRefused("journal_transactions_pkey")
             if not self._conflicts(transaction):
+                self._check_new(transaction)
                 table.put(transaction.id, transaction)
+                if transaction.status is JournalStatus.PENDING:
+                    self._place_holds(transaction)
                 inserted.append(transaction.id)
         return frozenset(inserted)
+
+    def _check_new(self, transaction: JournalTransaction) -> None:
+        is_new = transaction.status in (JournalStatus.PENDING, JournalStatus.POSTED)
+        is_pending = transaction.status is JournalStatus.PENDING
+        if not is_new or is_pending != (transaction.expires_at is not None):
+            raise StorageRefused("journal_transactions_begin, journal_transactions_pending_end")
+        if transaction.resolved_at or (is_pending and transaction.reverses_id):
+            raise StorageRefused("journal_transactions_begin, journal_transactions_pending_end")
+        if is_pending and not self._is_balanced(transaction):
+            raise StorageRefused("journal_matches_ledger")
+
+    def _is_balanced(self, transaction: JournalTransaction) -> bool:
+        accounts, sums = self.session.tables.accounts.rows, Counter[str]()
+        for entry in transaction.entries:
+            sums[accounts[entry.account_id].currency] += entry.amount
+        owners = {accounts[entry.account_id].merchant_id for entry in transaction.entries}
+        is_whole = len(transaction.entries) >= 2 and not any(sums.values())
+        return is_whole and owners == {transaction.merchant_id}
+
+    def _place_holds(self, transaction: JournalTransaction) -> None:
+        for entry in transaction.entries:
+            key = (transaction.id, entry.account_id)
+            self.session.tables.journal_holds.put(key, JournalHoldRow(entry.amount))
+            self._apply_pending(entry.account_id, entry.amount, 1)
+
+    def _apply_pending(self, account_id: UUID, amount: int, sign: int) -> None:
+        """Add (1) or subtract (-1) a hold."""
+        tables = self.session.tables
+        account = tables.accounts.rows[account_id]
+        changed = replace(
+            account,
+            pending_in=account.pending_in + sign * max(amount, 0),
+            pending_out=account.pending_out + sign * max(-amount, 0),
+        )
+        put_account(tables, changed)
+
+    def lock(self, merchant_id: UUID, transaction_id: UUID) -> JournalTransaction | None:
+        return self.get(merchant_id, transaction_id)
+
+    def lock_expired(self, limit: int) -> Sequence[JournalTransaction]:
+        now = self.session.tables.clock.now()
+        expired = [
+            (row.expires_at, row.id, row)
+            for row in self.session.tables.journal_transactions.rows.values()
+            if row.status is JournalStatus.PENDING and row.expires_at and row.expires_at <= now
+        ]
+        return [row for *_, row in sorted(expired, key=itemgetter(0, 1))[:limit]]
+
+    def resolve(self, transactions: Sequence[JournalTransaction]) -> None:
+        tables = self.session.tables
+        for resolved in transactions:
+            row = tables.journal_transactions.rows.get(resolved.id)
+            if row is None or row.status is not JournalStatus.PENDING or not resolved.resolved_at:
+                raise StorageRefused("journal transactions resolved")
+            if any(abs(entry.posted_amount) > abs(entry.amount) for entry in resolved.entries):
+                raise StorageRefused("journal_matches_ledger")
+            tables.journal_transactions.put(resolved.id, resolved)
+            for entry in row.entries:
+                key = (row.id, entry.account_id)
+                hold = tables.journal_holds.rows[key]
+                tables.journal_holds.put(key, replace(hold, is_live=False))
+                self._apply_pending(entry.account_id, hold.amount, -1)
 
     def _conflicts(self, transaction: JournalTransaction) -> bool:
         rows = self.session.tables.journal_transactions.rows.values()

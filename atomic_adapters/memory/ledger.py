@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from atomic_adapters.memory.account_rows import put_account
 from atomic_adapters.memory.ledger_verification import verify_ledger
 from atomic_adapters.memory.tables import HoldRow, MemorySession
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.errors import StorageRefused
+from atomic_core.domain.journal import JournalStatus
 from atomic_core.domain.ledger import (
     Entry,
     Hold,
@@ -131,12 +133,17 @@ class MemoryLedgerRepository:
     def _check_journal(self, row: LedgerTransaction, result: PostingResult) -> None:
         tables = self.session.tables
         transaction = tables.journal_transactions.rows.get(row.id)
-        if transaction is None or row.payment_id != row.id:
+        is_posted = transaction is not None and transaction.status is JournalStatus.POSTED
+        if transaction is None or not is_posted or row.payment_id != row.id:
             raise StorageRefused("ledger_transactions_of_payment")
         owners = {
             tables.accounts.rows[entry.account_id].merchant_id for entry in transaction.entries
         }
-        requested = {(entry.account_id, entry.amount) for entry in transaction.entries}
+        requested = {
+            (entry.account_id, entry.posted_amount)
+            for entry in transaction.entries
+            if entry.posted_amount
+        }
         posted = {
             (entry.account_id, entry.amount)
             for entry in result.entries
@@ -176,7 +183,7 @@ class MemoryLedgerRepository:
                 head=account.head,
                 last_posted_at=account.last_posted_at,
             )
-            self._put_account(updated)
+            put_account(tables, updated)
 
     def _release_hold(self, hold: Hold) -> None:
         tables = self.session.tables
@@ -196,15 +203,8 @@ class MemoryLedgerRepository:
         self._apply_pending(hold, hold.amount)
 
     def _apply_pending(self, hold: Hold, amount: int) -> None:
-        rows = self.session.tables.accounts.rows
-        debited = rows[hold.debit_account_id]
-        self._put_account(replace(debited, pending_out=debited.pending_out + amount))
-        credited = rows[hold.credit_account_id]
-        self._put_account(replace(credited, pending_in=credited.pending_in + amount))
-
-    def _put_account(self, account: Account) -> None:
-        low, high = account.balance_bounds
-        is_in_bounds = low <= account.available and account.balance + account.pending_in <= high
-        if not is_in_bounds or account.pending_in < 0 or account.pending_out < 0:
-            raise StorageRefused("accounts_balance_in_bounds")
-        self.session.tables.accounts.put(account.id, account)
+        tables = self.session.tables
+        debited = tables.accounts.rows[hold.debit_account_id]
+        put_account(tables, replace(debited, pending_out=debited.pending_out + amount))
+        credited = tables.accounts.rows[hold.credit_account_id]
+        put_account(tables, replace(credited, pending_in=credited.pending_in + amount))

@@ -7,7 +7,11 @@ from itertools import islice
 from typing import Final
 from uuid import UUID
 
-from atomic_adapters.memory.journal_verification import check_journal, check_reversals
+from atomic_adapters.memory.journal_verification import (
+    check_journal,
+    check_journal_holds,
+    check_reversals,
+)
 from atomic_adapters.memory.payment_totals import check_totals
 from atomic_adapters.memory.tables import Tables
 from atomic_core.domain.accounts import (
@@ -43,6 +47,7 @@ def verify_ledger(tables: Tables) -> LedgerReport:
         _check_payment_accounts(tables),
         _check_refund_sums(tables),
         _check_holds(tables),
+        check_journal_holds(tables),
         _check_pending(tables),
         check_totals(tables),
     )
@@ -52,7 +57,8 @@ def verify_ledger(tables: Tables) -> LedgerReport:
         entries=len(tables.entries.rows),
         payments=len(tables.payments.rows),
         refunds=len(tables.refunds.rows),
-        holds=sum(row.is_live for row in tables.holds.rows.values()),
+        holds=sum(row.is_live for row in tables.holds.rows.values())
+        + sum(row.is_live for row in tables.journal_holds.rows.values()),
         findings=[finding for check in checks for finding in islice(check, MAX_FINDINGS)],
     )
 
@@ -263,6 +269,10 @@ def _check_pending(tables: Tables) -> Iterator[Finding]:
         if row.is_live:
             pending_in[row.hold.credit_account_id] += row.hold.amount
             pending_out[row.hold.debit_account_id] += row.hold.amount
+    for (_, account_id), hold in tables.journal_holds.rows.items():
+        if hold.is_live:
+            pending_in[account_id] += max(hold.amount, 0)
+            pending_out[account_id] += max(-hold.amount, 0)
     for account in _sort_accounts(tables):
         pending = (account.pending_in, account.pending_out)
         sums = (pending_in[account.id], pending_out[account.id])

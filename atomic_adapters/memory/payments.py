@@ -1,6 +1,6 @@
 """Payments in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -17,6 +17,7 @@ from atomic_adapters.memory.work_items import (
     make_item_due,
     measure_since_sent,
     renew_item_leases,
+    request_item_inquiries,
     settle_item,
 )
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
@@ -163,6 +164,14 @@ class MemoryPaymentRepository:
             for _, id in expired
         ]
         return [(payment.merchant_id, payment.id) for payment in payments]
+
+    def request_inquiries(self, ids: Iterable[UUID], network: str) -> frozenset[UUID]:
+        tables = self.session.tables
+        payments = tables.payments.rows
+        rows = [
+            payments[id] for id in ids if id in payments and payments[id].item.network == network
+        ]
+        return request_item_inquiries(tables, tables.payments, rows)
 
     def make_due(self, payment_id: UUID) -> bool:
         tables = self.session.tables

@@ -14,6 +14,7 @@ from atomic_adapters.memory.work_items import (
     make_item_due,
     measure_since_sent,
     renew_item_leases,
+    request_item_inquiries,
     settle_item,
 )
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
@@ -115,6 +116,16 @@ class MemoryRefundRepository:
                 self._update_sums(refund.payment_id, reserved=-amount)
             elif refund.status is Status.SUCCESS:
                 self._update_sums(refund.payment_id, refunded=amount)
+
+    def request_inquiries(self, ids: Iterable[UUID], network: str) -> frozenset[UUID]:
+        tables = self.session.tables
+        payments, refunds = tables.payments.rows, tables.refunds.rows
+        rows = [
+            refunds[id]
+            for id in ids
+            if id in refunds and payments[refunds[id].item.payment_id].item.network == network
+        ]
+        return request_item_inquiries(tables, tables.refunds, rows)
 
     def make_due(self, refund_id: UUID) -> bool:
         tables = self.session.tables

@@ -1,4 +1,4 @@
-"""Job queue, rate limiter, dependency, and what webhooks need, in memory."""
+"""Job queue, rate limiter, dependency, breaker states, and what webhooks need, in memory."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -74,6 +74,21 @@ class AlwaysUpDependency:
 
     def is_up(self) -> bool:
         return True
+
+
+@dataclass(slots=True)
+class MemoryBreakerStates:
+    """Of one process."""
+
+    open_networks: set[str] = field(default_factory=set)
+    reports: list[tuple[str, bool]] = field(default_factory=list)
+
+    def report(self, network: str, *, is_open: bool) -> None:
+        self.reports.append((network, is_open))
+        (self.open_networks.add if is_open else self.open_networks.discard)(network)
+
+    def count_open(self, network: str) -> int | None:
+        return int(network in self.open_networks)
 
 
 @dataclass(slots=True)

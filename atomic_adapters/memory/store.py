@@ -14,7 +14,9 @@ from atomic_adapters.memory.journal import MemoryJournalRepository
 from atomic_adapters.memory.ledger import MemoryAccountRepository, MemoryLedgerRepository
 from atomic_adapters.memory.lists import MemoryListQueries
 from atomic_adapters.memory.merchants import MemoryMerchantRepository
+from atomic_adapters.memory.network_events import MemoryNetworkEventRepository
 from atomic_adapters.memory.payments import MemoryPaymentRepository
+from atomic_adapters.memory.reconciliation import MemoryReconciliationRepository
 from atomic_adapters.memory.refunds import MemoryRefundRepository
 from atomic_adapters.memory.sessions import MemoryAuditLogRepository, MemorySessionRepository
 from atomic_adapters.memory.tables import MemorySession, Tables
@@ -38,6 +40,7 @@ class MemoryUnitOfWork:
         self.payments = MemoryPaymentRepository(session)
         self.refunds = MemoryRefundRepository(session)
         self.events = MemoryEventRepository(session)
+        self.network_events = MemoryNetworkEventRepository(session)
         self.fees = MemoryFeeRepository(session)
         self.lists = MemoryListQueries(session)
         self.admin_queries = MemoryAdminQueries(session)
@@ -47,6 +50,7 @@ class MemoryUnitOfWork:
         self.dashboard = MemoryDashboardRepository(session)
         self.webhook_endpoints = MemoryWebhookEndpointRepository(session)
         self.webhook_deliveries = MemoryWebhookDeliveryRepository(session)
+        self.reconciliation = MemoryReconciliationRepository(session)
 
     def now(self) -> datetime:
         return self._session.tables.clock.now()

@@ -18,7 +18,9 @@ from atomic_core.domain.idempotency import IdempotencyRecord
 from atomic_core.domain.journal import JournalTransaction
 from atomic_core.domain.ledger import Entry, Hold, LedgerTransaction, TransactionKind
 from atomic_core.domain.merchants import ApiKey, Merchant
+from atomic_core.domain.network_events import NetworkEvent
 from atomic_core.domain.payments import Payment
+from atomic_core.domain.reconciliation import ReconciliationReport
 from atomic_core.domain.refunds import Refund
 from atomic_core.domain.webhooks import (
     Delivery,
@@ -97,9 +99,24 @@ class HoldRow:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalHoldRow:
+    amount: int
+    """Credits are positive."""
+    is_live: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class IdempotencyRow:
     record: IdempotencyRecord
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkEventRow:
+    event: NetworkEvent
+    received_at: datetime
+    due_at: datetime | None
+    """None once it was acted on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +227,8 @@ class Tables:
         )
         self.journal_transactions: Table[UUID, JournalTransaction] = Table(self.journal)
         """Without `reversed_by_id`, which follows from the others."""
+        self.journal_holds: Table[tuple[UUID, UUID], JournalHoldRow] = Table(self.journal)
+        """By transaction and account."""
         self.entries: Table[tuple[UUID, int], Entry] = Table(self.journal)
         self.payment_totals: Table[TotalKey, PaymentSum] = Table(self.journal)
         self.payments = PaymentTable(self.journal, self.payment_totals)
@@ -225,8 +244,11 @@ class Tables:
         """By endpoint and sequence number."""
         self.webhook_attempts: Table[UUID, tuple[DeliveryAttempt, ...]] = Table(self.journal)
         """By delivery."""
+        self.network_events: Table[tuple[str, str], NetworkEventRow] = Table(self.journal)
+        """By network and id."""
         self.fees: Table[tuple[UUID, str], FeeSchedule] = Table(self.journal)
         self.idempotency: Table[tuple[UUID, str], IdempotencyRow] = Table(self.journal)
+        self.reconciliations: Table[UUID, ReconciliationReport] = Table(self.journal)
 
 
 class MemorySession:

@@ -12,7 +12,7 @@ from atomic_core.domain.card_networks import NetworkState
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.payments import Payment, Status
 from atomic_core.domain.refunds import Refund
-from atomic_core.domain.settlement import Claim, Settlement
+from atomic_core.domain.settlement import Claim, Settlement, hasten_inquiry
 
 Item = TypeVar("Item", Payment, Refund)
 
@@ -172,6 +172,26 @@ def settle_item(
     )
     table.put(item.id, settled)
     return item
+
+
+def request_item_inquiries(
+    tables: Tables,
+    table: Table[UUID, WorkItemRow[Item]],
+    rows: Iterable[WorkItemRow[Item]],
+) -> frozenset[UUID]:
+    """`rows` are those of the items of the network."""
+    now = tables.clock.now()
+    busy: set[UUID] = set()
+    for row in rows:
+        state = row.item.network_state
+        if not row.item.status.is_open:
+            continue
+        if row.leased_until is not None:
+            busy.add(row.item.id)
+        elif state is NetworkState.PENDING or state is NetworkState.UNKNOWN:
+            faults = hasten_inquiry(row.faults, state)
+            table.put(row.item.id, replace(row, due_at=min(row.due_at, now), faults=faults))
+    return frozenset(busy)
 
 
 def make_item_due(tables: Tables, table: Table[UUID, WorkItemRow[Item]], id: UUID) -> bool:

@@ -72,6 +72,9 @@ class PostgresAdminQueries:
     def list_open_networks(self) -> Sequence[str]:
         return [network for (network,) in self.session.fetch_all(_SQL["list_open_networks"])]
 
+    def count_parked(self, network: str, limit: int) -> int:
+        return self.session.fetch_one(_SQL["count_parked"], network=network, limit=limit)[0]
+
     def list_unresolved(self, limit: int) -> Sequence[UnresolvedStep]:
         return self.session.fetch_all_as(UnresolvedStep, _SQL["list_unresolved"], limit=limit)
 

@@ -93,6 +93,25 @@ SELECT network FROM payment_networks WHERE network IS NOT NULL
 SELECT network FROM refund_networks WHERE network IS NOT NULL
  ORDER BY network
 
+-- name: count_parked
+-- Reads the index of due work, up to a limit.
+SELECT (SELECT count(*)
+          FROM (SELECT
+                  FROM payments
+                 WHERE network = %(network)s
+                   AND phase = 'OPEN'
+                   AND due_at <= now()
+                   AND coalesce(leased_until, due_at) <= now()
+                 LIMIT %(limit)s) AS parked_payments)
+       + (SELECT count(*)
+            FROM (SELECT
+                    FROM refunds
+                   WHERE network = %(network)s
+                     AND phase = 'OPEN'
+                     AND due_at <= now()
+                     AND coalesce(leased_until, due_at) <= now()
+                   LIMIT %(limit)s) AS parked_refunds)
+
 -- name: list_unresolved
 -- Reads the indexes of open work. What is open is little compared with what is settled.
 SELECT payment_id, refund_id, merchant_id, amount, currency, step, network_state,

@@ -10,10 +10,10 @@ from typing import Any, Final
 import psycopg
 import structlog
 from psycopg import Connection, errors
-from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
 from atomic_adapters.postgres.role_check import refuse_privileged_role
+from atomic_adapters.postgres.silence import LimitedConnection
 from atomic_adapters.settings import Settings
 from atomic_core.domain.errors import (
     AtomicError,
@@ -68,6 +68,14 @@ CLIENT_CHECK_SECONDS: Final = 0.1
 check, the backend of a killed worker keeps waiting for a lock, and keeps its own locks, until the
 lock time-out."""
 
+RESPONSE_SLACK_SECONDS: Final = 2.0
+"""How much longer than the statement time-out a response may take: PostgreSQL has cancelled the
+statement by then, so a server that is silent still does not run."""
+
+BEGIN_SECONDS: Final = 5.0
+"""How long a pooled connection may take to begin a transaction, which is a millisecond's work. The
+server of one that takes longer does not run, or a request could not be processed in time."""
+
 _CONFIGURE_SESSION: Final = b"""
 SELECT set_config('statement_timeout', %(statement)s, false),
        set_config('lock_timeout', %(lock)s, false),
@@ -94,8 +102,10 @@ class Connections:
         }
         self._url = settings.database_url
         self._refuses_privileged_role = settings.refuses_privileged_role
-        self._pool: ConnectionPool[Connection[TupleRow]] = ConnectionPool(
+        self._response_seconds = settings.statement_timeout.total_seconds() + RESPONSE_SLACK_SECONDS
+        self._pool: ConnectionPool[LimitedConnection] = ConnectionPool(
             self._url,
+            connection_class=LimitedConnection,
             kwargs={
                 **_CONNECT,
                 "application_name": "atomic",
@@ -127,9 +137,9 @@ class Connections:
         return lost_at is None or time.monotonic() - lost_at >= SESSION_LOSS_SECONDS
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection[TupleRow]]:
+    def transaction(self) -> Iterator[LimitedConnection]:
         """A connection inside a transaction, rolled back at the end unless it was committed."""
-        connection = self._get_checked_connection(lambda connection: connection.execute(b"BEGIN"))
+        connection = self._get_checked_connection(_begin)
         try:
             with self._discard_if_session_lost(connection):
                 yield connection
@@ -142,7 +152,7 @@ class Connections:
                 self._pool.putconn(connection)
 
     @contextmanager
-    def autocommit(self) -> Iterator[Connection[TupleRow]]:
+    def autocommit(self) -> Iterator[LimitedConnection]:
         """A connection on which each statement is its own transaction."""
         connection = self._get_checked_connection(check_connected)
         try:
@@ -152,7 +162,7 @@ class Connections:
             self._pool.putconn(connection)
 
     @contextmanager
-    def _discard_if_session_lost(self, connection: Connection[TupleRow]) -> Iterator[None]:
+    def _discard_if_session_lost(self, connection: LimitedConnection) -> Iterator[None]:
         """Close a connection whose session is not the one that it prepared statements in. The pool
         replaces it."""
         try:
@@ -164,9 +174,11 @@ class Connections:
                 connection.close()
             raise
 
-    def connect_outside_pool(self, application_name: str) -> Connection[TupleRow]:
+    def connect_outside_pool(self, application_name: str) -> LimitedConnection:
         """A connection that the caller keeps and closes. Raises psycopg's errors."""
-        connection = psycopg.connect(self._url, **_CONNECT, application_name=application_name)
+        connection = LimitedConnection.connect(
+            self._url, **_CONNECT, application_name=application_name
+        )
         try:
             self._configure(connection)
         except BaseException:
@@ -179,8 +191,8 @@ class Connections:
         self._pool.close()
 
     def _get_checked_connection(
-        self, check: Callable[[Connection[TupleRow]], object]
-    ) -> Connection[TupleRow]:
+        self, check: Callable[[LimitedConnection], object]
+    ) -> LimitedConnection:
         """A pooled connection for which `check` did not raise OperationalError. Raises
         StorageUnavailable."""
         if not self._is_open:
@@ -217,10 +229,23 @@ class Connections:
         self._cool_down_until = time.monotonic() + COOL_DOWN_SECONDS
         self._wait_timeout = RECONNECT_TIMEOUT_SECONDS
 
-    def _configure(self, connection: Connection[Any]) -> None:
+    def _handle_silence(self) -> None:
+        """The server of one connection does not respond, so neither does that of the others: the
+        next callers connect again, and find another primary if the URL names it."""
+        _log.error("database does not respond", seconds=self._response_seconds)
+        self._pool.drain()
+
+    def _configure(self, connection: LimitedConnection) -> None:
+        connection.response_seconds = self._response_seconds
+        connection.on_silence = self._handle_silence
         if self._refuses_privileged_role:
             refuse_privileged_role(connection)
         connection.execute(_CONFIGURE_SESSION, self._timeouts)
+
+
+def _begin(connection: LimitedConnection) -> None:
+    with connection.limit_response(BEGIN_SECONDS):
+        connection.execute(b"BEGIN")
 
 
 def check_connected(connection: Connection[Any]) -> None:

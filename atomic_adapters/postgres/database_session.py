@@ -5,10 +5,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
-from psycopg import Connection, Cursor
+from psycopg import Cursor
 from psycopg.rows import TupleRow, class_row
 
-from atomic_adapters.postgres.connections import map_errors
+from atomic_adapters.postgres.connections import RESPONSE_SLACK_SECONDS, map_errors
+from atomic_adapters.postgres.silence import LimitedConnection
 from atomic_core.domain.errors import StorageRefused
 
 Row = TypeVar("Row")
@@ -23,7 +24,7 @@ class RowCheck(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSession:
-    connection: Connection[TupleRow]
+    connection: LimitedConnection
     _checked: list[tuple[Cursor[TupleRow], RowCheck]] = field(default_factory=list)
     """What was sent, and must still be checked."""
     _pipeline: ExitStack = field(default_factory=ExitStack)
@@ -33,6 +34,12 @@ class DatabaseSession:
         """Ends the pipeline with the block."""
         with map_errors(), self._pipeline:
             yield self
+
+    @contextmanager
+    def allow_long_statements(self, seconds: float) -> Iterator[None]:
+        """For statements whose time-out has been raised to so many seconds."""
+        with self.connection.limit_response(seconds + RESPONSE_SLACK_SECONDS):
+            yield
 
     def begin_pipeline(self) -> None:
         """From now until the commit, `send` does not wait for PostgreSQL: this process encodes a

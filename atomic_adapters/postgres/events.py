@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from atomic_adapters.postgres.arrays import (
 from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.origins import build_origin, build_origin_arrays
 from atomic_adapters.postgres.statements import load_statements
+from atomic_adapters.postgres.time_ordered_ids import get_lowest_id
 from atomic_core.domain.events import (
     STREAM_TYPES,
     Event,
@@ -127,8 +128,10 @@ class PostgresEventRepository:
         )
 
     def purge_timelines(self, before: datetime, limit: int) -> int:
+        # Above all ids of that millisecond.
+        before_id = get_lowest_id(before + timedelta(milliseconds=1))
         return self.session.execute(
-            _SQL["purge_timelines"], before=before, before_id=_get_first_id(before), limit=limit
+            _SQL["purge_timelines"], before=before, before_id=before_id, limit=limit
         )
 
     def get_last_sequences(self, merchant_ids: Sequence[UUID]) -> Mapping[UUID, int]:
@@ -138,11 +141,6 @@ class PostgresEventRepository:
     def count(self) -> int:
         (count,) = self.session.fetch_one(_SQL["count_events"])
         return count
-
-
-def _get_first_id(at: datetime) -> UUID:
-    """The lowest UUID of version 7 of the next millisecond: above all ids of the time before."""
-    return UUID(int=(int(at.timestamp() * 1_000) + 1) << 80)
 
 
 def _count_event(event: Event, counts: dict[int, int]) -> int | None:

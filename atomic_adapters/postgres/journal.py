@@ -13,7 +13,7 @@ from atomic_adapters.postgres.arrays import (
     timestamp_array,
     uuid_array,
 )
-from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.database_session import DatabaseSession, RowCheck
 from atomic_adapters.postgres.origins import build_origin, build_origin_arrays
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.journal import JournalEntry, JournalStatus, JournalTransaction
@@ -39,10 +39,13 @@ class PostgresJournalRepository:
             created_at=timestamp_array([row.created_at for row in transactions]),
             reverses_ids=uuid_array([row.reverses_id for row in transactions]),
             idempotency_keys=text_array([row.idempotency_key for row in transactions]),
+            expires_at=timestamp_array([row.expires_at for row in transactions]),
             **build_origin_arrays([row.origin for row in transactions]),
         )
         inserted = frozenset(id for (id,) in rows)
-        self._insert_entries([row for row in transactions if row.id in inserted])
+        new_rows = [row for row in transactions if row.id in inserted]
+        self._insert_entries(new_rows)
+        self._insert_holds([row for row in new_rows if row.status is JournalStatus.PENDING])
         return inserted
 
     def _insert_entries(self, transactions: Sequence[JournalTransaction]) -> None:
@@ -62,6 +65,42 @@ class PostgresJournalRepository:
                     [transaction.created_at for transaction, _, _ in entries]
                 ),
             )
+
+    def _insert_holds(self, transactions: Sequence[JournalTransaction]) -> None:
+        holds = [(row, entry) for row in transactions for entry in row.entries]
+        if holds:
+            self.session.send(
+                _SQL["insert_journal_holds"],
+                transaction_ids=uuid_array([transaction.id for transaction, _ in holds]),
+                account_ids=uuid_array([entry.account_id for _, entry in holds]),
+                amounts=bigint_array([entry.amount for _, entry in holds]),
+                placed_at=timestamp_array([transaction.created_at for transaction, _ in holds]),
+            )
+
+    def resolve(self, transactions: Sequence[JournalTransaction]) -> None:
+        self.session.send_checked(
+            RowCheck("journal transactions resolved", len(transactions)),
+            _SQL["resolve_journal_transactions"],
+            ids=uuid_array([row.id for row in transactions]),
+            statuses=text_array([row.status.value for row in transactions]),
+            effective_at=timestamp_array([row.effective_at for row in transactions]),
+            resolved_at=timestamp_array([row.resolved_at for row in transactions]),
+        )
+        self.session.send_checked(
+            RowCheck("journal holds released", sum(len(row.entries) for row in transactions)),
+            _SQL["release_journal_holds"],
+            ids=uuid_array([row.id for row in transactions]),
+        )
+
+    def lock(self, merchant_id: UUID, transaction_id: UUID) -> JournalTransaction | None:
+        row = self.session.fetch_optional(
+            _SQL["lock_journal_transaction"], id=transaction_id, merchant_id=merchant_id
+        )
+        return self._build_transactions([row])[0] if row else None
+
+    def lock_expired(self, limit: int) -> Sequence[JournalTransaction]:
+        rows = self.session.fetch_all(_SQL["lock_expired_journal_transactions"], limit=limit)
+        return self._build_transactions(rows)
 
     def get(self, merchant_id: UUID, transaction_id: UUID) -> JournalTransaction | None:
         row = self.session.fetch_optional(
@@ -129,7 +168,8 @@ def _encode_metadata(metadata: Mapping[str, str]) -> str | None:
 def _build_transaction(row: Sequence[Any], entries: Sequence[JournalEntry]) -> JournalTransaction:
     """`row` has the columns of fragments/journal_columns.sql."""
     id, merchant_id, status, description, metadata, external_id, effective_at, *rest = row
-    created_at, posted_at, reverses_id, reversed_by_id, idempotency_key, *origin = rest
+    created_at, posted_at, reverses_id, reversed_by_id, idempotency_key, *rest = rest
+    *origin, expires_at, resolved_at = rest
     return JournalTransaction(
         id,
         merchant_id,
@@ -145,4 +185,6 @@ def _build_transaction(row: Sequence[Any], entries: Sequence[JournalEntry]) -> J
         reversed_by_id,
         idempotency_key,
         build_origin(*origin),
+        expires_at,
+        resolved_at,
     )

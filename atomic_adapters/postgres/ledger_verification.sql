@@ -3,8 +3,7 @@
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY
 
 -- name: raise_statement_timeout
--- One hour: reading all entries may take long, and holds no lock that others wait for.
-SELECT set_config('statement_timeout', '3600s', true)
+SELECT set_config('statement_timeout', %(seconds)s, true)
 
 -- name: count_rows
 SELECT (SELECT count(*) FROM accounts),
@@ -13,6 +12,7 @@ SELECT (SELECT count(*) FROM accounts),
        (SELECT count(*) FROM payments),
        (SELECT count(*) FROM refunds),
        (SELECT count(*) FROM holds WHERE released_at IS NULL)
+       + (SELECT count(*) FROM journal_holds WHERE released_at IS NULL)
 
 -- name: currency_balanced
 SELECT a.currency, format('entries sum to %%s', sum(e.amount))
@@ -195,20 +195,25 @@ SELECT t.id::text, 'posts a payment or refund that does not exist'
 -- FULL JOIN: also ledger transactions without their journal transaction.
 SELECT coalesce(j.id, t.id)::text,
        CASE WHEN t.id IS NULL THEN format('%%s, yet not posted', j.status)
+            WHEN j.status <> 'POSTED' THEN format('%%s, yet posted', j.status)
             WHEN j.id IS NULL THEN 'posts a journal transaction that does not exist'
             ELSE 'posted with another amount or account, or not of its merchant'
        END
   FROM journal_transactions j
   FULL JOIN (SELECT id FROM ledger_transactions WHERE kind = 'journal') t ON t.id = j.id
- WHERE t.id IS NULL
-    OR j.id IS NULL
+ WHERE (j.status = 'POSTED') IS DISTINCT FROM (t.id IS NOT NULL)
     OR EXISTS (SELECT
                  FROM (SELECT account_id, amount FROM journal_entries WHERE transaction_id = j.id)
                       AS requested
                  FULL JOIN (SELECT account_id, amount FROM entries WHERE transaction_id = t.id)
                       AS posted ON posted.account_id = requested.account_id
                  LEFT JOIN accounts a ON a.id = requested.account_id
-                WHERE requested.amount IS DISTINCT FROM posted.amount
+                WHERE CASE WHEN j.expires_at IS NULL
+                           THEN requested.amount IS DISTINCT FROM posted.amount
+                           ELSE requested.amount IS NULL
+                                OR sign(posted.amount) <> sign(requested.amount)
+                                OR abs(posted.amount) > abs(requested.amount)
+                      END
                    OR a.merchant_id IS DISTINCT FROM j.merchant_id)
     OR NOT EXISTS (SELECT FROM journal_entries WHERE transaction_id = j.id)
  ORDER BY 1
@@ -300,6 +305,23 @@ SELECT coalesce(r.id, p.id, h.payment_id)::text,
  ORDER BY 1
  LIMIT %(limit)s
 
+-- name: journal_hold_fits
+SELECT coalesce(j.id, h.transaction_id)::text,
+       CASE WHEN h.transaction_id IS NULL THEN format('%%s, and nothing is held', j.status)
+            ELSE format('%%s, and %%s is held', j.status, h.amount)
+       END
+  FROM (SELECT j.id, j.status, requested.account_id, requested.amount
+          FROM journal_transactions j
+          JOIN journal_entries requested ON requested.transaction_id = j.id
+         WHERE j.status = 'PENDING') j
+  FULL JOIN (SELECT transaction_id, account_id, amount
+               FROM journal_holds
+              WHERE released_at IS NULL) h
+         ON h.transaction_id = j.id AND h.account_id = j.account_id
+ WHERE j.amount IS DISTINCT FROM h.amount
+ ORDER BY 1
+ LIMIT %(limit)s
+
 -- name: pending_is_sum
 SELECT a.id::text,
        format('pending_in is %%s and pending_out %%s, its holds sum to %%s and %%s',
@@ -308,11 +330,16 @@ SELECT a.id::text,
   FROM accounts a
   LEFT JOIN (SELECT side.account_id, sum(side.pending_in) AS pending_in,
                     sum(side.pending_out) AS pending_out
-               FROM holds
-              CROSS JOIN LATERAL (VALUES (credit_account_id, amount, 0),
-                                         (debit_account_id, 0, amount))
-                    AS side (account_id, pending_in, pending_out)
-              WHERE released_at IS NULL
+               FROM (SELECT ends.account_id, ends.pending_in, ends.pending_out
+                       FROM holds
+                      CROSS JOIN LATERAL (VALUES (credit_account_id, amount, 0),
+                                                 (debit_account_id, 0, amount))
+                            AS ends (account_id, pending_in, pending_out)
+                      WHERE released_at IS NULL
+                     UNION ALL
+                     SELECT account_id, greatest(amount, 0), greatest(-amount, 0)
+                       FROM journal_holds
+                      WHERE released_at IS NULL) side
               GROUP BY side.account_id) h ON h.account_id = a.id
  WHERE (a.pending_in, a.pending_out) <> (coalesce(h.pending_in, 0), coalesce(h.pending_out, 0))
     OR NOT a.allow_negative AND a.pending_out > a.balance

@@ -1,7 +1,7 @@
 """Payments in PostgreSQL."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
@@ -23,6 +23,7 @@ from atomic_adapters.postgres.statements import load_statements
 from atomic_adapters.postgres.work_items import (
     lock_claimed_items,
     renew_item_leases,
+    request_item_inquiries,
     settle_items,
 )
 from atomic_core.domain.card_networks import DEFAULT_NETWORK, NetworkState
@@ -158,6 +159,9 @@ class PostgresPaymentRepository:
     def expire_holds(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
         rows = self.session.fetch_all(_SQL["expire_holds"], limit=limit, reason=REASON_EXPIRED)
         return [(merchant_id, id) for merchant_id, id in rows]
+
+    def request_inquiries(self, ids: Iterable[UUID], network: str) -> frozenset[UUID]:
+        return request_item_inquiries(self.session, _SQL["request_payment_inquiries"], ids, network)
 
     def make_due(self, payment_id: UUID) -> bool:
         return self.session.execute(_SQL["make_payment_due"], id=payment_id) == 1

@@ -255,6 +255,10 @@ UPDATE payments
  WHERE payments.id = expired.id
 RETURNING payments.merchant_id, payments.id
 
+-- name: request_payment_inquiries
+WITH
+-- include: inquiry_requests(payments)
+
 -- name: make_payment_due
 -- As if the lease had ended. It is not removed: the next claim must see that the one before it ended
 -- without a settlement. The attempt does not change: the worker that has the claim may still settle

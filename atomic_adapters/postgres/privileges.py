@@ -58,7 +58,12 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     "journal_transactions": TablePrivileges(
         insert="id merchant_id status description metadata external_id effective_at created_at"
         " reverses_id idempotency_key actor actor_id client_address request_id server_request_id"
-        " operator"
+        " operator expires_at",
+        # Of pending ones, once.
+        update="status effective_at resolved_at",
+    ),
+    "journal_holds": TablePrivileges(
+        insert="transaction_id account_id amount placed_at", update="released_at"
     ),
     "journal_entries": TablePrivileges(
         insert="transaction_id account_id position amount created_at"
@@ -111,6 +116,14 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     "webhook_attempts": TablePrivileges(
         insert="delivery_id number at status_code duration_ms error response",
         hidden="response",
+    ),
+    "network_events": TablePrivileges(
+        insert="network id type payment_id refund_id",
+        update="due_at postponements",
+        can_delete=True,
+    ),
+    "reconciliations": TablePrivileges(
+        insert="id network period_begin period_end is_scheduled created_at is_clean report"
     ),
     "fee_schedules": TablePrivileges(
         insert="merchant_id currency basis_points fixed", update="basis_points fixed updated_at"

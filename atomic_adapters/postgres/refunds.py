@@ -14,6 +14,7 @@ from atomic_adapters.postgres.statements import load_statements
 from atomic_adapters.postgres.work_items import (
     lock_claimed_items,
     renew_item_leases,
+    request_item_inquiries,
     settle_items,
 )
 from atomic_core.domain.card_networks import DEFAULT_NETWORK, NetworkState
@@ -99,6 +100,9 @@ class PostgresRefundRepository:
         if settlements:
             columns = transpose(settlements)
             settle_items(self.session, _SQL["settle_refunds"], columns.refund_id, columns)
+
+    def request_inquiries(self, ids: Iterable[UUID], network: str) -> frozenset[UUID]:
+        return request_item_inquiries(self.session, _SQL["request_refund_inquiries"], ids, network)
 
     def make_due(self, refund_id: UUID) -> bool:
         return self.session.execute(_SQL["make_refund_due"], id=refund_id) == 1

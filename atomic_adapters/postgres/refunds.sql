@@ -171,6 +171,10 @@ UPDATE refunds
                    network_reference, key_generation, was_sent)
  WHERE refunds.id = settled.id
 
+-- name: request_refund_inquiries
+WITH
+-- include: inquiry_requests(refunds)
+
 -- name: make_refund_due
 -- See make_payment_due.
 UPDATE refunds

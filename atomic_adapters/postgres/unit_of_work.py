@@ -22,7 +22,9 @@ from atomic_adapters.postgres.ledger import PostgresAccountRepository, PostgresL
 from atomic_adapters.postgres.lists import PostgresListQueries
 from atomic_adapters.postgres.merchants import PostgresMerchantRepository
 from atomic_adapters.postgres.migration_files import get_migration_ids
+from atomic_adapters.postgres.network_events import PostgresNetworkEventRepository
 from atomic_adapters.postgres.payments import PostgresPaymentRepository
+from atomic_adapters.postgres.reconciliation import PostgresReconciliationRepository
 from atomic_adapters.postgres.refunds import PostgresRefundRepository
 from atomic_adapters.postgres.sessions import PostgresSessionRepository
 from atomic_adapters.postgres.statements import load_statements
@@ -48,6 +50,7 @@ class PostgresUnitOfWork:
         self.payments = PostgresPaymentRepository(session)
         self.refunds = PostgresRefundRepository(session)
         self.events = PostgresEventRepository(session)
+        self.network_events = PostgresNetworkEventRepository(session)
         self.fees = PostgresFeeRepository(session)
         self.lists = PostgresListQueries(session)
         self.admin_queries = PostgresAdminQueries(session)
@@ -57,6 +60,7 @@ class PostgresUnitOfWork:
         self.dashboard = PostgresDashboardRepository(session)
         self.webhook_endpoints = PostgresWebhookEndpointRepository(session)
         self.webhook_deliveries = PostgresWebhookDeliveryRepository(session)
+        self.reconciliation = PostgresReconciliationRepository(session)
 
     def now(self) -> datetime:
         return self._session.fetch_one(_SQL["read_clock"])[0]

@@ -17,6 +17,7 @@ from atomic_adapters.postgres.arrays import (
     uuid_array,
 )
 from atomic_adapters.postgres.database_session import DatabaseSession, RowCheck
+from atomic_core.domain.card_networks import REPEATS_BEFORE_INQUIRY
 from atomic_core.domain.settlement import Claim
 
 
@@ -48,6 +49,19 @@ def renew_item_leases(
         attempts=integer_array(claim.attempt for claim in claims),
         lease=lease,
     )
+
+
+def request_item_inquiries(
+    session: DatabaseSession, statement: bytes, ids: Iterable[UUID], network: str
+) -> frozenset[UUID]:
+    """Returns the ids of those that are claimed or locked."""
+    unique_ids = sorted(set(ids))
+    if not unique_ids:
+        return frozenset()
+    rows = session.fetch_all(
+        statement, ids=unique_ids, network=network, repeats=REPEATS_BEFORE_INQUIRY
+    )
+    return frozenset(id for (id,) in rows)
 
 
 def settle_items(

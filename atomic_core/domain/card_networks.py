@@ -17,8 +17,8 @@ MAX_BACK_OFF: Final = timedelta(minutes=5)
 """So that a payment is settled within minutes of its network's return."""
 
 REPEATS_BEFORE_INQUIRY: Final = 3
-"""How often a request without an answer is repeated before the network is asked about it: a lost
-answer is usually repeated by the next call, within seconds. From then on the network is asked and
+"""How often a request without an answer is repeated before the network is queried about it: a lost
+answer is usually repeated by the next call, within seconds. From then on the network is queried and
 the request repeated in turns, because a network may be slow to find what it has processed."""
 
 KEY_MEMORY: Final = timedelta(hours=23)

@@ -61,6 +61,13 @@ class UnknownTestToken(ValidationFailed):
     code = "unknown_test_token"
 
 
+class EventSignatureInvalid(ValidationFailed):
+    """The card network must have signed the body within the last five minutes."""
+
+    code = "event_signature_invalid"
+    param = "Stripe-Signature"
+
+
 class Unauthorized(AtomicError):
     """This API key is unknown, expired or revoked; use an active one."""
 
@@ -134,6 +141,24 @@ class TransactionReversed(Conflict):
     """This ledger transaction is reversed already, by details.reversedById."""
 
     code = "transaction_already_reversed"
+
+
+class TransactionNotPending(Conflict):
+    """Only a ledger transaction that is PENDING can be posted or voided."""
+
+    code = "transaction_not_pending"
+
+
+class TransactionNotPosted(Conflict):
+    """Only a ledger transaction that is POSTED can be reversed; void one that is PENDING."""
+
+    code = "transaction_not_posted"
+
+
+class AmountExceedsReserved(Conflict):
+    """An amount exceeds what the ledger transaction reserves; see details."""
+
+    code = "amount_exceeds_reserved"
 
 
 class ReversalNotReversible(Conflict):
@@ -277,6 +302,13 @@ class WaitingPlacesTaken(AtomicError):
 
 class StorageUnavailable(AtomicError):
     """The database is unreachable or overloaded; the request may or may not have been processed."""
+
+    code = "service_unavailable"
+    retryable = True
+
+
+class NetworkUnavailable(AtomicError):
+    """The card network's statement cannot be read at present; nothing has changed."""
 
     code = "service_unavailable"
     retryable = True

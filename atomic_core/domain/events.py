@@ -21,10 +21,10 @@ class EventType(StrEnum):
     PENDING_AT_NETWORK = "payment.pending_at_network"
     """The card network has the request and decides later."""
     IN_DOUBT = "payment.in_doubt"
-    """The card network gave no answer; the request is repeated, then the network is asked about
+    """The card network gave no answer; the request is repeated, then the network is queried about
     it."""
     RELEASE_REFUSED = "payment.release_refused"
-    """The card network refused to release money; it is asked again."""
+    """The card network refused to release money; the request is repeated."""
     REVERSAL_STARTED = "payment.reversal_started"
     """What the card network approved is being undone there; the payment then fails."""
     RETRY_REQUESTED = "payment.retry_requested"
@@ -47,7 +47,10 @@ class EventType(StrEnum):
     REFUND_SUCCEEDED = "refund.succeeded"
     REFUND_FAILED = "refund.failed"
     ACCOUNT_CREATED = "account.created"
+    LEDGER_TRANSACTION_PENDING = "ledger_transaction.pending"
     LEDGER_TRANSACTION_POSTED = "ledger_transaction.posted"
+    LEDGER_TRANSACTION_VOIDED = "ledger_transaction.voided"
+    LEDGER_TRANSACTION_EXPIRED = "ledger_transaction.expired"
     WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint.disabled"
     """By Atomic, because its receiver is gone or has failed for days."""
 
@@ -69,7 +72,10 @@ STREAM_TYPES: Final = frozenset(
         EventType.REFUND_SUCCEEDED,
         EventType.REFUND_FAILED,
         EventType.ACCOUNT_CREATED,
+        EventType.LEDGER_TRANSACTION_PENDING,
         EventType.LEDGER_TRANSACTION_POSTED,
+        EventType.LEDGER_TRANSACTION_VOIDED,
+        EventType.LEDGER_TRANSACTION_EXPIRED,
         EventType.WEBHOOK_ENDPOINT_DISABLED,
     }
 )

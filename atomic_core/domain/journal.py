@@ -6,7 +6,7 @@ World and the fee account take no part in them, so they move no money in or out 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -23,9 +23,19 @@ MIN_ENTRIES: Final = 2
 MAX_ENTRIES: Final = 100
 """Entries of one transaction. Bounds the accounts that it locks."""
 
+DEFAULT_PENDING_PERIOD: Final = timedelta(days=7)
+"""How long a pending transaction reserves its entries, unless it says otherwise."""
+
+MAX_PENDING_PERIOD: Final = timedelta(days=90)
+"""Money that is reserved by mistake becomes available again in the end."""
+
 
 class JournalStatus(StrEnum):
+    PENDING = "PENDING"
+    """Its entries are reserved. The other statuses are final."""
     POSTED = "POSTED"
+    VOIDED = "VOIDED"
+    EXPIRED = "EXPIRED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +53,22 @@ class NewJournalTransaction:
     posted."""
     idempotency_key: str | None = None
     origin: Origin | None = None
+    is_pending: bool = False
+    """Whether to reserve the entries instead of posting them."""
+    expires_at: datetime | None = None
+    """Of a pending transaction. None: after DEFAULT_PENDING_PERIOD."""
 
 
 class JournalEntry(NamedTuple):
     account_id: UUID
     currency: str
     amount: int
-    sequence: int
-    balance_after: int
+    """As requested: that of a PENDING transaction is reserved."""
+    sequence: int | None
+    """None without a posted amount, as `balance_after`."""
+    balance_after: int | None
+    posted_amount: int
+    """0 unless the transaction is POSTED. At most the requested amount, with the same sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +81,20 @@ class JournalTransaction:
     description: str | None
     metadata: Mapping[str, str]
     external_id: str | None
-    effective_at: datetime
+    effective_at: datetime | None
+    """None: when it is posted, and it is not."""
     created_at: datetime
-    posted_at: datetime
+    posted_at: datetime | None
     reverses_id: UUID | None = None
     """The transaction whose entries it negates."""
     reversed_by_id: UUID | None = None
     """The transaction that negates its entries."""
     idempotency_key: str | None = None
     origin: Origin | None = None
+    expires_at: datetime | None = None
+    """None if it was posted at once."""
+    resolved_at: datetime | None = None
+    """When it ceased to be PENDING. None if it never was, or still is."""
 
 
 def check_entries(entries: Sequence[Leg]) -> None:
@@ -90,6 +113,25 @@ def check_entries(entries: Sequence[Leg]) -> None:
         seen.add(account_id)
     if errors:
         raise ValidationFailed(details=errors)
+
+
+def check_pending(new_transaction: NewJournalTransaction, now: datetime) -> None:
+    """Raises ValidationFailed for an end of a pending transaction that is not in its bounds."""
+    expires_at, problem = new_transaction.expires_at, None
+    if expires_at is None:
+        return
+    if not new_transaction.is_pending:
+        problem = "Is only for a pending transaction; send pending: true."
+    elif not now < expires_at <= now + MAX_PENDING_PERIOD:
+        problem = f"Must be in the future, by at most {MAX_PENDING_PERIOD.days} days."
+    if problem:
+        raise ValidationFailed(details={"expiresAt": [problem]})
+
+
+def find_expiry(new_transaction: NewJournalTransaction, now: datetime) -> datetime | None:
+    if not new_transaction.is_pending:
+        return None
+    return new_transaction.expires_at or now + DEFAULT_PENDING_PERIOD
 
 
 def check_accounts(entries: Sequence[Leg], accounts: Mapping[UUID, Account]) -> None:
@@ -120,7 +162,9 @@ def build_refusal_error(refusal: EntryRefusal) -> TransactionRefused:
 
 
 def negate_entries(entries: Sequence[JournalEntry]) -> tuple[Leg, ...]:
-    return tuple(Leg(entry.account_id, -entry.amount) for entry in entries)
+    return tuple(
+        Leg(entry.account_id, -entry.posted_amount) for entry in entries if entry.posted_amount
+    )
 
 
 def describe_transaction(transaction: JournalTransaction) -> dict[str, object]:
@@ -133,6 +177,7 @@ def describe_transaction(transaction: JournalTransaction) -> dict[str, object]:
                 "accountId": str(entry.account_id),
                 "currency": entry.currency,
                 "amount": entry.amount,
+                "postedAmount": entry.posted_amount,
                 "balanceAfter": entry.balance_after,
             }
             for entry in transaction.entries
@@ -140,6 +185,11 @@ def describe_transaction(transaction: JournalTransaction) -> dict[str, object]:
         "description": transaction.description,
         "metadata": dict(transaction.metadata),
         "externalId": transaction.external_id,
-        "effectiveAt": format_rfc3339(transaction.effective_at),
+        "effectiveAt": _format_time(transaction.effective_at),
+        "expiresAt": _format_time(transaction.expires_at),
         "reversesId": str(transaction.reverses_id) if transaction.reverses_id else None,
     }
+
+
+def _format_time(moment: datetime | None) -> str | None:
+    return None if moment is None else format_rfc3339(moment)

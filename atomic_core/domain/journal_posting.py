@@ -25,12 +25,17 @@ from atomic_core.domain.posting import (
 
 
 class JournalPosting(NamedTuple):
-    """Entries to post. Each account occurs once, and the entries of each currency sum to zero."""
+    """Entries to post or to reserve. Each account occurs once, and the entries of each currency sum
+    to zero."""
 
     transaction_id: UUID
     legs: tuple[Leg, ...]
     effective_at: datetime | None = None
     """None: when it is posted."""
+    released_legs: tuple[Leg, ...] = ()
+    """What the transaction has reserved. Released first, so that its entries can use it."""
+    is_pending: bool = False
+    """Whether to reserve the entries. Accepted if posting them would be."""
 
 
 class EntryRefusal(NamedTuple):
@@ -71,12 +76,18 @@ def post_journal(
     transactions: list[LedgerTransaction] = []
     entries: list[Entry] = []
     refusals: dict[UUID, EntryRefusal] = {}
-    for id, legs, requested_effective_at in postings:
+    for id, legs, requested_effective_at, released_legs, is_pending in postings:
         moves = [(states[account_id], amount) for account_id, amount in legs]
         _check_balanced(id, moves)
+        released = [(states[account_id], amount) for account_id, amount in released_legs]
+        _release(released)
         refusal = _find_refusal(moves)
         if refusal:
             refusals[id] = refusal
+            _reserve(released)
+            continue
+        if is_pending:
+            _reserve(moves)
             continue
         effective_at = requested_effective_at or posted_at
         kind = TransactionKind.JOURNAL
@@ -107,6 +118,19 @@ def _check_balanced(id: UUID, moves: Sequence[tuple[AccountState, int]]) -> None
         raise ValueError(f"transaction {id} does not balance")
     if len({state.id_bytes for state, _ in moves}) != len(moves) or len(moves) < 2:
         raise ValueError(f"transaction {id} repeats an account or has fewer than two entries")
+
+
+def _reserve(moves: Sequence[tuple[AccountState, int]]) -> None:
+    """A debit narrows the lower bound of its account, a credit the upper one."""
+    for state, amount in moves:
+        state.min_balance += max(-amount, 0)
+        state.max_balance -= max(amount, 0)
+
+
+def _release(moves: Sequence[tuple[AccountState, int]]) -> None:
+    for state, amount in moves:
+        state.min_balance -= max(-amount, 0)
+        state.max_balance += max(amount, 0)
 
 
 def _find_refusal(moves: Sequence[tuple[AccountState, int]]) -> EntryRefusal | None:

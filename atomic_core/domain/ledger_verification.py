@@ -42,8 +42,9 @@ class LedgerCheck(StrEnum):
     """The payment and the refund of a ledger transaction exist, unless it is a journal transaction.
     Subject: the ledger transaction."""
     JOURNAL_POSTED = "journal_posted"
-    """A journal transaction has a ledger transaction with its entries, all in accounts of its
-    merchant, and the other way round. Subject: the transaction."""
+    """A journal transaction that is POSTED, and no other, has a ledger transaction with its
+    entries, all in accounts of its merchant, and the other way round. If it was pending, an entry
+    may have a part of the requested amount, or be missing. Subject: the transaction."""
     REVERSAL_NEGATES = "reversal_negates"
     """A reversal negates each entry of another transaction of its merchant, which is no reversal.
     Subject: the reversal."""
@@ -56,6 +57,9 @@ class LedgerCheck(StrEnum):
     """A payment has a live hold, from World to its account and of its amount, while it is
     AUTHORIZED or that hold is being resolved. A refund can have one, in the other direction,
     while it is PROCESSING. No others exist. Subject: the payment or the refund."""
+    JOURNAL_HOLD_FITS = "journal_hold_fits"
+    """A journal transaction has a live hold for each of its entries while it is PENDING, with the
+    entry's amount, and none otherwise. Subject: the transaction."""
     PENDING_IS_SUM = "pending_is_sum"
     """An account's pending amounts are the sums of its live holds, and its balance covers the
     outgoing ones. Subject: the account."""

@@ -81,7 +81,7 @@ class Claim(NamedTuple):
 
     @property
     def needs_inquiry(self) -> bool:
-        """Whether the network has to be asked about the step instead of repeating it."""
+        """Whether to inquire about the step at the network instead of repeating it."""
         has_key_expired = self.unresolved_for is not None and self.unresolved_for >= KEY_MEMORY
         is_in_doubt = self.network_state == NetworkState.UNKNOWN
         repeats_left = REPEATS_BEFORE_INQUIRY - self.faults
@@ -114,6 +114,14 @@ class Settlement(NamedTuple):
     @property
     def id(self) -> UUID:
         return self.refund_id or self.payment_id
+
+
+def hasten_inquiry(faults: int, state: NetworkState) -> int:
+    """The count of faults with which the next claim of a step in doubt inquires. What is PENDING is
+    requested again under its key, which returns the decision."""
+    if state is not NetworkState.UNKNOWN:
+        return faults
+    return max(REPEATS_BEFORE_INQUIRY, faults + abs(faults - REPEATS_BEFORE_INQUIRY) % 2)
 
 
 def get_settled_amount(claim: Claim) -> int:
@@ -175,7 +183,7 @@ def build_posting(claim: Claim, settlement: Settlement, transaction_id: UUID) ->
 
 
 def build_reservation(claim: Claim, transaction_id: UUID) -> Posting:
-    """The posting that reserves a refund's amount, before the network is asked to refund it."""
+    """The posting that reserves a refund's amount, before the network is requested to refund it."""
     hold = build_hold(claim)
     kind = TransactionKind.REFUND
     return Posting(transaction_id, claim.payment_id, kind, (), claim.refund_id, placed_hold=hold)

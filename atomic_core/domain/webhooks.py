@@ -22,7 +22,7 @@ MAX_DESCRIPTION: Final = 200
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105  no secret
 SECRET_BYTES: Final = 32
-"""Standard Webhooks asks for 24 to 64."""
+"""Standard Webhooks requires 24 to 64."""
 
 SECRET_OVERLAP: Final = timedelta(hours=24)
 """How long a secret that was replaced still signs, so that receivers can change theirs."""
@@ -58,7 +58,7 @@ FAILING_PERIOD: Final = timedelta(days=5)
 """Of failures without one success, after which an endpoint is disabled."""
 
 GONE: Final = 410
-"""The status by which a receiver asks never to be called again."""
+"""The status by which a receiver requests never to be called again."""
 
 
 class WebhookRequest(NamedTuple):

@@ -53,6 +53,11 @@ class AdminQueries(Protocol):
         """The card networks of open payments and refunds."""
         ...
 
+    def count_parked(self, network: str, limit: int) -> int:
+        """Payments and refunds of a card network that are due and not claimed, up to `limit` of
+        each."""
+        ...
+
     def list_unresolved(self, limit: int) -> Sequence[UnresolvedStep]:
         """Up to `limit` steps whose outcome the card network has left open, the longest open
         first."""

@@ -15,7 +15,9 @@ from atomic_core.ports.journal import JournalRepository
 from atomic_core.ports.ledger import LedgerRepository
 from atomic_core.ports.lists import ListQueries
 from atomic_core.ports.merchants import MerchantRepository
+from atomic_core.ports.network_events import NetworkEventRepository
 from atomic_core.ports.payments import PaymentRepository
+from atomic_core.ports.reconciliation import ReconciliationRepository
 from atomic_core.ports.refunds import RefundRepository
 from atomic_core.ports.sessions import SessionRepository
 from atomic_core.ports.webhooks import WebhookDeliveryRepository, WebhookEndpointRepository
@@ -46,6 +48,9 @@ class UnitOfWork(Protocol):
     def events(self) -> EventRepository: ...
 
     @property
+    def network_events(self) -> NetworkEventRepository: ...
+
+    @property
     def fees(self) -> FeeRepository: ...
 
     @property
@@ -71,6 +76,9 @@ class UnitOfWork(Protocol):
 
     @property
     def webhook_deliveries(self) -> WebhookDeliveryRepository: ...
+
+    @property
+    def reconciliation(self) -> ReconciliationRepository: ...
 
     def now(self) -> datetime:
         """The current time of the database's clock, in UTC. Ledger timestamps come from here."""

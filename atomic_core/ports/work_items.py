@@ -1,6 +1,6 @@
 """The queue of payments and refunds: work items that are claimed, leased and settled."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
@@ -46,6 +46,12 @@ class WorkItemRepository(Protocol):
         """Claim an item whose step the network has left unresolved, whether or not it is due, so
         that a worker's claim is no longer current. Waits for locks on the item. None if there is no
         such item."""
+        ...
+
+    def request_inquiries(self, ids: Iterable[UUID], network: str) -> frozenset[UUID]:
+        """Make items of a card network due now whose step the network has left open, so that their
+        next claim looks at what became of it. Returns the ids of those that are claimed or locked
+        at present. All others are left alone: they are unknown, settled, or not called yet."""
         ...
 
     def make_due(self, id: UUID, /) -> bool:

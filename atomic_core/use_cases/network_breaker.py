@@ -34,6 +34,7 @@ class NetworkBreaker:
     """None while it is closed."""
     _next_trial: float = 0.0
     _is_reported_open: bool = False
+    _was_open: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -79,6 +80,12 @@ class NetworkBreaker:
             if self._pause is None:
                 return None
             return max(0.0, self._next_trial - self.monotonic())
+
+    def take_report(self) -> bool:
+        """Whether there is something to report: it is open, or was at the last call."""
+        with self._lock:
+            was_open, self._was_open = self._was_open, self._pause is not None
+            return was_open or self._was_open
 
     def take_change(self) -> bool | None:
         """Whether it is open, if that differs from the last call; else None."""

@@ -19,6 +19,7 @@ from atomic_core.domain.settlement import (
     decide_settlement,
     postpone_claim,
 )
+from atomic_core.ports.breaker_states import BreakerStates
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.unit_of_work import UnitOfWorkFactory
@@ -93,6 +94,8 @@ class SettlePayments:
     """The name of the card network. Payments and refunds of others are left alone."""
     breaker: NetworkBreaker | None = None
     """None if the network is in this process and always answers."""
+    breaker_states: BreakerStates | None = None
+    """Where the state of the breaker is reported."""
 
     def __call__(
         self,
@@ -112,10 +115,17 @@ class SettlePayments:
                 batch = self._settle(claims)
                 if on_batch:
                     on_batch(batch)
+            self._report_breaker()
             total += len(claims)
             if is_last or time.monotonic() - start >= MAX_SECONDS:
                 break
         return total
+
+    def _report_breaker(self) -> None:
+        """An open breaker after each trial, also one that has found nothing due: a report ends by
+        itself, because its process may."""
+        if self.breaker and self.breaker_states and self.breaker.take_report():
+            self.breaker_states.report(self.network, is_open=self.breaker.is_open)
 
     def _claim(self, limit: int, overdue_by: timedelta) -> tuple[Sequence[Claim], bool]:
         """Claim a batch of up to `limit`; also return whether nothing more is due. At most half of

@@ -5,10 +5,12 @@ from typing import Any, Final
 
 from atomic_core.domain.errors import (
     AmountExceedsHeld,
+    AmountExceedsReserved,
     ApiKeyInactive,
     AtomicError,
     Conflict,
     EmailTaken,
+    EventSignatureInvalid,
     EventsPurged,
     ExternalIdTaken,
     Forbidden,
@@ -31,6 +33,8 @@ from atomic_core.domain.errors import (
     TooManyRefunds,
     TooManyWaiting,
     TooManyWebhookEndpoints,
+    TransactionNotPending,
+    TransactionNotPosted,
     TransactionRefused,
     TransactionReversed,
     Unauthorized,
@@ -117,6 +121,7 @@ BAD_PAYMENT: Final = ErrorResponse(
         ),
     ),
 )
+EVENT_REFUSED: Final = ErrorResponse("EventRefused", (*BAD_REQUEST.errors, EventSignatureInvalid()))
 _CHALLENGE: Final = (*RATE_LIMIT_HEADERS, "WWW-Authenticate")
 UNAUTHORIZED: Final = ErrorResponse(
     "Unauthorized",
@@ -189,6 +194,7 @@ EXTERNAL_ID_CONFLICT: Final = ErrorResponse(
 ALREADY_REVERSED: Final = ErrorResponse(
     "AlreadyReversed",
     (
+        _build_state_conflict(TransactionNotPosted, "PENDING"),
         TransactionReversed(facts={"reversedById": "0199c0de-0000-7000-8000-000000000014"}),
         ReversalNotReversible(),
         ExternalIdTaken(
@@ -197,6 +203,18 @@ ALREADY_REVERSED: Final = ErrorResponse(
         ),
         IdempotencyKeyInUse(),
     ),
+)
+POST_PENDING_CONFLICT: Final = ErrorResponse(
+    "PostPendingConflict",
+    (
+        _build_state_conflict(TransactionNotPending, "VOIDED"),
+        AmountExceedsReserved(details={"amount": ["Must be at most 1500."]}),
+        IdempotencyKeyInUse(),
+    ),
+)
+VOID_CONFLICT: Final = ErrorResponse(
+    "VoidConflict",
+    (_build_state_conflict(TransactionNotPending, "POSTED"), IdempotencyKeyInUse()),
 )
 TRANSACTION_REFUSED: Final = ErrorResponse(
     "TransactionRefused",
@@ -265,6 +283,7 @@ ALL: Final = (
     # Without METHOD_NOT_ALLOWED: a documented operation never has it.
     BAD_REQUEST,
     BAD_PAYMENT,
+    EVENT_REFUSED,
     UNAUTHORIZED,
     SESSION_UNAUTHORIZED,
     WRONG_CREDENTIALS,
@@ -278,6 +297,8 @@ ALL: Final = (
     CONFLICT,
     EXTERNAL_ID_CONFLICT,
     ALREADY_REVERSED,
+    POST_PENDING_CONFLICT,
+    VOID_CONFLICT,
     CAPTURE_CONFLICT,
     CANCEL_CONFLICT,
     REFUND_CONFLICT,

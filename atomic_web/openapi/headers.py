@@ -113,6 +113,8 @@ _PREFLIGHT_HEADERS: Final[Mapping[str, JsonObject]] = {
     ),
 }
 
+STRIPE_SIGNATURE: Final = "Stripe-Signature"
+
 PARAMETERS: Final[Mapping[str, JsonObject]] = {
     REQUEST_ID: {
         "name": REQUEST_ID,
@@ -130,6 +132,13 @@ PARAMETERS: Final[Mapping[str, JsonObject]] = {
         "the first status and body byte for byte. A request that fails leaves its key unused.",
         "schema": {"type": "string", "pattern": KEY_HEADER_PATTERN},
         "example": "4f0a9e52-7a55-4d0c-b6a5-0c7d6cf6f6a1",
+    },
+    STRIPE_SIGNATURE: {
+        "name": STRIPE_SIGNATURE,
+        "in": "header",
+        "description": "The time, and the HMAC of time and body under the endpoint's secret.",
+        "schema": {"type": "string"},
+        "example": f"t=1764259200,v1={'5257a869' * 8}",
     },
     "Prefer": {
         "name": "Prefer",

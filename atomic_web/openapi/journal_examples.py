@@ -6,6 +6,7 @@ from uuid import UUID
 
 from atomic_core.domain.events import Event, EventType, StreamEvent
 from atomic_core.domain.journal import (
+    DEFAULT_PENDING_PERIOD,
     JournalEntry,
     JournalStatus,
     JournalTransaction,
@@ -30,8 +31,8 @@ TRANSACTION: Final = JournalTransaction(
     merchant_id=_MERCHANT,
     status=JournalStatus.POSTED,
     entries=[
-        JournalEntry(ACCOUNT.id, "USD", -1_500, 2, 3_500),
-        JournalEntry(_OTHER_ACCOUNT, "USD", 1_500, 1, 1_500),
+        JournalEntry(ACCOUNT.id, "USD", -1_500, 2, 3_500, -1_500),
+        JournalEntry(_OTHER_ACCOUNT, "USD", 1_500, 1, 1_500, 1_500),
     ],
     description="Share of the seller",
     metadata={},
@@ -44,13 +45,37 @@ REVERSAL: Final = replace(
     TRANSACTION,
     id=UUID("0199c0de-0000-7000-8000-000000000014"),
     entries=[
-        JournalEntry(ACCOUNT.id, "USD", 1_500, 3, 5_000),
-        JournalEntry(_OTHER_ACCOUNT, "USD", -1_500, 2, 0),
+        JournalEntry(ACCOUNT.id, "USD", 1_500, 3, 5_000, 1_500),
+        JournalEntry(_OTHER_ACCOUNT, "USD", -1_500, 2, 0, -1_500),
     ],
     description="Posted twice by mistake",
     external_id=None,
     reverses_id=TRANSACTION.id,
 )
+
+PENDING: Final = replace(
+    TRANSACTION,
+    status=JournalStatus.PENDING,
+    entries=[
+        JournalEntry(ACCOUNT.id, "USD", -1_500, None, None, 0),
+        JournalEntry(_OTHER_ACCOUNT, "USD", 1_500, None, None, 0),
+    ],
+    effective_at=None,
+    posted_at=None,
+    expires_at=ACCOUNT.created_at + DEFAULT_PENDING_PERIOD,
+)
+POSTED_IN_PART: Final = replace(
+    PENDING,
+    status=JournalStatus.POSTED,
+    entries=[
+        JournalEntry(ACCOUNT.id, "USD", -1_500, 2, 4_000, -1_000),
+        JournalEntry(_OTHER_ACCOUNT, "USD", 1_500, 1, 1_000, 1_000),
+    ],
+    effective_at=ACCOUNT.created_at,
+    posted_at=ACCOUNT.created_at,
+    resolved_at=ACCOUNT.created_at,
+)
+VOIDED: Final = replace(PENDING, status=JournalStatus.VOIDED, resolved_at=ACCOUNT.created_at)
 
 TRANSACTION_EVENT: Final = StreamEvent(
     Event(

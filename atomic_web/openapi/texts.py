@@ -21,6 +21,7 @@ TAGS: Final = {
     "accounts": "A merchant's balances, per currency.",
     "ledger": "Transactions between a merchant's own accounts, posted at once.",
     "merchants": "Registration, passwords, sessions, API keys and the audit log.",
+    "networks": "What card networks send.",
     "health": "Liveness and readiness probes.",
     OTHER: "The API description.",
 }

@@ -112,7 +112,7 @@ TRANSACTION_KIND: Final = Enumeration(
 )
 LEDGER_TRANSACTION_STATUS: Final = Enumeration(
     "LedgerTransactionStatus",
-    "POSTED is final.",
+    "PENDING reserves its entries until it is posted, voided or expired. The others are final.",
     _get_values(JournalStatus),
 )
 PAYMENT_EVENT_TYPE: Final = Enumeration(

@@ -87,8 +87,13 @@ class EventLedgerEntrySchema(ResponseSchema):
     account_id = fields.UUID(data_key="accountId")
     currency = fields.String(validate=OneOfEnumeration(CURRENCY))
     amount = fields.Integer(validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT))
+    posted_amount = fields.Integer(
+        data_key="postedAmount", validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT)
+    )
     balance_after = fields.Integer(
-        data_key="balanceAfter", validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT)
+        data_key="balanceAfter",
+        allow_none=True,
+        validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT),
     )
 
 
@@ -101,7 +106,8 @@ class EventLedgerTransactionSchema(ResponseSchema):
     description = fields.String(allow_none=True)
     metadata = build_metadata_output()
     external_id = fields.String(data_key="externalId", allow_none=True)
-    effective_at = Timestamp(data_key="effectiveAt")
+    effective_at = Timestamp(data_key="effectiveAt", allow_none=True)
+    expires_at = Timestamp(data_key="expiresAt", allow_none=True)
     reverses_id = fields.UUID(data_key="reversesId", allow_none=True)
 
 

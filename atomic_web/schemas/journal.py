@@ -1,11 +1,17 @@
 """Request and response bodies of ledger transactions."""
 
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from marshmallow import ValidationError, fields, validate
 
-from atomic_core.domain.journal import MAX_ENTRIES, MIN_ENTRIES
+from atomic_core.domain.journal import (
+    DEFAULT_PENDING_PERIOD,
+    MAX_ENTRIES,
+    MAX_PENDING_PERIOD,
+    MIN_ENTRIES,
+)
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.posting import Leg
 from atomic_web.schemas.descriptions import describe_validator
@@ -32,6 +38,9 @@ MAX_DESCRIPTION: Final = 500
 INVALID_AMOUNT: Final = (
     f"Must be an integer number of minor units from -{MAX_AMOUNT} to {MAX_AMOUNT}, and not 0."
 )
+
+
+INVALID_PART: Final = f"Must be an integer number of minor units from 1 to {MAX_AMOUNT}."
 
 
 @describe_validator({"minimum": -MAX_AMOUNT, "maximum": MAX_AMOUNT, "not": {"const": 0}})
@@ -102,17 +111,65 @@ class NewJournalTransactionSchema(ReversalSchema):
         load_default=False,
         metadata={"description": "Answers what would be posted, and changes nothing."},
     )
+    pending = StrictBoolean(
+        load_default=False,
+        metadata={"description": "Reserves the entries, to be posted or voided later."},
+    )
+    expires_at = fields.String(
+        data_key="expiresAt",
+        load_default=None,
+        allow_none=False,
+        validate=check_time,
+        metadata={
+            "description": "When a pending transaction releases what it reserves: in the future, "
+            f"by at most {MAX_PENDING_PERIOD.days} days. Default: after "
+            f"{DEFAULT_PENDING_PERIOD.days} days."
+        },
+    )
+
+
+class PendingPostSchema(RequestSchema):
+    """The body of POST /ledger/transactions/{id}/post. All is posted without `amount` and
+    `entries`."""
+
+    amount = fields.Integer(
+        strict=True,
+        load_default=None,
+        allow_none=False,
+        validate=validate.Range(1, MAX_AMOUNT, error=INVALID_PART),
+        error_messages={"invalid": INVALID_PART, "too_large": INVALID_PART},
+        metadata={"description": "The part to post of a transaction with two entries."},
+    )
+    entries = fields.List(
+        fields.Nested(NewJournalEntrySchema()),
+        load_default=None,
+        allow_none=False,
+        validate=validate.Length(
+            MIN_ENTRIES, MAX_ENTRIES, error="Must have {min} to {max} entries."
+        ),
+        metadata={
+            "description": "The parts to post, each at most the reserved amount of its account. The"
+            " amounts of each currency sum to 0. Accounts that are not named get no entry."
+        },
+    )
+
+
+class VoidSchema(RequestSchema):
+    """The body of POST /ledger/transactions/{id}/void, which is empty."""
 
 
 def build_contents(values: dict[str, Any]) -> dict[str, Any]:
     """The common members of both requests, as the use cases name them."""
-    effective_at = values["effective_at"]
     return {
         "description": values["description"],
         "metadata": values["metadata"],
         "external_id": values["external_id"],
-        "effective_at": None if effective_at is None else parse_time(effective_at),
+        "effective_at": parse_optional_time(values["effective_at"]),
     }
+
+
+def parse_optional_time(text: str | None) -> datetime | None:
+    return None if text is None else parse_time(text)
 
 
 def build_legs(entries: list[dict[str, Any]]) -> tuple[Leg, ...]:
@@ -126,16 +183,28 @@ class JournalEntrySchema(ResponseSchema):
     currency = fields.String(validate=OneOfEnumeration(CURRENCY))
     amount = fields.Integer(
         validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT),
-        metadata={"description": "A credit is positive, a debit negative."},
+        metadata={
+            "description": "As requested: that of a PENDING transaction is reserved. A credit is "
+            "positive, a debit negative."
+        },
+    )
+    posted_amount = fields.Integer(
+        data_key="postedAmount",
+        validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT),
+        metadata={"description": "0 unless the transaction is POSTED, and at most `amount`."},
     )
     sequence = fields.Integer(
+        allow_none=True,
         validate=validate.Range(1),
-        metadata={"description": "The number of the entry in its account."},
+        metadata={"description": "The number of the entry in its account. null: not posted."},
     )
     balance_after = fields.Integer(
         data_key="balanceAfter",
+        allow_none=True,
         validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT),
-        metadata={"description": "The balance of the account directly after the entry."},
+        metadata={
+            "description": "The balance of the account directly after the entry. null: not posted."
+        },
     )
 
 
@@ -152,8 +221,17 @@ class JournalTransactionPreviewSchema(ResponseSchema):
     description = fields.String(allow_none=True)
     metadata = build_metadata_output()
     external_id = fields.String(data_key="externalId", allow_none=True)
-    effective_at = Timestamp(data_key="effectiveAt")
-    posted_at = Timestamp(data_key="postedAt")
+    effective_at = Timestamp(
+        data_key="effectiveAt",
+        allow_none=True,
+        metadata={"description": "null: when it is posted, and it is not."},
+    )
+    posted_at = Timestamp(data_key="postedAt", allow_none=True)
+    expires_at = Timestamp(
+        data_key="expiresAt",
+        allow_none=True,
+        metadata={"description": "null if it was posted at once."},
+    )
 
 
 class JournalTransactionSchema(JournalTransactionPreviewSchema):
@@ -169,6 +247,11 @@ class JournalTransactionSchema(JournalTransactionPreviewSchema):
         data_key="reversedById",
         allow_none=True,
         metadata={"description": "The transaction that negates its entries."},
+    )
+    resolved_at = Timestamp(
+        data_key="resolvedAt",
+        allow_none=True,
+        metadata={"description": "When a pending one was posted, voided or expired."},
     )
     idempotency_key = fields.String(data_key="idempotencyKey", allow_none=True)
     created_at = Timestamp(data_key="createdAt")

@@ -56,7 +56,8 @@ LIVE: Final = Operation(
 READY: Final = Operation(
     id="getReadiness",
     summary="Readiness probe: send no requests if it fails",
-    description="Checks PostgreSQL, its schema and Redis.",
+    description="Checks PostgreSQL, its schema, Redis, and by name each configured card network"
+    " outside of the process, which is down while its circuit breaker is open.",
     responses=(
         Success(
             status=200,
@@ -65,6 +66,9 @@ READY: Final = Operation(
             examples={
                 "ready": _Health("ready", {"postgres": "up", "redis": "up"}),
                 "degraded": _Health("degraded", {"postgres": "up", "redis": "down"}),
+                "networkDown": _Health(
+                    "degraded", {"postgres": "up", "redis": "up", "stripe": "down"}
+                ),
             },
         ),
     ),

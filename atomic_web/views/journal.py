@@ -42,6 +42,7 @@ from atomic_web.schemas.journal import (
     ReversalSchema,
     build_contents,
     build_legs,
+    parse_optional_time,
 )
 
 views = Blueprint("journal", __name__, url_prefix="/ledger/transactions")
@@ -59,10 +60,14 @@ CREATE: Final = Operation(
     summary="Post a ledger transaction",
     description="Posts entries in the merchant's own accounts at once, all or none. 422 names the "
     "first entry that its account does not allow, and why. An account that is not the merchant's is"
-    " 404. With `dryRun` the response is 200 with what would be posted; an Idempotency-Key then "
-    "stays unused.",
+    " 404. With `pending` the entries are reserved instead, until the transaction is posted, voided"
+    " or expired. With `dryRun` the response is 200 with what would be posted; an Idempotency-Key"
+    " then stays unused.",
     body=_request_schema,
-    body_examples={"transfer": examples.NEW_TRANSACTION},
+    body_examples={
+        "transfer": examples.NEW_TRANSACTION,
+        "pending": examples.NEW_TRANSACTION | {"pending": True},
+    },
     parameters=(IDEMPOTENCY_KEY,),
     responses=(
         Success(
@@ -73,9 +78,9 @@ CREATE: Final = Operation(
         ),
         Success(
             status=201,
-            description="The posted transaction, with the balances after its entries.",
+            description="The transaction, with the balances after its entries if it is posted.",
             data=_response_schema,
-            examples={"posted": examples.TRANSACTION},
+            examples={"posted": examples.TRANSACTION, "pending": examples.PENDING},
             headers=("Location",),
             links={"transaction": build_link("getLedgerTransaction", "/data/id")},
         ),
@@ -149,6 +154,8 @@ def create() -> Response:
         entries=build_legs(values["entries"]),
         idempotency_key=key,
         origin=build_origin(),
+        is_pending=values["pending"],
+        expires_at=parse_optional_time(values["expires_at"]),
         **build_contents(values),
     )
     journal = context.application.journal

@@ -38,9 +38,13 @@ class SettlementLanes:
         return local[0] if local and len(settlement.lanes) > 1 else settlement.settle
 
     def settle(self, *, wait: bool = False) -> int:
-        """Settle what is due in the own lane, and wake the others; with `wait`, settle theirs too.
-        Return how many payments and refunds were claimed. Raises what settle_concurrently raises.
+        """Act on the events of card networks; settle what is due in the own lane, and wake the
+        others; with `wait`, settle theirs too. Return how many payments and refunds were claimed.
+        Raises what settle_concurrently raises.
         """
+        events = self.application.network_events.act()
+        if events:
+            _log.info("network events acted on", by=self.process, count=events)
         own_lane, lanes = self.own_lane, self.application.settlement.lanes
         others = [lane for lane in lanes.values() if lane is not own_lane] if len(lanes) > 1 else []
         claimed = 0

@@ -1,5 +1,5 @@
-"""The sweeper: settles overdue payments and delivers overdue webhooks without Redis, purges and
-verifies the ledger."""
+"""The sweeper: settles overdue payments and delivers overdue webhooks without Redis, purges,
+verifies the ledger and reconciles it with card networks."""
 
 import threading
 import time
@@ -18,6 +18,7 @@ from atomic_core.use_cases.in_doubt import IN_DOUBT_ALARM
 from atomic_worker.settlement.batch_log import StoppedBetweenBatches
 from atomic_worker.settlement.garbage_collection import tune_garbage_collection
 from atomic_worker.settlement.lanes import SettlementLanes
+from atomic_worker.settlement.reconciliation_log import log_reconciliation
 from atomic_worker.stop_request import StopRequest
 from atomic_worker.webhooks.delivery_log import deliver_and_log
 
@@ -33,6 +34,9 @@ PURGE_SECONDS: Final = 60.0
 DELIVERY_STOP_SECONDS: Final = 3.0
 """How long the end of a sweeper waits for webhooks in flight."""
 
+RECONCILIATION_SECONDS: Final = 600.0
+"""Between two checks whether the last day is reconciled, and before a failed one is repeated."""
+
 MAX_PAUSE_SECONDS: Final = 1.0
 """Between two attempts while PostgreSQL is unavailable. Short, so that settlement resumes within
 two seconds of its return; a refused connection costs little."""
@@ -42,8 +46,8 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Sweeper:
-    """Settles overdue payments, delivers overdue webhooks, purges expired rows, verifies the ledger
-    and reports what the card network leaves open.
+    """Settles overdue payments, delivers overdue webhooks, purges expired rows, verifies the
+    ledger, reconciles it with card networks and reports what they leave open.
 
     Any number of sweepers and workers may run at once.
     """
@@ -59,6 +63,8 @@ class Sweeper:
     _last_verification: float = field(default_factory=time.monotonic)
     _verification: threading.Thread | None = None
     _delivery: threading.Thread | None = None
+    _last_reconciliation: float = float("-inf")
+    _reconciliation: threading.Thread | None = None
     _lanes: SettlementLanes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -83,12 +89,15 @@ class Sweeper:
         _log.info("sweeper stopped")
 
     def sweep(self, *, wait: bool = True) -> int:
-        """Expire holds and settle what has been due longer than a running worker leaves it; return
-        how many payments and refunds were claimed. Without `wait`, networks outside of this process
-        are settled by threads of their own."""
+        """Expire holds and pending ledger transactions, and settle what has been due longer than a
+        running worker leaves it; return how many payments and refunds were claimed. Without `wait`,
+        networks outside of this process are settled by threads of their own."""
         expired = self.application.settlement.expire_holds()
         if expired:
             _log.info("holds expired", count=expired)
+        expired_transactions = self.application.journal.expire()
+        if expired_transactions:
+            _log.info("ledger transactions expired", count=expired_transactions)
         return self._lanes.settle(wait=wait)
 
     def purge(self) -> int:
@@ -102,6 +111,9 @@ class Sweeper:
         purged_events = self.application.maintenance.purge_events()
         if purged_events:
             _log.info("events purged", count=purged_events)
+        purged_network_events = self.application.network_events.purge()
+        if purged_network_events:
+            _log.info("network events purged", count=purged_network_events)
         purged_deliveries = self.application.webhooks.purge()
         if purged_deliveries:
             _log.info("webhook deliveries purged", count=purged_deliveries)
@@ -122,6 +134,7 @@ class Sweeper:
             _log.info("sweep recovered", after_failures=self._failures)
             self._failures = 0
         self._start_delivery()
+        self._reconcile_if_due()
         self._verify_if_due()
         return interval
 
@@ -224,3 +237,26 @@ class Sweeper:
             payments=report.payments,
             duration_ms=round((time.monotonic() - started_at) * 1000, 1),
         )
+
+    def _reconcile_if_due(self) -> None:
+        """In a daemon thread: a statement takes minutes to read. It may be aborted at any point."""
+        if not self.application.reconciliation.networks:
+            return
+        now = time.monotonic()
+        is_running = self._reconciliation is not None and self._reconciliation.is_alive()
+        if is_running or now - self._last_reconciliation < RECONCILIATION_SECONDS:
+            return
+        self._last_reconciliation = now
+        self._reconciliation = threading.Thread(
+            target=self._reconcile, name="reconciliation", daemon=True
+        )
+        self._reconciliation.start()
+
+    def _reconcile(self) -> None:
+        try:
+            reports = self.application.reconciliation.run_scheduled()
+        except AtomicError as error:
+            _log.warning("reconciliation failed", problem=error.message)
+            return
+        for report in reports:
+            log_reconciliation(report)

@@ -1,4 +1,5 @@
-"""Prometheus metrics of events and webhooks, which the processes that deliver webhooks serve.
+"""Prometheus metrics of events, webhooks and card networks, which the processes that deliver
+webhooks serve.
 
 No label names an endpoint or a merchant: their number has no bound.
 """
@@ -14,6 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from atomic_core.domain.errors import AtomicError
+from atomic_core.domain.network_load import NetworkLoad
+from atomic_core.domain.reconciliation import ReconciliationReport
 from atomic_core.domain.webhook_backlog import WebhookBacklog
 from atomic_core.domain.webhooks import DeliveryStatus, RoundRecord
 
@@ -51,11 +54,15 @@ def observe_round(record: RoundRecord) -> None:
 
 @dataclass(slots=True, eq=False)
 class StoreCollector(Collector):
-    """Reads the events and the backlog of all merchants from the store, at a request. While it is
-    unavailable these metrics are missing, and the others are served."""
+    """Reads the events, the backlog of all merchants and what waits for card networks from the
+    store, at a request. While it is unavailable these metrics are missing, and the others are
+    served."""
 
     measure_backlog: Callable[[], WebhookBacklog]
     count_events: Callable[[], int]
+    get_reconciliations: Callable[[], Sequence[ReconciliationReport]]
+    """The last scheduled one of each card network."""
+    measure_networks: Callable[[], Sequence[NetworkLoad]] = tuple
     get_time: Callable[[], float] = time.monotonic
     _measured: Sequence[Metric] = ()
     _measured_at: float = field(default=float("-inf"))
@@ -73,11 +80,18 @@ class StoreCollector(Collector):
     def _measure(self) -> Sequence[Metric]:
         try:
             events, backlog = self.count_events(), self.measure_backlog()
+            networks = self.measure_networks()
+            reconciliations = self.get_reconciliations()
         except AtomicError as error:
-            _log.warning("events and webhooks not measured", problem=error.message)
+            _log.warning("metrics of the store not measured", problem=error.message)
             return []
         counter = CounterMetricFamily("atomic_events", "Events of all streams.", events)
-        return [counter, *_build_gauges(backlog)]
+        return [
+            counter,
+            *_build_gauges(backlog),
+            *build_reconciliation_gauges(reconciliations),
+            *_build_network_gauges(networks),
+        ]
 
 
 def serve_metrics(host: str, port: int, collector: Collector) -> None:
@@ -123,3 +137,41 @@ def _build_gauges(backlog: WebhookBacklog) -> list[GaugeMetricFamily]:
         ),
         disabled,
     ]
+
+
+def _build_network_gauges(networks: Sequence[NetworkLoad]) -> list[GaugeMetricFamily]:
+    """A network whose breakers are not known is left out of the first."""
+    breakers = GaugeMetricFamily(
+        "atomic_network_open_breakers",
+        "Processes whose circuit breaker for the card network is open.",
+        labels=["network"],
+    )
+    parked = GaugeMetricFamily(
+        "atomic_network_parked",
+        "Payments and refunds that are due and not claimed.",
+        labels=["network"],
+    )
+    for load in networks:
+        parked.add_metric([load.network], load.parked)
+        if load.open_breakers is not None:
+            breakers.add_metric([load.network], load.open_breakers)
+    return [breakers, parked]
+
+
+def build_reconciliation_gauges(
+    reports: Sequence[ReconciliationReport],
+) -> list[GaugeMetricFamily]:
+    differences = GaugeMetricFamily(
+        "atomic_reconciliation_differences",
+        "What differed in the last scheduled reconciliation, without what is in doubt.",
+        labels=["network"],
+    )
+    end = GaugeMetricFamily(
+        "atomic_reconciliation_period_end_timestamp_seconds",
+        "End of the last period that was reconciled on schedule, in seconds since 1970.",
+        labels=["network"],
+    )
+    for report in reports:
+        differences.add_metric([report.network], report.difference_count + report.unchecked)
+        end.add_metric([report.network], report.end.timestamp())
+    return [differences, end]

@@ -21,6 +21,7 @@ PUBLIC = {
     *("/api/v1/merchants/register", "/api/v1/merchants/login"),
     *("/", "/docs", "/api/v1", "/api/v1/", "/api/v1/docs"),
     "/api/v1/docs/errors/<code>",
+    "/api/v1/networks/stripe/events",
 }
 SCOPES = {
     ("/api/v1/payments", "POST"): Scope.PAYMENTS_WRITE,
@@ -35,7 +36,8 @@ SCOPES = {
     ("/api/v1/ledger/transactions/<id>", "GET"): Scope.LEDGER_READ,
     ("/api/v1/ledger/transactions/<id>/reverse", "POST"): Scope.LEDGER_WRITE,
 }
-PROBES = PUBLIC - {"/api/v1/merchants/register", "/api/v1/merchants/login"}
+NETWORK_EVENTS = "/api/v1/networks/stripe/events"
+PROBES = PUBLIC - {"/api/v1/merchants/register", "/api/v1/merchants/login", NETWORK_EVENTS}
 
 
 def iterate_policies(app: Flask) -> Iterator[tuple[str, AccessPolicy | None]]:
@@ -93,7 +95,9 @@ def test_each_route_requires_its_documented_scope() -> None:
 def test_only_listed_routes_are_public_and_only_probes_and_documents_have_own_limits() -> None:
     policies = {rule: policy for rule, policy in iterate_policies(APP) if policy}
     assert {rule for rule, policy in policies.items() if policy.is_public} == PUBLIC
-    assert {rule for rule, policy in policies.items() if not policy.has_global_limit} == PROBES
+    without_global_limit = {rule for rule in policies if not policies[rule].has_global_limit}
+    assert without_global_limit == {*PROBES, NETWORK_EVENTS}
+    assert policies[NETWORK_EVENTS].rate_limit == "network_events"
     assert {
         rule for rule, policy in policies.items() if policy.rate_limit == SERVICE_LIMIT
     } == PROBES

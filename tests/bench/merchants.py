@@ -17,6 +17,7 @@ from atomic_adapters.redis.connections import CircuitBreaker
 from atomic_adapters.redis.rq_job_queue import RqJobQueue
 from atomic_adapters.system import Sha256Hasher, SystemIdGenerator
 from atomic_core.domain.accounts import Account
+from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.ports.job_queue import Job
 from bench.servers import SystemUnderTest
 from processes import wait_until
@@ -91,15 +92,18 @@ def _insert_accounts(connection: psycopg.Connection, accounts: Sequence[Account]
 
 
 def insert_open_payments(
-    connection: psycopg.Connection, merchants: Sequence[Merchant], count: int
+    connection: psycopg.Connection,
+    merchants: Sequence[Merchant],
+    count: int,
+    network: str = DEFAULT_NETWORK,
 ) -> None:
     """Insert payments that are due now, for the merchants in turn."""
     connection.execute(
         "INSERT INTO payments (id, merchant_id, account_id, amount, currency, source, description,"
-        "                      request_id)"
+        "                      request_id, network)"
         " SELECT uuidv7(), (%(merchant_ids)s::uuid[])[1 + n %% %(merchant_count)s],"
         "        (%(account_ids)s::uuid[])[1 + n %% %(merchant_count)s], 1 + n %% 10000,"
-        "        %(currency)s, 'tok_visa', 'API Payment', uuidv7()::text"
+        "        %(currency)s, 'tok_visa', 'API Payment', uuidv7()::text, %(network)s"
         "   FROM generate_series(1, %(count)s) AS n",
         {
             "merchant_ids": [merchant.id for merchant in merchants],
@@ -107,6 +111,7 @@ def insert_open_payments(
             "merchant_count": len(merchants),
             "currency": CURRENCY,
             "count": count,
+            "network": network,
         },
     )
 

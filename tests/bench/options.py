@@ -36,6 +36,8 @@ class Sizes:
     """Webhooks that one worker delivers per repeat."""
     webhook_seconds: int
     """How long events are delivered to several endpoints, per repeat."""
+    network: int
+    """Payments that are settled through a slow network, per repeat."""
 
 
 FULL: Final = Sizes(
@@ -54,6 +56,7 @@ FULL: Final = Sizes(
     dashboard_payments=150_000,
     webhooks=5_000,
     webhook_seconds=20,
+    network=2_560,
 )
 
 QUICK: Final = Sizes(
@@ -72,6 +75,7 @@ QUICK: Final = Sizes(
     dashboard_payments=20_000,
     webhooks=1_000,
     webhook_seconds=5,
+    network=640,
 )
 
 

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from atomic_adapters.embedded.roles import OWNER_ROLE, create_roles
 from atomic_adapters.postgres.migrations import Migrator
 from bench.measurement import BenchError
 from processes import System, environment, wait_until
+from scratch_folders import create_scratch_folder
 
 TEMPLATE: Final = "template_bench"
 TESTS: Final = Path(__file__).parents[1]
@@ -86,7 +86,7 @@ class BenchCluster:
     """One PostgreSQL and one Valkey for the whole run, and the systems that use them. Leaves no
     files or processes behind, even after an error."""
 
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="atomic-bench-")))
+    folder: Path = field(default_factory=lambda: create_scratch_folder("atomic-bench-"))
     verify_results: dict[str, str] = field(default_factory=dict)
     """The result of `atomic verify` for each database."""
     inconsistent_databases: list[str] = field(default_factory=list)

@@ -72,11 +72,11 @@ class Stream:
         return self.threads.submit(self.signal.wait, merchant_id, after, seconds)
 
     def await_waiting(self, count: int) -> None:
-        wait_until(lambda: self.signal._waiting == count, 20, f"{count} callers wait")
+        wait_until(lambda: self.signal._waiting == count, 60, f"{count} callers wait")
 
     def await_polls(self, count: int) -> None:
         start = self.begin.count
-        wait_until(lambda: self.begin.count >= start + count, 20, f"{count} polls")
+        wait_until(lambda: self.begin.count >= start + count, 60, f"{count} polls")
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def stream(store: Store) -> Iterator[Stream]:
     with ThreadPoolExecutor(20) as threads:
         yield Stream(begin, signal, threads)
         signal.stop()
-        wait_until(lambda: signal._thread is None, 20, "the poller has ended")
+        wait_until(lambda: signal._thread is None, 60, "the poller has ended")
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_callers_share_one_poller_that_ends_with_them(stream: Stream, merchant_i
     assert len(pollers) == 1
     stream.add_events(merchant_id)
     assert [wait.result(SECONDS) for wait in waits] == [1] * MERCHANT_SHARE
-    wait_until(lambda: not pollers[0].is_alive(), 20, "the poller has ended")
+    wait_until(lambda: not pollers[0].is_alive(), 60, "the poller has ended")
     count = stream.begin.count
     assert stream.signal.wait(merchant_id, 0, WAIT) == 1
     assert stream.begin.count > count

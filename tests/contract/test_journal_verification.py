@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from atomic_core.domain.journal import JournalTransaction
+from atomic_core.domain.journal import JournalStatus, JournalTransaction
 from atomic_core.domain.ledger_verification import LedgerCheck
 from journal_scenarios import Books
 from support import Store, Tampering, add_merchant
@@ -70,6 +70,72 @@ FALSIFICATIONS: dict[str, tuple[LedgerCheck, Falsify]] = {
         lambda store, books, first, last: store.set_balance(books.other, 7),
     ),
 }
+
+
+PENDING_FALSIFICATIONS: dict[str, tuple[LedgerCheck, Falsify]] = {
+    "pending, yet posted": (
+        LedgerCheck.JOURNAL_POSTED,
+        lambda store, books, pending, posted: store.set_journal_status(
+            posted.id, JournalStatus.PENDING
+        ),
+    ),
+    "voided, yet posted": (
+        LedgerCheck.JOURNAL_POSTED,
+        lambda store, books, pending, posted: store.set_journal_status(
+            posted.id, JournalStatus.VOIDED
+        ),
+    ),
+    "posted, yet not posted": (
+        LedgerCheck.JOURNAL_POSTED,
+        lambda store, books, pending, posted: store.set_journal_status(
+            pending.id, JournalStatus.POSTED
+        ),
+    ),
+    "more posted than was reserved": (
+        LedgerCheck.JOURNAL_POSTED,
+        lambda store, books, pending, posted: store.set_journal_amount(posted.id, books.third, 9),
+    ),
+    "another sign": (
+        LedgerCheck.JOURNAL_POSTED,
+        lambda store, books, pending, posted: store.set_journal_amount(posted.id, books.third, -20),
+    ),
+    "voided, and held": (
+        LedgerCheck.JOURNAL_HOLD_FITS,
+        lambda store, books, pending, posted: store.set_journal_status(
+            pending.id, JournalStatus.VOIDED
+        ),
+    ),
+    "pending, and nothing is held": (
+        LedgerCheck.JOURNAL_HOLD_FITS,
+        lambda store, books, pending, posted: store.delete_journal_holds(pending.id),
+    ),
+    "hold of another amount": (
+        LedgerCheck.JOURNAL_HOLD_FITS,
+        lambda store, books, pending, posted: store.set_journal_hold(pending.id, books.other, 6),
+    ),
+    "holds that are not in the account": (
+        LedgerCheck.PENDING_IS_SUM,
+        lambda store, books, pending, posted: store.set_pending(books.funded, 0, 4),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PENDING_FALSIFICATIONS)
+def test_falsification_of_a_pending_transaction_is_found(
+    store: Store, books: Books, name: str
+) -> None:
+    check, falsify = PENDING_FALSIFICATIONS[name]
+    pending = books.reserve(5)
+    posted = books.post((books.funded, -20), (books.third, 20), is_pending=True)
+    posted = books.post_pending(posted, amount=10)
+    books.assert_ledger_is_clean()
+    falsify(store.tampering, books, pending, posted)
+    violations = find_violations(books)
+    assert check in violations
+    if check is LedgerCheck.PENDING_IS_SUM:
+        assert violations == {check: {str(books.funded)}}
+    else:
+        assert violations[check] <= {str(pending.id), str(posted.id)}
 
 
 @pytest.mark.parametrize("name", FALSIFICATIONS)

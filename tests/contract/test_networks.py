@@ -8,9 +8,11 @@ from uuid import UUID
 import pytest
 from structlog.testing import capture_logs
 
+from atomic_adapters.memory.services import MemoryBreakerStates
 from atomic_core.application import Application, LaneOptions
 from atomic_core.domain.card_networks import NetworkResponse, Verdict
 from atomic_core.domain.errors import NotFound, ValidationFailed
+from atomic_core.domain.network_load import NetworkLoad
 from atomic_core.domain.origins import ActorType, Origin
 from atomic_core.domain.payments import Payment, Status
 from atomic_core.domain.refunds import NewRefund
@@ -19,7 +21,7 @@ from atomic_core.use_cases.network_breaker import THRESHOLD
 from atomic_worker.settlement.lanes import SettlementLanes
 from bookkeeping_network import BookkeepingNetwork
 from processes import wait_until
-from support import IDS, NOW, Store, add_merchant, build_application, build_payment
+from support import HOUR, IDS, NOW, Store, add_merchant, build_application, build_payment
 
 GUARD_SECONDS = 60
 SILENCE = NetworkResponse(Verdict.UNKNOWN, is_answered=False)
@@ -37,14 +39,23 @@ def stripe() -> BookkeepingNetwork:
 
 
 @pytest.fixture
+def breaker_states() -> MemoryBreakerStates:
+    return MemoryBreakerStates()
+
+
+@pytest.fixture
 def application(
-    store: Store, sandbox: BookkeepingNetwork, stripe: BookkeepingNetwork
+    store: Store,
+    sandbox: BookkeepingNetwork,
+    stripe: BookkeepingNetwork,
+    breaker_states: MemoryBreakerStates,
 ) -> Application:
     return build_application(
         store.begin,
         card_networks={"sandbox": sandbox, "stripe": stripe},
         lanes={"stripe": LaneOptions(is_remote=True, batch_size=THRESHOLD)},
         lease=NOW,
+        breaker_states=breaker_states,
     )
 
 
@@ -195,6 +206,72 @@ def test_open_breaker_parks_payments_and_uses_up_nothing(
     while lane():
         pass
     assert get_statuses(application, payments) == {Status.SUCCESS}
+
+
+def test_open_breaker_is_reported_and_what_waits_is_counted(
+    application: Application,
+    breaker_states: MemoryBreakerStates,
+    stripe: BookkeepingNetwork,
+    merchant_id: UUID,
+    stripe_merchant_id: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lane = application.settlement.lanes["stripe"]
+    assert lane.breaker
+    monkeypatch.setattr(lane.breaker, "monotonic", lambda: 0.0)
+    # What is called is not due again during the test.
+    monkeypatch.setattr("atomic_core.domain.settlement.compute_back_off", lambda faults: HOUR)
+    record(application, merchant_id, 2)
+    [payment, *_] = record(application, stripe_merchant_id, 2)
+    lane()
+    application.refunds.create(NewRefund(stripe_merchant_id, payment.id, 100))
+    stripe.fault = lambda method, claim: SILENCE
+    record(application, stripe_merchant_id, THRESHOLD + 5)
+    assert not breaker_states.reports
+    lane()
+    assert breaker_states.reports[-1] == ("stripe", True)
+    for _ in range(3):
+        lane()
+    # The refund and the payments that were called are due again later.
+    assert application.settlement.measure_networks() == [
+        NetworkLoad("sandbox", 0, 2),
+        NetworkLoad("stripe", 1, 6),
+    ]
+
+    stripe.fault = lambda method, claim: None
+    monkeypatch.setattr(lane.breaker, "monotonic", lambda: 1.0)
+    lane()
+    assert breaker_states.reports[-1] == ("stripe", False)
+    reports = len(breaker_states.reports)
+    lane()
+    assert len(breaker_states.reports) == reports
+    assert application.settlement.measure_networks()[1] == NetworkLoad("stripe", 0, 0)
+
+
+def test_claimed_payments_are_not_parked(
+    application: Application, store: Store, stripe_merchant_id: UUID
+) -> None:
+    record(application, stripe_merchant_id, 2)
+    with store.begin() as work:
+        assert len(work.payments.claim(1, HOUR, NOW, None, "stripe")) == 1
+        work.commit()
+    with store.begin() as work:
+        assert work.admin_queries.count_parked("stripe", 10) == 1
+        assert work.admin_queries.count_parked("stripe", 0) == 0
+        assert work.admin_queries.count_parked("sandbox", 10) == 0
+
+
+def test_open_breaker_with_nothing_due_is_reported_again(
+    application: Application,
+    breaker_states: MemoryBreakerStates,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lane = application.settlement.lanes["stripe"]
+    assert lane.breaker
+    lane.breaker.record([SILENCE] * THRESHOLD)
+    monkeypatch.setattr(lane.breaker, "monotonic", lambda: 1e12)
+    assert lane() == 0
+    assert breaker_states.reports == [("stripe", True)]
 
 
 def test_hanging_network_delays_no_other(

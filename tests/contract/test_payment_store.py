@@ -329,7 +329,7 @@ def test_batch_waits_only_briefly_for_locked_idempotency_key(
         inserts = [build_insert(merchant_id, locked), build_insert(merchant_id, free)]
         return None not in store.insert(inserts)
 
-    wait_until(is_inserted, 30, "the key counts as contended no longer")
+    wait_until(is_inserted, 60, "the key counts as contended no longer")
 
 
 def test_lock_timeout_is_reset_after_unit_of_work(postgres_store: Store) -> None:

@@ -185,4 +185,4 @@ def test_claims_after_lost_commit_reply_are_due_at_once(
     webhooks = build_application(begin, worker_liveness=worker).webhooks
     with pytest.raises(StorageUnavailable):
         webhooks.deliver()
-    wait_until(lambda: len(claim(store, other.worker_id())) == 1, 20, "the claim is due")
+    wait_until(lambda: len(claim(store, other.worker_id())) == 1, 60, "the claim is due")

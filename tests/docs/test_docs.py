@@ -210,7 +210,7 @@ def failure_reasons() -> set[str]:
 def metric_names() -> set[str]:
     """As Prometheus shows them: a counter ends in `_total`."""
     empty = WebhookBacklog(0, 0.0, 0, 0, 0, {})
-    described = [*webhook_metrics.StoreCollector(lambda: empty, lambda: 0).collect()]
+    described = [*webhook_metrics.StoreCollector(lambda: empty, lambda: 0, list).collect()]
     for metric in [*vars(metrics).values(), *vars(webhook_metrics).values()]:
         if isinstance(metric, Counter | Histogram):
             described += metric.describe()

@@ -7,7 +7,6 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ from processes import (
     is_ledger_clean,
     wait_until,
 )
+from scratch_folders import create_scratch_folder
 
 GUARD_SECONDS = 180
 """How long a condition is awaited before the test fails; no promise about speed."""
@@ -160,7 +160,7 @@ def _is_alive(process: psutil.Process) -> bool:
 
 @pytest.fixture(scope="module")
 def dev() -> Iterator[Dev]:
-    dev = Dev(Path(tempfile.mkdtemp(prefix="atomic-dev-")))
+    dev = Dev(create_scratch_folder("atomic-dev-"))
     yield dev
     if dev.process and dev.process.poll() is None:
         dev.process.terminate()

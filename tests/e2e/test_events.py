@@ -60,7 +60,7 @@ def await_poller(system: System) -> None:
         " AND pid <> pg_backend_pid() AND query LIKE 'ROLLBACK%'"
         " AND clock_timestamp() - query_start < interval '0.2 seconds'"
     )
-    wait_until(lambda: system.query_number(query) > 0, 20, "the counters are read")
+    wait_until(lambda: system.query_number(query) > 0, 60, "the counters are read")
 
 
 def test_waiting_requests_get_the_event_of_a_payment_created_meanwhile(
@@ -82,7 +82,7 @@ def test_connection_stays_open_after_a_wait_longer_than_the_request_timeout(
     impatient_api: System, client: Client
 ) -> None:
     host = urlsplit(impatient_api.base_url).netloc
-    connection = http.client.HTTPConnection(host, timeout=20)
+    connection = http.client.HTTPConnection(host, timeout=60)
     headers = {"Authorization": f"Bearer {client.key}"}
     after = get_last_sequence(client)
     for _ in range(2):
@@ -106,7 +106,7 @@ def test_sigterm_answers_waiting_requests(
     assert [(reply.status, reply.data["items"]) for reply in replies] == [(200, [])] * 4
     assert {reply.headers["Connection"] for reply in replies} == {"close"}
     assert all(reply.seconds < WAIT for reply in replies)
-    assert impatient_api.running["api"].wait(20) == 0
+    assert impatient_api.running["api"].wait(60) == 0
     assert "graceful timeout" not in impatient_api.read_log()
 
 
@@ -125,7 +125,7 @@ def test_tail_prints_events_until_interrupted(
         assert {event["paymentId"] for event in events} == set(payment_ids)
         assert [event["sequence"] for event in events] == [after + 1, after + 2]
         tail.send_signal(signal.SIGINT)
-        assert tail.wait(20) == 0
+        assert tail.wait(60) == 0
 
 
 class EnoughEvents(Exception):

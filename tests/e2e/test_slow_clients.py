@@ -54,7 +54,7 @@ def api(impatient_system: System, account: dict[str, str]) -> Client:
 
 
 def connect(system: System) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", int(system.environ["PORT"])), timeout=20)
+    return socket.create_connection(("127.0.0.1", int(system.environ["PORT"])), timeout=60)
 
 
 def receive_all(connection: socket.socket) -> bytes:

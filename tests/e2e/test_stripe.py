@@ -1,8 +1,10 @@
 """A real system with Stripe as its card network, which localstripe stands in for."""
 
+import json
 import secrets
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,9 @@ from stripe_rules import (
     compute_net,
     no_fault,
 )
-from stripe_server import run_localstripe, run_proxy
+from stripe_server import register_webhook, run_localstripe, run_proxy
 
+WEBHOOK_SECRET = "whsec_" + "a1" * 16
 GUARD_SECONDS = 60
 """How long a condition is awaited before the test fails; no promise about speed."""
 
@@ -57,6 +60,7 @@ def system(
         STRIPE_SECRET_KEY=SECRET_KEY,
         STRIPE_API_BASE=stripe.url,
         STRIPE_TIMEOUT_SECONDS="3",
+        STRIPE_WEBHOOK_SECRET=WEBHOOK_SECRET,
         LOG_LEVEL="debug",
     )
     system = System(environ, scratch / "stripe.log")
@@ -159,8 +163,50 @@ def test_killed_worker_charges_nobody_twice(
     assert system.is_ledger_clean()
 
 
+def test_events_are_received_and_acted_on(
+    client: Client, stripe: RecordingProxy, system: System
+) -> None:
+    path = "/networks/stripe/events"
+    forged = client.request("POST", path, {"id": "evt_1"}, Stripe_Signature="t=1,v1=00")
+    assert (forged.status, forged.code) == (400, "event_signature_invalid")
+    register_webhook(stripe.stripe_port, f"{system.base_url}/api/v1{path}", WEBHOOK_SECRET)
+    id = pay(client)
+    wait_until(
+        lambda: '"network events acted on"' in system.read_log(), GUARD_SECONDS, "it is acted on"
+    )
+    wait_for_status(client, id, "SUCCESS")
+    assert compute_net(get_intent(stripe, id)) == 5_000
+
+
+def test_what_was_refunded_at_stripe_is_found_by_reconciling(
+    client: Client, stripe: RecordingProxy, system: System
+) -> None:
+    id = pay(client)
+    wait_for_status(client, id, "SUCCESS")
+    reference = get_intent(stripe, id)["id"]
+    assert reconcile(system) == (0, [])
+    stripe.ask("POST", "/v1/refunds", payment_intent=reference, amount=1)
+    assert reconcile(system) == (1, [("amount_differs", 4_999, 5_000, reference)])
+
+
+def reconcile(system: System) -> tuple[int, list[tuple[object, ...]]]:
+    """The exit status and the differences of the last day."""
+    # Stripe counts whole seconds: the present one has to be over.
+    end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
+    wait_until(lambda: datetime.now(UTC) > end, GUARD_SECONDS, "the second is over")
+    begin = end - timedelta(days=1)
+    period = ("--from", begin.isoformat(), "--to", end.isoformat())
+    result = system.atomic("reconcile", "stripe", *period, "--json")
+    assert result.stdout, result.stderr
+    names = ("kind", "there", "here", "reference")
+    return result.returncode, [
+        tuple(difference[name] for name in names)
+        for difference in json.loads(result.stdout)["differences"]
+    ]
+
+
 def test_log_has_neither_the_key_nor_what_was_sent(system: System) -> None:
     log = system.read_log()
     assert "batch settled" in log
-    for secret in (SECRET_KEY, "tok_visa", "pm_card_visa"):
+    for secret in (SECRET_KEY, WEBHOOK_SECRET, "tok_visa", "pm_card_visa"):
         assert secret not in log

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -30,6 +29,7 @@ from fault.oracle import Merchant
 from fault.servers import START_SECONDS, TESTS, Servers
 from fault.webhook_receiver import WebhookReceiver
 from processes import COMMANDS, Client, System, as_application, environment, wait_until
+from scratch_folders import create_scratch_folder
 
 DEFAULT_PROCESSES: Final = ("api", "worker", "sweeper")
 """The processes that run unless a fault starts others."""
@@ -69,10 +69,7 @@ class SystemWithFailpoints(System):
 
 @dataclass
 class Cluster:
-    folder: Path = field(
-        # A short path: the paths of Unix sockets are limited to about 100 bytes.
-        default_factory=lambda: Path(tempfile.mkdtemp(prefix="atomic-fault-"))
-    )
+    folder: Path = field(default_factory=lambda: create_scratch_folder("atomic-fault-"))
     supervised: set[str] = field(default_factory=set)
     """The processes that are restarted when they die."""
     started_at: dict[str, float] = field(default_factory=dict)

@@ -1,7 +1,6 @@
 """`make schemathesis`: thousands of generated requests, then the ledger is verified."""
 
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -11,6 +10,7 @@ from atomic_adapters.embedded.roles import OWNER_ROLE, create_roles
 from atomic_adapters.postgres.migrations import Migrator
 from fuzz.run import run
 from processes import System, environment
+from scratch_folders import scratch_folder
 
 DEFAULT_ARGUMENTS = ("--max-examples", "200")
 MIN_REQUESTS = 5_000
@@ -18,8 +18,7 @@ MIN_REQUESTS = 5_000
 
 
 def main(arguments: list[str]) -> int:
-    with tempfile.TemporaryDirectory(prefix="atomic-") as folder:
-        scratch = Path(folder)
+    with scratch_folder("atomic-") as scratch:
         postgres = EmbeddedPostgres.start(scratch / "postgres", durable=False)
         valkey = EmbeddedValkey.start(scratch / "valkey")
         try:

@@ -99,6 +99,12 @@ ATTACKS = {
     "skip the check of successes": (DENIED, "DELETE FROM success_checks"),
     "skip the check of streams": (DENIED, "DELETE FROM stream_checks"),
     # Events, audit log, keys.
+    "let an event name another payment": (
+        DENIED,
+        "UPDATE network_events SET payment_id = uuidv7()",
+    ),
+    "change a reconciliation": (DENIED, "UPDATE reconciliations SET is_clean = true"),
+    "delete reconciliations": (DENIED, "DELETE FROM reconciliations"),
     "change an event": (DENIED, "UPDATE events SET type = 'x'"),
     "delete events": (GUARDED, "DELETE FROM events"),
     "number an event": (

@@ -41,8 +41,8 @@ WORLD, FEES = world_account_id("USD"), fee_account_id("USD")
 AMOUNT, FEE = 5_000, 50
 TRANSACTION = UUID(int=7)
 MINE = "0014.commit-guards"
-LATER = "0024.accept-trigger"
-"""Replaces functions of MINE."""
+LATER = ("0024.accept-trigger", "0030.pending-transactions")
+"""Replace functions of MINE, or use them."""
 
 Leg = tuple[str, int]
 
@@ -619,10 +619,10 @@ def test_migration_runs_while_payments_are_made_captured_and_refunded(
         def migrate() -> None:
             try:
                 for _ in range(3):
-                    roll_back_alone(owner_url, LATER)
-                    roll_back_alone(owner_url, MINE)
-                    apply_alone(owner_url, MINE)
-                    apply_alone(owner_url, LATER)
+                    for name in (*reversed(LATER), MINE):
+                        roll_back_alone(owner_url, name)
+                    for name in (MINE, *LATER):
+                        apply_alone(owner_url, name)
             finally:
                 stopped.set()
 

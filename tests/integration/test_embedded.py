@@ -173,7 +173,7 @@ def test_servers_end_with_their_killed_owner(data: Path, scratch: Path) -> None:
     assert {os.getsid(each.pid) for each in servers} == {each.pid for each in servers}
     owner.send_signal(signal.SIGKILL)
     owner.wait()
-    wait_until(lambda: all(_ended(each) for each in servers), 20, "the servers end")
+    wait_until(lambda: all(_ended(each) for each in servers), 60, "the servers end")
     # At once, and as if nothing had happened.
     EmbeddedPostgres.start(data, durable=False).stop()
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -12,11 +13,14 @@ from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.settings import Settings
 from atomic_core.domain.errors import Conflict, TransactionRefused
-from atomic_core.domain.journal import JournalTransaction
+from atomic_core.domain.journal import JournalStatus, JournalTransaction
 from journal_scenarios import FUNDS, Books
+from support import DEPTH, PostgresTampering
 
 ROUNDS: Final = 200
+PENDING_ROUNDS: Final = 50 * DEPTH
 RACERS: Final = 4
+PAST: Final = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -36,7 +40,7 @@ def race() -> Iterator[Callable[..., list[object]]]:
             start = threading.Barrier(len(racers))
 
             def run_one(racer: Callable[[], object]) -> object:
-                start.wait(10)
+                start.wait(60)
                 try:
                     return racer()
                 except (Conflict, TransactionRefused) as refusal:
@@ -45,6 +49,10 @@ def race() -> Iterator[Callable[..., list[object]]]:
             return [run.result(60) for run in [threads.submit(run_one, racer) for racer in racers]]
 
         yield run
+
+
+def get_statuses(outcomes: list[object]) -> list[JournalStatus]:
+    return [outcome.status for outcome in outcomes if isinstance(outcome, JournalTransaction)]
 
 
 def count_posted(outcomes: list[object]) -> int:
@@ -100,4 +108,72 @@ def test_transfers_in_both_directions_do_not_deadlock(
             lambda: books.post((books.funded, -1), (books.third, -1), (books.other, 2)),
         )
         assert count_posted(outcomes) >= 3
+    books.assert_ledger_is_clean()
+
+
+def test_pending_transaction_ends_once_whatever_races(
+    books: Books, race: Callable[..., list[object]], database_url: str
+) -> None:
+    books.fund(FUNDS)
+    expire, balance = books.application.journal.expire, books.get_balances()[0]
+    tampering = PostgresTampering(database_url)
+    for _ in range(PENDING_ROUNDS):
+        pending = books.reserve(2)
+        tampering.set_expires_at(pending.id, PAST)
+        outcomes = race(
+            partial(books.post_pending, pending),
+            partial(books.post_pending, pending, amount=1),
+            partial(books.void, pending),
+            expire,
+        )
+        ended = books.get(pending)
+        statuses = get_statuses(outcomes)
+        is_expired = ended.status is JournalStatus.EXPIRED
+        assert outcomes[3] == (1 if is_expired else 0)
+        assert statuses == ([] if is_expired else [ended.status])
+        assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 3 - len(statuses)
+        balance += ended.entries[0].posted_amount
+        account = books.get_account(books.funded)
+        assert (account.balance, account.pending_out) == (balance, 0)
+    books.assert_ledger_is_clean()
+
+
+def test_concurrent_reservations_do_not_exceed_the_balance(
+    books: Books, race: Callable[..., list[object]]
+) -> None:
+    for _ in range(PENDING_ROUNDS):
+        outcomes = race(
+            lambda: books.reserve(FUNDS // 2 + 1),
+            lambda: books.reserve(FUNDS // 2 + 1),
+            lambda: books.transfer(FUNDS // 2 + 1),
+        )
+        [accepted] = [outcome for outcome in outcomes if isinstance(outcome, JournalTransaction)]
+        assert books.get_account(books.funded).available == FUNDS // 2 - 1
+        if accepted.status is JournalStatus.PENDING:
+            books.void(accepted)
+        else:
+            books.reverse(accepted)
+    assert books.get_balances()[:2] == [FUNDS, 0]
+    books.assert_ledger_is_clean()
+
+
+def test_transactions_that_end_and_begin_together_do_not_deadlock(
+    books: Books, race: Callable[..., list[object]], database_url: str
+) -> None:
+    tampering = PostgresTampering(database_url)
+    books.transfer(FUNDS // 2)
+    for _ in range(PENDING_ROUNDS):
+        first, second = books.reserve(1), books.post((books.other, -1), (books.funded, 1))
+        third = books.post((books.other, -1), (books.funded, 1), is_pending=True)
+        tampering.set_expires_at(third.id, PAST)
+        outcomes = race(
+            partial(books.post_pending, first),
+            partial(books.reverse, second),
+            books.application.journal.expire,
+            lambda: books.post((books.other, -1), (books.funded, 1), is_pending=True),
+        )
+        assert count_posted(outcomes) == 3
+        assert outcomes[2] == 1
+        [pending] = [outcome for outcome in outcomes[3:] if isinstance(outcome, JournalTransaction)]
+        books.void(pending)
     books.assert_ledger_is_clean()

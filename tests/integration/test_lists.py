@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 
 from atomic_adapters.postgres.database_session import DatabaseSession, Row
 from atomic_adapters.postgres.lists import MAX_SORTED_ROWS, PostgresListQueries
+from atomic_adapters.postgres.silence import LimitedConnection
 from atomic_core.domain.lists import (
     AccountFilter,
     CreatedFilter,
@@ -83,13 +84,13 @@ class Cost:
             self._add_node(child)
 
 
-Connection = psycopg.Connection[Any]
+Connection = LimitedConnection
 
 
 @pytest.fixture(scope="module")
 def connection(full_database: str) -> Iterator[Connection]:
     """Shared, because to connect takes longer than most statements do."""
-    with psycopg.connect(full_database, autocommit=True, prepare_threshold=None) as connection:
+    with Connection.connect(full_database, autocommit=True, prepare_threshold=None) as connection:
         yield connection
 
 
@@ -212,7 +213,7 @@ def test_every_filter_of_entries_has_an_index(
 
 def test_filters_find_the_right_rows_among_many(full_database: str) -> None:
     """Against the same question without any of the indexes, for the filters that find some."""
-    with psycopg.connect(full_database) as connection:
+    with Connection.connect(full_database) as connection:
         lists = PostgresListQueries(DatabaseSession(connection))
         for filters in FILTERS.values():
             wanted = PaymentFilter(**filters)
@@ -256,7 +257,7 @@ def test_pages_list_each_payment_once_while_others_arrive(
     begun = threading.Event()
 
     def arrive() -> None:
-        begun.wait(10)
+        begun.wait(60)
         for _ in range(100):
             arrived.append(accept(10))
             application.settlement.settle()

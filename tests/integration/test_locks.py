@@ -98,7 +98,7 @@ def test_rows_are_locked_in_id_order(
             assert _is_free(database_url, table, HIGH), "the higher id must not be taken yet"
             assert not _is_free(database_url, table, LOW), "the lower id must be taken first"
             blocker.rollback()
-            waiter.join(10)
+            waiter.join(60)
             assert locked.is_set()
     finally:
         store.close()
@@ -195,7 +195,7 @@ def test_requests_and_workers_under_load_never_deadlock(
 
     def reached(api: Application, merchant_id: UUID, id: UUID, status: Status) -> None:
         there = lambda: api.payments.get(merchant_id, id).status is status  # noqa: E731
-        wait_until(there, 20, f"{id} is {status}")
+        wait_until(there, 60, f"{id} is {status}")
 
     try:
         with ThreadPoolExecutor(6) as threads:
@@ -323,7 +323,7 @@ def test_batches_with_each_others_keys_never_deadlock(
         start = threading.Barrier(2)
 
         def create(header: str, inner: str, start: threading.Barrier = start) -> str:
-            start.wait(10)
+            start.wait(60)
             try:
                 create_batch_once(postgres_store, header, build_batch(merchant_id, inner))
             except IdempotencyKeyReused:
@@ -403,7 +403,7 @@ def test_locked_account_delays_its_own_payments_only(
         outsider.execute("SELECT FROM accounts WHERE id = %s FOR NO KEY UPDATE", [MIDDLE])
         application.settlement.settle()
         assert statuses(database_url) == {"SUCCESS": {LOW, HIGH}, "PROCESSING": {MIDDLE}}
-    wait_until(lambda: application.settlement.settle() == 1, 20, "it is due again")
+    wait_until(lambda: application.settlement.settle() == 1, 60, "it is due again")
     assert statuses(database_url) == {"SUCCESS": {LOW, MIDDLE, HIGH}}
     assert application.ledger.verify().is_clean
 

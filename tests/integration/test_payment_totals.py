@@ -165,7 +165,7 @@ def test_concurrent_corrections_correct_once(
     with psycopg.connect(database_url) as first, ThreadPoolExecutor(1) as threads:
         assert first.execute("SELECT correct_payment_totals()").fetchone() == (1,)
         second = threads.submit(correct, database_url)
-        wait_until(lambda: is_correction_waiting(database_url), 20, "the second waits")
+        wait_until(lambda: is_correction_waiting(database_url), 60, "the second waits")
         first.commit()
         assert second.result() == 0
     assert_ledger_is_clean(shop.application)
@@ -234,7 +234,7 @@ def test_migration_totals_what_is_settled_meanwhile(
 
     def migrate() -> int:
         try:
-            assert is_settling.wait(20)
+            assert is_settling.wait(60)
             apply_alone(url, MIGRATION)
             return 1
         finally:

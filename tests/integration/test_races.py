@@ -47,7 +47,7 @@ class Track:
         start = threading.Barrier(len(racers))
 
         def run(racer: Callable[[], object]) -> object:
-            start.wait(10)
+            start.wait(60)
             try:
                 return racer()
             except Conflict as conflict:

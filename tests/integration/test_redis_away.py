@@ -22,7 +22,7 @@ from atomic_adapters.settings import Settings
 from atomic_core.ports.job_queue import Job
 from atomic_core.ports.rate_limiter import RateLimit, RateLimiterFull, RateLimiterUnavailable
 
-TIMEOUT_SECONDS = 1.0
+TIMEOUT_SECONDS = 3.0
 """Long beside what a busy machine adds, so that it tells one time-out from none and from two."""
 
 LIMITS = [RateLimit("global", 100, 900, "192.0.2.1"), RateLimit("payments", 10, 60, "m")]

@@ -47,7 +47,7 @@ class WaitingSystem:
         )
 
     def await_waiting(self, count: int) -> None:
-        wait_until(lambda: self.signal._waiting == count, 20, f"{count} requests wait")
+        wait_until(lambda: self.signal._waiting == count, 60, f"{count} requests wait")
 
     def is_database_up(self) -> bool:
         try:
@@ -72,7 +72,7 @@ def system(
         url, store, application, signal, ListEvents(reader, signal), merchant_id, key.caller
     )
     signal.stop()
-    wait_until(lambda: signal._thread is None, 20, "the poller has ended")
+    wait_until(lambda: signal._thread is None, 60, "the poller has ended")
     store.close()
 
 
@@ -99,7 +99,7 @@ def test_waits_survive_an_outage(system: WaitingSystem, postgres: EmbeddedPostgr
             with pytest.raises(StorageUnavailable):
                 short.result(SECONDS)
             assert not long.done()
-        wait_until(system.is_database_up, 20, "the pool has connected again")
+        wait_until(system.is_database_up, 60, "the pool has connected again")
         system.application.payments.record(build_payment(system.merchant_id))
         assert [event.sequence for event in long.result(SECONDS).items] == [1]
 

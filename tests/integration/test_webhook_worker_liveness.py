@@ -71,7 +71,7 @@ def test_endpoint_of_a_killed_process_is_due_at_once(
     assert claim(postgres_store, survivor) == []
     deliverer.kill()
     deliverer.wait()
-    wait_until(lambda: claim(postgres_store, survivor) == [2], 20, "its claim is taken over")
+    wait_until(lambda: claim(postgres_store, survivor) == [2], 60, "its claim is taken over")
     assert claim(postgres_store, postgres_store.start_worker()) == [], "the survivor is alive"
 
 

@@ -94,7 +94,7 @@ def test_claims_of_a_killed_process_are_due_at_once(
     assert claim(postgres_store, us) == []
     settler.kill()
     settler.wait()
-    wait_until(lambda: claim(postgres_store, us) == [2, 2, 2], 20, "its claims are taken over")
+    wait_until(lambda: claim(postgres_store, us) == [2, 2, 2], 60, "its claims are taken over")
 
 
 def test_suspended_worker_keeps_its_claims(
@@ -115,10 +115,10 @@ def test_backend_of_a_killed_process_stops_waiting(
     with psycopg.connect(database_url) as poster:
         poster.execute("SELECT FROM accounts WHERE allow_negative FOR NO KEY UPDATE")
         settler = start("answers")
-        wait_until(lambda: waits_for_a_lock(database_url), 20, "it waits for the World account")
+        wait_until(lambda: waits_for_a_lock(database_url), 60, "it waits for the World account")
         settler.kill()
         settler.wait()
-        wait_until(lambda: claim(postgres_store, us) == [2, 2, 2], 20, "they are taken over")
+        wait_until(lambda: claim(postgres_store, us) == [2, 2, 2], 60, "they are taken over")
 
 
 def waits_for_a_lock(url: str) -> bool:
@@ -202,15 +202,15 @@ def test_server_restart_gives_every_worker_a_new_id(
         server.process.wait()
         server.stop()
         # Backends outlive their postmaster for a moment.
-        wait_until(lambda: us.worker_id() is None, 20, "its session is gone")
+        wait_until(lambda: us.worker_id() is None, 60, "its session is gone")
         server = EmbeddedPostgres.start(data)
-        wait_until(us.worker_id, 20, "it is there again")
+        wait_until(us.worker_id, 60, "it is there again")
         assert us.worker_id() not in numbers
         with store.begin() as work:
             [again] = work.payments.claim(100, HOUR, HOUR, us.worker_id())
             work.commit()
         assert again.attempt == 2, "no live worker has the id it was claimed under"
-        wait_until(other.worker_id, 20, "the other is there again too")
+        wait_until(other.worker_id, 60, "the other is there again too")
         with store.begin() as work:
             assert work.payments.claim(100, HOUR, HOUR, other.worker_id()) == []
     finally:

@@ -32,6 +32,7 @@ COMMANDS = [
         "payments in-doubt",
     ),
     *(f"payments resolve {ID} --as failed --reason x", "events tail"),
+    *("reconcile list", "reconcile stripe", f"reconcile show {ID}"),
 ]
 WITHOUT_SETTINGS = {
     ("migrate", "create"),
@@ -71,6 +72,7 @@ OTHERS = [
     *(("CARD_NETWORK", "visa"), ("STRIPE_SECRET_KEY", "pk_live_1"), ("STRIPE_CONCURRENCY", "0")),
     *(("STRIPE_SECRET_KEY", "\udcff"), ("STRIPE_API_BASE", "http://h"), ("CARD_NETWORK", "\udcff")),
     *(("STRIPE_API_BASE", "https://["), ("STRIPE_API_BASE", "https://h:abc")),
+    *(("STRIPE_WEBHOOK_SECRET", "sk_live_1"), ("RATE_LIMIT_NETWORK_EVENTS", "many")),
     *(("WEBHOOK_ENCRYPTION_KEYS", "\udcff"), ("WEBHOOK_ALLOW_PRIVATE", "\udcff")),
     *(
         ("WEBHOOK_PROXY", "http://["),

@@ -9,9 +9,12 @@ from mutants.events import EVENT_MUTANTS
 from mutants.in_doubt import IN_DOUBT_MUTANTS
 from mutants.journal import JOURNAL_MUTANTS
 from mutants.ledger import LEDGER_MUTANTS
+from mutants.network_events import NETWORK_EVENT_MUTANTS
 from mutants.networks import NETWORK_MUTANTS
 from mutants.origins import ORIGIN_MUTANTS
 from mutants.payments import PAYMENT_MUTANTS
+from mutants.pending import PENDING_MUTANTS
+from mutants.reconciliation import RECONCILIATION_MUTANTS
 from mutants.refunds import REFUND_MUTANTS
 from mutants.roles import ROLE_MUTANTS
 from mutants.settlement import SETTLEMENT_MUTANTS
@@ -29,6 +32,7 @@ ALL_MUTANTS: Final = (
     *IN_DOUBT_MUTANTS,
     *LEDGER_MUTANTS,
     *JOURNAL_MUTANTS,
+    *PENDING_MUTANTS,
     *PAYMENT_MUTANTS,
     *REFUND_MUTANTS,
     *TOTAL_MUTANTS,
@@ -41,6 +45,8 @@ ALL_MUTANTS: Final = (
     *STREAM_MUTANTS,
     *STRIPE_MUTANTS,
     *NETWORK_MUTANTS,
+    *NETWORK_EVENT_MUTANTS,
+    *RECONCILIATION_MUTANTS,
     *EVENT_MUTANTS,
     *WAITING_MUTANTS,
     *WEBHOOK_SENDER_MUTANTS,

@@ -6,11 +6,12 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+from scratch_folders import scratch_folder
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -30,18 +31,14 @@ class ForeignImport(Exception):
 @contextmanager
 def create_copy() -> Iterator[Path]:
     """Copy the current working tree, and delete the copy when the block ends."""
-    # A short path, for Unix sockets; readable, since embedded servers do not run as root.
-    root = Path(tempfile.mkdtemp(prefix="mutant-"))
-    root.chmod(0o755)
-    try:
+    with scratch_folder("mutant-") as root:
+        # Readable, since embedded servers do not run as root.
+        root.chmod(0o755)
         _copy_files(root)
         _link_venv(root)
         (root / "tmp").mkdir()
         check_imports(root)
         yield root
-    finally:
-        # Servers of killed tests may still be stopping.
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def get_python(root: Path) -> Path:

@@ -5,8 +5,11 @@ from typing import Final
 from mutants.mutant import Edit, Mutant
 
 JOURNAL_SQL: Final = "migrations/0027.journal.sql"
+PENDING_SQL: Final = "migrations/0030.pending-transactions.sql"
+"""Replaces the guard of migration 0027."""
 POSTING_PY: Final = "atomic_core/domain/journal_posting.py"
 USE_CASES_PY: Final = "atomic_core/use_cases/journal.py"
+SAVING_PY: Final = "atomic_core/use_cases/journal_saving.py"
 VERIFICATION_SQL: Final = "atomic_adapters/postgres/ledger_verification.sql"
 
 CONTRACT_TEST: Final = "tests/contract/test_journal.py"
@@ -43,9 +46,9 @@ JOURNAL_MUTANTS: Final = (
         "a journal transaction has a posting with its entries",
         (
             Edit(
-                JOURNAL_SQL,
-                "     WHERE (SELECT (SELECT t.kind = 'journal'",
-                "     WHERE false AND (SELECT (SELECT t.kind = 'journal'",
+                PENDING_SQL,
+                "     WHERE (SELECT CASE WHEN j.status = 'POSTED' THEN",
+                "     WHERE false AND (SELECT CASE WHEN j.status = 'POSTED' THEN",
             ),
         ),
         (GUARDS_TEST,),
@@ -55,9 +58,11 @@ JOURNAL_MUTANTS: Final = (
         "the database refuses a journal transaction in an account of another merchant",
         (
             Edit(
-                JOURNAL_SQL,
-                "a.id = e.account_id AND a.merchant_id = j.merchant_id",
-                "a.id = e.account_id",
+                PENDING_SQL,
+                "                                    JOIN accounts a ON a.id = e.account_id\n"
+                "                                                   AND a.merchant_id",
+                "                                    JOIN accounts a ON a.id = e.account_id\n"
+                "                                                   AND j.merchant_id",
             ),
         ),
         (GUARDS_TEST,),
@@ -95,7 +100,7 @@ JOURNAL_MUTANTS: Final = (
     Mutant(
         "journal-external-id-checked-after-balances",
         "the repetition of a request that succeeded is a conflict, whatever balance it left",
-        (Edit(USE_CASES_PY, "    _check_external_id(work, new_transaction)\n", ""),),
+        (Edit(SAVING_PY, "    _check_external_id(work, new_transaction)\n", ""),),
         (CONTRACT_TEST,),
     ),
     Mutant(
@@ -120,9 +125,8 @@ JOURNAL_MUTANTS: Final = (
         (
             Edit(
                 VERIFICATION_SQL,
-                "                WHERE requested.amount IS DISTINCT FROM posted.amount\n"
-                "                   OR a.merchant_id",
-                "                WHERE a.merchant_id",
+                "                WHERE CASE WHEN j.expires_at IS NULL\n",
+                "                WHERE CASE WHEN false\n",
             ),
         ),
         (VERIFICATION_TEST,),

@@ -8,6 +8,7 @@ LIFECYCLE_SQL: Final = "migrations/0008.payment-life.sql"
 POSTING_TIMES_SQL: Final = "migrations/0012.posting-times.sql"
 
 COMMIT_GUARDS_SQL: Final = "migrations/0014.commit-guards.sql"
+PENDING_SQL: Final = "migrations/0030.pending-transactions.sql"
 COMMIT_CHECKS_SQL: Final = "migrations/0022.commit-checks.sql"
 SUCCESS_CHECKS_SQL: Final = "migrations/0023.success-checks.sql"
 ACCEPT_TRIGGER_SQL: Final = "migrations/0024.accept-trigger.sql"
@@ -176,7 +177,7 @@ LEDGER_MUTANTS: Final = (
         "the database refuses pending amounts that do not follow from holds",
         (
             Edit(
-                COMMIT_GUARDS_SQL,
+                PENDING_SQL,
                 "    IF NOT EXISTS (SELECT FROM new_accounts n\n",
                 "    IF true OR NOT EXISTS (SELECT FROM new_accounts n\n",
             ),

@@ -14,6 +14,10 @@ LANES_PY: Final = "atomic_worker/settlement/lanes.py"
 MERCHANTS_PY: Final = "atomic_core/use_cases/merchants.py"
 NETWORKS_SQL: Final = "migrations/0026.networks.sql"
 
+STATES_PY: Final = "atomic_adapters/redis/breaker_states.py"
+ADMIN_SQL: Final = "atomic_adapters/postgres/admin_queries.sql"
+
+STATES_TEST: Final = "tests/contract/test_breaker_states.py"
 NETWORKS_TEST: Final = "tests/contract/test_networks.py"
 BREAKER_TEST: Final = "tests/unit/test_network_breaker.py"
 GUARDS_TEST: Final = "tests/integration/test_payment_guards.py"
@@ -133,6 +137,36 @@ NETWORK_MUTANTS: Final = (
         "an open breaker tries one payment",
         (Edit(BREAKER_PY, "            return 1\n", "            return batch_size\n"),),
         (BREAKER_TEST,),
+    ),
+    Mutant(
+        "closed-breaker-not-reported",
+        "a breaker that closes is reported",
+        (Edit(BREAKER_PY, "return was_open or self._was_open", "return self._was_open"),),
+        (BREAKER_TEST,),
+    ),
+    Mutant(
+        "breakers-report-for-each-other",
+        "the breaker of one process does not hide that another's is open",
+        (Edit(STATES_PY, "secrets.token_hex(8)", '"process"'),),
+        (STATES_TEST,),
+    ),
+    Mutant(
+        "report-of-a-breaker-never-ends",
+        "the report of a dead process ends",
+        (Edit(STATES_PY, 'f"({self.get_time()}", "+inf")', '"-inf", "+inf")'),),
+        (STATES_TEST,),
+    ),
+    Mutant(
+        "claimed-payments-parked",
+        "what a worker has claimed is not parked",
+        (
+            Edit(
+                ADMIN_SQL,
+                "AND coalesce(leased_until, due_at) <= now()\n                 LIMIT",
+                "LIMIT",
+            ),
+        ),
+        (NETWORKS_TEST,),
     ),
     Mutant(
         "lanes-wait-for-each-other",

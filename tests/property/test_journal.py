@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import ClassVar
 from uuid import UUID, uuid5
 
@@ -30,10 +31,12 @@ from atomic_core.domain.payments import NewPayment
 from atomic_core.domain.posting import Leg
 from atomic_core.use_cases.journal import ReversalRequest
 from atomic_core.use_cases.ledger import NewAccount
+from atomic_core.use_cases.pending_transactions import PostPendingRequest, VoidRequest
 from emptying import Emptying
-from support import build_application, with_use_cases
+from support import MemoryTampering, PostgresTampering, build_application, with_use_cases
 
 NAMESPACE = UUID(int=78)
+PAST = datetime(2020, 1, 1, tzinfo=UTC)
 MERCHANT, STRANGER = UUID(int=1), UUID(int=2)
 CURRENCIES = ["USD", "USD", "USD", "EUR", "EUR"]
 
@@ -78,12 +81,16 @@ def create_application(begin: Callable[..., object]) -> Application:
 
 @dataclass
 class Model:
-    """What a bookkeeper expects: balances, transactions, used external ids and reversals."""
+    """What a bookkeeper expects: balances, reserved amounts, transactions, used external ids and
+    reversals."""
 
     currencies: Mapping[UUID, str]
     owners: Mapping[UUID, UUID]
     balances: dict[UUID, int] = field(default_factory=dict)
+    requested: dict[UUID, tuple[Leg, ...]] = field(default_factory=dict)
+    """All transactions."""
     posted: dict[UUID, tuple[Leg, ...]] = field(default_factory=dict)
+    pending: dict[UUID, tuple[Leg, ...]] = field(default_factory=dict)
     external_ids: set[str] = field(default_factory=set)
     reversed_by: dict[UUID, UUID] = field(default_factory=dict)
 
@@ -102,13 +109,38 @@ class Model:
             sums[self.currencies[id]] = sums.get(self.currencies[id], 0) + amount
         if any(sums.values()):
             return "validation_failed"
-        balances = [self.balances.get(id, 0) + amount for id, amount in entries]
-        if any(not 0 <= balance <= MAX_AMOUNT for balance in balances):
-            return "transaction_refused"
-        return None
+        return "transaction_refused" if self.refuses(entries) else None
+
+    def refuses(self, entries: tuple[Leg, ...]) -> bool:
+        for id, amount in entries:
+            incoming, outgoing = self.get_reserved(id)
+            if not outgoing <= self.balances.get(id, 0) + amount <= MAX_AMOUNT - incoming:
+                return True
+        return False
+
+    def get_reserved(self, account_id: UUID) -> tuple[int, int]:
+        amounts = [dict(entries).get(account_id, 0) for entries in self.pending.values()]
+        return sum(max(amount, 0) for amount in amounts), sum(max(-amount, 0) for amount in amounts)
+
+    def reserve(self, id: UUID, entries: tuple[Leg, ...], external_id: str | None) -> None:
+        self.requested[id] = self.pending[id] = entries
+        if external_id is not None:
+            self.external_ids.add(external_id)
+
+    def find_part_error(self, id: UUID, amount: int | None) -> str | None:
+        """The code of the error that posting a part of a transaction must meet."""
+        if id not in self.pending:
+            return "transaction_not_pending"
+        if amount is None:
+            return None
+        if len(self.pending[id]) > 2:
+            return "validation_failed"
+        is_above = amount > abs(self.pending[id][0].amount)
+        return "amount_exceeds_reserved" if is_above else None
 
     def post(self, id: UUID, entries: tuple[Leg, ...], external_id: str | None) -> None:
         self.posted[id] = entries
+        self.requested.setdefault(id, entries)
         if external_id is not None:
             self.external_ids.add(external_id)
         for account_id, amount in entries:
@@ -133,12 +165,14 @@ def describe(transaction: JournalTransaction) -> object:
 class JournalComparison(RuleBasedStateMachine):
     emptying: ClassVar[Emptying]
     postgres: ClassVar[PostgresStore]
+    url: ClassVar[str]
 
     @initialize()
     def begin(self) -> None:
         self.emptying.empty()
         memory = MemoryStore(SystemClock())
         stores = (memory, self.postgres)
+        self.tamperings = (MemoryTampering(memory.tables), PostgresTampering(self.url))
         self.applications = [create_application(store.begin) for store in stores]
         for store in stores:
             with store.begin() as work:
@@ -161,13 +195,85 @@ class JournalComparison(RuleBasedStateMachine):
         assert in_memory == in_postgres
         return in_memory
 
+    @rule(debited=accounts, credited=accounts, amount=amounts, external_id=external_ids)
+    def reserve(self, debited: int, credited: int, amount: int, external_id: str | None) -> None:
+        legs = (Leg(self.ids[debited], -amount), Leg(self.ids[credited], amount))
+        self.begin_pending(legs, external_id)
+
+    @rule(source=accounts, parts=st.dictionaries(accounts, amounts, min_size=2, max_size=3))
+    def reserve_split(self, source: int, parts: dict[int, int]) -> None:
+        legs = [Leg(self.ids[index], amount) for index, amount in parts.items()]
+        self.begin_pending((*legs, Leg(self.ids[source], -sum(parts.values()))), None)
+
+    def begin_pending(self, legs: tuple[Leg, ...], external_id: str | None) -> None:
+        expected = self.model.find_error(legs, external_id)
+        new_transaction = NewJournalTransaction(
+            MERCHANT, legs, external_id=external_id, is_pending=True
+        )
+        pending = self.expect(expected, lambda app: app.journal.post(new_transaction))
+        if pending:
+            self.model.reserve(pending, legs, external_id)
+
+    @rule(index=indexes, amount=st.none() | amounts)
+    def post_pending(self, index: int, amount: int | None) -> None:
+        if not self.model.requested:
+            return
+        id = list(self.model.requested)[index % len(self.model.requested)]
+        request = PostPendingRequest(MERCHANT, id, amount)
+        expected = self.model.find_part_error(id, amount)
+        if self.expect(expected, lambda app: app.journal.post_pending(request)):
+            legs = self.model.pending.pop(id)
+            part = amount or max(abs(leg.amount) for leg in legs)
+            whole = amount is None
+            posted = (
+                leg if whole else Leg(leg.account_id, part if leg.amount > 0 else -part)
+                for leg in legs
+            )
+            self.model.post(id, tuple(posted), None)
+
+    @rule(index=indexes)
+    def post_pending_entries(self, index: int) -> None:
+        """One credit, and as much of the debit; other credits get nothing."""
+        if not self.model.pending:
+            return
+        id = list(self.model.pending)[index % len(self.model.pending)]
+        legs = self.model.pending[id]
+        credit, debit = (
+            next(leg for leg in legs if leg.amount > 0),
+            min(legs, key=lambda leg: leg.amount),
+        )
+        part = (Leg(debit.account_id, -credit.amount), credit)
+        request = PostPendingRequest(MERCHANT, id, entries=part)
+        if self.expect(None, lambda app: app.journal.post_pending(request)):
+            del self.model.pending[id]
+            self.model.post(id, part, None)
+
+    @rule(index=indexes)
+    def void(self, index: int) -> None:
+        if not self.model.requested:
+            return
+        id = list(self.model.requested)[index % len(self.model.requested)]
+        expected = None if id in self.model.pending else "transaction_not_pending"
+        if self.expect(expected, lambda app: app.journal.void(VoidRequest(MERCHANT, id))):
+            del self.model.pending[id]
+
+    @rule(count=st.integers(1, 3))
+    def expire(self, count: int) -> None:
+        expired = list(self.model.pending)[:count]
+        for id in expired:
+            for tampering in self.tamperings:
+                tampering.set_expires_at(id, PAST)
+        assert self.call_both(lambda app: app.journal.expire()) == len(expired)
+        for id in expired:
+            del self.model.pending[id]
+
     @rule(currency=st.sampled_from(["USD", "EUR"]), amount=st.sampled_from([400, 1_000]))
     def fund(self, currency: str, amount: int) -> None:
         for app in self.applications:
             app.payments.record(NewPayment(MERCHANT, Money(amount, currency), "tok_visa"))
             app.settlement.settle()
         oldest = self.ids[CURRENCIES.index(currency)]
-        if self.model.balances.get(oldest, 0) + amount <= MAX_AMOUNT:
+        if not self.model.refuses((Leg(oldest, amount),)):
             self.model.balances[oldest] = self.model.balances.get(oldest, 0) + amount
 
     @rule(debited=accounts, credited=accounts, amount=amounts, external_id=external_ids)
@@ -228,12 +334,19 @@ class JournalComparison(RuleBasedStateMachine):
             owner = self.model.owners[id]
             balance = self.call_both(lambda app, i=id, o=owner: app.accounts.get(o, i).balance)
             assert balance == self.model.balances.get(id, 0)
+            pending = self.call_both(lambda app, i=id, o=owner: app.accounts.get(o, i).pending)
+            assert pending == self.model.get_reserved(id)
 
     @invariant()
     def transactions_are_those_of_the_model(self) -> None:
         for id, entries in list(self.model.posted.items())[-3:] if hasattr(self, "model") else []:
             found = self.applications[0].journal.get(MERCHANT, id)
-            assert tuple(Leg(entry.account_id, entry.amount) for entry in found.entries) == entries
+            posted = [
+                Leg(entry.account_id, entry.posted_amount)
+                for entry in found.entries
+                if entry.posted_amount
+            ]
+            assert sorted(posted) == sorted(entries)
             assert found.reversed_by_id == self.model.reversed_by.get(id)
             self.call_both(lambda app, i=id: app.journal.get(MERCHANT, i))
             self.call_both(lambda app, i=id: app.journal.get(STRANGER, i))
@@ -251,7 +364,7 @@ class JournalComparison(RuleBasedStateMachine):
             assert isinstance(listed, list)
             assert [names[0] for names, *_ in listed] == [
                 id
-                for id, entries in reversed(self.model.posted.items())
+                for id, entries in reversed(self.model.requested.items())
                 if account_id is None or account_id in dict(entries)
             ][:100]
 
@@ -267,6 +380,7 @@ def comparison(
     database_url: str, emptying: Emptying, settings_for: Callable[..., Settings]
 ) -> Iterator[type[RuleBasedStateMachine]]:
     JournalComparison.emptying = emptying
+    JournalComparison.url = database_url
     JournalComparison.postgres = PostgresStore(Connections(settings_for(database_url)))
     yield JournalComparison
     JournalComparison.postgres.close()

@@ -305,9 +305,9 @@ def test_listen_ends_on_ctrl_c(serve: Callable[[Handler], Receiver]) -> None:
         text=True,
     )
     try:
-        wait_until(lambda: bool(api.requests), 20, "the command waits for events")
+        wait_until(lambda: bool(api.requests), 60, "the command waits for events")
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()

@@ -21,7 +21,7 @@ def test_concurrent_first_webhooks_share_one_sender() -> None:
     assert not built
 
     def send() -> WebhookResult:
-        barrier.wait(20)
+        barrier.wait(60)
         return sender.send(REQUEST)
 
     results = run_concurrently([send] * 8)

@@ -105,7 +105,7 @@ def test_probe_does_not_block_and_detects_success(response: bytes, is_success: b
                     succeeded.set()
                 return succeeded.is_set() or probe._connection is None
 
-            wait_until(is_finished, 30, "the response is read")
+            wait_until(is_finished, 60, "the response is read")
     assert succeeded.is_set() == is_success
     probe.close()
 

@@ -111,6 +111,18 @@ def test_trial_that_finds_nothing_due_is_repeated_after_a_pause(
     assert breaker.limit(BATCH) == 1
 
 
+def test_report_is_due_while_it_is_open_and_once_when_it_closes(
+    breaker: NetworkBreaker, time: Time
+) -> None:
+    assert not breaker.take_report()
+    breaker.record([SILENCE] * THRESHOLD)
+    assert [breaker.take_report(), breaker.take_report()] == [True, True]
+    time.now += 1
+    breaker.limit(BATCH)
+    breaker.record([APPROVED])
+    assert [breaker.take_report(), breaker.take_report()] == [True, False]
+
+
 def test_each_change_is_reported_once(breaker: NetworkBreaker, time: Time) -> None:
     assert breaker.take_change() is None
     breaker.record([SILENCE] * THRESHOLD)

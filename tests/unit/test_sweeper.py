@@ -12,15 +12,25 @@ from atomic_adapters.settings import Settings
 from atomic_adapters.system import ManualClock
 from atomic_adapters.wiring import in_memory
 from atomic_core.domain.errors import StorageUnavailable
+from atomic_core.domain.journal import (
+    DEFAULT_PENDING_PERIOD,
+    JournalStatus,
+    NewJournalTransaction,
+)
 from atomic_core.domain.ledger_verification import Finding, LedgerCheck, LedgerReport
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import CaptureMethod, NewPayment, Status
+from atomic_core.domain.posting import Leg
+from atomic_core.domain.reconciliation import LineKind
 from atomic_core.domain.webhooks import RoundRecord
 from atomic_core.use_cases.in_doubt import IN_DOUBT_ALARM
+from atomic_core.use_cases.ledger import NewAccount
+from atomic_core.use_cases.reconciliation import SCHEDULED_DELAY
 from atomic_core.use_cases.webhook_endpoints import EndpointRequest
 from atomic_worker.settlement.sweeper import MAX_PAUSE_SECONDS, Sweeper
 from atomic_worker.stop_request import StopRequest
 from processes import wait_until
+from statement_network import StatementNetwork
 from support import add_merchant, build_payment, with_use_cases
 
 GUARD_SECONDS = 60
@@ -120,6 +130,27 @@ def test_expired_holds_are_released(stop: StopRequest) -> None:
     assert application.payments.get(merchant.id, held.id).status is Status.CANCELED
 
 
+def test_expired_ledger_transactions_are_released(stop: StopRequest) -> None:
+    clock = ManualClock(datetime(2026, 11, 27, tzinfo=UTC))
+    application = in_memory(clock)
+    merchant = application.merchants.add("Shop")
+    first, second = (
+        application.accounts.open(NewAccount(merchant.id, name, "USD")).id for name in "AB"
+    )
+    application.payments.record(NewPayment(merchant.id, Money(10, "USD"), "tok_visa"))
+    application.settlement.settle()
+    legs = (Leg(first, -1), Leg(second, 1))
+    pending = application.journal.post(NewJournalTransaction(merchant.id, legs, is_pending=True))
+    sweeper = Sweeper(application, replace(SETTINGS, sweep_interval=timedelta(0)), stop)
+    clock.time += DEFAULT_PENDING_PERIOD - timedelta(seconds=1)
+    sweeper.sweep()
+    assert application.journal.get(merchant.id, pending.id) == pending
+    clock.time += timedelta(seconds=1)
+    sweeper.sweep()
+    found = application.journal.get(merchant.id, pending.id)
+    assert found.status is JournalStatus.EXPIRED
+
+
 def test_pauses_grow_up_to_a_maximum(stop: StopRequest) -> None:
     sweeper = Sweeper(in_memory(), SETTINGS, stop)
     pauses = [sweeper._record_failure(StorageUnavailable(), 0.02) for _ in range(40)]
@@ -187,3 +218,54 @@ def test_what_it_delivers_is_reported(stop: StopRequest) -> None:
 
     Sweeper(application, replace(SETTINGS, webhooks=webhooks), stop, on_round).run()
     assert sum(reported) > 0
+
+
+def test_last_day_is_reconciled_in_the_background(stop: StopRequest) -> None:
+    network = StatementNetwork()
+    application = in_memory(card_network=network, statement=network)
+    network.add_line(LineKind.CHARGE, 900)
+    network.lines[0] = network.lines[0]._replace(created_at=find_scheduled_day())
+    with capture_logs() as logs:
+        thread = start_thread(Sweeper(application, SETTINGS, stop))
+        try:
+            wait_until(
+                lambda: any(log["event"] == "reconciled" for log in logs),
+                GUARD_SECONDS,
+                "the day is reconciled",
+            )
+        finally:
+            stop.request()
+            thread.join()
+    [difference] = [log for log in logs if log["event"] == "reconciliation difference"]
+    assert (difference["difference"], difference["there"]) == ("missing_here", 900)
+    assert difference["log_level"] == "error"
+    [report] = application.reconciliation.get_last_scheduled()
+    assert report.difference_count == 1
+
+
+def test_failed_reconciliation_stops_nothing(stop: StopRequest) -> None:
+    network = StatementNetwork(is_available=False)
+    application = in_memory(card_network=network, statement=network)
+    merchant_id = add_merchant(application.payments.record.begin)
+    payment = application.payments.record(build_payment(merchant_id))
+    with capture_logs() as logs:
+        thread = start_thread(Sweeper(application, SETTINGS, stop))
+        try:
+            wait_until(
+                lambda: (
+                    any(log["event"] == "reconciliation failed" for log in logs)
+                    and application.payments.get(merchant_id, payment.id).status is Status.SUCCESS
+                ),
+                GUARD_SECONDS,
+                "it fails, and the payment is settled",
+            )
+        finally:
+            stop.request()
+            thread.join()
+    assert application.reconciliation.list(1) == []
+
+
+def find_scheduled_day() -> datetime:
+    """A moment in the day that is reconciled on schedule at present."""
+    end = datetime.now(UTC) - SCHEDULED_DELAY
+    return end.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(hours=1)

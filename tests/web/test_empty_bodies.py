@@ -37,7 +37,9 @@ def create_target(
         return BASE_PATH + path.format(id=key_id), session_client.authorization
     if path.startswith("/ledger/"):
         ledger = create_ledger(web, merchant)
-        transaction = ledger.post(ledger.build()).get_json()["data"]["id"]
+        is_pending = not path.endswith("/reverse")
+        body = ledger.build(pending=is_pending)
+        transaction = ledger.post(body).get_json()["data"]["id"]
         return BASE_PATH + path.format(id=transaction), merchant.authorization
     capture = "automatic" if path.endswith("/refunds") else "manual"
     payment = merchant.pay(capture=capture).get_json()["data"]["id"]
@@ -48,7 +50,7 @@ def create_target(
 OPTIONAL = [
     *("/payments/{id}/capture", "/payments/{id}/cancel", "/payments/{id}/refunds"),
     "/merchants/api-keys/{id}/rotate",
-    "/ledger/transactions/{id}/reverse",
+    *(f"/ledger/transactions/{{id}}/{action}" for action in ("reverse", "post", "void")),
 ]
 
 
@@ -76,7 +78,7 @@ def test_empty_body_means_an_empty_object(
     url, authorization = create_target(web, merchant, session_client, path)
     headers = build_headers(authorization, media_type)
     response = web.client.post(url, headers=headers | {"Idempotency-Key": "k"})
-    assert response.status_code in (201, 202), response.data
+    assert response.status_code in (200, 201, 202), response.data
     replay = web.client.post(url, json={}, headers=authorization | {"Idempotency-Key": "k"})
     assert replay.headers["Idempotent-Replayed"] == "true"
 
@@ -86,7 +88,7 @@ def test_empty_chunked_body_means_an_empty_object(
     web: WebApp, merchant: MerchantClient, session_client: SessionClient, path: str
 ) -> None:
     url, authorization = create_target(web, merchant, session_client, path)
-    assert send_chunked(web.client, url, b"", authorization).status_code in (201, 202)
+    assert send_chunked(web.client, url, b"", authorization).status_code in (200, 201, 202)
 
 
 @pytest.mark.parametrize("body", [b" ", b"\n", b"\0"])
@@ -114,7 +116,8 @@ def test_body_with_another_media_type_returns_415(
 def test_empty_body_with_required_fields_is_refused(
     web: WebApp, merchant: MerchantClient, session_client: SessionClient, contract: Contract
 ) -> None:
-    paths = find_posts(contract, is_body_required=True)
+    # Those of card networks are checked by their signature first.
+    paths = find_posts(contract, is_body_required=True) - {"/networks/stripe/events"}
     assert {"/payments", "/payments/batch", "/accounts"} < paths
     for path in paths:
         is_session_required = path in ("/merchants/api-keys", "/merchants/password")

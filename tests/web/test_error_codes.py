@@ -28,6 +28,7 @@ from atomic_core.use_cases.maintenance import Health
 from atomic_web.error_catalogue import ERRORS_BY_CODE
 from atomic_web.errors import ERROR_PAGES, RETRY_AFTER_SECONDS, STATUS, RequestTimeout
 from atomic_web.server.malformed_requests import to_domain_error
+from web.network_event_client import configure_stripe, post_event
 from web.test_journal import Ledger, create_ledger
 from web.web_client import (
     API_KEYS,
@@ -168,6 +169,14 @@ class Shop:
     def reverse(self, path: str) -> TestResponse:
         return self.ledger.merchant.post(f"{path}/reverse", {})
 
+    def end_pending(self, action: str, **body: Any) -> TestResponse:
+        path = self.post_transaction(pending=True).headers["Location"]
+        return self.ledger.merchant.post(f"{path}/{action}", body)
+
+    def void_twice(self) -> TestResponse:
+        path = self.end_pending("void").headers["Location"]
+        return self.ledger.merchant.post(f"{path}/void", {})
+
     def reverse_twice(self) -> TestResponse:
         path = self.post_transaction().headers["Location"]
         self.reverse(path)
@@ -184,6 +193,7 @@ class Shop:
 
 PRODUCERS: Mapping[str, Callable[[Shop], TestResponse]] = {
     "amount_exceeds_held": lambda shop: shop.capture(shop.create_payment(capture="manual"), 1_235),
+    "amount_exceeds_reserved": lambda shop: shop.end_pending("post", amount=101),
     "api_key_given": lambda shop: shop.authorize(f"Bearer {shop.merchant.key}", DASHBOARD),
     "api_key_inactive": Shop.rotate_revoked_key,
     "api_key_malformed": lambda shop: shop.authorize(shop.merchant.key),
@@ -244,8 +254,11 @@ PRODUCERS: Mapping[str, Callable[[Shop], TestResponse]] = {
     ),
     "too_many_webhook_endpoints": Shop.exceed_endpoints,
     "transaction_already_reversed": Shop.reverse_twice,
+    "transaction_not_pending": Shop.void_twice,
+    "transaction_not_posted": lambda shop: shop.end_pending("reverse"),
     "transaction_refused": lambda shop: shop.post_transaction(1_001),
     "unauthorized": lambda shop: shop.authorize("Bearer sk_test_" + "0" * 48),
+    "event_signature_invalid": lambda shop: post_event(configure_stripe(shop.web), b"{}", ""),
     "unknown_test_token": lambda shop: shop.merchant.pay(source="tok_chargedeclined"),
     "unsupported_media_type": lambda shop: shop.merchant.post(
         PAYMENTS, PAYMENT_BODY, Content_Type="text/plain"

@@ -279,7 +279,7 @@ class Waiting:
 
     def await_count(self, count: int) -> None:
         signal: Any = self.web.application.event_signal
-        wait_until(lambda: signal._waiting == count, 20, f"{count} requests wait")
+        wait_until(lambda: signal._waiting == count, 60, f"{count} requests wait")
 
 
 @pytest.fixture
@@ -355,7 +355,7 @@ def test_waiting_request_ignores_events_that_do_not_match(
     for count in (2, 3):
         merchant.pay()
         web.application.settlement.settle()
-        wait_until(lambda count=count: len(reads) == count, 20, "the event has been read")
+        wait_until(lambda count=count: len(reads) == count, 60, "the event has been read")
         waiting.await_count(1)
         assert not answer.done()
     merchant.pay(source="tok_chargeDeclined")

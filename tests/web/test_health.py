@@ -44,6 +44,17 @@ def test_readiness_is_degraded_without_redis(web: WebApp, redis: bool, status: s
     assert response.get_json()["data"] == {"status": status, "checks": checks}
 
 
+def test_readiness_is_degraded_while_a_card_network_does_not_answer(web: WebApp) -> None:
+    dependencies = [Dependency("postgres", True, True), Dependency("stripe", False, False)]
+    degraded = web.with_use_cases({"maintenance.check_health": CheckHealth(dependencies)})
+    response = degraded.client.get("/api/v1/health/ready")
+    assert response.status_code == 200
+    assert response.get_json()["data"] == {
+        "status": "degraded",
+        "checks": {"postgres": "up", "stripe": "down"},
+    }
+
+
 @pytest.mark.parametrize(("redis", "down"), [(True, ["postgres"]), (False, ["postgres", "redis"])])
 def test_readiness_returns_503_with_the_dependencies_that_are_down(
     web: WebApp, redis: bool, down: list[str]

@@ -4,6 +4,7 @@ the responses conform."""
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageUnavailable
 from atomic_core.domain.origins import OPERATOR
@@ -12,6 +13,7 @@ from atomic_core.use_cases.maintenance import Health
 from atomic_web.context import BASE_PATH
 from atomic_web.openapi import examples
 from web.conformance import Contract
+from web.network_event_client import NETWORK_EVENTS, build_event, configure_stripe, sign
 from web.web_client import (
     ACCOUNT_BODY,
     ACCOUNTS,
@@ -211,6 +213,31 @@ class StatusCollector:
         for _ in range(2):
             template = f"{TRANSACTIONS}/{{id}}/reverse"
             self.send(self.web, "POST", template, f"{path}/reverse", json={})
+        pending = {"entries": entries, "pending": True}
+        for action in ("post", "void"):
+            reserved = self.merchant.post(BASE_PATH + TRANSACTIONS, pending)
+            path = f"{TRANSACTIONS}/{reserved.get_json()['data']['id']}/{action}"
+            for _ in range(2):
+                self.send(self.web, "POST", f"{TRANSACTIONS}/{{id}}/{action}", path, json={})
+
+    def send_network_events(self) -> None:
+        event = build_event(UUID(int=1))
+        template = NETWORK_EVENTS.removeprefix(BASE_PATH)
+        json_type = {"content_type": "application/json"}
+
+        def send(web: WebApp, body: bytes = event, **request: Any) -> None:
+            headers = {"Stripe-Signature": sign(event)}
+            self.send(web, "POST", template, data=body, headers=headers, **json_type | request)
+
+        stripe_web = configure_stripe(self.web)
+        for body in (event, b"{}", b" " * 300_000):
+            send(stripe_web, body)
+        send(stripe_web, content_type="text/plain")
+        for error in (RuntimeError("a bug"), StorageUnavailable()):
+            send(stripe_web.with_use_cases({"network_events.receive": failing(error)}))
+        limited = configure_stripe(self.web, RATE_LIMIT_NETWORK_EVENTS="1/900")
+        for _ in range(2):
+            send(limited)
 
     def send_webhooks(self) -> None:
         for number in range(MAX_ENDPOINTS):
@@ -342,6 +369,7 @@ def test_operations_answer_exactly_their_documented_statuses(
     collector.send_reads()
     collector.send_ledger_transactions()
     collector.send_webhooks()
+    collector.send_network_events()
 
     documented = {
         (method, path, status)

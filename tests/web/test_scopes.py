@@ -92,6 +92,10 @@ class Shop:
         self.transaction = posted.headers["Location"]
         reversal = caller.post(f"{self.transaction}/reverse", {}, Idempotency_Key="reversal")
         assert reversal.status_code == 201
+        for action in ("post", "void"):
+            pending = caller.post(TRANSACTIONS, {"entries": entries, "pending": True})
+            path = f"{pending.headers['Location']}/{action}"
+            assert caller.post(path, {}, Idempotency_Key=f"{action}-pending").status_code == 200
 
     def use_keys_of_session(self) -> None:
         session_client = self.session_client
@@ -158,7 +162,7 @@ READS: Mapping[str, tuple[Callable[[Shop], str], frozenset[Scope] | None]] = {
             ),
             "account": ACCOUNTS_READ,
             "transaction": LEDGER_READ,
-            "reversal": LEDGER_READ,
+            **dict.fromkeys(("reversal", "post-pending", "void-pending"), LEDGER_READ),
             **dict.fromkeys(
                 ("hook", "hook-change", "hook-rotation", "hook-retry", "hook-replay"), WEBHOOKS_READ
             ),

@@ -42,7 +42,7 @@ class Server:
     def send(self, raw: bytes) -> bytes:
         """Send the bytes and receive until the server closes."""
         received = bytearray()
-        with socket.create_connection(self.address, timeout=10) as connection:
+        with socket.create_connection(self.address, timeout=60) as connection:
             try:
                 connection.sendall(raw)
                 connection.shutdown(socket.SHUT_WR)
@@ -258,7 +258,7 @@ def test_headers_cannot_change_the_path_or_scheme(server: Server, header: bytes)
 def test_api_key_and_idempotency_key_are_not_logged(server: Server) -> None:
     server.send(payment(LENGTH, b"Idempotency-Key: sesame"))
     text = server.log.read_text()
-    assert "/api/v1/payments" in text
+    assert "POST /payments 202" in text
     assert KEY not in text
     assert "sesame" not in text
 
@@ -282,7 +282,7 @@ def test_pipelining_client_takes_turns_with_others(server: Server, method: bytes
         for number in range(500)
     )
     [worker] = psutil.Process(server.pid).children()
-    connect = partial(socket.create_connection, server.address, timeout=30)
+    connect = partial(socket.create_connection, server.address, timeout=60)
     with connect() as first, connect() as hostile, connect() as last:
         for connection in (first, hostile, last):
             connection.sendall(LIVE + b"\r\n")
@@ -304,7 +304,7 @@ def test_pipelining_client_takes_turns_with_others(server: Server, method: bytes
                 log.seek(offset)
                 return re.findall(r"request_id=(flood|first|last)", log.read())
 
-        wait_until(lambda: "flood" in read_order(), 20, "the flood is answered")
+        wait_until(lambda: "flood" in read_order(), 60, "the flood is answered")
     order = read_order()
     assert {"first", "last"} <= set(order[:10]), "the others wait for at most a few of the flood"
 

@@ -29,7 +29,7 @@ class Waiting:
     ) -> "Future[TestResponse]":
         client = self.web.app.test_client(settings=self.web.settings)
         answer = self.threads.submit(send, replace(self.merchant, client=client))
-        wait_until(lambda: self.signal._waiting == count, 20, f"{count} requests wait")
+        wait_until(lambda: self.signal._waiting == count, 60, f"{count} requests wait")
         return answer
 
     def settle(self) -> None:

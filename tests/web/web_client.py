@@ -44,7 +44,7 @@ NO_LIMITS = {
     f"RATE_LIMIT_{name}": "off"
     for name in (
         *("GLOBAL", "SERVICE", "PAYMENTS", "REGISTER"),
-        *("LOGIN_ADDRESS", "LOGIN_EMAIL", "PASSWORD"),
+        *("LOGIN_ADDRESS", "LOGIN_EMAIL", "PASSWORD", "NETWORK_EVENTS"),
     )
 }
 

@@ -41,3 +41,15 @@ def to_stripe_amount(amount: int, currency: str) -> int | None:
         whole, rest = divmod(amount, 10 ** CURRENCY_EXPONENTS[currency])
         return None if rest else whole
     return amount
+
+
+def from_stripe_amount(amount: int, currency: str) -> int | None:
+    """The reverse of `to_stripe_amount`, also for negative amounts. None for what is no whole
+    number of minor units, and for a currency that is not known here."""
+    if currency not in CURRENCY_EXPONENTS or not is_currency_supported(currency):
+        return None
+    if currency in WHOLE_UNITS_IN_HUNDREDTHS:
+        return None if amount % 100 else amount // 100
+    if currency in ZERO_DECIMAL:
+        return amount * 10 ** CURRENCY_EXPONENTS[currency]
+    return amount

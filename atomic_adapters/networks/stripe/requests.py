@@ -2,8 +2,10 @@
 Stripe's client raises."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 import stripe
 
@@ -84,9 +86,7 @@ class StripeRequests:
         hour behind."""
         if claim.network_reference:
             return [self.retrieve_intent(claim.network_reference)]
-        query = f"metadata['{PAYMENT}']:'{claim.payment_id}'"
-        found = self.client.v1.payment_intents.search({"query": query, "limit": PAGE})
-        return list(found.data)
+        return search_intents(self.client, claim.payment_id)
 
     def retrieve_refund(self, reference: str) -> stripe.Refund:
         return self.client.v1.refunds.retrieve(reference)
@@ -98,3 +98,21 @@ class StripeRequests:
             if read_text(refund, "metadata", REFUND) == str(claim.id):
                 return refund
         return None
+
+
+def search_intents(client: stripe.StripeClient, payment_id: UUID) -> Sequence[stripe.PaymentIntent]:
+    query = f"metadata['{PAYMENT}']:'{payment_id}'"
+    return list(client.v1.payment_intents.search({"query": query, "limit": PAGE}).data)
+
+
+def find_intents_of(
+    client: stripe.StripeClient, payment_id: UUID, reference: str | None
+) -> Sequence[stripe.PaymentIntent]:
+    """All PaymentIntents of a payment: those that the search finds, and the one that it may not
+    find yet."""
+    found = {intent.id: intent for intent in search_intents(client, payment_id)}
+    if reference is not None and reference not in found:
+        with suppress(stripe.InvalidRequestError):
+            # Refused: Stripe has no such PaymentIntent.
+            found[reference] = client.v1.payment_intents.retrieve(reference)
+    return list(found.values())

@@ -6,4 +6,5 @@ reverses_id,
 (SELECT reversal.id
    FROM journal_transactions AS reversal
   WHERE reversal.reverses_id = journal_transactions.id) AS reversed_by_id,
-idempotency_key, actor, actor_id, host(client_address), request_id, server_request_id, operator
+idempotency_key, actor, actor_id, host(client_address), request_id, server_request_id, operator,
+expires_at, resolved_at

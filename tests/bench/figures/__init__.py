@@ -11,6 +11,7 @@ from bench.figures import (
     latency,
     longpoll,
     memory,
+    network,
     read,
     restarts,
     scale,
@@ -42,4 +43,5 @@ FIGURES: Final[Mapping[str, Figure]] = {
     "fairness": Figure(fairness.measure, drives_wrk=False),
     "longpoll": Figure(longpoll.measure, drives_wrk=False),
     "webhooks": Figure(webhooks.measure, drives_wrk=False),
+    "network": Figure(network.measure, drives_wrk=False),
 }

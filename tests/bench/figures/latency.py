@@ -28,9 +28,9 @@ def measure(cluster: BenchCluster, sizes: Sizes) -> list[Measurement]:
     merchant = create_merchants(system, 1)[0]
     system.api.start("api")
     system.start_workers("worker", "sweeper")
-    _measure_payments(system, merchant, WARM_UP)
+    measure_payments(system, merchant, WARM_UP)
     repeats = [
-        _measure_payments(system, merchant, sizes.latency_samples) for _ in range(sizes.repeats)
+        measure_payments(system, merchant, sizes.latency_samples) for _ in range(sizes.repeats)
     ]
     case = f"POST to SUCCESS, {sizes.latency_samples} payments, "
     return [
@@ -46,7 +46,7 @@ def measure(cluster: BenchCluster, sizes: Sizes) -> list[Measurement]:
     ]
 
 
-def _measure_payments(system: SystemUnderTest, merchant: Merchant, count: int) -> list[float]:
+def measure_payments(system: SystemUnderTest, merchant: Merchant, count: int) -> list[float]:
     """Return the milliseconds of each payment."""
     host = urlsplit(system.api.base_url).netloc
     connection = http.client.HTTPConnection(host, timeout=TIMEOUT_SECONDS)

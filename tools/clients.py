@@ -1,4 +1,5 @@
-"""Build the TypeScript client with strict types, and run the shop of each client on `atomic dev`.
+"""Build the TypeScript client with strict types; run the shop of each client, and the Postman
+collection, on `atomic dev`.
 
 Needs Node.js 20 or newer and, for the compiler, the npm registry.
 """
@@ -18,7 +19,8 @@ from atomic_adapters.environ import read_env_file
 CLIENTS: Final = Path(__file__).parents[1] / "clients"
 
 # Exact versions: a newer one may have further rules.
-DEVELOPMENT_PACKAGES: Final = ("typescript@5.9.3", "@types/node@20.19.0")
+DEVELOPMENT_PACKAGES: Final = ("typescript@5.9.3", "@types/node@20.19.0", "newman@6.2.1")
+COLLECTION: Final = CLIENTS.parent / "docs/atomic.postman_collection.json"
 
 START_SECONDS: Final = 300
 SHOP_SECONDS: Final = 300
@@ -39,6 +41,7 @@ def main() -> int:
                 "Python", [sys.executable, CLIENTS / "python/examples/shop.py"], python_path, orders
             )
             run_shop("TypeScript", ["node", build / "dist/shop.js"], environ, orders)
+            run_collection(build / "node_modules/.bin/newman", environ)
         finally:
             server.terminate()
             server.wait()
@@ -85,6 +88,14 @@ def start_system(folder: Path) -> tuple[dict[str, str], subprocess.Popen[bytes]]
 def run_shop(name: str, command: list[str | Path], environ: dict[str, str], orders: str) -> None:
     print(f"{name}:", flush=True)  # noqa: T201 - the output of this tool
     subprocess.run([*command, orders], env=environ, check=True, timeout=SHOP_SECONDS)
+
+
+def run_collection(newman: Path, environ: dict[str, str]) -> None:
+    """Fails if a request has another status than its test says."""
+    variables = [f"{name}={environ[name]}" for name in ("BASE_URL", "API_KEY")]
+    options = [option for variable in variables for option in ("--env-var", variable)]
+    command = [newman, "run", COLLECTION, "--bail", "--reporter-cli-no-banner", *options]
+    subprocess.run(command, env=environ, check=True, timeout=SHOP_SECONDS)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ class RecordingProxy:
     former_lines: frozenset[str] = frozenset()
     """Balance transactions of earlier tests, which are not listed."""
     _answers: dict[str, tuple[bytes, Answer | None]] = field(default_factory=dict)
-    """By key: what was asked, and the first answer; None while it is under way."""
+    """By key: the first request, and its answer; None while it is under way."""
     _intent_ids: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """By the payment in their metadata. A list of localstripe's takes as long as 40 reads."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -102,22 +102,22 @@ class RecordingProxy:
         then remembers, as Stripe documents it."""
         if request.key is None or request.method != "POST":
             return self._process(request)
-        asked = request.path.encode() + b"\0" + request.body
+        content = request.path.encode() + b"\0" + request.body
         with self._lock:
             if request.key in self._answers:
                 first, answer = self._answers[request.key]
-                if first != asked:
+                if first != content:
                     return build_error(400, "idempotency_error", "key used with other parameters")
                 if answer is None:
                     code = "idempotency_key_in_use"
                     return build_error(409, "idempotency_error", "in progress", code)
                 return Answer(answer.status, answer.body, is_replayed=True)
-            self._answers[request.key] = (asked, None)
+            self._answers[request.key] = (content, None)
         answer = self._process(request)
         if fault is Fault.ERROR_AFTER:
             answer = build_error(500, "api_error", "An unknown error occurred")
         with self._lock:
-            self._answers[request.key] = (asked, answer)
+            self._answers[request.key] = (content, answer)
         return answer
 
     def forget_keys(self) -> None:

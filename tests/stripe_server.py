@@ -113,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
-        """Quiet: failed tests show what was asked by `requests`."""
+        """Quiet: failed tests show what was requested by `requests`."""
 
 
 class _Server(ThreadingHTTPServer):

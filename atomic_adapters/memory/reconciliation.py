@@ -18,11 +18,11 @@ class MemoryReconciliationRepository:
     session: MemorySession
 
     def list_postings(self, payment_ids: Sequence[UUID]) -> Sequence[Posting]:
-        wanted = set(payment_ids)
+        requested = set(payment_ids)
         return [
             self._build_posting(transaction)
             for transaction in self._list_transactions()
-            if transaction.payment_id in wanted
+            if transaction.payment_id in requested
         ]
 
     def list_posted(

@@ -119,8 +119,8 @@ class Trial:
         id = accepted.data["id"]
         if kind in ("charge", "decline"):
             return
-        wanted = "AUTHORIZED" if is_held else "SUCCESS"
-        wait_until(lambda: client.status(id) in (wanted, "FAILED"), GUARD_SECONDS, wanted)
+        expected = "AUTHORIZED" if is_held else "SUCCESS"
+        wait_until(lambda: client.status(id) in (expected, "FAILED"), GUARD_SECONDS, expected)
         part = random.randrange(1, amount + 1)
         path, body = {
             "capture": ("capture", {"amount": part}),

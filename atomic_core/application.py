@@ -328,6 +328,7 @@ class Admin:
     def __init__(self, ports: Ports, options: Options) -> None:
         begin = ports.begin
         self.list_unresolved = in_doubt.ListUnresolved(begin)
+        self.sum_unresolved = in_doubt.SumUnresolved(begin)
         self.resolve_step = in_doubt.ResolveStep(
             begin, ports.ids, ports.job_queue, options.lease, options.hold_period
         )

@@ -96,6 +96,7 @@ def start_metrics(
         application.events.count,
         application.reconciliation.get_last_scheduled,
         application.settlement.measure_networks,
+        application.admin.sum_unresolved,
     )
     serve_metrics(host, port, collector)
     return observe_round

@@ -1,8 +1,9 @@
 """Rows of all merchants, for operators, in memory."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from atomic_core.domain.admin_queries import (
     AdminPayment,
     AdminRefund,
     UnresolvedStep,
+    UnresolvedTotal,
     WorkProgress,
 )
 from atomic_core.domain.merchants import Merchant
@@ -102,6 +104,32 @@ class MemoryAdminQueries:
             if payments[row.item.payment_id].item.network == network and _is_parked(row, now)
         ]
         return min(limit, len(waiting_payments)) + min(limit, len(waiting_refunds))
+
+    def sum_unresolved(self, alarm: timedelta) -> Sequence[UnresolvedTotal]:
+        tables = self.session.tables
+        latest = tables.clock.now() - alarm
+        groups: dict[tuple[str, str, str], list[tuple[int, datetime]]] = defaultdict(list)
+        for row in (*tables.payments.rows.values(), *tables.refunds.rows.values()):
+            item = row.item
+            if item.network_state is None or item.unresolved_since is None:
+                continue
+            is_refund = isinstance(item, Refund)
+            payment = tables.payments.rows[item.payment_id].item if is_refund else item
+            captured = None if is_refund else item.capture_amount
+            amount = item.money.amount if captured is None else captured
+            key = (payment.network, str(item.network_state), item.money.currency)
+            groups[key].append((amount, item.unresolved_since))
+        return [
+            UnresolvedTotal(
+                *key,
+                len(steps),
+                sum(amount for amount, _ in steps),
+                len([since for _, since in steps if since <= latest]),
+                sum(amount for amount, since in steps if since <= latest),
+                min(since for _, since in steps),
+            )
+            for key, steps in sorted(groups.items())
+        ]
 
     def list_unresolved(self, limit: int) -> Sequence[UnresolvedStep]:
         tables = self.session.tables

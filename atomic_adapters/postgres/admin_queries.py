@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from atomic_core.domain.admin_queries import (
     AdminPayment,
     AdminRefund,
     UnresolvedStep,
+    UnresolvedTotal,
     WorkProgress,
 )
 from atomic_core.domain.merchants import Merchant
@@ -74,6 +76,16 @@ class PostgresAdminQueries:
 
     def count_parked(self, network: str, limit: int) -> int:
         return self.session.fetch_one(_SQL["count_parked"], network=network, limit=limit)[0]
+
+    def sum_unresolved(self, alarm: timedelta) -> Sequence[UnresolvedTotal]:
+        rows = self.session.fetch_all(_SQL["sum_unresolved"], alarm=alarm)
+        # A sum of amounts is a numeric: it may exceed a bigint.
+        return [
+            UnresolvedTotal(
+                network, state, currency, steps, int(amount), overdue_steps, int(overdue), oldest
+            )
+            for network, state, currency, steps, amount, overdue_steps, overdue, oldest in rows
+        ]
 
     def list_unresolved(self, limit: int) -> Sequence[UnresolvedStep]:
         return self.session.fetch_all_as(UnresolvedStep, _SQL["list_unresolved"], limit=limit)

@@ -112,6 +112,25 @@ SELECT (SELECT count(*)
                      AND coalesce(leased_until, due_at) <= now()
                    LIMIT %(limit)s) AS parked_refunds)
 
+-- name: sum_unresolved
+-- Reads the indexes of open work, as list_unresolved does.
+SELECT network, network_state, currency, count(*), sum(amount),
+       count(*) FILTER (WHERE is_overdue),
+       coalesce(sum(amount) FILTER (WHERE is_overdue), 0), min(unresolved_since)
+  FROM (SELECT network, network_state, currency, coalesce(capture_amount, amount) AS amount,
+               unresolved_since, unresolved_since <= now() - %(alarm)s::interval AS is_overdue
+          FROM payments
+         WHERE phase = 'OPEN'
+           AND network_state IS NOT NULL
+        UNION ALL
+        SELECT network, network_state, currency, amount,
+               unresolved_since, unresolved_since <= now() - %(alarm)s::interval AS is_overdue
+          FROM refunds
+         WHERE phase = 'OPEN'
+           AND network_state IS NOT NULL) AS unresolved
+ GROUP BY network, network_state, currency
+ ORDER BY network, network_state, currency
+
 -- name: list_unresolved
 -- Reads the indexes of open work. What is open is little compared with what is settled.
 SELECT payment_id, refund_id, merchant_id, amount, currency, step, network_state,

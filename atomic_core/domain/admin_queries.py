@@ -44,6 +44,21 @@ class UnresolvedStep(NamedTuple):
         return self.refund_id or self.payment_id
 
 
+class UnresolvedTotal(NamedTuple):
+    """The money of all steps that one card network has left open in one way, in one currency."""
+
+    network: str
+    network_state: str
+    currency: str
+    steps: int
+    amount: int
+    """Minor units: of a capture what it captures, of a refund what it returns."""
+    overdue_steps: int
+    """Steps that have been open for longer than IN_DOUBT_ALARM."""
+    overdue_amount: int
+    oldest_since: datetime
+
+
 class WorkProgress(NamedTuple):
     """The schedule of a payment or refund; the last one, if it is settled."""
 

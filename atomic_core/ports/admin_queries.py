@@ -4,6 +4,7 @@ They read inside a unit of work and lock nothing. Each raises StorageUnavailable
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from atomic_core.domain.admin_queries import (
     AdminPayment,
     AdminRefund,
     UnresolvedStep,
+    UnresolvedTotal,
 )
 from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.payments import Payment, Status
@@ -56,6 +58,11 @@ class AdminQueries(Protocol):
     def count_parked(self, network: str, limit: int) -> int:
         """Payments and refunds of a card network that are due and not claimed, up to `limit` of
         each."""
+        ...
+
+    def sum_unresolved(self, alarm: timedelta) -> Sequence[UnresolvedTotal]:
+        """The totals of those steps by network, network state and currency. Those that have been
+        open for `alarm` are overdue."""
         ...
 
     def list_unresolved(self, limit: int) -> Sequence[UnresolvedStep]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from atomic_core.domain.admin_queries import UnresolvedStep
+from atomic_core.domain.admin_queries import UnresolvedStep, UnresolvedTotal
 from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.card_networks import NetworkResponse, Verdict
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
@@ -39,6 +39,17 @@ class ListUnresolved:
     def __call__(self, limit: int) -> Sequence[UnresolvedStep]:
         with self.begin() as work:
             return work.admin_queries.list_unresolved(limit)
+
+
+@dataclass(frozen=True, slots=True)
+class SumUnresolved:
+    """The money whose outcome the card networks have left open, by network, state and currency."""
+
+    begin: UnitOfWorkFactory
+
+    def __call__(self) -> Sequence[UnresolvedTotal]:
+        with self.begin() as work:
+            return work.admin_queries.sum_unresolved(IN_DOUBT_ALARM)
 
 
 @dataclass(frozen=True, slots=True)

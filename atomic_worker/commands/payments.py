@@ -1,11 +1,16 @@
 """`atomic payments …`"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import click
 
-from atomic_core.domain.admin_queries import AdminPayment, AdminRefund, UnresolvedStep
+from atomic_core.domain.admin_queries import (
+    AdminPayment,
+    AdminRefund,
+    UnresolvedStep,
+    UnresolvedTotal,
+)
 from atomic_core.domain.money import format_minor_units
 from atomic_core.domain.origins import Origin
 from atomic_core.domain.payments import Payment, Status
@@ -93,16 +98,22 @@ def retry(cli: CliContext, id: UUID, origin: Origin, *, as_json: bool) -> None:
 
 
 @payments.command("in-doubt")
+@click.option(
+    "--totals", is_flag=True, help="Add up their amounts by network and currency instead."
+)
 @limit_option
 @json_option
 @pass_cli_context
-def in_doubt(cli: CliContext, limit: int, *, as_json: bool) -> None:
+def in_doubt(cli: CliContext, limit: int, *, totals: bool, as_json: bool) -> None:
     """List payments and refunds that the card network has left open, the longest open first.
 
     Their network states: `unknown` is in doubt, because the network may have processed the step;
     `pending` is a step that it has and has not decided; `not_sent` has not arrived there;
     `refused` is a release of money that it refuses. All are retried until the network answers.
     """
+    if totals:
+        _print_totals(cli.application.admin.sum_unresolved(), as_json=as_json)
+        return
     steps = cli.application.admin.list_unresolved(limit)
     if as_json:
         print_json({"unresolved": [_unresolved_to_json(step) for step in steps]})
@@ -163,6 +174,44 @@ def resolve(
         print_json({"id": id, "kind": kind, "status": saved.status})
     else:
         click.echo(f"The {kind} {id} is {saved.status} now.")
+
+
+def _print_totals(totals: Sequence[UnresolvedTotal], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"totals": [_total_to_json(total) for total in totals]})
+        return
+    headings = (
+        *("Network", "State", "Currency", "Steps", "Amount"),
+        *("Over 15 min", "Their amount", "Oldest since"),
+    )
+    rows = [
+        (
+            total.network,
+            total.network_state,
+            total.currency,
+            total.steps,
+            format_minor_units(total.amount, total.currency),
+            total.overdue_steps,
+            format_minor_units(total.overdue_amount, total.currency),
+            format_time(total.oldest_since),
+        )
+        for total in totals
+    ]
+    right = {"Steps", "Amount", "Over 15 min", "Their amount"}
+    click.echo(render_table(headings, rows, right=right))
+
+
+def _total_to_json(total: UnresolvedTotal) -> Mapping[str, object]:
+    return {
+        "network": total.network,
+        "networkState": total.network_state,
+        "currency": total.currency,
+        "steps": total.steps,
+        "amount": total.amount,
+        "overdueSteps": total.overdue_steps,
+        "overdueAmount": total.overdue_amount,
+        "oldestSince": total.oldest_since,
+    }
 
 
 def _unresolved_to_json(step: UnresolvedStep) -> Mapping[str, object]:

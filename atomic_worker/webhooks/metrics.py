@@ -7,6 +7,7 @@ No label names an endpoint or a merchant: their number has no bound.
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -14,6 +15,7 @@ from prometheus_client import REGISTRY, Counter, Histogram, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from atomic_core.domain.admin_queries import UnresolvedTotal
 from atomic_core.domain.errors import AtomicError
 from atomic_core.domain.network_load import NetworkLoad
 from atomic_core.domain.reconciliation import ReconciliationReport
@@ -63,6 +65,7 @@ class StoreCollector(Collector):
     get_reconciliations: Callable[[], Sequence[ReconciliationReport]]
     """The last scheduled one of each card network."""
     measure_networks: Callable[[], Sequence[NetworkLoad]] = tuple
+    sum_unresolved: Callable[[], Sequence[UnresolvedTotal]] = tuple
     get_time: Callable[[], float] = time.monotonic
     _measured: Sequence[Metric] = ()
     _measured_at: float = field(default=float("-inf"))
@@ -82,6 +85,7 @@ class StoreCollector(Collector):
             events, backlog = self.count_events(), self.measure_backlog()
             networks = self.measure_networks()
             reconciliations = self.get_reconciliations()
+            unresolved = self.sum_unresolved()
         except AtomicError as error:
             _log.warning("metrics of the store not measured", problem=error.message)
             return []
@@ -91,6 +95,7 @@ class StoreCollector(Collector):
             *_build_gauges(backlog),
             *build_reconciliation_gauges(reconciliations),
             *_build_network_gauges(networks),
+            *build_unresolved_gauges(unresolved, datetime.now(UTC)),
         ]
 
 
@@ -175,3 +180,26 @@ def build_reconciliation_gauges(
         differences.add_metric([report.network], report.difference_count + report.unchecked)
         end.add_metric([report.network], report.end.timestamp())
     return [differences, end]
+
+
+def build_unresolved_gauges(
+    totals: Sequence[UnresolvedTotal], now: datetime
+) -> list[GaugeMetricFamily]:
+    labels = ["network", "state", "currency"]
+    steps = GaugeMetricFamily(
+        "atomic_unresolved_steps",
+        "Steps of payments and refunds whose outcome the card network has left open.",
+        labels=labels,
+    )
+    amount = GaugeMetricFamily(
+        "atomic_unresolved_amount", "Their amounts, in minor units.", labels=labels
+    )
+    age = GaugeMetricFamily(
+        "atomic_unresolved_age_seconds", "How long the oldest of them has been open.", labels=labels
+    )
+    for total in totals:
+        values = [total.network, total.network_state, total.currency]
+        steps.add_metric(values, total.steps)
+        amount.add_metric(values, total.amount)
+        age.add_metric(values, max(0.0, (now - total.oldest_since).total_seconds()))
+    return [steps, amount, age]

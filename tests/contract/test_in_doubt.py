@@ -1,6 +1,7 @@
 """Operators decide steps that the card network has left open, on both stores."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -14,7 +15,7 @@ from atomic_core.domain.refunds import NewRefund
 from atomic_core.domain.settlement import Claim, NetworkResponse
 from atomic_core.use_cases.holds import CancelRequest, CaptureRequest
 from atomic_core.use_cases.in_doubt import RESOLVED_BY_OPERATOR, Resolution
-from bookkeeping_network import UNKNOWN, BookkeepingNetwork
+from bookkeeping_network import NOT_SENT, UNKNOWN, BookkeepingNetwork
 from contract.test_network_faults import get_balance, get_payment, get_refund, hold, pay
 from support import IDS, Store, add_merchant, build_application
 
@@ -70,6 +71,31 @@ def test_open_steps_are_listed_with_the_longest_open_first(
     assert [step.step for step in steps] == ["charge"] * 3 + ["refund"]
     assert (steps[-1].payment_id, steps[-1].amount, steps[-1].faults) == (paid.id, 7, 1)
     assert application.admin.list_unresolved(2) == steps[:2]
+
+
+def test_money_of_open_steps_is_added_up_by_network_state_and_currency(
+    application: Application, merchant_id: UUID, network: BookkeepingNetwork
+) -> None:
+    payments = [pay(application, merchant_id) for _ in range(2)]
+    captured = hold_and_end(application, merchant_id, network, Step.CAPTURE)
+    network.fault = lambda method, claim: None
+    paid = pay(application, merchant_id)
+    network.fault = lambda method, claim: NOT_SENT
+    application.refunds.create(NewRefund(merchant_id, paid.id, 7))
+    application.settlement.settle()
+    not_sent, unknown = application.admin.sum_unresolved()
+    assert not_sent[:5] == ("sandbox", "not_sent", "USD", 1, 7)
+    amount = sum(payment.money.amount for payment in payments) + 3_000
+    assert unknown[:5] == ("sandbox", "unknown", "USD", 3, amount)
+    assert (unknown.overdue_steps, unknown.overdue_amount) == (0, 0)
+    [first, *_] = application.admin.list_unresolved(1)
+    assert unknown.oldest_since == first.unresolved_since
+    with application.payments.record.begin() as work:
+        [_, all_overdue] = work.admin_queries.sum_unresolved(timedelta())
+    assert (all_overdue.overdue_steps, all_overdue.overdue_amount) == (3, amount)
+    resolve(application, captured.id, is_success=True)
+    [_, left] = application.admin.sum_unresolved()
+    assert left.steps == 2
 
 
 @pytest.mark.parametrize(

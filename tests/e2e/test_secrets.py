@@ -267,7 +267,7 @@ def test_secrets_appear_only_in_the_response_that_creates_them(recorded: Recorde
     _with_database_closed(recorded, lambda: _use_without_database(recorded))
     good = recorded.secrets["seeded"]
     assert recorded.command("keys", "list", "--json").returncode == 0
-    assert recorded.command("keys", "create", "--name", good).returncode == 1
+    assert recorded.command("keys", "create", "--name", good).returncode == 2
     assert recorded.command("keys", "revoke", good).returncode == 2
     wait_until(
         lambda: recorded.request(good, "POST", "/payments", ORDER) == 202, 60, "the API recovers"

@@ -4,8 +4,11 @@ import getpass
 
 import pytest
 
+from atomic_adapters.system import ManualClock
 from atomic_core.application import Application
+from atomic_core.domain.money import format_minor_units
 from atomic_core.domain.payments import Payment
+from atomic_core.use_cases.in_doubt import IN_DOUBT_ALARM
 from atomic_worker.commands.seed import TEST_MERCHANT_ID
 from support import build_payment
 from unit.test_cli_operators import NOW, CommandRunner, application, atomic, clock
@@ -37,6 +40,28 @@ def test_in_doubt_lists_open_steps(atomic: CommandRunner, payment: Payment) -> N
     )
     shown = atomic("payments", "show", payment.id).stdout
     assert f"Unresolved since  {NOW}" in shown
+
+
+def test_totals_add_up_what_is_open(
+    atomic: CommandRunner, application: Application, payment: Payment, clock: ManualClock
+) -> None:
+    clock.time += IN_DOUBT_ALARM
+    second = application.payments.record(
+        build_payment(TEST_MERCHANT_ID, 700, source="tok_noAnswer")
+    )
+    application.settlement.settle()
+    amount = payment.money.amount
+    headings, row = atomic.lines("payments", "in-doubt", "--totals")
+    assert headings.split()[:5] == ["Network", "State", "Currency", "Steps", "Amount"]
+    assert row.split()[:7] == [
+        *("sandbox", "unknown", "USD", "2", format_minor_units(amount + 700, "USD")),
+        *("1", format_minor_units(amount, "USD")),
+    ]
+    [total] = atomic.json("payments", "in-doubt", "--totals")["totals"]
+    assert (total["steps"], total["amount"], total["overdueAmount"]) == (2, amount + 700, amount)
+    atomic.lines("payments", "resolve", second.id, *OPTIONS)
+    [total] = atomic.json("payments", "in-doubt", "--totals")["totals"]
+    assert (total["steps"], total["amount"]) == (1, amount)
 
 
 @pytest.mark.parametrize(("outcome", "status"), [("succeeded", "SUCCESS"), ("failed", "FAILED")])

@@ -250,6 +250,22 @@ class TooManyTests(RateLimited):
     """Code `too_many_tests`."""
 
 
+class EventSignatureInvalid(ValidationFailed):
+    """Code `event_signature_invalid`."""
+
+
+class TransactionNotPending(Conflict):
+    """Code `transaction_not_pending`."""
+
+
+class TransactionNotPosted(Conflict):
+    """Code `transaction_not_posted`."""
+
+
+class AmountExceedsReserved(Conflict):
+    """Code `amount_exceeds_reserved`."""
+
+
 ERRORS: dict[str, type[ApiError]] = {
     "validation_failed": ValidationFailed,
     "unauthorized": Unauthorized,
@@ -304,6 +320,10 @@ ERRORS: dict[str, type[ApiError]] = {
     "signing_secret_unreadable": SigningSecretUnreadable,
     "too_many_waiting": TooManyWaiting,
     "too_many_tests": TooManyTests,
+    "event_signature_invalid": EventSignatureInvalid,
+    "transaction_not_pending": TransactionNotPending,
+    "transaction_not_posted": TransactionNotPosted,
+    "amount_exceeds_reserved": AmountExceedsReserved,
 }
 """By code, and by type for codes that this client does not know."""
 

@@ -101,6 +101,10 @@ export class WebhooksUnavailable extends Conflict {}
 export class SigningSecretUnreadable extends Conflict {}
 export class TooManyWaiting extends RateLimited {}
 export class TooManyTests extends RateLimited {}
+export class EventSignatureInvalid extends ValidationFailed {}
+export class TransactionNotPending extends Conflict {}
+export class TransactionNotPosted extends Conflict {}
+export class AmountExceedsReserved extends Conflict {}
 
 /** By code, and by type for codes that this client does not know. */
 export const ERRORS: Readonly<Record<string, typeof ApiError>> = {
@@ -157,6 +161,10 @@ export const ERRORS: Readonly<Record<string, typeof ApiError>> = {
   signing_secret_unreadable: SigningSecretUnreadable,
   too_many_waiting: TooManyWaiting,
   too_many_tests: TooManyTests,
+  event_signature_invalid: EventSignatureInvalid,
+  transaction_not_pending: TransactionNotPending,
+  transaction_not_posted: TransactionNotPosted,
+  amount_exceeds_reserved: AmountExceedsReserved,
 };
 
 /** The error of an answer, also of one that a proxy made. */

@@ -85,9 +85,10 @@ class Account:
     created_at: datetime
     type: AccountType = AccountType.LIABILITY
     pending_in: int = 0
-    """Holds into it: authorized, and neither captured nor released yet."""
+    """Holds into it: authorized, and neither captured nor released yet; and credits of pending
+    journal transactions."""
     pending_out: int = 0
-    """Holds out of it: refunds in progress."""
+    """Holds out of it: refunds in progress, and debits of pending journal transactions."""
     last_posted_at: datetime | None = None
     """Of the last entry; None without entries."""
 

@@ -115,12 +115,10 @@ def check_entries(entries: Sequence[Leg]) -> None:
         raise ValidationFailed(details=errors)
 
 
-def check_pending(new_transaction: NewJournalTransaction, now: datetime) -> None:
-    """Raises ValidationFailed for an end of a pending transaction that is not in its bounds."""
-    expires_at, problem = new_transaction.expires_at, None
-    if expires_at is None:
-        return
-    if not new_transaction.is_pending:
+def check_expiry(expires_at: datetime, now: datetime, *, is_pending: bool) -> None:
+    """Raises ValidationFailed unless a pending transaction may end at this time."""
+    problem = None
+    if not is_pending:
         problem = "Is only for a pending transaction; send pending: true."
     elif not now < expires_at <= now + MAX_PENDING_PERIOD:
         problem = f"Must be in the future, by at most {MAX_PENDING_PERIOD.days} days."

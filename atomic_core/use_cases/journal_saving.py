@@ -16,7 +16,7 @@ from atomic_core.domain.journal import (
     build_refusal_error,
     check_accounts,
     check_entries,
-    check_pending,
+    check_expiry,
     describe_transaction,
     find_expiry,
 )
@@ -33,7 +33,8 @@ def prepare_transaction(
 ) -> tuple[JournalTransaction, JournalResult]:
     """Lock the accounts and post in memory; saves nothing. Raises what PostTransaction raises."""
     check_entries(new_transaction.entries)
-    check_pending(new_transaction, work.now())
+    if new_transaction.expires_at is not None:
+        check_expiry(new_transaction.expires_at, work.now(), is_pending=new_transaction.is_pending)
     _check_external_id(work, new_transaction)
     account_ids = [account_id for account_id, _ in new_transaction.entries]
     accounts = work.accounts.lock_owned(new_transaction.merchant_id, account_ids)

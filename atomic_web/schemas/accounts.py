@@ -30,12 +30,18 @@ class PendingAmountsSchema(ResponseSchema):
     incoming = fields.Integer(
         data_key="in",
         validate=validate.Range(0, MAX_AMOUNT),
-        metadata={"description": "Authorized, and neither captured nor canceled yet."},
+        metadata={
+            "description": "Authorized, and neither captured nor canceled yet; and credits of "
+            "pending ledger transactions."
+        },
     )
     outgoing = fields.Integer(
         data_key="out",
         validate=validate.Range(0, MAX_AMOUNT),
-        metadata={"description": "Refunds that are not settled yet."},
+        metadata={
+            "description": "Refunds that are not settled yet, and debits of pending ledger "
+            "transactions."
+        },
     )
 
 

@@ -16,12 +16,12 @@ from atomic_core.domain.accounts import fee_account_id, world_account_id
 from atomic_core.domain.money import CURRENCY_EXPONENTS
 from atomic_core.domain.payments import Status
 from processes import as_application
-from support import Store, add_merchant, build_application
+from support import DEPTH, Store, add_merchant, build_application
 
 ACTIONS: Final = ("open_account", "accept", "accept", "batch", "set_fees", "open_worlds")
 """Every action that opens the accounts of a currency, each in its own process."""
 
-ROUNDS: Final = 40
+ROUNDS: Final = 15 * DEPTH
 
 CODES: Final = sorted(CURRENCY_EXPONENTS)[: 2 * ROUNDS]
 

@@ -17,7 +17,7 @@ from atomic_core.domain.journal import JournalStatus, JournalTransaction
 from journal_scenarios import FUNDS, Books
 from support import DEPTH, PostgresTampering
 
-ROUNDS: Final = 200
+ROUNDS: Final = 40 * DEPTH
 PENDING_ROUNDS: Final = 50 * DEPTH
 RACERS: Final = 4
 PAST: Final = datetime(2020, 1, 1, tzinfo=UTC)

@@ -83,7 +83,7 @@ NETWORK_EVENT_MUTANTS: Final = (
         (
             Edit(
                 EVENTS_SQL,
-                "            WHERE due_at IS NULL\n              AND received_at",
+                "     WHERE due_at IS NULL\n       AND received_at",
                 "     WHERE received_at",
             ),
         ),

@@ -125,7 +125,9 @@ def test_unknown_report_and_future_period_are_refused(atomic: CommandRunner) -> 
         "reconcile", "show", TEST_MERCHANT_ID
     )
     future = str(TODAY + timedelta(days=2))
-    assert "Must be after" in atomic.error_line("reconcile", "stripe", *PERIOD, "--to", future)
+    assert "Must be after" in atomic.error_line(
+        "reconcile", "stripe", *PERIOD, "--to", future, status=2
+    )
 
 
 def test_deployment_without_stripe_says_so() -> None:

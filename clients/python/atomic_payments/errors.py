@@ -122,6 +122,10 @@ class UnknownTestToken(ValidationFailed):
     """Code `unknown_test_token`."""
 
 
+class EventSignatureInvalid(ValidationFailed):
+    """Code `event_signature_invalid`."""
+
+
 class SessionInvalid(Unauthorized):
     """Code `session_invalid`."""
 
@@ -176,6 +180,18 @@ class ExternalIdTaken(Conflict):
 
 class TransactionAlreadyReversed(Conflict):
     """Code `transaction_already_reversed`."""
+
+
+class TransactionNotPending(Conflict):
+    """Code `transaction_not_pending`."""
+
+
+class TransactionNotPosted(Conflict):
+    """Code `transaction_not_posted`."""
+
+
+class AmountExceedsReserved(Conflict):
+    """Code `amount_exceeds_reserved`."""
 
 
 class ReversalNotReversible(Conflict):
@@ -250,22 +266,6 @@ class TooManyTests(RateLimited):
     """Code `too_many_tests`."""
 
 
-class EventSignatureInvalid(ValidationFailed):
-    """Code `event_signature_invalid`."""
-
-
-class TransactionNotPending(Conflict):
-    """Code `transaction_not_pending`."""
-
-
-class TransactionNotPosted(Conflict):
-    """Code `transaction_not_posted`."""
-
-
-class AmountExceedsReserved(Conflict):
-    """Code `amount_exceeds_reserved`."""
-
-
 ERRORS: dict[str, type[ApiError]] = {
     "validation_failed": ValidationFailed,
     "unauthorized": Unauthorized,
@@ -288,6 +288,7 @@ ERRORS: dict[str, type[ApiError]] = {
     "not_ready": NotReady,
     "internal_error": InternalError,
     "unknown_test_token": UnknownTestToken,
+    "event_signature_invalid": EventSignatureInvalid,
     "session_invalid": SessionInvalid,
     "wrong_credentials": WrongCredentials,
     "api_key_missing": ApiKeyMissing,
@@ -302,6 +303,9 @@ ERRORS: dict[str, type[ApiError]] = {
     "registration_closed": RegistrationClosed,
     "external_id_taken": ExternalIdTaken,
     "transaction_already_reversed": TransactionAlreadyReversed,
+    "transaction_not_pending": TransactionNotPending,
+    "transaction_not_posted": TransactionNotPosted,
+    "amount_exceeds_reserved": AmountExceedsReserved,
     "reversal_not_reversible": ReversalNotReversible,
     "payment_not_capturable": PaymentNotCapturable,
     "payment_not_cancelable": PaymentNotCancelable,
@@ -320,10 +324,6 @@ ERRORS: dict[str, type[ApiError]] = {
     "signing_secret_unreadable": SigningSecretUnreadable,
     "too_many_waiting": TooManyWaiting,
     "too_many_tests": TooManyTests,
-    "event_signature_invalid": EventSignatureInvalid,
-    "transaction_not_pending": TransactionNotPending,
-    "transaction_not_posted": TransactionNotPosted,
-    "amount_exceeds_reserved": AmountExceedsReserved,
 }
 """By code, and by type for codes that this client does not know."""
 

@@ -69,6 +69,7 @@ export class UnsupportedMediaType extends ApiError {}
 export class NotReady extends ApiError {}
 export class InternalError extends ApiError {}
 export class UnknownTestToken extends ValidationFailed {}
+export class EventSignatureInvalid extends ValidationFailed {}
 export class SessionInvalid extends Unauthorized {}
 export class WrongCredentials extends Unauthorized {}
 export class ApiKeyMissing extends Unauthorized {}
@@ -83,6 +84,9 @@ export class ScopeMissing extends Forbidden {}
 export class RegistrationClosed extends Forbidden {}
 export class ExternalIdTaken extends Conflict {}
 export class TransactionAlreadyReversed extends Conflict {}
+export class TransactionNotPending extends Conflict {}
+export class TransactionNotPosted extends Conflict {}
+export class AmountExceedsReserved extends Conflict {}
 export class ReversalNotReversible extends Conflict {}
 export class PaymentNotCapturable extends Conflict {}
 export class PaymentNotCancelable extends Conflict {}
@@ -101,10 +105,6 @@ export class WebhooksUnavailable extends Conflict {}
 export class SigningSecretUnreadable extends Conflict {}
 export class TooManyWaiting extends RateLimited {}
 export class TooManyTests extends RateLimited {}
-export class EventSignatureInvalid extends ValidationFailed {}
-export class TransactionNotPending extends Conflict {}
-export class TransactionNotPosted extends Conflict {}
-export class AmountExceedsReserved extends Conflict {}
 
 /** By code, and by type for codes that this client does not know. */
 export const ERRORS: Readonly<Record<string, typeof ApiError>> = {
@@ -129,6 +129,7 @@ export const ERRORS: Readonly<Record<string, typeof ApiError>> = {
   not_ready: NotReady,
   internal_error: InternalError,
   unknown_test_token: UnknownTestToken,
+  event_signature_invalid: EventSignatureInvalid,
   session_invalid: SessionInvalid,
   wrong_credentials: WrongCredentials,
   api_key_missing: ApiKeyMissing,
@@ -143,6 +144,9 @@ export const ERRORS: Readonly<Record<string, typeof ApiError>> = {
   registration_closed: RegistrationClosed,
   external_id_taken: ExternalIdTaken,
   transaction_already_reversed: TransactionAlreadyReversed,
+  transaction_not_pending: TransactionNotPending,
+  transaction_not_posted: TransactionNotPosted,
+  amount_exceeds_reserved: AmountExceedsReserved,
   reversal_not_reversible: ReversalNotReversible,
   payment_not_capturable: PaymentNotCapturable,
   payment_not_cancelable: PaymentNotCancelable,
@@ -161,10 +165,6 @@ export const ERRORS: Readonly<Record<string, typeof ApiError>> = {
   signing_secret_unreadable: SigningSecretUnreadable,
   too_many_waiting: TooManyWaiting,
   too_many_tests: TooManyTests,
-  event_signature_invalid: EventSignatureInvalid,
-  transaction_not_pending: TransactionNotPending,
-  transaction_not_posted: TransactionNotPosted,
-  amount_exceeds_reserved: AmountExceedsReserved,
 };
 
 /** The error of an answer, also of one that a proxy made. */

@@ -19,7 +19,7 @@ from atomic_adapters.environ import read_env_file
 CLIENTS: Final = Path(__file__).parents[1] / "clients"
 
 # Exact versions: a newer one may have further rules.
-DEVELOPMENT_PACKAGES: Final = ("typescript@5.9.3", "@types/node@20.19.0", "newman@6.2.1")
+DEVELOPMENT_PACKAGES: Final = ("typescript@5.9.3", "@types/node@20.19.0", "newman@6.2.2")
 COLLECTION: Final = CLIENTS.parent / "docs/atomic.postman_collection.json"
 
 START_SECONDS: Final = 300

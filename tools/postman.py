@@ -177,7 +177,7 @@ def _build_item(number: int, step: Step) -> dict[str, object]:
     return {
         "name": f"{number:02} {step.operation}",
         "request": request,
-        "event": [_build_event("test", ["const _ = require('lodash');", *script])],
+        "event": [_build_event("test", script)],
     }
 
 

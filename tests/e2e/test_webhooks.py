@@ -251,7 +251,11 @@ def test_shop_of_the_python_client_lives_a_whole_day(
         "refused: refund_exceeds_remaining, remaining 2000",
         "webhook: refund.succeeded of this refund, verified",
     ]
-    atomic = Atomic(account["apiKey"], system.base_url)
+    with Atomic(account["apiKey"], system.base_url) as atomic:
+        use_what_the_shop_leaves_out(atomic)
+
+
+def use_what_the_shop_leaves_out(atomic: Atomic) -> None:
     hold = atomic.payments.create_and_wait(
         amount=700, currency="USD", source="tok_visa", capture="manual"
     )

@@ -115,6 +115,7 @@ def serve() -> Iterator[Any]:
 
     yield start
     for server in servers:
+        server.client.close()
         server.server.shutdown()
         server.server.server_close()
 

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, Unpack
+from typing import Any, Final, Self, TypeVar, Unpack
 
 from atomic_payments.models import (
     Event,
@@ -53,6 +53,17 @@ class Atomic:
         self.refunds = Refunds(transport)
         self.events = Events(transport)
         self.webhook_endpoints = WebhookEndpoints(transport)
+        self._transport = transport
+
+    def close(self) -> None:
+        """Close its connections. A client that is used in a `with` statement does so at its end."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -34,6 +35,10 @@ class Transport:
     max_retry_after: float
     sleep: Callable[[float], None] = time.sleep
     _local: threading.local = field(default_factory=threading.local)
+    _connections: weakref.WeakSet[http.client.HTTPConnection] = field(
+        default_factory=weakref.WeakSet[http.client.HTTPConnection]
+    )
+    """Of all threads that live."""
 
     def request(
         self,
@@ -106,7 +111,13 @@ class Transport:
             kind = http.client.HTTPConnection if is_plain else http.client.HTTPSConnection
             connection = kind(parts.hostname or "", parts.port, timeout=self.timeout)
             self._local.connection = connection
+            self._connections.add(connection)
         return connection
+
+    def close(self) -> None:
+        """Close the connections of all threads. A later request opens one again."""
+        for connection in list(self._connections):
+            connection.close()
 
     def _compute_delay(self, tries: int) -> float:
         """Exponential, with a random half: clients that failed together do not return together."""

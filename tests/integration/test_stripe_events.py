@@ -1,7 +1,7 @@
 """The events that a Stripe sends which is not ours: localstripe signs and sends them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,10 +11,18 @@ from atomic_core.domain.card_networks import Verdict
 from atomic_core.domain.errors import EventSignatureInvalid
 from processes import wait_until
 from stripe_claims import build_claim, next_step
-from stripe_server import register_webhook
+from stripe_server import register_webhook, run_localstripe
 from webhook_receivers import OK, Received, Receiver, answer
 
 SECRET = "whsec_localstripe"
+
+
+@pytest.fixture
+def stripe_port(receive: Callable[..., Receiver]) -> Iterator[int]:
+    """Of a localstripe of its own, which ends before its receiver: it sends events for as long as
+    it lives, and another test's server may get the receiver's port."""
+    with run_localstripe() as port:
+        yield port
 
 
 def list_succeeded(receiver: Receiver) -> list[Received]:
@@ -35,7 +43,7 @@ def test_event_of_a_payment_is_verified_and_names_it(
     [response] = network.authorize([claim])
     assert next_step(claim, claim.step, response).network_reference
     assert response.verdict is Verdict.APPROVED
-    wait_until(lambda: bool(list_succeeded(receiver)), 20, "Stripe has sent an event")
+    wait_until(lambda: bool(list_succeeded(receiver)), 60, "Stripe has sent an event")
     received = list_succeeded(receiver)[0]
     signature = received.headers["stripe-signature"]
     event = StripeEventVerifier(SECRET).verify(received.body, signature)

@@ -98,7 +98,7 @@ mutants: .venv/dev.stamp ## Break the code on purpose; a test must fail (ARGS="-
 schemathesis: .venv/dev.stamp ## Test a running system against its OpenAPI document (ARGS="--max-examples 1000")
 	@$(BIN)/python tests/fuzz $(ARGS)
 
-clients: .venv/dev.stamp ## Compile the TypeScript client and run the shops and the Postman collection; needs npm
+clients: .venv/dev.stamp ## Compile and run the clients and the Postman collection; needs npm (ARGS=20 for 20 orders)
 	@$(BIN)/python tools/clients.py $(ARGS)
 
 openapi-lint: .venv/dev.stamp ## Lint the OpenAPI document; needs Node.js and the npm registry

@@ -232,7 +232,7 @@ class Connections:
     def _handle_silence(self) -> None:
         """The server of one connection does not respond, so neither does that of the others: the
         next callers connect again, and find another primary if the URL names it."""
-        _log.error("database does not respond", seconds=self._response_seconds)
+        _log.error("database does not respond")
         self._pool.drain()
 
     def _configure(self, connection: LimitedConnection) -> None:

@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
 from redis import Redis, RedisError
 
 from atomic_adapters.redis.connections import CircuitBreaker
 
 KEY: Final = "atomic:wal-timelines"
 """Without an expiry: a former primary may return after months."""
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +26,7 @@ class RedisWalTimelines:
             pipeline.zadd(KEY, {cluster: timeline}, gt=True)
             pipeline.zscore(KEY, cluster)
             _, score = pipeline.execute()
-        except RedisError as error:
+        except RedisError:
             self.breaker.trip()
-            _log.warning("timelines of PostgreSQL not compared", problem=str(error))
             return None
         return int(score)

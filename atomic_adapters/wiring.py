@@ -78,6 +78,7 @@ def build_application_on(ports: Ports, settings: Settings) -> Application:
             hold_period=settings.hold_period,
             network_timeout=settings.network_timeout,
             network_patience=settings.network_patience,
+            in_doubt_alarm=settings.in_doubt_alarm,
             session_lifetime=settings.session_lifetime,
             webhook_networks=settings.webhooks.allowed_networks,
             webhook_timeout=settings.webhooks.timeout,

@@ -129,6 +129,8 @@ class Options:
     """The time-out of one call of the card network."""
     network_patience: timedelta = DEFAULT_NETWORK_PATIENCE
     """How long a request that cannot be sent to the card network is retried."""
+    in_doubt_alarm: timedelta = in_doubt.DEFAULT_IN_DOUBT_ALARM
+    """How long a payment or refund is in doubt before its merchant is notified."""
     session_lifetime: timedelta = SESSION_LIFETIME
     webhook_networks: Sequence[Network] = ()
     """Networks that are not public, and yet webhooks may be sent there."""
@@ -200,6 +202,7 @@ class Settlement:
             ports.begin, ports.breaker_states, tuple(self.lanes)
         )
         self.expire_holds = holds.ExpireHolds(ports.begin, ports.job_queue)
+        self.report_doubts = in_doubt.ReportDoubts(ports.begin, options.in_doubt_alarm)
 
 
 def _build_lane(name: str, ports: Ports, options: Options) -> settlement.SettlePayments:
@@ -328,7 +331,7 @@ class Admin:
     def __init__(self, ports: Ports, options: Options) -> None:
         begin = ports.begin
         self.list_unresolved = in_doubt.ListUnresolved(begin)
-        self.sum_unresolved = in_doubt.SumUnresolved(begin)
+        self.sum_unresolved = in_doubt.SumUnresolved(begin, options.in_doubt_alarm)
         self.resolve_step = in_doubt.ResolveStep(
             begin, ports.ids, ports.job_queue, options.lease, options.hold_period
         )

@@ -14,6 +14,8 @@ from atomic_core.domain.settlement import Claim
 APPROVED = NetworkResponse(Verdict.APPROVED)
 UNKNOWN = NetworkResponse(Verdict.UNKNOWN)
 NOT_SENT = NetworkResponse(Verdict.NOT_SENT)
+PENDING = NetworkResponse(Verdict.PENDING)
+NOT_FOUND = NetworkResponse(Verdict.NOT_FOUND)
 
 
 @dataclass

@@ -17,9 +17,11 @@ from atomic_adapters.memory.work_items import (
     make_item_due,
     measure_since_sent,
     renew_item_leases,
+    report_item_doubts,
     request_item_inquiries,
     settle_item,
 )
+from atomic_core.domain.admin_queries import UnresolvedStep
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.fees import FeeTerms
@@ -172,6 +174,10 @@ class MemoryPaymentRepository:
             payments[id] for id in ids if id in payments and payments[id].item.network == network
         ]
         return request_item_inquiries(tables, tables.payments, rows)
+
+    def report_doubts(self, alarm: timedelta, limit: int) -> Sequence[UnresolvedStep]:
+        tables = self.session.tables
+        return report_item_doubts(tables, tables.payments, alarm, limit)
 
     def make_due(self, payment_id: UUID) -> bool:
         tables = self.session.tables

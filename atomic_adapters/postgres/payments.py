@@ -26,6 +26,7 @@ from atomic_adapters.postgres.work_items import (
     request_item_inquiries,
     settle_items,
 )
+from atomic_core.domain.admin_queries import UnresolvedStep
 from atomic_core.domain.card_networks import DEFAULT_NETWORK, NetworkState
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import (
@@ -162,6 +163,11 @@ class PostgresPaymentRepository:
 
     def request_inquiries(self, ids: Iterable[UUID], network: str) -> frozenset[UUID]:
         return request_item_inquiries(self.session, _SQL["request_payment_inquiries"], ids, network)
+
+    def report_doubts(self, alarm: timedelta, limit: int) -> Sequence[UnresolvedStep]:
+        return self.session.fetch_all_as(
+            UnresolvedStep, _SQL["report_payment_doubts"], alarm=alarm, limit=limit
+        )
 
     def make_due(self, payment_id: UUID) -> bool:
         return self.session.execute(_SQL["make_payment_due"], id=payment_id) == 1

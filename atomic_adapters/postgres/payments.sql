@@ -190,10 +190,20 @@ UPDATE payments
        due_at = coalesce(now() + settled.retry_after, payments.due_at),
        leased_until = NULL, claimed_by = NULL, fee_amount = settled.fee,
        network_state = settled.network_state,
-       unresolved_since = CASE WHEN settled.network_state IS NOT NULL
+       unresolved_since = CASE WHEN settled.network_state IS NULL THEN NULL
+                               -- In doubt since the request without an answer, not since one before
+                               -- it that was not sent.
+                               WHEN settled.network_state = 'unknown'
+                                    AND payments.network_state = 'not_sent'
+                               THEN CASE WHEN settled.was_sent THEN now()
+                                         ELSE coalesce(payments.sent_at, now())
+                                    END
                                -- After a claim without a settlement, since its lease ended.
-                               THEN coalesce(payments.unresolved_since, payments.sent_at, now())
+                               ELSE coalesce(payments.unresolved_since, payments.sent_at, now())
                           END,
+       doubt_reported_at = CASE WHEN settled.network_state IN ('unknown', 'pending')
+                                THEN payments.doubt_reported_at
+                           END,
        -- The first reference stays: it names what the network holds.
        network_reference = coalesce(payments.network_reference, settled.network_reference),
        key_generation = coalesce(settled.key_generation, payments.key_generation),
@@ -269,3 +279,27 @@ UPDATE payments
        leased_until = CASE WHEN leased_until IS NOT NULL THEN least(leased_until, now()) END
  WHERE id = %(id)s
    AND phase = 'OPEN'
+
+-- name: report_payment_doubts
+-- SKIP LOCKED: the transaction that has locked one claims, settles or reports it.
+WITH doubts AS MATERIALIZED (
+    SELECT id
+      FROM payments
+     WHERE network_state = 'unknown'
+       AND doubt_reported_at IS NULL
+       AND unresolved_since <= now() - %(alarm)s::interval
+     ORDER BY unresolved_since, id
+     LIMIT %(limit)s
+       FOR NO KEY UPDATE SKIP LOCKED
+), reported AS (
+    UPDATE payments
+       SET doubt_reported_at = now()
+      FROM doubts
+     WHERE payments.id = doubts.id
+    RETURNING payments.id, payments.merchant_id, payments.amount, payments.currency, payments.step,
+              payments.network_state, payments.unresolved_since, payments.faults, payments.due_at
+)
+SELECT id AS payment_id, NULL::uuid AS refund_id, merchant_id, amount, currency, step,
+       network_state, unresolved_since, faults, due_at
+  FROM reported
+ ORDER BY unresolved_since, id

@@ -21,6 +21,7 @@ from atomic_adapters.environ import (
 )
 from atomic_adapters.network_settings import NetworkSettings
 from atomic_adapters.webhook_settings import WebhookSettings
+from atomic_core.domain.payments import DEFAULT_ACTION_PERIOD
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.use_cases.in_doubt import DEFAULT_IN_DOUBT_ALARM
 
@@ -89,6 +90,7 @@ class Settings:
     """Of one call of the card network."""
     network_patience: timedelta
     in_doubt_alarm: timedelta
+    action_period: timedelta
     """How long a request that cannot be sent to the card network is retried."""
     hold_period: timedelta
     """How long an authorized payment waits for its capture."""
@@ -292,6 +294,11 @@ class Settings:
             # next day.
             network_patience=reader.read_seconds(
                 "NETWORK_PATIENCE_SECONDS", DEFAULT_NETWORK_PATIENCE.total_seconds(), 1, 604_800
+            ),
+            # A customer who pays is at the screen; less than a minute is too short for a code by
+            # text message. A day: as long as networks keep what they know of a request.
+            action_period=reader.read_seconds(
+                "CUSTOMER_ACTION_SECONDS", DEFAULT_ACTION_PERIOD.total_seconds(), 60, 86_400
             ),
             # A doubt of less than a minute has usually ended by itself; a day after a silence the
             # goods are sent, and the network may have forgotten the request.

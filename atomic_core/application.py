@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
-from atomic_core.domain.payments import DEFAULT_HOLD_PERIOD
+from atomic_core.domain.payments import DEFAULT_ACTION_PERIOD, DEFAULT_HOLD_PERIOD
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.domain.webhook_urls import Network
 from atomic_core.ports.api_key_cache import ApiKeyCache
@@ -129,6 +129,8 @@ class Options:
     """The time-out of one call of the card network."""
     network_patience: timedelta = DEFAULT_NETWORK_PATIENCE
     """How long a request that cannot be sent to the card network is retried."""
+    action_period: timedelta = DEFAULT_ACTION_PERIOD
+    """How long a payment waits for its customer before it is canceled."""
     in_doubt_alarm: timedelta = in_doubt.DEFAULT_IN_DOUBT_ALARM
     """How long a payment or refund is in doubt before its merchant is notified."""
     session_lifetime: timedelta = SESSION_LIFETIME
@@ -217,6 +219,7 @@ def _build_lane(name: str, ports: Ports, options: Options) -> settlement.SettleP
         options.hold_period,
         lane.network_timeout or options.network_timeout,
         options.network_patience,
+        options.action_period,
         name,
         NetworkBreaker() if lane.is_remote else None,
         ports.breaker_states,

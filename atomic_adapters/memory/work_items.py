@@ -126,7 +126,7 @@ def find_current_claims(
         for claim in claims
         if (row := table.rows.get(claim.id))
         and row.attempt == claim.attempt
-        and row.item.status is Status.PROCESSING
+        and row.item.status in (Status.PROCESSING, Status.REQUIRES_ACTION)
     ]
 
 
@@ -140,7 +140,7 @@ def settle_item(
     """Write a settlement, and `changes` of the item. Raises StorageRefused if the item is settled
     already, or would end with a live hold, which nothing would ever release."""
     row = table.rows[settlement.id]
-    if not row.item.status.is_open:
+    if not row.item.status.is_open and row.item.status is not Status.REQUIRES_ACTION:
         raise StorageRefused("a settled payment or refund is final")
     hold = tables.holds.rows.get((settlement.payment_id, settlement.refund_id))
     if settlement.status.is_settled and hold and hold.is_live:
@@ -236,6 +236,12 @@ def request_item_inquiries(
     busy: set[UUID] = set()
     for row in rows:
         state = row.item.network_state
+        if row.item.status is Status.REQUIRES_ACTION:
+            if row.leased_until is not None and row.leased_until > now:
+                busy.add(row.item.id)
+            else:
+                table.put(row.item.id, replace(row, due_at=min(row.due_at, now)))
+            continue
         if not row.item.status.is_open:
             continue
         if row.leased_until is not None:
@@ -248,7 +254,9 @@ def request_item_inquiries(
 
 def make_item_due(tables: Tables, table: Table[UUID, WorkItemRow[Item]], id: UUID) -> bool:
     row = table.rows.get(id)
-    if row is None or not row.item.status.is_open:
+    if row is None:
+        return False
+    if not row.item.status.is_open and row.item.status is not Status.REQUIRES_ACTION:
         return False
     now = tables.clock.now()
     # The lease is not removed: the next claim must see that the one before it ended without a

@@ -80,7 +80,8 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
         update="status failure_reason faults attempt due_at leased_until claimed_by claimed_at"
         " updated_at fee_amount network_state unresolved_since doubt_reported_at step"
         " reversal_reason expires_at"
-        " capture_amount cancellation_reason network_reference key_generation sent_at",
+        " capture_amount cancellation_reason network_reference key_generation sent_at"
+        " next_action_type next_action_url",
     ),
     "refunds": TablePrivileges(
         insert="id payment_id merchant_id account_id currency amount reason metadata"

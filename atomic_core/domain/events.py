@@ -32,6 +32,8 @@ class EventType(StrEnum):
     """An operator made the payment or refund due at once."""
     RESOLVED = "payment.resolved"
     """An operator decided the outcome of the step, from the network's records."""
+    REQUIRES_ACTION = "payment.requires_action"
+    """The card network waits for the customer, who has to authenticate."""
     AUTHORIZED = "payment.authorized"
     CAPTURE_REQUESTED = "payment.capture_requested"
     CANCEL_REQUESTED = "payment.cancel_requested"
@@ -63,6 +65,7 @@ class EventType(StrEnum):
 
 STREAM_TYPES: Final = frozenset(
     {
+        EventType.REQUIRES_ACTION,
         EventType.AUTHORIZED,
         EventType.CAPTURE_REQUESTED,
         EventType.CANCEL_REQUESTED,
@@ -173,6 +176,8 @@ def build_settlement_event(claim: Claim, settlement: Settlement) -> Event | None
     """The event of a settlement. None for an open step about which nothing new is known."""
     if settlement.status is Status.PROCESSING:
         return _build_open_event(claim, settlement)
+    if settlement.status is Status.REQUIRES_ACTION and claim.awaits_customer:
+        return None
     types = _REFUND_EVENT_TYPES if claim.refund_id else _PAYMENT_EVENT_TYPES
     return Event(
         claim.merchant_id,
@@ -284,6 +289,7 @@ def _build_refund_data(event: Event, subject: EventSubject) -> dict[str, object]
 
 
 _PAYMENT_EVENT_TYPES: Final = {
+    Status.REQUIRES_ACTION: EventType.REQUIRES_ACTION,
     Status.AUTHORIZED: EventType.AUTHORIZED,
     Status.SUCCESS: EventType.SUCCEEDED,
     Status.FAILED: EventType.FAILED,

@@ -67,26 +67,28 @@ def hold_and_end(
 def test_open_steps_are_listed_with_the_longest_open_first(
     application: Application, merchant_id: UUID, network: BookkeepingNetwork
 ) -> None:
-    payments = [pay(application, merchant_id) for _ in range(3)]
     network.fault = lambda method, claim: None
     paid = pay(application, merchant_id)
     network.fault = lambda method, claim: UNKNOWN
+    payments = [pay(application, merchant_id) for _ in range(3)]
     refund = application.refunds.create(NewRefund(merchant_id, paid.id, 7))
     application.settlement.settle()
     steps = application.admin.list_unresolved(10)
     assert [step.id for step in steps] == [*(payment.id for payment in payments), refund.id]
     assert [step.step for step in steps] == ["charge"] * 3 + ["refund"]
-    assert (steps[-1].payment_id, steps[-1].amount, steps[-1].faults) == (paid.id, 7, 1)
+    assert (steps[-1].payment_id, steps[-1].amount) == (paid.id, 7)
+    assert steps[-1].faults >= 1
     assert application.admin.list_unresolved(2) == steps[:2]
 
 
 def test_money_of_open_steps_is_added_up_by_network_state_and_currency(
     application: Application, merchant_id: UUID, network: BookkeepingNetwork
 ) -> None:
-    payments = [pay(application, merchant_id) for _ in range(2)]
-    captured = hold_and_end(application, merchant_id, network, Step.CAPTURE)
-    network.fault = lambda method, claim: None
+    silence, network.fault = network.fault, lambda method, claim: None
     paid = pay(application, merchant_id)
+    network.fault = silence
+    captured = hold_and_end(application, merchant_id, network, Step.CAPTURE)
+    payments = [pay(application, merchant_id) for _ in range(2)]
     network.fault = lambda method, claim: NOT_SENT
     application.refunds.create(NewRefund(merchant_id, paid.id, 7))
     application.settlement.settle()

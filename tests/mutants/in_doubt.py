@@ -17,10 +17,10 @@ IN_DOUBT_MUTANTS: Final = (
         (
             Edit(
                 SETTLEMENT_PY,
-                "        case Verdict.UNKNOWN:\n",
+                "        case Verdict.UNKNOWN | Verdict.REQUIRES_ACTION:\n",
                 "        case Verdict.UNKNOWN if claim.faults >= 5:\n"
                 '            return _end_claim(claim, Status.FAILED, "processing_error")\n'
-                "        case Verdict.UNKNOWN:\n",
+                "        case Verdict.UNKNOWN | Verdict.REQUIRES_ACTION:\n",
             ),
         ),
         (NETWORK_FAULTS_TEST,),

@@ -70,4 +70,16 @@ CUSTOMER_ACTION_MUTANTS: Final = (
         ),
         (ACTIONS_TEST,),
     ),
+    Mutant(
+        "open-step-without-hold",
+        "what a network has left open of a refund or a capture is held",
+        (
+            Edit(
+                "atomic_adapters/postgres/ledger_verification.sql",
+                "    OR held IS DISTINCT FROM expected\n ORDER BY id\n",
+                " ORDER BY id\n",
+            ),
+        ),
+        ("tests/contract/test_ledger_verification_holds.py",),
+    ),
 )

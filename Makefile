@@ -21,7 +21,10 @@ help: ## Show this
 ##@ Try it
 
 .PHONY: run dev
-run: .venv/embedded.stamp ## Run everything here: PostgreSQL, Valkey, API, worker, sweeper (PORT=3000)
+# With Stripe and without a key, localstripe takes its place, which is among the development dependencies.
+uses-localstripe := $(and $(filter stripe,$(CARD_NETWORK)),$(if $(STRIPE_SECRET_KEY),,yes))
+
+run: .venv/$(if $(uses-localstripe),dev,embedded).stamp ## Run everything here: PostgreSQL, Valkey, API, worker, sweeper (PORT=3000)
 	@$(ATOMIC) dev
 
 dev: .venv/embedded.stamp ## The same, restarting processes when the code changes

@@ -33,7 +33,7 @@ from atomic_adapters.webhooks.deferred_sender import DeferredWebhookSender
 from atomic_adapters.webhooks.secret_cipher import FernetSecretCipher
 from atomic_core.application import Application, LaneOptions, Options, Ports
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
-from atomic_core.domain.payments import DEFAULT_HOLD_PERIOD
+from atomic_core.domain.payments import DEFAULT_ACTION_PERIOD, DEFAULT_HOLD_PERIOD
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.domain.webhook_urls import EVERY_NETWORK
 from atomic_core.ports.card_network import CardNetwork
@@ -80,6 +80,8 @@ def build_application_on(ports: Ports, settings: Settings) -> Application:
             hold_period=settings.hold_period,
             network_timeout=settings.network_timeout,
             network_patience=settings.network_patience,
+            in_doubt_alarm=settings.in_doubt_alarm,
+            action_period=settings.action_period,
             session_lifetime=settings.session_lifetime,
             webhook_networks=settings.webhooks.allowed_networks,
             webhook_timeout=settings.webhooks.timeout,
@@ -210,6 +212,7 @@ def in_memory(
     webhook_sender: WebhookSender | None = None,
     network_event_verifiers: Mapping[str, NetworkEventVerifier] | None = None,
     statement: NetworkStatement | None = None,
+    action_period: timedelta = DEFAULT_ACTION_PERIOD,
 ) -> Application:
     """The whole application in this process's memory, for tests.
 
@@ -262,6 +265,7 @@ def in_memory(
         lease,
         hold_period,
         network_patience=network_patience,
+        action_period=action_period,
         find_meant_source=find_meant_token,
     )
     return Application(ports, options)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
-from atomic_core.domain.payments import DEFAULT_HOLD_PERIOD
+from atomic_core.domain.payments import DEFAULT_ACTION_PERIOD, DEFAULT_HOLD_PERIOD
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.domain.webhook_urls import Network
 from atomic_core.ports.api_key_cache import ApiKeyCache
@@ -129,6 +129,10 @@ class Options:
     """The time-out of one call of the card network."""
     network_patience: timedelta = DEFAULT_NETWORK_PATIENCE
     """How long a request that cannot be sent to the card network is retried."""
+    action_period: timedelta = DEFAULT_ACTION_PERIOD
+    """How long a payment waits for its customer before it is canceled."""
+    in_doubt_alarm: timedelta = in_doubt.DEFAULT_IN_DOUBT_ALARM
+    """How long a payment or refund is in doubt before its merchant is notified."""
     session_lifetime: timedelta = SESSION_LIFETIME
     webhook_networks: Sequence[Network] = ()
     """Networks that are not public, and yet webhooks may be sent there."""
@@ -200,6 +204,7 @@ class Settlement:
             ports.begin, ports.breaker_states, tuple(self.lanes)
         )
         self.expire_holds = holds.ExpireHolds(ports.begin, ports.job_queue)
+        self.report_doubts = in_doubt.ReportDoubts(ports.begin, options.in_doubt_alarm)
 
 
 def _build_lane(name: str, ports: Ports, options: Options) -> settlement.SettlePayments:
@@ -214,6 +219,7 @@ def _build_lane(name: str, ports: Ports, options: Options) -> settlement.SettleP
         options.hold_period,
         lane.network_timeout or options.network_timeout,
         options.network_patience,
+        options.action_period,
         name,
         NetworkBreaker() if lane.is_remote else None,
         ports.breaker_states,
@@ -328,7 +334,7 @@ class Admin:
     def __init__(self, ports: Ports, options: Options) -> None:
         begin = ports.begin
         self.list_unresolved = in_doubt.ListUnresolved(begin)
-        self.sum_unresolved = in_doubt.SumUnresolved(begin)
+        self.sum_unresolved = in_doubt.SumUnresolved(begin, options.in_doubt_alarm)
         self.resolve_step = in_doubt.ResolveStep(
             begin, ports.ids, ports.job_queue, options.lease, options.hold_period
         )

@@ -37,6 +37,7 @@ from atomic_core.domain.journal import JournalStatus
 from atomic_core.domain.ledger import TransactionKind
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import (
+    DEFAULT_ACTION_PERIOD,
     DEFAULT_HOLD_PERIOD,
     InsertedPayment,
     NewPayment,
@@ -56,6 +57,7 @@ from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.ports.webhook_sender import WebhookSender
 from atomic_core.ports.worker_liveness import WorkerLiveness
 from atomic_core.use_cases import ledger
+from atomic_core.use_cases.in_doubt import DEFAULT_IN_DOUBT_ALARM
 from worker_processes import UnregisteredWorker, WorkerProcess
 
 T = TypeVar("T")
@@ -478,6 +480,8 @@ def build_application(
     breaker_states: BreakerStates | None = None,
     network_event_verifiers: Mapping[str, NetworkEventVerifier] = MappingProxyType({}),
     statements: Mapping[str, NetworkStatement] = MappingProxyType({}),
+    in_doubt_alarm: timedelta = DEFAULT_IN_DOUBT_ALARM,
+    action_period: timedelta = DEFAULT_ACTION_PERIOD,
 ) -> Application:
     """The application on a store, with all other ports in memory."""
     clock = SystemClock()
@@ -511,6 +515,8 @@ def build_application(
         hold_period,
         network_timeout,
         network_patience,
+        action_period=action_period,
+        in_doubt_alarm=in_doubt_alarm,
         default_network=default_network,
         lanes=lanes,
     )

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from atomic_adapters.memory.tables import MemorySession, WorkItemRow
+from atomic_adapters.memory.work_items import build_unresolved_step
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.admin_queries import (
     AccountHead,
@@ -18,7 +19,7 @@ from atomic_core.domain.admin_queries import (
     WorkProgress,
 )
 from atomic_core.domain.merchants import Merchant
-from atomic_core.domain.payments import Payment, Status, Step
+from atomic_core.domain.payments import Payment, Status
 from atomic_core.domain.refunds import Refund
 
 
@@ -143,22 +144,8 @@ class MemoryAdminQueries:
 
 def _list_unresolved_steps(rows: Iterable[WorkItemRow[Any]]) -> Iterator[UnresolvedStep]:
     for row in rows:
-        item = row.item
-        if item.network_state is None or item.unresolved_since is None:
-            continue
-        is_refund = isinstance(item, Refund)
-        yield UnresolvedStep(
-            item.payment_id if is_refund else item.id,
-            item.id if is_refund else None,
-            item.merchant_id,
-            item.money.amount,
-            item.money.currency,
-            Step.REFUND if is_refund else item.step,
-            item.network_state,
-            item.unresolved_since,
-            row.faults,
-            row.due_at,
-        )
+        if row.item.network_state is not None:
+            yield build_unresolved_step(row)
 
 
 def _is_parked(row: WorkItemRow[Any], now: datetime) -> bool:

@@ -47,6 +47,7 @@ def verify_ledger(tables: Tables) -> LedgerReport:
         _check_payment_accounts(tables),
         _check_refund_sums(tables),
         _check_holds(tables),
+        _check_unresolved(tables),
         check_journal_holds(tables),
         _check_pending(tables),
         check_totals(tables),
@@ -261,6 +262,37 @@ def _check_holds(tables: Tables) -> Iterator[Finding]:
 
 
 _STEPS_AFTER_HOLD: Final = (Step.CAPTURE, Step.VOID, Step.EXPIRE)
+
+
+def _check_unresolved(tables: Tables) -> Iterator[Finding]:
+    """What a card network has left open is not posted, and held once something can be."""
+    posted = {
+        (transaction.payment_id, transaction.refund_id)
+        for transaction in tables.transactions.rows.values()
+    }
+    live = {key: row.hold.amount for key, row in tables.holds.rows.items() if row.is_live}
+    steps: list[tuple[tuple[UUID | None, UUID | None], str, int | None]] = []
+    for id, row in tables.payments.rows.items():
+        payment = row.item
+        if payment.network_state is not None:
+            has_hold = payment.step in _STEPS_AFTER_HOLD or (
+                payment.step is Step.REVERSE and payment.capture_amount is not None
+            )
+            amount = payment.money.amount if has_hold else None
+            steps.append(((id, None), payment.network_state, amount))
+    for id, row in tables.refunds.rows.items():
+        refund = row.item
+        if refund.network_state is not None:
+            steps.append(((refund.payment_id, id), refund.network_state, refund.money.amount))
+    for key, state, expected in steps:
+        held = live.get((key[0], key[1])) if key[0] else None
+        if key in posted:
+            problem = f"{state} at the network, and posted"
+        elif held != expected:
+            problem = f"{state} at the network, and {held or 0} is held instead of {expected or 0}"
+        else:
+            continue
+        yield Finding(LedgerCheck.UNRESOLVED_FITS, str(key[1] or key[0]), problem)
 
 
 def _check_pending(tables: Tables) -> Iterator[Finding]:

@@ -82,6 +82,7 @@ class WorkItemRow(Generic[V]):
     key_generation: int = 0
     sent_at: datetime | None = None
     """When the open step was last sent, or may have been."""
+    is_doubt_reported: bool = False
 
 
 @dataclass(frozen=True, slots=True)

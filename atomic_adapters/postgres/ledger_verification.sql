@@ -305,6 +305,37 @@ SELECT coalesce(r.id, p.id, h.payment_id)::text,
  ORDER BY 1
  LIMIT %(limit)s
 
+-- name: unresolved_fits
+-- Reads the open rows, which are few, and finds the others by their keys.
+SELECT id::text,
+       CASE WHEN posted IS NOT NULL THEN format('%%s at the network, and posted', network_state)
+            ELSE format('%%s at the network, and %%s is held instead of %%s', network_state,
+                        coalesce(held, 0), coalesce(expected, 0))
+       END
+  FROM (SELECT p.id, p.network_state, t.id AS posted, h.amount AS held,
+               CASE WHEN p.step IN ('capture', 'void', 'expire')
+                         OR p.step = 'reverse' AND p.capture_amount IS NOT NULL
+                    THEN p.amount
+               END AS expected
+          FROM payments p
+          LEFT JOIN ledger_transactions t ON t.payment_id = p.id AND t.refund_id IS NULL
+          LEFT JOIN holds h ON h.payment_id = p.id AND h.refund_id IS NULL
+                           AND h.released_at IS NULL
+         WHERE p.phase = 'OPEN'
+           AND p.network_state IS NOT NULL
+        UNION ALL
+        SELECT r.id, r.network_state, t.id, h.amount, r.amount
+          FROM refunds r
+          LEFT JOIN ledger_transactions t ON t.payment_id = r.payment_id AND t.refund_id = r.id
+          LEFT JOIN holds h ON h.payment_id = r.payment_id AND h.refund_id = r.id
+                           AND h.released_at IS NULL
+         WHERE r.phase = 'OPEN'
+           AND r.network_state IS NOT NULL) unresolved
+ WHERE posted IS NOT NULL
+    OR held IS DISTINCT FROM expected
+ ORDER BY id
+ LIMIT %(limit)s
+
 -- name: journal_hold_fits
 SELECT coalesce(j.id, h.transaction_id)::text,
        CASE WHEN h.transaction_id IS NULL THEN format('%%s, and nothing is held', j.status)

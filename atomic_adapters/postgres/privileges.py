@@ -78,15 +78,18 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
         " webhook_url capture step metadata request_id actor actor_id client_address"
         " server_request_id operator network",
         update="status failure_reason faults attempt due_at leased_until claimed_by claimed_at"
-        " updated_at fee_amount network_state unresolved_since step reversal_reason expires_at"
-        " capture_amount cancellation_reason network_reference key_generation sent_at",
+        " updated_at fee_amount network_state unresolved_since doubt_reported_at step"
+        " reversal_reason expires_at"
+        " capture_amount cancellation_reason network_reference key_generation sent_at"
+        " next_action_type next_action_url",
     ),
     "refunds": TablePrivileges(
         insert="id payment_id merchant_id account_id currency amount reason metadata"
         " idempotency_key request_id due_at created_at updated_at actor actor_id client_address"
         " server_request_id operator network",
         update="status failure_reason faults attempt due_at leased_until claimed_by claimed_at"
-        " updated_at network_state unresolved_since network_reference key_generation sent_at",
+        " updated_at network_state unresolved_since doubt_reported_at network_reference"
+        " key_generation sent_at",
     ),
     # Replaced by events, which has a copy of each row.
     "payment_events": TablePrivileges(can_read=False),

@@ -174,7 +174,7 @@ class PaymentNotCapturable(Conflict):
 
 
 class PaymentNotCancelable(Conflict):
-    """Only a payment that is AUTHORIZED can be canceled."""
+    """Only a payment that is AUTHORIZED or REQUIRES_ACTION can be canceled."""
 
     code = "payment_not_cancelable"
 

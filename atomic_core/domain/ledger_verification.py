@@ -57,6 +57,10 @@ class LedgerCheck(StrEnum):
     """A payment has a live hold, from World to its account and of its amount, while it is
     AUTHORIZED or that hold is being resolved. A refund can have one, in the other direction,
     while it is PROCESSING. No others exist. Subject: the payment or the refund."""
+    UNRESOLVED_FITS = "unresolved_fits"
+    """A step that a card network has left open is not posted. The amount of a refund, and of a
+    payment after its authorization, is held; of a charge or an authorization nothing is. So what
+    the report of open steps adds up is in no balance yet. Subject: the payment or the refund."""
     JOURNAL_HOLD_FITS = "journal_hold_fits"
     """A journal transaction has a live hold for each of its entries while it is PENDING, with the
     entry's amount, and none otherwise. Subject: the transaction."""

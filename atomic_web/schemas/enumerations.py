@@ -63,7 +63,8 @@ CURRENCY: Final = Enumeration(
 )
 PAYMENT_STATUS: Final = Enumeration(
     "PaymentStatus",
-    "SUCCESS, FAILED and CANCELED are final. AUTHORIZED waits to be captured or canceled.",
+    "SUCCESS, FAILED and CANCELED are final. AUTHORIZED waits to be captured or canceled,"
+    " REQUIRES_ACTION for the customer, whose `nextAction` it has.",
     _get_values(Status),
 )
 REFUND_STATUS: Final = Enumeration(
@@ -87,7 +88,7 @@ CANCELLATION_REASON: Final = Enumeration(
 )
 PAYMENT_CANCELLATION_REASON: Final = Enumeration(
     "PaymentCancellationReason",
-    "The merchant's reason, or `expired` if the hold ended first.",
+    "The merchant's reason, or `expired` if the hold or the customer's time ended first.",
     (*CANCELLATION_REASON.values, REASON_EXPIRED),
 )
 FAILURE_REASON: Final = Enumeration(

@@ -14,7 +14,6 @@ from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError
 from atomic_core.domain.timestamps import format_rfc3339
 from atomic_core.domain.webhooks import RoundRecord
-from atomic_core.use_cases.in_doubt import IN_DOUBT_ALARM
 from atomic_worker.settlement.batch_log import StoppedBetweenBatches
 from atomic_worker.settlement.garbage_collection import tune_garbage_collection
 from atomic_worker.settlement.lanes import SettlementLanes
@@ -147,10 +146,27 @@ class Sweeper:
             log("sweep failed", problem=error.message, cause=repr(error.__cause__))
         return min(interval * 2 ** min(self._failures - 1, 10), max(interval, MAX_PAUSE_SECONDS))
 
+    def report_doubts(self) -> int:
+        """Put what has been in doubt for long into the streams of its merchants, and log it; return
+        how many payments and refunds."""
+        doubts = self.application.settlement.report_doubts()
+        for doubt in doubts[:MAX_REPORTED]:
+            _log.error(
+                "payment in doubt",
+                payment=str(doubt.payment_id),
+                refund=str(doubt.refund_id) if doubt.refund_id else None,
+                step=doubt.step,
+                since=format_rfc3339(doubt.unresolved_since),
+                tries=doubt.faults,
+            )
+        if len(doubts) > MAX_REPORTED:
+            _log.error("more payments in doubt", count=len(doubts) - MAX_REPORTED)
+        return len(doubts)
+
     def report_unresolved(self) -> int:
-        """Log steps that the card network has left open for longer than IN_DOUBT_ALARM; return how
-        many, up to MAX_REPORTED."""
-        latest = self.application.clock.now() - IN_DOUBT_ALARM
+        """Log steps that the card network has left open for long; return how many, up to
+        MAX_REPORTED."""
+        latest = self.application.clock.now() - self.settings.in_doubt_alarm
         steps = self.application.admin.list_unresolved(MAX_REPORTED)
         overdue = [step for step in steps if step.unresolved_since <= latest]
         for step in overdue:
@@ -171,6 +187,7 @@ class Sweeper:
     def _report_if_due(self) -> None:
         now = time.monotonic()
         if now - self._last_report >= IN_DOUBT_SECONDS:
+            self.report_doubts()
             self.report_unresolved()
             self._last_report = now
 

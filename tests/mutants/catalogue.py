@@ -4,6 +4,7 @@ from typing import Final
 
 from mutants.access import ACCESS_MUTANTS
 from mutants.availability import AVAILABILITY_MUTANTS
+from mutants.customer_actions import CUSTOMER_ACTION_MUTANTS
 from mutants.errors import ERROR_MUTANTS
 from mutants.events import EVENT_MUTANTS
 from mutants.failover import FAILOVER_MUTANTS
@@ -31,6 +32,7 @@ from mutants.webhooks import WEBHOOK_MUTANTS
 ALL_MUTANTS: Final = (
     *SETTLEMENT_MUTANTS,
     *IN_DOUBT_MUTANTS,
+    *CUSTOMER_ACTION_MUTANTS,
     *LEDGER_MUTANTS,
     *JOURNAL_MUTANTS,
     *PENDING_MUTANTS,

@@ -4,8 +4,20 @@
  */
 
 export type CaptureMethod = "automatic" | "manual";
-export type PaymentStatus = "PENDING" | "PROCESSING" | "AUTHORIZED" | "SUCCESS" | "FAILED" | "CANCELED";
+export type PaymentStatus =
+  | "PENDING"
+  | "PROCESSING"
+  | "REQUIRES_ACTION"
+  | "AUTHORIZED"
+  | "SUCCESS"
+  | "FAILED"
+  | "CANCELED";
 export type RefundStatus = "PENDING" | "PROCESSING" | "SUCCESS" | "FAILED";
+
+export interface NextAction {
+  type: "redirect_to_url";
+  url: string;
+}
 
 export interface Payment {
   id: string;
@@ -24,6 +36,7 @@ export interface Payment {
   amountRefunded: number;
   fee: number;
   expiresAt: string | null;
+  nextAction: NextAction | null;
   networkReference: string | null;
   inDoubt: boolean;
   inDoubtSince: string | null;

@@ -37,6 +37,7 @@ from atomic_core.use_cases import (
     admin_queries,
     api_keys,
     awaiting,
+    balances,
     dashboard,
     deliver_webhooks,
     event_retention,
@@ -242,6 +243,15 @@ class Ledger:
         self.verify = ledger.VerifyLedger(ports.begin)
 
 
+class Balances:
+    def __init__(self, ports: Ports) -> None:
+        self.get = balances.GetBalance(ports.begin)
+        self.get_history = balances.GetBalanceHistory(ports.begin)
+        self.get_trial_balance = balances.GetTrialBalance(ports.begin)
+        self.get_whole_trial_balance = balances.GetWholeTrialBalance(ports.begin)
+        self.take_snapshots = balances.TakeSnapshots(ports.begin)
+
+
 class Journal:
     def __init__(self, ports: Ports) -> None:
         begin, ids = ports.begin, ports.ids
@@ -410,6 +420,7 @@ class Application:
         self.network_events = NetworkEvents(ports)
         self.accounts = Accounts(ports)
         self.ledger = Ledger(ports)
+        self.balances = Balances(ports)
         self.journal = Journal(ports)
         self.fees = Fees(ports)
         self.merchants = Merchants(ports)

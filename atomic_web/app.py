@@ -21,6 +21,7 @@ from atomic_web.views import (
     accounts,
     api_keys,
     audit_log,
+    balances,
     batches,
     events,
     health,
@@ -76,7 +77,7 @@ def create_routes(settings: Settings) -> Flask:
 
     modules = (
         *(health, payments, batches, holds, refunds, timeline, accounts, lists, events),
-        *(journal, pending_transactions),
+        *(journal, pending_transactions, balances),
         *(webhook_endpoints, webhook_deliveries, network_events),
         *(merchants, sessions, api_keys, audit_log, idempotency_keys, openapi, index),
     )

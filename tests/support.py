@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
@@ -31,6 +31,7 @@ from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, 
 from atomic_adapters.security.common_passwords import CommonPasswords
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
 from atomic_core.application import Application, LaneOptions, Options, Ports
+from atomic_core.domain.balances import Snapshot
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.idempotency import IdempotentRequest
 from atomic_core.domain.journal import JournalStatus
@@ -108,6 +109,8 @@ class Tampering(Protocol):
     def set_reverses(self, transaction_id: UUID, reverses_id: UUID) -> None: ...
     def delete_journal_transaction(self, transaction_id: UUID) -> None: ...
     def delete_ledger_transaction(self, transaction_id: UUID) -> None: ...
+
+    def set_snapshot(self, account_id: UUID, day: date, sequence: int, balance: int) -> None: ...
 
     def age_events(self, merchant_id: UUID, up_to: int, by: timedelta) -> None:
         """Make a merchant's events older up to this sequence number, and all of timelines."""
@@ -228,6 +231,10 @@ class MemoryTampering:
 
     def delete_ledger_transaction(self, transaction_id: UUID) -> None:
         del self.tables.transactions.rows[transaction_id]
+
+    def set_snapshot(self, account_id: UUID, day: date, sequence: int, balance: int) -> None:
+        rows = self.tables.balance_snapshots.rows
+        rows[account_id, day] = Snapshot(account_id, day, sequence, balance)
 
     def move_posting(self, payment_id: UUID, other_id: UUID) -> None:
         id = self.tables.transaction_ids.rows.pop((payment_id, TransactionKind.PAYMENT, None))
@@ -432,6 +439,11 @@ class PostgresTampering:
 
     def delete_ledger_transaction(self, transaction_id: UUID) -> None:
         self._write(b"DELETE FROM ledger_transactions WHERE id = %s", transaction_id)
+
+    def set_snapshot(self, account_id: UUID, day: date, sequence: int, balance: int) -> None:
+        statement = b"""UPDATE balance_snapshots SET sequence = %s, balance = %s
+                         WHERE account_id = %s AND day = %s"""
+        self._write(statement, sequence, balance, account_id, day)
 
     def change_total(self, merchant_id: UUID, status: Status, refunded: int) -> None:
         # One row, whatever the slots.

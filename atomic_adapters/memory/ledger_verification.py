@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Final
 from uuid import UUID
 
+from atomic_adapters.memory.balances import check_shifts, check_snapshots
 from atomic_adapters.memory.journal_verification import (
     check_journal,
     check_journal_holds,
@@ -50,6 +51,8 @@ def verify_ledger(tables: Tables) -> LedgerReport:
         check_journal_holds(tables),
         _check_pending(tables),
         check_totals(tables),
+        check_snapshots(tables),
+        check_shifts(tables),
     )
     return LedgerReport(
         accounts=len(tables.accounts.rows),

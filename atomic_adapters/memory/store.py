@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from atomic_adapters.memory.admin_queries import MemoryAdminQueries
+from atomic_adapters.memory.balances import MemoryBalanceRepository
 from atomic_adapters.memory.dashboard import MemoryDashboardRepository
 from atomic_adapters.memory.events import MemoryEventRepository
 from atomic_adapters.memory.fees import MemoryFeeRepository
@@ -37,6 +38,7 @@ class MemoryUnitOfWork:
         self.accounts = MemoryAccountRepository(session)
         self.ledger = MemoryLedgerRepository(session)
         self.journal = MemoryJournalRepository(session)
+        self.balances = MemoryBalanceRepository(session)
         self.payments = MemoryPaymentRepository(session)
         self.refunds = MemoryRefundRepository(session)
         self.events = MemoryEventRepository(session)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.audit_log import AuditEvent
+from atomic_core.domain.balances import Snapshot, SnapshotProgress
 from atomic_core.domain.credentials import Credentials, Session
 from atomic_core.domain.dashboard import PaymentSum, build_sum
 from atomic_core.domain.errors import StorageUnavailable
@@ -230,6 +231,9 @@ class Tables:
         self.journal_holds: Table[tuple[UUID, UUID], JournalHoldRow] = Table(self.journal)
         """By transaction and account."""
         self.entries: Table[tuple[UUID, int], Entry] = Table(self.journal)
+        self.balance_snapshots: Table[tuple[UUID, date], Snapshot] = Table(self.journal)
+        self.snapshot_progress: Table[bool, SnapshotProgress] = Table(self.journal)
+        """One row at most, under True."""
         self.payment_totals: Table[TotalKey, PaymentSum] = Table(self.journal)
         self.payments = PaymentTable(self.journal, self.payment_totals)
         self.refunds: Table[UUID, WorkItemRow[Refund]] = Table(self.journal)

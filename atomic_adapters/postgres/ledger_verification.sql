@@ -373,3 +373,30 @@ SELECT format('%%s/%%s/%%s/%%s', merchant_id, day, currency, status),
            coalesce(p.fees, 0))
  ORDER BY merchant_id, day, currency, status
  LIMIT %(limit)s
+
+-- name: snapshot_is_entry
+SELECT format('%%s/%%s', s.account_id, s.day),
+       format('%%s is not what entry %%s left on that day', s.balance, s.sequence)
+  FROM balance_snapshots s
+  LEFT JOIN entries e ON e.account_id = s.account_id AND e.sequence = s.sequence
+  LEFT JOIN ledger_transactions t ON t.id = e.transaction_id
+ WHERE (e.balance_after, (t.posted_at AT TIME ZONE 'UTC')::date)
+       IS DISTINCT FROM (s.balance, s.day)
+ ORDER BY s.account_id, s.day
+ LIMIT %(limit)s
+
+-- name: shift_is_sum
+SELECT format('%%s/%%s/%%s', account_id, unit, starts_at AT TIME ZONE 'UTC'),
+       format('%%s is shifted, and the entries sum to %%s', coalesce(kept.amount, 0),
+              coalesce(sums.amount, 0))
+  FROM effective_shifts AS kept
+  FULL JOIN (SELECT e.account_id, shifted.unit, shifted.starts_at, sum(shifted.change) AS amount
+               FROM journal_transactions j
+               JOIN ledger_transactions t ON t.id = j.id
+               JOIN entries e ON e.transaction_id = t.id
+              CROSS JOIN LATERAL shift_rows(e.amount, j.effective_at, t.posted_at) AS shifted
+              GROUP BY e.account_id, shifted.unit, shifted.starts_at) AS sums
+            USING (account_id, unit, starts_at)
+ WHERE coalesce(kept.amount, 0) <> coalesce(sums.amount, 0)
+ ORDER BY account_id, unit, starts_at
+ LIMIT %(limit)s

@@ -68,6 +68,12 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     "journal_entries": TablePrivileges(
         insert="transaction_id account_id position amount created_at"
     ),
+    "balance_snapshots": TablePrivileges(
+        insert="account_id day sequence balance", update="sequence balance"
+    ),
+    "snapshot_progress": TablePrivileges(insert="is_only", update="through after_id"),
+    # Written by the trigger of entries.
+    "effective_shifts": TablePrivileges(),
     "holds": TablePrivileges(
         insert="payment_id refund_id debit_account_id credit_account_id amount placed_at",
         update="released_at",
@@ -157,5 +163,5 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
 USED_SEQUENCES: Final = ("claimants",)
 """Those that the application takes numbers from. Identity columns need no privilege."""
 
-USED_FUNCTIONS: Final = ("chain_start",)
+USED_FUNCTIONS: Final = ("balances_before", "chain_start", "shift_rows")
 """Those that statements of the application, `atomic verify` and the guards call."""

@@ -11,6 +11,7 @@ import structlog
 
 from atomic_adapters.postgres.admin_queries import PostgresAdminQueries
 from atomic_adapters.postgres.audit_log import PostgresAuditLogRepository
+from atomic_adapters.postgres.balances import PostgresBalanceRepository
 from atomic_adapters.postgres.connections import Connections, map_errors
 from atomic_adapters.postgres.dashboard import PostgresDashboardRepository
 from atomic_adapters.postgres.database_session import DatabaseSession
@@ -47,6 +48,7 @@ class PostgresUnitOfWork:
         self.accounts = PostgresAccountRepository(session)
         self.ledger = PostgresLedgerRepository(session)
         self.journal = PostgresJournalRepository(session)
+        self.balances = PostgresBalanceRepository(session)
         self.payments = PostgresPaymentRepository(session)
         self.refunds = PostgresRefundRepository(session)
         self.events = PostgresEventRepository(session)

@@ -67,6 +67,12 @@ class LedgerCheck(StrEnum):
     """A merchant's total of one UTC day, currency and status is the sum of its payments. With the
     checks of payments and refunds, it is that of the ledger. Open payments have no total. Subject:
     `merchant/day/currency/status`."""
+    SNAPSHOT_IS_ENTRY = "snapshot_is_entry"
+    """A snapshot has the balance that its entry left, and the day on which that was posted.
+    Subject: `account/day`."""
+    SHIFT_IS_SUM = "shift_is_sum"
+    """What effective times shift in a month, day, minute or moment is the sum of the account's
+    entries. Subject: `account/unit/begin`."""
 
 
 class Finding(NamedTuple):

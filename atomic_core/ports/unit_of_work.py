@@ -7,6 +7,7 @@ from typing import Protocol
 from atomic_core.ports.accounts import AccountRepository
 from atomic_core.ports.admin_queries import AdminQueries
 from atomic_core.ports.audit_log import AuditLogRepository
+from atomic_core.ports.balances import BalanceRepository
 from atomic_core.ports.dashboards import DashboardRepository
 from atomic_core.ports.events import EventRepository
 from atomic_core.ports.fees import FeeRepository
@@ -37,6 +38,9 @@ class UnitOfWork(Protocol):
 
     @property
     def journal(self) -> JournalRepository: ...
+
+    @property
+    def balances(self) -> BalanceRepository: ...
 
     @property
     def payments(self) -> PaymentRepository: ...

@@ -329,6 +329,8 @@ class StatusCollector:
             ("/refunds/{id}", refund),
             ("/accounts/{id}", account),
             ("/accounts/{id}/entries", f"{account}/entries"),
+            ("/accounts/{id}/balance", f"{account}/balance"),
+            ("/accounts/{id}/balance-history", f"{account}/balance-history"),
             ("/events/{id}", f"{BASE_PATH}/events/{event['id']}"),
         ):
             self.send(self.web, "GET", template, location.removeprefix(BASE_PATH))

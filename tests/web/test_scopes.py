@@ -34,6 +34,7 @@ EVENTS_READ = frozenset({Scope.EVENTS_READ})
 ENDPOINTS = "/api/v1/webhook-endpoints"
 WEBHOOKS_READ = frozenset({Scope.WEBHOOKS_READ})
 TRANSACTIONS = "/api/v1/ledger/transactions"
+TRIAL_BALANCE = "/api/v1/ledger/trial-balance"
 LEDGER_READ = frozenset({Scope.LEDGER_READ})
 BOTH = PAYMENTS_READ | ACCOUNTS_READ
 NOBODY = None
@@ -154,6 +155,9 @@ READS: Mapping[str, tuple[Callable[[Shop], str], frozenset[Scope] | None]] = {
     "ledger transactions": (lambda shop: TRANSACTIONS, LEDGER_READ),
     "ledger transaction": (lambda shop: shop.transaction, LEDGER_READ),
     "entries": (lambda shop: f"{shop.account}/entries", ACCOUNTS_READ),
+    "balance": (lambda shop: f"{shop.account}/balance?at=2026-01-01", ACCOUNTS_READ),
+    "balance history": (lambda shop: f"{shop.account}/balance-history", ACCOUNTS_READ),
+    "trial balance": (lambda shop: f"{TRIAL_BALANCE}?at=2026-01-01", LEDGER_READ),
     **{
         f"key of {key}": (lambda shop, key=key: f"{KEYS}/{key}", needed)
         for key, needed in {

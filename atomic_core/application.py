@@ -56,6 +56,7 @@ from atomic_core.use_cases import (
     payment_batches,
     payments,
     pending_transactions,
+    periods,
     reconciliation,
     refunds,
     registration,
@@ -252,6 +253,14 @@ class Balances:
         self.take_snapshots = balances.TakeSnapshots(ports.begin)
 
 
+class Periods:
+    def __init__(self, ports: Ports) -> None:
+        self.close = periods.ClosePeriod(ports.begin, ports.ids)
+        self.get = periods.GetPeriod(ports.begin)
+        self.list = periods.ListPeriods(ports.begin)
+        self.list_balances = periods.ListClosingBalances(ports.begin)
+
+
 class Journal:
     def __init__(self, ports: Ports) -> None:
         begin, ids = ports.begin, ports.ids
@@ -421,6 +430,7 @@ class Application:
         self.accounts = Accounts(ports)
         self.ledger = Ledger(ports)
         self.balances = Balances(ports)
+        self.periods = Periods(ports)
         self.journal = Journal(ports)
         self.fees = Fees(ports)
         self.merchants = Merchants(ports)

@@ -14,6 +14,7 @@ from atomic_adapters.memory.journal_verification import (
     check_reversals,
 )
 from atomic_adapters.memory.payment_totals import check_totals
+from atomic_adapters.memory.periods import check_closing_balances, check_periods
 from atomic_adapters.memory.tables import Tables
 from atomic_core.domain.accounts import (
     Account,
@@ -53,6 +54,8 @@ def verify_ledger(tables: Tables) -> LedgerReport:
         check_totals(tables),
         check_snapshots(tables),
         check_shifts(tables),
+        check_periods(tables),
+        check_closing_balances(tables),
     )
     return LedgerReport(
         accounts=len(tables.accounts.rows),

@@ -17,6 +17,7 @@ from atomic_adapters.memory.lists import MemoryListQueries
 from atomic_adapters.memory.merchants import MemoryMerchantRepository
 from atomic_adapters.memory.network_events import MemoryNetworkEventRepository
 from atomic_adapters.memory.payments import MemoryPaymentRepository
+from atomic_adapters.memory.periods import MemoryPeriodRepository
 from atomic_adapters.memory.reconciliation import MemoryReconciliationRepository
 from atomic_adapters.memory.refunds import MemoryRefundRepository
 from atomic_adapters.memory.sessions import MemoryAuditLogRepository, MemorySessionRepository
@@ -39,6 +40,7 @@ class MemoryUnitOfWork:
         self.ledger = MemoryLedgerRepository(session)
         self.journal = MemoryJournalRepository(session)
         self.balances = MemoryBalanceRepository(session)
+        self.periods = MemoryPeriodRepository(session)
         self.payments = MemoryPaymentRepository(session)
         self.refunds = MemoryRefundRepository(session)
         self.events = MemoryEventRepository(session)

@@ -21,6 +21,7 @@ from atomic_core.domain.ledger import Entry, Hold, LedgerTransaction, Transactio
 from atomic_core.domain.merchants import ApiKey, Merchant
 from atomic_core.domain.network_events import NetworkEvent
 from atomic_core.domain.payments import Payment
+from atomic_core.domain.periods import ClosingBalance, Period
 from atomic_core.domain.reconciliation import ReconciliationReport
 from atomic_core.domain.refunds import Refund
 from atomic_core.domain.webhooks import (
@@ -234,6 +235,9 @@ class Tables:
         self.balance_snapshots: Table[tuple[UUID, date], Snapshot] = Table(self.journal)
         self.snapshot_progress: Table[bool, SnapshotProgress] = Table(self.journal)
         """One row at most, under True."""
+        self.periods: Table[UUID, Period] = Table(self.journal)
+        self.closing_balances: Table[UUID, tuple[ClosingBalance, ...]] = Table(self.journal)
+        """By period."""
         self.payment_totals: Table[TotalKey, PaymentSum] = Table(self.journal)
         self.payments = PaymentTable(self.journal, self.payment_totals)
         self.refunds: Table[UUID, WorkItemRow[Refund]] = Table(self.journal)

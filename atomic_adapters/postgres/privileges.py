@@ -72,6 +72,10 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
         insert="account_id day sequence balance", update="sequence balance"
     ),
     "snapshot_progress": TablePrivileges(insert="is_only", update="through after_id"),
+    "ledger_periods": TablePrivileges(
+        insert="id merchant_id starts_on ends_on closed_at accounts digest previous_digest"
+    ),
+    "closing_balances": TablePrivileges(insert="period_id sequence account_id currency balance"),
     # Written by the trigger of entries.
     "effective_shifts": TablePrivileges(),
     "holds": TablePrivileges(

@@ -25,6 +25,7 @@ from atomic_adapters.postgres.merchants import PostgresMerchantRepository
 from atomic_adapters.postgres.migration_files import get_migration_ids
 from atomic_adapters.postgres.network_events import PostgresNetworkEventRepository
 from atomic_adapters.postgres.payments import PostgresPaymentRepository
+from atomic_adapters.postgres.periods import PostgresPeriodRepository
 from atomic_adapters.postgres.reconciliation import PostgresReconciliationRepository
 from atomic_adapters.postgres.refunds import PostgresRefundRepository
 from atomic_adapters.postgres.sessions import PostgresSessionRepository
@@ -49,6 +50,7 @@ class PostgresUnitOfWork:
         self.ledger = PostgresLedgerRepository(session)
         self.journal = PostgresJournalRepository(session)
         self.balances = PostgresBalanceRepository(session)
+        self.periods = PostgresPeriodRepository(session)
         self.payments = PostgresPaymentRepository(session)
         self.refunds = PostgresRefundRepository(session)
         self.events = PostgresEventRepository(session)

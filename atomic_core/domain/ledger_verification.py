@@ -73,6 +73,12 @@ class LedgerCheck(StrEnum):
     SHIFT_IS_SUM = "shift_is_sum"
     """What effective times shift in a month, day, minute or moment is the sum of the account's
     entries. Subject: `account/unit/begin`."""
+    PERIOD_DIGEST_FITS = "period_digest_fits"
+    """The digest of a closed period is that of its closing balances and of the period before.
+    Subject: the period."""
+    CLOSING_BALANCE_IS_SUM = "closing_balance_is_sum"
+    """A closing balance is the sum of the entries that take effect before the end of the period.
+    Subject: `period/account`."""
 
 
 class Finding(NamedTuple):

@@ -18,6 +18,7 @@ from atomic_core.ports.lists import ListQueries
 from atomic_core.ports.merchants import MerchantRepository
 from atomic_core.ports.network_events import NetworkEventRepository
 from atomic_core.ports.payments import PaymentRepository
+from atomic_core.ports.periods import PeriodRepository
 from atomic_core.ports.reconciliation import ReconciliationRepository
 from atomic_core.ports.refunds import RefundRepository
 from atomic_core.ports.sessions import SessionRepository
@@ -41,6 +42,9 @@ class UnitOfWork(Protocol):
 
     @property
     def balances(self) -> BalanceRepository: ...
+
+    @property
+    def periods(self) -> PeriodRepository: ...
 
     @property
     def payments(self) -> PaymentRepository: ...

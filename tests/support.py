@@ -111,6 +111,8 @@ class Tampering(Protocol):
     def delete_ledger_transaction(self, transaction_id: UUID) -> None: ...
 
     def set_snapshot(self, account_id: UUID, day: date, sequence: int, balance: int) -> None: ...
+    def set_closing_balance(self, period_id: UUID, sequence: int, balance: int) -> None: ...
+    def set_digest(self, period_id: UUID, digest: bytes) -> None: ...
 
     def age_events(self, merchant_id: UUID, up_to: int, by: timedelta) -> None:
         """Make a merchant's events older up to this sequence number, and all of timelines."""
@@ -235,6 +237,17 @@ class MemoryTampering:
     def set_snapshot(self, account_id: UUID, day: date, sequence: int, balance: int) -> None:
         rows = self.tables.balance_snapshots.rows
         rows[account_id, day] = Snapshot(account_id, day, sequence, balance)
+
+    def set_closing_balance(self, period_id: UUID, sequence: int, balance: int) -> None:
+        rows = self.tables.closing_balances.rows
+        rows[period_id] = tuple(
+            row._replace(balance=balance) if row.sequence == sequence else row
+            for row in rows[period_id]
+        )
+
+    def set_digest(self, period_id: UUID, digest: bytes) -> None:
+        rows = self.tables.periods.rows
+        rows[period_id] = replace(rows[period_id], digest=digest)
 
     def move_posting(self, payment_id: UUID, other_id: UUID) -> None:
         id = self.tables.transaction_ids.rows.pop((payment_id, TransactionKind.PAYMENT, None))
@@ -444,6 +457,14 @@ class PostgresTampering:
         statement = b"""UPDATE balance_snapshots SET sequence = %s, balance = %s
                          WHERE account_id = %s AND day = %s"""
         self._write(statement, sequence, balance, account_id, day)
+
+    def set_closing_balance(self, period_id: UUID, sequence: int, balance: int) -> None:
+        statement = b"""
+            UPDATE closing_balances SET balance = %s WHERE period_id = %s AND sequence = %s"""
+        self._write(statement, balance, period_id, sequence)
+
+    def set_digest(self, period_id: UUID, digest: bytes) -> None:
+        self._write(b"UPDATE ledger_periods SET digest = %s WHERE id = %s", digest, period_id)
 
     def change_total(self, merchant_id: UUID, status: Status, refunded: int) -> None:
         # One row, whatever the slots.

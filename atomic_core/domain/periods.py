@@ -51,6 +51,14 @@ class Period:
         return self.closed_at
 
     @property
+    def digest_hex(self) -> str:
+        return self.digest.hex()
+
+    @property
+    def previous_digest_hex(self) -> str | None:
+        return self.previous_digest.hex() if self.previous_digest else None
+
+    @property
     def effective_from(self) -> datetime | None:
         return begin_day(self.start) if self.start else None
 

@@ -42,6 +42,7 @@ from atomic_core.use_cases import (
     deliver_webhooks,
     event_retention,
     events,
+    explanations,
     fees,
     holds,
     idempotency,
@@ -250,6 +251,7 @@ class Balances:
         self.get_history = balances.GetBalanceHistory(ports.begin)
         self.get_trial_balance = balances.GetTrialBalance(ports.begin)
         self.get_whole_trial_balance = balances.GetWholeTrialBalance(ports.begin)
+        self.explain = explanations.ExplainBalance(ports.begin)
         self.take_snapshots = balances.TakeSnapshots(ports.begin)
 
 

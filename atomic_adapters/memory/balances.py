@@ -1,5 +1,6 @@
 """Balances as of a moment in memory, by a sum of all entries."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -15,7 +16,8 @@ from atomic_core.domain.balances import (
     TrialBalanceRow,
     build_trial_rows,
 )
-from atomic_core.domain.ledger import Entry, LedgerTransaction
+from atomic_core.domain.explanations import ExplainedEntry, KindSum
+from atomic_core.domain.ledger import Entry, LedgerTransaction, TransactionKind
 from atomic_core.domain.ledger_verification import Finding, LedgerCheck
 
 
@@ -50,6 +52,45 @@ class MemoryBalanceRepository:
             for account, balance in sums
             if account.created_at < before or balance
         )
+
+    def sum_by_kind(
+        self, account_id: UUID, after_sequence: int, last_sequence: int
+    ) -> Sequence[KindSum]:
+        amounts: dict[str, list[int]] = {}
+        for entry in self.list_explained(account_id, after_sequence, last_sequence, sys.maxsize):
+            amounts.setdefault(entry.kind, []).append(entry.amount)
+        return [
+            KindSum(
+                kind,
+                len(found),
+                sum(-amount for amount in found if amount < 0),
+                sum(amount for amount in found if amount > 0),
+            )
+            for kind, found in sorted(amounts.items())
+        ]
+
+    def list_explained(
+        self, account_id: UUID, after_sequence: int, last_sequence: int, limit: int
+    ) -> Sequence[ExplainedEntry]:
+        tables = self.session.tables
+        found = [
+            ExplainedEntry(
+                account_id,
+                entry.sequence,
+                transaction.id,
+                None if transaction.kind is TransactionKind.JOURNAL else transaction.payment_id,
+                transaction.refund_id,
+                transaction.kind.value,
+                entry.amount,
+                entry.balance_after,
+                transaction.posted_at,
+                get_time(transaction, TimeAxis.EFFECTIVE),
+                _find_request_id(tables, transaction),
+            )
+            for entry, transaction in list_entries(tables, account_id)
+            if after_sequence < entry.sequence <= last_sequence
+        ]
+        return found[::-1][:limit]
 
     def lock_progress(self) -> SnapshotProgress | None:
         rows = self.session.tables.snapshot_progress.rows
@@ -87,6 +128,16 @@ class MemoryBalanceRepository:
             if entry.sequence > last_sequence and (found is None or day == found.day):
                 found = Snapshot(account_id, day, entry.sequence, entry.balance_after)
         return found
+
+
+def _find_request_id(tables: Tables, transaction: LedgerTransaction) -> str | None:
+    if transaction.kind is TransactionKind.JOURNAL:
+        origin = tables.journal_transactions.rows[transaction.id].origin
+    elif transaction.refund_id:
+        origin = tables.refunds.rows[transaction.refund_id].item.origin
+    else:
+        origin = tables.payments.rows[transaction.payment_id].item.origin
+    return origin.request_id if origin else None
 
 
 def list_entries(tables: Tables, account_id: UUID) -> Iterator[tuple[Entry, LedgerTransaction]]:

@@ -16,6 +16,7 @@ from atomic_core.domain.balances import (
     TimeAxis,
     TrialBalanceRow,
 )
+from atomic_core.domain.explanations import ExplainedEntry, KindSum
 
 _SQL: Final = load_statements("balances")
 
@@ -51,6 +52,31 @@ class PostgresBalanceRepository:
             TrialBalanceRow(type, currency, accounts, int(debit), int(credit), is_system)
             for type, currency, accounts, debit, credit, is_system in rows
         ]
+
+    def sum_by_kind(
+        self, account_id: UUID, after_sequence: int, last_sequence: int
+    ) -> Sequence[KindSum]:
+        rows = self.session.fetch_all(
+            _SQL["sum_by_kind"],
+            account_id=account_id,
+            after_sequence=after_sequence,
+            last_sequence=last_sequence,
+        )
+        return [
+            KindSum(kind, entries, int(debit), int(credit)) for kind, entries, debit, credit in rows
+        ]
+
+    def list_explained(
+        self, account_id: UUID, after_sequence: int, last_sequence: int, limit: int
+    ) -> Sequence[ExplainedEntry]:
+        rows = self.session.fetch_all(
+            _SQL["list_explained_entries"],
+            account_id=account_id,
+            after_sequence=after_sequence,
+            last_sequence=last_sequence,
+            limit=limit,
+        )
+        return [ExplainedEntry(*row) for row in rows]
 
     def lock_progress(self) -> SnapshotProgress | None:
         self.session.execute(_SQL["open_progress"])

@@ -29,6 +29,49 @@ SELECT owned.type, owned.currency, count(*),
  GROUP BY owned.is_system, owned.type, owned.currency
  ORDER BY owned.currency, owned.is_system, owned.type
 
+-- name: sum_by_kind
+-- LIMIT 1 forces a primary key look-up per entry, as in list_entries.
+SELECT posted.kind, count(*), coalesce(sum(-entries.amount) FILTER (WHERE entries.amount < 0), 0),
+       coalesce(sum(entries.amount) FILTER (WHERE entries.amount > 0), 0)
+  FROM entries
+ CROSS JOIN LATERAL (
+           SELECT kind
+             FROM ledger_transactions
+            WHERE id = entries.transaction_id
+            LIMIT 1) AS posted
+ WHERE entries.account_id = %(account_id)s
+   AND entries.sequence > %(after_sequence)s
+   AND entries.sequence <= %(last_sequence)s
+ GROUP BY posted.kind
+ ORDER BY posted.kind COLLATE "C"
+
+-- name: list_explained_entries
+SELECT page.account_id, page.sequence, page.transaction_id,
+       CASE WHEN posted.kind <> 'journal' THEN posted.payment_id END, posted.refund_id, posted.kind,
+       page.amount, page.balance_after, posted.posted_at,
+       CASE posted.kind
+           WHEN 'journal' THEN (SELECT effective_at FROM journal_transactions WHERE id = posted.id)
+           ELSE posted.posted_at
+       END,
+       CASE posted.kind
+           WHEN 'journal' THEN (SELECT request_id FROM journal_transactions WHERE id = posted.id)
+           WHEN 'refund' THEN (SELECT request_id FROM refunds WHERE id = posted.refund_id)
+           ELSE (SELECT request_id FROM payments WHERE id = posted.payment_id)
+       END
+  FROM (SELECT account_id, sequence, transaction_id, amount, balance_after
+          FROM entries
+         WHERE account_id = %(account_id)s
+           AND sequence > %(after_sequence)s
+           AND sequence <= %(last_sequence)s
+         ORDER BY sequence DESC
+         LIMIT %(limit)s) AS page
+ CROSS JOIN LATERAL (
+           SELECT id, payment_id, refund_id, kind, posted_at
+             FROM ledger_transactions
+            WHERE id = page.transaction_id
+            LIMIT 1) AS posted
+ ORDER BY page.sequence DESC
+
 -- name: open_progress
 INSERT INTO snapshot_progress (is_only)
 VALUES (true)

@@ -12,6 +12,7 @@ from atomic_core.domain.balances import (
     TimeAxis,
     TrialBalanceRow,
 )
+from atomic_core.domain.explanations import ExplainedEntry, KindSum
 
 
 class BalanceRepository(Protocol):
@@ -26,6 +27,18 @@ class BalanceRepository(Protocol):
     ) -> Sequence[TrialBalanceRow]:
         """The balances of all accounts of a merchant that were opened before the moment or have
         entries before it, by currency, owner and type. None: of all accounts."""
+        ...
+
+    def sum_by_kind(
+        self, account_id: UUID, after_sequence: int, last_sequence: int
+    ) -> Sequence[KindSum]:
+        """The entries of an account with these numbers, by the kind of their transactions."""
+        ...
+
+    def list_explained(
+        self, account_id: UUID, after_sequence: int, last_sequence: int, limit: int
+    ) -> Sequence[ExplainedEntry]:
+        """The same one by one, newest first."""
         ...
 
     def lock_progress(self) -> SnapshotProgress | None:

@@ -71,6 +71,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("GET /accounts/{{accountId}}/entries", 200),
     Step("GET /accounts/{{accountId}}/balance?axis=effective", 200),
     Step("GET /accounts/{{accountId}}/balance-history", 200),
+    Step("GET /accounts/{{accountId}}/explain", 200),
     Step("GET /ledger/trial-balance", 200),
     Step("POST /ledger/periods/close", 201, {"endDate": "2020-12-31"}, {"periodId": "data.id"}),
     Step("GET /ledger/periods", 200),

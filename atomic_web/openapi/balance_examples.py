@@ -6,14 +6,18 @@ from typing import Final
 
 from atomic_core.domain.balances import (
     AccountBalance,
+    BalanceBefore,
     BalanceHistory,
     DayBalance,
     TimeAxis,
     TrialBalance,
     TrialBalanceRow,
+    begin_day,
     end_day,
 )
-from atomic_web.openapi.examples import ACCOUNT
+from atomic_core.domain.explanations import ExplainedEntry, Explanation, KindSum
+from atomic_core.domain.lists import Page
+from atomic_web.openapi.examples import ACCOUNT, ENTRY
 
 _DAY: Final = ACCOUNT.created_at.date()
 
@@ -33,6 +37,16 @@ PAST_BALANCE: Final = replace(
     sequence=None,
     pending=None,
     available=None,
+)
+EXPLANATION: Final = Explanation(
+    account=ACCOUNT,
+    opening=BalanceBefore(ACCOUNT.id, begin_day(_DAY), 0, 0),
+    closing=BalanceBefore(ACCOUNT.id, end_day(_DAY), 1, ENTRY.balance_after),
+    kinds=[KindSum(ENTRY.kind, 1, 0, ENTRY.amount)],
+    page=Page(
+        [ExplainedEntry(*ENTRY, effective_at=ENTRY.posted_at, request_id="order-4711")],
+        has_more=False,
+    ),
 )
 HISTORY: Final = BalanceHistory(
     account=ACCOUNT,

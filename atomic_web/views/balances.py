@@ -1,4 +1,4 @@
-"""GET /accounts/{id}/balance and /balance-history, and GET /ledger/trial-balance."""
+"""GET /accounts/{id}/balance, /balance-history and /explain, and GET /ledger/trial-balance."""
 
 from datetime import UTC, timedelta
 from typing import Final
@@ -6,14 +6,17 @@ from typing import Final
 from flask import Blueprint, Response
 
 from atomic_core.domain.balances import DEFAULT_HISTORY_DAYS, TimeAxis
+from atomic_core.domain.explanations import MAX_EXPLAINED_ENTRIES
 from atomic_core.domain.merchants import Scope
 from atomic_web.access.authentication import requires_api_key
 from atomic_web.context import request_context
+from atomic_web.http.cursors import CursorCodec
 from atomic_web.http.ids import parse_path_id
 from atomic_web.http.query import parse_query
 from atomic_web.http.responses import ok_response
 from atomic_web.openapi import balance_examples as examples
 from atomic_web.openapi.error_responses import NOT_FOUND
+from atomic_web.openapi.examples import CURSOR
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.schemas.balances import (
     BALANCE_QUERY,
@@ -22,12 +25,19 @@ from atomic_web.schemas.balances import (
     BalanceSchema,
     TrialBalanceSchema,
 )
+from atomic_web.schemas.explanations import (
+    EXPLAIN_QUERY,
+    ExplanationSchema,
+    RenderedExplanation,
+)
+from atomic_web.schemas.filters import split_page_parameters
 
 views = Blueprint("balances", __name__)
 
 _balance_schema: Final = BalanceSchema()
 _history_schema: Final = BalanceHistorySchema()
 _trial_balance_schema: Final = TrialBalanceSchema()
+_explanation_schema: Final = ExplanationSchema()
 
 BALANCE: Final = Operation(
     id="getAccountBalance",
@@ -57,6 +67,23 @@ HISTORY: Final = Operation(
             description="The balances.",
             data=_history_schema,
             examples={"days": examples.HISTORY},
+        ),
+    ),
+    error_responses=(NOT_FOUND,),
+)
+EXPLAIN: Final = Operation(
+    id="explainAccountBalance",
+    summary="Explain why a balance has changed",
+    description="The balances at two moments, the sums of what was posted between them by kind, "
+    "and each entry, newest first, with its payment, refund or ledger transaction and its request. "
+    f"At most {MAX_EXPLAINED_ENTRIES:,} entries; `nextCursor` leads to the next page.",
+    query=EXPLAIN_QUERY,
+    responses=(
+        Success(
+            status=200,
+            description="The explanation.",
+            data=_explanation_schema,
+            examples={"first": RenderedExplanation(examples.EXPLANATION, CURSOR)},
         ),
     ),
     error_responses=(NOT_FOUND,),
@@ -105,6 +132,22 @@ def show_history(id: str) -> Response:
         context.merchant_id, account_id, values.get("axis", TimeAxis.POSTED), first, last
     )
     return ok_response(_history_schema.dump(history))
+
+
+@views.get("/accounts/<id>/explain")
+@describe_operation(EXPLAIN)
+@requires_api_key(scope=Scope.ACCOUNTS_READ)
+def explain(id: str) -> Response:
+    account_id, context = parse_path_id(id), request_context()
+    limit, cursor, moments = split_page_parameters(parse_query(EXPLAIN_QUERY))
+    begin, end = moments.get("begin"), moments.get("end")
+    codec = CursorCodec(context.merchant_id, ("explain", account_id, begin, end))
+    explanation = context.application.balances.explain(
+        context.merchant_id, account_id, begin, end, codec.decode_sequence(cursor), limit
+    )
+    page = explanation.page
+    next_cursor = codec.encode_sequence(page.items[-1].sequence) if page.has_more else None
+    return ok_response(_explanation_schema.dump(RenderedExplanation(explanation, next_cursor)))
 
 
 @views.get("/ledger/trial-balance")

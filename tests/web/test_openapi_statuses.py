@@ -339,6 +339,7 @@ class StatusCollector:
             ("/accounts/{id}", account),
             ("/accounts/{id}/entries", f"{account}/entries"),
             ("/accounts/{id}/balance", f"{account}/balance"),
+            ("/accounts/{id}/explain", f"{account}/explain"),
             ("/accounts/{id}/balance-history", f"{account}/balance-history"),
             ("/events/{id}", f"{BASE_PATH}/events/{event['id']}"),
         ):

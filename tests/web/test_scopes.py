@@ -160,6 +160,7 @@ READS: Mapping[str, tuple[Callable[[Shop], str], frozenset[Scope] | None]] = {
     "ledger transaction": (lambda shop: shop.transaction, LEDGER_READ),
     "entries": (lambda shop: f"{shop.account}/entries", ACCOUNTS_READ),
     "balance": (lambda shop: f"{shop.account}/balance?at=2026-01-01", ACCOUNTS_READ),
+    "explanation": (lambda shop: f"{shop.account}/explain?to=2026-12-31", ACCOUNTS_READ),
     "balance history": (lambda shop: f"{shop.account}/balance-history", ACCOUNTS_READ),
     "periods": (lambda shop: PERIODS, LEDGER_READ),
     "period": (lambda shop: shop.period, LEDGER_READ),

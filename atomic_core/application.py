@@ -37,10 +37,12 @@ from atomic_core.use_cases import (
     admin_queries,
     api_keys,
     awaiting,
+    balances,
     dashboard,
     deliver_webhooks,
     event_retention,
     events,
+    explanations,
     fees,
     holds,
     idempotency,
@@ -55,6 +57,7 @@ from atomic_core.use_cases import (
     payment_batches,
     payments,
     pending_transactions,
+    periods,
     reconciliation,
     refunds,
     registration,
@@ -248,6 +251,24 @@ class Ledger:
         self.verify = ledger.VerifyLedger(ports.begin)
 
 
+class Balances:
+    def __init__(self, ports: Ports) -> None:
+        self.get = balances.GetBalance(ports.begin)
+        self.get_history = balances.GetBalanceHistory(ports.begin)
+        self.get_trial_balance = balances.GetTrialBalance(ports.begin)
+        self.get_whole_trial_balance = balances.GetWholeTrialBalance(ports.begin)
+        self.explain = explanations.ExplainBalance(ports.begin)
+        self.take_snapshots = balances.TakeSnapshots(ports.begin)
+
+
+class Periods:
+    def __init__(self, ports: Ports) -> None:
+        self.close = periods.ClosePeriod(ports.begin, ports.ids)
+        self.get = periods.GetPeriod(ports.begin)
+        self.list = periods.ListPeriods(ports.begin)
+        self.list_balances = periods.ListClosingBalances(ports.begin)
+
+
 class Journal:
     def __init__(self, ports: Ports) -> None:
         begin, ids = ports.begin, ports.ids
@@ -416,6 +437,8 @@ class Application:
         self.network_events = NetworkEvents(ports)
         self.accounts = Accounts(ports)
         self.ledger = Ledger(ports)
+        self.balances = Balances(ports)
+        self.periods = Periods(ports)
         self.journal = Journal(ports)
         self.fees = Fees(ports)
         self.merchants = Merchants(ports)

@@ -21,6 +21,7 @@ from atomic_web.views import (
     accounts,
     api_keys,
     audit_log,
+    balances,
     batches,
     events,
     health,
@@ -34,6 +35,7 @@ from atomic_web.views import (
     openapi,
     payments,
     pending_transactions,
+    periods,
     refunds,
     sessions,
     timeline,
@@ -76,7 +78,7 @@ def create_routes(settings: Settings) -> Flask:
 
     modules = (
         *(health, payments, batches, holds, refunds, timeline, accounts, lists, events),
-        *(journal, pending_transactions),
+        *(journal, pending_transactions, balances, periods),
         *(webhook_endpoints, webhook_deliveries, network_events),
         *(merchants, sessions, api_keys, audit_log, idempotency_keys, openapi, index),
     )

@@ -39,6 +39,7 @@ _GROUPS: Final = {
     "grant": "atomic_worker.commands.migrate",
     "payments": "atomic_worker.commands.payments",
     "reconcile": "atomic_worker.commands.reconcile",
+    "trial-balance": "atomic_worker.commands.trial_balance",
     "webhooks": "atomic_worker.commands.webhooks",
 }
 """The modules of the commands that are not defined here."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
@@ -31,6 +31,7 @@ from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, 
 from atomic_adapters.security.common_passwords import CommonPasswords
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
 from atomic_core.application import Application, LaneOptions, Options, Ports
+from atomic_core.domain.balances import Snapshot
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.idempotency import IdempotentRequest
 from atomic_core.domain.journal import JournalStatus
@@ -110,6 +111,10 @@ class Tampering(Protocol):
     def set_reverses(self, transaction_id: UUID, reverses_id: UUID) -> None: ...
     def delete_journal_transaction(self, transaction_id: UUID) -> None: ...
     def delete_ledger_transaction(self, transaction_id: UUID) -> None: ...
+
+    def set_snapshot(self, account_id: UUID, day: date, sequence: int, balance: int) -> None: ...
+    def set_closing_balance(self, period_id: UUID, sequence: int, balance: int) -> None: ...
+    def set_digest(self, period_id: UUID, digest: bytes) -> None: ...
 
     def age_events(self, merchant_id: UUID, up_to: int, by: timedelta) -> None:
         """Make a merchant's events older up to this sequence number, and all of timelines."""
@@ -230,6 +235,21 @@ class MemoryTampering:
 
     def delete_ledger_transaction(self, transaction_id: UUID) -> None:
         del self.tables.transactions.rows[transaction_id]
+
+    def set_snapshot(self, account_id: UUID, day: date, sequence: int, balance: int) -> None:
+        rows = self.tables.balance_snapshots.rows
+        rows[account_id, day] = Snapshot(account_id, day, sequence, balance)
+
+    def set_closing_balance(self, period_id: UUID, sequence: int, balance: int) -> None:
+        rows = self.tables.closing_balances.rows
+        rows[period_id] = tuple(
+            row._replace(balance=balance) if row.sequence == sequence else row
+            for row in rows[period_id]
+        )
+
+    def set_digest(self, period_id: UUID, digest: bytes) -> None:
+        rows = self.tables.periods.rows
+        rows[period_id] = replace(rows[period_id], digest=digest)
 
     def move_posting(self, payment_id: UUID, other_id: UUID) -> None:
         id = self.tables.transaction_ids.rows.pop((payment_id, TransactionKind.PAYMENT, None))
@@ -434,6 +454,19 @@ class PostgresTampering:
 
     def delete_ledger_transaction(self, transaction_id: UUID) -> None:
         self._write(b"DELETE FROM ledger_transactions WHERE id = %s", transaction_id)
+
+    def set_snapshot(self, account_id: UUID, day: date, sequence: int, balance: int) -> None:
+        statement = b"""UPDATE balance_snapshots SET sequence = %s, balance = %s
+                         WHERE account_id = %s AND day = %s"""
+        self._write(statement, sequence, balance, account_id, day)
+
+    def set_closing_balance(self, period_id: UUID, sequence: int, balance: int) -> None:
+        statement = b"""
+            UPDATE closing_balances SET balance = %s WHERE period_id = %s AND sequence = %s"""
+        self._write(statement, balance, period_id, sequence)
+
+    def set_digest(self, period_id: UUID, digest: bytes) -> None:
+        self._write(b"UPDATE ledger_periods SET digest = %s WHERE id = %s", digest, period_id)
 
     def change_total(self, merchant_id: UUID, status: Status, refunded: int) -> None:
         # One row, whatever the slots.

@@ -7,12 +7,14 @@ from itertools import islice
 from typing import Final
 from uuid import UUID
 
+from atomic_adapters.memory.balances import check_shifts, check_snapshots
 from atomic_adapters.memory.journal_verification import (
     check_journal,
     check_journal_holds,
     check_reversals,
 )
 from atomic_adapters.memory.payment_totals import check_totals
+from atomic_adapters.memory.periods import check_closing_balances, check_periods
 from atomic_adapters.memory.tables import Tables
 from atomic_core.domain.accounts import (
     Account,
@@ -51,6 +53,10 @@ def verify_ledger(tables: Tables) -> LedgerReport:
         check_journal_holds(tables),
         _check_pending(tables),
         check_totals(tables),
+        check_snapshots(tables),
+        check_shifts(tables),
+        check_periods(tables),
+        check_closing_balances(tables),
     )
     return LedgerReport(
         accounts=len(tables.accounts.rows),

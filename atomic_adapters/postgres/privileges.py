@@ -68,6 +68,16 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     "journal_entries": TablePrivileges(
         insert="transaction_id account_id position amount created_at"
     ),
+    "balance_snapshots": TablePrivileges(
+        insert="account_id day sequence balance", update="sequence balance"
+    ),
+    "snapshot_progress": TablePrivileges(insert="is_only", update="through after_id"),
+    "ledger_periods": TablePrivileges(
+        insert="id merchant_id starts_on ends_on closed_at accounts digest previous_digest"
+    ),
+    "closing_balances": TablePrivileges(insert="period_id sequence account_id currency balance"),
+    # Written by the trigger of entries.
+    "effective_shifts": TablePrivileges(),
     "holds": TablePrivileges(
         insert="payment_id refund_id debit_account_id credit_account_id amount placed_at",
         update="released_at",
@@ -160,5 +170,5 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
 USED_SEQUENCES: Final = ("claimants",)
 """Those that the application takes numbers from. Identity columns need no privilege."""
 
-USED_FUNCTIONS: Final = ("chain_start",)
+USED_FUNCTIONS: Final = ("balances_before", "chain_start", "shift_rows")
 """Those that statements of the application, `atomic verify` and the guards call."""

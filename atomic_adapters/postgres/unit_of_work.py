@@ -11,6 +11,7 @@ import structlog
 
 from atomic_adapters.postgres.admin_queries import PostgresAdminQueries
 from atomic_adapters.postgres.audit_log import PostgresAuditLogRepository
+from atomic_adapters.postgres.balances import PostgresBalanceRepository
 from atomic_adapters.postgres.connections import Connections, map_errors
 from atomic_adapters.postgres.dashboard import PostgresDashboardRepository
 from atomic_adapters.postgres.database_session import DatabaseSession
@@ -24,6 +25,7 @@ from atomic_adapters.postgres.merchants import PostgresMerchantRepository
 from atomic_adapters.postgres.migration_files import get_migration_ids
 from atomic_adapters.postgres.network_events import PostgresNetworkEventRepository
 from atomic_adapters.postgres.payments import PostgresPaymentRepository
+from atomic_adapters.postgres.periods import PostgresPeriodRepository
 from atomic_adapters.postgres.reconciliation import PostgresReconciliationRepository
 from atomic_adapters.postgres.refunds import PostgresRefundRepository
 from atomic_adapters.postgres.sessions import PostgresSessionRepository
@@ -47,6 +49,8 @@ class PostgresUnitOfWork:
         self.accounts = PostgresAccountRepository(session)
         self.ledger = PostgresLedgerRepository(session)
         self.journal = PostgresJournalRepository(session)
+        self.balances = PostgresBalanceRepository(session)
+        self.periods = PostgresPeriodRepository(session)
         self.payments = PostgresPaymentRepository(session)
         self.refunds = PostgresRefundRepository(session)
         self.events = PostgresEventRepository(session)

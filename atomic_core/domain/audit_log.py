@@ -29,6 +29,7 @@ class AuditEventType(StrEnum):
     KEY_ROTATED = "key_rotated"
     FEES_SET = "fees_set"
     ACCOUNT_OPENED = "account_opened"
+    LEDGER_PERIOD_CLOSED = "ledger_period_closed"
     WEBHOOK_ENDPOINT_CREATED = "webhook_endpoint_created"
     WEBHOOK_ENDPOINT_CHANGED = "webhook_endpoint_changed"
     WEBHOOK_ENDPOINT_DELETED = "webhook_endpoint_deleted"

@@ -155,6 +155,12 @@ class TransactionNotPosted(Conflict):
     code = "transaction_not_posted"
 
 
+class PeriodClosed(Conflict):
+    """This day is in a closed period, which details.closedThrough ends; use a later one."""
+
+    code = "period_closed"
+
+
 class AmountExceedsReserved(Conflict):
     """An amount exceeds what the ledger transaction reserves; see details."""
 

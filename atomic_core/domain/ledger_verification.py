@@ -71,6 +71,18 @@ class LedgerCheck(StrEnum):
     """A merchant's total of one UTC day, currency and status is the sum of its payments. With the
     checks of payments and refunds, it is that of the ledger. Open payments have no total. Subject:
     `merchant/day/currency/status`."""
+    SNAPSHOT_IS_ENTRY = "snapshot_is_entry"
+    """A snapshot has the balance that its entry left, and the day on which that was posted.
+    Subject: `account/day`."""
+    SHIFT_IS_SUM = "shift_is_sum"
+    """What effective times shift in a month, day, minute or moment is the sum of the account's
+    entries. Subject: `account/unit/begin`."""
+    PERIOD_DIGEST_FITS = "period_digest_fits"
+    """The digest of a closed period is that of its closing balances and of the period before.
+    Subject: the period."""
+    CLOSING_BALANCE_IS_SUM = "closing_balance_is_sum"
+    """A closing balance is the sum of the entries that take effect before the end of the period.
+    Subject: `period/account`."""
 
 
 class Finding(NamedTuple):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from atomic_core.domain.journal import (
 )
 from atomic_core.domain.journal_posting import JournalPosting, JournalResult, post_journal
 from atomic_core.domain.origins import Origin
+from atomic_core.domain.periods import check_effective_at
 from atomic_core.ports.unit_of_work import UnitOfWork
 
 
@@ -39,6 +41,7 @@ def prepare_transaction(
     account_ids = [account_id for account_id, _ in new_transaction.entries]
     accounts = work.accounts.lock_owned(new_transaction.merchant_id, account_ids)
     check_accounts(new_transaction.entries, accounts)
+    check_period(work, new_transaction.merchant_id, new_transaction.effective_at)
     posting = JournalPosting(
         id,
         new_transaction.entries,
@@ -50,6 +53,13 @@ def prepare_transaction(
     if id in result.refusals:
         raise build_refusal_error(result.refusals[id])
     return _build_transaction(id, new_transaction, accounts, result, reverses_id), result
+
+
+def check_period(work: UnitOfWork, merchant_id: UUID, effective_at: datetime | None) -> None:
+    """Raises PeriodClosed. The accounts must be locked: a period that is being closed has locked
+    them before."""
+    if effective_at is not None:
+        check_effective_at(effective_at, work.periods.get_closed_through(merchant_id))
 
 
 def save_transaction(

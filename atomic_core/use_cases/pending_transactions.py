@@ -18,7 +18,12 @@ from atomic_core.domain.pending_posting import choose_legs
 from atomic_core.domain.posting import Leg
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.idempotency import Command
-from atomic_core.use_cases.journal_saving import build_event, build_status_error, record_posting
+from atomic_core.use_cases.journal_saving import (
+    build_event,
+    build_status_error,
+    check_period,
+    record_posting,
+)
 
 EXPIRE_BATCH_SIZE: Final = 100
 """Transactions that expire per database transaction. Each locks up to 100 accounts."""
@@ -54,7 +59,8 @@ class PostPendingTransaction(Command[PostPendingRequest, JournalTransaction]):
     then its accounts in id order.
 
     Raises NotFound; TransactionNotPending; ValidationFailed and AmountExceedsReserved for a part
-    that the transaction does not have; TransactionRefused.
+    that the transaction does not have; PeriodClosed if it takes effect in a closed period;
+    TransactionRefused.
     """
 
     begin: UnitOfWorkFactory
@@ -67,6 +73,7 @@ class PostPendingTransaction(Command[PostPendingRequest, JournalTransaction]):
             pending.merchant_id, [account_id for account_id, _ in reserved]
         )
         check_accounts(legs, accounts)
+        check_period(work, pending.merchant_id, pending.effective_at)
         posting = JournalPosting(pending.id, legs, pending.effective_at, reserved)
         result = post_journal(accounts, [posting], work.now())
         if pending.id in result.refusals:

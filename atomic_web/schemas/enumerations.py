@@ -10,6 +10,7 @@ from marshmallow import validate
 
 from atomic_core.domain.accounts import AccountType, Side
 from atomic_core.domain.audit_log import AuditEventType
+from atomic_core.domain.balances import TimeAxis
 from atomic_core.domain.card_networks import DECLINE_REASONS
 from atomic_core.domain.events import STREAM_TYPES, EventType
 from atomic_core.domain.journal import JournalStatus
@@ -111,6 +112,12 @@ NORMAL_SIDE: Final = Enumeration(
 TRANSACTION_KIND: Final = Enumeration(
     "TransactionKind", "What a ledger transaction stands for.", _get_values(TransactionKind)
 )
+TIME_AXIS: Final = Enumeration(
+    "TimeAxis",
+    "The time of an entry that counts: `posted`, or `effective` for when it takes effect in the"
+    " merchant's books.",
+    _get_values(TimeAxis),
+)
 LEDGER_TRANSACTION_STATUS: Final = Enumeration(
     "LedgerTransactionStatus",
     "PENDING reserves its entries until it is posted, voided or expired. The others are final.",
@@ -184,7 +191,7 @@ ERROR_TYPE: Final = Enumeration(
 ENUMERATIONS: Final = (
     *(CURRENCY, PAYMENT_STATUS, REFUND_STATUS, CAPTURE_METHOD, CANCELLATION_REASON),
     *(PAYMENT_CANCELLATION_REASON, FAILURE_REASON, ACCOUNT_TYPE, NORMAL_SIDE, TRANSACTION_KIND),
-    LEDGER_TRANSACTION_STATUS,
+    *(LEDGER_TRANSACTION_STATUS, TIME_AXIS),
     *(PAYMENT_EVENT_TYPE, EVENT_TYPE, EVENT_TYPE_FILTER, SORT_ORDER, PAYMENT_EXPANSION),
     *(WEBHOOK_ENDPOINT_STATUS, WEBHOOK_DISABLED_REASON, DELIVERY_STATUS),
     *(AUDIT_EVENT_TYPE, ACTOR_TYPE, SCOPE),

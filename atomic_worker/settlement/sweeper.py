@@ -1,5 +1,5 @@
 """The sweeper: settles overdue payments and delivers overdue webhooks without Redis, purges,
-verifies the ledger and reconciles it with card networks."""
+takes balance snapshots, verifies the ledger and reconciles it with card networks."""
 
 import threading
 import time
@@ -30,6 +30,9 @@ MAX_REPORTED: Final = 20
 PURGE_SECONDS: Final = 60.0
 """Between two purges. Expired rows have no effect; purging only bounds their number."""
 
+SNAPSHOT_SECONDS: Final = 60.0
+"""Between two searches for balance snapshots to take. Without them reading is slower."""
+
 DELIVERY_STOP_SECONDS: Final = 3.0
 """How long the end of a sweeper waits for webhooks in flight."""
 
@@ -45,8 +48,9 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Sweeper:
-    """Settles overdue payments, delivers overdue webhooks, purges expired rows, verifies the
-    ledger, reconciles it with card networks and reports what they leave open.
+    """Settles overdue payments, delivers overdue webhooks, purges expired rows, takes balance
+    snapshots, verifies the ledger, reconciles it with card networks and reports what they leave
+    open.
 
     Any number of sweepers and workers may run at once.
     """
@@ -59,6 +63,7 @@ class Sweeper:
     _failures: int = 0
     _last_purge: float = float("-inf")
     _last_report: float = float("-inf")
+    _last_snapshots: float = float("-inf")
     _last_verification: float = field(default_factory=time.monotonic)
     _verification: threading.Thread | None = None
     _delivery: threading.Thread | None = None
@@ -99,6 +104,13 @@ class Sweeper:
             _log.info("ledger transactions expired", count=expired_transactions)
         return self._lanes.settle(wait=wait)
 
+    def take_snapshots(self) -> int:
+        """Store the balances at the end of days that have ended; return how many."""
+        taken = self.application.balances.take_snapshots()
+        if taken:
+            _log.info("balance snapshots taken", count=taken)
+        return taken
+
     def purge(self) -> int:
         """Delete expired sessions and idempotency keys; return how many keys."""
         purged_keys = self.application.maintenance.purge_idempotency_keys()
@@ -124,6 +136,7 @@ class Sweeper:
         try:
             self.sweep(wait=False)
             self._purge_if_due()
+            self._take_snapshots_if_due()
             self._report_if_due()
         except StoppedBetweenBatches:
             return 0
@@ -196,6 +209,12 @@ class Sweeper:
         if now - self._last_purge >= PURGE_SECONDS:
             self.purge()
             self._last_purge = now
+
+    def _take_snapshots_if_due(self) -> None:
+        """Every round while there are many: a batch takes a fraction of a second."""
+        now = time.monotonic()
+        if now - self._last_snapshots >= SNAPSHOT_SECONDS and not self.take_snapshots():
+            self._last_snapshots = now
 
     def _start_delivery(self) -> None:
         """Deliver overdue webhooks in a daemon thread: payments must not wait for receivers. What

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -12,13 +12,15 @@ import pytest
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.settings import Settings
-from atomic_core.domain.errors import Conflict, TransactionRefused
+from atomic_core.domain.errors import Conflict, PeriodClosed, TransactionRefused
 from atomic_core.domain.journal import JournalStatus, JournalTransaction
+from atomic_core.domain.periods import ClosingRequest
 from journal_scenarios import FUNDS, Books
 from support import DEPTH, PostgresTampering
 
 ROUNDS: Final = 40 * DEPTH
 PENDING_ROUNDS: Final = 50 * DEPTH
+CLOSING_ROUNDS: Final = 10 * DEPTH
 RACERS: Final = 4
 GUARD_SECONDS: Final = 60
 """How long a race may take on a busy machine; no promise about speed."""
@@ -183,4 +185,29 @@ def test_transactions_that_end_and_begin_together_do_not_deadlock(
         assert outcomes[2] == 1
         [pending] = [outcome for outcome in outcomes[3:] if isinstance(outcome, JournalTransaction)]
         books.void(pending)
+    books.assert_ledger_is_clean()
+
+
+def test_closing_a_period_has_what_was_posted_and_refuses_the_rest(
+    books: Books, race: Callable[..., list[object]]
+) -> None:
+    close = books.application.periods.close
+    for number in range(CLOSING_ROUNDS):
+        end = PAST.date() + timedelta(days=number)
+        within = PAST + timedelta(days=number, hours=23)
+        pending = books.reserve(1, effective_at=within)
+        outcomes = race(
+            partial(books.transfer, 1, effective_at=within),
+            partial(close, ClosingRequest(books.merchant_id, end)),
+            partial(books.post_pending, pending),
+            partial(books.transfer, 1),
+        )
+        assert not isinstance(outcomes[1], Conflict)
+        assert isinstance(outcomes[3], JournalTransaction)
+        for outcome in (outcomes[0], outcomes[2]):
+            assert isinstance(outcome, (JournalTransaction, PeriodClosed))
+        if isinstance(outcomes[2], PeriodClosed):
+            books.void(pending)
+        books.post((books.other, -books.get_balances()[1]), (books.funded, books.get_balances()[1]))
+    # Each closing balance is the sum of what takes effect before the end of its period.
     books.assert_ledger_is_clean()

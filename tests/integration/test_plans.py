@@ -364,6 +364,7 @@ def test_trigger_plans_cached_on_small_tables_suit_large_ones(database_url: str)
         triggers = dict(connection.execute(READING_TRIGGERS).fetchall())
     assert triggers == {
         "accounts_match_holds": True,
+        "entries_are_shifted": True,
         "entries_must_balance": True,
         "holds_are_summed": True,
         "journal_holds_are_summed": True,

@@ -4,6 +4,7 @@ from typing import Final
 
 from mutants.access import ACCESS_MUTANTS
 from mutants.availability import AVAILABILITY_MUTANTS
+from mutants.balances import BALANCE_MUTANTS
 from mutants.customer_actions import CUSTOMER_ACTION_MUTANTS
 from mutants.errors import ERROR_MUTANTS
 from mutants.events import EVENT_MUTANTS
@@ -36,6 +37,7 @@ ALL_MUTANTS: Final = (
     *LEDGER_MUTANTS,
     *JOURNAL_MUTANTS,
     *PENDING_MUTANTS,
+    *BALANCE_MUTANTS,
     *PAYMENT_MUTANTS,
     *REFUND_MUTANTS,
     *TOTAL_MUTANTS,

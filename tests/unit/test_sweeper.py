@@ -171,6 +171,20 @@ def test_expired_ledger_transactions_are_released(stop: StopRequest) -> None:
     assert found.status is JournalStatus.EXPIRED
 
 
+def test_balance_snapshots_are_taken_of_days_that_have_ended(stop: StopRequest) -> None:
+    clock = ManualClock(datetime(2026, 11, 27, 23, tzinfo=UTC))
+    application = in_memory(clock)
+    merchant = application.merchants.add("Shop")
+    application.payments.record(NewPayment(merchant.id, Money(10, "USD"), "tok_visa"))
+    application.settlement.settle()
+    sweeper = Sweeper(application, replace(SETTINGS, sweep_interval=timedelta(0)), stop)
+    assert sweeper.take_snapshots() == 0
+    clock.time += timedelta(hours=2)
+    # Of World and of the merchant's account.
+    assert sweeper.take_snapshots() == 2
+    assert sweeper.take_snapshots() == 0
+
+
 def test_pauses_grow_up_to_a_maximum(stop: StopRequest) -> None:
     sweeper = Sweeper(in_memory(), SETTINGS, stop)
     pauses = [sweeper._record_failure(StorageUnavailable(), 0.02) for _ in range(40)]

@@ -53,6 +53,7 @@ LOGIN = {"email": EMAIL, "password": PASSWORD}
 KEYS, ROTATE, LOGOUT = "/merchants/api-keys", "/merchants/api-keys/{id}/rotate", "/merchants/logout"
 ENDPOINTS = "/webhook-endpoints"
 TRANSACTIONS = "/ledger/transactions"
+PERIODS = "/ledger/periods"
 BODIES: dict[str, Any] = {
     "/payments": PAYMENT_BODY,
     "/payments/batch": {"payments": [PAYMENT_BODY]},
@@ -63,6 +64,7 @@ BODIES: dict[str, Any] = {
             {"accountId": UNKNOWN.replace("0199", "0198"), "amount": 1},
         ]
     },
+    f"{PERIODS}/close": {"endDate": "2020-01-31"},
     "/merchants/register": {**LOGIN, "email": "new@shop.example"},
     "/merchants/login": LOGIN,
     KEYS: {"name": "till"},
@@ -220,6 +222,13 @@ class StatusCollector:
             for _ in range(2):
                 self.send(self.web, "POST", f"{TRANSACTIONS}/{{id}}/{action}", path, json={})
 
+    def send_periods(self) -> None:
+        # The first request to every route has closed it.
+        [period] = self.merchant.get(BASE_PATH + PERIODS).get_json()["data"]["items"]
+        path = f"{PERIODS}/{period['id']}"
+        self.send(self.web, "GET", f"{PERIODS}/{{id}}", path)
+        self.send(self.web, "GET", f"{PERIODS}/{{id}}/balances", f"{path}/balances")
+
     def send_network_events(self) -> None:
         event = build_event(UUID(int=1))
         template = NETWORK_EVENTS.removeprefix(BASE_PATH)
@@ -329,6 +338,9 @@ class StatusCollector:
             ("/refunds/{id}", refund),
             ("/accounts/{id}", account),
             ("/accounts/{id}/entries", f"{account}/entries"),
+            ("/accounts/{id}/balance", f"{account}/balance"),
+            ("/accounts/{id}/explain", f"{account}/explain"),
+            ("/accounts/{id}/balance-history", f"{account}/balance-history"),
             ("/events/{id}", f"{BASE_PATH}/events/{event['id']}"),
         ):
             self.send(self.web, "GET", template, location.removeprefix(BASE_PATH))
@@ -368,6 +380,7 @@ def test_operations_answer_exactly_their_documented_statuses(
     collector.send_captures_cancellations_and_refunds()
     collector.send_reads()
     collector.send_ledger_transactions()
+    collector.send_periods()
     collector.send_webhooks()
     collector.send_network_events()
 

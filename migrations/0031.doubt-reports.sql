@@ -20,13 +20,15 @@ ALTER TABLE payments
     DROP CONSTRAINT IF EXISTS payments_reported_doubt_is_open,
     -- NOT VALID: validating would read the table under the lock, and all rows have NULL.
     ADD CONSTRAINT payments_reported_doubt_is_open CHECK
-        (doubt_reported_at IS NULL OR network_state IN ('unknown', 'pending')) NOT VALID;
+        (doubt_reported_at IS NULL
+         OR network_state IS NOT NULL AND network_state IN ('unknown', 'pending')) NOT VALID;
 
 ALTER TABLE refunds
     ADD COLUMN IF NOT EXISTS doubt_reported_at timestamptz,
     DROP CONSTRAINT IF EXISTS refunds_reported_doubt_is_open,
     ADD CONSTRAINT refunds_reported_doubt_is_open CHECK
-        (doubt_reported_at IS NULL OR network_state IN ('unknown', 'pending')) NOT VALID;
+        (doubt_reported_at IS NULL
+         OR network_state IS NOT NULL AND network_state IN ('unknown', 'pending')) NOT VALID;
 
 -- Most payments never enter these: their columns stay NULL.
 CREATE INDEX IF NOT EXISTS payments_doubt_unreported ON payments (unresolved_since, id)

@@ -40,8 +40,9 @@ ALTER TABLE payments
         (CASE status
               WHEN 'REQUIRES_ACTION' THEN step IN ('charge', 'authorize')
                                           AND expires_at IS NOT NULL
-                                          AND octet_length(next_action_type) BETWEEN 1 AND 50
-                                          AND octet_length(next_action_url) BETWEEN 1 AND 2048
+                                          AND coalesce(octet_length(next_action_type), 0) BETWEEN 1 AND 50
+                                          AND coalesce(octet_length(next_action_url), 0)
+                                              BETWEEN 1 AND 2048
               ELSE next_action_type IS NULL AND next_action_url IS NULL
          END) NOT VALID;
 

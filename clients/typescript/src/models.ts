@@ -4,14 +4,7 @@
  */
 
 export type CaptureMethod = "automatic" | "manual";
-export type PaymentStatus =
-  | "PENDING"
-  | "PROCESSING"
-  | "REQUIRES_ACTION"
-  | "AUTHORIZED"
-  | "SUCCESS"
-  | "FAILED"
-  | "CANCELED";
+export type PaymentStatus = "PENDING" | "PROCESSING" | "REQUIRES_ACTION" | "AUTHORIZED" | "SUCCESS" | "FAILED" | "CANCELED";
 export type RefundStatus = "PENDING" | "PROCESSING" | "SUCCESS" | "FAILED";
 
 export interface NextAction {

@@ -42,12 +42,18 @@ class PostgresBalanceRepository:
     def sum_by_type(
         self, merchant_id: UUID | None, axis: TimeAxis, before: datetime
     ) -> Sequence[TrialBalanceRow]:
-        rows = self.session.fetch_all(
-            _SQL["sum_by_type"],
-            merchant_id=merchant_id,
-            before=before,
-            is_effective=axis is TimeAxis.EFFECTIVE,
-        )
+        is_effective = axis is TimeAxis.EFFECTIVE
+        if merchant_id is None:
+            rows = self.session.fetch_all(
+                _SQL["sum_all_by_type"], before=before, is_effective=is_effective
+            )
+        else:
+            rows = self.session.fetch_all(
+                _SQL["sum_by_type"],
+                merchant_id=merchant_id,
+                before=before,
+                is_effective=is_effective,
+            )
         return [
             TrialBalanceRow(type, currency, accounts, int(debit), int(credit), is_system)
             for type, currency, accounts, debit, credit, is_system in rows

@@ -5,29 +5,20 @@ SELECT sums.id, sums.before, sums.last_sequence, sums.total
  ORDER BY sums.place
 
 -- name: sum_by_type
--- An account that was opened later can have entries that take effect before. The balances of World and
--- fees do not fit into the numbers of JSON readers, and are exact nevertheless.
 WITH owned AS MATERIALIZED (
     SELECT id, merchant_id IS NULL AS is_system, type, currency, created_at
       FROM accounts
      WHERE merchant_id = %(merchant_id)s
-        OR %(merchant_id)s::uuid IS NULL
-), sums AS MATERIALIZED (
-    SELECT sums.id, sums.total
-      FROM balances_before(ARRAY(SELECT id FROM owned),
-                           array_fill(%(before)s::timestamptz,
-                                      ARRAY[(SELECT count(*)::integer FROM owned)]),
-                           %(is_effective)s) AS sums
-)
-SELECT owned.type, owned.currency, count(*),
-       coalesce(sum(-sums.total) FILTER (WHERE sums.total < 0), 0),
-       coalesce(sum(sums.total) FILTER (WHERE sums.total > 0), 0), owned.is_system
-  FROM owned
-  JOIN sums ON sums.id = owned.id
- WHERE owned.created_at < %(before)s
-    OR sums.total <> 0
- GROUP BY owned.is_system, owned.type, owned.currency
- ORDER BY owned.currency, owned.is_system, owned.type
+),
+-- include: trial_balance
+
+-- name: sum_all_by_type
+-- Apart from sum_by_type: an optional merchant would not be found by index.
+WITH owned AS MATERIALIZED (
+    SELECT id, merchant_id IS NULL AS is_system, type, currency, created_at
+      FROM accounts
+),
+-- include: trial_balance
 
 -- name: sum_by_kind
 -- LIMIT 1 forces a primary key look-up per entry, as in list_entries.

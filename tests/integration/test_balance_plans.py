@@ -47,7 +47,7 @@ def test_search_for_entries_scans_no_table(filled: psycopg.Connection) -> None:
     accounts = [row[0] for row in filled.execute("SELECT id FROM accounts LIMIT 20").fetchall()]
     before = count_read_rows(filled)
     parameters = {
-        "merchant_id": None,
+        "merchant_id": UUID(int=1),
         "before": "2026-01-01 03:00Z",
         "account_ids": accounts,
         "moments": ["2026-01-01 02:00Z"] * 20,
@@ -59,7 +59,7 @@ def test_search_for_entries_scans_no_table(filled: psycopg.Connection) -> None:
     }
     statements = load_statements("balances")
     for is_effective in (False, True):
-        for name in ("list_balances_before", "sum_by_type"):
+        for name in ("list_balances_before", "sum_by_type", "sum_all_by_type"):
             filled.execute(statements[name], {**parameters, "is_effective": is_effective})
     for name in ("sum_by_kind", "list_explained_entries"):
         assert filled.execute(statements[name], parameters).fetchall()

@@ -28,6 +28,7 @@ from atomic_web.views import (
     idempotency_keys,
     index,
     journal,
+    journal_batches,
     lists,
     merchants,
     network_events,
@@ -76,7 +77,7 @@ def create_routes(settings: Settings) -> Flask:
 
     modules = (
         *(health, payments, batches, holds, refunds, timeline, accounts, lists, events),
-        *(journal, pending_transactions),
+        *(journal, journal_batches, pending_transactions),
         *(webhook_endpoints, webhook_deliveries, network_events),
         *(merchants, sessions, api_keys, audit_log, idempotency_keys, openapi, index),
     )

@@ -72,6 +72,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("POST /ledger/transactions", 201, TRANSFER, {"transactionId": "data.id"}),
     Step("GET /ledger/transactions/{{transactionId}}", 200),
     Step("GET /ledger/transactions?limit=10", 200),
+    Step("POST /ledger/transactions/batch", 201, {"transactions": [TRANSFER, TRANSFER]}),
     Step("POST /ledger/transactions/{{transactionId}}/reverse", 201, {}),
     Step("POST /ledger/transactions", 201, {**TRANSFER, "pending": True}, {"pendingId": "data.id"}),
     Step("POST /ledger/transactions/{{pendingId}}/post", 200, {}),

@@ -71,7 +71,10 @@ class PostPendingTransaction(Command[PostPendingRequest, JournalTransaction]):
         result = post_journal(accounts, [posting], work.now())
         if pending.id in result.refusals:
             raise build_refusal_error(result.refusals[pending.id])
-        posted = replace(record_posting(pending, result), resolved_at=result.posted_at)
+        entries = result.get_entries()[pending.id]
+        posted = replace(
+            record_posting(pending, entries, result.posted_at), resolved_at=result.posted_at
+        )
         work.journal.resolve([posted])
         work.ledger.save(result.posted)
         work.events.add([build_event(posted, request.origin)])

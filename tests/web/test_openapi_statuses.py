@@ -63,6 +63,16 @@ BODIES: dict[str, Any] = {
             {"accountId": UNKNOWN.replace("0199", "0198"), "amount": 1},
         ]
     },
+    f"{TRANSACTIONS}/batch": {
+        "transactions": [
+            {
+                "entries": [
+                    {"accountId": UNKNOWN, "amount": -1},
+                    {"accountId": UNKNOWN.replace("0199", "0198"), "amount": 1},
+                ]
+            }
+        ]
+    },
     "/merchants/register": {**LOGIN, "email": "new@shop.example"},
     "/merchants/login": LOGIN,
     KEYS: {"name": "till"},
@@ -207,6 +217,7 @@ class StatusCollector:
             self.send(self.web, "POST", TRANSACTIONS, json=content)
         too_much = [{**entry, "amount": 10**9 * entry["amount"]} for entry in entries]
         self.send(self.web, "POST", TRANSACTIONS, json={"entries": too_much})
+        self.send_ledger_batches(entries, too_much)
         [posted] = self.merchant.get(BASE_PATH + TRANSACTIONS).get_json()["data"]["items"]
         path = f"{TRANSACTIONS}/{posted['id']}"
         self.send(self.web, "GET", f"{TRANSACTIONS}/{{id}}", path)
@@ -219,6 +230,18 @@ class StatusCollector:
             path = f"{TRANSACTIONS}/{reserved.get_json()['data']['id']}/{action}"
             for _ in range(2):
                 self.send(self.web, "POST", f"{TRANSACTIONS}/{{id}}/{action}", path, json={})
+
+    def send_ledger_batches(self, entries: Any, too_much: Any) -> None:
+        batch = f"{TRANSACTIONS}/batch"
+        unknown = [{**entry, "accountId": UNKNOWN} for entry in entries[:1]] + entries[1:]
+        for refused in (
+            {"entries": too_much},
+            {"entries": entries, "externalId": "a"},
+            {"entries": unknown},
+        ):
+            for members in ({}, {"atomic": True}, {"dryRun": True}):
+                content = {"transactions": [refused], **members}
+                self.send(self.web, "POST", batch, json=content)
 
     def send_network_events(self) -> None:
         event = build_event(UUID(int=1))

@@ -42,6 +42,7 @@ from atomic_core.use_cases import (
     deliver_webhooks,
     event_retention,
     events,
+    exchanges,
     fees,
     holds,
     idempotency,
@@ -253,6 +254,8 @@ class Journal:
         self.post_once = journal_micro_batches.PostTransactionOnce(
             self.post, idempotency.PerformOnce(begin), ports.batch_calls
         )
+        self.exchange = exchanges.ExchangeCurrency(begin, ids)
+        self.preview_exchange = exchanges.PreviewExchange(begin, ids)
         self.preview = journal.PreviewTransaction(begin, ids)
         self.post_batch = journal_batches.PostTransactionBatch(begin, ids)
         self.preview_batch = journal_batches.PreviewTransactionBatch(begin, ids)

@@ -1,11 +1,22 @@
-"""Requests to post ledger transactions: parsed the same way alone and in a batch."""
+"""Requests to post ledger transactions: parsed and rendered the same way wherever they are made."""
 
-from typing import Any
+from typing import Any, Final
 
-from atomic_core.domain.journal import NewJournalTransaction
+from atomic_core.domain.idempotency import StoredResponse
+from atomic_core.domain.journal import JournalTransaction, NewJournalTransaction
 from atomic_core.domain.origins import Origin
-from atomic_web.context import request_context
-from atomic_web.schemas.journal import build_contents, build_legs, parse_optional_time
+from atomic_web.context import BASE_PATH, request_context
+from atomic_web.http.responses import Meta, render_envelope
+from atomic_web.schemas.journal import (
+    JournalTransactionSchema,
+    build_contents,
+    build_legs,
+    parse_optional_time,
+)
+
+PATH: Final = f"{BASE_PATH}/ledger/transactions"
+
+_response_schema: Final = JournalTransactionSchema()
 
 
 def build_new_transaction(
@@ -21,3 +32,9 @@ def build_new_transaction(
         expires_at=parse_optional_time(values["expires_at"]),
         **build_contents(values),
     )
+
+
+def render_posted(transaction: JournalTransaction, meta: Meta | None = None) -> StoredResponse:
+    """`meta` is that of the request, if another one renders the response."""
+    body = render_envelope(_response_schema.dump(transaction), meta)
+    return StoredResponse(201, body, f"{PATH}/{transaction.id}")

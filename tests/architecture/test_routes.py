@@ -34,6 +34,7 @@ SCOPES = {
     ("/api/v1/ledger/transactions", "POST"): Scope.LEDGER_WRITE,
     ("/api/v1/ledger/transactions/batch", "POST"): Scope.LEDGER_WRITE,
     ("/api/v1/ledger/transactions", "GET"): Scope.LEDGER_READ,
+    ("/api/v1/ledger/exchanges", "POST"): Scope.LEDGER_WRITE,
     ("/api/v1/ledger/transactions/<id>", "GET"): Scope.LEDGER_READ,
     ("/api/v1/ledger/transactions/<id>/reverse", "POST"): Scope.LEDGER_WRITE,
 }

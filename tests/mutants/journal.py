@@ -156,6 +156,24 @@ JOURNAL_MUTANTS: Final = (
         (MICRO_TEST,),
     ),
     Mutant(
+        "exchange-rounds-down",
+        "an exchange rounds half to even",
+        (Edit("atomic_core/domain/exchanges.py", "return round(amount", "return int(amount"),),
+        ("tests/unit/test_exchanges.py",),
+    ),
+    Mutant(
+        "exchange-forgets-the-rate",
+        "an exchange keeps its rate as it was sent",
+        (
+            Edit(
+                "atomic_core/use_cases/exchanges.py",
+                "{**request.metadata, RATE_KEY: request.rate}",
+                "{**request.metadata, RATE_KEY: str(float(rate))}",
+            ),
+        ),
+        ("tests/contract/test_exchanges.py",),
+    ),
+    Mutant(
         "journal-preview-posts",
         "a preview changes nothing",
         (

@@ -63,6 +63,15 @@ BODIES: dict[str, Any] = {
             {"accountId": UNKNOWN.replace("0199", "0198"), "amount": 1},
         ]
     },
+    "/ledger/exchanges": {
+        **{
+            f"{side}{kind}Id": UNKNOWN
+            for side in ("source", "target")
+            for kind in ("Account", "Position")
+        },
+        "sourceAmount": 1,
+        "rate": "1",
+    },
     f"{TRANSACTIONS}/batch": {
         "transactions": [
             {
@@ -230,6 +239,28 @@ class StatusCollector:
             path = f"{TRANSACTIONS}/{reserved.get_json()['data']['id']}/{action}"
             for _ in range(2):
                 self.send(self.web, "POST", f"{TRANSACTIONS}/{{id}}/{action}", path, json={})
+        self.send_exchanges(funded, other)
+
+    def send_exchanges(self, source: str, position: str) -> None:
+        self.merchant.pay(currency="EUR")
+        self.web.application.settlement.settle()
+        euros = self.merchant.post(ACCOUNTS, ACCOUNT_BODY | {"currency": "EUR"})
+        accounts = self.merchant.get(f"{ACCOUNTS}?currency=EUR").get_json()["data"]["items"]
+        body = {
+            "sourceAccountId": source,
+            "sourcePositionId": position,
+            "targetPositionId": accounts[-1]["id"],
+            "targetAccountId": euros.get_json()["data"]["id"],
+            "sourceAmount": 1,
+            "rate": "1",
+        }
+        for changes in (
+            {"dryRun": True},
+            {"externalId": "exchange"},
+            {"externalId": "exchange"},
+            {"rate": "100000000"},
+        ):
+            self.send(self.web, "POST", "/ledger/exchanges", json=body | changes)
 
     def send_ledger_batches(self, entries: Any, too_much: Any) -> None:
         batch = f"{TRANSACTIONS}/batch"

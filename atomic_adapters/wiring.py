@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from atomic_adapters.bulkhead import POOL_SHARE, MerchantBulkhead
 from atomic_adapters.event_reader import BatchedEventReader
 from atomic_adapters.event_signal import PollingEventSignal
-from atomic_adapters.micro_batching import BatchedPaymentStore
+from atomic_adapters.micro_batching import BatchedPaymentStore, MerchantMicroBatcher
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
 from atomic_adapters.networks.sandbox_tokens import find_meant_token
 from atomic_adapters.networks.time_limit import TimeLimitedCardNetwork
@@ -119,6 +119,7 @@ def build_ports(settings: Settings) -> Ports:
         rate_limiter=RedisRateLimiter(redis, breaker),
         card_networks=build_card_networks(settings),
         statements=build_statements(settings),
+        batch_calls=MerchantMicroBatcher,
         webhook_sender=DeferredWebhookSender(partial(build_webhook_sender, settings)),
         secret_cipher=build_secret_cipher(settings),
         breaker_states=breaker_states,

@@ -15,6 +15,7 @@ from atomic_core.domain.webhook_urls import Network
 from atomic_core.ports.api_key_cache import ApiKeyCache
 from atomic_core.ports.api_key_usage import ApiKeyUsage
 from atomic_core.ports.breaker_states import BreakerStates
+from atomic_core.ports.call_batching import BatchCalls, execute_singly
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.clock import Clock
 from atomic_core.ports.dependency import Dependency
@@ -42,12 +43,15 @@ from atomic_core.use_cases import (
     deliver_webhooks,
     event_retention,
     events,
+    exchanges,
     explanations,
     fees,
     holds,
     idempotency,
     in_doubt,
     journal,
+    journal_batches,
+    journal_micro_batches,
     ledger,
     lists,
     maintenance,
@@ -105,6 +109,7 @@ class Ports:
     dependencies: Sequence[Dependency]
     statements: Mapping[str, NetworkStatement] = field(default_factory=dict)
     """Of card networks, by name."""
+    batch_calls: BatchCalls = execute_singly
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +278,14 @@ class Journal:
     def __init__(self, ports: Ports) -> None:
         begin, ids = ports.begin, ports.ids
         self.post = journal.PostTransaction(begin, ids)
+        self.post_once = journal_micro_batches.PostTransactionOnce(
+            self.post, idempotency.PerformOnce(begin), ports.batch_calls
+        )
+        self.exchange = exchanges.ExchangeCurrency(begin, ids)
+        self.preview_exchange = exchanges.PreviewExchange(begin, ids)
         self.preview = journal.PreviewTransaction(begin, ids)
+        self.post_batch = journal_batches.PostTransactionBatch(begin, ids)
+        self.preview_batch = journal_batches.PreviewTransactionBatch(begin, ids)
         self.reverse = journal.ReverseTransaction(begin, ids)
         self.post_pending = pending_transactions.PostPendingTransaction(begin)
         self.void = pending_transactions.VoidTransaction(begin)

@@ -24,11 +24,13 @@ from atomic_web.views import (
     balances,
     batches,
     events,
+    exchanges,
     health,
     holds,
     idempotency_keys,
     index,
     journal,
+    journal_batches,
     lists,
     merchants,
     network_events,
@@ -78,7 +80,7 @@ def create_routes(settings: Settings) -> Flask:
 
     modules = (
         *(health, payments, batches, holds, refunds, timeline, accounts, lists, events),
-        *(journal, pending_transactions, balances, periods),
+        *(journal, journal_batches, pending_transactions, exchanges, balances, periods),
         *(webhook_endpoints, webhook_deliveries, network_events),
         *(merchants, sessions, api_keys, audit_log, idempotency_keys, openapi, index),
     )

@@ -1,7 +1,7 @@
 """Journal transactions in memory."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from uuid import UUID
@@ -120,10 +120,15 @@ class MemoryJournalRepository:
             return None
         return self._complete(transaction)
 
-    def find_by_external_id(self, merchant_id: UUID, external_id: str) -> UUID | None:
-        rows = self.session.tables.journal_transactions.rows.values()
-        key = (merchant_id, external_id)
-        return next((row.id for row in rows if (row.merchant_id, row.external_id) == key), None)
+    def find_by_external_ids(
+        self, merchant_id: UUID, external_ids: Sequence[str]
+    ) -> Mapping[str, UUID]:
+        rows, wanted = self.session.tables.journal_transactions.rows.values(), set(external_ids)
+        return {
+            row.external_id: row.id
+            for row in rows
+            if row.merchant_id == merchant_id and row.external_id in wanted and row.external_id
+        }
 
     def list(
         self, merchant_id: UUID, filters: JournalFilter, after: Position | None, limit: int

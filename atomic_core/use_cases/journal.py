@@ -21,9 +21,9 @@ from atomic_core.use_cases.idempotency import Command
 from atomic_core.use_cases.journal_saving import (
     build_reversed_error,
     build_status_error,
-    prepare_transaction,
     save_transaction,
 )
+from atomic_core.use_cases.journal_sets import prepare_transaction
 
 
 @dataclass(frozen=True, slots=True)

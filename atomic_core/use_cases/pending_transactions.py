@@ -20,8 +20,8 @@ from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.idempotency import Command
 from atomic_core.use_cases.journal_saving import (
     build_event,
+    build_period_check,
     build_status_error,
-    check_period,
     record_posting,
 )
 
@@ -73,12 +73,15 @@ class PostPendingTransaction(Command[PostPendingRequest, JournalTransaction]):
             pending.merchant_id, [account_id for account_id, _ in reserved]
         )
         check_accounts(legs, accounts)
-        check_period(work, pending.merchant_id, pending.effective_at)
+        build_period_check(work, pending.merchant_id)(pending.effective_at)
         posting = JournalPosting(pending.id, legs, pending.effective_at, reserved)
         result = post_journal(accounts, [posting], work.now())
         if pending.id in result.refusals:
             raise build_refusal_error(result.refusals[pending.id])
-        posted = replace(record_posting(pending, result), resolved_at=result.posted_at)
+        entries = result.get_entries()[pending.id]
+        posted = replace(
+            record_posting(pending, entries, result.posted_at), resolved_at=result.posted_at
+        )
         work.journal.resolve([posted])
         work.ledger.save(result.posted)
         work.events.add([build_event(posted, request.origin)])

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
@@ -12,7 +13,7 @@ import pytest
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.settings import Settings
-from atomic_core.domain.errors import Conflict, PeriodClosed, TransactionRefused
+from atomic_core.domain.errors import Conflict, ExternalIdTaken, PeriodClosed, TransactionRefused
 from atomic_core.domain.journal import JournalStatus, JournalTransaction
 from atomic_core.domain.periods import ClosingRequest
 from journal_scenarios import FUNDS, Books
@@ -118,6 +119,33 @@ def test_transfers_in_both_directions_do_not_deadlock(
         )
         assert count_posted(outcomes) >= 3
     books.assert_ledger_is_clean()
+
+
+def test_batches_with_the_same_accounts_and_external_ids_do_not_deadlock(
+    books: Books, race: Callable[..., list[object]]
+) -> None:
+    books.transfer(FUNDS // 2)
+    forth = books.build((books.funded, -1), (books.other, 1))
+    back = books.build((books.other, -2), (books.third, 1), (books.funded, 1))
+    for number in range(ROUNDS):
+        # Of different accounts: the loser meets the external id when it inserts.
+        dollars = replace(forth, external_id=str(number))
+        euros = books.build((books.euros, -1), (books.other_euros, 1), external_id=str(number))
+        outcomes = race(
+            lambda one=dollars: books.post_batch(forth, back, one),
+            lambda one=euros: books.post_batch(one, books.build(*one.entries)),
+            lambda: books.post_batch(back, forth, is_atomic=True),
+            lambda: books.transfer(1),
+        )
+        results = [row for outcome in outcomes for row in _list_results(outcome)]
+        assert count_posted(results) == 7
+        assert sum(isinstance(row, ExternalIdTaken) for row in results) == 1
+        books.post((books.third, -2), (books.other, 2))
+    books.assert_ledger_is_clean()
+
+
+def _list_results(outcome: object) -> list[object]:
+    return [*outcome] if isinstance(outcome, list) else [outcome]
 
 
 def test_pending_transaction_ends_once_whatever_races(

@@ -65,6 +65,25 @@ BODIES: dict[str, Any] = {
         ]
     },
     f"{PERIODS}/close": {"endDate": "2020-01-31"},
+    "/ledger/exchanges": {
+        **{
+            f"{side}{kind}Id": UNKNOWN
+            for side in ("source", "target")
+            for kind in ("Account", "Position")
+        },
+        "sourceAmount": 1,
+        "rate": "1",
+    },
+    f"{TRANSACTIONS}/batch": {
+        "transactions": [
+            {
+                "entries": [
+                    {"accountId": UNKNOWN, "amount": -1},
+                    {"accountId": UNKNOWN.replace("0199", "0198"), "amount": 1},
+                ]
+            }
+        ]
+    },
     "/merchants/register": {**LOGIN, "email": "new@shop.example"},
     "/merchants/login": LOGIN,
     KEYS: {"name": "till"},
@@ -209,6 +228,7 @@ class StatusCollector:
             self.send(self.web, "POST", TRANSACTIONS, json=content)
         too_much = [{**entry, "amount": 10**9 * entry["amount"]} for entry in entries]
         self.send(self.web, "POST", TRANSACTIONS, json={"entries": too_much})
+        self.send_ledger_batches(entries, too_much)
         [posted] = self.merchant.get(BASE_PATH + TRANSACTIONS).get_json()["data"]["items"]
         path = f"{TRANSACTIONS}/{posted['id']}"
         self.send(self.web, "GET", f"{TRANSACTIONS}/{{id}}", path)
@@ -221,6 +241,40 @@ class StatusCollector:
             path = f"{TRANSACTIONS}/{reserved.get_json()['data']['id']}/{action}"
             for _ in range(2):
                 self.send(self.web, "POST", f"{TRANSACTIONS}/{{id}}/{action}", path, json={})
+        self.send_exchanges(funded, other)
+
+    def send_exchanges(self, source: str, position: str) -> None:
+        self.merchant.pay(currency="EUR")
+        self.web.application.settlement.settle()
+        euros = self.merchant.post(ACCOUNTS, ACCOUNT_BODY | {"currency": "EUR"})
+        accounts = self.merchant.get(f"{ACCOUNTS}?currency=EUR").get_json()["data"]["items"]
+        body = {
+            "sourceAccountId": source,
+            "sourcePositionId": position,
+            "targetPositionId": accounts[-1]["id"],
+            "targetAccountId": euros.get_json()["data"]["id"],
+            "sourceAmount": 1,
+            "rate": "1",
+        }
+        for changes in (
+            {"dryRun": True},
+            {"externalId": "exchange"},
+            {"externalId": "exchange"},
+            {"rate": "100000000"},
+        ):
+            self.send(self.web, "POST", "/ledger/exchanges", json=body | changes)
+
+    def send_ledger_batches(self, entries: Any, too_much: Any) -> None:
+        batch = f"{TRANSACTIONS}/batch"
+        unknown = [{**entry, "accountId": UNKNOWN} for entry in entries[:1]] + entries[1:]
+        for refused in (
+            {"entries": too_much},
+            {"entries": entries, "externalId": "a"},
+            {"entries": unknown},
+        ):
+            for members in ({}, {"atomic": True}, {"dryRun": True}):
+                content = {"transactions": [refused], **members}
+                self.send(self.web, "POST", batch, json=content)
 
     def send_periods(self) -> None:
         # The first request to every route has closed it.

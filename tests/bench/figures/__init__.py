@@ -9,6 +9,7 @@ from bench.figures import (
     fairness,
     growth,
     latency,
+    ledger,
     longpoll,
     memory,
     network,
@@ -43,5 +44,6 @@ FIGURES: Final[Mapping[str, Figure]] = {
     "fairness": Figure(fairness.measure, drives_wrk=False),
     "longpoll": Figure(longpoll.measure, drives_wrk=False),
     "webhooks": Figure(webhooks.measure, drives_wrk=False),
+    "ledger": Figure(ledger.measure),
     "network": Figure(network.measure, drives_wrk=False),
 }

@@ -22,6 +22,7 @@ from atomic_web.views import (
     api_keys,
     audit_log,
     batches,
+    disputes,
     events,
     health,
     holds,
@@ -76,7 +77,7 @@ def create_routes(settings: Settings) -> Flask:
 
     modules = (
         *(health, payments, batches, holds, refunds, timeline, accounts, lists, events),
-        *(journal, pending_transactions),
+        *(journal, pending_transactions, disputes),
         *(webhook_endpoints, webhook_deliveries, network_events),
         *(merchants, sessions, api_keys, audit_log, idempotency_keys, openapi, index),
     )

@@ -25,6 +25,7 @@ from atomic_adapters.memory.services import (
 )
 from atomic_adapters.memory.tables import Tables
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
+from atomic_adapters.networks.sandbox_disputes import SandboxDisputes
 from atomic_adapters.security.api_key_cache import LruApiKeyCache
 from atomic_adapters.security.api_key_usage import DirectApiKeyUsage
 from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, Argon2PasswordHasher
@@ -48,6 +49,7 @@ from atomic_core.domain.payments import (
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.ports.breaker_states import BreakerStates
 from atomic_core.ports.card_network import CardNetwork
+from atomic_core.ports.dispute_network import DisputeNetwork
 from atomic_core.ports.job_queue import JobQueue
 from atomic_core.ports.network_event_verifier import NetworkEventVerifier
 from atomic_core.ports.network_statement import NetworkStatement
@@ -478,6 +480,7 @@ def build_application(
     breaker_states: BreakerStates | None = None,
     network_event_verifiers: Mapping[str, NetworkEventVerifier] = MappingProxyType({}),
     statements: Mapping[str, NetworkStatement] = MappingProxyType({}),
+    dispute_networks: Mapping[str, DisputeNetwork] = MappingProxyType({}),
 ) -> Application:
     """The application on a store, with all other ports in memory."""
     clock = SystemClock()
@@ -504,6 +507,7 @@ def build_application(
         network_event_verifiers=network_event_verifiers,
         dependencies=[AlwaysUpDependency("postgres")],
         statements=statements,
+        dispute_networks=dispute_networks or {DEFAULT_NETWORK: SandboxDisputes(NOW)},
     )
     options = Options(
         batch_size,

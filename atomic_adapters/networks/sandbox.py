@@ -3,8 +3,10 @@ tokens. No money moves."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
+from uuid import UUID
 
 from atomic_core.domain.card_networks import NetworkResponse, Verdict
+from atomic_core.domain.payments import Step
 from atomic_core.domain.settlement import Claim
 
 _APPROVED: Final = NetworkResponse(Verdict.APPROVED)
@@ -57,6 +59,20 @@ def _lose_first_answer(claim: Claim) -> NetworkResponse:
     return _APPROVED if claim.faults else _UNKNOWN
 
 
+DISPUTED_SOURCES: Final = ("tok_disputed", "tok_disputeWon", "tok_disputeLost")
+"""Approved, and disputed after the capture: see `sandbox_disputes.py`."""
+
+
+def build_dispute_reference(payment_id: UUID) -> str:
+    return f"dp_{payment_id.hex}"
+
+
+def _announce_dispute(claim: Claim) -> NetworkResponse:
+    if claim.step not in (Step.CHARGE, Step.CAPTURE):
+        return _APPROVED
+    return _APPROVED._replace(dispute_reference=build_dispute_reference(claim.payment_id))
+
+
 STATE_RESPONSES: Final[Mapping[str, Callable[[Claim], NetworkResponse]]] = {
     UNDECIDED_SOURCE: _respond_slowly,
     "tok_undecided": lambda _: NetworkResponse(Verdict.PENDING),
@@ -64,6 +80,7 @@ STATE_RESPONSES: Final[Mapping[str, Callable[[Claim], NetworkResponse]]] = {
     "tok_answerLostOnce": _lose_first_answer,
     "tok_answerLost": lambda _: _UNKNOWN,
     "tok_noAnswer": lambda _: _UNKNOWN,
+    **dict.fromkeys(DISPUTED_SOURCES, _announce_dispute),
 }
 """By token, for every request: what happens between us and a network."""
 
@@ -93,7 +110,12 @@ class SandboxCardNetwork:
         return _respond(claims, REFUND_RESPONSES)
 
     def inquire(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
-        return [INQUIRY_RESPONSES.get(claim.source, _APPROVED) for claim in claims]
+        return [
+            _announce_dispute(claim)
+            if claim.source in DISPUTED_SOURCES
+            else INQUIRY_RESPONSES.get(claim.source, _APPROVED)
+            for claim in claims
+        ]
 
 
 def _respond(

@@ -82,6 +82,9 @@ class NetworkResponse(NamedTuple):
     """Whether the network gave an answer of its own to the request, whatever it says. A network
     that is slow to decide, or waits for an operator, answers; one that hangs does not. None if no
     request was made, for want of time."""
+    dispute_reference: str | None = None
+    """A dispute that the network announces with its approval. Only the sandbox does: other networks
+    send events."""
 
 
 def compute_back_off(faults: int) -> timedelta:

@@ -8,6 +8,7 @@ from atomic_core.ports.accounts import AccountRepository
 from atomic_core.ports.admin_queries import AdminQueries
 from atomic_core.ports.audit_log import AuditLogRepository
 from atomic_core.ports.dashboards import DashboardRepository
+from atomic_core.ports.disputes import DisputeRepository
 from atomic_core.ports.events import EventRepository
 from atomic_core.ports.fees import FeeRepository
 from atomic_core.ports.idempotency_keys import IdempotencyRepository
@@ -43,6 +44,9 @@ class UnitOfWork(Protocol):
 
     @property
     def refunds(self) -> RefundRepository: ...
+
+    @property
+    def disputes(self) -> DisputeRepository: ...
 
     @property
     def events(self) -> EventRepository: ...

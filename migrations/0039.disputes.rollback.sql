@@ -13,10 +13,6 @@ BEGIN
             RAISE EXCEPTION 'rolling back would drop disputes' USING ERRCODE = 'restrict_violation';
         END IF;
     END IF;
-    IF EXISTS (SELECT FROM api_keys WHERE scopes && '{disputes:read,disputes:write}'::text[]) THEN
-        RAISE EXCEPTION 'rolling back would leave API keys with scopes of disputes'
-            USING ERRCODE = 'restrict_violation';
-    END IF;
 END
 $$;
 
@@ -93,11 +89,24 @@ DROP TABLE IF EXISTS disputes;
 DROP FUNCTION IF EXISTS disputes_match_ledger();
 DROP FUNCTION IF EXISTS disputes_of_payment();
 
-ALTER TABLE api_keys
-    DROP CONSTRAINT IF EXISTS api_keys_known_scopes,
-    ADD CONSTRAINT api_keys_known_scopes
+-- The version before does not know the scopes of disputes: keys lose them, and those that have no other are
+-- revoked.
+DO $$
+BEGIN
+    ALTER TABLE api_keys DROP CONSTRAINT IF EXISTS api_keys_known_scopes;
+    ALTER TABLE api_keys DISABLE TRIGGER api_keys_stay_whose_they_are;
+    UPDATE api_keys
+       SET scopes = array_remove(array_remove(scopes, 'disputes:read'), 'disputes:write')
+     WHERE scopes && '{disputes:read,disputes:write}'
+       AND NOT scopes <@ '{disputes:read,disputes:write}';
+    UPDATE api_keys
+       SET revoked_at = coalesce(revoked_at, now()), scopes = '{payments:read}'
+     WHERE scopes <@ '{disputes:read,disputes:write}';
+    ALTER TABLE api_keys ENABLE TRIGGER api_keys_stay_whose_they_are;
+    ALTER TABLE api_keys
+        ADD CONSTRAINT api_keys_known_scopes
         CHECK (cardinality(scopes) > 0 AND scopes <@
                '{payments:write,payments:read,accounts:write,accounts:read,refunds:write,events:read,
-                 webhooks:read,webhooks:write,ledger:read,ledger:write}'::text[])
-        NOT VALID;
-ALTER TABLE api_keys VALIDATE CONSTRAINT api_keys_known_scopes;
+                 webhooks:read,webhooks:write,ledger:read,ledger:write}'::text[]);
+END
+$$;

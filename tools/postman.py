@@ -77,6 +77,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("POST /ledger/transactions/{{pendingId}}/post", 200, {}),
     Step("POST /ledger/transactions", 201, {**TRANSFER, "pending": True}, {"voidedId": "data.id"}),
     Step("POST /ledger/transactions/{{voidedId}}/void", 200, {}),
+    Step("GET /disputes?limit=10", 200),
     Step("GET /events?limit=10", 200, None, {"eventId": "data.items.0.id"}),
     Step("GET /events/{{eventId}}", 200),
     Step(

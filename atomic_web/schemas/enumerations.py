@@ -122,12 +122,12 @@ DISPUTE_STATUS: Final = Enumeration(
     _get_values(DisputeStatus),
 )
 DISPUTE_RESPONSE: Final = Enumeration(
-    "DisputeResponse",
+    "DisputeAnswer",
     "What is to be sent to the card network.",
     _get_values(DisputeResponse),
 )
 RESPONSE_FAILURE: Final = Enumeration(
-    "DisputeResponseFailure",
+    "DisputeAnswerFailure",
     "Why the card network did not take a response to a dispute.",
     (RESPONSE_REFUSED,),
 )

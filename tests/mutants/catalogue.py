@@ -4,6 +4,7 @@ from typing import Final
 
 from mutants.access import ACCESS_MUTANTS
 from mutants.availability import AVAILABILITY_MUTANTS
+from mutants.disputes import DISPUTE_MUTANTS
 from mutants.errors import ERROR_MUTANTS
 from mutants.events import EVENT_MUTANTS
 from mutants.in_doubt import IN_DOUBT_MUTANTS
@@ -35,6 +36,7 @@ ALL_MUTANTS: Final = (
     *PENDING_MUTANTS,
     *PAYMENT_MUTANTS,
     *REFUND_MUTANTS,
+    *DISPUTE_MUTANTS,
     *TOTAL_MUTANTS,
     *WEB_MUTANTS,
     *ERROR_MUTANTS,

@@ -339,7 +339,11 @@ def test_only_what_can_succeed_later_is_retryable() -> None:
     ("code", "param", "facts"),
     [
         ("amount_exceeds_held", "amount", {"held": 1_234}),
-        ("refund_exceeds_remaining", "amount", {"remaining": 1_234, "captured": 1_234, "disputed": 0}),
+        (
+            "refund_exceeds_remaining",
+            "amount",
+            {"remaining": 1_234, "captured": 1_234, "disputed": 0},
+        ),
         ("too_many_refunds", None, {"maximum": 100}),
         ("too_many_api_keys", None, {"maximum": MAX_LIVE_KEYS}),
         ("email_taken", "email", {}),

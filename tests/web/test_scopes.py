@@ -255,8 +255,10 @@ def test_missing_scope_is_named(shop: Shop) -> None:
     nothing = shop.get_caller(frozenset({Scope.REFUNDS_WRITE})).get(f"{KEYS}/account")
     assert nothing.get_json()["error"]["details"] == {
         "scope": [
-            "Must include payments:read or accounts:read or webhooks:read or ledger:read or"
-            " disputes:read."
+            (
+                "Must include payments:read or accounts:read or webhooks:read or ledger:read or"
+                " disputes:read."
+            )
         ]
     }
 

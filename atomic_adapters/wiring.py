@@ -10,6 +10,7 @@ from atomic_adapters.event_reader import BatchedEventReader
 from atomic_adapters.event_signal import PollingEventSignal
 from atomic_adapters.micro_batching import BatchedPaymentStore, MerchantMicroBatcher
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
+from atomic_adapters.networks.sandbox_disputes import SandboxDisputes
 from atomic_adapters.networks.sandbox_tokens import find_meant_token
 from atomic_adapters.networks.time_limit import TimeLimitedCardNetwork
 from atomic_adapters.postgres import PostgresStore
@@ -38,6 +39,7 @@ from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.domain.webhook_urls import EVERY_NETWORK
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.clock import Clock
+from atomic_core.ports.dispute_network import DisputeNetwork
 from atomic_core.ports.network_event_verifier import NetworkEventVerifier
 from atomic_core.ports.network_statement import NetworkStatement
 from atomic_core.ports.webhook_sender import WebhookSender
@@ -120,6 +122,7 @@ def build_ports(settings: Settings) -> Ports:
         card_networks=build_card_networks(settings),
         statements=build_statements(settings),
         batch_calls=MerchantMicroBatcher,
+        dispute_networks=build_dispute_networks(settings),
         webhook_sender=DeferredWebhookSender(partial(build_webhook_sender, settings)),
         secret_cipher=build_secret_cipher(settings),
         breaker_states=breaker_states,
@@ -165,6 +168,18 @@ def build_statements(settings: Settings) -> Mapping[str, NetworkStatement]:
     from atomic_adapters.networks.stripe.statement import StripeStatement
 
     return {STRIPE: StripeStatement(settings.networks.stripe)}
+
+
+def build_dispute_networks(settings: Settings) -> Mapping[str, DisputeNetwork]:
+    """The disputes of the card networks that the deployment has settings of, by name."""
+    networks: dict[str, DisputeNetwork] = {}
+    if settings.has_sandbox:
+        networks[DEFAULT_NETWORK] = SandboxDisputes()
+    if settings.networks.has_stripe:
+        from atomic_adapters.networks.stripe.disputes import StripeDisputes
+
+        networks[STRIPE] = StripeDisputes(settings.networks.stripe)
+    return networks
 
 
 def _select_token_check(settings: Settings) -> Callable[[str], str | None]:
@@ -214,6 +229,7 @@ def in_memory(
     network_event_verifiers: Mapping[str, NetworkEventVerifier] | None = None,
     statement: NetworkStatement | None = None,
     action_period: timedelta = DEFAULT_ACTION_PERIOD,
+    dispute_network: DisputeNetwork | None = None,
 ) -> Application:
     """The whole application in this process's memory, for tests.
 
@@ -256,6 +272,7 @@ def in_memory(
         breaker_states=MemoryBreakerStates(),
         network_event_verifiers=network_event_verifiers or {},
         statements={DEFAULT_NETWORK: statement} if statement else {},
+        dispute_networks={DEFAULT_NETWORK: dispute_network or SandboxDisputes()},
         dependencies=[
             AlwaysUpDependency("postgres"),
             AlwaysUpDependency("redis", is_required=False),

@@ -19,6 +19,7 @@ from atomic_core.ports.call_batching import BatchCalls, execute_singly
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.clock import Clock
 from atomic_core.ports.dependency import Dependency
+from atomic_core.ports.dispute_network import DisputeNetwork
 from atomic_core.ports.event_reader import EventReader
 from atomic_core.ports.event_signal import EventSignal
 from atomic_core.ports.id_generator import IdGenerator
@@ -41,6 +42,8 @@ from atomic_core.use_cases import (
     balances,
     dashboard,
     deliver_webhooks,
+    dispute_processing,
+    disputes,
     event_retention,
     events,
     exchanges,
@@ -110,6 +113,8 @@ class Ports:
     statements: Mapping[str, NetworkStatement] = field(default_factory=dict)
     """Of card networks, by name."""
     batch_calls: BatchCalls = execute_singly
+    dispute_networks: Mapping[str, DisputeNetwork] = field(default_factory=dict)
+    """By the name of each card network that has disputes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +194,19 @@ class Refunds:
         self.wait = awaiting.AwaitRefund(self.get, ports.event_signal)
         self.list = lists.ListRefunds(ports.begin)
         self.list_by_payment = lists.ListPaymentRefunds(ports.begin)
+
+
+class Disputes:
+    def __init__(self, ports: Ports) -> None:
+        begin = ports.begin
+        self.networks = tuple(ports.dispute_networks)
+        """That have disputes."""
+        self.process = dispute_processing.ProcessDisputes(begin, ports.ids, ports.dispute_networks)
+        self.get = disputes.GetDispute(begin)
+        self.list = disputes.ListDisputes(begin)
+        self.submit_evidence = disputes.SubmitEvidence(begin)
+        self.accept = disputes.AcceptDispute(begin)
+        self.count_open = disputes.CountOpenDisputes(begin)
 
 
 class Events:
@@ -444,6 +462,7 @@ class Application:
         options = options or Options()
         self.payments = Payments(ports, options)
         self.refunds = Refunds(ports)
+        self.disputes = Disputes(ports)
         self.events = Events(ports)
         self.settlement = Settlement(ports, options)
         self.network_events = NetworkEvents(ports)

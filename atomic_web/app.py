@@ -23,6 +23,7 @@ from atomic_web.views import (
     audit_log,
     balances,
     batches,
+    disputes,
     events,
     exchanges,
     health,
@@ -80,7 +81,7 @@ def create_routes(settings: Settings) -> Flask:
 
     modules = (
         *(health, payments, batches, holds, refunds, timeline, accounts, lists, events),
-        *(journal, journal_batches, pending_transactions, exchanges, balances, periods),
+        *(journal, journal_batches, pending_transactions, exchanges, balances, periods, disputes),
         *(webhook_endpoints, webhook_deliveries, network_events),
         *(merchants, sessions, api_keys, audit_log, idempotency_keys, openapi, index),
     )

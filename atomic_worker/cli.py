@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 _GROUPS: Final = {
     **{
         name: f"atomic_worker.commands.{name}"
-        for name in ("accounts", "currencies", "events", "fees", "keys", "merchants", "migrate")
+        for name in ("accounts", "currencies", "disputes", "events", "fees", "keys", "merchants")
     },
     "dev": "atomic_worker.dev.runner",
     "grant": "atomic_worker.commands.migrate",
+    "migrate": "atomic_worker.commands.migrate",
     "payments": "atomic_worker.commands.payments",
     "reconcile": "atomic_worker.commands.reconcile",
     "trial-balance": "atomic_worker.commands.trial_balance",
@@ -98,6 +99,7 @@ def start_metrics(
         application.reconciliation.get_last_scheduled,
         application.settlement.measure_networks,
         application.admin.sum_unresolved,
+        application.disputes.count_open,
     )
     serve_metrics(host, port, collector)
     return observe_round

@@ -25,6 +25,7 @@ from atomic_adapters.memory.services import (
 )
 from atomic_adapters.memory.tables import Tables
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
+from atomic_adapters.networks.sandbox_disputes import SandboxDisputes
 from atomic_adapters.security.api_key_cache import LruApiKeyCache
 from atomic_adapters.security.api_key_usage import DirectApiKeyUsage
 from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, Argon2PasswordHasher
@@ -50,6 +51,7 @@ from atomic_core.domain.payments import (
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.ports.breaker_states import BreakerStates
 from atomic_core.ports.card_network import CardNetwork
+from atomic_core.ports.dispute_network import DisputeNetwork
 from atomic_core.ports.job_queue import JobQueue
 from atomic_core.ports.network_event_verifier import NetworkEventVerifier
 from atomic_core.ports.network_statement import NetworkStatement
@@ -515,6 +517,7 @@ def build_application(
     statements: Mapping[str, NetworkStatement] = MappingProxyType({}),
     in_doubt_alarm: timedelta = DEFAULT_IN_DOUBT_ALARM,
     action_period: timedelta = DEFAULT_ACTION_PERIOD,
+    dispute_networks: Mapping[str, DisputeNetwork] = MappingProxyType({}),
 ) -> Application:
     """The application on a store, with all other ports in memory."""
     clock = SystemClock()
@@ -541,6 +544,7 @@ def build_application(
         network_event_verifiers=network_event_verifiers,
         dependencies=[AlwaysUpDependency("postgres")],
         statements=statements,
+        dispute_networks=dispute_networks or {DEFAULT_NETWORK: SandboxDisputes(NOW)},
     )
     options = Options(
         batch_size,

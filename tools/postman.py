@@ -101,6 +101,7 @@ STEPS: Final[tuple[Step, ...]] = (
     ),
     Step("POST /accounts", 201, {"name": "Buyer", "currency": "EUR"}, {"targetId": "data.id"}),
     Step("POST /ledger/exchanges", 201, EXCHANGE),
+    Step("GET /disputes?limit=10", 200),
     Step("GET /events?limit=10", 200, None, {"eventId": "data.items.0.id"}),
     Step("GET /events/{{eventId}}", 200),
     Step(

@@ -10,6 +10,7 @@ from atomic_adapters.memory.account_rows import put_account
 from atomic_adapters.memory.ledger_verification import verify_ledger
 from atomic_adapters.memory.tables import HoldRow, MemorySession
 from atomic_core.domain.accounts import Account
+from atomic_core.domain.disputes import DisputeStatus, build_opening, build_reversal
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.journal import JournalStatus
 from atomic_core.domain.ledger import (
@@ -123,6 +124,8 @@ class MemoryLedgerRepository:
             refund = tables.refunds.rows.get(row.refund_id) if row.refund_id else None
             if row.kind is TransactionKind.JOURNAL:
                 self._check_journal(row, result)
+            elif row.kind in (TransactionKind.DISPUTE, TransactionKind.DISPUTE_REVERSAL):
+                self._check_dispute(row, result)
             elif row.payment_id not in tables.payments.rows or (
                 row.refund_id and (refund is None or refund.item.payment_id != row.payment_id)
             ):
@@ -151,6 +154,21 @@ class MemoryLedgerRepository:
         }
         if requested != posted or owners != {transaction.merchant_id}:
             raise StorageRefused("journal_matches_ledger")
+
+    def _check_dispute(self, row: LedgerTransaction, result: PostingResult) -> None:
+        found = self.session.tables.disputes.rows.get(row.payment_id)
+        dispute = found and found.dispute
+        is_opening = row.kind is TransactionKind.DISPUTE
+        if dispute is None or (not is_opening and dispute.status is not DisputeStatus.WON):
+            raise StorageRefused("ledger_transactions_of_payment")
+        build = build_opening if is_opening else build_reversal
+        posted = [
+            (entry.account_id, entry.amount)
+            for entry in result.entries
+            if entry.transaction_id == row.id
+        ]
+        if sorted(posted) != sorted(build(dispute, row.id).legs):
+            raise StorageRefused("disputes_match_ledger")
 
     def _add_entries(self, result: PostingResult) -> None:
         tables = self.session.tables

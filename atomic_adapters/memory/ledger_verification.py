@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from atomic_adapters.memory.balances import check_shifts, check_snapshots
+from atomic_adapters.memory.dispute_verification import check_disputes
 from atomic_adapters.memory.journal_verification import (
     check_journal,
     check_journal_holds,
@@ -46,6 +47,7 @@ def verify_ledger(tables: Tables) -> LedgerReport:
         _check_transactions_known(tables),
         check_journal(tables),
         check_reversals(tables),
+        check_disputes(tables),
         _check_payment_accounts(tables),
         _check_refund_sums(tables),
         _check_holds(tables),
@@ -97,7 +99,8 @@ def _check_balances(tables: Tables, chains: Chains) -> Iterator[Finding]:
     for account in _sort_accounts(tables):
         total = sum(entry.amount for entry in chains.get(account.id, []))
         low, high = account.balance_bounds
-        if account.balance != total or not low <= account.balance <= high:
+        is_too_low = account.balance < low and not _has_disputes(tables, account)
+        if account.balance != total or is_too_low or account.balance > high:
             problem = f"balance is {account.balance}, entries sum to {total}"
             yield Finding(LedgerCheck.BALANCE_IS_SUM, str(account.id), problem)
 
@@ -203,13 +206,15 @@ def _check_transactions_known(tables: Tables) -> Iterator[Finding]:
         if transaction.kind is TransactionKind.JOURNAL:
             continue
         refund = tables.refunds.rows.get(transaction.refund_id) if transaction.refund_id else None
-        is_known = transaction.payment_id in tables.payments.rows
+        is_dispute = transaction.kind in (TransactionKind.DISPUTE, TransactionKind.DISPUTE_REVERSAL)
+        subjects = tables.disputes.rows if is_dispute else tables.payments.rows
+        is_known = transaction.payment_id in subjects
         if transaction.refund_id and (
             refund is None or refund.item.payment_id != transaction.payment_id
         ):
             is_known = False
         if not is_known:
-            problem = "posts a payment or refund that does not exist"
+            problem = "posts a payment, refund or dispute that does not exist"
             yield Finding(LedgerCheck.PAYMENT_KNOWN, str(id), problem)
 
 
@@ -314,12 +319,20 @@ def _check_pending(tables: Tables) -> Iterator[Finding]:
     for account in _sort_accounts(tables):
         pending = (account.pending_in, account.pending_out)
         sums = (pending_in[account.id], pending_out[account.id])
-        is_overdrawn = not account.allow_negative and account.pending_out > account.balance
+        is_overdrawn = (
+            not account.allow_negative
+            and account.pending_out > account.balance
+            and not _has_disputes(tables, account)
+        )
         if pending != sums or is_overdrawn:
             problem = "pending_in is {} and pending_out {}, its holds sum to {} and {}"
             yield Finding(
                 LedgerCheck.PENDING_IS_SUM, str(account.id), problem.format(*pending, *sums)
             )
+
+
+def _has_disputes(tables: Tables, account: Account) -> bool:
+    return any(row.dispute.account_id == account.id for row in tables.disputes.rows.values())
 
 
 def _check_payment_accounts(tables: Tables) -> Iterator[Finding]:

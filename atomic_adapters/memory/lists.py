@@ -7,7 +7,7 @@ from uuid import UUID
 
 from atomic_adapters.memory.tables import MemorySession
 from atomic_core.domain.accounts import Account
-from atomic_core.domain.ledger import TransactionKind
+from atomic_core.domain.ledger import LedgerTransaction, TransactionKind
 from atomic_core.domain.lists import (
     AccountEntry,
     AccountFilter,
@@ -74,19 +74,23 @@ class MemoryListQueries:
                         account_id=account_id,
                         sequence=sequence,
                         transaction_id=transaction.id,
-                        payment_id=(
-                            None
-                            if transaction.kind is TransactionKind.JOURNAL
-                            else transaction.payment_id
-                        ),
+                        payment_id=self._get_payment_id(transaction),
                         refund_id=transaction.refund_id,
                         kind=transaction.kind,
                         amount=entry.amount,
                         balance_after=entry.balance_after,
                         posted_at=transaction.posted_at,
+                        dispute_id=transaction.payment_id if is_of_dispute(transaction) else None,
                     )
                 )
         return page[:limit]
+
+    def _get_payment_id(self, transaction: LedgerTransaction) -> UUID | None:
+        if transaction.kind is TransactionKind.JOURNAL:
+            return None
+        if is_of_dispute(transaction):
+            return self.session.tables.disputes.rows[transaction.payment_id].dispute.payment_id
+        return transaction.payment_id
 
 
 def _matches(row: Payment | Refund, filters: PaymentFilter) -> bool:
@@ -110,3 +114,7 @@ def _get_newest(
 
 def _get_position(row: Payment | Refund | Account) -> Position:
     return Position(row.created_at, row.id)
+
+
+def is_of_dispute(transaction: LedgerTransaction) -> bool:
+    return transaction.kind in (TransactionKind.DISPUTE, TransactionKind.DISPUTE_REVERSAL)

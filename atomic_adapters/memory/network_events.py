@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from operator import itemgetter
 
 from atomic_adapters.memory.tables import MemorySession, NetworkEventRow
 from atomic_core.domain.network_events import NetworkEvent
@@ -22,14 +23,30 @@ class MemoryNetworkEventRepository:
         return True
 
     def lock_due(self, limit: int) -> Sequence[NetworkEvent]:
+        return self._list_due(None, limit)
+
+    def lock_due_of_disputes(self, network: str, limit: int) -> Sequence[NetworkEvent]:
+        return self._list_due(network, limit)
+
+    def _list_due(self, network: str | None, limit: int) -> Sequence[NetworkEvent]:
+        """Those of a network's disputes; without a network, the others."""
         tables = self.session.tables
         now = tables.clock.now()
         due = [
             (row.due_at, key, row.event)
             for key, row in tables.network_events.rows.items()
-            if row.due_at is not None and row.due_at <= now
+            if row.due_at is not None
+            and row.due_at <= now
+            and network == (row.event.network if row.event.dispute_reference else None)
         ]
-        return [event for _, _, event in sorted(due)[:limit]]
+        return [event for _, _, event in sorted(due, key=itemgetter(0, 1))[:limit]]
+
+    def lease(self, events: Sequence[NetworkEvent], lease: timedelta) -> None:
+        tables = self.session.tables
+        for event in events:
+            key = (event.network, event.id)
+            due_at = tables.clock.now() + lease
+            tables.network_events.put(key, replace(tables.network_events.rows[key], due_at=due_at))
 
     def finish(self, events: Sequence[NetworkEvent]) -> None:
         table = self.session.tables.network_events

@@ -8,6 +8,7 @@ from typing import Final
 from atomic_adapters.memory.admin_queries import MemoryAdminQueries
 from atomic_adapters.memory.balances import MemoryBalanceRepository
 from atomic_adapters.memory.dashboard import MemoryDashboardRepository
+from atomic_adapters.memory.disputes import MemoryDisputeRepository
 from atomic_adapters.memory.events import MemoryEventRepository
 from atomic_adapters.memory.fees import MemoryFeeRepository
 from atomic_adapters.memory.idempotency import MemoryIdempotencyRepository
@@ -43,6 +44,7 @@ class MemoryUnitOfWork:
         self.periods = MemoryPeriodRepository(session)
         self.payments = MemoryPaymentRepository(session)
         self.refunds = MemoryRefundRepository(session)
+        self.disputes = MemoryDisputeRepository(session)
         self.events = MemoryEventRepository(session)
         self.network_events = MemoryNetworkEventRepository(session)
         self.fees = MemoryFeeRepository(session)

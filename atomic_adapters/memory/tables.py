@@ -12,6 +12,7 @@ from atomic_core.domain.audit_log import AuditEvent
 from atomic_core.domain.balances import Snapshot, SnapshotProgress
 from atomic_core.domain.credentials import Credentials, Session
 from atomic_core.domain.dashboard import PaymentSum, build_sum
+from atomic_core.domain.disputes import Dispute
 from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.domain.events import Event, StreamEvent
 from atomic_core.domain.fees import FeeSchedule
@@ -120,6 +121,13 @@ class NetworkEventRow:
     received_at: datetime
     due_at: datetime | None
     """None once it was acted on."""
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeRow:
+    dispute: Dispute
+    due_at: datetime | None
+    """None once it is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +250,7 @@ class Tables:
         self.payment_totals: Table[TotalKey, PaymentSum] = Table(self.journal)
         self.payments = PaymentTable(self.journal, self.payment_totals)
         self.refunds: Table[UUID, WorkItemRow[Refund]] = Table(self.journal)
+        self.disputes: Table[UUID, DisputeRow] = Table(self.journal)
         self.holds: Table[tuple[UUID, UUID | None], HoldRow] = Table(self.journal)
         self.events: Table[int, EventRow] = Table(self.journal)
         """By position, from 1."""

@@ -3,6 +3,7 @@ tokens. No money moves."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
+from uuid import UUID
 
 from atomic_core.domain.card_networks import REDIRECT, NetworkResponse, NextAction, Verdict
 from atomic_core.domain.payments import Step
@@ -81,6 +82,20 @@ def _await_customer(claim: Claim) -> NetworkResponse:
     return NetworkResponse(Verdict.REQUIRES_ACTION, next_action=NextAction(REDIRECT, url))
 
 
+DISPUTED_SOURCES: Final = ("tok_disputed", "tok_disputeWon", "tok_disputeLost")
+"""Approved, and disputed after the capture: see `sandbox_disputes.py`."""
+
+
+def build_dispute_reference(payment_id: UUID) -> str:
+    return f"dp_{payment_id.hex}"
+
+
+def _announce_dispute(claim: Claim) -> NetworkResponse:
+    if claim.step not in (Step.CHARGE, Step.CAPTURE):
+        return _APPROVED
+    return _APPROVED._replace(dispute_reference=build_dispute_reference(claim.payment_id))
+
+
 STATE_RESPONSES: Final[Mapping[str, Callable[[Claim], NetworkResponse]]] = {
     UNDECIDED_SOURCE: _respond_slowly,
     "tok_undecided": lambda _: NetworkResponse(Verdict.PENDING),
@@ -89,6 +104,7 @@ STATE_RESPONSES: Final[Mapping[str, Callable[[Claim], NetworkResponse]]] = {
     "tok_answerLost": lambda _: _UNKNOWN,
     "tok_noAnswer": lambda _: _UNKNOWN,
     **dict.fromkeys(ACTION_RESPONSES, _await_customer),
+    **dict.fromkeys(DISPUTED_SOURCES, _announce_dispute),
 }
 """By token, for every request: what happens between us and a network."""
 
@@ -121,6 +137,8 @@ class SandboxCardNetwork:
         return [
             _await_customer(claim)
             if claim.source in ACTION_RESPONSES
+            else _announce_dispute(claim)
+            if claim.source in DISPUTED_SOURCES
             else INQUIRY_RESPONSES.get(claim.source, _APPROVED)
             for claim in claims
         ]

@@ -47,6 +47,7 @@ SELECT a.id::text,
          ON e.account_id = a.id
  WHERE a.balance <> coalesce(e.total, 0)
     OR NOT a.allow_negative AND a.balance < 0
+       AND NOT EXISTS (SELECT FROM disputes d WHERE d.account_id = a.id AND d.merchant_id = a.merchant_id)
     OR a.merchant_id IS NOT NULL AND a.balance > 9007199254740991
  ORDER BY a.id
  LIMIT %(limit)s
@@ -181,9 +182,11 @@ SELECT r.id::text,
  LIMIT %(limit)s
 
 -- name: payment_known
-SELECT t.id::text, 'posts a payment or refund that does not exist'
+SELECT t.id::text, 'posts a payment, refund or dispute that does not exist'
   FROM ledger_transactions t
- WHERE t.kind <> 'journal'
+ WHERE t.kind IN ('dispute', 'dispute_reversal')
+   AND NOT EXISTS (SELECT FROM disputes d WHERE d.id = t.payment_id)
+    OR t.kind IN ('payment', 'refund')
    AND (NOT EXISTS (SELECT FROM payments p WHERE p.id = t.payment_id)
         OR t.refund_id IS NOT NULL
            AND NOT EXISTS (SELECT FROM refunds r
@@ -217,6 +220,44 @@ SELECT coalesce(j.id, t.id)::text,
                    OR a.merchant_id IS DISTINCT FROM j.merchant_id)
     OR NOT EXISTS (SELECT FROM journal_entries WHERE transaction_id = j.id)
  ORDER BY 1
+ LIMIT %(limit)s
+
+-- name: dispute_posted
+SELECT d.id::text,
+       CASE WHEN p.id IS NULL OR disputed.total > coalesce(p.capture_amount, p.amount)
+            THEN 'its payment is not a success of its merchant, or more is disputed than was captured'
+            ELSE format('%%s, yet not posted so', d.status)
+       END
+  FROM disputes d
+  LEFT JOIN payments p
+         ON p.id = d.payment_id AND p.status = 'SUCCESS'
+            AND (p.merchant_id, p.account_id, p.currency, p.network)
+                = (d.merchant_id, d.account_id, d.currency, d.network)
+ CROSS JOIN LATERAL (SELECT sum(o.amount) AS total
+                       FROM disputes o
+                      WHERE o.payment_id = d.payment_id AND o.status <> 'WON') disputed
+ CROSS JOIN LATERAL (SELECT count(*) AS legs,
+                            count(*) FILTER (WHERE t.kind = 'dispute'
+                                               AND e.account_id = d.account_id
+                                               AND e.amount = -(d.amount + d.fee)
+                                                OR t.kind = 'dispute' AND a.type = 'asset'
+                                               AND a.currency = d.currency
+                                               AND e.amount = d.amount + d.fee) AS openings,
+                            count(*) FILTER (WHERE t.kind = 'dispute_reversal'
+                                               AND e.account_id = d.account_id
+                                               AND e.amount = d.amount + d.fee_returned
+                                                OR t.kind = 'dispute_reversal' AND a.type = 'asset'
+                                               AND a.currency = d.currency
+                                               AND e.amount = -(d.amount + d.fee_returned)) AS reversals
+                       FROM ledger_transactions t
+                       JOIN entries e ON e.transaction_id = t.id
+                       JOIN accounts a ON a.id = e.account_id
+                      WHERE t.payment_id = d.id) found
+ WHERE p.id IS NULL
+    OR disputed.total > coalesce(p.capture_amount, p.amount)
+    OR (found.legs, found.openings, found.reversals)
+       <> (CASE d.status WHEN 'WON' THEN 4 ELSE 2 END, 2, CASE d.status WHEN 'WON' THEN 2 ELSE 0 END)
+ ORDER BY d.id
  LIMIT %(limit)s
 
 -- name: reversal_negates
@@ -374,6 +415,7 @@ SELECT a.id::text,
               GROUP BY side.account_id) h ON h.account_id = a.id
  WHERE (a.pending_in, a.pending_out) <> (coalesce(h.pending_in, 0), coalesce(h.pending_out, 0))
     OR NOT a.allow_negative AND a.pending_out > a.balance
+       AND NOT EXISTS (SELECT FROM disputes d WHERE d.account_id = a.id AND d.merchant_id = a.merchant_id)
  ORDER BY a.id
  LIMIT %(limit)s
 

@@ -53,7 +53,11 @@ WITH RECURSIVE bisection (bound, bound_time, low, high) AS (
      WHERE low = high
 )
 SELECT page.account_id, page.sequence, page.transaction_id,
-       CASE WHEN posted.kind <> 'journal' THEN posted.payment_id END, posted.refund_id, posted.kind, page.amount, page.balance_after, posted.posted_at
+       CASE WHEN posted.kind IN ('payment', 'refund') THEN posted.payment_id
+            WHEN posted.kind IN ('dispute', 'dispute_reversal')
+            THEN (SELECT disputes.payment_id FROM disputes WHERE disputes.id = posted.payment_id)
+       END, posted.refund_id, posted.kind, page.amount, page.balance_after, posted.posted_at,
+       CASE WHEN posted.kind IN ('dispute', 'dispute_reversal') THEN posted.payment_id END
   FROM (SELECT account_id, sequence, transaction_id, amount, balance_after
           FROM entries
          WHERE account_id = %(account_id)s

@@ -25,12 +25,22 @@ class PostgresNetworkEventRepository:
             type=event.type,
             payment_id=event.payment_id,
             refund_id=event.refund_id,
+            dispute_reference=event.dispute_reference,
         )
         return added == 1
 
     def lock_due(self, limit: int) -> Sequence[NetworkEvent]:
         rows = self.session.fetch_all(_SQL["lock_due_network_events"], limit=limit)
         return [NetworkEvent(*row) for row in rows]
+
+    def lock_due_of_disputes(self, network: str, limit: int) -> Sequence[NetworkEvent]:
+        rows = self.session.fetch_all(
+            _SQL["lock_due_events_of_disputes"], network=network, limit=limit
+        )
+        return [NetworkEvent(*row) for row in rows]
+
+    def lease(self, events: Sequence[NetworkEvent], lease: timedelta) -> None:
+        self._update(_SQL["lease_network_events"], events, delay=lease)
 
     def finish(self, events: Sequence[NetworkEvent]) -> None:
         self._update(_SQL["finish_network_events"], events)

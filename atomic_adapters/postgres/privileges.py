@@ -101,6 +101,14 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
         " updated_at network_state unresolved_since doubt_reported_at network_reference"
         " key_generation sent_at",
     ),
+    "disputes": TablePrivileges(
+        insert="id merchant_id payment_id account_id network network_reference status amount"
+        " currency fee reason evidence_due_at created_at updated_at due_at",
+        update="status fee_returned evidence_due_at evidence pending_response response_failure"
+        " faults attempt updated_at closed_at due_at",
+        # It may contain personal data of the merchant's customer.
+        hidden="evidence",
+    ),
     # Replaced by events, which has a copy of each row.
     "payment_events": TablePrivileges(can_read=False),
     "events": TablePrivileges(
@@ -131,7 +139,7 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
         hidden="response",
     ),
     "network_events": TablePrivileges(
-        insert="network id type payment_id refund_id",
+        insert="network id type payment_id refund_id dispute_reference",
         update="due_at postponements",
         can_delete=True,
     ),

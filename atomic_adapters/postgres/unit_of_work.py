@@ -15,6 +15,7 @@ from atomic_adapters.postgres.balances import PostgresBalanceRepository
 from atomic_adapters.postgres.connections import Connections, map_errors
 from atomic_adapters.postgres.dashboard import PostgresDashboardRepository
 from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.disputes import PostgresDisputeRepository
 from atomic_adapters.postgres.events import PostgresEventRepository
 from atomic_adapters.postgres.fees import PostgresFeeRepository
 from atomic_adapters.postgres.idempotency import PostgresIdempotencyRepository
@@ -53,6 +54,7 @@ class PostgresUnitOfWork:
         self.periods = PostgresPeriodRepository(session)
         self.payments = PostgresPaymentRepository(session)
         self.refunds = PostgresRefundRepository(session)
+        self.disputes = PostgresDisputeRepository(session)
         self.events = PostgresEventRepository(session)
         self.network_events = PostgresNetworkEventRepository(session)
         self.fees = PostgresFeeRepository(session)

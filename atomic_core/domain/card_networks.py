@@ -107,6 +107,9 @@ class NetworkResponse(NamedTuple):
     request was made, for want of time."""
     next_action: NextAction | None = None
     """Of REQUIRES_ACTION."""
+    dispute_reference: str | None = None
+    """A dispute that the network announces with its approval. Only the sandbox does: other networks
+    send events."""
 
 
 def compute_back_off(faults: int) -> timedelta:

@@ -211,6 +211,12 @@ class TooManyRefunds(Conflict):
     code = "too_many_refunds"
 
 
+class DisputeNotAnswerable(Conflict):
+    """Only a dispute that NEEDS_RESPONSE and has no pending response can be answered."""
+
+    code = "dispute_not_answerable"
+
+
 class EmailTaken(Conflict):
     """A merchant with this email already exists; log in, or register another email."""
 

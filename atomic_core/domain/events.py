@@ -54,6 +54,10 @@ class EventType(StrEnum):
     LEDGER_TRANSACTION_POSTED = "ledger_transaction.posted"
     LEDGER_TRANSACTION_VOIDED = "ledger_transaction.voided"
     LEDGER_TRANSACTION_EXPIRED = "ledger_transaction.expired"
+    DISPUTE_OPENED = "dispute.opened"
+    DISPUTE_UPDATED = "dispute.updated"
+    DISPUTE_WON = "dispute.won"
+    DISPUTE_LOST = "dispute.lost"
     WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint.disabled"
     """By Atomic, because its receiver is gone or has failed for days."""
 
@@ -82,6 +86,10 @@ STREAM_TYPES: Final = frozenset(
         EventType.LEDGER_TRANSACTION_POSTED,
         EventType.LEDGER_TRANSACTION_VOIDED,
         EventType.LEDGER_TRANSACTION_EXPIRED,
+        EventType.DISPUTE_OPENED,
+        EventType.DISPUTE_UPDATED,
+        EventType.DISPUTE_WON,
+        EventType.DISPUTE_LOST,
         EventType.WEBHOOK_ENDPOINT_DISABLED,
     }
 )

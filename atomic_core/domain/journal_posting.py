@@ -81,7 +81,7 @@ def post_journal(
         _check_balanced(id, moves)
         released = [(states[account_id], amount) for account_id, amount in released_legs]
         _release(released)
-        refusal = _find_refusal(moves)
+        refusal = _find_refusal(moves, released_legs)
         if refusal:
             refusals[id] = refusal
             _reserve(released)
@@ -133,11 +133,20 @@ def _release(moves: Sequence[tuple[AccountState, int]]) -> None:
         state.max_balance += max(amount, 0)
 
 
-def _find_refusal(moves: Sequence[tuple[AccountState, int]]) -> EntryRefusal | None:
+def _find_refusal(
+    moves: Sequence[tuple[AccountState, int]], released_legs: Sequence[Leg]
+) -> EntryRefusal | None:
     for index, (state, amount) in enumerate(moves):
         balance_after = state.balance + amount
-        if balance_after < state.min_balance:
+        # A dispute may have taken the account below its lower bound. A credit may leave it there,
+        # and a debit of what was reserved.
+        if balance_after < state.min_balance and amount + _get_reserved(state, released_legs) < 0:
             return EntryRefusal(index, Refusal.INSUFFICIENT_BALANCE)
         if balance_after > state.max_balance:
             return EntryRefusal(index, Refusal.BALANCE_OVERFLOW)
     return None
+
+
+def _get_reserved(state: AccountState, released_legs: Sequence[Leg]) -> int:
+    reserved = (-amount for id, amount in released_legs if id == state.account.id and amount < 0)
+    return sum(reserved)

@@ -31,6 +31,10 @@ class TransactionKind(StrEnum):
     REFUND = "refund"
     JOURNAL = "journal"
     """Posted by a merchant between its own accounts (`domain/journal.py`)."""
+    DISPUTE = "dispute"
+    """Withdrawn by a card network (`domain/disputes.py`)."""
+    DISPUTE_REVERSAL = "dispute_reversal"
+    """Returned by the network when the dispute was won."""
 
 
 class Hold(NamedTuple):
@@ -51,7 +55,7 @@ class Hold(NamedTuple):
 class LedgerTransaction(NamedTuple):
     id: UUID
     payment_id: UUID
-    """Of the kind `journal`: its own id."""
+    """Of the kind `journal`: its own id. Of the kinds of disputes: the dispute's."""
     kind: TransactionKind
     posted_at: datetime
     refund_id: UUID | None = None

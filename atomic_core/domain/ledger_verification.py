@@ -18,8 +18,8 @@ class LedgerCheck(StrEnum):
     """A ledger transaction has two or more entries, and those of each currency sum to zero.
     Subject: the ledger transaction."""
     BALANCE_IS_SUM = "balance_is_sum"
-    """An account's balance is the sum of its entries, and within its bounds.
-    Subject: the account."""
+    """An account's balance is the sum of its entries, and within its bounds. Only an account with
+    disputes may be below zero. Subject: the account."""
     TIP_IS_LAST_ENTRY = "tip_is_last_entry"
     """An account's sequence, balance and head are those of its last entry. Subject: the
     account."""
@@ -39,12 +39,17 @@ class LedgerCheck(StrEnum):
     """A succeeded refund has one ledger transaction, other refunds have none. It debits the
     payment's account and credits World by the refund's amount. Subject: the refund."""
     PAYMENT_KNOWN = "payment_known"
-    """The payment and the refund of a ledger transaction exist, unless it is a journal transaction.
-    Subject: the ledger transaction."""
+    """The payment and the refund, or the dispute, of a ledger transaction exist, unless it is a
+    journal transaction. Subject: the ledger transaction."""
     JOURNAL_POSTED = "journal_posted"
     """A journal transaction that is POSTED, and no other, has a ledger transaction with its
     entries, all in accounts of its merchant, and the other way round. If it was pending, an entry
     may have a part of the requested amount, or be missing. Subject: the transaction."""
+    DISPUTE_POSTED = "dispute_posted"
+    """A dispute has a ledger transaction that debits its account and credits World by its amount
+    and fee; one that is WON, and no other, has a second one, which returns the amount and the
+    returned part of the fee. Its payment is a success of the same merchant, account and currency,
+    and not more of it is disputed than was captured. Subject: the dispute."""
     REVERSAL_NEGATES = "reversal_negates"
     """A reversal negates each entry of another transaction of its merchant, which is no reversal.
     Subject: the reversal."""
@@ -66,7 +71,7 @@ class LedgerCheck(StrEnum):
     entry's amount, and none otherwise. Subject: the transaction."""
     PENDING_IS_SUM = "pending_is_sum"
     """An account's pending amounts are the sums of its live holds, and its balance covers the
-    outgoing ones. Subject: the account."""
+    outgoing ones, unless it has disputes. Subject: the account."""
     TOTAL_IS_SUM = "total_is_sum"
     """A merchant's total of one UTC day, currency and status is the sum of its payments. With the
     checks of payments and refunds, it is that of the ledger. Open payments have no total. Subject:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
+from atomic_core.domain.disputes import DisputeStatus
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import Status
 
@@ -88,9 +89,16 @@ class JournalFilter(CreatedFilter):
     external_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeFilter(CreatedFilter):
+    statuses: frozenset[DisputeStatus] = frozenset()
+    """Any of these; empty for every status."""
+    payment_id: UUID | None = None
+
+
 class AccountEntry(NamedTuple):
-    """An entry with what it was posted for: a payment, a refund, or neither if the transaction is a
-    journal transaction. Credits are positive."""
+    """An entry with what it was posted for: a payment, a refund, a dispute, or none of them if the
+    transaction is a journal transaction. Credits are positive."""
 
     account_id: UUID
     sequence: int
@@ -101,3 +109,4 @@ class AccountEntry(NamedTuple):
     amount: int
     balance_after: int
     posted_at: datetime
+    dispute_id: UUID | None = None

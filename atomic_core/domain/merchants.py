@@ -43,7 +43,9 @@ class Scope(StrEnum):
     WEBHOOKS_WRITE = "webhooks:write"
     LEDGER_READ = "ledger:read"
     LEDGER_WRITE = "ledger:write"
-    """These five are later than the other scopes: older keys do not have them."""
+    DISPUTES_READ = "disputes:read"
+    DISPUTES_WRITE = "disputes:write"
+    """These seven are later than the other scopes: older keys do not have them."""
 
 
 ALL_SCOPES: Final[frozenset[str]] = frozenset(Scope)

@@ -1,5 +1,5 @@
-"""Events that card networks send. An event is a hint: it makes settlement look at a payment or
-refund sooner, and what the network answers then decides."""
+"""Events that card networks send. An event is a hint: it makes Atomic look at a payment, a refund
+or a dispute sooner, and what the network answers then decides."""
 
 from datetime import timedelta
 from typing import Final, NamedTuple
@@ -15,6 +15,9 @@ POSTPONEMENT: Final = timedelta(seconds=1)
 MAX_POSTPONEMENTS: Final = 60
 """Afterwards the event is dropped: the claim is settled or repeated without it."""
 
+DISPUTE_ANNOUNCED: Final = "dispute.announced"
+"""The type of the event of a dispute that a network announces with its approval of a payment."""
+
 BATCH_SIZE: Final = 100
 """Events that one transaction acts on."""
 
@@ -25,11 +28,14 @@ class NetworkEvent(NamedTuple):
     """The network's."""
     type: str
     """The network's."""
-    payment_id: UUID
-    """As the network has it: there may be no such payment."""
+    payment_id: UUID | None
+    """As the network has it: there may be no such payment. None if the event names a dispute
+    only."""
     refund_id: UUID | None = None
     postponements: int = 0
+    dispute_reference: str | None = None
+    """The network's id of a dispute, of the events of disputes."""
 
     @property
-    def subject_id(self) -> UUID:
+    def subject_id(self) -> UUID | None:
         return self.refund_id or self.payment_id

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from atomic_core.domain.accounts import Account
+from atomic_core.domain.accounts import MAX_BALANCE, Account
 from atomic_core.domain.ledger import (
     CANONICAL_ENTRY,
     Entry,
@@ -36,6 +36,7 @@ class Posting(NamedTuple):
 
     transaction_id: UUID
     payment_id: UUID
+    """Of the kinds of disputes: the dispute's."""
     kind: TransactionKind
     legs: tuple[Leg, ...]
     refund_id: UUID | None = None
@@ -138,7 +139,7 @@ def post(
             for account_id, amount in legs
             if (state := states.get(account_id.int)) is not None
         ]
-        refusal = _find_refusal(moves, len(legs)) or (
+        refusal = _find_refusal(moves, len(legs), kind, released_hold) or (
             _place_hold(states, placed_hold) if placed_hold else None
         )
         if refusal:
@@ -191,7 +192,12 @@ def _check_posting(posting: Posting) -> None:
         raise ValueError(f"posting {posting.transaction_id} has a repeated leg")
 
 
-def _find_refusal(moves: Sequence[tuple[AccountState, int]], expected_moves: int) -> Refusal | None:
+def _find_refusal(
+    moves: Sequence[tuple[AccountState, int]],
+    expected_moves: int,
+    kind: TransactionKind,
+    released_hold: Hold | None = None,
+) -> Refusal | None:
     if len(moves) < expected_moves:
         return Refusal.ACCOUNT_NOT_FOUND
     if not moves:
@@ -202,11 +208,25 @@ def _find_refusal(moves: Sequence[tuple[AccountState, int]], expected_moves: int
             return Refusal.CURRENCY_MISMATCH
         balance_after = state.balance + amount
         if balance_after < state.min_balance:
-            is_overdrawn = not state.account.allow_negative
-            return Refusal.INSUFFICIENT_BALANCE if is_overdrawn else Refusal.BALANCE_OVERFLOW
+            if state.account.allow_negative:
+                return Refusal.BALANCE_OVERFLOW
+            if not may_overdraw(state, amount, kind, released_hold):
+                return Refusal.INSUFFICIENT_BALANCE
         if balance_after > state.max_balance:
             return Refusal.BALANCE_OVERFLOW
     return None
+
+
+def may_overdraw(
+    state: AccountState, amount: int, kind: TransactionKind, released_hold: Hold | None
+) -> bool:
+    """Whether an account may be below its lower bound after this leg. A dispute may take it there:
+    the network has withdrawn the money already. Any other leg may leave it there that does not
+    make less of it available: a credit, or a debit of what a hold has reserved."""
+    if kind is TransactionKind.DISPUTE:
+        return state.balance + amount >= -MAX_BALANCE
+    is_reserved = released_hold is not None and released_hold.debit_account_id == state.account.id
+    return amount + (released_hold.amount if released_hold and is_reserved else 0) >= 0
 
 
 def _release_hold(states: _States, hold: Hold) -> Refusal | None:
@@ -226,7 +246,7 @@ def _place_hold(states: _States, hold: Hold) -> Refusal | None:
         (states[hold.debit_account_id.int], -hold.amount),
         (states[hold.credit_account_id.int], hold.amount),
     ]
-    refusal = _find_refusal(moves, len(moves))
+    refusal = _find_refusal(moves, len(moves), TransactionKind.PAYMENT)
     if refusal is None:
         _apply_pending(states, hold, hold.amount)
     return refusal

@@ -30,6 +30,9 @@ NETWORK_UNAVAILABLE: Final = "network_unavailable"
 CAPTURE_DECLINED: Final = "capture_declined"
 """The failure reason of a capture that the network declined without giving one."""
 
+DISPUTED: Final = "disputed"
+"""The failure reason of a refund whose amount was disputed before it was sent."""
+
 NO_DELAY: Final = timedelta(0)
 
 
@@ -88,6 +91,12 @@ class Claim(NamedTuple):
             NetworkState.PENDING,
             NetworkState.REQUIRES_ACTION,
         )
+
+    @property
+    def is_unsent_refund(self) -> bool:
+        """Whether it is a refund that has certainly not been processed: without its hold, the
+        network has not been called."""
+        return self.refund_id is not None and not (self.reserved and self.may_be_processed)
 
     @property
     def needs_inquiry(self) -> bool:
@@ -293,6 +302,11 @@ def refuse_claim(claim: Claim, refusal: Refusal) -> Settlement:
     if claim.refund_id:
         return _end_claim(claim, Status.FAILED, refusal.value)
     return reverse_claim(claim, refusal.value)
+
+
+def fail_disputed_refund(claim: Claim) -> Settlement:
+    """The settlement of a refund that has not been sent, of an amount that is disputed."""
+    return _end_claim(claim, Status.FAILED, DISPUTED)
 
 
 def reverse_claim(claim: Claim, reason: str | None) -> Settlement:

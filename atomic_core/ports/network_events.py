@@ -14,8 +14,16 @@ class NetworkEventRepository(Protocol):
         ...
 
     def lock_due(self, limit: int) -> Sequence[NetworkEvent]:
-        """Up to `limit` events that are due, oldest first, locked until the unit of work ends.
-        Skips those that another unit of work has locked."""
+        """Up to `limit` events of payments and refunds that are due, oldest first, locked until the
+        unit of work ends. Skips those that another unit of work has locked."""
+        ...
+
+    def lock_due_of_disputes(self, network: str, limit: int) -> Sequence[NetworkEvent]:
+        """As `lock_due`, those of one network's disputes."""
+        ...
+
+    def lease(self, events: Sequence[NetworkEvent], lease: timedelta) -> None:
+        """Make the events due again when `lease` ends, unless they are finished before."""
         ...
 
     def finish(self, events: Sequence[NetworkEvent]) -> None:

@@ -9,6 +9,7 @@ from atomic_core.ports.admin_queries import AdminQueries
 from atomic_core.ports.audit_log import AuditLogRepository
 from atomic_core.ports.balances import BalanceRepository
 from atomic_core.ports.dashboards import DashboardRepository
+from atomic_core.ports.disputes import DisputeRepository
 from atomic_core.ports.events import EventRepository
 from atomic_core.ports.fees import FeeRepository
 from atomic_core.ports.idempotency_keys import IdempotencyRepository
@@ -51,6 +52,9 @@ class UnitOfWork(Protocol):
 
     @property
     def refunds(self) -> RefundRepository: ...
+
+    @property
+    def disputes(self) -> DisputeRepository: ...
 
     @property
     def events(self) -> EventRepository: ...

@@ -77,7 +77,9 @@ def _act(work: UnitOfWork, events: Sequence[NetworkEvent]) -> None:
     for network in sorted({event.network for event in events}):
         of_network = [event for event in events if event.network == network]
         # Payments first, as settlement locks them.
-        payment_ids = {event.payment_id for event in of_network if event.refund_id is None}
+        payment_ids = {
+            event.payment_id for event in of_network if event.payment_id and not event.refund_id
+        }
         refund_ids = {event.refund_id for event in of_network if event.refund_id}
         busy |= work.payments.request_inquiries(payment_ids, network)
         busy |= work.refunds.request_inquiries(refund_ids, network)

@@ -30,8 +30,8 @@ class CreateRefund(Command[NewRefund, Refund]):
     concurrent refunds cannot exceed its refundable amount together.
 
     Raises NotFound; ValidationFailed; PaymentNotRefundable; TooManyRefunds; RefundExceedsRemaining
-    for an amount above the refundable amount, which excludes open and succeeded refunds. The
-    account's balance is checked at settlement.
+    for an amount above the refundable amount, which excludes open and succeeded refunds, and
+    disputes unless they are won. The account's balance is checked at settlement.
     """
 
     begin: UnitOfWorkFactory
@@ -42,16 +42,24 @@ class CreateRefund(Command[NewRefund, Refund]):
         payment = lock_payment(work, new_refund.merchant_id, new_refund.payment_id)
         if payment.status is not Status.SUCCESS:
             raise build_state_conflict(payment, PaymentNotRefundable)
-        refundable = payment.amount_refundable
+        # The network pays out what is disputed.
+        disputed = work.disputes.sum_disputed(payment.id)
+        refundable = max(0, payment.amount_refundable - disputed)
         amount = refundable if new_refund.amount is None else new_refund.amount
         if new_refund.amount is not None and new_refund.amount < 1:
             raise ValidationFailed(details={"amount": ["Must be at least 1."]})
         if not 1 <= amount <= refundable:
             detail = f"{refundable} of {payment.amount_captured} can still be refunded."
+            if disputed:
+                detail = f"{detail.removesuffix('.')}: {disputed} is disputed."
             raise RefundExceedsRemaining(
                 f"The amount exceeds what can still be refunded: {detail}",
                 details={"amount": [detail]},
-                facts={"remaining": refundable, "captured": payment.amount_captured},
+                facts={
+                    "remaining": refundable,
+                    "captured": payment.amount_captured,
+                    "disputed": disputed,
+                },
             )
         if len(work.refunds.list_by_payment(payment.id, MAX_REFUNDS)) >= MAX_REFUNDS:
             raise TooManyRefunds(

@@ -10,27 +10,26 @@ from uuid import UUID
 
 from atomic_core.domain.card_networks import DEFAULT_NETWORK, NetworkResponse
 from atomic_core.domain.errors import AtomicError, StorageRefused, StorageUnavailable
-from atomic_core.domain.events import Event, build_reservation_event, build_settlement_event
-from atomic_core.domain.payments import DEFAULT_ACTION_PERIOD
+from atomic_core.domain.network_events import DISPUTE_ANNOUNCED, NetworkEvent
+from atomic_core.domain.payments import DEFAULT_ACTION_PERIOD, Status
 from atomic_core.domain.settlement import (
     NO_DELAY,
     Claim,
     Settlement,
-    build_reservation,
     decide_settlement,
     postpone_claim,
 )
 from atomic_core.ports.breaker_states import BreakerStates
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.id_generator import IdGenerator
-from atomic_core.ports.unit_of_work import UnitOfWorkFactory
+from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.ports.worker_liveness import WorkerLiveness
 from atomic_core.use_cases.lease_renewal import LeaseRenewal
 from atomic_core.use_cases.network_breaker import NetworkBreaker
 from atomic_core.use_cases.network_calls import CalledClaim, NetworkCalls, NetworkError
+from atomic_core.use_cases.refund_reservation import reserve_refunds
 from atomic_core.use_cases.settlement_posting import (
     ChargeRefused,
-    post_to_ledger,
     save_settlements,
 )
 
@@ -164,13 +163,14 @@ class SettlePayments:
         network_calls = NetworkCalls(self.card_network, self.network_timeout)
         with LeaseRenewal(self.begin, self.lease).keep(claims):
             result = _BatchResult()
-            unreserved = [claim for claim in claims if claim.refund_id and not claim.reserved]
-            if unreserved:
+            # Most claims are of payments: they skip the longer look.
+            unsent = [claim for claim in claims if claim.refund_id and claim.is_unsent_refund]
+            if unsent:
                 result = _bisect_on_refusal(
-                    [(claim, None) for claim in unreserved], self._reserve_refunds
+                    [(claim, None) for claim in unsent], self._reserve_refunds
                 )
-                reserved = [claim for claim in claims if not claim.refund_id or claim.reserved]
-                claims_to_call = [*reserved, *result.reserved]
+                others = [claim for claim in claims if not claim.is_unsent_refund]
+                claims_to_call = [*others, *result.reserved]
             else:
                 claims_to_call = claims
             called_claims = network_calls.call(claims_to_call)
@@ -180,39 +180,11 @@ class SettlePayments:
         return SettledBatch(len(claims), result.settlements, result.rejected, network_calls.errors)
 
     def _reserve_refunds(self, called_claims: Sequence[CalledClaim]) -> "_BatchResult":
-        """Place a hold on the merchant's account for each refund, in order; a refund that the
-        available balance does not cover fails. A hold that exists already, from a claim before or
-        from a commit whose reply was lost, is kept."""
         with self.begin() as work:
-            current = work.refunds.lock_claims([claim for claim, _ in called_claims])
-            reserved_ids = work.refunds.list_reserved([claim.id for claim in current])
-            claims = [claim for claim in current if claim.id not in reserved_ids]
-            failures = post_to_ledger(
-                work,
-                [
-                    (claim, build_reservation(claim, transaction_id))
-                    for claim, transaction_id in zip(
-                        claims, self.ids.new_ids(len(claims)), strict=True
-                    )
-                ],
-                is_called=False,
-            )
-            reserved = [claim for claim in current if claim.id in reserved_ids]
-            settlements: list[Settlement] = []
-            events: list[Event] = []
-            for claim, failure in zip(claims, failures, strict=True):
-                if failure is None:
-                    reserved.append(claim)
-                    events.append(build_reservation_event(claim))
-                else:
-                    settlements.append(failure)
-                    events += filter(None, [build_settlement_event(claim, failure)])
-            work.events.add(events)
-            work.refunds.settle(settlements)
+            claims = [claim for claim, _ in called_claims]
+            settlements, reserved = reserve_refunds(work, claims, self.ids)
             work.commit()
-        return _BatchResult(
-            settlements, reserved=[claim._replace(reserved=True) for claim in reserved]
-        )
+        return _BatchResult(settlements, reserved=reserved)
 
     def _post(self, called_claims: Sequence[CalledClaim]) -> "_BatchResult":
         try:
@@ -238,8 +210,29 @@ class SettlePayments:
             settlements = save_settlements(
                 work, decisions, self.ids, self.hold_period, is_early=is_early
             )
+            self._announce_disputes(work, called_claims, settlements)
             work.commit()
         return _BatchResult(settlements)
+
+    def _announce_disputes(
+        self,
+        work: UnitOfWork,
+        called_claims: Sequence[CalledClaim],
+        settlements: Sequence[Settlement],
+    ) -> None:
+        """Store what the network has announced with a success as if it had sent an event."""
+        for (claim, response), settlement in zip(called_claims, settlements, strict=True):
+            if response and response.dispute_reference and settlement.status is Status.SUCCESS:
+                reference, payment_id = response.dispute_reference, claim.payment_id
+                work.network_events.add(
+                    NetworkEvent(
+                        self.network,
+                        reference,
+                        DISPUTE_ANNOUNCED,
+                        payment_id,
+                        dispute_reference=reference,
+                    )
+                )
 
     def _decide(self, claim: Claim, response: NetworkResponse | None) -> Settlement:
         if response is None:

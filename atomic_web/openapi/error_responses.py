@@ -9,6 +9,7 @@ from atomic_core.domain.errors import (
     ApiKeyInactive,
     AtomicError,
     Conflict,
+    DisputeNotAnswerable,
     EmailTaken,
     EventSignatureInvalid,
     EventsPurged,
@@ -249,9 +250,20 @@ REFUND_CONFLICT: Final = ErrorResponse(
         RefundExceedsRemaining(
             "The amount exceeds what can still be refunded: 30 of 100 can still be refunded.",
             details={"amount": ["30 of 100 can still be refunded."]},
-            facts={"remaining": 30, "captured": 100},
+            facts={"remaining": 30, "captured": 100, "disputed": 0},
         ),
         TooManyRefunds(facts={"maximum": 100}),
+        IdempotencyKeyInUse(),
+    ),
+)
+DISPUTE_CONFLICT: Final = ErrorResponse(
+    "DisputeConflict",
+    (
+        DisputeNotAnswerable(
+            "Only a dispute that NEEDS_RESPONSE and has no pending response can be answered; this"
+            " one is LOST.",
+            details={"status": ["LOST"]},
+        ),
         IdempotencyKeyInUse(),
     ),
 )
@@ -321,6 +333,7 @@ ALL: Final = (
     CAPTURE_CONFLICT,
     CANCEL_CONFLICT,
     REFUND_CONFLICT,
+    DISPUTE_CONFLICT,
     EMAIL_CONFLICT,
     PASSWORD_CONFLICT,
     API_KEY_CONFLICT,

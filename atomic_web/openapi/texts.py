@@ -14,6 +14,7 @@ TAGS: Final = {
     "payments": "Charges and holds, with captures and cancellations. Requests are accepted at once "
     "(202) and settled shortly after.",
     "refunds": "Refunds of payments.",
+    "disputes": "What customers dispute at their banks: contested with evidence, or accepted.",
     "events": "The stream of what happened to a merchant's payments and refunds.",
     "webhook-endpoints": "Where events are sent, signed after Standard Webhooks.",
     "deliveries": "What was sent to webhook endpoints, and sending it again.",

@@ -12,6 +12,7 @@ from atomic_core.domain.accounts import AccountType, Side
 from atomic_core.domain.audit_log import AuditEventType
 from atomic_core.domain.balances import TimeAxis
 from atomic_core.domain.card_networks import DECLINE_REASONS
+from atomic_core.domain.disputes import RESPONSE_REFUSED, DisputeResponse, DisputeStatus
 from atomic_core.domain.events import STREAM_TYPES, EventType
 from atomic_core.domain.journal import JournalStatus
 from atomic_core.domain.ledger import TransactionKind
@@ -123,6 +124,21 @@ LEDGER_TRANSACTION_STATUS: Final = Enumeration(
     "PENDING reserves its entries until it is posted, voided or expired. The others are final.",
     _get_values(JournalStatus),
 )
+DISPUTE_STATUS: Final = Enumeration(
+    "DisputeStatus",
+    "NEEDS_RESPONSE can be contested or accepted. WON and LOST are final.",
+    _get_values(DisputeStatus),
+)
+DISPUTE_RESPONSE: Final = Enumeration(
+    "DisputeAnswer",
+    "What is to be sent to the card network.",
+    _get_values(DisputeResponse),
+)
+RESPONSE_FAILURE: Final = Enumeration(
+    "DisputeAnswerFailure",
+    "Why the card network did not take a response to a dispute.",
+    (RESPONSE_REFUSED,),
+)
 PAYMENT_EVENT_TYPE: Final = Enumeration(
     "PaymentEventType",
     "What happened to a payment or to one of its refunds.",
@@ -130,8 +146,8 @@ PAYMENT_EVENT_TYPE: Final = Enumeration(
 )
 EVENT_TYPE: Final = Enumeration(
     "EventType",
-    "What happened to a payment, a refund, an account, a ledger transaction or a webhook endpoint,"
-    " in the merchant's stream of events.",
+    "What happened to a payment, a refund, an account, a ledger transaction, a dispute or a webhook"
+    " endpoint, in the merchant's stream of events.",
     _get_values(type for type in EventType if type in STREAM_TYPES),
 )
 EVENT_TYPE_FILTER: Final = Enumeration(
@@ -139,7 +155,8 @@ EVENT_TYPE_FILTER: Final = Enumeration(
     "A type of events, or all types that begin alike.",
     (
         *EVENT_TYPE.values,
-        *("payment.*", "refund.*", "account.*", "ledger_transaction.*", "webhook_endpoint.*"),
+        *("payment.*", "refund.*", "account.*", "ledger_transaction.*", "dispute.*"),
+        "webhook_endpoint.*",
     ),
 )
 WEBHOOK_ENDPOINT_STATUS: Final = Enumeration(
@@ -191,7 +208,7 @@ ERROR_TYPE: Final = Enumeration(
 ENUMERATIONS: Final = (
     *(CURRENCY, PAYMENT_STATUS, REFUND_STATUS, CAPTURE_METHOD, CANCELLATION_REASON),
     *(PAYMENT_CANCELLATION_REASON, FAILURE_REASON, ACCOUNT_TYPE, NORMAL_SIDE, TRANSACTION_KIND),
-    *(LEDGER_TRANSACTION_STATUS, TIME_AXIS),
+    *(LEDGER_TRANSACTION_STATUS, TIME_AXIS, DISPUTE_STATUS, DISPUTE_RESPONSE, RESPONSE_FAILURE),
     *(PAYMENT_EVENT_TYPE, EVENT_TYPE, EVENT_TYPE_FILTER, SORT_ORDER, PAYMENT_EXPANSION),
     *(WEBHOOK_ENDPOINT_STATUS, WEBHOOK_DISABLED_REASON, DELIVERY_STATUS),
     *(AUDIT_EVENT_TYPE, ACTOR_TYPE, SCOPE),

@@ -7,12 +7,15 @@ from atomic_core.domain.money import MAX_AMOUNT
 from atomic_web.schemas.enumerations import (
     ACCOUNT_TYPE,
     CURRENCY,
+    DISPUTE_RESPONSE,
+    DISPUTE_STATUS,
     EVENT_TYPE,
     FAILURE_REASON,
     LEDGER_TRANSACTION_STATUS,
     PAYMENT_CANCELLATION_REASON,
     PAYMENT_STATUS,
     REFUND_STATUS,
+    RESPONSE_FAILURE,
     WEBHOOK_DISABLED_REASON,
     WEBHOOK_ENDPOINT_STATUS,
     OneOfEnumeration,
@@ -111,6 +114,26 @@ class EventLedgerTransactionSchema(ResponseSchema):
     reverses_id = fields.UUID(data_key="reversesId", allow_none=True)
 
 
+class EventDisputeSchema(ResponseSchema):
+    """The `data` of `dispute.…` events: the dispute directly after the event."""
+
+    id = fields.UUID()
+    payment_id = fields.UUID(data_key="paymentId")
+    status = fields.String(validate=OneOfEnumeration(DISPUTE_STATUS))
+    amount = fields.Integer(validate=validate.Range(1, MAX_AMOUNT))
+    currency = fields.String(validate=OneOfEnumeration(CURRENCY))
+    fee = fields.Integer(validate=validate.Range(0, MAX_AMOUNT))
+    fee_returned = fields.Integer(data_key="feeReturned", validate=validate.Range(0, MAX_AMOUNT))
+    reason = fields.String()
+    evidence_due_at = Timestamp(data_key="evidenceDueAt", allow_none=True)
+    pending_response = fields.String(
+        data_key="pendingResponse", allow_none=True, validate=OneOfEnumeration(DISPUTE_RESPONSE)
+    )
+    response_failure = fields.String(
+        data_key="responseFailure", allow_none=True, validate=OneOfEnumeration(RESPONSE_FAILURE)
+    )
+
+
 class EventWebhookEndpointSchema(ResponseSchema):
     """The `data` of `webhook_endpoint.…` events: the endpoint directly after the event."""
 
@@ -152,13 +175,15 @@ class EventSchema(ResponseSchema):
         EventRefundSchema(),
         EventAccountSchema(),
         EventLedgerTransactionSchema(),
+        EventDisputeSchema(),
         EventWebhookEndpointSchema(),
         attribute="event.data",
         metadata={
             "description": "An EventPayment if `type` begins with `payment.`, an EventRefund if it"
             " begins with `refund.`, an EventAccount if it begins with `account.`, an"
             " EventLedgerTransaction if it begins with `ledger_transaction.`, an"
-            " EventWebhookEndpoint if it begins with `webhook_endpoint.`."
+            " EventDispute if it begins with `dispute.`, an EventWebhookEndpoint if it begins with"
+            " `webhook_endpoint.`."
         },
     )
     request_id = fields.String(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from atomic_core.domain.disputes import DisputeStatus
 from atomic_core.domain.lists import DEFAULT_LIMIT, MAX_LIMIT
 from atomic_core.domain.money import CURRENCY_EXPONENTS, MAX_AMOUNT
 from atomic_core.domain.payments import Status
@@ -176,6 +177,25 @@ PAYMENT_ID: Final = Parameter(
     description="The payment that is refunded.",
     example="0199c0de-0000-7000-8000-000000000001",
 )
+DISPUTE_STATUS: Final = Parameter(
+    name="status",
+    attribute="statuses",
+    parse=lambda text: DisputeStatus(parse_member(text, enumerations.DISPUTE_STATUS)),
+    schema={"type": "array", "items": enumerations.DISPUTE_STATUS.reference},
+    description="May be repeated, to match any of several.",
+    example=["NEEDS_RESPONSE"],
+    component="disputeStatus",
+    is_repeatable=True,
+)
+DISPUTED_PAYMENT_ID: Final = Parameter(
+    name="paymentId",
+    attribute="payment_id",
+    parse=parse_uuid,
+    schema=dict(UUID_SCHEMA),
+    description="The payment that is disputed.",
+    example="0199c0de-0000-7000-8000-000000000001",
+    component="disputedPaymentId",
+)
 ACCOUNT_ID: Final = Parameter(
     name="accountId",
     attribute="account_id",
@@ -234,6 +254,7 @@ PAYMENT_REFUND_QUERY: Final = (*PAGE_QUERY, REFUND_STATUS, CURRENCY, *_CREATED, 
 REFUND_QUERY: Final = (*PAYMENT_REFUND_QUERY, PAYMENT_ID)
 ACCOUNT_QUERY: Final = (*PAGE_QUERY, CURRENCY, *_CREATED)
 LEDGER_TRANSACTION_QUERY: Final = (*PAGE_QUERY, ACCOUNT_ID, EXTERNAL_ID, *_CREATED)
+DISPUTE_QUERY: Final = (*PAGE_QUERY, DISPUTE_STATUS, DISPUTED_PAYMENT_ID, *_CREATED)
 ENTRY_QUERY: Final = (*PAGE_QUERY, *_CREATED)
 
 

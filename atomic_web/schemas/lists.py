@@ -31,12 +31,17 @@ class EntrySchema(ResponseSchema):
         metadata={"description": "null if the kind is `journal`."},
     )
     refund_id = fields.UUID(data_key="refundId", allow_none=True)
+    dispute_id = fields.UUID(data_key="disputeId", allow_none=True)
     kind = fields.String(validate=OneOfEnumeration(TRANSACTION_KIND))
     amount = fields.Integer(
         validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT),
         metadata={"description": "A credit is positive, a debit negative."},
     )
-    balance_after = fields.Integer(data_key="balanceAfter", validate=validate.Range(0, MAX_AMOUNT))
+    balance_after = fields.Integer(
+        data_key="balanceAfter",
+        validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT),
+        metadata={"description": "Only a dispute takes it below 0."},
+    )
     posted_at = Timestamp(
         data_key="postedAt", metadata={"description": "Never before that of the previous entry."}
     )

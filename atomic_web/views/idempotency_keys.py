@@ -38,6 +38,7 @@ _SCOPES: Final = {
     "webhook-endpoints": Scope.WEBHOOKS_READ,
     "deliveries": Scope.WEBHOOKS_READ,
     "ledger": Scope.LEDGER_READ,
+    "disputes": Scope.DISPUTES_READ,
 }
 """The scope that reads what the routes of a collection answer. Routes of a session answer what no
 API key may read: profiles, sessions and keys."""
@@ -108,9 +109,9 @@ SHOW: Final = Operation(
     description="The request, its response, and the resources it created or changed, from the "
     "first response until the key expires. 404 if the request failed, because its key is then "
     "unused. Requires the scope that reads the response: `accounts:read` for `/accounts`, "
-    "`webhooks:read` for `/webhook-endpoints` and `/deliveries`, `ledger:read` for `/ledger`, else "
-    "`payments:read`; 403 for a request with a session token. Percent-encode characters that a "
-    "path cannot contain, and a key that is `.` or `..`.",
+    "`webhooks:read` for `/webhook-endpoints` and `/deliveries`, `ledger:read` for `/ledger`, "
+    "`disputes:read` for `/disputes`, else `payments:read`; 403 for a request with a session token."
+    " Percent-encode characters that a path cannot contain, and a key that is `.` or `..`.",
     path={
         "key": {
             "name": "key",
@@ -137,7 +138,12 @@ SHOW: Final = Operation(
 @describe_operation(SHOW)
 @requires_api_key(
     scope=Scope.PAYMENTS_READ,
-    other_scopes=(Scope.ACCOUNTS_READ, Scope.WEBHOOKS_READ, Scope.LEDGER_READ),
+    other_scopes=(
+        Scope.ACCOUNTS_READ,
+        Scope.WEBHOOKS_READ,
+        Scope.LEDGER_READ,
+        Scope.DISPUTES_READ,
+    ),
 )
 def show(key: str) -> Response:
     if not is_valid_key(key) or contains_secret(key):

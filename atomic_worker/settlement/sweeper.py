@@ -15,6 +15,7 @@ from atomic_core.domain.errors import AtomicError
 from atomic_core.domain.timestamps import format_rfc3339
 from atomic_core.domain.webhooks import RoundRecord
 from atomic_worker.settlement.batch_log import StoppedBetweenBatches
+from atomic_worker.settlement.dispute_threads import DisputeThreads
 from atomic_worker.settlement.garbage_collection import tune_garbage_collection
 from atomic_worker.settlement.lanes import SettlementLanes
 from atomic_worker.settlement.reconciliation_log import log_reconciliation
@@ -70,6 +71,7 @@ class Sweeper:
     _last_reconciliation: float = float("-inf")
     _reconciliation: threading.Thread | None = None
     _lanes: SettlementLanes = field(init=False)
+    _disputes: DisputeThreads = field(init=False)
 
     def __post_init__(self) -> None:
         # Half of the interval: a payment that falls due just after a round began is settled in the
@@ -80,6 +82,7 @@ class Sweeper:
             lambda: self.stop.is_requested,
             self.settings.sweep_interval / 2,
         )
+        self._disputes = DisputeThreads(self.application)
 
     def run(self) -> None:
         """Sweep until a stop is requested; the current batch is finished first."""
@@ -145,6 +148,7 @@ class Sweeper:
         if self._failures:
             _log.info("sweep recovered", after_failures=self._failures)
             self._failures = 0
+        self._disputes.start()
         self._start_delivery()
         self._reconcile_if_due()
         self._verify_if_due()

@@ -5,7 +5,7 @@ No label names an endpoint or a merchant: their number has no bound.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from atomic_core.domain.admin_queries import UnresolvedTotal
+from atomic_core.domain.disputes import DisputeStatus
 from atomic_core.domain.errors import AtomicError
 from atomic_core.domain.network_load import NetworkLoad
 from atomic_core.domain.reconciliation import ReconciliationReport
@@ -66,6 +67,7 @@ class StoreCollector(Collector):
     """The last scheduled one of each card network."""
     measure_networks: Callable[[], Sequence[NetworkLoad]] = tuple
     sum_unresolved: Callable[[], Sequence[UnresolvedTotal]] = tuple
+    count_open_disputes: Callable[[], Mapping[str, int]] = dict
     get_time: Callable[[], float] = time.monotonic
     _measured: Sequence[Metric] = ()
     _measured_at: float = field(default=float("-inf"))
@@ -86,6 +88,7 @@ class StoreCollector(Collector):
             networks = self.measure_networks()
             reconciliations = self.get_reconciliations()
             unresolved = self.sum_unresolved()
+            disputes = self.count_open_disputes()
         except AtomicError as error:
             _log.warning("metrics of the store not measured", problem=error.message)
             return []
@@ -96,6 +99,7 @@ class StoreCollector(Collector):
             *build_reconciliation_gauges(reconciliations),
             *_build_network_gauges(networks),
             *build_unresolved_gauges(unresolved, datetime.now(UTC)),
+            build_dispute_gauge(disputes),
         ]
 
 
@@ -180,6 +184,16 @@ def build_reconciliation_gauges(
         differences.add_metric([report.network], report.difference_count + report.unchecked)
         end.add_metric([report.network], report.end.timestamp())
     return [differences, end]
+
+
+def build_dispute_gauge(counts: Mapping[str, int]) -> GaugeMetricFamily:
+    gauge = GaugeMetricFamily(
+        "atomic_disputes_open", "Disputes that are neither won nor lost.", labels=["status"]
+    )
+    for status in DisputeStatus:
+        if not status.is_final:
+            gauge.add_metric([status.value], counts.get(status.value, 0))
+    return gauge
 
 
 def build_unresolved_gauges(

@@ -103,6 +103,19 @@ ATTACKS = {
         DENIED,
         "UPDATE network_events SET payment_id = uuidv7()",
     ),
+    "change the amount of a dispute": (DENIED, "UPDATE disputes SET amount = 1"),
+    "dispute another payment": (DENIED, "UPDATE disputes SET payment_id = uuidv7()"),
+    "delete disputes": (DENIED, "DELETE FROM disputes"),
+    "record a dispute without a posting": (
+        UNBALANCED,
+        (
+            "INSERT INTO disputes (id, merchant_id, payment_id, account_id, network,"
+            " network_reference, status, amount, currency, fee, reason, created_at, updated_at,"
+            " due_at) SELECT uuidv7(), merchant_id, id, account_id, network, 'dp_x',"
+            " 'NEEDS_RESPONSE', 1, currency, 0, 'x', now(), now(), now() FROM payments"
+            " WHERE status = 'SUCCESS' LIMIT 1"
+        ),
+    ),
     "change a reconciliation": (DENIED, "UPDATE reconciliations SET is_clean = true"),
     "delete reconciliations": (DENIED, "DELETE FROM reconciliations"),
     "change an event": (DENIED, "UPDATE events SET type = 'x'"),

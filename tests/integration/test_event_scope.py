@@ -1,4 +1,4 @@
-"""Migrations 0018, 0019 and 0027 add scopes; their rollbacks take them away from keys."""
+"""Migrations 0018, 0019, 0027 and 0039 add scopes; their rollbacks take them away from keys."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,8 @@ from support import add_merchant, build_application
 
 WEBHOOKS = {Scope.WEBHOOKS_READ, Scope.WEBHOOKS_WRITE}
 LEDGER = {Scope.LEDGER_READ, Scope.LEDGER_WRITE}
-OTHERS = ALL_SCOPES - {Scope.EVENTS_READ} - WEBHOOKS - LEDGER
+DISPUTES = {Scope.DISPUTES_READ, Scope.DISPUTES_WRITE}
+OTHERS = ALL_SCOPES - {Scope.EVENTS_READ} - WEBHOOKS - LEDGER - DISPUTES
 
 Keys = dict[str, tuple[frozenset[str], bool]]
 
@@ -63,8 +64,9 @@ def test_rollback_removes_the_scope_of_events(
 @pytest.mark.parametrize(
     ("migration", "added", "kept"),
     [
-        ("0027.journal", LEDGER, ALL_SCOPES - LEDGER),
-        ("0019.webhooks", WEBHOOKS, ALL_SCOPES - LEDGER - WEBHOOKS),
+        ("0039.disputes", DISPUTES, ALL_SCOPES - DISPUTES),
+        ("0027.journal", LEDGER, ALL_SCOPES - DISPUTES - LEDGER),
+        ("0019.webhooks", WEBHOOKS, ALL_SCOPES - DISPUTES - LEDGER - WEBHOOKS),
     ],
 )
 def test_rollback_removes_the_scopes_and_revokes_keys_without_another(

@@ -28,6 +28,8 @@ LATER_SCOPES = {
     Scope.WEBHOOKS_WRITE,
     Scope.LEDGER_READ,
     Scope.LEDGER_WRITE,
+    Scope.DISPUTES_READ,
+    Scope.DISPUTES_WRITE,
 }
 
 

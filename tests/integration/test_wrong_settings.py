@@ -33,6 +33,7 @@ COMMANDS = [
         "payments in-doubt",
     ),
     *(f"payments resolve {ID} --as failed --reason x", "events tail"),
+    *("disputes list", f"disputes show {ID}"),
     *("reconcile list", "reconcile stripe", f"reconcile show {ID}", "trial-balance"),
 ]
 WITHOUT_SETTINGS = {

@@ -6,6 +6,7 @@ from mutants.access import ACCESS_MUTANTS
 from mutants.availability import AVAILABILITY_MUTANTS
 from mutants.balances import BALANCE_MUTANTS
 from mutants.customer_actions import CUSTOMER_ACTION_MUTANTS
+from mutants.disputes import DISPUTE_MUTANTS
 from mutants.errors import ERROR_MUTANTS
 from mutants.events import EVENT_MUTANTS
 from mutants.failover import FAILOVER_MUTANTS
@@ -40,6 +41,7 @@ ALL_MUTANTS: Final = (
     *BALANCE_MUTANTS,
     *PAYMENT_MUTANTS,
     *REFUND_MUTANTS,
+    *DISPUTE_MUTANTS,
     *TOTAL_MUTANTS,
     *WEB_MUTANTS,
     *ERROR_MUTANTS,

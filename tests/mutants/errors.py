@@ -14,8 +14,8 @@ ERROR_MUTANTS: Final = (
         (
             Edit(
                 "atomic_core/use_cases/refunds.py",
-                'facts={"remaining": refundable, "captured": payment.amount_captured},',
-                'facts={"captured": payment.amount_captured},',
+                '"remaining": refundable,\n',
+                "\n",
             ),
         ),
         (CODES_TEST,),

@@ -36,7 +36,7 @@ JOURNAL_MUTANTS: Final = (
     Mutant(
         "journal-overdraws",
         "a journal transaction does not spend more than the available balance",
-        (Edit(POSTING_PY, "if balance_after < state.min_balance:", "if balance_after < 0:"),),
+        (Edit(POSTING_PY, "if balance_after < state.min_balance and", "if balance_after < 0 and"),),
         (CONTRACT_TEST,),
     ),
     Mutant(

@@ -58,7 +58,7 @@ PAYMENT_MUTANTS: Final = (
         (
             Edit(
                 SETTLEMENT_PY,
-                "if claim.refund_id and not claim.reserved]",
+                "if claim.refund_id and claim.is_unsent_refund]",
                 "if not claims]",
             ),
         ),

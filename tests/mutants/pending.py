@@ -5,6 +5,8 @@ from typing import Final
 from mutants.mutant import Edit, Mutant
 
 PENDING_SQL: Final = "migrations/0030.pending-transactions.sql"
+DISPUTES_SQL: Final = "migrations/0039.disputes.sql"
+"""Replaces a guard of migration 0030."""
 JOURNAL_SQL: Final = "atomic_adapters/postgres/journal.sql"
 POSTING_PY: Final = "atomic_core/domain/journal_posting.py"
 PARTS_PY: Final = "atomic_core/domain/pending_posting.py"
@@ -126,7 +128,7 @@ PENDING_MUTANTS: Final = (
         "the database refuses the posting of a transaction that is not POSTED",
         (
             Edit(
-                PENDING_SQL,
+                DISPUTES_SQL,
                 "(SELECT j.status = 'POSTED' FROM journal_transactions j",
                 "(SELECT true FROM journal_transactions j",
             ),

@@ -6,7 +6,7 @@ from mutants.mutant import Edit, Mutant
 
 LEDGER_PY: Final = "atomic_core/domain/ledger.py"
 SETTLEMENT_DOMAIN_PY: Final = "atomic_core/domain/settlement.py"
-SETTLEMENT_PY: Final = "atomic_core/use_cases/settlement.py"
+RESERVATION_PY: Final = "atomic_core/use_cases/refund_reservation.py"
 LIFECYCLE_SQL: Final = "migrations/0008.payment-life.sql"
 COMMIT_GUARDS_SQL: Final = "migrations/0014.commit-guards.sql"
 SETTLEMENT_TEST: Final = "tests/contract/test_settlement.py"
@@ -222,9 +222,9 @@ REFUND_MUTANTS: Final = (
         "a reservation whose COMMIT got no reply is not made twice",
         (
             Edit(
-                SETTLEMENT_PY,
-                " for claim in current if claim.id not in reserved_ids]",
-                " for claim in current]",
+                RESERVATION_PY,
+                "for claim in kept if claim.id not in reserved_ids]",
+                "for claim in kept]",
             ),
         ),
         (SETTLEMENT_TEST,),

@@ -86,6 +86,8 @@ def test_events_and_backlog_are_served_without_names_of_endpoints() -> None:
     assert {line for line in lines if not line.startswith("#")} == {
         "atomic_events_total 1000.0",
         "atomic_webhook_lag_events 7.0",
+        'atomic_disputes_open{status="NEEDS_RESPONSE"} 0.0',
+        'atomic_disputes_open{status="UNDER_REVIEW"} 0.0',
         'atomic_reconciliation_differences{network="stripe"} 5.0',
         'atomic_reconciliation_period_end_timestamp_seconds{network="stripe"} 1.7646336e+09',
         "atomic_webhook_lag_seconds 1.5",

@@ -41,6 +41,12 @@ def create_target(
         body = ledger.build(pending=is_pending)
         transaction = ledger.post(body).get_json()["data"]["id"]
         return BASE_PATH + path.format(id=transaction), merchant.authorization
+    if path.startswith("/disputes/"):
+        merchant.pay(source="tok_disputed")
+        web.application.settlement.settle()
+        web.application.disputes.process("sandbox")
+        [dispute] = merchant.get(f"{BASE_PATH}/disputes").get_json()["data"]["items"]
+        return BASE_PATH + path.format(id=dispute["id"]), merchant.authorization
     capture = "automatic" if path.endswith("/refunds") else "manual"
     payment = merchant.pay(capture=capture).get_json()["data"]["id"]
     web.application.settlement.settle()
@@ -49,7 +55,7 @@ def create_target(
 
 OPTIONAL = [
     *("/payments/{id}/capture", "/payments/{id}/cancel", "/payments/{id}/refunds"),
-    "/merchants/api-keys/{id}/rotate",
+    *("/merchants/api-keys/{id}/rotate", "/disputes/{id}/accept"),
     *(f"/ledger/transactions/{{id}}/{action}" for action in ("reverse", "post", "void")),
 ]
 

@@ -192,6 +192,15 @@ class Shop:
         path = self.post_transaction().headers["Location"]
         return self.reverse(self.reverse(path).headers["Location"])
 
+    def accept_twice(self) -> TestResponse:
+        self.merchant.pay(source="tok_disputed")
+        self.web.application.settlement.settle()
+        self.web.application.disputes.process("sandbox")
+        [dispute] = self.merchant.get("/api/v1/disputes").get_json()["data"]["items"]
+        path = f"/api/v1/disputes/{dispute['id']}/accept"
+        self.merchant.post(path, {})
+        return self.merchant.post(path, {})
+
     def reuse_key(self) -> TestResponse:
         self.merchant.pay(key="k")
         return self.merchant.pay(key="k", amount=1)
@@ -205,6 +214,7 @@ PRODUCERS: Mapping[str, Callable[[Shop], TestResponse]] = {
     "api_key_malformed": lambda shop: shop.authorize(shop.merchant.key),
     "api_key_missing": lambda shop: shop.web.client.get(PAYMENTS),
     "email_taken": lambda shop: shop.register(shop.web, email=EMAIL),
+    "dispute_not_answerable": Shop.accept_twice,
     "events_purged": Shop.purge,
     "external_id_taken": Shop.post_external_id_twice,
     "forbidden": lambda shop: shop.merchant.pay(merchantId=UNKNOWN),
@@ -336,7 +346,11 @@ def test_only_what_can_succeed_later_is_retryable() -> None:
     ("code", "param", "facts"),
     [
         ("amount_exceeds_held", "amount", {"held": 1_234}),
-        ("refund_exceeds_remaining", "amount", {"remaining": 1_234, "captured": 1_234}),
+        (
+            "refund_exceeds_remaining",
+            "amount",
+            {"remaining": 1_234, "captured": 1_234, "disputed": 0},
+        ),
         ("too_many_refunds", None, {"maximum": 100}),
         ("too_many_api_keys", None, {"maximum": MAX_LIVE_KEYS}),
         ("email_taken", "email", {}),

@@ -52,7 +52,7 @@ def report_not_ready() -> Health:
 LOGIN = {"email": EMAIL, "password": PASSWORD}
 KEYS, ROTATE, LOGOUT = "/merchants/api-keys", "/merchants/api-keys/{id}/rotate", "/merchants/logout"
 ENDPOINTS = "/webhook-endpoints"
-TRANSACTIONS = "/ledger/transactions"
+TRANSACTIONS, DISPUTES = "/ledger/transactions", "/disputes"
 PERIODS = "/ledger/periods"
 BODIES: dict[str, Any] = {
     "/payments": PAYMENT_BODY,
@@ -89,6 +89,7 @@ BODIES: dict[str, Any] = {
     KEYS: {"name": "till"},
     ENDPOINTS: {"url": "https://shop.example/webhooks"},
     f"{ENDPOINTS}/{{id}}/replay": {"fromSequence": 1},
+    f"{DISPUTES}/{{id}}/evidence": {"explanation": "It was delivered."},
     # The same password, so that later logins succeed.
     "/merchants/password": {"currentPassword": PASSWORD, "newPassword": PASSWORD},
 }
@@ -283,6 +284,20 @@ class StatusCollector:
         self.send(self.web, "GET", f"{PERIODS}/{{id}}", path)
         self.send(self.web, "GET", f"{PERIODS}/{{id}}/balances", f"{path}/balances")
 
+    def send_disputes(self) -> None:
+        for _ in range(2):
+            self.merchant.pay(source="tok_disputed")
+        self.web.application.settlement.settle()
+        self.web.application.disputes.process("sandbox")
+        items = self.merchant.get(BASE_PATH + DISPUTES).get_json()["data"]["items"]
+        for item, action in zip(items, ("evidence", "accept"), strict=True):
+            path = f"{DISPUTES}/{item['id']}"
+            self.send(self.web, "GET", f"{DISPUTES}/{{id}}", path)
+            template = f"{DISPUTES}/{{id}}/{action}"
+            for _ in range(2):
+                body = BODIES.get(template, {})
+                self.send(self.web, "POST", template, f"{path}/{action}", json=body)
+
     def send_network_events(self) -> None:
         event = build_event(UUID(int=1))
         template = NETWORK_EVENTS.removeprefix(BASE_PATH)
@@ -435,6 +450,7 @@ def test_operations_answer_exactly_their_documented_statuses(
     collector.send_reads()
     collector.send_ledger_transactions()
     collector.send_periods()
+    collector.send_disputes()
     collector.send_webhooks()
     collector.send_network_events()
 

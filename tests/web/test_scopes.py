@@ -37,6 +37,8 @@ TRANSACTIONS = "/api/v1/ledger/transactions"
 TRIAL_BALANCE = "/api/v1/ledger/trial-balance"
 PERIODS = "/api/v1/ledger/periods"
 LEDGER_READ = frozenset({Scope.LEDGER_READ})
+DISPUTES = "/api/v1/disputes"
+DISPUTES_READ = frozenset({Scope.DISPUTES_READ})
 BOTH = PAYMENTS_READ | ACCOUNTS_READ
 NOBODY = None
 """No API key may read it."""
@@ -55,6 +57,7 @@ class Shop:
     endpoint: str = ""
     delivery: str = ""
     transaction: str = ""
+    dispute: str = ""
     callers: dict[frozenset[str], MerchantClient] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -84,6 +87,7 @@ class Shop:
         caller.post(f"{self.endpoint}/replay", {"fromSequence": 1}, Idempotency_Key="hook-replay")
         self.event = f"{EVENTS}/{caller.get(EVENTS).get_json()['data']['items'][0]['id']}"
         self.post_transactions(caller)
+        self.answer_disputes(caller)
         self.use_keys_of_session()
 
     def post_transactions(self, caller: MerchantClient) -> None:
@@ -101,6 +105,17 @@ class Shop:
         content = {"endDate": "2026-01-31"}
         closed = caller.post(f"{PERIODS}/close", content, Idempotency_Key="period")
         self.period = closed.headers["Location"]
+
+    def answer_disputes(self, caller: MerchantClient) -> None:
+        for _ in range(2):
+            caller.pay(source="tok_disputed")
+        self.web.application.settlement.settle()
+        self.web.application.disputes.process("sandbox")
+        first, second = caller.get(DISPUTES).get_json()["data"]["items"]
+        self.dispute = f"{DISPUTES}/{first['id']}"
+        evidence = {"explanation": "It was delivered."}
+        caller.post(f"{self.dispute}/evidence", evidence, Idempotency_Key="evidence")
+        caller.post(f"{DISPUTES}/{second['id']}/accept", {}, Idempotency_Key="acceptance")
 
     def use_keys_of_session(self) -> None:
         session_client = self.session_client
@@ -158,6 +173,8 @@ READS: Mapping[str, tuple[Callable[[Shop], str], frozenset[Scope] | None]] = {
     "delivery": (lambda shop: shop.delivery, WEBHOOKS_READ),
     "ledger transactions": (lambda shop: TRANSACTIONS, LEDGER_READ),
     "ledger transaction": (lambda shop: shop.transaction, LEDGER_READ),
+    "disputes": (lambda shop: DISPUTES, DISPUTES_READ),
+    "dispute": (lambda shop: shop.dispute, DISPUTES_READ),
     "entries": (lambda shop: f"{shop.account}/entries", ACCOUNTS_READ),
     "balance": (lambda shop: f"{shop.account}/balance?at=2026-01-01", ACCOUNTS_READ),
     "explanation": (lambda shop: f"{shop.account}/explain?to=2026-12-31", ACCOUNTS_READ),
@@ -174,6 +191,7 @@ READS: Mapping[str, tuple[Callable[[Shop], str], frozenset[Scope] | None]] = {
             ),
             "account": ACCOUNTS_READ,
             "transaction": LEDGER_READ,
+            **dict.fromkeys(("evidence", "acceptance"), DISPUTES_READ),
             **dict.fromkeys(("reversal", "post-pending", "void-pending", "period"), LEDGER_READ),
             **dict.fromkeys(
                 ("hook", "hook-change", "hook-rotation", "hook-retry", "hook-replay"), WEBHOOKS_READ
@@ -248,7 +266,12 @@ def test_missing_scope_is_named(shop: Shop) -> None:
         assert error["details"] == {"scope": ["Must include accounts:read."]}
     nothing = shop.get_caller(frozenset({Scope.REFUNDS_WRITE})).get(f"{KEYS}/account")
     assert nothing.get_json()["error"]["details"] == {
-        "scope": ["Must include payments:read or accounts:read or webhooks:read or ledger:read."]
+        "scope": [
+            (
+                "Must include payments:read or accounts:read or webhooks:read or ledger:read or"
+                " disputes:read."
+            )
+        ]
     }
 
 

@@ -19,6 +19,7 @@ TOLERANCE_SECONDS: Final = 300
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _PAYMENT_TYPE: Final = re.compile(r"payment_intent\.[a-z_.]{1,80}")
 _REFUND_TYPE: Final = re.compile(r"refund\.[a-z_.]{1,80}")
+_DISPUTE_TYPE: Final = re.compile(r"charge\.dispute\.[a-z_.]{1,80}")
 
 _NO_EVENT: Final = "The body must be an event of Stripe."
 
@@ -37,6 +38,12 @@ class StripeEventVerifier:
         id, type = _get(content, "id"), _get(content, "type")
         if not isinstance(id, str) or not _ID.fullmatch(id) or not isinstance(type, str):
             raise ValidationFailed(_NO_EVENT)
+        if _DISPUTE_TYPE.fullmatch(type):
+            reference = _get(content, "data", "object", "id")
+            if not isinstance(reference, str) or not _ID.fullmatch(reference):
+                raise ValidationFailed(_NO_EVENT)
+            # Its metadata is not that of the payment: a look-up finds that.
+            return NetworkEvent(NETWORK, id, type, None, dispute_reference=reference)
         is_refund = bool(_REFUND_TYPE.fullmatch(type))
         if not is_refund and not _PAYMENT_TYPE.fullmatch(type):
             return None

@@ -226,6 +226,10 @@ class TooManyRefunds(Conflict):
     """Code `too_many_refunds`."""
 
 
+class DisputeNotAnswerable(Conflict):
+    """Code `dispute_not_answerable`."""
+
+
 class EmailTaken(Conflict):
     """Code `email_taken`."""
 
@@ -318,6 +322,7 @@ ERRORS: dict[str, type[ApiError]] = {
     "amount_exceeds_held": AmountExceedsHeld,
     "refund_exceeds_remaining": RefundExceedsRemaining,
     "too_many_refunds": TooManyRefunds,
+    "dispute_not_answerable": DisputeNotAnswerable,
     "email_taken": EmailTaken,
     "password_change_conflict": PasswordChangeConflict,
     "too_many_api_keys": TooManyApiKeys,

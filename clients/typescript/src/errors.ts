@@ -95,6 +95,7 @@ export class PaymentNotRefundable extends Conflict {}
 export class AmountExceedsHeld extends Conflict {}
 export class RefundExceedsRemaining extends Conflict {}
 export class TooManyRefunds extends Conflict {}
+export class DisputeNotAnswerable extends Conflict {}
 export class EmailTaken extends Conflict {}
 export class PasswordChangeConflict extends Conflict {}
 export class TooManyApiKeys extends Conflict {}
@@ -156,6 +157,7 @@ export const ERRORS: Readonly<Record<string, typeof ApiError>> = {
   amount_exceeds_held: AmountExceedsHeld,
   refund_exceeds_remaining: RefundExceedsRemaining,
   too_many_refunds: TooManyRefunds,
+  dispute_not_answerable: DisputeNotAnswerable,
   email_taken: EmailTaken,
   password_change_conflict: PasswordChangeConflict,
   too_many_api_keys: TooManyApiKeys,

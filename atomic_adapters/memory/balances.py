@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from uuid import UUID
 
+from atomic_adapters.memory.lists import find_payment_id, is_of_dispute
 from atomic_adapters.memory.tables import MemorySession, Tables
 from atomic_core.domain.balances import (
     BalanceBefore,
@@ -78,12 +79,13 @@ class MemoryBalanceRepository:
                 account_id,
                 entry.sequence,
                 transaction.id,
-                None if transaction.kind is TransactionKind.JOURNAL else transaction.payment_id,
+                find_payment_id(tables, transaction),
                 transaction.refund_id,
                 transaction.kind.value,
                 entry.amount,
                 entry.balance_after,
                 transaction.posted_at,
+                transaction.payment_id if is_of_dispute(transaction) else None,
                 get_time(transaction, TimeAxis.EFFECTIVE),
                 _find_request_id(tables, transaction),
             )
@@ -131,6 +133,9 @@ class MemoryBalanceRepository:
 
 
 def _find_request_id(tables: Tables, transaction: LedgerTransaction) -> str | None:
+    if is_of_dispute(transaction):
+        # A network's, not a request's.
+        return None
     if transaction.kind is TransactionKind.JOURNAL:
         origin = tables.journal_transactions.rows[transaction.id].origin
     elif transaction.refund_id:

@@ -38,8 +38,12 @@ SELECT posted.kind, count(*), coalesce(sum(-entries.amount) FILTER (WHERE entrie
 
 -- name: list_explained_entries
 SELECT page.account_id, page.sequence, page.transaction_id,
-       CASE WHEN posted.kind <> 'journal' THEN posted.payment_id END, posted.refund_id, posted.kind,
+       CASE WHEN posted.kind IN ('payment', 'refund') THEN posted.payment_id
+            WHEN posted.kind IN ('dispute', 'dispute_reversal')
+            THEN (SELECT disputes.payment_id FROM disputes WHERE disputes.id = posted.payment_id)
+       END, posted.refund_id, posted.kind,
        page.amount, page.balance_after, posted.posted_at,
+       CASE WHEN posted.kind IN ('dispute', 'dispute_reversal') THEN posted.payment_id END,
        CASE posted.kind
            WHEN 'journal' THEN (SELECT effective_at FROM journal_transactions WHERE id = posted.id)
            ELSE posted.posted_at
@@ -47,7 +51,7 @@ SELECT page.account_id, page.sequence, page.transaction_id,
        CASE posted.kind
            WHEN 'journal' THEN (SELECT request_id FROM journal_transactions WHERE id = posted.id)
            WHEN 'refund' THEN (SELECT request_id FROM refunds WHERE id = posted.refund_id)
-           ELSE (SELECT request_id FROM payments WHERE id = posted.payment_id)
+           WHEN 'payment' THEN (SELECT request_id FROM payments WHERE id = posted.payment_id)
        END
   FROM (SELECT account_id, sequence, transaction_id, amount, balance_after
           FROM entries

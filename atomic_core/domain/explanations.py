@@ -40,6 +40,7 @@ class ExplainedEntry(NamedTuple):
     amount: int
     balance_after: int
     posted_at: datetime
+    dispute_id: UUID | None
     effective_at: datetime
     request_id: str | None
 

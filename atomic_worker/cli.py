@@ -177,6 +177,7 @@ def sweep(cli: CliContext, *, once: bool, as_json: bool) -> None:
             click.echo(f"Warning: {warning}", err=True)
         sweeper = Sweeper(cli.application, cli.settings, stop)
         claimed, purged = sweeper.sweep(), sweeper.purge()
+        sweeper.take_snapshots()
     if as_json:
         print_json({"claimed": claimed, "purged": purged})
     else:

@@ -68,7 +68,10 @@ class TimedBooks:
             accounts = work.accounts.lock([account_id for account_id, _ in entries])
             result = post_journal(accounts, [JournalPosting(id, entries, effective_at)], at)
             assert not result.refusals
-            requested = [JournalEntry(*leg[:1], "USD", leg[1], None, None, 0) for leg in entries]
+            requested = [
+                JournalEntry(account_id, "USD", amount, None, None, 0)
+                for account_id, amount in entries
+            ]
             pending = JournalTransaction(
                 id,
                 self.merchant_id,

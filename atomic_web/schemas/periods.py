@@ -1,7 +1,7 @@
 """Request and response bodies of ledger periods."""
 
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from marshmallow import ValidationError, fields, validate
 
@@ -13,7 +13,8 @@ from atomic_web.schemas.enumerations import CURRENCY, OneOfEnumeration
 from atomic_web.schemas.fields import RequestSchema, ResponseSchema, Timestamp
 from atomic_web.schemas.lists import PageSchema, build_items_field
 
-DIGEST_LENGTH = 64
+DIGEST_LENGTH: Final = 64
+"""Hexadecimal digits."""
 
 
 @describe_validator(DATE_SCHEMA)

@@ -161,7 +161,7 @@ def measure(name: str, samples: int, query: Callable[[random.Random], object]) -
     random_source = random.Random(1)
     for _ in range(10):
         query(random_source)
-    times = []
+    times: list[float] = []
     for _ in range(samples):
         started_at = time.perf_counter()
         query(random_source)

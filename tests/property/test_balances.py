@@ -55,9 +55,9 @@ def take_snapshots(books: TimedBooks, now: datetime) -> None:
 )
 @given(steps=steps)
 def test_balances_are_sums_of_entries(postgres_store: Store, steps: list[Step]) -> None:
-    books, entries, now = TimedBooks(postgres_store.begin), [], BEGIN
+    books, now = TimedBooks(postgres_store.begin), BEGIN
     books.pay(BEGIN, 1_000)
-    entries.append(ModelEntry(books.main, 1_000, BEGIN, BEGIN))
+    entries = [ModelEntry(books.main, 1_000, BEGIN, BEGIN)]
     accounts = [books.main, books.other, books.third]
     for gap, amount, target, shift, has_snapshots in steps:
         now += gap

@@ -51,7 +51,8 @@ def test_periods_and_balances_are_listed(web: WebApp, ledger: Ledger) -> None:
     assert (later["startDate"], later["previousDigest"]) == ("2026-02-01", earlier["digest"])
     path = f"{PERIODS}/{earlier['id']}"
     assert ledger.merchant.get(path).get_json()["data"] == earlier
-    balances, cursor = [], ""
+    balances: list[dict[str, object]] = []
+    cursor: str | None = ""
     while cursor is not None:
         page = ledger.merchant.get(f"{path}/balances?limit=1{cursor}").get_json()["data"]
         balances += page["items"]

@@ -23,5 +23,7 @@ def test_disputes_are_listed_and_shown(atomic: CommandRunner, application: Appli
         *(str(dispute.id), str(payment_id), "NEEDS_RESPONSE", "50.00", "USD"),
     ]
     assert len(atomic.lines("disputes", "list", "--status", "won")) == 1
-    shown = dict(line.split(maxsplit=1) for line in atomic.lines("disputes", "show", str(dispute.id)))
+    shown = dict(
+        line.split(maxsplit=1) for line in atomic.lines("disputes", "show", str(dispute.id))
+    )
     assert (shown["Dispute"], shown["Status"]) == (str(dispute.id), "NEEDS_RESPONSE")

@@ -149,6 +149,9 @@ LEFT_OUT: Final = {
     "POST /webhook-endpoints/{id}/test": "it calls the receiver",
     "POST /webhook-endpoints/{id}/replay": "it calls the receiver",
     "POST /networks/stripe/events": "Stripe sends it",
+    "GET /disputes/{id}": "a sweeper records a dispute, not at once",
+    "POST /disputes/{id}/evidence": "the same",
+    "POST /disputes/{id}/accept": "the same",
 }
 
 

@@ -187,6 +187,9 @@ class _Recorder:
         if dispute is None or dispute.attempt != claimed.attempt or dispute.status.is_final:
             # Another worker has claimed it since.
             return
+        if dispute.pending_response is not claimed.pending_response:
+            # The merchant has answered since, which has made it due at once.
+            return
         match report.verdict:
             case DisputeVerdict.FOUND if report.dispute:
                 self._advance(dispute, report.dispute)

@@ -57,12 +57,14 @@ class AccountSchema(ResponseSchema):
     )
     normal_side = fields.String(data_key="normalSide", validate=OneOfEnumeration(NORMAL_SIDE))
     balance = fields.Integer(
-        validate=validate.Range(0, MAX_AMOUNT),
-        metadata={"description": "The posted balance: credits less debits."},
+        validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT),
+        metadata={
+            "description": "The posted balance: credits less debits. Only disputes take it below 0."
+        },
     )
     pending = fields.Nested(PendingAmountsSchema())
     available = fields.Integer(
-        validate=validate.Range(0, MAX_AMOUNT),
+        validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT),
         metadata={
             "description": "`balance` less `pending.out`. Pending incoming amounts do not count."
         },

@@ -158,7 +158,7 @@ class PaymentTotalSchema(ResponseSchema):
         validate=validate.Range(-MAX_AMOUNT, MAX_AMOUNT),
         metadata={
             "description": "captured less refunded and fees: what these payments added to the "
-            "balances of your accounts."
+            "balances of your accounts, without disputes."
         },
     )
 

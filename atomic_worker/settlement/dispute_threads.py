@@ -30,6 +30,11 @@ class DisputeThreads:
                 )
                 self._threads[network].start()
 
+    def join(self, seconds: float) -> None:
+        """Wait for the rounds under way, up to so many seconds for each network."""
+        for thread in self._threads.values():
+            thread.join(seconds)
+
 
 def process_and_log(application: Application, network: str) -> int:
     """One round of a network's disputes; how many look-ups and responses were made."""

@@ -91,6 +91,7 @@ class Sweeper:
         while not self.stop.is_requested:
             self.stop.wait(self._run_round())
         self._lanes.close()
+        self._disputes.join(DELIVERY_STOP_SECONDS)
         if self._delivery:
             self._delivery.join(DELIVERY_STOP_SECONDS)
         _log.info("sweeper stopped")

@@ -10,6 +10,8 @@ from atomic_adapters.networks.sandbox_disputes import FEE as SANDBOX_FEE
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.disputes import (
     RESPONSE_REFUSED,
+    DisputeReport,
+    DisputeRequest,
     DisputeResponse,
     DisputeStatus,
     Evidence,
@@ -272,6 +274,25 @@ def test_evidence_is_sent_once(shop: DisputeScenario) -> None:
         ("dispute.updated", "NEEDS_RESPONSE"),
         ("dispute.updated", "UNDER_REVIEW"),
     ]
+
+
+def test_response_during_a_look_up_is_sent_at_once(
+    shop: DisputeScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.open(shop.pay(1_000), 1_000)
+    look_up = shop.disputes.look_up
+
+    def answer_meanwhile(request: DisputeRequest) -> DisputeReport:
+        monkeypatch.setattr(shop.disputes, "look_up", look_up)
+        shop.application.disputes.accept(AcceptanceRequest(shop.merchant_id, shop.get().id))
+        return look_up(request)
+
+    monkeypatch.setattr(shop.disputes, "look_up", answer_meanwhile)
+    shop.receive()
+    assert shop.process() == []
+    assert shop.get().pending_response is DisputeResponse.ACCEPTANCE
+    assert shop.process() == []
+    assert shop.get().status is LOST
 
 
 def test_refused_response_can_be_given_again(shop: DisputeScenario) -> None:

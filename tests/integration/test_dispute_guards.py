@@ -16,6 +16,7 @@ from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.disputes import Dispute
 from atomic_core.domain.lists import DisputeFilter
 from atomic_core.domain.refunds import NewRefund
+from integration.test_journal_guards import add_journal, add_posting
 from support import IDS, Store, add_merchant, build_application, build_payment, open_account
 
 WORLD = world_account_id("USD")
@@ -222,37 +223,31 @@ def test_refund_of_what_is_disputed_is_refused(
 
 
 def test_nothing_but_a_dispute_overdraws(
-    application: Application, database_url: str, dispute: Dispute
+    application: Application, postgres_store: Store, database_url: str, dispute: Dispute
 ) -> None:
-    """The account has 5,000 less the fee."""
-    other = find_other_payment(application, dispute)
+    """The account has 5,000 less the fee; after a second dispute, less than nothing."""
+    other_account = open_account(postgres_store.begin, dispute.merchant_id)
     balance = 5_000 - FEE
+
+    def transfer(connection: psycopg.Connection, amount: int) -> None:
+        legs = [(dispute.account_id, -amount), (other_account, amount)]
+        add_posting(connection, add_journal(connection, dispute.merchant_id, legs), legs)
+
     with psql(database_url) as connection:
-        refund = application.refunds.create(NewRefund(dispute.merchant_id, other, balance + 1))
-        connection.execute("UPDATE refunds SET status = 'SUCCESS' WHERE id = %s", (refund.id,))
-        transaction_id = IDS.new_id()
-        rows = [
-            connection.execute(
-                b"""UPDATE accounts SET balance = balance + %(amount)s, sequence = sequence + 1,
-                           head = sha256(head)
-                     WHERE id = %(id)s
-                 RETURNING id, sequence, %(amount)s::bigint, balance, head""",
-                {"id": id, "amount": leg},
-            ).fetchone()
-            for id, leg in sorted([(dispute.account_id, -balance - 1), (WORLD, balance + 1)])
-        ]
-        connection.execute(
-            b"""INSERT INTO ledger_transactions (id, payment_id, kind, refund_id, posted_at)
-                VALUES (%s, %s, 'refund', %s, now())""",
-            (transaction_id, other, refund.id),
-        )
-        columns = [list(column) for column in zip(*filter(None, rows), strict=True)]
-        connection.execute(
-            b"""INSERT INTO entries (transaction_id, account_id, sequence, amount, balance_after,
-                                     hash)
-                SELECT %s, * FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::bigint[],
-                                         %s::bytea[])""",
-            (transaction_id, *columns),
-        )
+        transfer(connection, balance + 1)
         with pytest.raises(errors.CheckViolation, match="less than is reserved of it"):
             connection.commit()
+    with psql(database_url) as connection:
+        transfer(connection, balance)
+    with psql(database_url) as connection:
+        payment_id = find_other_payment(application, dispute)
+        id = insert(connection, dispute, payment_id=payment_id, amount=100)
+        post(connection, id, "dispute", dispute.account_id, -100)
+    with psql(database_url) as connection:
+        transfer(connection, -40)
+    with psql(database_url) as connection:
+        transfer(connection, 1)
+        with pytest.raises(errors.CheckViolation, match="less than is reserved of it"):
+            connection.commit()
+    account = application.accounts.get(dispute.merchant_id, dispute.account_id)
+    assert account.balance == -60

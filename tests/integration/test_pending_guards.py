@@ -199,7 +199,7 @@ def test_pending_amounts_follow_from_holds(books: Books, database_url: str) -> N
 
 def test_available_balance_is_guarded(books: Books, database_url: str) -> None:
     with (
-        pytest.raises(errors.CheckViolation, match="accounts_balance_in_bounds"),
+        pytest.raises(errors.CheckViolation, match="less than is reserved of it"),
         psql(database_url) as connection,
     ):
         add_pending(connection, books.merchant_id, build_legs(books, 1_001))

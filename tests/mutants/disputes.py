@@ -109,6 +109,18 @@ DISPUTE_MUTANTS: Final = (
         (CONTRACT_TEST,),
     ),
     Mutant(
+        "response-during-look-up-delayed",
+        "a response that comes during a look-up is sent at once",
+        (
+            Edit(
+                PROCESSING_PY,
+                "if dispute.pending_response is not claimed.pending_response:",
+                "if dispute.pending_response is DisputeStatus.WON:",
+            ),
+        ),
+        (CONTRACT_TEST,),
+    ),
+    Mutant(
         "dispute-above-capture",
         "the database refuses more disputes than were captured",
         (Edit(MIGRATION, "d.status <> 'WON') > captured\n", "d.status <> 'WON') < 0\n"),),

@@ -55,6 +55,15 @@ def test_event_of_a_refund_names_it(stripe_web: WebApp) -> None:
     assert (event.payment_id, event.refund_id) == (PAYMENT, REFUND)
 
 
+def test_event_of_a_dispute_names_it(stripe_web: WebApp) -> None:
+    content = {"object": {"id": "dp_1", "payment_intent": "pi_1"}}
+    event = {"id": "evt_1", "type": "charge.dispute.funds_withdrawn", "data": content}
+    for _ in range(2):
+        assert post_event(stripe_web, json.dumps(event).encode()).status_code == 200
+    [stored] = list_stored(stripe_web)
+    assert (stored.dispute_reference, stored.payment_id) == ("dp_1", None)
+
+
 def test_repeated_event_is_stored_once_and_answered_alike(stripe_web: WebApp) -> None:
     body = build_event(PAYMENT)
     responses = [post_event(stripe_web, body) for _ in range(3)]

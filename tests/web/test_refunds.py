@@ -61,6 +61,7 @@ def test_refund_without_an_amount_refunds_the_rest(web: WebApp, merchant: Mercha
         "amount": ["0 of 1234 can still be refunded."],
         "remaining": 0,
         "captured": 1234,
+        "disputed": 0,
     }
 
 

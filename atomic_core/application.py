@@ -37,6 +37,7 @@ from atomic_core.use_cases import (
     admin_queries,
     api_keys,
     awaiting,
+    backlog,
     dashboard,
     deliver_webhooks,
     event_retention,
@@ -391,7 +392,8 @@ class Webhooks:
 
 class Maintenance:
     def __init__(self, ports: Ports, options: Options) -> None:
-        self.check_health = maintenance.CheckHealth(ports.dependencies)
+        self.measure_backlog = backlog.MeasureBacklog(ports.begin)
+        self.check_health = maintenance.CheckHealth(ports.dependencies, self.measure_backlog)
         self.purge_idempotency_keys = maintenance.PurgeIdempotencyKeys(ports.begin)
         self.purge_sessions = maintenance.PurgeSessions(ports.begin)
         self.purge_events = event_retention.PurgeEvents(ports.begin, options.event_retention)

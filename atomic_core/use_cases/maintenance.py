@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from atomic_core.domain.backlog import NO_BACKLOG, Backlog
+from atomic_core.domain.errors import AtomicError
 from atomic_core.ports.dependency import Dependency
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 
@@ -56,19 +58,30 @@ class Health:
     checks: Mapping[str, bool]
     is_ready: bool
     """Whether every required dependency is up."""
+    backlog: Backlog = NO_BACKLOG
 
     @property
     def is_degraded(self) -> bool:
-        return self.is_ready and not all(self.checks.values())
+        """Whether requests are accepted, and something does not work."""
+        return self.is_ready and (self.backlog.is_stalled or not all(self.checks.values()))
 
 
 @dataclass(frozen=True, slots=True)
 class CheckHealth:
-    """Check whether every dependency is up."""
+    """Check whether every dependency is up, and whether payments are being settled."""
 
     dependencies: Sequence[Dependency]
+    measure_backlog: Callable[[], Backlog] = lambda: NO_BACKLOG
 
     def __call__(self) -> Health:
         checks = {dependency.name: dependency.is_up() for dependency in self.dependencies}
         required = [dependency for dependency in self.dependencies if dependency.is_required]
-        return Health(checks, all(checks[dependency.name] for dependency in required))
+        is_ready = all(checks[dependency.name] for dependency in required)
+        return Health(checks, is_ready, self._measure_backlog() if is_ready else NO_BACKLOG)
+
+    def _measure_backlog(self) -> Backlog:
+        """None is known if the database fails after it was checked: the next check reports it."""
+        try:
+            return self.measure_backlog()
+        except AtomicError:
+            return NO_BACKLOG

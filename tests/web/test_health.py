@@ -1,9 +1,17 @@
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
+from atomic_core.domain.backlog import BACKLOG_ALARM, Backlog
+from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.use_cases.maintenance import CheckHealth
+from atomic_web import metrics
+from atomic_web.server.backlog_watch import ROUNDS_PER_WARNING, BacklogWatch
 from web.web_client import WebApp, error_code
+
+SECOND = timedelta(seconds=1)
 
 
 @dataclass
@@ -41,7 +49,11 @@ def test_readiness_is_degraded_without_redis(web: WebApp, redis: bool, status: s
     response = with_dependencies(web, postgres=True, redis=redis).client.get("/api/v1/health/ready")
     assert response.status_code == 200
     checks = {"postgres": "up", "redis": "up" if redis else "down"}
-    assert response.get_json()["data"] == {"status": status, "checks": checks}
+    assert response.get_json()["data"] == {
+        "status": status,
+        "checks": checks,
+        "backlog": None,
+    }
 
 
 def test_readiness_is_degraded_while_a_card_network_does_not_answer(web: WebApp) -> None:
@@ -52,6 +64,7 @@ def test_readiness_is_degraded_while_a_card_network_does_not_answer(web: WebApp)
     assert response.get_json()["data"] == {
         "status": "degraded",
         "checks": {"postgres": "up", "stripe": "down"},
+        "backlog": None,
     }
 
 
@@ -66,3 +79,56 @@ def test_readiness_returns_503_with_the_dependencies_that_are_down(
     assert error_code(response) == "not_ready"
     assert sorted(response.get_json()["error"]["details"]) == down
     assert response.headers["Retry-After"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("age", "status", "shown"),
+    [
+        (BACKLOG_ALARM - SECOND, "ready", None),
+        (BACKLOG_ALARM, "degraded", {"due": 5, "oldestAgeSeconds": 15}),
+    ],
+)
+def test_readiness_is_degraded_while_no_worker_settles_payments(
+    web: WebApp, age: timedelta, status: str, shown: dict[str, int] | None
+) -> None:
+    check = CheckHealth([Dependency("postgres", True, True)], lambda: Backlog(5, age))
+    response = web.with_use_cases({"maintenance.check_health": check}).client.get(
+        "/api/v1/health/ready"
+    )
+    assert response.status_code == 200
+    data = response.get_json()["data"]
+    assert data == {"status": status, "checks": {"postgres": "up"}, "backlog": shown}
+
+
+def test_backlog_is_not_measured_without_the_database() -> None:
+    def measure() -> Backlog:
+        raise StorageUnavailable
+
+    up = CheckHealth([Dependency("postgres", True, True)], measure)()
+    assert up.is_ready
+    assert not up.is_degraded
+    assert not CheckHealth([Dependency("postgres", True, False)], measure)().is_ready
+
+
+def test_stalled_backlog_is_logged_once_per_minute_and_measured_each_time() -> None:
+    backlogs = [Backlog(5, BACKLOG_ALARM + n * SECOND) for n in range(ROUNDS_PER_WARNING + 1)]
+    rounds = iter([*backlogs, Backlog(0, 0 * SECOND), Backlog(1, SECOND)])
+    watch = BacklogWatch(lambda: next(rounds))
+    with capture_logs() as logs:
+        for number in range(len(backlogs)):
+            watch.watch()
+            assert metrics.DUE_ITEMS._value.get() == 5
+            assert metrics.DUE_OLDEST_AGE._value.get() == 15 + number
+        watch.watch()
+        watch.watch()
+    texts = [log["event"].split(":")[0] for log in logs]
+    assert texts == [*2 * ["payments are not settled"], "payments are settled again"]
+    assert (logs[0]["due"], logs[0]["oldest_age_s"]) == (5, 15.0)
+    assert metrics.DUE_OLDEST_AGE._value.get() == 1
+
+
+def test_watch_outlives_an_outage_of_the_database() -> None:
+    def measure() -> Backlog:
+        raise StorageUnavailable
+
+    BacklogWatch(measure).watch()

@@ -29,6 +29,7 @@ from atomic_core.ports.password_blocklist import PasswordBlocklist
 from atomic_core.ports.password_hasher import PasswordHasher
 from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.rate_limiter import RateLimiter
+from atomic_core.ports.schema_version import SchemaVersion
 from atomic_core.ports.secret_cipher import SecretCipher
 from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 from atomic_core.ports.webhook_sender import WebhookSender
@@ -101,6 +102,7 @@ class Ports:
     network_event_verifiers: Mapping[str, NetworkEventVerifier]
     """By the name of each card network that sends events here."""
     dependencies: Sequence[Dependency]
+    schema_version: SchemaVersion
     statements: Mapping[str, NetworkStatement] = field(default_factory=dict)
     """Of card networks, by name."""
 
@@ -393,7 +395,10 @@ class Webhooks:
 class Maintenance:
     def __init__(self, ports: Ports, options: Options) -> None:
         self.measure_backlog = backlog.MeasureBacklog(ports.begin)
-        self.check_health = maintenance.CheckHealth(ports.dependencies, self.measure_backlog)
+        self.list_pending_migrations = ports.schema_version.list_pending
+        self.check_health = maintenance.CheckHealth(
+            ports.dependencies, ports.schema_version, self.measure_backlog
+        )
         self.purge_idempotency_keys = maintenance.PurgeIdempotencyKeys(ports.begin)
         self.purge_sessions = maintenance.PurgeSessions(ports.begin)
         self.purge_events = event_retention.PurgeEvents(ports.begin, options.event_retention)

@@ -1,6 +1,6 @@
 """GET /health, /health/live and /health/ready, for supervisors and load balancers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from flask import Blueprint, Response, request
@@ -108,17 +108,24 @@ def live() -> Response:
 @describe_operation(READY)
 @public(has_global_limit=False, rate_limit=SERVICE_LIMIT)
 def ready() -> Response:
-    """Raises NotReady, with the dependencies that are down, or because the process is stopping."""
+    """Raises NotReady, with the dependencies that are down and the migrations that are pending, or
+    because the process is stopping."""
     if is_stopping(request.environ):
         raise NotReady(details={"api": ["stopping"]})
     health = request_context().application.maintenance.check_health()
     if not health.is_ready:
-        raise NotReady(
-            details={name: ["down"] for name, is_up in health.checks.items() if not is_up}
-        )
+        raise NotReady(details=_describe_problems(health))
     checks = {name: "up" if is_up else "down" for name, is_up in health.checks.items()}
     status = "degraded" if health.is_degraded else "ready"
     return ok_response(_readiness_schema.dump(_Health(status, checks, _build_backlog(health))))
+
+
+def _describe_problems(health: Health) -> Mapping[str, Sequence[str]]:
+    problems = {name: ["down"] for name, is_up in health.checks.items() if not is_up}
+    pending = [f"{id} is pending." for id in health.pending_migrations]
+    if pending:
+        problems["migrations"] = [*pending, "Run: atomic migrate up"]
+    return problems
 
 
 def _build_backlog(health: Health) -> _Backlog | None:

@@ -20,7 +20,7 @@ ID = "01999999-0000-7000-8000-000000000000"
 
 COMMANDS = [
     *("serve", "dev", "worker", "sweep --once", "seed", "verify", "currencies"),
-    *("migrate up", "migrate down", "migrate status", "grant", "keys list", "keys create"),
+    *("migrate up", "migrate down --yes", "migrate status", "grant", "keys list", "keys create"),
     *(f"keys revoke {ID}", "merchants list", f"merchants show {ID}", "payments list"),
     *(f"payments show {ID}", f"payments retry {ID}", "accounts list", f"accounts show {ID}"),
     *("accounts heads", f"keys rotate {ID}"),

@@ -1,9 +1,11 @@
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
 from structlog.testing import capture_logs
 
+from atomic_adapters.memory.services import CurrentSchema
 from atomic_core.domain.backlog import BACKLOG_ALARM, Backlog
 from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.use_cases.maintenance import CheckHealth
@@ -24,12 +26,24 @@ class Dependency:
         return self.up
 
 
+POSTGRES_UP = Dependency("postgres", is_required=True, up=True)
+
+
+class OutdatedSchema:
+    def list_pending(self) -> Sequence[str]:
+        return ["0031.one", "0032.two"]
+
+
 def with_dependencies(web: WebApp, postgres: bool, redis: bool) -> WebApp:
     dependencies = [
         Dependency("postgres", is_required=True, up=postgres),
         Dependency("redis", is_required=False, up=redis),
     ]
-    return web.with_use_cases({"maintenance.check_health": CheckHealth(dependencies)})
+    return with_health(web, CheckHealth(dependencies, CurrentSchema()))
+
+
+def with_health(web: WebApp, check: CheckHealth) -> WebApp:
+    return web.with_use_cases({"maintenance.check_health": check})
 
 
 def test_health_returns_healthy(web: WebApp) -> None:
@@ -58,8 +72,8 @@ def test_readiness_is_degraded_without_redis(web: WebApp, redis: bool, status: s
 
 def test_readiness_is_degraded_while_a_card_network_does_not_answer(web: WebApp) -> None:
     dependencies = [Dependency("postgres", True, True), Dependency("stripe", False, False)]
-    degraded = web.with_use_cases({"maintenance.check_health": CheckHealth(dependencies)})
-    response = degraded.client.get("/api/v1/health/ready")
+    degraded = CheckHealth(dependencies, CurrentSchema())
+    response = with_health(web, degraded).client.get("/api/v1/health/ready")
     assert response.status_code == 200
     assert response.get_json()["data"] == {
         "status": "degraded",
@@ -91,10 +105,8 @@ def test_readiness_returns_503_with_the_dependencies_that_are_down(
 def test_readiness_is_degraded_while_no_worker_settles_payments(
     web: WebApp, age: timedelta, status: str, shown: dict[str, int] | None
 ) -> None:
-    check = CheckHealth([Dependency("postgres", True, True)], lambda: Backlog(5, age))
-    response = web.with_use_cases({"maintenance.check_health": check}).client.get(
-        "/api/v1/health/ready"
-    )
+    check = CheckHealth([POSTGRES_UP], CurrentSchema(), lambda: Backlog(5, age))
+    response = with_health(web, check).client.get("/api/v1/health/ready")
     assert response.status_code == 200
     data = response.get_json()["data"]
     assert data == {"status": status, "checks": {"postgres": "up"}, "backlog": shown}
@@ -104,10 +116,11 @@ def test_backlog_is_not_measured_without_the_database() -> None:
     def measure() -> Backlog:
         raise StorageUnavailable
 
-    up = CheckHealth([Dependency("postgres", True, True)], measure)()
+    up = CheckHealth([POSTGRES_UP], CurrentSchema(), measure)()
     assert up.is_ready
     assert not up.is_degraded
-    assert not CheckHealth([Dependency("postgres", True, False)], measure)().is_ready
+    down = Dependency("postgres", is_required=True, up=False)
+    assert not CheckHealth([down], CurrentSchema(), measure)().is_ready
 
 
 def test_stalled_backlog_is_logged_once_per_minute_and_measured_each_time() -> None:
@@ -132,3 +145,14 @@ def test_watch_outlives_an_outage_of_the_database() -> None:
         raise StorageUnavailable
 
     BacklogWatch(measure).watch()
+
+
+def test_readiness_names_pending_migrations_and_not_the_database(web: WebApp) -> None:
+    response = with_health(web, CheckHealth([POSTGRES_UP], OutdatedSchema())).client.get(
+        "/api/v1/health/ready"
+    )
+    assert response.status_code == 503
+    assert error_code(response) == "not_ready"
+    assert response.get_json()["error"]["details"] == {
+        "migrations": ["0031.one is pending.", "0032.two is pending.", "Run: atomic migrate up"]
+    }

@@ -12,6 +12,7 @@ RefundStatus = Literal["PENDING", "PROCESSING", "SUCCESS", "FAILED"]
 class Payment(TypedDict):
     id: str
     merchantId: str
+    accountId: str
     amount: int
     currency: str
     source: str
@@ -49,6 +50,7 @@ class Refund(TypedDict):
     id: str
     paymentId: str
     merchantId: str
+    accountId: str
     amount: int
     currency: str
     reason: str | None

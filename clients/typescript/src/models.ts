@@ -10,6 +10,7 @@ export type RefundStatus = "PENDING" | "PROCESSING" | "SUCCESS" | "FAILED";
 export interface Payment {
   id: string;
   merchantId: string;
+  accountId: string;
   amount: number;
   currency: string;
   source: string;
@@ -47,6 +48,7 @@ export interface Refund {
   id: string;
   paymentId: string;
   merchantId: string;
+  accountId: string;
   amount: number;
   currency: string;
   reason: string | null;

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from atomic_core.domain.audit_log import AuditEventType
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.payments import DEFAULT_HOLD_PERIOD
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
@@ -53,6 +54,7 @@ from atomic_core.use_cases import (
     maintenance,
     merchants,
     network_events,
+    operator_commands,
     passwords,
     payment_batches,
     payments,
@@ -344,6 +346,22 @@ class Admin:
         self.list_payments = admin_queries.ListAllPayments(begin)
         self.get_payment = admin_queries.GetPaymentDetails(begin)
         self.retry_payment = admin_queries.RetryPayment(begin, ports.ids, ports.job_queue)
+        ids, job_queue = ports.ids, ports.job_queue
+        self.create_payment = operator_commands.AuditedCommand(
+            begin,
+            ids,
+            payments.RecordPayment(begin, ids, job_queue, options.default_network),
+            AuditEventType.PAYMENT_CREATED,
+        )
+        self.capture_payment = operator_commands.AuditedCommand(
+            begin, ids, holds.CapturePayment(begin, job_queue), AuditEventType.PAYMENT_CAPTURED
+        )
+        self.cancel_payment = operator_commands.AuditedCommand(
+            begin, ids, holds.CancelPayment(begin, job_queue), AuditEventType.PAYMENT_CANCELED
+        )
+        self.create_refund = operator_commands.AuditedCommand(
+            begin, ids, refunds.CreateRefund(begin, ids, job_queue), AuditEventType.PAYMENT_REFUNDED
+        )
 
 
 class Reconciliation:

@@ -35,10 +35,12 @@ _GROUPS: Final = {
         name: f"atomic_worker.commands.{name}"
         for name in ("accounts", "currencies", "events", "fees", "keys", "merchants", "migrate")
     },
+    "completion": "atomic_worker.commands.completion",
     "dev": "atomic_worker.dev.runner",
     "grant": "atomic_worker.commands.migrate",
     "payments": "atomic_worker.commands.payments",
     "reconcile": "atomic_worker.commands.reconcile",
+    "status": "atomic_worker.commands.status",
     "webhooks": "atomic_worker.commands.webhooks",
 }
 """The modules of the commands that are not defined here."""

@@ -32,10 +32,13 @@ COMMANDS = [
         "payments in-doubt",
     ),
     *(f"payments resolve {ID} --as failed --reason x", "events tail"),
+    *("status", "payments create --amount 1 --currency USD", f"payments capture {ID}"),
+    *(f"payments cancel {ID}", f"payments refund {ID}"),
     *("reconcile list", "reconcile stripe", f"reconcile show {ID}"),
 ]
 WITHOUT_SETTINGS = {
     ("migrate", "create"),
+    ("completion",),
     *(("webhooks", name) for name in ("new-key", "explain", "listen")),
 }
 

@@ -17,6 +17,7 @@ from bench.figures import (
     scale,
     settle,
     sustained,
+    waiting,
     webhooks,
 )
 from bench.measurement import Measurement
@@ -42,6 +43,7 @@ FIGURES: Final[Mapping[str, Figure]] = {
     "restarts": Figure(restarts.measure, drives_wrk=False),
     "fairness": Figure(fairness.measure, drives_wrk=False),
     "longpoll": Figure(longpoll.measure, drives_wrk=False),
+    "waiting": Figure(waiting.measure, drives_wrk=False),
     "webhooks": Figure(webhooks.measure, drives_wrk=False),
     "network": Figure(network.measure, drives_wrk=False),
 }

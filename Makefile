@@ -46,8 +46,8 @@ sweep: .venv/embedded.stamp ## Settle overdue payments, purge, verify the ledger
 migrate-up: .venv/embedded.stamp ## Apply pending migrations
 	@$(ATOMIC) migrate up
 
-migrate-down: .venv/embedded.stamp ## Roll back the last migration
-	@$(ATOMIC) migrate down
+migrate-down: .venv/embedded.stamp ## Roll back the last migration, after a question (ARGS=--yes)
+	@$(ATOMIC) migrate down $(ARGS)
 
 migrate-create: .venv/embedded.stamp ## Create a migration and its rollback (name=add-something)
 	@test -n "$(name)" || { echo "Give it a name: make migrate-create name=add-something" >&2; exit 2; }

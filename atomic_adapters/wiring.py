@@ -127,6 +127,7 @@ def build_ports(settings: Settings) -> Ports:
         secret_cipher=build_secret_cipher(settings),
         breaker_states=breaker_states,
         network_event_verifiers=_build_event_verifiers(settings),
+        schema_version=store,
         dependencies=[
             store,
             RedisDependency(redis),
@@ -240,6 +241,7 @@ def in_memory(
     from atomic_adapters.memory import MemoryStore
     from atomic_adapters.memory.services import (
         AlwaysUpDependency,
+        CurrentSchema,
         MemoryBreakerStates,
         MemoryJobQueue,
         MemoryRateLimiter,
@@ -273,6 +275,7 @@ def in_memory(
         network_event_verifiers=network_event_verifiers or {},
         statements={DEFAULT_NETWORK: statement} if statement else {},
         dispute_networks={DEFAULT_NETWORK: dispute_network or SandboxDisputes()},
+        schema_version=CurrentSchema(),
         dependencies=[
             AlwaysUpDependency("postgres"),
             AlwaysUpDependency("redis", is_required=False),

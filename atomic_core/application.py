@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from atomic_core.domain.audit_log import AuditEventType
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.payments import DEFAULT_ACTION_PERIOD, DEFAULT_HOLD_PERIOD
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
@@ -31,6 +32,7 @@ from atomic_core.ports.password_blocklist import PasswordBlocklist
 from atomic_core.ports.password_hasher import PasswordHasher
 from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.rate_limiter import RateLimiter
+from atomic_core.ports.schema_version import SchemaVersion
 from atomic_core.ports.secret_cipher import SecretCipher
 from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 from atomic_core.ports.webhook_sender import WebhookSender
@@ -39,6 +41,7 @@ from atomic_core.use_cases import (
     admin_queries,
     api_keys,
     awaiting,
+    backlog,
     balances,
     dashboard,
     deliver_webhooks,
@@ -60,6 +63,7 @@ from atomic_core.use_cases import (
     maintenance,
     merchants,
     network_events,
+    operator_commands,
     passwords,
     payment_batches,
     payments,
@@ -110,6 +114,7 @@ class Ports:
     network_event_verifiers: Mapping[str, NetworkEventVerifier]
     """By the name of each card network that sends events here."""
     dependencies: Sequence[Dependency]
+    schema_version: SchemaVersion
     statements: Mapping[str, NetworkStatement] = field(default_factory=dict)
     """Of card networks, by name."""
     batch_calls: BatchCalls = execute_singly
@@ -398,6 +403,22 @@ class Admin:
         self.list_payments = admin_queries.ListAllPayments(begin)
         self.get_payment = admin_queries.GetPaymentDetails(begin)
         self.retry_payment = admin_queries.RetryPayment(begin, ports.ids, ports.job_queue)
+        ids, job_queue = ports.ids, ports.job_queue
+        self.create_payment = operator_commands.AuditedCommand(
+            begin,
+            ids,
+            payments.RecordPayment(begin, ids, job_queue, options.default_network),
+            AuditEventType.PAYMENT_CREATED,
+        )
+        self.capture_payment = operator_commands.AuditedCommand(
+            begin, ids, holds.CapturePayment(begin, job_queue), AuditEventType.PAYMENT_CAPTURED
+        )
+        self.cancel_payment = operator_commands.AuditedCommand(
+            begin, ids, holds.CancelPayment(begin, job_queue), AuditEventType.PAYMENT_CANCELED
+        )
+        self.create_refund = operator_commands.AuditedCommand(
+            begin, ids, refunds.CreateRefund(begin, ids, job_queue), AuditEventType.PAYMENT_REFUNDED
+        )
 
 
 class Reconciliation:
@@ -448,7 +469,11 @@ class Webhooks:
 
 class Maintenance:
     def __init__(self, ports: Ports, options: Options) -> None:
-        self.check_health = maintenance.CheckHealth(ports.dependencies)
+        self.measure_backlog = backlog.MeasureBacklog(ports.begin)
+        self.list_pending_migrations = ports.schema_version.list_pending
+        self.check_health = maintenance.CheckHealth(
+            ports.dependencies, ports.schema_version, self.measure_backlog
+        )
         self.purge_idempotency_keys = maintenance.PurgeIdempotencyKeys(ports.begin)
         self.purge_sessions = maintenance.PurgeSessions(ports.begin)
         self.purge_events = event_retention.PurgeEvents(ports.begin, options.event_retention)

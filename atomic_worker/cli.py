@@ -35,12 +35,14 @@ _GROUPS: Final = {
         name: f"atomic_worker.commands.{name}"
         for name in ("accounts", "currencies", "disputes", "events", "fees", "keys", "merchants")
     },
+    "completion": "atomic_worker.commands.completion",
     "dev": "atomic_worker.dev.runner",
     "grant": "atomic_worker.commands.migrate",
     "migrate": "atomic_worker.commands.migrate",
     "payments": "atomic_worker.commands.payments",
     "reconcile": "atomic_worker.commands.reconcile",
     "trial-balance": "atomic_worker.commands.trial_balance",
+    "status": "atomic_worker.commands.status",
     "webhooks": "atomic_worker.commands.webhooks",
 }
 """The modules of the commands that are not defined here."""

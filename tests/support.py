@@ -17,6 +17,7 @@ from atomic_adapters.event_reader import BatchedEventReader
 from atomic_adapters.event_signal import PollingEventSignal
 from atomic_adapters.memory.services import (
     AlwaysUpDependency,
+    CurrentSchema,
     MemoryBreakerStates,
     MemoryJobQueue,
     MemoryRateLimiter,
@@ -543,6 +544,7 @@ def build_application(
         breaker_states=breaker_states or MemoryBreakerStates(),
         network_event_verifiers=network_event_verifiers,
         dependencies=[AlwaysUpDependency("postgres")],
+        schema_version=CurrentSchema(),
         statements=statements,
         dispute_networks=dispute_networks or {DEFAULT_NETWORK: SandboxDisputes(NOW)},
     )

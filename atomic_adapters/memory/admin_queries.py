@@ -18,6 +18,7 @@ from atomic_core.domain.admin_queries import (
     UnresolvedTotal,
     WorkProgress,
 )
+from atomic_core.domain.backlog import Backlog
 from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.payments import Payment, Status
 from atomic_core.domain.refunds import Refund
@@ -105,6 +106,25 @@ class MemoryAdminQueries:
             if payments[row.item.payment_id].item.network == network and _is_parked(row, now)
         ]
         return min(limit, len(waiting_payments)) + min(limit, len(waiting_refunds))
+
+    def measure_backlog(self, network: str, limit: int) -> Backlog:
+        tables = self.session.tables
+        now = tables.clock.now()
+        payments = tables.payments.rows
+        due_payments = [
+            row for row in payments.values() if row.item.network == network and _is_parked(row, now)
+        ]
+        due_refunds = [
+            row
+            for row in tables.refunds.rows.values()
+            if payments[row.item.payment_id].item.network == network and _is_parked(row, now)
+        ]
+        counted = [
+            *sorted(due_payments, key=lambda row: row.due_at)[:limit],
+            *sorted(due_refunds, key=lambda row: row.due_at)[:limit],
+        ]
+        claimable_at = min((row.leased_until or row.due_at for row in counted), default=now)
+        return Backlog(len(counted), now - claimable_at)
 
     def sum_unresolved(self, alarm: timedelta) -> Sequence[UnresolvedTotal]:
         tables = self.session.tables

@@ -65,7 +65,8 @@ class MemoryPaymentRepository:
         if insert.idempotency is None:
             now = tables.clock.now()
         elif find_unexpired_row(tables, insert.idempotency[0]) is None:
-            now = store_response(tables, *insert.idempotency)
+            request, response = insert.idempotency
+            now = store_response(tables, request, response.with_account_id(account_id))
         else:
             return None
         merchant = tables.merchants.rows.get(order.merchant_id)

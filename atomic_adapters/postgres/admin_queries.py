@@ -19,6 +19,7 @@ from atomic_core.domain.admin_queries import (
     UnresolvedTotal,
     WorkProgress,
 )
+from atomic_core.domain.backlog import Backlog
 from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.payments import Payment, Status
 
@@ -76,6 +77,10 @@ class PostgresAdminQueries:
 
     def count_parked(self, network: str, limit: int) -> int:
         return self.session.fetch_one(_SQL["count_parked"], network=network, limit=limit)[0]
+
+    def measure_backlog(self, network: str, limit: int) -> Backlog:
+        row = self.session.fetch_one(_SQL["measure_backlog"], network=network, limit=limit)
+        return Backlog(*row)
 
     def sum_unresolved(self, alarm: timedelta) -> Sequence[UnresolvedTotal]:
         rows = self.session.fetch_all(_SQL["sum_unresolved"], alarm=alarm)

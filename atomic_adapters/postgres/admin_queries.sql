@@ -112,6 +112,27 @@ SELECT (SELECT count(*)
                      AND coalesce(leased_until, due_at) <= now()
                    LIMIT %(limit)s) AS parked_refunds)
 
+-- name: measure_backlog
+-- Reads the indexes of due work in their order, up to a limit. A lease never ends before its item is due.
+SELECT count(*), coalesce(now() - min(claimable_at), interval '0')
+  FROM ((SELECT coalesce(leased_until, due_at) AS claimable_at
+           FROM payments
+          WHERE network = %(network)s
+            AND phase = 'OPEN'
+            AND due_at <= now()
+            AND coalesce(leased_until, due_at) <= now()
+          ORDER BY due_at
+          LIMIT %(limit)s)
+        UNION ALL
+        (SELECT coalesce(leased_until, due_at) AS claimable_at
+           FROM refunds
+          WHERE network = %(network)s
+            AND phase = 'OPEN'
+            AND due_at <= now()
+            AND coalesce(leased_until, due_at) <= now()
+          ORDER BY due_at
+          LIMIT %(limit)s)) AS due
+
 -- name: sum_unresolved
 -- Reads the indexes of open work, as list_unresolved does.
 SELECT network, network_state, currency, count(*), sum(amount),

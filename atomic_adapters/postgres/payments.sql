@@ -48,7 +48,14 @@ WITH lock_timeout AS MATERIALIZED (
     INSERT INTO idempotency_keys AS existing
            (merchant_id, key, method, path, fingerprint, response_status, response_body,
             response_location, expires_at)
-    SELECT merchant_id, key, method, path, fingerprint, status, body, location, now() + retention
+    SELECT merchant_id, key, method, path, fingerprint, status,
+           -- The account's id in place of ACCOUNT_ID_PLACEHOLDER.
+           CASE position('\x01'::bytea IN body)
+               WHEN 0 THEN body
+               ELSE overlay(body PLACING convert_to(account_id::text, 'UTF8')
+                            FROM position('\x01'::bytea IN body) FOR 1)
+           END,
+           location, now() + retention
       FROM insertable
      WHERE key IS NOT NULL
      ORDER BY merchant_id, key

@@ -38,6 +38,11 @@ class AuditEventType(StrEnum):
     WEBHOOK_SECRET_ROTATED = "webhook_secret_rotated"  # noqa: S105  no secret
     WEBHOOK_DELIVERY_RETRIED = "webhook_delivery_retried"
     WEBHOOKS_REPLAYED = "webhooks_replayed"
+    PAYMENT_CREATED = "payment_created"
+    """By an operator; so are the following. What keys request is in timelines."""
+    PAYMENT_CAPTURED = "payment_captured"
+    PAYMENT_CANCELED = "payment_canceled"
+    PAYMENT_REFUNDED = "payment_refunded"
     PAYMENT_RETRIED = "payment_retried"
     """An operator ended the back-off of a payment or refund."""
     PAYMENT_RESOLVED = "payment_resolved"

@@ -183,7 +183,8 @@ class PaymentInsert:
     It is inserted only if all of these hold: the merchant has an account in its currency; with a
     `key_id`, that API key is active; with `idempotency`, the Idempotency-Key is new. The response
     is stored under the key together with the payment; its body may contain
-    COMMIT_TIME_PLACEHOLDER.
+    COMMIT_TIME_PLACEHOLDER, and ACCOUNT_ID_PLACEHOLDER once, in whose place the id of the account
+    is stored.
     """
 
     payment_id: UUID

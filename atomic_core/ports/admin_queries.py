@@ -16,6 +16,7 @@ from atomic_core.domain.admin_queries import (
     UnresolvedStep,
     UnresolvedTotal,
 )
+from atomic_core.domain.backlog import Backlog
 from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.payments import Payment, Status
 
@@ -58,6 +59,11 @@ class AdminQueries(Protocol):
     def count_parked(self, network: str, limit: int) -> int:
         """Payments and refunds of a card network that are due and not claimed, up to `limit` of
         each."""
+        ...
+
+    def measure_backlog(self, network: str, limit: int) -> Backlog:
+        """The payments and refunds of a card network that are due and not claimed, up to `limit` of
+        each, those that are due longest."""
         ...
 
     def sum_unresolved(self, alarm: timedelta) -> Sequence[UnresolvedTotal]:

@@ -189,7 +189,9 @@ AUDIT_EVENT_TYPE: Final = Enumeration(
 ACTOR_TYPE: Final = Enumeration("ActorType", "What made a request.", _get_values(ActorType))
 SCOPE: Final = Enumeration("Scope", "A permission of an API key.", _get_values(Scope))
 READINESS_STATUS: Final = Enumeration(
-    "ReadinessStatus", "`degraded` if an optional dependency is down.", ("ready", "degraded")
+    "ReadinessStatus",
+    "`degraded` if an optional dependency is down, or payments and refunds wait for a worker.",
+    ("ready", "degraded"),
 )
 DEPENDENCY_STATUS: Final = Enumeration(
     "DependencyStatus", "Whether a dependency is reachable.", ("up", "down")

@@ -141,6 +141,9 @@ class NextActionSchema(ResponseSchema):
 class PaymentSchema(ResponseSchema):
     id = fields.UUID()
     merchant_id = fields.UUID(data_key="merchantId")
+    account_id = fields.UUID(
+        data_key="accountId", metadata={"description": "Your account that a success credits."}
+    )
     amount = fields.Integer(attribute="money.amount", validate=validate.Range(1, MAX_AMOUNT))
     currency = fields.String(attribute="money.currency", validate=OneOfEnumeration(CURRENCY))
     source = fields.String(validate=_check_source)

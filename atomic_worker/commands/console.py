@@ -184,7 +184,11 @@ class ListByDefaultGroup(click.Group):
 
 
 def print_json(document: Mapping[str, object]) -> None:
-    click.echo(json.dumps(document, default=_to_json_value))
+    click.echo(dump_json(document))
+
+
+def dump_json(document: Mapping[str, object]) -> str:
+    return json.dumps(document, default=_to_json_value)
 
 
 def _to_json_value(value: object) -> str:

@@ -27,6 +27,7 @@ from atomic_worker.commands.console import (
     pass_cli_context,
     print_json,
 )
+from atomic_worker.commands.payment_actions import PAYMENT_ACTIONS
 from atomic_worker.commands.payment_details import (
     payment_details_to_json,
     payment_to_json,
@@ -37,10 +38,15 @@ from atomic_worker.commands.tables import format_time, render_table
 
 @click.group(cls=ListByDefaultGroup)
 def payments() -> None:
-    """List payments, show one in detail, retry one now, resolve one that is in doubt.
+    """List payments, show one in detail, create, capture, cancel and refund, retry one now, resolve
+    one that is in doubt.
 
     Amounts are in major units, such as 12.34 USD; with --json, in minor units.
     """
+
+
+for _command in PAYMENT_ACTIONS:
+    payments.add_command(_command)
 
 
 @payments.command("list")

@@ -195,6 +195,7 @@ HOT = [
     "admin_queries.get_payment",
     "admin_queries.list_open_networks",
     "admin_queries.count_parked",
+    "admin_queries.measure_backlog",
     "admin_queries.list_unresolved",
     "admin_queries.sum_unresolved",
     "reconciliation.list_postings",

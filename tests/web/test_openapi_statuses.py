@@ -167,6 +167,8 @@ class StatusCollector:
         path = template.format(id=UNKNOWN, key=UNKNOWN, code=UNKNOWN)
         self.send(self.web, method, template, **request)
         self.send(self.web, method, template, f"{path}?x=1", **request)
+        if template == "/":
+            self.send(self.web, method, template, headers={"Accept": "text/html"})
         self.send(self.web, method, template, headers={"Authorization": "Bearer no"}, **request)
         if not template.startswith("/merchants/"):
             for key in self.limited_keys:

@@ -19,6 +19,7 @@ class NextAction(TypedDict):
 class Payment(TypedDict):
     id: str
     merchantId: str
+    accountId: str
     amount: int
     currency: str
     source: str
@@ -57,6 +58,7 @@ class Refund(TypedDict):
     id: str
     paymentId: str
     merchantId: str
+    accountId: str
     amount: int
     currency: str
     reason: str | None

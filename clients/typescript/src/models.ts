@@ -15,6 +15,7 @@ export interface NextAction {
 export interface Payment {
   id: string;
   merchantId: string;
+  accountId: string;
   amount: number;
   currency: string;
   source: string;
@@ -53,6 +54,7 @@ export interface Refund {
   id: string;
   paymentId: string;
   merchantId: string;
+  accountId: string;
   amount: number;
   currency: string;
   reason: string | null;

@@ -100,6 +100,7 @@ def test_inquiry_without_an_answer_changes_nothing(
     store: Store, application: Application, merchant_id: UUID
 ) -> None:
     waiting = pay(application, merchant_id, source=ABANDONED)
+    current = waiting
     for _ in range(3):
         settle_again(application, waiting.id)
         current = get_payment(application, waiting)

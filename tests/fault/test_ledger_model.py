@@ -66,7 +66,7 @@ def test_audit_finds_every_difference_from_the_model(
 
     def with_change(request: LedgerRequest, **changes: object) -> Callable[[], list[LedgerRequest]]:
         return lambda: [
-            replace(row, **changes) if row is request else row  # type: ignore[arg-type]
+            replace(row, **changes) if row is request else row
             for row in requests
         ]
 

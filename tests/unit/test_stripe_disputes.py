@@ -1,16 +1,15 @@
 """Stripe's disputes, against a server that answers as Stripe documents: localstripe has none."""
 
 import json
-import re
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
 import pytest
-from pytest_httpserver import HTTPServer
-from werkzeug import Request, Response
 
 from atomic_adapters.network_settings import StripeSettings
 from atomic_adapters.networks.stripe.disputes import EVIDENCE_NAMES, StripeDisputes
@@ -58,22 +57,17 @@ class FakeStripe:
         self.failure: tuple[int, dict[str, Any]] | None = None
         self.responses: list[tuple[str, dict[str, str], str | None]] = []
 
-    def answer(self, request: Request) -> Response:
-        if request.path != "/v1/disputes/dp_1" and not request.path.endswith("/close"):
-            error = {"type": "invalid_request_error", "code": "resource_missing"}
-            return self._respond(404, {"error": error})
-        if request.method == "GET":
-            return self._respond(200, self.dispute)
-        fields = dict(parse_qsl(request.get_data(as_text=True)))
-        self.responses.append((request.path, fields, request.headers.get("Idempotency-Key")))
+    def answer(self, method: str, path: str, body: str, key: str | None) -> tuple[int, object]:
+        """Status and content."""
+        if path not in ("/v1/disputes/dp_1", "/v1/disputes/dp_1/close"):
+            return 404, {"error": {"type": "invalid_request_error", "code": "resource_missing"}}
+        if method == "GET":
+            return 200, self.dispute
+        self.responses.append((path, dict(parse_qsl(body)), key))
         if self.failure:
-            return self._respond(*self.failure)
-        self.dispute["status"] = "lost" if request.path.endswith("/close") else "under_review"
-        return self._respond(200, self.dispute)
-
-    @staticmethod
-    def _respond(status: int, content: object) -> Response:
-        return Response(json.dumps(content), status, content_type="application/json")
+            return self.failure
+        self.dispute["status"] = "lost" if path.endswith("/close") else "under_review"
+        return 200, self.dispute
 
 
 @pytest.fixture
@@ -83,11 +77,34 @@ def stripe_server() -> FakeStripe:
 
 @pytest.fixture
 def disputes(stripe_server: FakeStripe) -> Iterator[StripeDisputes]:
-    with HTTPServer() as server:
-        server.expect_request(re.compile(".*")).respond_with_handler(stripe_server.answer)
-        network = StripeDisputes(StripeSettings("sk_test_1", server.url_for("").rstrip("/"), 1))
-        yield network
-        network.close()
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+            path, key = self.path.partition("?")[0], self.headers["Idempotency-Key"]
+            status, content = stripe_server.answer(self.command, path, body, key)
+            encoded = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(encoded)))
+            self.end_headers()
+            self.wfile.write(encoded)
+
+        do_GET = do_POST  # noqa: N815 - the name that http.server calls
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keeps the output of the tests short."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    network = StripeDisputes(StripeSettings("sk_test_1", url, 1))
+    yield network
+    network.close()
+    server.shutdown()
+    server.server_close()
 
 
 def build_dispute(response: DisputeResponse) -> Dispute:

@@ -10,7 +10,7 @@ MAX_BATCH_TRANSACTIONS: Final = 1_000
 
 MAX_BATCH_ENTRIES: Final = 5_000
 """Entries of all transactions of a batch: five each, if there are 1,000. They are posted in one
-commit, until which their accounts are locked: other requests wait for them about a second."""
+commit: this bounds how long their accounts are locked, and the size of each statement."""
 
 ITEMS: Final = "transactions"
 """The member of the request that has the transactions: errors name them by it and their index."""

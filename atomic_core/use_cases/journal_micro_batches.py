@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from atomic_core.domain.errors import AtomicError, StorageRefused
+from atomic_core.domain.errors import AtomicError, StorageUnavailable
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.domain.journal import JournalTransaction, NewJournalTransaction
 from atomic_core.ports.call_batching import BatchCalls
@@ -76,18 +76,23 @@ class PostTransactionOnce:
         return self.perform_once(call.request, self.post, call.new_transaction, call.render)
 
     def _post_together(self, calls: Sequence[_Call]) -> Sequence[_Outcome]:
+        """If nothing was committed, all are posted alone: one of them must not refuse the
+        others."""
         alone: Sequence[_Outcome] = [None] * len(calls)
-        with self.post.begin() as work:
-            try:
+        has_begun = is_committing = False
+        try:
+            with self.post.begin() as work:
+                has_begun = True
                 outcomes = self._write(work, calls)
-            except AtomicError:
-                # Nothing is committed. One of the calls must not refuse the others.
-                return alone
-            if any(isinstance(outcome, IdempotentResult) for outcome in outcomes.values()):
-                try:
+                if any(isinstance(outcome, IdempotentResult) for outcome in outcomes.values()):
+                    is_committing = True
                     work.commit()
-                except StorageRefused:
-                    return alone
+        except StorageUnavailable:
+            if is_committing or not has_begun:
+                raise
+            return alone
+        except AtomicError:
+            return alone
         return [outcomes.get(call) for call in calls]
 
     def _write(self, work: UnitOfWork, calls: Sequence[_Call]) -> dict[_Call, _Outcome]:

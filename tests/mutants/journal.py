@@ -140,7 +140,7 @@ JOURNAL_MUTANTS: Final = (
     Mutant(
         "micro-batch-repeats-an-unknown-commit",
         "a transaction is not posted again if its commit may have succeeded",
-        (Edit(MICRO_PY, "except StorageRefused:", "except AtomicError:"),),
+        (Edit(MICRO_PY, "if is_committing or not has_begun:", "if not has_begun:"),),
         (MICRO_TEST,),
     ),
     Mutant(

@@ -14,6 +14,7 @@ from atomic_adapters.networks.sandbox_tokens import find_meant_token
 from atomic_adapters.networks.time_limit import TimeLimitedCardNetwork
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.postgres.primary_fence import PrimaryFence
 from atomic_adapters.postgres.role_check import check_database_role
 from atomic_adapters.postgres.worker_liveness import PostgresWorkerLiveness
 from atomic_adapters.redis.background_notifier import BackgroundNotifier
@@ -21,6 +22,7 @@ from atomic_adapters.redis.breaker_states import NetworkDependency, RedisBreaker
 from atomic_adapters.redis.connections import CircuitBreaker, RedisDependency, create_request_client
 from atomic_adapters.redis.rate_limiter import RedisRateLimiter
 from atomic_adapters.redis.rq_job_queue import RqJobQueue
+from atomic_adapters.redis.wal_timelines import RedisWalTimelines
 from atomic_adapters.security.api_key_cache import LruApiKeyCache
 from atomic_adapters.security.api_key_usage import BackgroundApiKeyUsage, DirectApiKeyUsage
 from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, Argon2PasswordHasher
@@ -92,9 +94,9 @@ def build_application_on(ports: Ports, settings: Settings) -> Application:
 
 
 def build_ports(settings: Settings) -> Ports:
-    connections = Connections(settings)
-    store = PostgresStore(connections)
     redis, breaker = create_request_client(settings), CircuitBreaker()
+    connections = Connections(settings, PrimaryFence(RedisWalTimelines(redis, breaker)))
+    store = PostgresStore(connections)
     breaker_states = RedisBreakerStates(redis, breaker)
     remote_networks = [STRIPE] if settings.networks.has_stripe else []
     return Ports(

@@ -9,9 +9,14 @@ from typing import Any, Final
 
 import psycopg
 import structlog
-from psycopg import Connection, errors
+from psycopg import errors
 from psycopg_pool import ConnectionPool
 
+from atomic_adapters.postgres.primary_fence import (
+    FormerPrimaryRefused,
+    PrimaryFence,
+    ProcessWalTimelines,
+)
 from atomic_adapters.postgres.role_check import refuse_privileged_role
 from atomic_adapters.postgres.silence import LimitedConnection
 from atomic_adapters.settings import Settings
@@ -93,7 +98,9 @@ class Connections:
     """A connection pool that opens at first use: one opened before a fork would share its sockets
     among the children."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, fence: PrimaryFence | None = None) -> None:
+        """Without a fence, this process alone knows which primaries were replaced."""
+        self._fence = fence or PrimaryFence(ProcessWalTimelines())
         self._timeouts = {
             "statement": _format_milliseconds(settings.statement_timeout.total_seconds()),
             "lock": _format_milliseconds(settings.lock_timeout.total_seconds()),
@@ -102,14 +109,15 @@ class Connections:
         }
         self._url = settings.database_url
         self._refuses_privileged_role = settings.refuses_privileged_role
+        self._connect_options = dict(_CONNECT)
         self._response_seconds = settings.statement_timeout.total_seconds() + RESPONSE_SLACK_SECONDS
         self._pool: ConnectionPool[LimitedConnection] = ConnectionPool(
             self._url,
             connection_class=LimitedConnection,
-            kwargs={
-                **_CONNECT,
+            # Prepare at first use: the statements are a fixed set that repeats.
+            kwargs=lambda: {
+                **self._connect_options,
                 "application_name": "atomic",
-                # Prepare at first use: the statements are a fixed set that repeats.
                 "prepare_threshold": 1,
             },
             min_size=1,
@@ -139,7 +147,7 @@ class Connections:
     @contextmanager
     def transaction(self) -> Iterator[LimitedConnection]:
         """A connection inside a transaction, rolled back at the end unless it was committed."""
-        connection = self._get_checked_connection(_begin)
+        connection = self._get_checked_connection(self._begin)
         try:
             with self._discard_if_session_lost(connection):
                 yield connection
@@ -154,7 +162,7 @@ class Connections:
     @contextmanager
     def autocommit(self) -> Iterator[LimitedConnection]:
         """A connection on which each statement is its own transaction."""
-        connection = self._get_checked_connection(check_connected)
+        connection = self._get_checked_connection(self.check_connected)
         try:
             with self._discard_if_session_lost(connection):
                 yield connection
@@ -177,7 +185,7 @@ class Connections:
     def connect_outside_pool(self, application_name: str) -> LimitedConnection:
         """A connection that the caller keeps and closes. Raises psycopg's errors."""
         connection = LimitedConnection.connect(
-            self._url, **_CONNECT, application_name=application_name
+            self._url, **self._connect_options, application_name=application_name
         )
         try:
             self._configure(connection)
@@ -212,7 +220,9 @@ class Connections:
                 connection = self._pool.getconn(self._wait_timeout)
                 try:
                     check(connection)
-                except psycopg.OperationalError:
+                except psycopg.OperationalError as error:
+                    if isinstance(error, FormerPrimaryRefused):
+                        connection.close()
                     self._pool.putconn(connection)
                 except BaseException:
                     # A job's time-out may be raised anywhere; return the connection to the pool.
@@ -240,19 +250,27 @@ class Connections:
         connection.on_silence = self._handle_silence
         if self._refuses_privileged_role:
             refuse_privileged_role(connection)
+        try:
+            connection.wal_timeline = self._fence.admit(connection)
+        except FormerPrimaryRefused:
+            # libpq would connect to the first primary of its list again.
+            self._connect_options["load_balance_hosts"] = "random"
+            raise
         connection.execute(_CONFIGURE_SESSION, self._timeouts)
 
+    def _begin(self, connection: LimitedConnection) -> None:
+        self._fence.check(connection.wal_timeline)
+        with connection.limit_response(BEGIN_SECONDS):
+            connection.execute(b"BEGIN")
 
-def _begin(connection: LimitedConnection) -> None:
-    with connection.limit_response(BEGIN_SECONDS):
-        connection.execute(b"BEGIN")
-
-
-def check_connected(connection: Connection[Any]) -> None:
-    """Raise OperationalError if the server has closed the connection. No round trip. The first call
-    may read the server's last message; the second then detects the end of the stream."""
-    connection.pgconn.consume_input()
-    connection.pgconn.consume_input()
+    def check_connected(self, connection: LimitedConnection) -> None:
+        """Raise OperationalError if the server has closed the connection, or is a former primary.
+        No round trip."""
+        self._fence.check(connection.wal_timeline)
+        # The first call may read the server's last message; the second then detects the end of the
+        # stream.
+        connection.pgconn.consume_input()
+        connection.pgconn.consume_input()
 
 
 _IN_TRANSACTION: Final = (

@@ -24,6 +24,8 @@ class LimitedConnection(Connection[TupleRow]):
 
     response_seconds: float | None = None
     """None: no limit."""
+    wal_timeline: int = 0
+    """Of the server; 0 if it is a replica."""
     on_silence: Callable[[], None] = staticmethod(lambda: None)
 
     def wait(

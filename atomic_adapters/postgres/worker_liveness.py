@@ -2,12 +2,12 @@
 
 import threading
 import time
-from typing import Any, Final
+from typing import Final
 
 import psycopg
-from psycopg import Connection
 
-from atomic_adapters.postgres.connections import COOL_DOWN_SECONDS, Connections, check_connected
+from atomic_adapters.postgres.connections import COOL_DOWN_SECONDS, Connections
+from atomic_adapters.postgres.silence import LimitedConnection
 from atomic_adapters.postgres.statements import load_statements
 
 _SQL: Final = load_statements("worker_liveness")
@@ -17,13 +17,14 @@ class PostgresWorkerLiveness:
     """A `WorkerLiveness` port that holds its own connection outside the pool. The connection is
     always idle, so PostgreSQL ends its session, and the lock, as soon as the process is killed.
 
-    Connects at first use. After a lost connection it connects again and gets a new worker id.
+    Connects at first use. After a lost connection, or a failover, it connects again and gets a new
+    worker id.
     """
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._lock = threading.Lock()
-        self._connection: Connection[Any] | None = None
+        self._connection: LimitedConnection | None = None
         self._worker_id: int | None = None
         self._cool_down_until = 0.0
 
@@ -45,7 +46,7 @@ class PostgresWorkerLiveness:
         if self._connection is None:
             return False
         try:
-            check_connected(self._connection)
+            self._connections.check_connected(self._connection)
         except psycopg.OperationalError:
             self._disconnect()
         return self._connection is not None

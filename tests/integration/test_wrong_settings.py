@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.postgres.primary_fence import PrimaryFence
 from atomic_adapters.settings import Settings
 from atomic_worker.cli import main
 from atomic_worker.dev.checks import lock_run_folder
@@ -99,8 +100,8 @@ def atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     monkeypatch.chdir(tmp_path)
     pools: list[Connections] = []
 
-    def connect(settings: Settings) -> Connections:
-        pools.append(Connections(settings))
+    def connect(settings: Settings, fence: PrimaryFence) -> Connections:
+        pools.append(Connections(settings, fence))
         return pools[-1]
 
     # A command's process ends with its pool. Here the pool would go on, and write into the standard

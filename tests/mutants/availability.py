@@ -15,9 +15,6 @@ FAIRNESS_TEST: Final = "tests/web/test_merchant_shares.py"
 
 CONNECTIONS_TEST: Final = "tests/integration/test_connections.py"
 
-SILENCE_TEST: Final = "tests/integration/test_silent_database.py"
-
-SILENCE_PY: Final = "atomic_adapters/postgres/silence.py"
 CONNECTIONS_PY: Final = "atomic_adapters/postgres/connections.py"
 BULKHEAD_PY: Final = "atomic_adapters/bulkhead.py"
 UNIT_OF_WORK_PY: Final = "atomic_adapters/postgres/unit_of_work.py"
@@ -240,29 +237,5 @@ AVAILABILITY_MUTANTS: Final = (
         "                connection.close()\n            raise\n",
         "            raise\n",
         CONNECTIONS_TEST,
-    ),
-    _mutant(
-        "silence-is-waited-for",
-        "a server that does not respond is given up",
-        SILENCE_PY,
-        "        limit = self.response_seconds if timeout is None else timeout\n",
-        "        limit = timeout\n",
-        SILENCE_TEST,
-    ),
-    _mutant(
-        "silent-connection-reused",
-        "a connection whose statement was given up is closed",
-        SILENCE_PY,
-        "                self.close()\n",
-        "",
-        SILENCE_TEST,
-    ),
-    _mutant(
-        "silent-pool-kept",
-        "after one silent connection the others of the pool are not tried one by one",
-        CONNECTIONS_PY,
-        "        self._pool.drain()\n",
-        "",
-        SILENCE_TEST,
     ),
 )

@@ -6,6 +6,7 @@ from mutants.access import ACCESS_MUTANTS
 from mutants.availability import AVAILABILITY_MUTANTS
 from mutants.errors import ERROR_MUTANTS
 from mutants.events import EVENT_MUTANTS
+from mutants.failover import FAILOVER_MUTANTS
 from mutants.in_doubt import IN_DOUBT_MUTANTS
 from mutants.journal import JOURNAL_MUTANTS
 from mutants.ledger import LEDGER_MUTANTS
@@ -41,6 +42,7 @@ ALL_MUTANTS: Final = (
     *ACCESS_MUTANTS,
     *ROLE_MUTANTS,
     *AVAILABILITY_MUTANTS,
+    *FAILOVER_MUTANTS,
     *ORIGIN_MUTANTS,
     *STREAM_MUTANTS,
     *STRIPE_MUTANTS,

@@ -40,6 +40,7 @@ _GROUPS: Final = {
     "grant": "atomic_worker.commands.migrate",
     "payments": "atomic_worker.commands.payments",
     "reconcile": "atomic_worker.commands.reconcile",
+    "refunds": "atomic_worker.commands.refunds",
     "status": "atomic_worker.commands.status",
     "webhooks": "atomic_worker.commands.webhooks",
 }

@@ -401,6 +401,7 @@ class Admin:
         self.get_account = admin_queries.GetAccountDetails(begin)
         self.get_system_accounts = admin_queries.GetSystemAccounts(begin)
         self.list_payments = admin_queries.ListAllPayments(begin)
+        self.list_refunds = admin_queries.ListAllRefunds(begin)
         self.get_payment = admin_queries.GetPaymentDetails(begin)
         self.retry_payment = admin_queries.RetryPayment(begin, ports.ids, ports.job_queue)
         ids, job_queue = ports.ids, ports.job_queue

@@ -42,6 +42,7 @@ _GROUPS: Final = {
     "payments": "atomic_worker.commands.payments",
     "reconcile": "atomic_worker.commands.reconcile",
     "trial-balance": "atomic_worker.commands.trial_balance",
+    "refunds": "atomic_worker.commands.refunds",
     "status": "atomic_worker.commands.status",
     "webhooks": "atomic_worker.commands.webhooks",
 }

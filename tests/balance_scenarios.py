@@ -84,7 +84,9 @@ class TimedBooks:
                 result.posted_at,
                 None,
             )
-            transaction = record_posting(pending, result.get_entries()[pending.id], result.posted_at)
+            transaction = record_posting(
+                pending, result.get_entries()[pending.id], result.posted_at
+            )
             work.journal.add([transaction])
             work.ledger.save(result.posted)
             work.commit()

@@ -1,6 +1,8 @@
 -- name: list_all_merchants
 SELECT id, name, created_at, suspended_at
   FROM merchants
+ WHERE %(after_id)s::uuid IS NULL
+    OR (created_at, id) < (SELECT created_at, id FROM merchants WHERE id = %(after_id)s::uuid)
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s
 
@@ -10,6 +12,8 @@ SELECT
   FROM accounts
  WHERE merchant_id IS NOT NULL
    AND (%(currency)s::text IS NULL OR currency = %(currency)s::text)
+   AND (%(after_id)s::uuid IS NULL
+        OR (created_at, id) < (SELECT created_at, id FROM accounts WHERE id = %(after_id)s::uuid))
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s
 
@@ -40,6 +44,16 @@ SELECT
   FROM payments
  WHERE (%(payment_status)s::text IS NULL OR status = %(payment_status)s::text)
    AND (%(phase)s::text IS NULL OR phase = %(phase)s::text)
+   AND id < coalesce(%(after_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+ ORDER BY id DESC
+ LIMIT %(limit)s
+
+-- name: list_all_refunds
+SELECT
+       -- include: refund_columns
+  FROM refunds
+ WHERE (%(refund_status)s::text IS NULL OR status = %(refund_status)s::text)
+   AND id < coalesce(%(after_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
  ORDER BY id DESC
  LIMIT %(limit)s
 

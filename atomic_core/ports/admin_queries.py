@@ -19,15 +19,19 @@ from atomic_core.domain.admin_queries import (
 from atomic_core.domain.backlog import Backlog
 from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.payments import Payment, Status
+from atomic_core.domain.refunds import Refund
 
 
 class AdminQueries(Protocol):
-    def list_merchants(self, limit: int) -> Sequence[Merchant]:
-        """Up to `limit` merchants, newest first."""
+    def list_merchants(self, limit: int, after: UUID | None = None) -> Sequence[Merchant]:
+        """Up to `limit` merchants, newest first; with `after`, those that follow this one."""
         ...
 
-    def list_accounts(self, limit: int, currency: str | None = None) -> Sequence[Account]:
-        """Up to `limit` accounts of merchants, newest first."""
+    def list_accounts(
+        self, limit: int, currency: str | None = None, after: UUID | None = None
+    ) -> Sequence[Account]:
+        """Up to `limit` accounts of merchants, newest first; with `after`, those that follow this
+        one."""
         ...
 
     def list_system_accounts(self) -> Sequence[Account]:
@@ -40,13 +44,22 @@ class AdminQueries(Protocol):
 
     def get_account(self, account_id: UUID) -> Account | None: ...
 
-    def list_payments(self, limit: int, status: Status | None = None) -> Sequence[Payment]:
-        """Up to `limit` payments, newest first, in the order of their ids, which grow with time."""
+    def list_payments(
+        self, limit: int, status: Status | None = None, after: UUID | None = None
+    ) -> Sequence[Payment]:
+        """Up to `limit` payments, newest first, in the order of their ids, which grow with time;
+        with `after`, those that follow this id."""
         ...
 
     def get_payment(self, payment_id: UUID) -> AdminPayment | None: ...
 
     def get_refund(self, refund_id: UUID) -> AdminRefund | None: ...
+
+    def list_all_refunds(
+        self, limit: int, status: Status | None = None, after: UUID | None = None
+    ) -> Sequence[Refund]:
+        """As `list_payments`."""
+        ...
 
     def list_refunds(self, payment_id: UUID, limit: int) -> Sequence[AdminRefund]:
         """Up to `limit` refunds of a payment, newest first."""

@@ -48,7 +48,7 @@ SHOW: Final = Operation(
         Success(
             status=303,
             description="To a browser, which accepts text/html: the documentation.",
-            headers=("Location",),
+            constant_headers=(("Location", _SERVICE_INFO.links.docs),),
         ),
     ),
 )

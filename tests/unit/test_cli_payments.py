@@ -160,3 +160,19 @@ def test_completion_prints_a_script(application: Application, shell: str) -> Non
     assert result.exit_code == 0, result.output
     assert "_ATOMIC_COMPLETE" in result.stdout
     assert run(application, "completion", "tcsh").exit_code == 2
+
+
+def test_lists_are_read_page_by_page(application: Application, merchant_id: UUID) -> None:
+    ids = [run_json(application, *CREATE, "--merchant", str(merchant_id))["id"] for _ in range(3)]
+    first = run_json(application, "payments", "list", "--limit", "2")
+    assert ([row["id"] for row in first["payments"]], first["nextCursor"]) == (ids[:0:-1], ids[1])
+    last = run_json(application, "payments", "list", "--limit", "2", "--after", ids[1])
+    assert ([row["id"] for row in last["payments"]], last["nextCursor"]) == ([ids[0]], None)
+    text = run(application, "payments", "list", "--limit", "2")
+    assert text.stderr == f"The next page: --after {ids[1]}\n"
+    application.settlement.settle()
+    refund = run_json(application, "payments", "refund", ids[0])
+    listed = run_json(application, "refunds", "list")
+    assert [row["id"] for row in listed["refunds"]] == [refund["id"]]
+    assert refund["id"] in run(application, "refunds").stdout
+    assert run(application, "refunds", "list", "--after", str(uuid4())).exit_code == 1

@@ -373,7 +373,10 @@ MISTAKES: Mapping[str, tuple[Callable[[Shop], TestResponse], str]] = {
     "wrong key": (PRODUCERS["unauthorized"], "API key is unknown, expired or revoked"),
     "no key": (PRODUCERS["api_key_missing"], "Authorization: Bearer sk_test_"),
     "wrong token": (PRODUCERS["unknown_test_token"], "Did you mean tok_chargeDeclined?"),
-    "currency in small letters": (lambda shop: shop.merchant.pay(currency="usd"), "currency: "),
+    "currency in small letters": (
+        lambda shop: shop.merchant.pay(currency="usd"),
+        "currency: Must be in capital letters: USD.",
+    ),
     "float amount": (lambda shop: shop.merchant.pay(amount=12.5), "integer number of minor units"),
     "string amount": (lambda shop: shop.merchant.pay(amount="5"), "integer number of minor units"),
     "missing header": (PRODUCERS["unsupported_media_type"], "application/json"),

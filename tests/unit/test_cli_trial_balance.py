@@ -42,14 +42,14 @@ def test_end_of_a_day_is_a_moment(atomic: CommandRunner) -> None:
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     found = atomic.json("trial-balance", "--at", str(yesterday), "--axis", "effective")
     assert found == {
-        "at": f"{yesterday}T23:59:59.999Z",
+        "at": f"{yesterday}T23:59:59.999000+00:00",
         "axis": "effective",
         "balanced": True,
         "rows": [],
         "totals": [],
     }
     present = atomic.json("trial-balance", "--at", "2999-01-01T00:00:00+01:00")
-    assert present["at"] == "2998-12-31T23:00:00.000Z"
+    assert present["at"] == "2998-12-31T23:00:00+00:00"
     assert present["totals"] == [
         {"currency": "USD", "debit": 5_000, "credit": 5_000, "difference": 0, "balanced": True}
     ]

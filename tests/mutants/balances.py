@@ -110,7 +110,7 @@ BALANCE_MUTANTS: Final = (
         (
             Edit(
                 "atomic_core/use_cases/pending_transactions.py",
-                "        check_period(work, pending.merchant_id, pending.effective_at)\n",
+                "        build_period_check(work, pending.merchant_id)(pending.effective_at)\n",
                 "",
             ),
         ),

@@ -218,15 +218,15 @@ def test_migrates_by_a_url_with_several_hosts(
     monkeypatch.chdir(tmp_path)
     url = build_multi_host_url(own_database())
 
-    def run(command: str) -> dict[str, Any]:
+    def run(*arguments: str) -> dict[str, Any]:
         environ = {"ATOMIC_ENV": "test", "DATABASE_URL": url}
-        result = CliRunner().invoke(main, ["migrate", command, "--json"], env=environ)
+        result = CliRunner().invoke(main, ["migrate", *arguments, "--json"], env=environ)
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)
 
     assert run("up") == {"applied": EVERYTHING}
     assert [each["applied"] for each in run("status")["migrations"]] == [True] * len(EVERYTHING)
-    assert run("down") == {"rolledBack": EVERYTHING[-1]}
+    assert run("down", "--yes") == {"rolledBack": EVERYTHING[-1]}
     assert run("status")["migrations"][-1] == {"id": EVERYTHING[-1], "applied": False}
     assert run("up") == {"applied": EVERYTHING[-1:]}
 

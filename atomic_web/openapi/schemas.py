@@ -88,6 +88,7 @@ _ERROR_DETAILS: Final[JsonObject] = {
         "held": _build_amount("`amount_exceeds_held`: the most that can be captured."),
         "remaining": _build_amount("`refund_exceeds_remaining`: the most that can be refunded."),
         "captured": _build_amount("`refund_exceeds_remaining`: what was captured."),
+        "disputed": _build_amount("`refund_exceeds_remaining`: what is disputed, and not won."),
         "maximum": _build_amount("How many there can be, if there are too many."),
         "minimum": _build_amount("`events_purged`: the least that `after` can be."),
         "usedBy": _build_id("`external_id_taken`: the ledger transaction that has it."),

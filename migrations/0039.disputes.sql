@@ -299,7 +299,7 @@ BEGIN
                END IS NOT TRUE
          LIMIT 1;
         IF FOUND THEN
-            RAISE EXCEPTION 'ledger transaction % posts a journal transaction or a dispute that does not exist or has not the status for it',
+            RAISE EXCEPTION 'ledger transaction % posts a journal transaction that does not exist or is not POSTED, or a dispute that does not exist or is not WON',
                             offender
                 USING ERRCODE = 'foreign_key_violation',
                       CONSTRAINT = 'ledger_transactions_of_payment';

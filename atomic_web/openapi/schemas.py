@@ -88,16 +88,11 @@ _ERROR_DETAILS: Final[JsonObject] = {
         "held": _build_amount("`amount_exceeds_held`: the most that can be captured."),
         "remaining": _build_amount("`refund_exceeds_remaining`: the most that can be refunded."),
         "captured": _build_amount("`refund_exceeds_remaining`: what was captured."),
-        "disputed": _build_amount("`refund_exceeds_remaining`: what is disputed of it."),
+        "disputed": _build_amount("`refund_exceeds_remaining`: what is disputed, and not won."),
         "maximum": _build_amount("How many there can be, if there are too many."),
         "minimum": _build_amount("`events_purged`: the least that `after` can be."),
         "usedBy": _build_id("`external_id_taken`: the ledger transaction that has it."),
         "reversedById": _build_id("`transaction_already_reversed`: the reversal."),
-        "closedThrough": {
-            "type": "string",
-            "format": "date",
-            "description": "`period_closed`: the last closed day (UTC).",
-        },
     },
     "additionalProperties": _MESSAGES,
 }

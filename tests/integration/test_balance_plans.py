@@ -1,17 +1,16 @@
 """Statements of balances by time and of periods use indexes, however many entries there are."""
 
 import json
+from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
 
 from atomic_adapters.postgres.statements import load_statements
-from integration.test_journal_plans import TABLES, filled, list_scanned_tables
+from integration.test_journal_plans import TABLES, fill_tables, list_scanned_tables
 from support import number_parameters
-
-__all__ = ["filled"]
-"""A fixture that pytest finds here."""
 
 STATEMENTS = {
     f"{stem}.{name}": statement
@@ -25,6 +24,21 @@ SELECT relname, seq_tup_read
  WHERE relname IN ('entries', 'ledger_transactions', 'journal_transactions', 'balance_snapshots',
                    'effective_shifts')
 """
+
+
+FOLLOW_ENTRIES = b"""
+UPDATE accounts
+   SET sequence = (SELECT max(e.sequence) FROM entries e WHERE e.account_id = accounts.id)
+"""
+
+
+@pytest.fixture(scope="module")
+def filled(migrated: str, postgres: Any) -> Iterator[psycopg.Connection]:
+    url = postgres.create_database("balance_plans", template=migrated)
+    with psycopg.connect(url, autocommit=True) as connection:
+        fill_tables(connection)
+        connection.execute(FOLLOW_ENTRIES)
+        yield connection
 
 
 @pytest.mark.parametrize("name", STATEMENTS)

@@ -44,16 +44,21 @@ TABLES: Final = {
 }
 
 
+def fill_tables(connection: psycopg.Connection) -> None:
+    """With triggers disabled, also afterwards."""
+    connection.execute("SET session_replication_role = replica")
+    for statement in FILL.split(b";")[:-1]:
+        parameters = {"rows": ROWS} if b"%(rows)s" in statement else None
+        text = statement if parameters else statement.replace(b"%%", b"%")
+        connection.execute(text, parameters)
+    connection.execute("VACUUM ANALYZE")
+
+
 @pytest.fixture(scope="module")
 def filled(migrated: str, postgres: Any) -> Iterator[psycopg.Connection]:
     url = postgres.create_database("journal_plans", template=migrated)
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
-        for statement in FILL.split(b";")[:-1]:
-            parameters = {"rows": ROWS} if b"%(rows)s" in statement else None
-            text = statement if parameters else statement.replace(b"%%", b"%")
-            connection.execute(text, parameters)
-        connection.execute("VACUUM ANALYZE")
+        fill_tables(connection)
         yield connection
 
 

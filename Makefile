@@ -21,7 +21,10 @@ help: ## Show this
 ##@ Try it
 
 .PHONY: run dev
-run: .venv/embedded.stamp ## Run everything here: PostgreSQL, Valkey, API, worker, sweeper (PORT=3000)
+# With Stripe and without a key, localstripe takes its place, which is among the development dependencies.
+uses-localstripe := $(and $(filter stripe,$(CARD_NETWORK)),$(if $(STRIPE_SECRET_KEY),,yes))
+
+run: .venv/$(if $(uses-localstripe),dev,embedded).stamp ## Run everything here: PostgreSQL, Valkey, API, worker, sweeper (PORT=3000)
 	@$(ATOMIC) dev
 
 dev: .venv/embedded.stamp ## The same, restarting processes when the code changes
@@ -43,8 +46,8 @@ sweep: .venv/embedded.stamp ## Settle overdue payments, purge, verify the ledger
 migrate-up: .venv/embedded.stamp ## Apply pending migrations
 	@$(ATOMIC) migrate up
 
-migrate-down: .venv/embedded.stamp ## Roll back the last migration
-	@$(ATOMIC) migrate down
+migrate-down: .venv/embedded.stamp ## Roll back the last migration, after a question (ARGS=--yes)
+	@$(ATOMIC) migrate down $(ARGS)
 
 migrate-create: .venv/embedded.stamp ## Create a migration and its rollback (name=add-something)
 	@test -n "$(name)" || { echo "Give it a name: make migrate-create name=add-something" >&2; exit 2; }

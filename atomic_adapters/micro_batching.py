@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
+from uuid import UUID
 
 from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.domain.payments import InsertedPayment, Payment, PaymentInsert, PaymentLookup
@@ -114,6 +115,37 @@ class MicroBatcher(Generic[Call, Result]):
             leader = self._queue.pop(0)
             leader.is_leader = True
         leader.wake_up.release()
+
+
+@dataclass(slots=True)
+class _KeyBatcher(Generic[Call, Result]):
+    batcher: MicroBatcher[Call, Result]
+    callers: int = 0
+
+
+class MerchantMicroBatcher(Generic[Call, Result]):
+    """A MicroBatcher for each merchant: calls of different merchants neither share a batch nor wait
+    for each other. It exists while the merchant has calls, so their number is bounded."""
+
+    def __init__(self, execute: Callable[[Sequence[Call]], Sequence[Result]]) -> None:
+        self._execute = execute
+        self._lock = threading.Lock()
+        self._batchers: dict[UUID, _KeyBatcher[Call, Result]] = {}
+
+    def __call__(self, merchant_id: UUID, call: Call) -> Result:
+        with self._lock:
+            entry = self._batchers.get(merchant_id)
+            if entry is None:
+                entry = _KeyBatcher(MicroBatcher[Call, Result](self._execute, StorageUnavailable))
+                self._batchers[merchant_id] = entry
+            entry.callers += 1
+        try:
+            return entry.batcher(call)
+        finally:
+            with self._lock:
+                entry.callers -= 1
+                if not entry.callers:
+                    del self._batchers[merchant_id]
 
 
 class BatchedPaymentStore:

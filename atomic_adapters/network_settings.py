@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from atomic_adapters.environ import EnvironReader
 
@@ -19,6 +19,9 @@ TEST_KEY_PREFIXES: Final = ("sk_test_", "rk_test_")
 
 REQUESTS_IN_TURN: Final = 4
 """Requests that each connection to a card network carries for one batch."""
+
+MAX_RETURN_URL: Final = 1_000
+"""Characters. Stripe adds the ids of the payment to it."""
 
 LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
 
@@ -38,6 +41,9 @@ class StripeSettings:
     lease: timedelta = timedelta(seconds=2)
     webhook_secret: str = field(default="", repr=False)
     """Signs the events that Stripe sends; empty if it sends none."""
+    return_url: str = ""
+    """Where a customer's browser goes from Stripe after an authentication. Empty: payments that
+    require one fail."""
 
     @property
     def batch_size(self) -> int:
@@ -102,6 +108,12 @@ class NetworkSettings:
                     "the signing secret of a webhook endpoint at Stripe, which begins with whsec_",
                     secret=True,
                 ),
+                return_url=reader.read(
+                    "STRIPE_RETURN_URL",
+                    "",
+                    _parse_return_url,
+                    "an https:// URL of up to 1,000 characters; http:// only to this machine",
+                ),
             ),
         )
         is_key_malformed = any(error.startswith(SECRET_KEY) for error in reader.errors)
@@ -128,12 +140,22 @@ def _parse_webhook_secret(raw: str) -> str:
     return raw
 
 
+def _is_safe(parts: SplitResult) -> bool:
+    """In plain text only to this machine."""
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS)
+
+
+def _parse_return_url(raw: str) -> str:
+    is_printable = raw.isascii() and raw.isprintable() and " " not in raw
+    if raw and not (is_printable and len(raw) <= MAX_RETURN_URL and _is_safe(urlsplit(raw))):
+        raise ValueError
+    return raw
+
+
 def _parse_api_base(raw: str) -> str:
     parts = urlsplit(raw)
-    # The key is sent with each request: in plain text only to this machine.
-    is_safe = parts.scheme == "https" or (
-        parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS
-    )
+    # The key is sent with each request.
+    is_safe = _is_safe(parts)
     has_more = parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc
     # Reading the port checks it.
     if not is_safe or has_more or not parts.hostname or parts.port == 0:

@@ -21,7 +21,9 @@ from atomic_adapters.environ import (
 )
 from atomic_adapters.network_settings import NetworkSettings
 from atomic_adapters.webhook_settings import WebhookSettings
+from atomic_core.domain.payments import DEFAULT_ACTION_PERIOD
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
+from atomic_core.use_cases.in_doubt import DEFAULT_IN_DOUBT_ALARM
 
 DEV_ENV: Final = Path(".atomic/dev.env")
 """Written by `atomic dev` for scripts, and for other commands while it runs."""
@@ -87,6 +89,8 @@ class Settings:
     network_timeout: timedelta
     """Of one call of the card network."""
     network_patience: timedelta
+    in_doubt_alarm: timedelta
+    action_period: timedelta
     """How long a request that cannot be sent to the card network is retried."""
     hold_period: timedelta
     """How long an authorized payment waits for its capture."""
@@ -290,6 +294,16 @@ class Settings:
             # next day.
             network_patience=reader.read_seconds(
                 "NETWORK_PATIENCE_SECONDS", DEFAULT_NETWORK_PATIENCE.total_seconds(), 1, 604_800
+            ),
+            # A customer who pays is at the screen; less than a minute is too short for a code by
+            # text message. A day: as long as networks keep what they know of a request.
+            action_period=reader.read_seconds(
+                "CUSTOMER_ACTION_SECONDS", DEFAULT_ACTION_PERIOD.total_seconds(), 60, 86_400
+            ),
+            # A doubt of less than a minute has usually ended by itself; a day after a silence the
+            # goods are sent, and the network may have forgotten the request.
+            in_doubt_alarm=reader.read_seconds(
+                "IN_DOUBT_EVENT_SECONDS", DEFAULT_IN_DOUBT_ALARM.total_seconds(), 60, 86_400
             ),
             # Seven days, as long as card networks hold an authorization.
             hold_period=reader.read_seconds("HOLD_SECONDS", 604_800, 1, 2_592_000),

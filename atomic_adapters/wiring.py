@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from atomic_adapters.bulkhead import POOL_SHARE, MerchantBulkhead
 from atomic_adapters.event_reader import BatchedEventReader
 from atomic_adapters.event_signal import PollingEventSignal
-from atomic_adapters.micro_batching import BatchedPaymentStore
+from atomic_adapters.micro_batching import BatchedPaymentStore, MerchantMicroBatcher
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
 from atomic_adapters.networks.sandbox_disputes import SandboxDisputes
 from atomic_adapters.networks.sandbox_tokens import find_meant_token
@@ -34,7 +34,7 @@ from atomic_adapters.webhooks.deferred_sender import DeferredWebhookSender
 from atomic_adapters.webhooks.secret_cipher import FernetSecretCipher
 from atomic_core.application import Application, LaneOptions, Options, Ports
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
-from atomic_core.domain.payments import DEFAULT_HOLD_PERIOD
+from atomic_core.domain.payments import DEFAULT_ACTION_PERIOD, DEFAULT_HOLD_PERIOD
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.domain.webhook_urls import EVERY_NETWORK
 from atomic_core.ports.card_network import CardNetwork
@@ -82,6 +82,8 @@ def build_application_on(ports: Ports, settings: Settings) -> Application:
             hold_period=settings.hold_period,
             network_timeout=settings.network_timeout,
             network_patience=settings.network_patience,
+            in_doubt_alarm=settings.in_doubt_alarm,
+            action_period=settings.action_period,
             session_lifetime=settings.session_lifetime,
             webhook_networks=settings.webhooks.allowed_networks,
             webhook_timeout=settings.webhooks.timeout,
@@ -119,11 +121,13 @@ def build_ports(settings: Settings) -> Ports:
         rate_limiter=RedisRateLimiter(redis, breaker),
         card_networks=build_card_networks(settings),
         statements=build_statements(settings),
+        batch_calls=MerchantMicroBatcher,
         dispute_networks=build_dispute_networks(settings),
         webhook_sender=DeferredWebhookSender(partial(build_webhook_sender, settings)),
         secret_cipher=build_secret_cipher(settings),
         breaker_states=breaker_states,
         network_event_verifiers=_build_event_verifiers(settings),
+        schema_version=store,
         dependencies=[
             store,
             RedisDependency(redis),
@@ -225,6 +229,7 @@ def in_memory(
     webhook_sender: WebhookSender | None = None,
     network_event_verifiers: Mapping[str, NetworkEventVerifier] | None = None,
     statement: NetworkStatement | None = None,
+    action_period: timedelta = DEFAULT_ACTION_PERIOD,
     dispute_network: DisputeNetwork | None = None,
 ) -> Application:
     """The whole application in this process's memory, for tests.
@@ -236,6 +241,7 @@ def in_memory(
     from atomic_adapters.memory import MemoryStore
     from atomic_adapters.memory.services import (
         AlwaysUpDependency,
+        CurrentSchema,
         MemoryBreakerStates,
         MemoryJobQueue,
         MemoryRateLimiter,
@@ -269,6 +275,7 @@ def in_memory(
         network_event_verifiers=network_event_verifiers or {},
         statements={DEFAULT_NETWORK: statement} if statement else {},
         dispute_networks={DEFAULT_NETWORK: dispute_network or SandboxDisputes()},
+        schema_version=CurrentSchema(),
         dependencies=[
             AlwaysUpDependency("postgres"),
             AlwaysUpDependency("redis", is_required=False),
@@ -279,6 +286,7 @@ def in_memory(
         lease,
         hold_period,
         network_patience=network_patience,
+        action_period=action_period,
         find_meant_source=find_meant_token,
     )
     return Application(ports, options)

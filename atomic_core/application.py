@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from atomic_core.domain.audit_log import AuditEventType
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
-from atomic_core.domain.payments import DEFAULT_HOLD_PERIOD
+from atomic_core.domain.payments import DEFAULT_ACTION_PERIOD, DEFAULT_HOLD_PERIOD
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.domain.webhook_urls import Network
 from atomic_core.ports.api_key_cache import ApiKeyCache
 from atomic_core.ports.api_key_usage import ApiKeyUsage
 from atomic_core.ports.breaker_states import BreakerStates
+from atomic_core.ports.call_batching import BatchCalls, execute_singly
 from atomic_core.ports.card_network import CardNetwork
 from atomic_core.ports.clock import Clock
 from atomic_core.ports.dependency import Dependency
@@ -30,6 +32,7 @@ from atomic_core.ports.password_blocklist import PasswordBlocklist
 from atomic_core.ports.password_hasher import PasswordHasher
 from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.rate_limiter import RateLimiter
+from atomic_core.ports.schema_version import SchemaVersion
 from atomic_core.ports.secret_cipher import SecretCipher
 from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 from atomic_core.ports.webhook_sender import WebhookSender
@@ -38,26 +41,34 @@ from atomic_core.use_cases import (
     admin_queries,
     api_keys,
     awaiting,
+    backlog,
+    balances,
     dashboard,
     deliver_webhooks,
     dispute_processing,
     disputes,
     event_retention,
     events,
+    exchanges,
+    explanations,
     fees,
     holds,
     idempotency,
     in_doubt,
     journal,
+    journal_batches,
+    journal_micro_batches,
     ledger,
     lists,
     maintenance,
     merchants,
     network_events,
+    operator_commands,
     passwords,
     payment_batches,
     payments,
     pending_transactions,
+    periods,
     reconciliation,
     refunds,
     registration,
@@ -103,8 +114,10 @@ class Ports:
     network_event_verifiers: Mapping[str, NetworkEventVerifier]
     """By the name of each card network that sends events here."""
     dependencies: Sequence[Dependency]
+    schema_version: SchemaVersion
     statements: Mapping[str, NetworkStatement] = field(default_factory=dict)
     """Of card networks, by name."""
+    batch_calls: BatchCalls = execute_singly
     dispute_networks: Mapping[str, DisputeNetwork] = field(default_factory=dict)
     """By the name of each card network that has disputes."""
 
@@ -134,6 +147,10 @@ class Options:
     """The time-out of one call of the card network."""
     network_patience: timedelta = DEFAULT_NETWORK_PATIENCE
     """How long a request that cannot be sent to the card network is retried."""
+    action_period: timedelta = DEFAULT_ACTION_PERIOD
+    """How long a payment waits for its customer before it is canceled."""
+    in_doubt_alarm: timedelta = in_doubt.DEFAULT_IN_DOUBT_ALARM
+    """How long a payment or refund is in doubt before its merchant is notified."""
     session_lifetime: timedelta = SESSION_LIFETIME
     webhook_networks: Sequence[Network] = ()
     """Networks that are not public, and yet webhooks may be sent there."""
@@ -218,6 +235,7 @@ class Settlement:
             ports.begin, ports.breaker_states, tuple(self.lanes)
         )
         self.expire_holds = holds.ExpireHolds(ports.begin, ports.job_queue)
+        self.report_doubts = in_doubt.ReportDoubts(ports.begin, options.in_doubt_alarm)
 
 
 def _build_lane(name: str, ports: Ports, options: Options) -> settlement.SettlePayments:
@@ -232,6 +250,7 @@ def _build_lane(name: str, ports: Ports, options: Options) -> settlement.SettleP
         options.hold_period,
         lane.network_timeout or options.network_timeout,
         options.network_patience,
+        options.action_period,
         name,
         NetworkBreaker() if lane.is_remote else None,
         ports.breaker_states,
@@ -260,11 +279,36 @@ class Ledger:
         self.verify = ledger.VerifyLedger(ports.begin)
 
 
+class Balances:
+    def __init__(self, ports: Ports) -> None:
+        self.get = balances.GetBalance(ports.begin)
+        self.get_history = balances.GetBalanceHistory(ports.begin)
+        self.get_trial_balance = balances.GetTrialBalance(ports.begin)
+        self.get_whole_trial_balance = balances.GetWholeTrialBalance(ports.begin)
+        self.explain = explanations.ExplainBalance(ports.begin)
+        self.take_snapshots = balances.TakeSnapshots(ports.begin)
+
+
+class Periods:
+    def __init__(self, ports: Ports) -> None:
+        self.close = periods.ClosePeriod(ports.begin, ports.ids)
+        self.get = periods.GetPeriod(ports.begin)
+        self.list = periods.ListPeriods(ports.begin)
+        self.list_balances = periods.ListClosingBalances(ports.begin)
+
+
 class Journal:
     def __init__(self, ports: Ports) -> None:
         begin, ids = ports.begin, ports.ids
         self.post = journal.PostTransaction(begin, ids)
+        self.post_once = journal_micro_batches.PostTransactionOnce(
+            self.post, idempotency.PerformOnce(begin), ports.batch_calls
+        )
+        self.exchange = exchanges.ExchangeCurrency(begin, ids)
+        self.preview_exchange = exchanges.PreviewExchange(begin, ids)
         self.preview = journal.PreviewTransaction(begin, ids)
+        self.post_batch = journal_batches.PostTransactionBatch(begin, ids)
+        self.preview_batch = journal_batches.PreviewTransactionBatch(begin, ids)
         self.reverse = journal.ReverseTransaction(begin, ids)
         self.post_pending = pending_transactions.PostPendingTransaction(begin)
         self.void = pending_transactions.VoidTransaction(begin)
@@ -346,7 +390,7 @@ class Admin:
     def __init__(self, ports: Ports, options: Options) -> None:
         begin = ports.begin
         self.list_unresolved = in_doubt.ListUnresolved(begin)
-        self.sum_unresolved = in_doubt.SumUnresolved(begin)
+        self.sum_unresolved = in_doubt.SumUnresolved(begin, options.in_doubt_alarm)
         self.resolve_step = in_doubt.ResolveStep(
             begin, ports.ids, ports.job_queue, options.lease, options.hold_period
         )
@@ -357,8 +401,25 @@ class Admin:
         self.get_account = admin_queries.GetAccountDetails(begin)
         self.get_system_accounts = admin_queries.GetSystemAccounts(begin)
         self.list_payments = admin_queries.ListAllPayments(begin)
+        self.list_refunds = admin_queries.ListAllRefunds(begin)
         self.get_payment = admin_queries.GetPaymentDetails(begin)
         self.retry_payment = admin_queries.RetryPayment(begin, ports.ids, ports.job_queue)
+        ids, job_queue = ports.ids, ports.job_queue
+        self.create_payment = operator_commands.AuditedCommand(
+            begin,
+            ids,
+            payments.RecordPayment(begin, ids, job_queue, options.default_network),
+            AuditEventType.PAYMENT_CREATED,
+        )
+        self.capture_payment = operator_commands.AuditedCommand(
+            begin, ids, holds.CapturePayment(begin, job_queue), AuditEventType.PAYMENT_CAPTURED
+        )
+        self.cancel_payment = operator_commands.AuditedCommand(
+            begin, ids, holds.CancelPayment(begin, job_queue), AuditEventType.PAYMENT_CANCELED
+        )
+        self.create_refund = operator_commands.AuditedCommand(
+            begin, ids, refunds.CreateRefund(begin, ids, job_queue), AuditEventType.PAYMENT_REFUNDED
+        )
 
 
 class Reconciliation:
@@ -409,7 +470,11 @@ class Webhooks:
 
 class Maintenance:
     def __init__(self, ports: Ports, options: Options) -> None:
-        self.check_health = maintenance.CheckHealth(ports.dependencies)
+        self.measure_backlog = backlog.MeasureBacklog(ports.begin)
+        self.list_pending_migrations = ports.schema_version.list_pending
+        self.check_health = maintenance.CheckHealth(
+            ports.dependencies, ports.schema_version, self.measure_backlog
+        )
         self.purge_idempotency_keys = maintenance.PurgeIdempotencyKeys(ports.begin)
         self.purge_sessions = maintenance.PurgeSessions(ports.begin)
         self.purge_events = event_retention.PurgeEvents(ports.begin, options.event_retention)
@@ -429,6 +494,8 @@ class Application:
         self.network_events = NetworkEvents(ports)
         self.accounts = Accounts(ports)
         self.ledger = Ledger(ports)
+        self.balances = Balances(ports)
+        self.periods = Periods(ports)
         self.journal = Journal(ports)
         self.fees = Fees(ports)
         self.merchants = Merchants(ports)

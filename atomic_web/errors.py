@@ -167,7 +167,7 @@ class ServiceUnavailable(AtomicError):
 
 
 class NotReady(AtomicError):
-    """A dependency that the service requires is down; see details."""
+    """A dependency that the service requires is down, or a migration is pending; see details."""
 
     code = "not_ready"
     retryable = True

@@ -3,7 +3,9 @@
 from functools import cache
 from typing import Final
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
+
+from atomic_core.domain.backlog import Backlog
 
 REQUESTS: Final = Counter(
     "atomic_http_requests_total", "Requests answered.", ["route", "method", "status"]
@@ -21,6 +23,17 @@ RATE_LIMITER_FULL: Final = Counter(
     "atomic_rate_limiter_full_total",
     "Requests that could not be counted: Redis has no memory left.",
 )
+DUE_ITEMS: Final = Gauge(
+    "atomic_due_items",
+    "Payments and refunds that are due and not claimed.",
+    # Each process of the API measures the same.
+    multiprocess_mode="mostrecent",
+)
+DUE_OLDEST_AGE: Final = Gauge(
+    "atomic_due_oldest_age_seconds",
+    "How long the oldest of them could have been claimed.",
+    multiprocess_mode="mostrecent",
+)
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -36,6 +49,11 @@ def observe_request(route: str, method: str, status: int, seconds: float) -> Non
 def observe_malformed_request(status: int) -> None:
     """Count a request that was refused before it reached the application."""
     _get_request_counter("unreadable", "OTHER", status).inc()
+
+
+def observe_backlog(backlog: Backlog) -> None:
+    DUE_ITEMS.set(backlog.due)
+    DUE_OLDEST_AGE.set(backlog.oldest_age.total_seconds())
 
 
 # Cached because finding a metric by its labels takes longer than incrementing it. The caches are

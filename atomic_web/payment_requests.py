@@ -7,7 +7,11 @@ from uuid import UUID
 import orjson
 
 from atomic_core.domain.errors import UnknownTestToken
-from atomic_core.domain.idempotency import COMMIT_TIME_PLACEHOLDER, StoredResponse
+from atomic_core.domain.idempotency import (
+    ACCOUNT_ID_PLACEHOLDER,
+    COMMIT_TIME_PLACEHOLDER,
+    StoredResponse,
+)
 from atomic_core.domain.money import Money
 from atomic_core.domain.origins import Origin
 from atomic_core.domain.payments import CaptureMethod, InsertedPayment, NewPayment, PaymentInsert
@@ -21,10 +25,10 @@ PATH: Final = f"{BASE_PATH}/payments"
 _request_schema: Final = NewPaymentSchema()
 _response_schema: Final = PaymentSchema()
 
-_UNUSED_ACCOUNT_ID: Final = UUID(int=0)
-_UNUSED_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_UNUSED: Final = InsertedPayment(UUID(int=0), datetime(1970, 1, 1, tzinfo=UTC))
 _STORE_TIME: Final = orjson.Fragment(b'"' + COMMIT_TIME_PLACEHOLDER + b'"')
 """A fragment, because orjson would escape the NUL of a string."""
+_STORE_ACCOUNT_ID: Final = orjson.Fragment(b'"' + ACCOUNT_ID_PLACEHOLDER + b'"')
 
 
 def parse_payment_request(content: dict[str, Any], key: str | None, origin: Origin) -> NewPayment:
@@ -54,12 +58,13 @@ def parse_payment_request(content: dict[str, Any], key: str | None, origin: Orig
 
 
 def render_accepted_payment(
-    payment_id: UUID, new_payment: NewPayment, created_at: datetime | None
+    payment_id: UUID, new_payment: NewPayment, inserted: InsertedPayment | None
 ) -> StoredResponse:
-    """The response to an accepted payment (see `RenderPayment`). Without `created_at`, its times
-    are placeholders for the store's time."""
-    inserted = InsertedPayment(_UNUSED_ACCOUNT_ID, created_at or _UNUSED_TIME)
-    data = _response_schema.dump(PaymentInsert(payment_id, new_payment).to_payment(inserted))
-    if created_at is None:
+    """The response to an accepted payment (see `RenderPayment`). Before the payment is inserted,
+    its account and times are placeholders."""
+    payment = PaymentInsert(payment_id, new_payment).to_payment(inserted or _UNUSED)
+    data = _response_schema.dump(payment)
+    if inserted is None:
+        data["accountId"] = _STORE_ACCOUNT_ID
         data["createdAt"] = data["updatedAt"] = _STORE_TIME
     return StoredResponse(202, render_envelope(data), f"{PATH}/{payment_id}")

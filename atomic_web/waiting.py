@@ -24,7 +24,8 @@ WAIT: Final = Parameter(
     attribute="wait",
     parse=parse_wait,
     schema={"type": "integer", "minimum": 0, "maximum": MAX_WAIT_SECONDS},
-    description="Wait up to this number of seconds until it is settled, or AUTHORIZED. A POST is"
+    description="Wait up to this number of seconds until it is settled, AUTHORIZED or"
+    " REQUIRES_ACTION. A POST is"
     " answered 200 then, and 202 if the time is over first. `Prefer: wait=5` means the same.",
     example=5,
     component="settlementWait",

@@ -35,11 +35,15 @@ _GROUPS: Final = {
         name: f"atomic_worker.commands.{name}"
         for name in ("accounts", "currencies", "disputes", "events", "fees", "keys", "merchants")
     },
+    "completion": "atomic_worker.commands.completion",
     "dev": "atomic_worker.dev.runner",
     "grant": "atomic_worker.commands.migrate",
     "migrate": "atomic_worker.commands.migrate",
     "payments": "atomic_worker.commands.payments",
     "reconcile": "atomic_worker.commands.reconcile",
+    "trial-balance": "atomic_worker.commands.trial_balance",
+    "refunds": "atomic_worker.commands.refunds",
+    "status": "atomic_worker.commands.status",
     "webhooks": "atomic_worker.commands.webhooks",
 }
 """The modules of the commands that are not defined here."""
@@ -176,6 +180,7 @@ def sweep(cli: CliContext, *, once: bool, as_json: bool) -> None:
             click.echo(f"Warning: {warning}", err=True)
         sweeper = Sweeper(cli.application, cli.settings, stop)
         claimed, purged = sweeper.sweep(), sweeper.purge()
+        sweeper.take_snapshots()
     if as_json:
         print_json({"claimed": claimed, "purged": purged})
     else:

@@ -1,5 +1,6 @@
 """A merchant with funded accounts, for tests of journal transactions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from atomic_core.domain.payments import NewPayment
 from atomic_core.domain.posting import Leg
 from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 from atomic_core.use_cases.journal import ReversalRequest
+from atomic_core.use_cases.journal_batches import BatchOutcome, TransactionBatch
 from atomic_core.use_cases.pending_transactions import PostPendingRequest, VoidRequest
 from support import add_merchant, build_application, open_account
 
@@ -56,6 +58,12 @@ class Books:
 
     def post(self, *entries: tuple[UUID, int], **details: Any) -> JournalTransaction:
         return self.application.journal.post(self.build(*entries, **details))
+
+    def post_batch(
+        self, *transactions: NewJournalTransaction, is_atomic: bool = False
+    ) -> Sequence[BatchOutcome]:
+        batch = TransactionBatch(self.merchant_id, transactions, is_atomic)
+        return self.application.journal.post_batch(batch)
 
     def transfer(self, amount: int, **details: Any) -> JournalTransaction:
         """From `funded` to `other`."""

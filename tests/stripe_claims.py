@@ -16,9 +16,13 @@ from support import IDS
 
 
 def build_network(
-    url: str, key: str = SECRET_KEY, seconds: float = 20, concurrency: int = 8
+    url: str,
+    key: str = SECRET_KEY,
+    seconds: float = 20,
+    concurrency: int = 8,
+    return_url: str = "",
 ) -> StripeCardNetwork:
-    settings = StripeSettings(key, url, concurrency)
+    settings = StripeSettings(key, url, concurrency, return_url=return_url)
     return StripeCardNetwork(settings, timedelta(seconds=seconds))
 
 
@@ -30,7 +34,7 @@ def build_claim(
 
 
 def next_step(claim: Claim, step: Step, response: NetworkResponse) -> Claim:
-    assert response.verdict is Verdict.APPROVED
+    assert response.verdict in (Verdict.APPROVED, Verdict.REQUIRES_ACTION)
     assert response.reference
     return claim._replace(step=step, network_reference=response.reference)
 

@@ -91,6 +91,8 @@ class RecordingProxy:
     """By key: the first request, and its answer; None while it is under way."""
     _intent_ids: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """By the payment in their metadata. A list of localstripe's takes as long as 40 reads."""
+    _redirected: set[str] = field(default_factory=set)
+    """PaymentIntents with a return_url."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _rules: threading.Lock = field(default_factory=threading.Lock)
 
@@ -151,10 +153,12 @@ class RecordingProxy:
         with self._rules:
             if refusal := self._refuse(request, url.path):
                 return refusal
-            answer = self._forward(_translate_token(request))
+            answer = self._forward(_translate(request))
             if url.path == "/v1/payment_intents":
                 self._remember_intent(request, answer)
-            return answer
+                if b"return_url=" in request.body and answer.status == 200:
+                    self._redirected.add(answer.data["id"])
+            return self._redirect(answer)
 
     def _search(self, query: str) -> Answer:
         match = re.fullmatch(r"metadata\['(\w+)'\]:'([^']*)'", query)
@@ -196,7 +200,17 @@ class RecordingProxy:
         if answer.status != 200 or answer.data.get("object") != "payment_intent":
             return answer
         intent = answer.data
-        return Answer(200, json.dumps({**intent, **self._measure_received(intent)}).encode())
+        received = self._measure_received(intent)
+        return self._redirect(Answer(200, json.dumps({**intent, **received}).encode()))
+
+    def _redirect(self, answer: Answer) -> Answer:
+        """As Stripe does for a PaymentIntent with a return_url, which localstripe does not know."""
+        intent = answer.data if answer.status == 200 else {}
+        if intent.get("id") not in self._redirected or not intent["next_action"]:
+            return answer
+        url = f"https://hooks.stripe.example/redirect/{intent['id']}"
+        action = {"type": "redirect_to_url", "redirect_to_url": {"url": url}}
+        return Answer(200, json.dumps({**intent, "next_action": action}).encode())
 
     def _measure_received(self, intent: Any) -> Mapping[str, int]:
         charge = intent["latest_charge"]
@@ -281,14 +295,16 @@ def compute_held(intent: Mapping[str, Any]) -> int:
     return intent["amount"] if intent["status"] == "requires_capture" else 0
 
 
-def _translate_token(request: Request) -> Request:
-    """As Stripe does: a token becomes a payment method."""
+def _translate(request: Request) -> Request:
+    """Without what localstripe does not know. As Stripe does: a token becomes a payment method."""
     params = dict(parse_qsl(request.body.decode()))
+    return_url = params.pop("return_url", None)
     token = params.pop("payment_method_data[card][token]", None)
-    if token is None:
+    if token is None and return_url is None:
         return request
-    params.pop("payment_method_data[type]")
-    params["payment_method"] = PAYMENT_METHODS.get(token, token)
+    if token is not None:
+        params.pop("payment_method_data[type]")
+        params["payment_method"] = PAYMENT_METHODS.get(token, token)
     return Request(request.method, request.path, urlencode(params).encode(), request.key)
 
 

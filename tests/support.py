@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
@@ -17,6 +17,7 @@ from atomic_adapters.event_reader import BatchedEventReader
 from atomic_adapters.event_signal import PollingEventSignal
 from atomic_adapters.memory.services import (
     AlwaysUpDependency,
+    CurrentSchema,
     MemoryBreakerStates,
     MemoryJobQueue,
     MemoryRateLimiter,
@@ -32,12 +33,14 @@ from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, 
 from atomic_adapters.security.common_passwords import CommonPasswords
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
 from atomic_core.application import Application, LaneOptions, Options, Ports
+from atomic_core.domain.balances import Snapshot
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.idempotency import IdempotentRequest
 from atomic_core.domain.journal import JournalStatus
 from atomic_core.domain.ledger import TransactionKind
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import (
+    DEFAULT_ACTION_PERIOD,
     DEFAULT_HOLD_PERIOD,
     InsertedPayment,
     NewPayment,
@@ -58,6 +61,7 @@ from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.ports.webhook_sender import WebhookSender
 from atomic_core.ports.worker_liveness import WorkerLiveness
 from atomic_core.use_cases import ledger
+from atomic_core.use_cases.in_doubt import DEFAULT_IN_DOUBT_ALARM
 from worker_processes import UnregisteredWorker, WorkerProcess
 
 T = TypeVar("T")
@@ -110,6 +114,10 @@ class Tampering(Protocol):
     def set_reverses(self, transaction_id: UUID, reverses_id: UUID) -> None: ...
     def delete_journal_transaction(self, transaction_id: UUID) -> None: ...
     def delete_ledger_transaction(self, transaction_id: UUID) -> None: ...
+
+    def set_snapshot(self, account_id: UUID, day: date, sequence: int, balance: int) -> None: ...
+    def set_closing_balance(self, period_id: UUID, sequence: int, balance: int) -> None: ...
+    def set_digest(self, period_id: UUID, digest: bytes) -> None: ...
 
     def age_events(self, merchant_id: UUID, up_to: int, by: timedelta) -> None:
         """Make a merchant's events older up to this sequence number, and all of timelines."""
@@ -230,6 +238,21 @@ class MemoryTampering:
 
     def delete_ledger_transaction(self, transaction_id: UUID) -> None:
         del self.tables.transactions.rows[transaction_id]
+
+    def set_snapshot(self, account_id: UUID, day: date, sequence: int, balance: int) -> None:
+        rows = self.tables.balance_snapshots.rows
+        rows[account_id, day] = Snapshot(account_id, day, sequence, balance)
+
+    def set_closing_balance(self, period_id: UUID, sequence: int, balance: int) -> None:
+        rows = self.tables.closing_balances.rows
+        rows[period_id] = tuple(
+            row._replace(balance=balance) if row.sequence == sequence else row
+            for row in rows[period_id]
+        )
+
+    def set_digest(self, period_id: UUID, digest: bytes) -> None:
+        rows = self.tables.periods.rows
+        rows[period_id] = replace(rows[period_id], digest=digest)
 
     def move_posting(self, payment_id: UUID, other_id: UUID) -> None:
         id = self.tables.transaction_ids.rows.pop((payment_id, TransactionKind.PAYMENT, None))
@@ -435,6 +458,19 @@ class PostgresTampering:
     def delete_ledger_transaction(self, transaction_id: UUID) -> None:
         self._write(b"DELETE FROM ledger_transactions WHERE id = %s", transaction_id)
 
+    def set_snapshot(self, account_id: UUID, day: date, sequence: int, balance: int) -> None:
+        statement = b"""UPDATE balance_snapshots SET sequence = %s, balance = %s
+                         WHERE account_id = %s AND day = %s"""
+        self._write(statement, sequence, balance, account_id, day)
+
+    def set_closing_balance(self, period_id: UUID, sequence: int, balance: int) -> None:
+        statement = b"""
+            UPDATE closing_balances SET balance = %s WHERE period_id = %s AND sequence = %s"""
+        self._write(statement, balance, period_id, sequence)
+
+    def set_digest(self, period_id: UUID, digest: bytes) -> None:
+        self._write(b"UPDATE ledger_periods SET digest = %s WHERE id = %s", digest, period_id)
+
     def change_total(self, merchant_id: UUID, status: Status, refunded: int) -> None:
         # One row, whatever the slots.
         statement = b"""
@@ -480,6 +516,8 @@ def build_application(
     breaker_states: BreakerStates | None = None,
     network_event_verifiers: Mapping[str, NetworkEventVerifier] = MappingProxyType({}),
     statements: Mapping[str, NetworkStatement] = MappingProxyType({}),
+    in_doubt_alarm: timedelta = DEFAULT_IN_DOUBT_ALARM,
+    action_period: timedelta = DEFAULT_ACTION_PERIOD,
     dispute_networks: Mapping[str, DisputeNetwork] = MappingProxyType({}),
 ) -> Application:
     """The application on a store, with all other ports in memory."""
@@ -506,6 +544,7 @@ def build_application(
         breaker_states=breaker_states or MemoryBreakerStates(),
         network_event_verifiers=network_event_verifiers,
         dependencies=[AlwaysUpDependency("postgres")],
+        schema_version=CurrentSchema(),
         statements=statements,
         dispute_networks=dispute_networks or {DEFAULT_NETWORK: SandboxDisputes(NOW)},
     )
@@ -515,6 +554,8 @@ def build_application(
         hold_period,
         network_timeout,
         network_patience,
+        action_period=action_period,
+        in_doubt_alarm=in_doubt_alarm,
         default_network=default_network,
         lanes=lanes,
     )

@@ -31,6 +31,14 @@ def build_entries(source: str, target: str) -> list[dict[str, object]]:
 
 
 TRANSFER: Final = {"entries": build_entries("{{accountId}}", "{{sellerId}}")}
+EXCHANGE: Final = {
+    "sourceAccountId": "{{accountId}}",
+    "sourcePositionId": "{{dollarsId}}",
+    "targetPositionId": "{{eurosId}}",
+    "targetAccountId": "{{targetId}}",
+    "sourceAmount": 100,
+    "rate": "0.92155",
+}
 ENDPOINT: Final = "/webhook-endpoints/{{endpointId}}"
 
 STEPS: Final[tuple[Step, ...]] = (
@@ -69,14 +77,30 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("GET /accounts/{{accountId}}", 200),
     Step("GET /accounts?limit=10", 200),
     Step("GET /accounts/{{accountId}}/entries", 200),
+    Step("GET /accounts/{{accountId}}/balance?axis=effective", 200),
+    Step("GET /accounts/{{accountId}}/balance-history", 200),
+    Step("GET /accounts/{{accountId}}/explain", 200),
+    Step("GET /ledger/trial-balance", 200),
+    Step("POST /ledger/periods/close", 201, {"endDate": "2020-12-31"}, {"periodId": "data.id"}),
+    Step("GET /ledger/periods", 200),
+    Step("GET /ledger/periods/{{periodId}}", 200),
+    Step("GET /ledger/periods/{{periodId}}/balances", 200),
     Step("POST /ledger/transactions", 201, TRANSFER, {"transactionId": "data.id"}),
     Step("GET /ledger/transactions/{{transactionId}}", 200),
     Step("GET /ledger/transactions?limit=10", 200),
+    Step("POST /ledger/transactions/batch", 201, {"transactions": [TRANSFER, TRANSFER]}),
     Step("POST /ledger/transactions/{{transactionId}}/reverse", 201, {}),
     Step("POST /ledger/transactions", 201, {**TRANSFER, "pending": True}, {"pendingId": "data.id"}),
     Step("POST /ledger/transactions/{{pendingId}}/post", 200, {}),
     Step("POST /ledger/transactions", 201, {**TRANSFER, "pending": True}, {"voidedId": "data.id"}),
     Step("POST /ledger/transactions/{{voidedId}}/void", 200, {}),
+    Step("POST /accounts", 201, {"name": "Dollars", "currency": "USD"}, {"dollarsId": "data.id"}),
+    Step("POST /accounts", 201, {"name": "Euros", "currency": "EUR"}, {"eurosId": "data.id"}),
+    Step(
+        "POST /payments?wait=20", 200, {**PAYMENT, "currency": "EUR"}, {"euroPaymentId": "data.id"}
+    ),
+    Step("POST /accounts", 201, {"name": "Buyer", "currency": "EUR"}, {"targetId": "data.id"}),
+    Step("POST /ledger/exchanges", 201, EXCHANGE),
     Step("GET /disputes?limit=10", 200),
     Step("GET /events?limit=10", 200, None, {"eventId": "data.items.0.id"}),
     Step("GET /events/{{eventId}}", 200),

@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from atomic_adapters.memory.tables import MemorySession, WorkItemRow
+from atomic_adapters.memory.work_items import build_unresolved_step
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.admin_queries import (
     AccountHead,
@@ -17,30 +18,33 @@ from atomic_core.domain.admin_queries import (
     UnresolvedTotal,
     WorkProgress,
 )
+from atomic_core.domain.backlog import Backlog
 from atomic_core.domain.merchants import Merchant
-from atomic_core.domain.payments import Payment, Status, Step
+from atomic_core.domain.payments import Payment, Status
 from atomic_core.domain.refunds import Refund
+
+Row = TypeVar("Row", Merchant, Account)
+Item = TypeVar("Item", Payment, Refund)
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryAdminQueries:
     session: MemorySession
 
-    def list_merchants(self, limit: int) -> Sequence[Merchant]:
-        merchants = self.session.tables.merchants.rows.values()
-        return sorted(
-            merchants, key=lambda merchant: (merchant.created_at, merchant.id), reverse=True
-        )[:limit]
+    def list_merchants(self, limit: int, after: UUID | None = None) -> Sequence[Merchant]:
+        rows = self.session.tables.merchants.rows
+        return _list_newest(rows.values(), limit, rows[after] if after else None)
 
-    def list_accounts(self, limit: int, currency: str | None = None) -> Sequence[Account]:
+    def list_accounts(
+        self, limit: int, currency: str | None = None, after: UUID | None = None
+    ) -> Sequence[Account]:
         accounts = [
             account
             for account in self.session.tables.accounts.rows.values()
             if account.merchant_id is not None and currency in (None, account.currency)
         ]
-        return sorted(accounts, key=lambda account: (account.created_at, account.id), reverse=True)[
-            :limit
-        ]
+        last = self.session.tables.accounts.rows[after] if after else None
+        return _list_newest(accounts, limit, last)
 
     def list_system_accounts(self) -> Sequence[Account]:
         accounts = self.session.tables.accounts.rows.values()
@@ -55,13 +59,17 @@ class MemoryAdminQueries:
     def get_account(self, account_id: UUID) -> Account | None:
         return self.session.tables.accounts.rows.get(account_id)
 
-    def list_payments(self, limit: int, status: Status | None = None) -> Sequence[Payment]:
-        payments = [
-            row.item
-            for row in self.session.tables.payments.rows.values()
-            if status in (None, row.item.status)
-        ]
-        return sorted(payments, key=lambda payment: payment.id, reverse=True)[:limit]
+    def list_payments(
+        self, limit: int, status: Status | None = None, after: UUID | None = None
+    ) -> Sequence[Payment]:
+        payments = [row.item for row in self.session.tables.payments.rows.values()]
+        return _list_by_id(payments, limit, status, after)
+
+    def list_all_refunds(
+        self, limit: int, status: Status | None = None, after: UUID | None = None
+    ) -> Sequence[Refund]:
+        refunds = [row.item for row in self.session.tables.refunds.rows.values()]
+        return _list_by_id(refunds, limit, status, after)
 
     def get_payment(self, payment_id: UUID) -> AdminPayment | None:
         row = self.session.tables.payments.rows.get(payment_id)
@@ -105,6 +113,25 @@ class MemoryAdminQueries:
         ]
         return min(limit, len(waiting_payments)) + min(limit, len(waiting_refunds))
 
+    def measure_backlog(self, network: str, limit: int) -> Backlog:
+        tables = self.session.tables
+        now = tables.clock.now()
+        payments = tables.payments.rows
+        due_payments = [
+            row for row in payments.values() if row.item.network == network and _is_parked(row, now)
+        ]
+        due_refunds = [
+            row
+            for row in tables.refunds.rows.values()
+            if payments[row.item.payment_id].item.network == network and _is_parked(row, now)
+        ]
+        counted = [
+            *sorted(due_payments, key=lambda row: row.due_at)[:limit],
+            *sorted(due_refunds, key=lambda row: row.due_at)[:limit],
+        ]
+        claimable_at = min((row.leased_until or row.due_at for row in counted), default=now)
+        return Backlog(len(counted), now - claimable_at)
+
     def sum_unresolved(self, alarm: timedelta) -> Sequence[UnresolvedTotal]:
         tables = self.session.tables
         latest = tables.clock.now() - alarm
@@ -143,22 +170,30 @@ class MemoryAdminQueries:
 
 def _list_unresolved_steps(rows: Iterable[WorkItemRow[Any]]) -> Iterator[UnresolvedStep]:
     for row in rows:
-        item = row.item
-        if item.network_state is None or item.unresolved_since is None:
-            continue
-        is_refund = isinstance(item, Refund)
-        yield UnresolvedStep(
-            item.payment_id if is_refund else item.id,
-            item.id if is_refund else None,
-            item.merchant_id,
-            item.money.amount,
-            item.money.currency,
-            Step.REFUND if is_refund else item.step,
-            item.network_state,
-            item.unresolved_since,
-            row.faults,
-            row.due_at,
-        )
+        if row.item.network_state is not None:
+            yield build_unresolved_step(row)
+
+
+def _list_newest(rows: Iterable[Row], limit: int, after: Row | None) -> Sequence[Row]:
+    newest = sorted(rows, key=_get_position, reverse=True)
+    if after is not None:
+        newest = [row for row in newest if _get_position(row) < _get_position(after)]
+    return newest[:limit]
+
+
+def _get_position(row: Merchant | Account) -> tuple[datetime, UUID]:
+    return row.created_at, row.id
+
+
+def _list_by_id(
+    items: Iterable[Item], limit: int, status: Status | None, after: UUID | None
+) -> Sequence[Item]:
+    matching = [
+        item
+        for item in items
+        if status in (None, item.status) and (after is None or item.id < after)
+    ]
+    return sorted(matching, key=lambda item: item.id, reverse=True)[:limit]
 
 
 def _is_parked(row: WorkItemRow[Any], now: datetime) -> bool:

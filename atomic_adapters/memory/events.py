@@ -7,13 +7,13 @@ from uuid import UUID, uuid4
 
 from atomic_adapters.memory.tables import EventRow, MemorySession
 from atomic_core.domain.events import (
-    STREAM_TYPES,
     Event,
     EventFilter,
     EventSubject,
     RecordedEvent,
     StreamEvent,
     build_data,
+    is_in_stream,
 )
 from atomic_core.domain.webhooks import EndpointStatus
 
@@ -29,11 +29,11 @@ class MemoryEventRepository:
     def flush(self) -> Sequence[UUID]:
         """Store what was added; return the merchants whose streams have grown. The unit of work
         calls it directly before its commit."""
-        grown = {event.merchant_id for event in self._added if event.type in STREAM_TYPES}
+        grown = {event.merchant_id for event in self._added if is_in_stream(event)}
         tables = self.session.tables
         for event in self._added:
             now = tables.clock.now()
-            in_stream = self._continue_stream(event, now) if event.type in STREAM_TYPES else None
+            in_stream = self._continue_stream(event, now) if is_in_stream(event) else None
             # Not their number: events are deleted.
             key = max(tables.events.rows, default=0) + 1
             tables.events.put(key, EventRow(event, now, in_stream))

@@ -29,6 +29,24 @@ class MemoryIdempotencyRepository:
         row = find_unexpired_row(tables, request)
         return row.record.replay_for(request) if row else None
 
+    def claim_keys(self, requests: Sequence[IdempotentRequest]) -> frozenset[str]:
+        try:
+            tables = self.session.tables
+        except StorageUnavailable as busy:
+            raise IdempotencyKeyInUse from busy
+        return frozenset(
+            request.key for request in requests if find_unexpired_row(tables, request) is None
+        )
+
+    def store_responses(
+        self, responses: Sequence[tuple[IdempotentRequest, StoredResponse]]
+    ) -> None:
+        for request, response in responses:
+            self.store_response(request, response)
+
+    def release_keys(self, merchant_id: UUID, keys: Sequence[str]) -> None:
+        """Nothing to do: a claim writes nothing."""
+
     def lock_keys(self, merchant_id: UUID, keys: Sequence[str]) -> None:  # noqa: ARG002
         try:
             # Locks all tables, and with them every key.

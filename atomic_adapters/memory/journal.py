@@ -1,12 +1,13 @@
 """Journal transactions in memory."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from uuid import UUID
 
 from atomic_adapters.memory.account_rows import put_account
+from atomic_adapters.memory.periods import is_closed
 from atomic_adapters.memory.tables import JournalHoldRow, MemorySession
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.journal import JournalStatus, JournalTransaction
@@ -40,6 +41,12 @@ class MemoryJournalRepository:
             raise StorageRefused("journal_transactions_begin, journal_transactions_pending_end")
         if is_pending and not self._is_balanced(transaction):
             raise StorageRefused("journal_matches_ledger")
+        self._check_period(transaction)
+
+    def _check_period(self, transaction: JournalTransaction) -> None:
+        tables = self.session.tables
+        if is_closed(tables, transaction.merchant_id, transaction.effective_at):
+            raise StorageRefused("journal_transactions_in_open_period")
 
     def _is_balanced(self, transaction: JournalTransaction) -> bool:
         accounts, sums = self.session.tables.accounts.rows, Counter[str]()
@@ -86,6 +93,8 @@ class MemoryJournalRepository:
                 raise StorageRefused("journal transactions resolved")
             if any(abs(entry.posted_amount) > abs(entry.amount) for entry in resolved.entries):
                 raise StorageRefused("journal_matches_ledger")
+            if resolved.status is JournalStatus.POSTED:
+                self._check_period(resolved)
             tables.journal_transactions.put(resolved.id, resolved)
             for entry in row.entries:
                 key = (row.id, entry.account_id)
@@ -111,10 +120,15 @@ class MemoryJournalRepository:
             return None
         return self._complete(transaction)
 
-    def find_by_external_id(self, merchant_id: UUID, external_id: str) -> UUID | None:
-        rows = self.session.tables.journal_transactions.rows.values()
-        key = (merchant_id, external_id)
-        return next((row.id for row in rows if (row.merchant_id, row.external_id) == key), None)
+    def find_by_external_ids(
+        self, merchant_id: UUID, external_ids: Sequence[str]
+    ) -> Mapping[str, UUID]:
+        rows, wanted = self.session.tables.journal_transactions.rows.values(), set(external_ids)
+        return {
+            row.external_id: row.id
+            for row in rows
+            if row.merchant_id == merchant_id and row.external_id in wanted and row.external_id
+        }
 
     def list(
         self, merchant_id: UUID, filters: JournalFilter, after: Position | None, limit: int

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Final
 from uuid import UUID
 
+from atomic_adapters.memory.balances import check_shifts, check_snapshots
 from atomic_adapters.memory.dispute_verification import check_disputes
 from atomic_adapters.memory.journal_verification import (
     check_journal,
@@ -14,6 +15,7 @@ from atomic_adapters.memory.journal_verification import (
     check_reversals,
 )
 from atomic_adapters.memory.payment_totals import check_totals
+from atomic_adapters.memory.periods import check_closing_balances, check_periods
 from atomic_adapters.memory.tables import Tables
 from atomic_core.domain.accounts import (
     Account,
@@ -49,9 +51,14 @@ def verify_ledger(tables: Tables) -> LedgerReport:
         _check_payment_accounts(tables),
         _check_refund_sums(tables),
         _check_holds(tables),
+        _check_unresolved(tables),
         check_journal_holds(tables),
         _check_pending(tables),
         check_totals(tables),
+        check_snapshots(tables),
+        check_shifts(tables),
+        check_periods(tables),
+        check_closing_balances(tables),
     )
     return LedgerReport(
         accounts=len(tables.accounts.rows),
@@ -266,6 +273,37 @@ def _check_holds(tables: Tables) -> Iterator[Finding]:
 
 
 _STEPS_AFTER_HOLD: Final = (Step.CAPTURE, Step.VOID, Step.EXPIRE)
+
+
+def _check_unresolved(tables: Tables) -> Iterator[Finding]:
+    """What a card network has left open is not posted, and held once something can be."""
+    posted = {
+        (transaction.payment_id, transaction.refund_id)
+        for transaction in tables.transactions.rows.values()
+    }
+    live = {key: row.hold.amount for key, row in tables.holds.rows.items() if row.is_live}
+    steps: list[tuple[tuple[UUID | None, UUID | None], str, int | None]] = []
+    for id, row in tables.payments.rows.items():
+        payment = row.item
+        if payment.network_state is not None:
+            has_hold = payment.step in _STEPS_AFTER_HOLD or (
+                payment.step is Step.REVERSE and payment.capture_amount is not None
+            )
+            amount = payment.money.amount if has_hold else None
+            steps.append(((id, None), payment.network_state, amount))
+    for id, row in tables.refunds.rows.items():
+        refund = row.item
+        if refund.network_state is not None:
+            steps.append(((refund.payment_id, id), refund.network_state, refund.money.amount))
+    for key, state, expected in steps:
+        held = live.get((key[0], key[1])) if key[0] else None
+        if key in posted:
+            problem = f"{state} at the network, and posted"
+        elif held != expected:
+            problem = f"{state} at the network, and {held or 0} is held instead of {expected or 0}"
+        else:
+            continue
+        yield Finding(LedgerCheck.UNRESOLVED_FITS, str(key[1] or key[0]), problem)
 
 
 def _check_pending(tables: Tables) -> Iterator[Finding]:

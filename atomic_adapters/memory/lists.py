@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
-from atomic_adapters.memory.tables import MemorySession
+from atomic_adapters.memory.tables import MemorySession, Tables
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.ledger import LedgerTransaction, TransactionKind
 from atomic_core.domain.lists import (
@@ -74,7 +74,7 @@ class MemoryListQueries:
                         account_id=account_id,
                         sequence=sequence,
                         transaction_id=transaction.id,
-                        payment_id=self._get_payment_id(transaction),
+                        payment_id=find_payment_id(self.session.tables, transaction),
                         refund_id=transaction.refund_id,
                         kind=transaction.kind,
                         amount=entry.amount,
@@ -84,13 +84,6 @@ class MemoryListQueries:
                     )
                 )
         return page[:limit]
-
-    def _get_payment_id(self, transaction: LedgerTransaction) -> UUID | None:
-        if transaction.kind is TransactionKind.JOURNAL:
-            return None
-        if is_of_dispute(transaction):
-            return self.session.tables.disputes.rows[transaction.payment_id].dispute.payment_id
-        return transaction.payment_id
 
 
 def _matches(row: Payment | Refund, filters: PaymentFilter) -> bool:
@@ -114,6 +107,14 @@ def _get_newest(
 
 def _get_position(row: Payment | Refund | Account) -> Position:
     return Position(row.created_at, row.id)
+
+
+def find_payment_id(tables: Tables, transaction: LedgerTransaction) -> UUID | None:
+    if transaction.kind is TransactionKind.JOURNAL:
+        return None
+    if is_of_dispute(transaction):
+        return tables.disputes.rows[transaction.payment_id].dispute.payment_id
+    return transaction.payment_id
 
 
 def is_of_dispute(transaction: LedgerTransaction) -> bool:

@@ -17,10 +17,12 @@ from atomic_adapters.memory.work_items import (
     make_item_due,
     measure_since_sent,
     renew_item_leases,
+    report_item_doubts,
     request_item_inquiries,
     settle_item,
 )
-from atomic_core.domain.card_networks import DEFAULT_NETWORK
+from atomic_core.domain.admin_queries import UnresolvedStep
+from atomic_core.domain.card_networks import DEFAULT_NETWORK, NetworkState
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.payments import (
@@ -63,7 +65,8 @@ class MemoryPaymentRepository:
         if insert.idempotency is None:
             now = tables.clock.now()
         elif find_unexpired_row(tables, insert.idempotency[0]) is None:
-            now = store_response(tables, *insert.idempotency)
+            request, response = insert.idempotency
+            now = store_response(tables, request, response.with_account_id(account_id))
         else:
             return None
         merchant = tables.merchants.rows.get(order.merchant_id)
@@ -102,6 +105,31 @@ class MemoryPaymentRepository:
         )
         return [self._build_claim(row) for row in rows]
 
+    def claim_awaited(
+        self, limit: int, lease: timedelta, network: str = DEFAULT_NETWORK
+    ) -> Sequence[Claim]:
+        tables = self.session.tables
+        now = tables.clock.now()
+        due = [
+            row
+            for row in tables.payments.rows.values()
+            if row.item.status is Status.REQUIRES_ACTION
+            and row.item.network == network
+            and max(row.due_at, row.leased_until or row.due_at) <= now
+        ]
+        due.sort(key=lambda row: (row.due_at, row.item.id))
+        claims: list[Claim] = []
+        for row in due[:limit]:
+            attempt = row.attempt + 1
+            payment = replace(row.item, attempt=attempt, updated_at=now)
+            claimed = replace(row, item=payment, attempt=attempt, leased_until=now + lease)
+            tables.payments.put(payment.id, claimed)
+            claim = self._build_claim(claimed)
+            claims.append(
+                claim._replace(network_state=NetworkState.REQUIRES_ACTION, unresolved_for=None)
+            )
+        return claims
+
     def lock_claims(self, claims: Sequence[Claim]) -> Sequence[Claim]:
         return find_current_claims(self.session.tables.payments, claims)
 
@@ -121,9 +149,20 @@ class MemoryPaymentRepository:
             changes: dict[str, object] = {"fee": settlement.fee or 0}
             if settlement.status is Status.AUTHORIZED:
                 changes["expires_at"] = now + hold_period
+            changes |= self._build_wait(settlement, now)
             if settlement.reversal_reason:
                 changes["step"] = Step.REVERSE
             settle_item(tables, tables.payments, settlement, now, **changes)
+
+    def _build_wait(self, settlement: Settlement, now: datetime) -> dict[str, object]:
+        if settlement.status is not Status.REQUIRES_ACTION:
+            return {"next_action": None}
+        payment = self.session.tables.payments.rows[settlement.payment_id].item
+        if settlement.wait is None:
+            return {}
+        # The customer's time does not begin again.
+        expires_at = payment.expires_at or now + settlement.wait.period
+        return {"next_action": settlement.wait.next_action, "expires_at": expires_at}
 
     def lock(self, merchant_id: UUID, payment_id: UUID) -> Payment | None:
         return self._find(PaymentLookup(merchant_id, payment_id))
@@ -134,7 +173,9 @@ class MemoryPaymentRepository:
     def _start_step(self, resolution: HoldResolution, now: datetime) -> Payment:
         tables = self.session.tables
         row = tables.payments.rows[resolution.payment_id]
-        if row.item.status is not Status.AUTHORIZED:
+        is_abandoned = resolution.step is Step.ABANDON
+        expected = Status.REQUIRES_ACTION if is_abandoned else Status.AUTHORIZED
+        if row.item.status is not expected:
             raise StorageRefused("the statement returned no row")
         payment = replace(
             row.item,
@@ -144,23 +185,30 @@ class MemoryPaymentRepository:
             cancellation_reason=resolution.reason,
             attempt=row.attempt + 1,
             updated_at=now,
+            next_action=None,
         )
         resolved = WorkItemRow(payment, row.attempt + 1, 0, now, key_generation=row.key_generation)
         tables.payments.put(payment.id, resolved)
         return payment
 
     def expire_holds(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
+        return self._end_waits(limit, Status.AUTHORIZED, Step.EXPIRE)
+
+    def abandon_awaited(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
+        return self._end_waits(limit, Status.REQUIRES_ACTION, Step.ABANDON)
+
+    def _end_waits(self, limit: int, status: Status, step: Step) -> Sequence[tuple[UUID, UUID]]:
         tables = self.session.tables
         now = tables.clock.now()
         expired = sorted(
             (payment.expires_at, payment.id)
             for row in tables.payments.rows.values()
-            if (payment := row.item).status is Status.AUTHORIZED
+            if (payment := row.item).status is status
             and payment.expires_at is not None
             and payment.expires_at <= now
         )[:limit]
         payments = [
-            self._start_step(HoldResolution(id, Step.EXPIRE, reason=REASON_EXPIRED), now)
+            self._start_step(HoldResolution(id, step, reason=REASON_EXPIRED), now)
             for _, id in expired
         ]
         return [(payment.merchant_id, payment.id) for payment in payments]
@@ -172,6 +220,10 @@ class MemoryPaymentRepository:
             payments[id] for id in ids if id in payments and payments[id].item.network == network
         ]
         return request_item_inquiries(tables, tables.payments, rows)
+
+    def report_doubts(self, alarm: timedelta, limit: int) -> Sequence[UnresolvedStep]:
+        tables = self.session.tables
+        return report_item_doubts(tables, tables.payments, alarm, limit)
 
     def make_due(self, payment_id: UUID) -> bool:
         tables = self.session.tables

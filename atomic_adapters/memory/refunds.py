@@ -14,9 +14,11 @@ from atomic_adapters.memory.work_items import (
     make_item_due,
     measure_since_sent,
     renew_item_leases,
+    report_item_doubts,
     request_item_inquiries,
     settle_item,
 )
+from atomic_core.domain.admin_queries import UnresolvedStep
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.money import Money
@@ -126,6 +128,10 @@ class MemoryRefundRepository:
             if id in refunds and payments[refunds[id].item.payment_id].item.network == network
         ]
         return request_item_inquiries(tables, tables.refunds, rows)
+
+    def report_doubts(self, alarm: timedelta, limit: int) -> Sequence[UnresolvedStep]:
+        tables = self.session.tables
+        return report_item_doubts(tables, tables.refunds, alarm, limit)
 
     def make_due(self, refund_id: UUID) -> bool:
         tables = self.session.tables

@@ -76,6 +76,13 @@ class AlwaysUpDependency:
         return True
 
 
+class CurrentSchema:
+    """A store in memory is of this code."""
+
+    def list_pending(self) -> Sequence[str]:
+        return ()
+
+
 @dataclass(slots=True)
 class MemoryBreakerStates:
     """Of one process."""

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from atomic_adapters.memory.admin_queries import MemoryAdminQueries
+from atomic_adapters.memory.balances import MemoryBalanceRepository
 from atomic_adapters.memory.dashboard import MemoryDashboardRepository
 from atomic_adapters.memory.disputes import MemoryDisputeRepository
 from atomic_adapters.memory.events import MemoryEventRepository
@@ -17,6 +18,7 @@ from atomic_adapters.memory.lists import MemoryListQueries
 from atomic_adapters.memory.merchants import MemoryMerchantRepository
 from atomic_adapters.memory.network_events import MemoryNetworkEventRepository
 from atomic_adapters.memory.payments import MemoryPaymentRepository
+from atomic_adapters.memory.periods import MemoryPeriodRepository
 from atomic_adapters.memory.reconciliation import MemoryReconciliationRepository
 from atomic_adapters.memory.refunds import MemoryRefundRepository
 from atomic_adapters.memory.sessions import MemoryAuditLogRepository, MemorySessionRepository
@@ -38,6 +40,8 @@ class MemoryUnitOfWork:
         self.accounts = MemoryAccountRepository(session)
         self.ledger = MemoryLedgerRepository(session)
         self.journal = MemoryJournalRepository(session)
+        self.balances = MemoryBalanceRepository(session)
+        self.periods = MemoryPeriodRepository(session)
         self.payments = MemoryPaymentRepository(session)
         self.refunds = MemoryRefundRepository(session)
         self.disputes = MemoryDisputeRepository(session)

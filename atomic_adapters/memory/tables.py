@@ -9,6 +9,7 @@ from uuid import UUID
 
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.audit_log import AuditEvent
+from atomic_core.domain.balances import Snapshot, SnapshotProgress
 from atomic_core.domain.credentials import Credentials, Session
 from atomic_core.domain.dashboard import PaymentSum, build_sum
 from atomic_core.domain.disputes import Dispute
@@ -21,6 +22,7 @@ from atomic_core.domain.ledger import Entry, Hold, LedgerTransaction, Transactio
 from atomic_core.domain.merchants import ApiKey, Merchant
 from atomic_core.domain.network_events import NetworkEvent
 from atomic_core.domain.payments import Payment
+from atomic_core.domain.periods import ClosingBalance, Period
 from atomic_core.domain.reconciliation import ReconciliationReport
 from atomic_core.domain.refunds import Refund
 from atomic_core.domain.webhooks import (
@@ -83,6 +85,7 @@ class WorkItemRow(Generic[V]):
     key_generation: int = 0
     sent_at: datetime | None = None
     """When the open step was last sent, or may have been."""
+    is_doubt_reported: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +241,12 @@ class Tables:
         self.journal_holds: Table[tuple[UUID, UUID], JournalHoldRow] = Table(self.journal)
         """By transaction and account."""
         self.entries: Table[tuple[UUID, int], Entry] = Table(self.journal)
+        self.balance_snapshots: Table[tuple[UUID, date], Snapshot] = Table(self.journal)
+        self.snapshot_progress: Table[bool, SnapshotProgress] = Table(self.journal)
+        """One row at most, under True."""
+        self.periods: Table[UUID, Period] = Table(self.journal)
+        self.closing_balances: Table[UUID, tuple[ClosingBalance, ...]] = Table(self.journal)
+        """By period."""
         self.payment_totals: Table[TotalKey, PaymentSum] = Table(self.journal)
         self.payments = PaymentTable(self.journal, self.payment_totals)
         self.refunds: Table[UUID, WorkItemRow[Refund]] = Table(self.journal)

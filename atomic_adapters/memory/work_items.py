@@ -8,9 +8,10 @@ from typing import TypeVar
 from uuid import UUID
 
 from atomic_adapters.memory.tables import Table, Tables, WorkItemRow
+from atomic_core.domain.admin_queries import UnresolvedStep
 from atomic_core.domain.card_networks import NetworkState
 from atomic_core.domain.errors import StorageRefused
-from atomic_core.domain.payments import Payment, Status
+from atomic_core.domain.payments import Payment, Status, Step
 from atomic_core.domain.refunds import Refund
 from atomic_core.domain.settlement import Claim, Settlement, hasten_inquiry
 
@@ -125,7 +126,7 @@ def find_current_claims(
         for claim in claims
         if (row := table.rows.get(claim.id))
         and row.attempt == claim.attempt
-        and row.item.status is Status.PROCESSING
+        and row.item.status in (Status.PROCESSING, Status.REQUIRES_ACTION)
     ]
 
 
@@ -139,7 +140,7 @@ def settle_item(
     """Write a settlement, and `changes` of the item. Raises StorageRefused if the item is settled
     already, or would end with a live hold, which nothing would ever release."""
     row = table.rows[settlement.id]
-    if not row.item.status.is_open:
+    if not row.item.status.is_open and row.item.status is not Status.REQUIRES_ACTION:
         raise StorageRefused("a settled payment or refund is final")
     hold = tables.holds.rows.get((settlement.payment_id, settlement.refund_id))
     if settlement.status.is_settled and hold and hold.is_live:
@@ -150,10 +151,7 @@ def settle_item(
         failure_reason=settlement.failure_reason,
         updated_at=now,
         network_state=NetworkState(settlement.network_state) if settlement.network_state else None,
-        # After a claim without a settlement, since its lease ended.
-        unresolved_since=(row.item.unresolved_since or row.sent_at or now)
-        if settlement.network_state
-        else None,
+        unresolved_since=_find_unresolved_since(row, settlement, now),
         network_reference=row.item.network_reference or settlement.network_reference,
         **changes,
     )
@@ -169,9 +167,63 @@ def settle_item(
         reversal_reason=reversal_reason,
         key_generation=settlement.key_generation or row.key_generation,
         sent_at=sent_at if settlement.network_state else None,
+        is_doubt_reported=row.is_doubt_reported
+        and settlement.network_state in (NetworkState.UNKNOWN, NetworkState.PENDING),
     )
     table.put(item.id, settled)
     return item
+
+
+def _find_unresolved_since(
+    row: WorkItemRow[Item], settlement: Settlement, now: datetime
+) -> datetime | None:
+    if settlement.network_state is None:
+        return None
+    if (row.item.network_state, settlement.network_state) == (
+        NetworkState.NOT_SENT,
+        NetworkState.UNKNOWN,
+    ):
+        # In doubt since the request without an answer, not since one before it that was not sent.
+        return now if settlement.was_sent else row.sent_at or now
+    # After a claim without a settlement, since its lease ended.
+    return row.item.unresolved_since or row.sent_at or now
+
+
+def report_item_doubts(
+    tables: Tables, table: Table[UUID, WorkItemRow[Item]], alarm: timedelta, limit: int
+) -> Sequence[UnresolvedStep]:
+    latest = tables.clock.now() - alarm
+    doubts = [
+        row
+        for row in table.rows.values()
+        if row.item.in_doubt_since is not None
+        and row.item.in_doubt_since <= latest
+        and not row.is_doubt_reported
+    ]
+    doubts.sort(key=lambda row: (row.item.in_doubt_since, row.item.id))
+    for row in doubts[:limit]:
+        table.put(row.item.id, replace(row, is_doubt_reported=True))
+    return [build_unresolved_step(row) for row in doubts[:limit]]
+
+
+def build_unresolved_step(row: WorkItemRow[Item]) -> UnresolvedStep:
+    """Of an item whose step the network has left open."""
+    item = row.item
+    if item.network_state is None or item.unresolved_since is None:
+        raise ValueError(f"{item.id} has no open step")
+    is_refund = isinstance(item, Refund)
+    return UnresolvedStep(
+        item.payment_id if is_refund else item.id,
+        item.id if is_refund else None,
+        item.merchant_id,
+        item.money.amount,
+        item.money.currency,
+        Step.REFUND if is_refund else item.step,
+        item.network_state,
+        item.unresolved_since,
+        row.faults,
+        row.due_at,
+    )
 
 
 def request_item_inquiries(
@@ -184,6 +236,12 @@ def request_item_inquiries(
     busy: set[UUID] = set()
     for row in rows:
         state = row.item.network_state
+        if row.item.status is Status.REQUIRES_ACTION:
+            if row.leased_until is not None and row.leased_until > now:
+                busy.add(row.item.id)
+            else:
+                table.put(row.item.id, replace(row, due_at=min(row.due_at, now)))
+            continue
         if not row.item.status.is_open:
             continue
         if row.leased_until is not None:
@@ -196,7 +254,9 @@ def request_item_inquiries(
 
 def make_item_due(tables: Tables, table: Table[UUID, WorkItemRow[Item]], id: UUID) -> bool:
     row = table.rows.get(id)
-    if row is None or not row.item.status.is_open:
+    if row is None:
+        return False
+    if not row.item.status.is_open and row.item.status is not Status.REQUIRES_ACTION:
         return False
     now = tables.clock.now()
     # The lease is not removed: the next claim must see that the one before it ended without a

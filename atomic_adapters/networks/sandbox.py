@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
-from atomic_core.domain.card_networks import NetworkResponse, Verdict
+from atomic_core.domain.card_networks import REDIRECT, NetworkResponse, NextAction, Verdict
 from atomic_core.domain.payments import Step
 from atomic_core.domain.settlement import Claim
 
@@ -59,6 +59,29 @@ def _lose_first_answer(claim: Claim) -> NetworkResponse:
     return _APPROVED if claim.faults else _UNKNOWN
 
 
+ABANDONED_SOURCE: Final = "tok_threeDSecureAbandoned"
+
+ACTION_RESPONSES: Final[Mapping[str, NetworkResponse]] = {
+    "tok_threeDSecureRequired": _APPROVED,
+    "tok_threeDSecureFailed": _decline("authentication_required"),
+    ABANDONED_SOURCE: _UNKNOWN,
+}
+"""By token, for inquiries about payments that wait for their customers: the customer has acted
+before the first one, or never comes. Until then the sandbox waits for the customer."""
+
+ACTION_URL: Final = "https://sandbox.invalid/authenticate/{payment_id}"
+"""Leads nowhere: the customer of the sandbox needs no page."""
+
+
+def _await_customer(claim: Claim) -> NetworkResponse:
+    if claim.awaits_customer:
+        return ACTION_RESPONSES[claim.source]
+    if claim.step not in (Step.CHARGE, Step.AUTHORIZE):
+        return _APPROVED
+    url = ACTION_URL.format(payment_id=claim.payment_id)
+    return NetworkResponse(Verdict.REQUIRES_ACTION, next_action=NextAction(REDIRECT, url))
+
+
 DISPUTED_SOURCES: Final = ("tok_disputed", "tok_disputeWon", "tok_disputeLost")
 """Approved, and disputed after the capture: see `sandbox_disputes.py`."""
 
@@ -80,6 +103,7 @@ STATE_RESPONSES: Final[Mapping[str, Callable[[Claim], NetworkResponse]]] = {
     "tok_answerLostOnce": _lose_first_answer,
     "tok_answerLost": lambda _: _UNKNOWN,
     "tok_noAnswer": lambda _: _UNKNOWN,
+    **dict.fromkeys(ACTION_RESPONSES, _await_customer),
     **dict.fromkeys(DISPUTED_SOURCES, _announce_dispute),
 }
 """By token, for every request: what happens between us and a network."""
@@ -111,7 +135,9 @@ class SandboxCardNetwork:
 
     def inquire(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
         return [
-            _announce_dispute(claim)
+            _await_customer(claim)
+            if claim.source in ACTION_RESPONSES
+            else _announce_dispute(claim)
             if claim.source in DISPUTED_SOURCES
             else INQUIRY_RESPONSES.get(claim.source, _APPROVED)
             for claim in claims

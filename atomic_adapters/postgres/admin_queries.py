@@ -19,8 +19,10 @@ from atomic_core.domain.admin_queries import (
     UnresolvedTotal,
     WorkProgress,
 )
+from atomic_core.domain.backlog import Backlog
 from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.payments import Payment, Status
+from atomic_core.domain.refunds import Refund
 
 _SQL: Final = load_statements("admin_queries")
 
@@ -29,12 +31,16 @@ _SQL: Final = load_statements("admin_queries")
 class PostgresAdminQueries:
     session: DatabaseSession
 
-    def list_merchants(self, limit: int) -> Sequence[Merchant]:
-        return self.session.fetch_all_as(Merchant, _SQL["list_all_merchants"], limit=limit)
-
-    def list_accounts(self, limit: int, currency: str | None = None) -> Sequence[Account]:
+    def list_merchants(self, limit: int, after: UUID | None = None) -> Sequence[Merchant]:
         return self.session.fetch_all_as(
-            Account, _SQL["list_all_accounts"], currency=currency, limit=limit
+            Merchant, _SQL["list_all_merchants"], after_id=after, limit=limit
+        )
+
+    def list_accounts(
+        self, limit: int, currency: str | None = None, after: UUID | None = None
+    ) -> Sequence[Account]:
+        return self.session.fetch_all_as(
+            Account, _SQL["list_all_accounts"], currency=currency, after_id=after, limit=limit
         )
 
     def list_system_accounts(self) -> Sequence[Account]:
@@ -48,14 +54,25 @@ class PostgresAdminQueries:
     def get_account(self, account_id: UUID) -> Account | None:
         return self.session.fetch_optional_as(Account, _SQL["get_account"], id=account_id)
 
-    def list_payments(self, limit: int, status: Status | None = None) -> Sequence[Payment]:
+    def list_payments(
+        self, limit: int, status: Status | None = None, after: UUID | None = None
+    ) -> Sequence[Payment]:
         rows = self.session.fetch_all(
             _SQL["list_all_payments"],
             payment_status=status,
             phase=_get_phase(status) if status else None,
+            after_id=after,
             limit=limit,
         )
         return [build_payment(row) for row in rows]
+
+    def list_all_refunds(
+        self, limit: int, status: Status | None = None, after: UUID | None = None
+    ) -> Sequence[Refund]:
+        rows = self.session.fetch_all(
+            _SQL["list_all_refunds"], refund_status=status, after_id=after, limit=limit
+        )
+        return [build_refund(row) for row in rows]
 
     def get_payment(self, payment_id: UUID) -> AdminPayment | None:
         row = self.session.fetch_optional(_SQL["get_payment"], id=payment_id)
@@ -76,6 +93,10 @@ class PostgresAdminQueries:
 
     def count_parked(self, network: str, limit: int) -> int:
         return self.session.fetch_one(_SQL["count_parked"], network=network, limit=limit)[0]
+
+    def measure_backlog(self, network: str, limit: int) -> Backlog:
+        row = self.session.fetch_one(_SQL["measure_backlog"], network=network, limit=limit)
+        return Backlog(*row)
 
     def sum_unresolved(self, alarm: timedelta) -> Sequence[UnresolvedTotal]:
         rows = self.session.fetch_all(_SQL["sum_unresolved"], alarm=alarm)

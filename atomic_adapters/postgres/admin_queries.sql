@@ -1,6 +1,8 @@
 -- name: list_all_merchants
 SELECT id, name, created_at, suspended_at
   FROM merchants
+ WHERE %(after_id)s::uuid IS NULL
+    OR (created_at, id) < (SELECT created_at, id FROM merchants WHERE id = %(after_id)s::uuid)
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s
 
@@ -10,6 +12,8 @@ SELECT
   FROM accounts
  WHERE merchant_id IS NOT NULL
    AND (%(currency)s::text IS NULL OR currency = %(currency)s::text)
+   AND (%(after_id)s::uuid IS NULL
+        OR (created_at, id) < (SELECT created_at, id FROM accounts WHERE id = %(after_id)s::uuid))
  ORDER BY created_at DESC, id DESC
  LIMIT %(limit)s
 
@@ -40,6 +44,16 @@ SELECT
   FROM payments
  WHERE (%(payment_status)s::text IS NULL OR status = %(payment_status)s::text)
    AND (%(phase)s::text IS NULL OR phase = %(phase)s::text)
+   AND id < coalesce(%(after_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+ ORDER BY id DESC
+ LIMIT %(limit)s
+
+-- name: list_all_refunds
+SELECT
+       -- include: refund_columns
+  FROM refunds
+ WHERE (%(refund_status)s::text IS NULL OR status = %(refund_status)s::text)
+   AND id < coalesce(%(after_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
  ORDER BY id DESC
  LIMIT %(limit)s
 
@@ -111,6 +125,27 @@ SELECT (SELECT count(*)
                      AND due_at <= now()
                      AND coalesce(leased_until, due_at) <= now()
                    LIMIT %(limit)s) AS parked_refunds)
+
+-- name: measure_backlog
+-- Reads the indexes of due work in their order, up to a limit. A lease never ends before its item is due.
+SELECT count(*), coalesce(now() - min(claimable_at), interval '0')
+  FROM ((SELECT coalesce(leased_until, due_at) AS claimable_at
+           FROM payments
+          WHERE network = %(network)s
+            AND phase = 'OPEN'
+            AND due_at <= now()
+            AND coalesce(leased_until, due_at) <= now()
+          ORDER BY due_at
+          LIMIT %(limit)s)
+        UNION ALL
+        (SELECT coalesce(leased_until, due_at) AS claimable_at
+           FROM refunds
+          WHERE network = %(network)s
+            AND phase = 'OPEN'
+            AND due_at <= now()
+            AND coalesce(leased_until, due_at) <= now()
+          ORDER BY due_at
+          LIMIT %(limit)s)) AS due
 
 -- name: sum_unresolved
 -- Reads the indexes of open work, as list_unresolved does.

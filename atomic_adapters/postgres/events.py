@@ -28,6 +28,7 @@ from atomic_core.domain.events import (
     RecordedEvent,
     StreamEvent,
     build_data,
+    is_in_stream,
 )
 from atomic_core.domain.origins import Origin
 from atomic_core.domain.payments import Status
@@ -147,7 +148,7 @@ def _count_event(event: Event, counts: dict[int, int]) -> int | None:
     """The number of the event among those that are counted for its merchant; None if it is of the
     timeline only. `counts` is by merchant id as a number, which takes less to hash."""
     # Hashing a type takes longer than this comparison, and most events are of this type.
-    if event.type is not EventType.SUCCEEDED and event.type not in STREAM_TYPES:
+    if event.type is not EventType.SUCCEEDED and not is_in_stream(event):
         return None
     merchant = event.merchant_id.int
     number = counts[merchant] = counts.get(merchant, 0) + 1

@@ -8,7 +8,14 @@ from uuid import UUID
 
 from psycopg import errors
 
-from atomic_adapters.postgres.database_session import DatabaseSession
+from atomic_adapters.postgres.arrays import (
+    bytea_array,
+    interval_array,
+    smallint_array,
+    text_array,
+    uuid_array,
+)
+from atomic_adapters.postgres.database_session import DatabaseSession, RowCheck
 from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.errors import IdempotencyKeyInUse, StorageRefused, StorageUnavailable
 from atomic_core.domain.idempotency import (
@@ -33,6 +40,40 @@ class PostgresIdempotencyRepository:
             # The key expired and was purged between the two statements.
             raise IdempotencyKeyInUse
         return record.replay_for(request)
+
+    def claim_keys(self, requests: Sequence[IdempotentRequest]) -> frozenset[str]:
+        with map_key_wait_timeout():
+            rows = self.session.fetch_all(
+                _SQL["claim_keys"],
+                merchant_ids=uuid_array([request.merchant_id for request in requests]),
+                keys=text_array([request.key for request in requests]),
+                methods=text_array([request.method for request in requests]),
+                paths=text_array([request.path for request in requests]),
+                fingerprints=bytea_array([request.fingerprint for request in requests]),
+                retentions=interval_array([request.retention for request in requests]),
+            )
+        return frozenset(key for (key,) in rows)
+
+    def store_responses(
+        self, responses: Sequence[tuple[IdempotentRequest, StoredResponse]]
+    ) -> None:
+        self.session.send_checked(
+            RowCheck("responses stored", len(responses)),
+            _SQL["store_responses"],
+            merchant_ids=uuid_array([request.merchant_id for request, _ in responses]),
+            keys=text_array([request.key for request, _ in responses]),
+            statuses=smallint_array([response.status for _, response in responses]),
+            bodies=bytea_array([response.body for _, response in responses]),
+            locations=text_array([response.location for _, response in responses]),
+        )
+
+    def release_keys(self, merchant_id: UUID, keys: Sequence[str]) -> None:
+        self.session.send_checked(
+            RowCheck("keys released", len(keys)),
+            _SQL["release_keys"],
+            merchant_id=merchant_id,
+            keys=text_array(keys),
+        )
 
     def lock_keys(self, merchant_id: UUID, keys: Sequence[str]) -> None:
         with map_key_wait_timeout():

@@ -108,13 +108,15 @@ class PostgresJournalRepository:
         )
         return self._build_transactions([row])[0] if row else None
 
-    def find_by_external_id(self, merchant_id: UUID, external_id: str) -> UUID | None:
-        row = self.session.fetch_optional(
-            _SQL["find_journal_transaction_by_external_id"],
+    def find_by_external_ids(
+        self, merchant_id: UUID, external_ids: Sequence[str]
+    ) -> Mapping[str, UUID]:
+        rows = self.session.fetch_all(
+            _SQL["find_journal_transactions_by_external_id"],
             merchant_id=merchant_id,
-            external_id=external_id,
+            external_ids=text_array(external_ids),
         )
-        return row[0] if row else None
+        return dict(rows)
 
     def list(
         self, merchant_id: UUID, filters: JournalFilter, after: Position | None, limit: int
@@ -143,8 +145,8 @@ class PostgresJournalRepository:
         self, merchant_id: UUID, filters: JournalFilter, after: Position | None
     ) -> Sequence[JournalTransaction]:
         """At most one; the other filters are compared with it."""
-        id = self.find_by_external_id(merchant_id, filters.external_id or "")
-        found = self.get(merchant_id, id) if id else None
+        ids = self.find_by_external_ids(merchant_id, [filters.external_id or ""])
+        found = self.get(merchant_id, next(iter(ids.values()))) if ids else None
         if found is None or not filters.includes_time(found.created_at):
             return []
         has_account = filters.account_id in {None, *(entry.account_id for entry in found.entries)}

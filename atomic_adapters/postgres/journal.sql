@@ -79,11 +79,11 @@ SELECT
  WHERE id = %(id)s
    AND merchant_id = %(merchant_id)s
 
--- name: find_journal_transaction_by_external_id
-SELECT id
+-- name: find_journal_transactions_by_external_id
+SELECT external_id, id
   FROM journal_transactions
  WHERE merchant_id = %(merchant_id)s
-   AND external_id = %(external_id)s
+   AND external_id = ANY(%(external_ids)b::text[])
 
 -- name: list_journal_transactions
 SELECT

@@ -346,6 +346,37 @@ SELECT coalesce(r.id, p.id, h.payment_id)::text,
  ORDER BY 1
  LIMIT %(limit)s
 
+-- name: unresolved_fits
+-- Reads the open rows, which are few, and finds the others by their keys.
+SELECT id::text,
+       CASE WHEN posted IS NOT NULL THEN format('%%s at the network, and posted', network_state)
+            ELSE format('%%s at the network, and %%s is held instead of %%s', network_state,
+                        coalesce(held, 0), coalesce(expected, 0))
+       END
+  FROM (SELECT p.id, p.network_state, t.id AS posted, h.amount AS held,
+               CASE WHEN p.step IN ('capture', 'void', 'expire')
+                         OR p.step = 'reverse' AND p.capture_amount IS NOT NULL
+                    THEN p.amount
+               END AS expected
+          FROM payments p
+          LEFT JOIN ledger_transactions t ON t.payment_id = p.id AND t.refund_id IS NULL
+          LEFT JOIN holds h ON h.payment_id = p.id AND h.refund_id IS NULL
+                           AND h.released_at IS NULL
+         WHERE p.phase = 'OPEN'
+           AND p.network_state IS NOT NULL
+        UNION ALL
+        SELECT r.id, r.network_state, t.id, h.amount, r.amount
+          FROM refunds r
+          LEFT JOIN ledger_transactions t ON t.payment_id = r.payment_id AND t.refund_id = r.id
+          LEFT JOIN holds h ON h.payment_id = r.payment_id AND h.refund_id = r.id
+                           AND h.released_at IS NULL
+         WHERE r.phase = 'OPEN'
+           AND r.network_state IS NOT NULL) unresolved
+ WHERE posted IS NOT NULL
+    OR held IS DISTINCT FROM expected
+ ORDER BY id
+ LIMIT %(limit)s
+
 -- name: journal_hold_fits
 SELECT coalesce(j.id, h.transaction_id)::text,
        CASE WHEN h.transaction_id IS NULL THEN format('%%s, and nothing is held', j.status)
@@ -414,4 +445,72 @@ SELECT format('%%s/%%s/%%s/%%s', merchant_id, day, currency, status),
        <> (coalesce(p.payments, 0), coalesce(p.amount, 0), coalesce(p.refunded, 0),
            coalesce(p.fees, 0))
  ORDER BY merchant_id, day, currency, status
+ LIMIT %(limit)s
+
+-- name: snapshot_is_entry
+SELECT format('%%s/%%s', s.account_id, s.day),
+       format('%%s is not what entry %%s left on that day', s.balance, s.sequence)
+  FROM balance_snapshots s
+  LEFT JOIN entries e ON e.account_id = s.account_id AND e.sequence = s.sequence
+  LEFT JOIN ledger_transactions t ON t.id = e.transaction_id
+ WHERE (e.balance_after, (t.posted_at AT TIME ZONE 'UTC')::date)
+       IS DISTINCT FROM (s.balance, s.day)
+ ORDER BY s.account_id, s.day
+ LIMIT %(limit)s
+
+-- name: shift_is_sum
+SELECT format('%%s/%%s/%%s', account_id, unit, starts_at AT TIME ZONE 'UTC'),
+       format('%%s is shifted, and the entries sum to %%s', coalesce(kept.amount, 0),
+              coalesce(sums.amount, 0))
+  FROM effective_shifts AS kept
+  FULL JOIN (SELECT e.account_id, shifted.unit, shifted.starts_at, sum(shifted.change) AS amount
+               FROM journal_transactions j
+               JOIN ledger_transactions t ON t.id = j.id
+               JOIN entries e ON e.transaction_id = t.id
+              CROSS JOIN LATERAL shift_rows(e.amount, j.effective_at, t.posted_at) AS shifted
+              GROUP BY e.account_id, shifted.unit, shifted.starts_at) AS sums
+            USING (account_id, unit, starts_at)
+ WHERE coalesce(kept.amount, 0) <> coalesce(sums.amount, 0)
+ ORDER BY account_id, unit, starts_at
+ LIMIT %(limit)s
+
+-- name: period_digest_fits
+-- Builds the text of atomic_core.domain.periods.compute_digest independently, on purpose.
+SELECT p.id::text, 'its digest is not that of its balances and of the period before'
+  FROM (SELECT id, merchant_id, starts_on, ends_on, accounts, digest, previous_digest,
+               lag(digest) OVER (PARTITION BY merchant_id ORDER BY ends_on) AS last_digest
+          FROM ledger_periods) p
+  LEFT JOIN LATERAL (SELECT count(*) AS accounts,
+                            string_agg(format(E'%%s %%s %%s\n', b.account_id, b.currency, b.balance),
+                                       '' ORDER BY b.sequence) AS lines
+                       FROM closing_balances b
+                      WHERE b.period_id = p.id) AS kept ON true
+ WHERE (p.digest, p.previous_digest, p.accounts) IS DISTINCT FROM
+       (sha256(convert_to(
+            format(E'atomic ledger period 1\nmerchant %%s\nfrom %%s\nto %%s\nprevious %%s\n%%s',
+                   p.merchant_id, coalesce(to_char(p.starts_on, 'YYYY-MM-DD'), '-'),
+                   to_char(p.ends_on, 'YYYY-MM-DD'),
+                   coalesce(encode(p.previous_digest, 'hex'), '-'), coalesce(kept.lines, '')),
+            'UTF8')),
+        p.last_digest, kept.accounts)
+ ORDER BY p.id
+ LIMIT %(limit)s
+
+-- name: closing_balance_is_sum
+-- Also of accounts that have no closing balance: nothing may take effect in them before.
+SELECT format('%%s/%%s', wrong.period_id, wrong.account_id),
+       format('%%s was kept, and the entries sum to %%s', wrong.kept, wrong.total)
+  FROM (SELECT p.id AS period_id, a.id AS account_id, coalesce(b.balance, 0) AS kept,
+               coalesce((SELECT sum(e.amount)
+                           FROM entries e
+                           JOIN ledger_transactions t ON t.id = e.transaction_id
+                           LEFT JOIN journal_transactions j ON j.id = t.id AND t.kind = 'journal'
+                          WHERE e.account_id = a.id
+                            AND coalesce(j.effective_at, t.posted_at)
+                                < (p.ends_on + 1)::timestamp AT TIME ZONE 'UTC'), 0) AS total
+          FROM ledger_periods p
+          JOIN accounts a ON a.merchant_id = p.merchant_id
+          LEFT JOIN closing_balances b ON b.period_id = p.id AND b.account_id = a.id) wrong
+ WHERE wrong.kept <> wrong.total
+ ORDER BY wrong.period_id, wrong.account_id
  LIMIT %(limit)s

@@ -94,18 +94,27 @@ class Migrator:
     def down(self) -> str | None:
         """Roll back the last applied migration; return its id, or None if none is applied."""
         with self._connect_locked() as backend:
-            applied = set(backend.get_applied_migration_hashes())
-            # By id, as in `up`.
-            last = max(
-                (each for each in self._read_migrations() if each.hash in applied),
-                key=lambda each: each.id,
-                default=None,
-            )
+            last = self._find_last(backend)
             if last is None:
                 return None
             self._run(backend, last, "rollback")
             self._renew_grants(backend)
             return last.id
+
+    def find_last(self) -> str | None:
+        """The id of the migration that `down` would roll back."""
+        with self._connect_locked() as backend:
+            last = self._find_last(backend)
+            return last.id if last else None
+
+    def _find_last(self, backend: DatabaseBackend) -> Migration | None:
+        applied = set(backend.get_applied_migration_hashes())
+        # By id, as in `up`.
+        return max(
+            (each for each in self._read_migrations() if each.hash in applied),
+            key=lambda each: each.id,
+            default=None,
+        )
 
     def grant(self) -> GrantReport:
         """Give the application's roles their privileges; create those that do not exist. Raises

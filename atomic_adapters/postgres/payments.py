@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from atomic_adapters.postgres.arrays import (
+    Column,
     bigint_array,
     bytea_array,
     interval_array,
@@ -26,7 +27,8 @@ from atomic_adapters.postgres.work_items import (
     request_item_inquiries,
     settle_items,
 )
-from atomic_core.domain.card_networks import DEFAULT_NETWORK, NetworkState
+from atomic_core.domain.admin_queries import UnresolvedStep
+from atomic_core.domain.card_networks import DEFAULT_NETWORK, NetworkState, NextAction
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import (
     REASON_EXPIRED,
@@ -39,7 +41,7 @@ from atomic_core.domain.payments import (
     Status,
     Step,
 )
-from atomic_core.domain.settlement import Claim, Settlement
+from atomic_core.domain.settlement import Claim, CustomerWait, Settlement
 
 _SQL: Final = load_statements("payments")
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -112,6 +114,14 @@ class PostgresPaymentRepository:
         )
         return [Claim(*row) for row in rows]
 
+    def claim_awaited(
+        self, limit: int, lease: timedelta, network: str = DEFAULT_NETWORK
+    ) -> Sequence[Claim]:
+        rows = self.session.fetch_all(
+            _SQL["claim_awaited_payments"], limit=limit, lease=lease, network=network
+        )
+        return [Claim(*row) for row in rows]
+
     def lock_claims(self, claims: Sequence[Claim]) -> Sequence[Claim]:
         ids = (claim.payment_id for claim in claims)
         return lock_claimed_items(self.session, _SQL["lock_claimed_payments"], ids, claims)
@@ -137,6 +147,7 @@ class PostgresPaymentRepository:
             columns,
             fees=bigint_array(columns.fee),
             reversal_reasons=text_array(columns.reversal_reason),
+            **_build_wait_columns(columns.wait),
             hold_period=hold_period,
         )
 
@@ -160,11 +171,41 @@ class PostgresPaymentRepository:
         rows = self.session.fetch_all(_SQL["expire_holds"], limit=limit, reason=REASON_EXPIRED)
         return [(merchant_id, id) for merchant_id, id in rows]
 
+    def abandon_awaited(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
+        rows = self.session.fetch_all(_SQL["abandon_awaited"], limit=limit, reason=REASON_EXPIRED)
+        return [(merchant_id, id) for merchant_id, id in rows]
+
     def request_inquiries(self, ids: Iterable[UUID], network: str) -> frozenset[UUID]:
-        return request_item_inquiries(self.session, _SQL["request_payment_inquiries"], ids, network)
+        unique_ids = sorted(set(ids))
+        busy = request_item_inquiries(
+            self.session, _SQL["request_payment_inquiries"], unique_ids, network
+        )
+        if not unique_ids:
+            return busy
+        rows = self.session.fetch_all(
+            _SQL["request_awaited_inquiries"], ids=unique_ids, network=network
+        )
+        return busy | {id for (id,) in rows}
+
+    def report_doubts(self, alarm: timedelta, limit: int) -> Sequence[UnresolvedStep]:
+        return self.session.fetch_all_as(
+            UnresolvedStep, _SQL["report_payment_doubts"], alarm=alarm, limit=limit
+        )
 
     def make_due(self, payment_id: UUID) -> bool:
         return self.session.execute(_SQL["make_payment_due"], id=payment_id) == 1
+
+
+def _build_wait_columns(waits: Sequence[CustomerWait | None]) -> Mapping[str, Column]:
+    """Empty for most batches, in which no payment waits for its customer: `unnest` fills them with
+    NULL."""
+    present = waits if any(waits) else ()
+    actions = [wait.next_action if wait else None for wait in present]
+    return {
+        "action_types": text_array(action and action.type for action in actions),
+        "action_urls": text_array(action and action.url for action in actions),
+        "action_periods": interval_array(wait and wait.period for wait in present),
+    }
 
 
 class _KeyColumns(NamedTuple):
@@ -245,6 +286,8 @@ def build_payment(row: Sequence[Any]) -> Payment:
         unresolved_since,
         network_reference,
         network,
+        action_type,
+        action_url,
         *origin,
     ) = row
     return Payment(
@@ -276,4 +319,5 @@ def build_payment(row: Sequence[Any]) -> Payment:
         unresolved_since,
         network_reference,
         network,
+        NextAction(action_type, action_url) if action_type else None,
     )

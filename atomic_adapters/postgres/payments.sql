@@ -48,7 +48,14 @@ WITH lock_timeout AS MATERIALIZED (
     INSERT INTO idempotency_keys AS existing
            (merchant_id, key, method, path, fingerprint, response_status, response_body,
             response_location, expires_at)
-    SELECT merchant_id, key, method, path, fingerprint, status, body, location, now() + retention
+    SELECT merchant_id, key, method, path, fingerprint, status,
+           -- The account's id in place of ACCOUNT_ID_PLACEHOLDER.
+           CASE position('\x01'::bytea IN body)
+               WHEN 0 THEN body
+               ELSE overlay(body PLACING convert_to(account_id::text, 'UTF8')
+                            FROM position('\x01'::bytea IN body) FOR 1)
+           END,
+           location, now() + retention
       FROM insertable
      WHERE key IS NOT NULL
      ORDER BY merchant_id, key
@@ -122,6 +129,40 @@ SELECT claimed.id, attempt, faults, claimed.merchant_id, account_id, amount, cla
                          AND fee_schedules.currency = claimed.currency
  ORDER BY was_due_at, claimed.id
 
+-- name: claim_awaited_payments
+-- Payments that wait for their customers, to inquire about them. A claim changes neither status nor
+-- worker: it ends with its lease.
+WITH due AS MATERIALIZED (
+    SELECT id, due_at
+      FROM payments
+     WHERE network = %(network)s
+       AND phase = 'REQUIRES_ACTION'
+       AND due_at <= now()
+       AND coalesce(leased_until, due_at) <= now()
+     ORDER BY due_at, id
+     LIMIT %(limit)s
+       FOR NO KEY UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE payments
+       SET attempt = payments.attempt + 1, leased_until = now() + %(lease)s::interval,
+           updated_at = now()
+      FROM due
+     WHERE payments.id = due.id
+    RETURNING payments.id, payments.attempt, payments.faults, payments.account_id,
+              payments.amount, payments.currency, payments.source, payments.step,
+              payments.capture_amount, payments.merchant_id, due.due_at AS was_due_at,
+              payments.reversal_reason, payments.network_reference,
+              coalesce(payments.key_generation, 0) AS key_generation
+)
+SELECT claimed.id, attempt, faults, claimed.merchant_id, account_id, amount, claimed.currency,
+       source, step, capture_amount, coalesce(basis_points, 0), coalesce(fixed, 0),
+       'requires_action', NULL::interval, reversal_reason, network_reference, key_generation,
+       NULL::interval
+  FROM claimed
+  LEFT JOIN fee_schedules ON fee_schedules.merchant_id = claimed.merchant_id
+                         AND fee_schedules.currency = claimed.currency
+ ORDER BY was_due_at, claimed.id
+
 -- name: claim_unresolved_payment
 -- A higher attempt: a worker that has claimed it can no longer settle it.
 WITH due AS MATERIALIZED (
@@ -161,7 +202,7 @@ WITH current_claims AS MATERIALIZED (
       JOIN unnest(%(ids)b::uuid[], %(attempts)b::integer[]) AS claim (id, attempt)
         ON claim.id = payments.id
      WHERE payments.attempt = claim.attempt
-       AND payments.status = 'PROCESSING'
+       AND payments.status IN ('PROCESSING', 'REQUIRES_ACTION')
      ORDER BY payments.id
        FOR NO KEY UPDATE OF payments SKIP LOCKED
 )
@@ -179,7 +220,7 @@ SELECT claim.position
        WITH ORDINALITY AS claim (id, attempt, position)
     ON claim.id = payments.id
  WHERE payments.attempt = claim.attempt
-   AND payments.status = 'PROCESSING'
+   AND payments.status IN ('PROCESSING', 'REQUIRES_ACTION')
  ORDER BY payments.id
    FOR NO KEY UPDATE OF payments
 
@@ -190,10 +231,20 @@ UPDATE payments
        due_at = coalesce(now() + settled.retry_after, payments.due_at),
        leased_until = NULL, claimed_by = NULL, fee_amount = settled.fee,
        network_state = settled.network_state,
-       unresolved_since = CASE WHEN settled.network_state IS NOT NULL
+       unresolved_since = CASE WHEN settled.network_state IS NULL THEN NULL
+                               -- In doubt since the request without an answer, not since one before
+                               -- it that was not sent.
+                               WHEN settled.network_state = 'unknown'
+                                    AND payments.network_state = 'not_sent'
+                               THEN CASE WHEN settled.was_sent THEN now()
+                                         ELSE coalesce(payments.sent_at, now())
+                                    END
                                -- After a claim without a settlement, since its lease ended.
-                               THEN coalesce(payments.unresolved_since, payments.sent_at, now())
+                               ELSE coalesce(payments.unresolved_since, payments.sent_at, now())
                           END,
+       doubt_reported_at = CASE WHEN settled.network_state IN ('unknown', 'pending')
+                                THEN payments.doubt_reported_at
+                           END,
        -- The first reference stays: it names what the network holds.
        network_reference = coalesce(payments.network_reference, settled.network_reference),
        key_generation = coalesce(settled.key_generation, payments.key_generation),
@@ -203,16 +254,29 @@ UPDATE payments
                  END,
        step = CASE WHEN settled.reversal_reason IS NULL THEN payments.step ELSE 'reverse' END,
        reversal_reason = coalesce(settled.reversal_reason, payments.reversal_reason),
-       expires_at = CASE settled.status WHEN 'AUTHORIZED' THEN now() + %(hold_period)s::interval
-                                        ELSE payments.expires_at
-                    END
+       expires_at = CASE settled.status
+                        WHEN 'AUTHORIZED' THEN now() + %(hold_period)s::interval
+                        -- The customer's time does not begin again.
+                        WHEN 'REQUIRES_ACTION'
+                        THEN coalesce(payments.expires_at, now() + settled.action_period)
+                        ELSE payments.expires_at
+                    END,
+       -- An inquiry without an answer changes neither.
+       next_action_type = CASE WHEN settled.status = 'REQUIRES_ACTION'
+                               THEN coalesce(settled.action_type, payments.next_action_type)
+                          END,
+       next_action_url = CASE WHEN settled.status = 'REQUIRES_ACTION'
+                              THEN coalesce(settled.action_url, payments.next_action_url)
+                         END
   FROM unnest(%(ids)b::uuid[], %(statuses)b::text[], %(failure_reasons)b::text[],
               %(faults)b::smallint[], %(retries_after)b::interval[], %(fees)b::bigint[],
               %(network_states)b::text[], %(reversal_reasons)b::text[],
               %(network_references)b::text[], %(key_generations)b::smallint[],
-              %(sent_flags)b::boolean[])
+              %(sent_flags)b::boolean[], %(action_types)b::text[], %(action_urls)b::text[],
+              %(action_periods)b::interval[])
        AS settled (id, status, failure_reason, faults, retry_after, fee, network_state,
-                   reversal_reason, network_reference, key_generation, was_sent)
+                   reversal_reason, network_reference, key_generation, was_sent, action_type,
+                   action_url, action_period)
  WHERE payments.id = settled.id
 
 -- name: lock_payment
@@ -231,9 +295,10 @@ SELECT
 UPDATE payments
    SET status = 'PROCESSING', step = %(step)s, capture_amount = %(amount)s,
        cancellation_reason = %(reason)s, attempt = attempt + 1, faults = 0,
-       due_at = statement_timestamp(), updated_at = statement_timestamp()
+       due_at = statement_timestamp(), updated_at = statement_timestamp(),
+       leased_until = NULL, next_action_type = NULL, next_action_url = NULL
  WHERE id = %(id)s
-   AND status = 'AUTHORIZED'
+   AND status = CASE %(step)s WHEN 'abandon' THEN 'REQUIRES_ACTION' ELSE 'AUTHORIZED' END
 RETURNING
        -- include: payment_columns
 
@@ -255,9 +320,53 @@ UPDATE payments
  WHERE payments.id = expired.id
 RETURNING payments.merchant_id, payments.id
 
+-- name: abandon_awaited
+-- As expire_holds. The claim of an inquiry that is under way is no longer current.
+WITH expired AS MATERIALIZED (
+    SELECT id
+      FROM payments
+     WHERE phase = 'REQUIRES_ACTION'
+       AND expires_at <= now()
+     ORDER BY expires_at, id
+     LIMIT %(limit)s
+       FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE payments
+   SET status = 'PROCESSING', step = 'abandon', cancellation_reason = %(reason)s,
+       attempt = payments.attempt + 1, faults = 0, due_at = now(), updated_at = now(),
+       leased_until = NULL, next_action_type = NULL, next_action_url = NULL
+  FROM expired
+ WHERE payments.id = expired.id
+RETURNING payments.merchant_id, payments.id
+
 -- name: request_payment_inquiries
 WITH
 -- include: inquiry_requests(payments)
+
+-- name: request_awaited_inquiries
+-- The same for payments that wait for their customers.
+WITH idle AS MATERIALIZED (
+    SELECT id
+      FROM payments
+     WHERE id = ANY(%(ids)s)
+       AND network = %(network)s
+       AND phase = 'REQUIRES_ACTION'
+       AND coalesce(leased_until, now()) <= now()
+     ORDER BY id
+       FOR NO KEY UPDATE SKIP LOCKED
+), hastened AS (
+    UPDATE payments
+       SET due_at = least(due_at, now())
+      FROM idle
+     WHERE payments.id = idle.id
+    RETURNING payments.id
+)
+SELECT id
+  FROM payments
+ WHERE id = ANY(%(ids)s)
+   AND network = %(network)s
+   AND phase = 'REQUIRES_ACTION'
+   AND id <> ALL (ARRAY(SELECT hastened.id FROM hastened))
 
 -- name: make_payment_due
 -- As if the lease had ended. It is not removed: the next claim must see that the one before it ended
@@ -268,4 +377,28 @@ UPDATE payments
        -- least() alone would give a lease to an item without one.
        leased_until = CASE WHEN leased_until IS NOT NULL THEN least(leased_until, now()) END
  WHERE id = %(id)s
-   AND phase = 'OPEN'
+   AND phase IN ('OPEN', 'REQUIRES_ACTION')
+
+-- name: report_payment_doubts
+-- SKIP LOCKED: the transaction that has locked one claims, settles or reports it.
+WITH doubts AS MATERIALIZED (
+    SELECT id
+      FROM payments
+     WHERE network_state = 'unknown'
+       AND doubt_reported_at IS NULL
+       AND unresolved_since <= now() - %(alarm)s::interval
+     ORDER BY unresolved_since, id
+     LIMIT %(limit)s
+       FOR NO KEY UPDATE SKIP LOCKED
+), reported AS (
+    UPDATE payments
+       SET doubt_reported_at = now()
+      FROM doubts
+     WHERE payments.id = doubts.id
+    RETURNING payments.id, payments.merchant_id, payments.amount, payments.currency, payments.step,
+              payments.network_state, payments.unresolved_since, payments.faults, payments.due_at
+)
+SELECT id AS payment_id, NULL::uuid AS refund_id, merchant_id, amount, currency, step,
+       network_state, unresolved_since, faults, due_at
+  FROM reported
+ ORDER BY unresolved_since, id

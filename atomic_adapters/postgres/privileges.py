@@ -68,6 +68,16 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     "journal_entries": TablePrivileges(
         insert="transaction_id account_id position amount created_at"
     ),
+    "balance_snapshots": TablePrivileges(
+        insert="account_id day sequence balance", update="sequence balance"
+    ),
+    "snapshot_progress": TablePrivileges(insert="is_only", update="through after_id"),
+    "ledger_periods": TablePrivileges(
+        insert="id merchant_id starts_on ends_on closed_at accounts digest previous_digest"
+    ),
+    "closing_balances": TablePrivileges(insert="period_id sequence account_id currency balance"),
+    # Written by the trigger of entries.
+    "effective_shifts": TablePrivileges(),
     "holds": TablePrivileges(
         insert="payment_id refund_id debit_account_id credit_account_id amount placed_at",
         update="released_at",
@@ -78,15 +88,18 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
         " webhook_url capture step metadata request_id actor actor_id client_address"
         " server_request_id operator network",
         update="status failure_reason faults attempt due_at leased_until claimed_by claimed_at"
-        " updated_at fee_amount network_state unresolved_since step reversal_reason expires_at"
-        " capture_amount cancellation_reason network_reference key_generation sent_at",
+        " updated_at fee_amount network_state unresolved_since doubt_reported_at step"
+        " reversal_reason expires_at"
+        " capture_amount cancellation_reason network_reference key_generation sent_at"
+        " next_action_type next_action_url",
     ),
     "refunds": TablePrivileges(
         insert="id payment_id merchant_id account_id currency amount reason metadata"
         " idempotency_key request_id due_at created_at updated_at actor actor_id client_address"
         " server_request_id operator network",
         update="status failure_reason faults attempt due_at leased_until claimed_by claimed_at"
-        " updated_at network_state unresolved_since network_reference key_generation sent_at",
+        " updated_at network_state unresolved_since doubt_reported_at network_reference"
+        " key_generation sent_at",
     ),
     "disputes": TablePrivileges(
         insert="id merchant_id payment_id account_id network network_reference status amount"
@@ -165,5 +178,5 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
 USED_SEQUENCES: Final = ("claimants",)
 """Those that the application takes numbers from. Identity columns need no privilege."""
 
-USED_FUNCTIONS: Final = ("chain_start",)
+USED_FUNCTIONS: Final = ("balances_before", "chain_start", "shift_rows")
 """Those that statements of the application, `atomic verify` and the guards call."""

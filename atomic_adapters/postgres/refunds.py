@@ -17,6 +17,7 @@ from atomic_adapters.postgres.work_items import (
     request_item_inquiries,
     settle_items,
 )
+from atomic_core.domain.admin_queries import UnresolvedStep
 from atomic_core.domain.card_networks import DEFAULT_NETWORK, NetworkState
 from atomic_core.domain.money import Money
 from atomic_core.domain.payments import Payment, Status, Step
@@ -103,6 +104,11 @@ class PostgresRefundRepository:
 
     def request_inquiries(self, ids: Iterable[UUID], network: str) -> frozenset[UUID]:
         return request_item_inquiries(self.session, _SQL["request_refund_inquiries"], ids, network)
+
+    def report_doubts(self, alarm: timedelta, limit: int) -> Sequence[UnresolvedStep]:
+        return self.session.fetch_all_as(
+            UnresolvedStep, _SQL["report_refund_doubts"], alarm=alarm, limit=limit
+        )
 
     def make_due(self, refund_id: UUID) -> bool:
         return self.session.execute(_SQL["make_refund_due"], id=refund_id) == 1

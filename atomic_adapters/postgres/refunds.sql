@@ -154,9 +154,18 @@ UPDATE refunds
        due_at = coalesce(now() + settled.retry_after, refunds.due_at),
        leased_until = NULL, claimed_by = NULL,
        network_state = settled.network_state,
-       unresolved_since = CASE WHEN settled.network_state IS NOT NULL
-                               THEN coalesce(refunds.unresolved_since, refunds.sent_at, now())
+       unresolved_since = CASE WHEN settled.network_state IS NULL THEN NULL
+                               -- As of payments.
+                               WHEN settled.network_state = 'unknown'
+                                    AND refunds.network_state = 'not_sent'
+                               THEN CASE WHEN settled.was_sent THEN now()
+                                         ELSE coalesce(refunds.sent_at, now())
+                                    END
+                               ELSE coalesce(refunds.unresolved_since, refunds.sent_at, now())
                           END,
+       doubt_reported_at = CASE WHEN settled.network_state IN ('unknown', 'pending')
+                                THEN refunds.doubt_reported_at
+                           END,
        network_reference = coalesce(refunds.network_reference, settled.network_reference),
        key_generation = coalesce(settled.key_generation, refunds.key_generation),
        sent_at = CASE WHEN settled.network_state IS NULL THEN NULL
@@ -183,3 +192,28 @@ UPDATE refunds
        leased_until = CASE WHEN leased_until IS NOT NULL THEN least(leased_until, now()) END
  WHERE id = %(id)s
    AND phase = 'OPEN'
+
+-- name: report_refund_doubts
+-- See report_payment_doubts.
+WITH doubts AS MATERIALIZED (
+    SELECT id
+      FROM refunds
+     WHERE network_state = 'unknown'
+       AND doubt_reported_at IS NULL
+       AND unresolved_since <= now() - %(alarm)s::interval
+     ORDER BY unresolved_since, id
+     LIMIT %(limit)s
+       FOR NO KEY UPDATE SKIP LOCKED
+), reported AS (
+    UPDATE refunds
+       SET doubt_reported_at = now()
+      FROM doubts
+     WHERE refunds.id = doubts.id
+    RETURNING refunds.payment_id, refunds.id, refunds.merchant_id, refunds.amount,
+              refunds.currency, refunds.network_state, refunds.unresolved_since, refunds.faults,
+              refunds.due_at
+)
+SELECT payment_id, id AS refund_id, merchant_id, amount, currency, 'refund' AS step,
+       network_state, unresolved_since, faults, due_at
+  FROM reported
+ ORDER BY unresolved_since, id

@@ -11,6 +11,7 @@ import structlog
 
 from atomic_adapters.postgres.admin_queries import PostgresAdminQueries
 from atomic_adapters.postgres.audit_log import PostgresAuditLogRepository
+from atomic_adapters.postgres.balances import PostgresBalanceRepository
 from atomic_adapters.postgres.connections import Connections, map_errors
 from atomic_adapters.postgres.dashboard import PostgresDashboardRepository
 from atomic_adapters.postgres.database_session import DatabaseSession
@@ -25,13 +26,19 @@ from atomic_adapters.postgres.merchants import PostgresMerchantRepository
 from atomic_adapters.postgres.migration_files import get_migration_ids
 from atomic_adapters.postgres.network_events import PostgresNetworkEventRepository
 from atomic_adapters.postgres.payments import PostgresPaymentRepository
+from atomic_adapters.postgres.periods import PostgresPeriodRepository
 from atomic_adapters.postgres.reconciliation import PostgresReconciliationRepository
 from atomic_adapters.postgres.refunds import PostgresRefundRepository
 from atomic_adapters.postgres.sessions import PostgresSessionRepository
 from atomic_adapters.postgres.statements import load_statements
 from atomic_adapters.postgres.webhook_deliveries import PostgresWebhookDeliveryRepository
 from atomic_adapters.postgres.webhook_endpoints import PostgresWebhookEndpointRepository
-from atomic_core.domain.errors import AtomicError, IdempotencyKeyInUse, StorageRefused
+from atomic_core.domain.errors import (
+    AtomicError,
+    IdempotencyKeyInUse,
+    SchemaOutdated,
+    StorageRefused,
+)
 from atomic_core.domain.payments import InsertedPayment, Payment, PaymentInsert, PaymentLookup
 
 log = structlog.get_logger(__name__)
@@ -48,6 +55,8 @@ class PostgresUnitOfWork:
         self.accounts = PostgresAccountRepository(session)
         self.ledger = PostgresLedgerRepository(session)
         self.journal = PostgresJournalRepository(session)
+        self.balances = PostgresBalanceRepository(session)
+        self.periods = PostgresPeriodRepository(session)
         self.payments = PostgresPaymentRepository(session)
         self.refunds = PostgresRefundRepository(session)
         self.disputes = PostgresDisputeRepository(session)
@@ -90,7 +99,8 @@ MAX_CONTENDED_MERCHANTS: Final = 1_000
 
 
 class PostgresStore:
-    """A `PaymentStore` and a `Dependency` port; `begin` is a `UnitOfWorkFactory` port."""
+    """A `PaymentStore`, a `Dependency` and a `SchemaVersion` port; `begin` is a `UnitOfWorkFactory`
+    port."""
 
     name = "postgres"
     is_required = True
@@ -170,27 +180,36 @@ class PostgresStore:
             return PostgresPaymentRepository(DatabaseSession(connection)).find(lookups)
 
     def is_up(self) -> bool:
-        """Whether requests can be processed: PostgreSQL has all migrations of this code, and what
-        requests do works on their connections. They repeat a prepared statement, each time in a
-        transaction of its own, and write.
+        """Whether what requests do works on their connections: they repeat a prepared statement,
+        each time in a transaction of its own, and write. Whether the schema has what they need
+        is another question, which `list_pending` answers.
 
         Also False for a while after a request met a session without its prepared statements: a
         probe can be luckier than requests.
         """
-        is_ready = None
+        is_writable = None
         try:
             with self._connections.autocommit() as connection, map_errors():
                 # Prepared by the first, used by the second.
                 for _ in range(2):
-                    is_ready = connection.execute(
-                        _SQL["is_ready"], {"ids": get_migration_ids()}, prepare=True
-                    ).fetchone()
+                    is_writable = connection.execute(_SQL["is_writable"], prepare=True).fetchone()
             with self._connections.transaction() as connection:
                 DatabaseSession(connection).execute(_SQL["probe_write"])
+        except SchemaOutdated:
+            # PostgreSQL has understood the statement.
+            return self._connections.are_sessions_kept
         except AtomicError as error:
             log.warning("readiness probe failed", error=error.message, cause=str(error.__cause__))
             return False
-        return is_ready == (True,) and self._connections.are_sessions_kept
+        return is_writable == (True,) and self._connections.are_sessions_kept
+
+    def list_pending(self) -> Sequence[str]:
+        try:
+            with self._connections.autocommit() as connection:
+                parameters = {"ids": get_migration_ids()}
+                return DatabaseSession(connection).fetch_one(_SQL["list_pending"], **parameters)[0]
+        except SchemaOutdated:
+            return get_migration_ids()
 
     def close(self) -> None:
         self._connections.close()

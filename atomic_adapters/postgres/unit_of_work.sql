@@ -8,8 +8,11 @@ SELECT clock_timestamp()
 INSERT INTO idempotency_keys (merchant_id, key, method, path, fingerprint, expires_at)
 VALUES ('00000000-0000-0000-0000-000000000000', uuidv7()::text, '', '', sha256(''), now())
 
--- name: is_ready
+-- name: is_writable
 SELECT NOT current_setting('transaction_read_only')::boolean
-       AND (SELECT count(*)
-              FROM _yoyo_migration
-             WHERE migration_id = ANY(%(ids)b::text[])) = cardinality(%(ids)b::text[])
+
+-- name: list_pending
+SELECT ARRAY(SELECT included.id
+               FROM unnest(%(ids)b::text[]) AS included (id)
+              WHERE NOT EXISTS (SELECT FROM _yoyo_migration WHERE migration_id = included.id)
+              ORDER BY included.id)

@@ -54,7 +54,7 @@ class UnresolvedTotal(NamedTuple):
     amount: int
     """Minor units: of a capture what it captures, of a refund what it returns."""
     overdue_steps: int
-    """Steps that have been open for longer than IN_DOUBT_ALARM."""
+    """Steps that have been open for longer than the alarm."""
     overdue_amount: int
     oldest_since: datetime
 

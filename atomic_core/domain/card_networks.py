@@ -25,6 +25,10 @@ KEY_MEMORY: Final = timedelta(hours=23)
 """How long a request may be repeated under its idempotency key. Networks forget keys; Stripe keeps
 them for at least 24 hours. Afterwards only an inquiry is safe."""
 
+INQUIRIES_SKIPPED: Final = 5
+"""A customer needs some seconds, and the network usually sends an event: the first inquiry about a
+payment that waits for its customer comes after the delay of the fifth repetition, 16 s."""
+
 MAX_FAULTS: Final = 30_000
 """The count of responses that are not final stops here; it is stored as a smallint."""
 
@@ -55,6 +59,8 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
     """No answer: a time-out, a cut connection, an error of the network. It may have processed the
     request."""
+    REQUIRES_ACTION = "requires_action"
+    """The network waits for the customer, who has to authenticate. Of a first step only."""
     NOT_FOUND = "not_found"
     """Of an inquiry only: the network has certainly no record of the request, and will have none.
     The request is then sent again under a new idempotency key."""
@@ -67,8 +73,24 @@ class NetworkState(StrEnum):
     PENDING = "pending"
     UNKNOWN = "unknown"
     """In doubt: a request was or may have been sent, and its outcome is not known."""
+    REQUIRES_ACTION = "requires_action"
+    """The network waits for the customer. Of claims only: the status of the payment says so."""
     REFUSED = "refused"
     """The network refuses to release money that it holds for a payment that has to end without."""
+
+
+class NextAction(NamedTuple):
+    """What a customer has to do so that a payment goes on, and where."""
+
+    type: str
+    """`redirect_to_url`: send the customer's browser to `url`."""
+    url: str
+
+
+REDIRECT: Final = "redirect_to_url"
+
+MAX_ACTION_URL: Final = 2_048
+"""Characters: what browsers and proxies take."""
 
 
 class NetworkResponse(NamedTuple):
@@ -77,11 +99,14 @@ class NetworkResponse(NamedTuple):
     verdict: Verdict
     reason: str | None = None
     reference: str | None = None
-    """The network's id of the payment, or of the refund. Kept only of a final verdict."""
+    """The network's id of the payment, or of the refund. Kept only of a final verdict, and of
+    REQUIRES_ACTION."""
     is_answered: bool | None = True
     """Whether the network gave an answer of its own to the request, whatever it says. A network
     that is slow to decide, or waits for an operator, answers; one that hangs does not. None if no
     request was made, for want of time."""
+    next_action: NextAction | None = None
+    """Of REQUIRES_ACTION."""
     dispute_reference: str | None = None
     """A dispute that the network announces with its approval. Only the sandbox does: other networks
     send events."""

@@ -155,6 +155,12 @@ class TransactionNotPosted(Conflict):
     code = "transaction_not_posted"
 
 
+class PeriodClosed(Conflict):
+    """This day is in a closed period, which details.closedThrough ends; use a later one."""
+
+    code = "period_closed"
+
+
 class AmountExceedsReserved(Conflict):
     """An amount exceeds what the ledger transaction reserves; see details."""
 
@@ -174,7 +180,7 @@ class PaymentNotCapturable(Conflict):
 
 
 class PaymentNotCancelable(Conflict):
-    """Only a payment that is AUTHORIZED can be canceled."""
+    """Only a payment that is AUTHORIZED or REQUIRES_ACTION can be canceled."""
 
     code = "payment_not_cancelable"
 

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account
+from atomic_core.domain.admin_queries import UnresolvedStep
 from atomic_core.domain.card_networks import NetworkState
 from atomic_core.domain.origins import Origin
 from atomic_core.domain.payments import Status
@@ -22,7 +23,7 @@ class EventType(StrEnum):
     """The card network has the request and decides later."""
     IN_DOUBT = "payment.in_doubt"
     """The card network gave no answer; the request is repeated, then the network is queried about
-    it."""
+    it. In the stream only once the doubt has lasted for long: see `is_in_stream`."""
     RELEASE_REFUSED = "payment.release_refused"
     """The card network refused to release money; the request is repeated."""
     REVERSAL_STARTED = "payment.reversal_started"
@@ -31,6 +32,8 @@ class EventType(StrEnum):
     """An operator made the payment or refund due at once."""
     RESOLVED = "payment.resolved"
     """An operator decided the outcome of the step, from the network's records."""
+    REQUIRES_ACTION = "payment.requires_action"
+    """The card network waits for the customer, who has to authenticate."""
     AUTHORIZED = "payment.authorized"
     CAPTURE_REQUESTED = "payment.capture_requested"
     CANCEL_REQUESTED = "payment.cancel_requested"
@@ -66,13 +69,16 @@ class EventType(StrEnum):
 
 STREAM_TYPES: Final = frozenset(
     {
+        EventType.REQUIRES_ACTION,
         EventType.AUTHORIZED,
         EventType.CAPTURE_REQUESTED,
         EventType.CANCEL_REQUESTED,
+        EventType.IN_DOUBT,
         EventType.SUCCEEDED,
         EventType.FAILED,
         EventType.CANCELED,
         EventType.REFUND_CREATED,
+        EventType.REFUND_IN_DOUBT,
         EventType.REFUND_SUCCEEDED,
         EventType.REFUND_FAILED,
         EventType.ACCOUNT_CREATED,
@@ -89,6 +95,9 @@ STREAM_TYPES: Final = frozenset(
 )
 """What a merchant's own systems act on. Retries and other inner steps are in timelines only.
 Payments have no event of their creation: each of them would lock the counter of the stream."""
+
+DOUBT_TYPES: Final = frozenset({EventType.IN_DOUBT, EventType.REFUND_IN_DOUBT})
+"""Of an attempt that got no answer, or of a doubt that has lasted for long."""
 
 
 class Event(NamedTuple):
@@ -116,6 +125,14 @@ class Event(NamedTuple):
     @property
     def server_request_id(self) -> UUID | None:
         return self.origin.server_request_id if self.origin else None
+
+
+def is_in_stream(event: Event) -> bool:
+    """Whether the merchant's own systems act on it. An attempt without an answer is of the timeline
+    only: the next one usually has the answer."""
+    if event.type in DOUBT_TYPES:
+        return event.attempt is None
+    return event.type in STREAM_TYPES
 
 
 class RecordedEvent(NamedTuple):
@@ -167,6 +184,8 @@ def build_settlement_event(claim: Claim, settlement: Settlement) -> Event | None
     """The event of a settlement. None for an open step about which nothing new is known."""
     if settlement.status is Status.PROCESSING:
         return _build_open_event(claim, settlement)
+    if settlement.status is Status.REQUIRES_ACTION and claim.awaits_customer:
+        return None
     types = _REFUND_EVENT_TYPES if claim.refund_id else _PAYMENT_EVENT_TYPES
     return Event(
         claim.merchant_id,
@@ -224,6 +243,14 @@ def build_reservation_event(claim: Claim) -> Event:
     )
 
 
+def build_doubt_event(doubt: UnresolvedStep) -> Event:
+    """Of a step that has been in doubt for long, whatever its last attempt."""
+    event_type = EventType.REFUND_IN_DOUBT if doubt.refund_id else EventType.IN_DOUBT
+    return Event(
+        doubt.merchant_id, event_type, doubt.payment_id, Status.PROCESSING, doubt.refund_id
+    )
+
+
 class EventSubject(NamedTuple):
     """What never changes of the payment or refund that an event is about."""
 
@@ -270,6 +297,7 @@ def _build_refund_data(event: Event, subject: EventSubject) -> dict[str, object]
 
 
 _PAYMENT_EVENT_TYPES: Final = {
+    Status.REQUIRES_ACTION: EventType.REQUIRES_ACTION,
     Status.AUTHORIZED: EventType.AUTHORIZED,
     Status.SUCCESS: EventType.SUCCEEDED,
     Status.FAILED: EventType.FAILED,

@@ -16,6 +16,10 @@ COMMIT_TIME_PLACEHOLDER: Final = b"\0"
 """Stands in a response body for the time of the commit, which only the database knows. A NUL cannot
 occur in JSON, and no accepted text contains one."""
 
+ACCOUNT_ID_PLACEHOLDER: Final = b"\x01"
+"""Stands in the response to a payment for the id of its account, which is found as the payment is
+inserted. No other control character can occur in JSON either."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
@@ -31,6 +35,11 @@ class StoredResponse:
         if COMMIT_TIME_PLACEHOLDER not in self.body:
             return self
         body = self.body.replace(COMMIT_TIME_PLACEHOLDER, format_rfc3339(moment).encode())
+        return StoredResponse(self.status, body, self.location)
+
+    def with_account_id(self, id: UUID) -> "StoredResponse":
+        """The response with the id in place of ACCOUNT_ID_PLACEHOLDER."""
+        body = self.body.replace(ACCOUNT_ID_PLACEHOLDER, str(id).encode())
         return StoredResponse(self.status, body, self.location)
 
 

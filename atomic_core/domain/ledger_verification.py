@@ -62,6 +62,10 @@ class LedgerCheck(StrEnum):
     """A payment has a live hold, from World to its account and of its amount, while it is
     AUTHORIZED or that hold is being resolved. A refund can have one, in the other direction,
     while it is PROCESSING. No others exist. Subject: the payment or the refund."""
+    UNRESOLVED_FITS = "unresolved_fits"
+    """A step that a card network has left open is not posted. The amount of a refund, and of a
+    payment after its authorization, is held; of a charge or an authorization nothing is. So what
+    the report of open steps adds up is in no balance yet. Subject: the payment or the refund."""
     JOURNAL_HOLD_FITS = "journal_hold_fits"
     """A journal transaction has a live hold for each of its entries while it is PENDING, with the
     entry's amount, and none otherwise. Subject: the transaction."""
@@ -72,6 +76,18 @@ class LedgerCheck(StrEnum):
     """A merchant's total of one UTC day, currency and status is the sum of its payments. With the
     checks of payments and refunds, it is that of the ledger. Open payments have no total. Subject:
     `merchant/day/currency/status`."""
+    SNAPSHOT_IS_ENTRY = "snapshot_is_entry"
+    """A snapshot has the balance that its entry left, and the day on which that was posted.
+    Subject: `account/day`."""
+    SHIFT_IS_SUM = "shift_is_sum"
+    """What effective times shift in a month, day, minute or moment is the sum of the account's
+    entries. Subject: `account/unit/begin`."""
+    PERIOD_DIGEST_FITS = "period_digest_fits"
+    """The digest of a closed period is that of its closing balances and of the period before.
+    Subject: the period."""
+    CLOSING_BALANCE_IS_SUM = "closing_balance_is_sum"
+    """A closing balance is the sum of the entries that take effect before the end of the period.
+    Subject: `period/account`."""
 
 
 class Finding(NamedTuple):

@@ -3,6 +3,10 @@
 With automatic capture: PENDING -> PROCESSING -> SUCCESS | FAILED. With manual capture: PENDING ->
 PROCESSING -> AUTHORIZED | FAILED; a capture, a cancellation or the end of the hold then leads from
 AUTHORIZED to PROCESSING -> SUCCESS | CANCELED | FAILED.
+
+If the network waits for the customer, PROCESSING -> REQUIRES_ACTION. The network's word leads from
+there to SUCCESS | AUTHORIZED | FAILED, or to PROCESSING if it decides later; a cancellation, or the
+end of the customer's time, to PROCESSING -> CANCELED.
 """
 
 from collections.abc import Mapping
@@ -12,7 +16,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from atomic_core.domain.card_networks import DEFAULT_NETWORK, NetworkState
+from atomic_core.domain.card_networks import DEFAULT_NETWORK, NetworkState, NextAction
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.domain.money import Money
 from atomic_core.domain.origins import Origin
@@ -20,8 +24,13 @@ from atomic_core.domain.origins import Origin
 DEFAULT_HOLD_PERIOD: Final = timedelta(days=7)
 """How long an authorization is held by default: as long as card networks hold one."""
 
+DEFAULT_ACTION_PERIOD: Final = timedelta(hours=1)
+"""How long a payment waits for its customer by default. A customer who pays is at the screen;
+after an hour the shop has given the goods to another one."""
+
 REASON_EXPIRED: Final = "expired"
-"""The cancellation reason of a payment whose hold ended before it was captured."""
+"""The cancellation reason of a payment whose hold ended before it was captured, or whose customer
+did not act in time."""
 
 REASON_REQUESTED_BY_MERCHANT: Final = "requested_by_merchant"
 """The default cancellation reason of a canceled payment."""
@@ -30,6 +39,7 @@ REASON_REQUESTED_BY_MERCHANT: Final = "requested_by_merchant"
 class Status(StrEnum):
     PENDING = "PENDING"
     PROCESSING = "PROCESSING"
+    REQUIRES_ACTION = "REQUIRES_ACTION"
     AUTHORIZED = "AUTHORIZED"
     SUCCESS = "SUCCESS"
     FAILED = "FAILED"
@@ -66,6 +76,9 @@ class Step(StrEnum):
     CAPTURE = "capture"
     VOID = "void"
     EXPIRE = "expire"
+    ABANDON = "abandon"
+    """Give up waiting for the customer: nothing is held or charged yet, and what the network has
+    approved meanwhile is undone. The payment is then canceled."""
     REVERSE = "reverse"
     """Undo at the card network what it approved but the payment cannot keep: the ledger refused it,
     or its capture was declined. The payment then fails."""
@@ -114,7 +127,7 @@ class Payment:
     attempt: int = 0
     """How often it has been claimed."""
     expires_at: datetime | None = None
-    """When its hold ends or ended; None if it never had one."""
+    """When its hold, or its customer's time to act, ends or ended; None if it never had either."""
     capture_amount: int | None = None
     """The amount of the requested capture of a hold."""
     cancellation_reason: str | None = None
@@ -132,6 +145,8 @@ class Payment:
     """The card network's id of the payment."""
     network: str = DEFAULT_NETWORK
     """The card network that it was accepted for, which settles all its steps and refunds."""
+    next_action: NextAction | None = None
+    """What its customer has to do; None unless it is REQUIRES_ACTION."""
 
     @property
     def amount_captured(self) -> int:
@@ -141,9 +156,10 @@ class Payment:
 
     @property
     def held_until(self) -> datetime | None:
-        """When its hold ends; None once the hold is captured, canceled or expired, or without
-        one."""
-        return self.expires_at if self.status is Status.AUTHORIZED else None
+        """When its hold or its customer's time ends; None if it waits for neither a capture nor the
+        customer."""
+        is_waiting = self.status in (Status.AUTHORIZED, Status.REQUIRES_ACTION)
+        return self.expires_at if is_waiting else None
 
     @property
     def is_in_doubt(self) -> bool:
@@ -167,7 +183,8 @@ class PaymentInsert:
     It is inserted only if all of these hold: the merchant has an account in its currency; with a
     `key_id`, that API key is active; with `idempotency`, the Idempotency-Key is new. The response
     is stored under the key together with the payment; its body may contain
-    COMMIT_TIME_PLACEHOLDER.
+    COMMIT_TIME_PLACEHOLDER, and ACCOUNT_ID_PLACEHOLDER once, in whose place the id of the account
+    is stored.
     """
 
     payment_id: UUID
@@ -218,7 +235,8 @@ class PaymentLookup(NamedTuple):
 
 
 class HoldResolution(NamedTuple):
-    """How to end a hold. `step` is CAPTURE (of `amount`), VOID or EXPIRE (both with a `reason`)."""
+    """How to end a hold, or the wait for a customer. `step` is CAPTURE (of `amount`), VOID or
+    EXPIRE (both with a `reason`) of a hold; ABANDON (with a `reason`) of a wait."""
 
     payment_id: UUID
     step: Step

@@ -6,17 +6,19 @@ from uuid import UUID
 
 from atomic_core.domain.accounts import fee_account_id, world_account_id
 from atomic_core.domain.card_networks import (
+    INQUIRIES_SKIPPED,
     KEY_MEMORY,
     MAX_FAULTS,
     REPEATS_BEFORE_INQUIRY,
     NetworkResponse,
     NetworkState,
+    NextAction,
     Verdict,
     compute_back_off,
 )
 from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.ledger import Hold, TransactionKind
-from atomic_core.domain.payments import Status, Step
+from atomic_core.domain.payments import DEFAULT_ACTION_PERIOD, Status, Step
 from atomic_core.domain.posting import Leg, Posting, Refusal
 
 DEFAULT_NETWORK_PATIENCE: Final = timedelta(hours=4)
@@ -78,9 +80,17 @@ class Claim(NamedTuple):
         return self.refund_id or self.payment_id
 
     @property
+    def awaits_customer(self) -> bool:
+        return self.network_state == NetworkState.REQUIRES_ACTION
+
+    @property
     def may_be_processed(self) -> bool:
         """Whether the network may have processed the step already."""
-        return self.network_state in (NetworkState.UNKNOWN, NetworkState.PENDING)
+        return self.network_state in (
+            NetworkState.UNKNOWN,
+            NetworkState.PENDING,
+            NetworkState.REQUIRES_ACTION,
+        )
 
     @property
     def is_unsent_refund(self) -> bool:
@@ -91,11 +101,21 @@ class Claim(NamedTuple):
     @property
     def needs_inquiry(self) -> bool:
         """Whether to inquire about the step at the network instead of repeating it."""
+        if self.awaits_customer:
+            return True
         has_key_expired = self.unresolved_for is not None and self.unresolved_for >= KEY_MEMORY
         is_in_doubt = self.network_state == NetworkState.UNKNOWN
         repeats_left = REPEATS_BEFORE_INQUIRY - self.faults
         is_asked_next = repeats_left <= 0 and repeats_left % 2 == 0
         return self.may_be_processed and (has_key_expired or (is_in_doubt and is_asked_next))
+
+
+class CustomerWait(NamedTuple):
+    """Of a payment that waits for its customer."""
+
+    next_action: NextAction
+    period: timedelta
+    """How long it waits; counted from the first time only."""
 
 
 class Settlement(NamedTuple):
@@ -119,6 +139,8 @@ class Settlement(NamedTuple):
     """Set if the idempotency key changes."""
     was_sent: bool = False
     """Whether the step stays open after a request that the network may have processed."""
+    wait: CustomerWait | None = None
+    """Of REQUIRES_ACTION; None if what the customer has to do is known already."""
 
     @property
     def id(self) -> UUID:
@@ -163,7 +185,7 @@ def build_hold(claim: Claim) -> Hold:
 def build_posting(claim: Claim, settlement: Settlement, transaction_id: UUID) -> Posting | None:
     """The posting that makes the ledger follow a settlement; None if the ledger does not change."""
     status, step = settlement.status, claim.step
-    if status is Status.PROCESSING:
+    if status in (Status.PROCESSING, Status.REQUIRES_ACTION) or step == Step.ABANDON:
         return None
     if step == Step.CHARGE:
         if status is not Status.SUCCESS:
@@ -202,19 +224,28 @@ def decide_settlement(
     claim: Claim,
     response: NetworkResponse,
     patience: timedelta = DEFAULT_NETWORK_PATIENCE,
+    action_period: timedelta = DEFAULT_ACTION_PERIOD,
 ) -> Settlement:
     """Decide from the network's response. The ledger can still refuse the posting.
 
-    Only APPROVED and DECLINED end a step, and a request that could not be sent for `patience`.
+    Only APPROVED and DECLINED end a step, and a request that could not be sent for `patience`. A
+    payment waits for its customer for `action_period`.
     """
+    is_silent = response.verdict in (Verdict.UNKNOWN, Verdict.NOT_SENT)
+    if claim.awaits_customer and is_silent:
+        # Only an inquiry was lost: the customer is awaited as before.
+        return _await_customer(claim, None)
     match response.verdict:
         case Verdict.APPROVED:
             return _name_at_network(_approve_claim(claim), response)
         case Verdict.DECLINED:
             return _name_at_network(_decline_claim(claim, response.reason), response)
+        case Verdict.REQUIRES_ACTION if response.next_action and claim.step in _CHARGING_STEPS:
+            wait = CustomerWait(response.next_action, action_period)
+            return _name_at_network(_await_customer(claim, wait), response)
         case Verdict.PENDING:
             return _keep_open(claim, NetworkState.PENDING, was_sent=not claim.needs_inquiry)
-        case Verdict.UNKNOWN:
+        case Verdict.UNKNOWN | Verdict.REQUIRES_ACTION:
             return _keep_open(claim, NetworkState.UNKNOWN, was_sent=not claim.needs_inquiry)
         case Verdict.NOT_FOUND:
             # Nothing was processed, so the request can be sent again.
@@ -222,6 +253,14 @@ def decide_settlement(
             return settlement._replace(key_generation=claim.key_generation + 1)
         case Verdict.NOT_SENT:
             return _retry_sending(claim, patience)
+
+
+def _await_customer(claim: Claim, wait: CustomerWait | None) -> Settlement:
+    """REQUIRES_ACTION, with the time of the next inquiry. `faults` then counts the inquiries."""
+    faults = min(claim.faults + 1, MAX_FAULTS) if claim.awaits_customer else 0
+    delay = compute_back_off(faults + INQUIRIES_SKIPPED)
+    settlement = _retry_claim(claim, faults, delay, None)
+    return settlement._replace(status=Status.REQUIRES_ACTION, wait=wait)
 
 
 def _name_at_network(settlement: Settlement, response: NetworkResponse) -> Settlement:
@@ -280,22 +319,30 @@ def reverse_claim(claim: Claim, reason: str | None) -> Settlement:
 def postpone_claim(claim: Claim, *, is_called: bool) -> Settlement:
     """Keep the claim open and due again soon, for a reason of our own. If the network was called
     (`is_called`), it has the request."""
+    if claim.awaits_customer and not is_called:
+        return _retry_claim(claim, claim.faults, compute_back_off(0), None)._replace(
+            status=Status.REQUIRES_ACTION
+        )
     state = NetworkState.PENDING if is_called else claim.network_state
     settlement = _retry_claim(claim, claim.faults, compute_back_off(0), state)
     return settlement._replace(was_sent=is_called)
 
 
+_CHARGING_STEPS: Final = frozenset({Step.CHARGE, Step.AUTHORIZE})
+"""Steps in which a customer can be asked to authenticate."""
+
 _FIRST_STEPS: Final = frozenset({Step.CHARGE, Step.AUTHORIZE, Step.REFUND})
 """Steps before which the network holds no money of the payment, or all of it is settled. The others
 are retried until the network answers."""
 
-RELEASING_STEPS: Final = frozenset({Step.VOID, Step.EXPIRE, Step.REVERSE})
+RELEASING_STEPS: Final = frozenset({Step.VOID, Step.EXPIRE, Step.ABANDON, Step.REVERSE})
 """Steps that end what the network holds. They are repeated until the network confirms."""
 
 _APPROVED_STATUSES: Final = {
     Step.AUTHORIZE: Status.AUTHORIZED,
     Step.VOID: Status.CANCELED,
     Step.EXPIRE: Status.CANCELED,
+    Step.ABANDON: Status.CANCELED,
 }
 
 

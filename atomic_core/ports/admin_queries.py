@@ -16,17 +16,22 @@ from atomic_core.domain.admin_queries import (
     UnresolvedStep,
     UnresolvedTotal,
 )
+from atomic_core.domain.backlog import Backlog
 from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.payments import Payment, Status
+from atomic_core.domain.refunds import Refund
 
 
 class AdminQueries(Protocol):
-    def list_merchants(self, limit: int) -> Sequence[Merchant]:
-        """Up to `limit` merchants, newest first."""
+    def list_merchants(self, limit: int, after: UUID | None = None) -> Sequence[Merchant]:
+        """Up to `limit` merchants, newest first; with `after`, those that follow this one."""
         ...
 
-    def list_accounts(self, limit: int, currency: str | None = None) -> Sequence[Account]:
-        """Up to `limit` accounts of merchants, newest first."""
+    def list_accounts(
+        self, limit: int, currency: str | None = None, after: UUID | None = None
+    ) -> Sequence[Account]:
+        """Up to `limit` accounts of merchants, newest first; with `after`, those that follow this
+        one."""
         ...
 
     def list_system_accounts(self) -> Sequence[Account]:
@@ -39,13 +44,22 @@ class AdminQueries(Protocol):
 
     def get_account(self, account_id: UUID) -> Account | None: ...
 
-    def list_payments(self, limit: int, status: Status | None = None) -> Sequence[Payment]:
-        """Up to `limit` payments, newest first, in the order of their ids, which grow with time."""
+    def list_payments(
+        self, limit: int, status: Status | None = None, after: UUID | None = None
+    ) -> Sequence[Payment]:
+        """Up to `limit` payments, newest first, in the order of their ids, which grow with time;
+        with `after`, those that follow this id."""
         ...
 
     def get_payment(self, payment_id: UUID) -> AdminPayment | None: ...
 
     def get_refund(self, refund_id: UUID) -> AdminRefund | None: ...
+
+    def list_all_refunds(
+        self, limit: int, status: Status | None = None, after: UUID | None = None
+    ) -> Sequence[Refund]:
+        """As `list_payments`."""
+        ...
 
     def list_refunds(self, payment_id: UUID, limit: int) -> Sequence[AdminRefund]:
         """Up to `limit` refunds of a payment, newest first."""
@@ -58,6 +72,11 @@ class AdminQueries(Protocol):
     def count_parked(self, network: str, limit: int) -> int:
         """Payments and refunds of a card network that are due and not claimed, up to `limit` of
         each."""
+        ...
+
+    def measure_backlog(self, network: str, limit: int) -> Backlog:
+        """The payments and refunds of a card network that are due and not claimed, up to `limit` of
+        each, those that are due longest."""
         ...
 
     def sum_unresolved(self, alarm: timedelta) -> Sequence[UnresolvedTotal]:

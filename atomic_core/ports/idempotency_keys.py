@@ -22,6 +22,22 @@ class IdempotencyRepository(Protocol):
         """
         ...
 
+    def claim_keys(self, requests: Sequence[IdempotentRequest]) -> frozenset[str]:
+        """Claim the unused ones among the keys of requests of one merchant, which must differ, and
+        return them. Claimed in one order, the store's. Waits like `claim_key`, and raises
+        IdempotencyKeyInUse on time-out."""
+        ...
+
+    def store_responses(
+        self, responses: Sequence[tuple[IdempotentRequest, StoredResponse]]
+    ) -> None:
+        """`store_response` for several keys."""
+        ...
+
+    def release_keys(self, merchant_id: UUID, keys: Sequence[str]) -> None:
+        """Make keys unused again that this unit of work has claimed."""
+        ...
+
     def lock_keys(self, merchant_id: UUID, keys: Sequence[str]) -> None:
         """Lock the merchant's unused ones among the keys until the unit of work ends.
 

@@ -1,6 +1,6 @@
 """The repository of journal transactions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -36,8 +36,10 @@ class JournalRepository(Protocol):
         not PENDING."""
         ...
 
-    def find_by_external_id(self, merchant_id: UUID, external_id: str) -> UUID | None:
-        """The id of the merchant's transaction with this external id."""
+    def find_by_external_ids(
+        self, merchant_id: UUID, external_ids: Sequence[str]
+    ) -> Mapping[str, UUID]:
+        """The ids of the merchant's transactions with these external ids, by external id."""
         ...
 
     def list(

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
+from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.payments import (
     HoldResolution,
     InsertedPayment,
@@ -12,11 +13,22 @@ from atomic_core.domain.payments import (
     PaymentInsert,
     PaymentLookup,
 )
-from atomic_core.domain.settlement import Settlement
+from atomic_core.domain.settlement import Claim, Settlement
 from atomic_core.ports.work_items import WorkItemRepository
 
 
 class PaymentRepository(WorkItemRepository, Protocol):
+    """Beside payments that are due, a worker claims those that wait for their customers, to inquire
+    about them: they stay REQUIRES_ACTION."""
+
+    def claim_awaited(
+        self, limit: int, lease: timedelta, network: str = DEFAULT_NETWORK
+    ) -> Sequence[Claim]:
+        """Claim up to `limit` REQUIRES_ACTION payments of a card network whose next inquiry is due,
+        the longest due first. A claim increments the payment's `attempt` and ends with its lease.
+        Skips payments that another unit of work has locked."""
+        ...
+
     def insert(
         self, inserts: Sequence[PaymentInsert], lock_timeout: timedelta | None = None
     ) -> Sequence[InsertedPayment | None]:
@@ -46,12 +58,17 @@ class PaymentRepository(WorkItemRepository, Protocol):
         ...
 
     def resolve_hold(self, resolution: HoldResolution) -> Payment:
-        """Make an AUTHORIZED payment that this unit of work has locked PROCESSING and due, and
-        increment its `attempt`, so that earlier claims are no longer current. Raises
-        StorageRefused if it is not AUTHORIZED."""
+        """Make an AUTHORIZED payment, or for ABANDON a REQUIRES_ACTION one, that this unit of work
+        has locked PROCESSING and due, and increment its `attempt`, so that earlier claims are no
+        longer current. Raises StorageRefused if it has another status."""
         ...
 
     def expire_holds(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
         """Resolve up to `limit` holds that have ended, in order of their ends, and return the ids
         of their merchants and payments. Skips payments that another unit of work has locked."""
+        ...
+
+    def abandon_awaited(self, limit: int) -> Sequence[tuple[UUID, UUID]]:
+        """The same, with ABANDON, of up to `limit` REQUIRES_ACTION payments whose customers' time
+        is over."""
         ...

@@ -7,6 +7,7 @@ from typing import Protocol
 from atomic_core.ports.accounts import AccountRepository
 from atomic_core.ports.admin_queries import AdminQueries
 from atomic_core.ports.audit_log import AuditLogRepository
+from atomic_core.ports.balances import BalanceRepository
 from atomic_core.ports.dashboards import DashboardRepository
 from atomic_core.ports.disputes import DisputeRepository
 from atomic_core.ports.events import EventRepository
@@ -18,6 +19,7 @@ from atomic_core.ports.lists import ListQueries
 from atomic_core.ports.merchants import MerchantRepository
 from atomic_core.ports.network_events import NetworkEventRepository
 from atomic_core.ports.payments import PaymentRepository
+from atomic_core.ports.periods import PeriodRepository
 from atomic_core.ports.reconciliation import ReconciliationRepository
 from atomic_core.ports.refunds import RefundRepository
 from atomic_core.ports.sessions import SessionRepository
@@ -38,6 +40,12 @@ class UnitOfWork(Protocol):
 
     @property
     def journal(self) -> JournalRepository: ...
+
+    @property
+    def balances(self) -> BalanceRepository: ...
+
+    @property
+    def periods(self) -> PeriodRepository: ...
 
     @property
     def payments(self) -> PaymentRepository: ...

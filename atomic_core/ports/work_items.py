@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
+from atomic_core.domain.admin_queries import UnresolvedStep
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.settlement import Claim
 
@@ -52,6 +53,12 @@ class WorkItemRepository(Protocol):
         """Make items of a card network due now whose step the network has left open, so that their
         next claim looks at what became of it. Returns the ids of those that are claimed or locked
         at present. All others are left alone: they are unknown, settled, or not called yet."""
+        ...
+
+    def report_doubts(self, alarm: timedelta, limit: int) -> Sequence[UnresolvedStep]:
+        """Up to `limit` items in doubt for `alarm` or longer that were not reported yet, the
+        longest in doubt first. They count as reported until their doubt ends. Skips items that
+        another unit of work has locked."""
         ...
 
     def make_due(self, id: UUID, /) -> bool:

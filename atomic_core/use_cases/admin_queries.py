@@ -17,11 +17,18 @@ from atomic_core.domain.admin_queries import (
 from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
 from atomic_core.domain.events import Event, EventType
-from atomic_core.domain.lists import AccountFilter, CreatedFilter, PaymentFilter
+from atomic_core.domain.lists import (
+    AccountFilter,
+    CreatedFilter,
+    PaymentFilter,
+    Position,
+    RefundFilter,
+)
 from atomic_core.domain.merchants import Merchant
 from atomic_core.domain.money import CURRENCY_EXPONENTS
 from atomic_core.domain.origins import OPERATOR, Origin
 from atomic_core.domain.payments import Payment, Status
+from atomic_core.domain.refunds import Refund
 from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.job_queue import Job, JobQueue
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
@@ -31,13 +38,14 @@ from atomic_core.use_cases.timeline import MAX_EVENTS, TimelineEvent, build_time
 
 @dataclass(frozen=True, slots=True)
 class ListAllMerchants:
-    """All merchants, newest first."""
+    """All merchants, newest first; with `after`, those that follow this one. Raises NotFound."""
 
     begin: UnitOfWorkFactory
 
-    def __call__(self, limit: int) -> Sequence[Merchant]:
+    def __call__(self, limit: int, after: UUID | None = None) -> Sequence[Merchant]:
         with self.begin() as work:
-            return work.admin_queries.list_merchants(limit)
+            _check_merchant(work, after)
+            return work.admin_queries.list_merchants(limit, after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +69,31 @@ class GetMerchantDetails:
 
 @dataclass(frozen=True, slots=True)
 class ListAllAccounts:
-    """Accounts of merchants, newest first, optionally of one merchant or in one currency. Raises
-    NotFound for an unknown merchant, ValidationFailed for an unknown currency."""
+    """Accounts of merchants, newest first, optionally of one merchant or in one currency; with
+    `after`, those that follow this account. Raises NotFound for an unknown merchant or account,
+    ValidationFailed for an unknown currency."""
 
     begin: UnitOfWorkFactory
 
     def __call__(
-        self, limit: int, merchant_id: UUID | None = None, currency: str | None = None
+        self,
+        limit: int,
+        merchant_id: UUID | None = None,
+        currency: str | None = None,
+        after: UUID | None = None,
     ) -> Sequence[Account]:
         if currency is not None and currency not in CURRENCY_EXPONENTS:
             raise ValidationFailed(details={"currency": ["Must be an ISO 4217 currency code."]})
         with self.begin() as work:
             _check_merchant(work, merchant_id)
+            last = work.admin_queries.get_account(after) if after else None
+            if after and last is None:
+                raise NotFound("No account has this id.")
             if merchant_id is None:
-                return work.admin_queries.list_accounts(limit, currency)
+                return work.admin_queries.list_accounts(limit, currency, after)
+            position = Position(last.created_at, last.id) if last else None
             return work.lists.list_accounts(
-                merchant_id, AccountFilter(currency=currency), None, limit
+                merchant_id, AccountFilter(currency=currency), position, limit
             )
 
 
@@ -139,20 +156,53 @@ class GetSystemAccounts:
 
 @dataclass(frozen=True, slots=True)
 class ListAllPayments:
-    """Payments of all merchants, newest first, optionally of one merchant or of one status. Raises
-    NotFound for an unknown merchant."""
+    """Payments of all merchants, newest first, optionally of one merchant or of one status; with
+    `after`, those that follow this payment. Raises NotFound for an unknown merchant or payment."""
 
     begin: UnitOfWorkFactory
 
     def __call__(
-        self, limit: int, merchant_id: UUID | None = None, status: Status | None = None
+        self,
+        limit: int,
+        merchant_id: UUID | None = None,
+        status: Status | None = None,
+        after: UUID | None = None,
     ) -> Sequence[Payment]:
         with self.begin() as work:
             _check_merchant(work, merchant_id)
+            last = work.admin_queries.get_payment(after) if after else None
+            if after and last is None:
+                raise NotFound("No payment has this id.")
             if merchant_id is None:
-                return work.admin_queries.list_payments(limit, status)
+                return work.admin_queries.list_payments(limit, status, after)
             filters = PaymentFilter(statuses=frozenset({status} if status else ()))
-            return work.lists.list_payments(merchant_id, filters, None, limit)
+            position = Position(last.payment.created_at, last.payment.id) if last else None
+            return work.lists.list_payments(merchant_id, filters, position, limit)
+
+
+@dataclass(frozen=True, slots=True)
+class ListAllRefunds:
+    """Refunds of all merchants, as ListAllPayments lists payments."""
+
+    begin: UnitOfWorkFactory
+
+    def __call__(
+        self,
+        limit: int,
+        merchant_id: UUID | None = None,
+        status: Status | None = None,
+        after: UUID | None = None,
+    ) -> Sequence[Refund]:
+        with self.begin() as work:
+            _check_merchant(work, merchant_id)
+            last = work.admin_queries.get_refund(after) if after else None
+            if after and last is None:
+                raise NotFound("No refund has this id.")
+            if merchant_id is None:
+                return work.admin_queries.list_all_refunds(limit, status, after)
+            filters = RefundFilter(statuses=frozenset({status} if status else ()))
+            position = Position(last.refund.created_at, last.refund.id) if last else None
+            return work.lists.list_refunds(merchant_id, filters, position, limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,8 @@ def await_settlement(
 
 @dataclass(frozen=True, slots=True)
 class AwaitPayment:
-    """A payment of this merchant, once it is AUTHORIZED, SUCCESS, FAILED or CANCELED, or as it is
-    after `seconds`. Raises NotFound, TooManyWaiting, WaitingPlacesTaken."""
+    """A payment of this merchant, once it is AUTHORIZED, REQUIRES_ACTION, SUCCESS, FAILED or
+    CANCELED, or as it is after `seconds`. Raises NotFound, TooManyWaiting, WaitingPlacesTaken."""
 
     get: GetPayment
     signal: EventSignal

@@ -46,7 +46,7 @@ class CaptureRequest:
 
 @dataclass(frozen=True, slots=True)
 class CancelRequest:
-    """A request to release a hold."""
+    """A request to release a hold, or to wait no longer for the customer."""
 
     merchant_id: UUID
     payment_id: UUID
@@ -98,17 +98,18 @@ class CapturePayment(Command[CaptureRequest, Payment]):
 
 @dataclass(frozen=True, slots=True)
 class CancelPayment(Command[CancelRequest, Payment]):
-    """Make the release of an AUTHORIZED payment's hold due. Locks the payment. Raises NotFound and
-    PaymentNotCancelable."""
+    """Make the release of an AUTHORIZED payment's hold due, or the end of a REQUIRES_ACTION one.
+    Locks the payment. Raises NotFound and PaymentNotCancelable."""
 
     begin: UnitOfWorkFactory
     job_queue: JobQueue
 
     def execute(self, work: UnitOfWork, request: CancelRequest) -> Payment:
         payment = lock_payment(work, request.merchant_id, request.payment_id)
-        if payment.status is not Status.AUTHORIZED:
+        step = _CANCELING_STEPS.get(payment.status)
+        if step is None:
             raise build_state_conflict(payment, PaymentNotCancelable)
-        resolution = HoldResolution(payment.id, Step.VOID, reason=request.reason)
+        resolution = HoldResolution(payment.id, step, reason=request.reason)
         resolved_payment = work.payments.resolve_hold(resolution)
         event = Event(
             payment.merchant_id,
@@ -127,8 +128,8 @@ class CancelPayment(Command[CancelRequest, Payment]):
 
 @dataclass(frozen=True, slots=True)
 class ExpireHolds:
-    """Make the release of holds that have ended, by the database's clock, due. Returns their
-    number."""
+    """Make the release of holds that have ended, by the database's clock, due, and the end of
+    payments whose customers did not act in time. Returns their number."""
 
     begin: UnitOfWorkFactory
     job_queue: JobQueue
@@ -137,7 +138,10 @@ class ExpireHolds:
         total = 0
         for _ in range(MAX_EXPIRE_BATCHES):
             with self.begin() as work:
-                expired = work.payments.expire_holds(EXPIRE_BATCH_SIZE)
+                expired = [
+                    *work.payments.expire_holds(EXPIRE_BATCH_SIZE),
+                    *work.payments.abandon_awaited(EXPIRE_BATCH_SIZE),
+                ]
                 if expired:
                     work.events.add([_build_expired_event(*ids) for ids in expired])
                     work.commit()
@@ -147,6 +151,9 @@ class ExpireHolds:
         if total:
             self.job_queue.notify(Job.SETTLE)
         return total
+
+
+_CANCELING_STEPS: Final = {Status.AUTHORIZED: Step.VOID, Status.REQUIRES_ACTION: Step.ABANDON}
 
 
 def lock_payment(work: UnitOfWork, merchant_id: UUID, payment_id: UUID) -> Payment:

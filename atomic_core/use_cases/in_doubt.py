@@ -10,7 +10,7 @@ from atomic_core.domain.admin_queries import UnresolvedStep, UnresolvedTotal
 from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.card_networks import NetworkResponse, Verdict
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
-from atomic_core.domain.events import Event, EventType
+from atomic_core.domain.events import Event, EventType, build_doubt_event
 from atomic_core.domain.origins import Origin
 from atomic_core.domain.payments import Status
 from atomic_core.domain.settlement import RELEASING_STEPS, Claim, Settlement, decide_settlement
@@ -19,9 +19,15 @@ from atomic_core.ports.job_queue import Job, JobQueue
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.settlement_posting import save_settlements
 
-IN_DOUBT_ALARM: Final = timedelta(minutes=15)
-"""A step that stays open for longer is reported. A network that is only slow has answered by
-then."""
+DEFAULT_IN_DOUBT_ALARM: Final = timedelta(minutes=15)
+"""A step that stays open for longer is reported, by default. A network that is only slow has
+answered by then."""
+
+REPORT_BATCH_SIZE: Final = 500
+"""Doubts that one transaction reports. Keeps locks short."""
+
+MAX_REPORT_BATCHES: Final = 20
+"""Batches per call, so that the sweeper soon settles overdue payments again."""
 
 MAX_REASON: Final = 500
 """Characters of an operator's reason: a sentence and a ticket number."""
@@ -46,10 +52,39 @@ class SumUnresolved:
     """The money whose outcome the card networks have left open, by network, state and currency."""
 
     begin: UnitOfWorkFactory
+    alarm: timedelta
+    """Steps that have been open for longer are overdue."""
 
     def __call__(self) -> Sequence[UnresolvedTotal]:
         with self.begin() as work:
-            return work.admin_queries.sum_unresolved(IN_DOUBT_ALARM)
+            return work.admin_queries.sum_unresolved(self.alarm)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportDoubts:
+    """Put an event into the streams of merchants for each payment and refund that has been in doubt
+    for `alarm`, by the database's clock. Once per doubt, however many processes report. Returns
+    what was reported."""
+
+    begin: UnitOfWorkFactory
+    alarm: timedelta
+
+    def __call__(self) -> Sequence[UnresolvedStep]:
+        reported: list[UnresolvedStep] = []
+        for _ in range(MAX_REPORT_BATCHES):
+            with self.begin() as work:
+                # Payments first, as settlement locks them.
+                doubts = [
+                    *work.payments.report_doubts(self.alarm, REPORT_BATCH_SIZE),
+                    *work.refunds.report_doubts(self.alarm, REPORT_BATCH_SIZE),
+                ]
+                if doubts:
+                    work.events.add([build_doubt_event(doubt) for doubt in doubts])
+                    work.commit()
+            reported += doubts
+            if len(doubts) < REPORT_BATCH_SIZE:
+                break
+        return reported
 
 
 @dataclass(frozen=True, slots=True)

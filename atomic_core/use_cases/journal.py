@@ -21,9 +21,9 @@ from atomic_core.use_cases.idempotency import Command
 from atomic_core.use_cases.journal_saving import (
     build_reversed_error,
     build_status_error,
-    prepare_transaction,
     save_transaction,
 )
+from atomic_core.use_cases.journal_sets import prepare_transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class PostTransaction(Command[NewJournalTransaction, JournalTransaction]):
     order.
 
     Raises ValidationFailed for entries that do not balance; NotFound for an account that is not the
-    merchant's; Conflict for an external id that is in use; TransactionRefused, which names the
-    entry that its account does not allow.
+    merchant's; Conflict for an external id that is in use; PeriodClosed if it takes effect in a
+    closed period; TransactionRefused, which names the entry that its account does not allow.
     """
 
     begin: UnitOfWorkFactory

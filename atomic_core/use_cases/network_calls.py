@@ -96,6 +96,7 @@ METHODS: Final[Mapping[Step | str, str]] = {
     Step.CAPTURE: "capture",
     Step.VOID: "void",
     Step.EXPIRE: "void",
+    Step.ABANDON: "reverse",
     Step.REVERSE: "reverse",
     Step.REFUND: "refund",
 }
@@ -111,7 +112,8 @@ def _group_claims(
     for claim in claims:
         # Most claims have no state: they skip the longer look.
         in_doubt = claim.faults if claim.network_state == NetworkState.UNKNOWN else -1
-        method = "inquire" if in_doubt >= 0 and claim.needs_inquiry else METHODS[claim.step]
+        is_inquiry = claim.awaits_customer or (in_doubt >= 0 and claim.needs_inquiry)
+        method = "inquire" if is_inquiry else METHODS[claim.step]
         rank = -1 if answers_apart else in_doubt
         claims_by_call.setdefault((rank, method), []).append(claim)
     groups: list[tuple[str, Sequence[Claim]]] = []

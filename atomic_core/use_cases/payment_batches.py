@@ -11,7 +11,7 @@ from atomic_core.domain.payments import InsertedPayment, NewPayment, PaymentInse
 from atomic_core.ports.job_queue import Job
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.idempotency import Command, IdempotentResult
-from atomic_core.use_cases.payments import RecordPayment, RenderPayment
+from atomic_core.use_cases.payments import RecordPayment, RenderPayment, complete_response
 
 
 class BatchItem(NamedTuple):
@@ -58,7 +58,7 @@ class CreatePaymentBatch(Command[PaymentBatch, Sequence[IdempotentResult]]):
         inserted_payments = work.payments.insert(inserts)
         records = self._find_records(work, batch, inserted_payments)
         return [
-            IdempotentResult(responses[index].with_commit_time(inserted.created_at), replayed=False)
+            IdempotentResult(complete_response(responses[index], inserted), replayed=False)
             if inserted
             else _replay(index, item, records)
             for index, (item, inserted) in enumerate(

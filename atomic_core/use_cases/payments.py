@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
@@ -68,9 +67,14 @@ def _insert_payment(work: UnitOfWork, insert: PaymentInsert) -> InsertedPayment 
     return work.payments.insert([insert])[0]
 
 
-RenderPayment = Callable[[UUID, NewPayment, datetime | None], StoredResponse]
-"""Renders the response to a created payment from its id, its request and its creation time. Without
-the time, the body contains COMMIT_TIME_PLACEHOLDER."""
+RenderPayment = Callable[[UUID, NewPayment, InsertedPayment | None], StoredResponse]
+"""Renders the response to a created payment from its id, its request and what is known once it is
+inserted. Before, the body contains COMMIT_TIME_PLACEHOLDER and ACCOUNT_ID_PLACEHOLDER."""
+
+
+def complete_response(response: StoredResponse, inserted: InsertedPayment) -> StoredResponse:
+    """With what is known once the payment is inserted in place of the placeholders."""
+    return response.with_account_id(inserted.account_id).with_commit_time(inserted.created_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ class CreatePayment:
         if inserted is None:
             return self._create_in_unit_of_work(caller, new_payment, request, render)
         self.record_payment.after_commit()
-        return IdempotentResult(response.with_commit_time(inserted.created_at), replayed=False)
+        return IdempotentResult(complete_response(response, inserted), replayed=False)
 
     def _create_in_unit_of_work(
         self,
@@ -117,7 +121,8 @@ class CreatePayment:
         self.require_active_api_key(caller)
 
         def render_payment(payment: Payment) -> StoredResponse:
-            return render(payment.id, new_payment, payment.created_at)
+            inserted = InsertedPayment(payment.account_id, payment.created_at)
+            return render(payment.id, new_payment, inserted)
 
         if request is None:
             response = render_payment(self.record_payment(new_payment))

@@ -18,7 +18,12 @@ from atomic_core.domain.pending_posting import choose_legs
 from atomic_core.domain.posting import Leg
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.idempotency import Command
-from atomic_core.use_cases.journal_saving import build_event, build_status_error, record_posting
+from atomic_core.use_cases.journal_saving import (
+    build_event,
+    build_period_check,
+    build_status_error,
+    record_posting,
+)
 
 EXPIRE_BATCH_SIZE: Final = 100
 """Transactions that expire per database transaction. Each locks up to 100 accounts."""
@@ -54,7 +59,8 @@ class PostPendingTransaction(Command[PostPendingRequest, JournalTransaction]):
     then its accounts in id order.
 
     Raises NotFound; TransactionNotPending; ValidationFailed and AmountExceedsReserved for a part
-    that the transaction does not have; TransactionRefused.
+    that the transaction does not have; PeriodClosed if it takes effect in a closed period;
+    TransactionRefused.
     """
 
     begin: UnitOfWorkFactory
@@ -67,11 +73,15 @@ class PostPendingTransaction(Command[PostPendingRequest, JournalTransaction]):
             pending.merchant_id, [account_id for account_id, _ in reserved]
         )
         check_accounts(legs, accounts)
+        build_period_check(work, pending.merchant_id)(pending.effective_at)
         posting = JournalPosting(pending.id, legs, pending.effective_at, reserved)
         result = post_journal(accounts, [posting], work.now())
         if pending.id in result.refusals:
             raise build_refusal_error(result.refusals[pending.id])
-        posted = replace(record_posting(pending, result), resolved_at=result.posted_at)
+        entries = result.get_entries()[pending.id]
+        posted = replace(
+            record_posting(pending, entries, result.posted_at), resolved_at=result.posted_at
+        )
         work.journal.resolve([posted])
         work.ledger.save(result.posted)
         work.events.add([build_event(posted, request.origin)])

@@ -11,7 +11,7 @@ from uuid import UUID
 from atomic_core.domain.card_networks import DEFAULT_NETWORK, NetworkResponse
 from atomic_core.domain.errors import AtomicError, StorageRefused, StorageUnavailable
 from atomic_core.domain.network_events import DISPUTE_ANNOUNCED, NetworkEvent
-from atomic_core.domain.payments import Status
+from atomic_core.domain.payments import DEFAULT_ACTION_PERIOD, Status
 from atomic_core.domain.settlement import (
     NO_DELAY,
     Claim,
@@ -43,6 +43,10 @@ network's time-out."""
 MAX_TRIES: Final = 3
 """Tries of one transaction when the store fails transiently (a cut connection, a deadlock).
 Repeating is safe: claims that a lost commit settled are no longer valid."""
+
+AWAITED_SHARE: Final = 16
+"""Of the places of a batch, one in so many more for inquiries about payments that wait for their
+customers."""
 
 T = TypeVar("T")
 
@@ -90,6 +94,8 @@ class SettlePayments:
     """The time-out of one call, and the time after which a batch begins no further call."""
     network_patience: timedelta
     """How long a request that cannot be sent is retried before its payment fails."""
+    action_period: timedelta = DEFAULT_ACTION_PERIOD
+    """How long a payment waits for its customer."""
     network: str = DEFAULT_NETWORK
     """The name of the card network. Payments and refunds of others are left alone."""
     breaker: NetworkBreaker | None = None
@@ -129,13 +135,21 @@ class SettlePayments:
 
     def _claim(self, limit: int, overdue_by: timedelta) -> tuple[Sequence[Claim], bool]:
         """Claim a batch of up to `limit`; also return whether nothing more is due. At most half of
-        a batch are refunds, so that neither payments nor refunds delay the other."""
+        a batch are refunds, so that neither payments nor refunds delay the other. Inquiries about
+        payments that wait for their customers come on top, and are fewer than a tenth: they take no
+        place of what is due. An open breaker lets none through."""
         terms = (self.lease, overdue_by, self.worker_liveness.worker_id(), self.network)
         max_refunds = max(1, limit // 2)
         with self.begin() as work:
             refunds = work.refunds.claim(max_refunds, *terms)
             room = limit - len(refunds)
             payments = work.payments.claim(room, *terms) if room else ()
+            max_awaited = max(1, limit // AWAITED_SHARE) if limit == self.batch_size else 0
+            awaited = (
+                work.payments.claim_awaited(max_awaited, self.lease, self.network)
+                if max_awaited
+                else ()
+            )
             try:
                 work.commit()
             except StorageUnavailable:
@@ -143,7 +157,7 @@ class SettlePayments:
                 self.worker_liveness.deregister()
                 raise
         is_last = len(refunds) < max_refunds and len(payments) < room
-        return [*payments, *refunds], is_last
+        return [*payments, *refunds, *awaited], is_last
 
     def _settle(self, claims: Sequence[Claim]) -> SettledBatch:
         network_calls = NetworkCalls(self.card_network, self.network_timeout)
@@ -223,7 +237,7 @@ class SettlePayments:
     def _decide(self, claim: Claim, response: NetworkResponse | None) -> Settlement:
         if response is None:
             return postpone_claim(claim, is_called=False)
-        return decide_settlement(claim, response, self.network_patience)
+        return decide_settlement(claim, response, self.network_patience, self.action_period)
 
 
 @dataclass(frozen=True, slots=True)

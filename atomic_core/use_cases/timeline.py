@@ -1,7 +1,8 @@
 """The timeline of a payment: its events with the ledger transactions that they caused."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -84,7 +85,30 @@ def build_timeline(
             if claimed_at:
                 # The claim's transaction may have begun just before the refund was created.
                 events.append(_build_refund_processing_event(event, max(at, claimed_at)))
-    return Timeline(payment, sorted(events, key=lambda event: event.at))
+    return Timeline(payment, _count_calls(sorted(events, key=lambda event: event.at)))
+
+
+_CLAIMS_WITHOUT_CALL: Final = (
+    EventType.CAPTURE_REQUESTED,
+    EventType.CANCEL_REQUESTED,
+    EventType.EXPIRED,
+    EventType.RESOLVED,
+)
+"""What raises the attempt, which fences off workers, and calls no card network."""
+
+
+def _count_calls(events: Sequence[TimelineEvent]) -> Sequence[TimelineEvent]:
+    """The events with the number of the call in place of the attempt."""
+    without_call: dict[UUID | None, int] = defaultdict(int)
+    counted: list[TimelineEvent] = []
+    for each in events:
+        event = each.event
+        without_call[event.refund_id] += event.type in _CLAIMS_WITHOUT_CALL
+        if event.attempt is not None:
+            attempt = max(1, event.attempt - without_call[event.refund_id])
+            each = replace(each, event=event._replace(attempt=attempt))  # noqa: PLW2901
+        counted.append(each)
+    return counted
 
 
 def _build_first_events(payment: Payment) -> list[TimelineEvent]:

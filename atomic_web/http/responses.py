@@ -1,5 +1,6 @@
 """Responses: the JSON envelope around every body."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 JSON: Final = "application/json"
 
+Meta = Mapping[str, str]
+
 
 class JsonResponse(Response):
     """JSON by default, in the responses that Flask generates itself as well."""
@@ -31,12 +34,13 @@ class JsonResponse(Response):
         return super().get_wsgi_headers(environ)
 
 
-def render_envelope(data: object) -> bytes:
-    return orjson.dumps({"success": True, "data": data, "meta": _build_meta()})
+def render_envelope(data: object, meta: Meta | None = None) -> bytes:
+    """`meta` is that of the current request, unless another request renders it."""
+    return orjson.dumps({"success": True, "data": data, "meta": meta or build_meta()})
 
 
 def render_error_envelope(error: AtomicError) -> bytes:
-    content = {"success": False, "error": build_error_object(error), "meta": _build_meta()}
+    content = {"success": False, "error": build_error_object(error), "meta": build_meta()}
     return orjson.dumps(content)
 
 
@@ -55,7 +59,8 @@ def render_stored_response(stored: StoredResponse) -> Response:
     return response
 
 
-def _build_meta() -> dict[str, str]:
+def build_meta() -> Meta:
+    """The `meta` of the current request's response."""
     context = request_context()
     return {
         "timestamp": format_rfc3339(context.application.clock.now()),

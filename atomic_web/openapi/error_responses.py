@@ -23,6 +23,7 @@ from atomic_core.domain.errors import (
     PaymentNotCancelable,
     PaymentNotCapturable,
     PaymentNotRefundable,
+    PeriodClosed,
     RateLimited,
     RefundExceedsRemaining,
     ReversalNotReversible,
@@ -182,6 +183,20 @@ CAPTURE_CONFLICT: Final = ErrorResponse(
         IdempotencyKeyInUse(),
     ),
 )
+_PERIOD_CLOSED: Final = PeriodClosed(
+    details={"effectiveAt": ["Must be after 2026-10-31, the last closed day."]},
+    facts={"closedThrough": "2026-10-31"},
+)
+PERIOD_CONFLICT: Final = ErrorResponse(
+    "PeriodConflict",
+    (
+        PeriodClosed(
+            details={"endDate": ["Must be after 2026-10-31, the last closed day."]},
+            facts={"closedThrough": "2026-10-31"},
+        ),
+        IdempotencyKeyInUse(),
+    ),
+)
 EXTERNAL_ID_CONFLICT: Final = ErrorResponse(
     "ExternalIdConflict",
     (
@@ -189,6 +204,7 @@ EXTERNAL_ID_CONFLICT: Final = ErrorResponse(
             details={"externalId": ["Is that of 0199c0de-0000-7000-8000-000000000013."]},
             facts={"usedBy": "0199c0de-0000-7000-8000-000000000013"},
         ),
+        _PERIOD_CLOSED,
         IdempotencyKeyInUse(),
     ),
 )
@@ -202,6 +218,7 @@ ALREADY_REVERSED: Final = ErrorResponse(
             details={"externalId": ["Is that of 0199c0de-0000-7000-8000-000000000013."]},
             facts={"usedBy": "0199c0de-0000-7000-8000-000000000013"},
         ),
+        _PERIOD_CLOSED,
         IdempotencyKeyInUse(),
     ),
 )
@@ -210,6 +227,7 @@ POST_PENDING_CONFLICT: Final = ErrorResponse(
     (
         _build_state_conflict(TransactionNotPending, "VOIDED"),
         AmountExceedsReserved(details={"amount": ["Must be at most 1500."]}),
+        _PERIOD_CLOSED,
         IdempotencyKeyInUse(),
     ),
 )
@@ -310,6 +328,7 @@ ALL: Final = (
     EXTERNAL_ID_CONFLICT,
     ALREADY_REVERSED,
     POST_PENDING_CONFLICT,
+    PERIOD_CONFLICT,
     VOID_CONFLICT,
     CAPTURE_CONFLICT,
     CANCEL_CONFLICT,

@@ -65,7 +65,8 @@ _RESPONSE_HEADERS: Final[Mapping[str, JsonObject]] = {
         required=True,
         example="/api/v1/payments/0199c0de-0000-7000-8000-000000000001",
         format="uri-reference",
-        pattern=f"^/api/v1/(?:payments|accounts|refunds|ledger/transactions|disputes)/{UUID_PATTERN[1:]}",
+        pattern="^/api/v1/(?:payments|accounts|refunds|disputes|ledger/(?:transactions|periods))/"
+        f"{UUID_PATTERN[1:]}",
     ),
     "WWW-Authenticate": _build_header(
         "The authentication scheme.", required=True, example="Bearer", const="Bearer"

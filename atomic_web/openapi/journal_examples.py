@@ -5,6 +5,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from atomic_core.domain.events import Event, EventType, StreamEvent
+from atomic_core.domain.exchanges import RATE_KEY
 from atomic_core.domain.journal import (
     DEFAULT_PENDING_PERIOD,
     JournalEntry,
@@ -51,6 +52,29 @@ REVERSAL: Final = replace(
     description="Posted twice by mistake",
     external_id=None,
     reverses_id=TRANSACTION.id,
+)
+
+_POSITIONS: Final = [UUID(f"0199c0de-0000-7000-8000-00000000001{digit}") for digit in "67"]
+
+NEW_EXCHANGE: Final[dict[str, Any]] = {
+    "sourceAccountId": str(ACCOUNT.id),
+    "sourcePositionId": str(_POSITIONS[0]),
+    "targetPositionId": str(_POSITIONS[1]),
+    "targetAccountId": str(_OTHER_ACCOUNT),
+    "sourceAmount": 10_000,
+    "rate": "0.92155",
+}
+EXCHANGE: Final = replace(
+    TRANSACTION,
+    entries=[
+        JournalEntry(ACCOUNT.id, "USD", -10_000, 3, 40_000, -10_000),
+        JournalEntry(_POSITIONS[0], "USD", 10_000, 8, 60_000, 10_000),
+        JournalEntry(_POSITIONS[1], "EUR", -9_216, 5, 90_784, -9_216),
+        JournalEntry(_OTHER_ACCOUNT, "EUR", 9_216, 1, 9_216, 9_216),
+    ],
+    description=None,
+    metadata={RATE_KEY: "0.92155"},
+    external_id=None,
 )
 
 PENDING: Final = replace(

@@ -93,6 +93,11 @@ _ERROR_DETAILS: Final[JsonObject] = {
         "minimum": _build_amount("`events_purged`: the least that `after` can be."),
         "usedBy": _build_id("`external_id_taken`: the ledger transaction that has it."),
         "reversedById": _build_id("`transaction_already_reversed`: the reversal."),
+        "closedThrough": {
+            "type": "string",
+            "format": "date",
+            "description": "`period_closed`: the last closed day (UTC).",
+        },
     },
     "additionalProperties": _MESSAGES,
 }

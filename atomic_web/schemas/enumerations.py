@@ -10,6 +10,7 @@ from marshmallow import validate
 
 from atomic_core.domain.accounts import AccountType, Side
 from atomic_core.domain.audit_log import AuditEventType
+from atomic_core.domain.balances import TimeAxis
 from atomic_core.domain.card_networks import DECLINE_REASONS
 from atomic_core.domain.disputes import RESPONSE_REFUSED, DisputeResponse, DisputeStatus
 from atomic_core.domain.events import STREAM_TYPES, EventType
@@ -64,7 +65,8 @@ CURRENCY: Final = Enumeration(
 )
 PAYMENT_STATUS: Final = Enumeration(
     "PaymentStatus",
-    "SUCCESS, FAILED and CANCELED are final. AUTHORIZED waits to be captured or canceled.",
+    "SUCCESS, FAILED and CANCELED are final. AUTHORIZED waits to be captured or canceled,"
+    " REQUIRES_ACTION for the customer, whose `nextAction` it has.",
     _get_values(Status),
 )
 REFUND_STATUS: Final = Enumeration(
@@ -88,7 +90,7 @@ CANCELLATION_REASON: Final = Enumeration(
 )
 PAYMENT_CANCELLATION_REASON: Final = Enumeration(
     "PaymentCancellationReason",
-    "The merchant's reason, or `expired` if the hold ended first.",
+    "The merchant's reason, or `expired` if the hold or the customer's time ended first.",
     (*CANCELLATION_REASON.values, REASON_EXPIRED),
 )
 FAILURE_REASON: Final = Enumeration(
@@ -110,6 +112,12 @@ NORMAL_SIDE: Final = Enumeration(
 )
 TRANSACTION_KIND: Final = Enumeration(
     "TransactionKind", "What a ledger transaction stands for.", _get_values(TransactionKind)
+)
+TIME_AXIS: Final = Enumeration(
+    "TimeAxis",
+    "The time of an entry that counts: `posted`, or `effective` for when it takes effect in the"
+    " merchant's books.",
+    _get_values(TimeAxis),
 )
 LEDGER_TRANSACTION_STATUS: Final = Enumeration(
     "LedgerTransactionStatus",
@@ -181,7 +189,9 @@ AUDIT_EVENT_TYPE: Final = Enumeration(
 ACTOR_TYPE: Final = Enumeration("ActorType", "What made a request.", _get_values(ActorType))
 SCOPE: Final = Enumeration("Scope", "A permission of an API key.", _get_values(Scope))
 READINESS_STATUS: Final = Enumeration(
-    "ReadinessStatus", "`degraded` if an optional dependency is down.", ("ready", "degraded")
+    "ReadinessStatus",
+    "`degraded` if an optional dependency is down, or payments and refunds wait for a worker.",
+    ("ready", "degraded"),
 )
 DEPENDENCY_STATUS: Final = Enumeration(
     "DependencyStatus", "Whether a dependency is reachable.", ("up", "down")
@@ -200,7 +210,7 @@ ERROR_TYPE: Final = Enumeration(
 ENUMERATIONS: Final = (
     *(CURRENCY, PAYMENT_STATUS, REFUND_STATUS, CAPTURE_METHOD, CANCELLATION_REASON),
     *(PAYMENT_CANCELLATION_REASON, FAILURE_REASON, ACCOUNT_TYPE, NORMAL_SIDE, TRANSACTION_KIND),
-    *(LEDGER_TRANSACTION_STATUS, DISPUTE_STATUS, DISPUTE_RESPONSE, RESPONSE_FAILURE),
+    *(LEDGER_TRANSACTION_STATUS, TIME_AXIS, DISPUTE_STATUS, DISPUTE_RESPONSE, RESPONSE_FAILURE),
     *(PAYMENT_EVENT_TYPE, EVENT_TYPE, EVENT_TYPE_FILTER, SORT_ORDER, PAYMENT_EXPANSION),
     *(WEBHOOK_ENDPOINT_STATUS, WEBHOOK_DISABLED_REASON, DELIVERY_STATUS),
     *(AUDIT_EVENT_TYPE, ACTOR_TYPE, SCOPE),

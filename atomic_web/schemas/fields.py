@@ -119,6 +119,8 @@ def check_currency(code: str) -> None:
     currencies = request_context().settings.currencies
     if code in currencies:
         return
+    if code.upper() in currencies:
+        raise ValidationError(f"Must be in capital letters: {code.upper()}.")
     if len(currencies) <= MAX_LISTED_CURRENCIES:
         raise ValidationError(f"Must be one of {', '.join(sorted(currencies))}.")
     raise ValidationError("Must be the ISO 4217 code of an enabled currency.")

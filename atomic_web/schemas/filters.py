@@ -59,7 +59,7 @@ def _parse_currency(text: str) -> str:
     return text
 
 
-def _parse_time(text: str) -> datetime:
+def parse_time_parameter(text: str) -> datetime:
     """A date is its first instant in UTC, for both bounds: the lower one includes the day, and the
     upper one, which is exclusive, does not."""
     try:
@@ -115,7 +115,7 @@ def _build_time_filter(name: str, attribute: str, description: str) -> Parameter
     return Parameter(
         name=name,
         attribute=attribute,
-        parse=_parse_time,
+        parse=parse_time_parameter,
         schema=dict(TIME_SCHEMA),
         description=f"{description} An RFC 3339 time, or a date for the start of its day in UTC. "
         "Encode the `+` of an offset as `%2B`.",

@@ -49,6 +49,14 @@ def _check_amount(amount: int) -> None:
         raise ValidationError(INVALID_AMOUNT)
 
 
+def build_dry_run() -> StrictBoolean:
+    return StrictBoolean(
+        data_key="dryRun",
+        load_default=False,
+        metadata={"description": "Answers what would be posted, and changes nothing."},
+    )
+
+
 class NewJournalEntrySchema(RequestSchema):
     """An entry of a new ledger transaction."""
 
@@ -95,8 +103,8 @@ class ReversalSchema(RequestSchema):
     )
 
 
-class NewJournalTransactionSchema(ReversalSchema):
-    """The body of POST /ledger/transactions."""
+class JournalBatchItemSchema(ReversalSchema):
+    """A transaction of a batch."""
 
     entries = fields.List(
         fields.Nested(NewJournalEntrySchema()),
@@ -105,11 +113,6 @@ class NewJournalTransactionSchema(ReversalSchema):
             MIN_ENTRIES, MAX_ENTRIES, error="Must have {min} to {max} entries."
         ),
         metadata={"description": "The amounts of each currency sum to 0."},
-    )
-    dry_run = StrictBoolean(
-        data_key="dryRun",
-        load_default=False,
-        metadata={"description": "Answers what would be posted, and changes nothing."},
     )
     pending = StrictBoolean(
         load_default=False,
@@ -126,6 +129,12 @@ class NewJournalTransactionSchema(ReversalSchema):
             f"{DEFAULT_PENDING_PERIOD.days} days."
         },
     )
+
+
+class NewJournalTransactionSchema(JournalBatchItemSchema):
+    """The body of POST /ledger/transactions."""
+
+    dry_run = build_dry_run()
 
 
 class PendingPostSchema(RequestSchema):

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from marshmallow import ValidationError, fields, validate
 
+from atomic_core.domain.card_networks import MAX_ACTION_URL, REDIRECT
 from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import CaptureMethod
@@ -126,9 +127,23 @@ def _parse_common_request(content: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
+class NextActionSchema(ResponseSchema):
+    type = fields.String(
+        validate=validate.OneOf([REDIRECT]),
+        metadata={"description": "`redirect_to_url`: send the customer's browser to `url`."},
+    )
+    url = fields.String(
+        validate=validate.Length(1, MAX_ACTION_URL),
+        metadata={"description": "Where the customer authenticates. Valid for this customer only."},
+    )
+
+
 class PaymentSchema(ResponseSchema):
     id = fields.UUID()
     merchant_id = fields.UUID(data_key="merchantId")
+    account_id = fields.UUID(
+        data_key="accountId", metadata={"description": "Your account that a success credits."}
+    )
     amount = fields.Integer(attribute="money.amount", validate=validate.Range(1, MAX_AMOUNT))
     currency = fields.String(attribute="money.currency", validate=OneOfEnumeration(CURRENCY))
     source = fields.String(validate=_check_source)
@@ -165,7 +180,16 @@ class PaymentSchema(ResponseSchema):
         attribute="held_until",
         data_key="expiresAt",
         allow_none=True,
-        metadata={"description": "When the hold expires; null unless the payment is AUTHORIZED."},
+        metadata={
+            "description": "When the hold of an AUTHORIZED payment ends, or the customer's time "
+            "to act of one that is REQUIRES_ACTION; else null."
+        },
+    )
+    next_action = fields.Nested(
+        NextActionSchema(),
+        data_key="nextAction",
+        allow_none=True,
+        metadata={"description": "null unless the payment is REQUIRES_ACTION."},
     )
     network_reference = fields.String(
         data_key="networkReference",

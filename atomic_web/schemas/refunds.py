@@ -35,6 +35,9 @@ class RefundSchema(ResponseSchema):
     id = fields.UUID()
     payment_id = fields.UUID(data_key="paymentId")
     merchant_id = fields.UUID(data_key="merchantId")
+    account_id = fields.UUID(
+        data_key="accountId", metadata={"description": "Your account that is debited."}
+    )
     amount = fields.Integer(attribute="money.amount", validate=validate.Range(1, MAX_AMOUNT))
     currency = fields.String(attribute="money.currency", validate=OneOfEnumeration(CURRENCY))
     reason = fields.String(allow_none=True)

@@ -55,7 +55,7 @@ class TimelineEventSchema(ResponseSchema):
     attempt = fields.Integer(
         attribute="event.attempt",
         allow_none=True,
-        metadata={"description": "The settlement attempt, counted from 1."},
+        metadata={"description": "Which call of the card network, counted from 1."},
     )
     refund_id = fields.UUID(attribute="event.refund_id", data_key="refundId", allow_none=True)
     request_id = fields.String(

@@ -167,12 +167,14 @@ def post_worker_init(worker: Any) -> None:
     # Imported here, after the worker has patched the standard library.
     from atomic_web.access.rate_limiting import count_malformed_request
     from atomic_web.http.security_headers import build_security_headers
+    from atomic_web.server.backlog_watch import BacklogWatch
 
     worker.headers = build_security_headers(_settings)
     if atomic := getattr(worker.wsgi, "extensions", {}).get("atomic"):
         worker.count_malformed_request = partial(count_malformed_request, *atomic)
         application, _ = atomic
         worker.stop_waiting = application.event_signal.stop
+        BacklogWatch(application.maintenance.measure_backlog).start()
     # What is loaded now is never garbage, so the collector need not look at it again.
     gc.collect()
     gc.freeze()

@@ -66,7 +66,8 @@ CAPTURE: Final = Operation(
 CANCEL: Final = Operation(
     id="cancelPayment",
     summary="Cancel a hold",
-    description="Voids the authorization. The first capture, cancellation or expiry wins, as for a "
+    description="Voids the authorization, or ends the wait of a REQUIRES_ACTION payment for its "
+    "customer. The first capture, cancellation or expiry wins, as for a "
     "capture.",
     body=_cancellation_schema,
     body_examples={"default": {}, "reason": {"reason": "requested_by_customer"}},

@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from typing import Final, NamedTuple
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, current_app
 
 from atomic_web.access.authentication import public
 from atomic_web.access.rate_limiting import SERVICE_LIMIT
@@ -13,6 +13,7 @@ from atomic_web.http.responses import ok_response
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.openapi.texts import TITLE
 from atomic_web.schemas.service_info import ServiceInfoSchema
+from atomic_web.views.openapi import accepts_html
 
 views = Blueprint("index", __name__)
 
@@ -44,6 +45,11 @@ SHOW: Final = Operation(
             data=_response_schema,
             examples={"links": _SERVICE_INFO},
         ),
+        Success(
+            status=303,
+            description="To a browser, which accepts text/html: the documentation.",
+            constant_headers=(("Location", _SERVICE_INFO.links.docs),),
+        ),
     ),
 )
 
@@ -55,4 +61,7 @@ SHOW: Final = Operation(
 @public(has_global_limit=False, rate_limit=SERVICE_LIMIT)
 def show() -> Response:
     refuse_query_parameters()
+    if accepts_html():
+        location = {"Location": _SERVICE_INFO.links.docs}
+        return current_app.response_class(status=303, headers=location)
     return ok_response(_response_schema.dump(_SERVICE_INFO))

@@ -1,11 +1,10 @@
 """POST and GET /ledger/transactions, and reversals: the ledger as merchants use it."""
 
+from functools import partial
 from typing import Final
 
 from flask import Blueprint, Response
 
-from atomic_core.domain.idempotency import StoredResponse
-from atomic_core.domain.journal import JournalTransaction, NewJournalTransaction
 from atomic_core.domain.lists import JournalFilter
 from atomic_core.domain.merchants import Scope
 from atomic_core.use_cases.journal import ReversalRequest
@@ -14,15 +13,18 @@ from atomic_web.access.idempotency import (
     IDEMPOTENCY_KEY,
     execute_idempotently,
     read_idempotency_key,
+    read_idempotent_request,
+    to_response,
 )
 from atomic_web.access.origins import build_origin
-from atomic_web.context import BASE_PATH, request_context
+from atomic_web.context import request_context
 from atomic_web.http.body import read_json_object, read_optional_json_object
 from atomic_web.http.cursors import CursorCodec
 from atomic_web.http.ids import parse_path_id, parse_sole_path_id
 from atomic_web.http.pages import RenderedPage, render_page
 from atomic_web.http.query import parse_query, refuse_query_parameters
-from atomic_web.http.responses import ok_response, render_envelope
+from atomic_web.http.responses import build_meta, ok_response
+from atomic_web.journal_requests import build_new_transaction, render_posted
 from atomic_web.openapi import journal_examples as examples
 from atomic_web.openapi.error_responses import (
     ALREADY_REVERSED,
@@ -41,13 +43,9 @@ from atomic_web.schemas.journal import (
     NewJournalTransactionSchema,
     ReversalSchema,
     build_contents,
-    build_legs,
-    parse_optional_time,
 )
 
 views = Blueprint("journal", __name__, url_prefix="/ledger/transactions")
-
-PATH: Final = f"{BASE_PATH}/ledger/transactions"
 
 _request_schema: Final = NewJournalTransactionSchema()
 _reversal_schema: Final = ReversalSchema()
@@ -149,19 +147,14 @@ def create() -> Response:
     content = read_json_object()
     refuse_query_parameters()
     values, key, context = _request_schema.parse(content), read_idempotency_key(), request_context()
-    new_transaction = NewJournalTransaction(
-        merchant_id=context.merchant_id,
-        entries=build_legs(values["entries"]),
-        idempotency_key=key,
-        origin=build_origin(),
-        is_pending=values["pending"],
-        expires_at=parse_optional_time(values["expires_at"]),
-        **build_contents(values),
-    )
+    new_transaction = build_new_transaction(values, key, build_origin())
     journal = context.application.journal
     if values["dry_run"]:
         return ok_response(_preview_schema.dump(journal.preview(new_transaction)))
-    return execute_idempotently(key, journal.post, new_transaction, _render_posted, content)
+    # Another request may render the response.
+    render = partial(render_posted, meta=build_meta())
+    request = read_idempotent_request(key, content)
+    return to_response(journal.post_once(new_transaction, request, render))
 
 
 @views.post("/<id>/reverse")
@@ -180,7 +173,7 @@ def reverse(id: str) -> Response:
         **build_contents(values),
     )
     reverse_transaction = context.application.journal.reverse
-    return execute_idempotently(key, reverse_transaction, request, _render_posted, content)
+    return execute_idempotently(key, reverse_transaction, request, render_posted, content)
 
 
 @views.get("/<id>")
@@ -204,8 +197,3 @@ def list_transactions() -> Response:
         context.merchant_id, journal_filter, codec.decode_position(cursor), limit
     )
     return render_page(page, _page_schema, _response_schema, codec)
-
-
-def _render_posted(transaction: JournalTransaction) -> StoredResponse:
-    body = render_envelope(_response_schema.dump(transaction))
-    return StoredResponse(201, body, f"{PATH}/{transaction.id}")

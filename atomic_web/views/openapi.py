@@ -19,6 +19,7 @@ from atomic_web.http.responses import JSON, json_response
 from atomic_web.http.security_headers import build_security_headers
 from atomic_web.openapi.document import build
 from atomic_web.openapi.error_responses import NOT_FOUND
+from atomic_web.openapi.html_reference import CONTENT_SECURITY_POLICY, render_html_reference
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.openapi.reference import render_reference
 from atomic_web.openapi.texts import TITLE
@@ -29,6 +30,18 @@ views = Blueprint("openapi", __name__)
 CACHE_CONTROL: Final = ("Cache-Control", "public, max-age=300")
 """The document is public, and changes with a release only."""
 
+HTML: Final = "text/html"
+
+ANY_ORIGIN: Final = ("Access-Control-Allow-Origin", "*")
+"""The document is public: tools in browsers may read it, whatever CORS_ORIGIN is."""
+
+REFERENCE_HEADERS: Final = (
+    ("Vary", "Accept"),
+    ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+)
+"""In place of those of other responses. Any origin may read the reference, so it does not vary with
+Origin."""
+
 _EXTENSION: Final = "atomic_openapi"
 
 
@@ -36,6 +49,7 @@ _EXTENSION: Final = "atomic_openapi"
 class _Document:
     body: bytes
     reference: str
+    html_reference: str
     etag: str
     security_headers: tuple[tuple[str, str], ...]
 
@@ -65,13 +79,13 @@ SHOW: Final = Operation(
                 }
             },
             headers=("ETag",),
-            constant_headers=(CACHE_CONTROL,),
+            constant_headers=(CACHE_CONTROL, ANY_ORIGIN),
         ),
         Success(
             status=304,
             description="The cached copy is current.",
             headers=("ETag",),
-            constant_headers=(CACHE_CONTROL,),
+            constant_headers=(CACHE_CONTROL, ANY_ORIGIN),
         ),
     ),
 )
@@ -85,14 +99,18 @@ SHOW_REFERENCE: Final = Operation(
     responses=(
         Success(
             status=200,
-            description="Markdown, sent as text so that a browser shows it.",
+            description="A page for a browser, which accepts text/html; Markdown for others.",
             media_types={
                 "text/plain": {
                     "schema": {"type": "string", "minLength": 1},
                     "examples": {"abridged": {"value": "# Atomic 0.1.0"}},
-                }
+                },
+                HTML: {
+                    "schema": {"type": "string", "minLength": 1},
+                    "examples": {"abridged": {"value": "<!doctype html>…"}},
+                },
             },
-            constant_headers=(CACHE_CONTROL,),
+            constant_headers=(CACHE_CONTROL, ANY_ORIGIN, *REFERENCE_HEADERS),
         ),
     ),
 )
@@ -142,6 +160,7 @@ def show() -> Response:
     else:
         response = json_response(document.body, 200)
     response.headers["ETag"] = f'"{document.etag}"'
+    _allow_any_origin(response)
     return response
 
 
@@ -152,8 +171,23 @@ def show_reference() -> Response:
     refuse_query_parameters()
     context = request_context()
     document = _get_document(current_app, context.settings)
-    context.security_headers = document.security_headers
-    return current_app.response_class(document.reference, 200, mimetype="text/plain")
+    context.security_headers = tuple(dict((*document.security_headers, *REFERENCE_HEADERS)).items())
+    if accepts_html():
+        response = current_app.response_class(document.html_reference, 200, mimetype=HTML)
+    else:
+        response = current_app.response_class(document.reference, 200, mimetype="text/plain")
+    _allow_any_origin(response)
+    return response
+
+
+def accepts_html() -> bool:
+    """Whether the client is a browser: it prefers HTML to JSON and text."""
+    return request.accept_mimetypes.best_match((JSON, "text/plain", HTML)) == HTML
+
+
+def _allow_any_origin(response: Response) -> None:
+    name, value = ANY_ORIGIN
+    response.headers[name] = value
 
 
 @views.get("/docs/errors/<code>")
@@ -183,6 +217,7 @@ def _get_document(app: Flask, settings: Settings) -> _Document:
         body = orjson.dumps(content)
         etag = hashlib.sha256(body).hexdigest()[:32]
         reference = render_reference(content)
-        document = _Document(body, reference, etag, build_cacheable_headers(settings))
+        html = render_html_reference(content)
+        document = _Document(body, reference, html, etag, build_cacheable_headers(settings))
         app.extensions[_EXTENSION] = document
     return document

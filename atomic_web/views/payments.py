@@ -50,7 +50,8 @@ CREATE: Final = Operation(
     summary="Create a payment",
     description="The payment is settled shortly after the response: PENDING, PROCESSING, then "
     "SUCCESS or FAILED. With `capture: manual` it becomes AUTHORIZED or FAILED; an authorized "
-    "payment waits to be captured or canceled.",
+    "payment waits to be captured or canceled. If the card's bank requires it, the payment becomes "
+    "REQUIRES_ACTION first: send the customer to `nextAction.url`.",
     body=NewPaymentSchema(),
     body_examples={
         "charge": examples.NEW_PAYMENT,

@@ -20,6 +20,7 @@ from atomic_web.http.body import read_optional_json_object
 from atomic_web.http.ids import parse_path_id
 from atomic_web.http.query import refuse_query_parameters
 from atomic_web.http.responses import render_envelope
+from atomic_web.journal_requests import PATH
 from atomic_web.openapi import journal_examples as examples
 from atomic_web.openapi.error_responses import (
     NOT_FOUND,
@@ -34,7 +35,6 @@ from atomic_web.schemas.journal import (
     VoidSchema,
     build_legs,
 )
-from atomic_web.views.journal import PATH
 
 views = Blueprint("pending_transactions", __name__, url_prefix="/ledger/transactions/<id>")
 

@@ -12,10 +12,13 @@ from atomic_worker.commands.console import (
     CliContext,
     ListByDefaultGroup,
     UuidParam,
+    after_option,
+    find_next_cursor,
     json_option,
     limit_option,
     pass_cli_context,
     print_json,
+    print_next_page,
 )
 from atomic_worker.commands.tables import format_money, format_time, render_fields, render_table
 
@@ -37,6 +40,7 @@ def accounts() -> None:
 @click.option(
     "--house", is_flag=True, help="The system accounts (World and fees) in use, by currency."
 )
+@after_option
 @limit_option
 @json_option
 @pass_cli_context
@@ -44,6 +48,7 @@ def list_(
     cli: CliContext,
     merchant_id: UUID | None,
     currency: str | None,
+    after: UUID | None,
     limit: int,
     *,
     house: bool,
@@ -52,14 +57,19 @@ def list_(
     """List merchants' accounts, newest first; with --house, the system accounts: World and fees."""
     if house and merchant_id:
         raise click.UsageError("--house and --merchant exclude each other.")
+    if house and after:
+        raise click.UsageError("--house and --after exclude each other.")
     if house:
-        accounts = _list_system_accounts(cli, currency)[:limit]
+        accounts, next_cursor = _list_system_accounts(cli, currency)[:limit], None
     else:
-        accounts = cli.application.admin.list_accounts(limit, merchant_id, currency)
+        accounts = cli.application.admin.list_accounts(limit, merchant_id, currency, after)
+        next_cursor = find_next_cursor(accounts, limit)
     if as_json:
-        print_json({"accounts": [account_to_json(account) for account in accounts]})
+        items = [account_to_json(account) for account in accounts]
+        print_json({"accounts": items, "nextCursor": next_cursor})
     else:
         click.echo(render_accounts(accounts))
+        print_next_page(next_cursor)
 
 
 @accounts.command()

@@ -6,11 +6,11 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from uuid import UUID, uuid4
 
 import click
@@ -112,6 +112,30 @@ limit_option = click.option(
 )
 
 
+after_option = click.option(
+    "--after",
+    type=UuidParam(),
+    metavar="ID",
+    help="Continue a list: the last id of the page before, which --json has as nextCursor.",
+)
+
+
+class _Listed(Protocol):
+    @property
+    def id(self) -> UUID: ...
+
+
+def find_next_cursor(items: Sequence[_Listed], limit: int) -> UUID | None:
+    """The value of --after for the next page; None if the page is not full, and so the last."""
+    return items[-1].id if len(items) == limit else None
+
+
+def print_next_page(cursor: UUID | None) -> None:
+    """On stderr: the list itself stays the same on a terminal and in a pipe."""
+    if cursor is not None:
+        click.echo(f"The next page: --after {cursor}", err=True)
+
+
 MAX_OPERATOR_LENGTH: Final = 100
 """Characters of an operator's name, which the audit log stores."""
 
@@ -184,7 +208,11 @@ class ListByDefaultGroup(click.Group):
 
 
 def print_json(document: Mapping[str, object]) -> None:
-    click.echo(json.dumps(document, default=_to_json_value))
+    click.echo(dump_json(document))
+
+
+def dump_json(document: Mapping[str, object]) -> str:
+    return json.dumps(document, default=_to_json_value)
 
 
 def _to_json_value(value: object) -> str:

@@ -10,7 +10,8 @@ from atomic_worker.commands.error_reporting import ErrorReportingGroup
 
 
 class LazyGroup(ErrorReportingGroup):
-    """`modules` maps the name of a command to the module that defines it, under the same name.
+    """`modules` maps the name of a command to the module that defines it, under the same name with
+    underscores for hyphens.
 
     A process then imports what its own command needs: the worker does not import `atomic dev`, and
     `atomic serve`, which gunicorn replaces, does not import the use cases.
@@ -25,5 +26,7 @@ class LazyGroup(ErrorReportingGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in self._modules and cmd_name not in self.commands:
-            self.add_command(getattr(import_module(self._modules[cmd_name]), cmd_name))
+            self.add_command(
+                getattr(import_module(self._modules[cmd_name]), cmd_name.replace("-", "_"))
+            )
         return super().get_command(ctx, cmd_name)

@@ -16,11 +16,14 @@ from atomic_worker.commands.console import (
     ListByDefaultGroup,
     ReasonParam,
     UuidParam,
+    after_option,
+    find_next_cursor,
     json_option,
     limit_option,
     operator_option,
     pass_cli_context,
     print_json,
+    print_next_page,
 )
 from atomic_worker.commands.tables import format_time, render_fields, render_table
 
@@ -48,14 +51,17 @@ def merchants() -> None:
 
 
 @merchants.command("list")
+@after_option
 @limit_option
 @json_option
 @pass_cli_context
-def list_(cli: CliContext, limit: int, *, as_json: bool) -> None:
+def list_(cli: CliContext, after: UUID | None, limit: int, *, as_json: bool) -> None:
     """List merchants, newest first."""
-    merchants = cli.application.admin.list_merchants(limit)
+    merchants = cli.application.admin.list_merchants(limit, after)
+    next_cursor = find_next_cursor(merchants, limit)
     if as_json:
-        print_json({"merchants": [_merchant_to_json(merchant) for merchant in merchants]})
+        items = [_merchant_to_json(merchant) for merchant in merchants]
+        print_json({"merchants": items, "nextCursor": next_cursor})
         return
     rows = [
         (
@@ -67,6 +73,7 @@ def list_(cli: CliContext, limit: int, *, as_json: bool) -> None:
         for merchant in merchants
     ]
     click.echo(render_table(("ID", "Since", "State", "Name"), rows, right=()))
+    print_next_page(next_cursor)
 
 
 @merchants.command()

@@ -1,5 +1,6 @@
 """`atomic migrate …`"""
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -56,16 +57,41 @@ def up(cli: CliContext, *, as_json: bool) -> None:
 
 
 @migrate.command()
+@click.option("--yes", is_flag=True, help="Do not ask. Required without a terminal.")
+@click.option("--in-production", is_flag=True, help="Roll back although ATOMIC_ENV is production.")
 @json_option
 @pass_cli_context
-def down(cli: CliContext, *, as_json: bool) -> None:
-    """Roll back the last applied migration."""
+def down(cli: CliContext, *, yes: bool, in_production: bool, as_json: bool) -> None:
+    """Roll back the last applied migration.
+
+    Until `atomic migrate up`, the API of this version is not ready. A rollback drops tables and
+    columns; it refuses to if they have data that the earlier schema cannot hold.
+    """
+    if cli.settings.is_production and not in_production:
+        raise click.UsageError(
+            "ATOMIC_ENV is production. Stop API, workers and sweepers, then add --in-production."
+        )
+    if not yes:
+        _confirm_rollback(_build_migrator(cli).find_last())
     with show_progress("Rolling back"):
         rolled_back = _build_migrator(cli).down()
     if as_json:
         print_json({"rolledBack": rolled_back})
     else:
         click.echo(f"rolled back {rolled_back}" if rolled_back else "Nothing to roll back.")
+
+
+def is_terminal() -> bool:
+    """Whether a person can answer a question."""
+    return sys.stdin.isatty()
+
+
+def _confirm_rollback(id: str | None) -> None:
+    if id is None:
+        return
+    if not is_terminal():
+        raise click.UsageError(f"This rolls back {id}. Add --yes to confirm.")
+    click.confirm(f"Roll back {id}?", abort=True, err=True)
 
 
 @migrate.command()

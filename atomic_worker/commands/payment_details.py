@@ -7,6 +7,7 @@ from atomic_core.domain.ledger import PostedTransaction
 from atomic_core.domain.money import CURRENCY_EXPONENTS, Money, format_minor_units
 from atomic_core.domain.origins import Origin
 from atomic_core.domain.payments import Payment, Status
+from atomic_core.domain.refunds import Refund
 from atomic_core.use_cases.admin_queries import PaymentDetails
 from atomic_core.use_cases.timeline import TimelineEvent
 from atomic_worker.commands.tables import format_money, format_time, render_fields, render_table
@@ -43,7 +44,7 @@ def payment_details_to_json(details: PaymentDetails) -> Mapping[str, object]:
     return {
         **payment_to_json(details.admin_payment.payment),
         **_progress_to_json(details.admin_payment.progress),
-        "refunds": [_refund_to_json(refund) for refund in details.refunds],
+        "refunds": [_admin_refund_to_json(refund) for refund in details.refunds],
         "events": [_event_to_json(event) for event in details.events],
     }
 
@@ -195,10 +196,17 @@ def _progress_to_json(progress: WorkProgress) -> Mapping[str, object]:
     }
 
 
-def _refund_to_json(admin_refund: AdminRefund) -> Mapping[str, object]:
-    refund = admin_refund.refund
+def _admin_refund_to_json(admin_refund: AdminRefund) -> Mapping[str, object]:
+    return {
+        **refund_to_json(admin_refund.refund),
+        **_progress_to_json(admin_refund.progress),
+    }
+
+
+def refund_to_json(refund: Refund) -> Mapping[str, object]:
     return {
         "id": refund.id,
+        "paymentId": refund.payment_id,
         **_money_to_json(refund.money),
         "reason": refund.reason,
         "status": refund.status,
@@ -209,7 +217,6 @@ def _refund_to_json(admin_refund: AdminRefund) -> Mapping[str, object]:
         **_origin_to_json(refund.origin),
         "createdAt": refund.created_at,
         "updatedAt": refund.updated_at,
-        **_progress_to_json(admin_refund.progress),
     }
 
 

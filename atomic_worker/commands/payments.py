@@ -20,13 +20,17 @@ from atomic_worker.commands.console import (
     ListByDefaultGroup,
     ReasonParam,
     UuidParam,
+    after_option,
     build_operator_option,
+    find_next_cursor,
     json_option,
     limit_option,
     operator_option,
     pass_cli_context,
     print_json,
+    print_next_page,
 )
+from atomic_worker.commands.payment_actions import PAYMENT_ACTIONS
 from atomic_worker.commands.payment_details import (
     payment_details_to_json,
     payment_to_json,
@@ -37,29 +41,44 @@ from atomic_worker.commands.tables import format_time, render_table
 
 @click.group(cls=ListByDefaultGroup)
 def payments() -> None:
-    """List payments, show one in detail, retry one now, resolve one that is in doubt.
+    """List payments, show one in detail, create, capture, cancel and refund, retry one now, resolve
+    one that is in doubt.
 
     Amounts are in major units, such as 12.34 USD; with --json, in minor units.
     """
 
 
+for _command in PAYMENT_ACTIONS:
+    payments.add_command(_command)
+
+
 @payments.command("list")
 @click.option("--merchant", "merchant_id", type=UuidParam(), help="Only this merchant's payments.")
 @click.option("--status", type=click.Choice(list(Status)), help="Only payments with this status.")
+@after_option
 @limit_option
 @json_option
 @pass_cli_context
 def list_(
-    cli: CliContext, merchant_id: UUID | None, status: Status | None, limit: int, *, as_json: bool
+    cli: CliContext,
+    merchant_id: UUID | None,
+    status: Status | None,
+    after: UUID | None,
+    limit: int,
+    *,
+    as_json: bool,
 ) -> None:
     """List payments, newest first."""
-    payments = cli.application.admin.list_payments(limit, merchant_id, status)
+    payments = cli.application.admin.list_payments(limit, merchant_id, status, after)
+    next_cursor = find_next_cursor(payments, limit)
     if as_json:
-        print_json({"payments": [payment_to_json(payment) for payment in payments]})
+        items = [payment_to_json(payment) for payment in payments]
+        print_json({"payments": items, "nextCursor": next_cursor})
         return
     headings = ("ID", "Created", "Status", "Step", "Attempt", "Amount", "Currency", "Merchant")
     rows = [_build_row(payment) for payment in payments]
     click.echo(render_table(headings, rows, right={"Attempt", "Amount"}))
+    print_next_page(next_cursor)
 
 
 @payments.command()

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,9 +25,11 @@ from atomic_adapters.embedded.roles import (
     give_to_owner,
 )
 from atomic_adapters.environ import read_env_file
+from atomic_adapters.network_settings import SECRET_KEY
 from atomic_adapters.settings import DEV_ENV, DEV_PREFIX, Settings
 from atomic_adapters.webhook_settings import ENCRYPTION_KEYS
 from atomic_adapters.webhooks.secret_cipher import generate_key
+from atomic_worker.dev import local_stripe
 from atomic_worker.dev.checks import HealthProbe, check_port_is_free, lock_run_folder
 from atomic_worker.dev.child import Child, LaunchedProcess, StopStep
 from atomic_worker.dev.env_file import ensure_key_file, write_env_file
@@ -58,6 +61,10 @@ WEBHOOK_KEY: Final = "webhook.key"
 MAX_FILE_NAMES: Final = 3
 """Changed files that a reload prints."""
 
+LOCAL_STRIPE: Final = (
+    "no STRIPE_SECRET_KEY: payments go to localstripe at {}, which charges no card and begins empty"
+)
+
 READY_MESSAGE: Final = """\
 Atomic answers at {base_url}. In another terminal, in this folder:
 
@@ -66,7 +73,7 @@ Atomic answers at {base_url}. In another terminal, in this folder:
     -H "Authorization: Bearer $API_KEY" \\
     -H "Content-Type: application/json" \\
     -H "Idempotency-Key: order-$(date +%s)" \\
-    -d '{{"amount": 5000, "currency": "{currency}", "source": "tok_visa", "description": "Order #1234"}}'
+    -d '{{"amount": 5000, "currency": "{currency}", "source": "{source}", "description": "Order #1234"}}'
 
 Ctrl-C stops everything."""  # noqa: E501 - a command that can be pasted
 
@@ -106,8 +113,15 @@ class DevRun:
     _watcher: FileWatcher | None = None
     _owner_url: str = ""
     """Of the embedded database, for migrations; the other processes do not get it."""
+    _local_stripe_port: int | None = None
+    """Of localstripe, if it takes the place of Stripe."""
 
     def run(self) -> None:
+        if local_stripe.is_needed(self.environ):
+            port = local_stripe.choose_port()
+            self.environ["STRIPE_API_BASE"] = local_stripe.build_url(port)
+            self.environ[SECRET_KEY] = local_stripe.KEY
+            self._local_stripe_port = port
         if not self.environ.get(ENCRYPTION_KEYS):
             key = ensure_key_file(self.folder / WEBHOOK_KEY, generate_key)
             self.environ[ENCRYPTION_KEYS] = key
@@ -133,6 +147,8 @@ class DevRun:
         with supervisor.stop_children_on_exit():
             if rate_limits:
                 supervisor.print_line("dev", rate_limits)
+            if self._local_stripe_port:
+                supervisor.print_line("dev", LOCAL_STRIPE.format(self.environ["STRIPE_API_BASE"]))
             for server in servers:
                 if not self.stop.is_requested:
                     supervisor.print_line(server.name, "starting")
@@ -154,6 +170,10 @@ class DevRun:
             servers.append(Child("postgres", self._start_postgres, POSTGRES_STOP_STEPS))
         if not self.environ.get("REDIS_URL"):
             servers.append(Child("valkey", self._start_valkey, VALKEY_STOP_STEPS))
+        if self._local_stripe_port:
+            log_path = self.folder / "localstripe.log"
+            launch = partial(local_stripe.launch, self._local_stripe_port, log_path)
+            servers.append(Child("localstripe", launch, WORKER_STOP_STEPS))
         return servers
 
     def _start_postgres(self) -> LaunchedProcess:
@@ -218,6 +238,7 @@ class DevRun:
             "API_KEY": seeded["apiKey"],
             "MERCHANT_ID": seeded["merchantId"],
             "ACCOUNT_ID": seeded["accountId"],
+            "LOCALSTRIPE_URL": self.environ["STRIPE_API_BASE"] if self._local_stripe_port else "",
             **{
                 DEV_PREFIX + name: value
                 for name, value in (
@@ -261,6 +282,7 @@ class DevRun:
                 base_url=_build_base_url(settings),
                 dev_env=self.folder / DEV_ENV.name,
                 currency=self._currency,
+                source=local_stripe.SOURCE if self._local_stripe_port else "tok_visa",
             )
             click.secho(f"\n{text}\n", bold=True)
         if self._watcher and (changed := self._watcher.list_changed_files()):

@@ -1,5 +1,5 @@
 """The sweeper: settles overdue payments and delivers overdue webhooks without Redis, purges,
-verifies the ledger and reconciles it with card networks."""
+takes balance snapshots, verifies the ledger and reconciles it with card networks."""
 
 import threading
 import time
@@ -14,7 +14,6 @@ from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError
 from atomic_core.domain.timestamps import format_rfc3339
 from atomic_core.domain.webhooks import RoundRecord
-from atomic_core.use_cases.in_doubt import IN_DOUBT_ALARM
 from atomic_worker.settlement.batch_log import StoppedBetweenBatches
 from atomic_worker.settlement.dispute_threads import DisputeThreads
 from atomic_worker.settlement.garbage_collection import tune_garbage_collection
@@ -32,6 +31,9 @@ MAX_REPORTED: Final = 20
 PURGE_SECONDS: Final = 60.0
 """Between two purges. Expired rows have no effect; purging only bounds their number."""
 
+SNAPSHOT_SECONDS: Final = 60.0
+"""Between two searches for balance snapshots to take. Without them reading is slower."""
+
 DELIVERY_STOP_SECONDS: Final = 3.0
 """How long the end of a sweeper waits for webhooks in flight."""
 
@@ -47,8 +49,9 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Sweeper:
-    """Settles overdue payments, delivers overdue webhooks, purges expired rows, verifies the
-    ledger, reconciles it with card networks and reports what they leave open.
+    """Settles overdue payments, delivers overdue webhooks, purges expired rows, takes balance
+    snapshots, verifies the ledger, reconciles it with card networks and reports what they leave
+    open.
 
     Any number of sweepers and workers may run at once.
     """
@@ -61,6 +64,7 @@ class Sweeper:
     _failures: int = 0
     _last_purge: float = float("-inf")
     _last_report: float = float("-inf")
+    _last_snapshots: float = float("-inf")
     _last_verification: float = field(default_factory=time.monotonic)
     _verification: threading.Thread | None = None
     _delivery: threading.Thread | None = None
@@ -104,6 +108,13 @@ class Sweeper:
             _log.info("ledger transactions expired", count=expired_transactions)
         return self._lanes.settle(wait=wait)
 
+    def take_snapshots(self) -> int:
+        """Store the balances at the end of days that have ended; return how many."""
+        taken = self.application.balances.take_snapshots()
+        if taken:
+            _log.info("balance snapshots taken", count=taken)
+        return taken
+
     def purge(self) -> int:
         """Delete expired sessions and idempotency keys; return how many keys."""
         purged_keys = self.application.maintenance.purge_idempotency_keys()
@@ -129,6 +140,7 @@ class Sweeper:
         try:
             self.sweep(wait=False)
             self._purge_if_due()
+            self._take_snapshots_if_due()
             self._report_if_due()
         except StoppedBetweenBatches:
             return 0
@@ -152,10 +164,27 @@ class Sweeper:
             log("sweep failed", problem=error.message, cause=repr(error.__cause__))
         return min(interval * 2 ** min(self._failures - 1, 10), max(interval, MAX_PAUSE_SECONDS))
 
+    def report_doubts(self) -> int:
+        """Put what has been in doubt for long into the streams of its merchants, and log it; return
+        how many payments and refunds."""
+        doubts = self.application.settlement.report_doubts()
+        for doubt in doubts[:MAX_REPORTED]:
+            _log.error(
+                "payment in doubt",
+                payment=str(doubt.payment_id),
+                refund=str(doubt.refund_id) if doubt.refund_id else None,
+                step=doubt.step,
+                since=format_rfc3339(doubt.unresolved_since),
+                tries=doubt.faults,
+            )
+        if len(doubts) > MAX_REPORTED:
+            _log.error("more payments in doubt", count=len(doubts) - MAX_REPORTED)
+        return len(doubts)
+
     def report_unresolved(self) -> int:
-        """Log steps that the card network has left open for longer than IN_DOUBT_ALARM; return how
-        many, up to MAX_REPORTED."""
-        latest = self.application.clock.now() - IN_DOUBT_ALARM
+        """Log steps that the card network has left open for long; return how many, up to
+        MAX_REPORTED."""
+        latest = self.application.clock.now() - self.settings.in_doubt_alarm
         steps = self.application.admin.list_unresolved(MAX_REPORTED)
         overdue = [step for step in steps if step.unresolved_since <= latest]
         for step in overdue:
@@ -176,6 +205,7 @@ class Sweeper:
     def _report_if_due(self) -> None:
         now = time.monotonic()
         if now - self._last_report >= IN_DOUBT_SECONDS:
+            self.report_doubts()
             self.report_unresolved()
             self._last_report = now
 
@@ -184,6 +214,12 @@ class Sweeper:
         if now - self._last_purge >= PURGE_SECONDS:
             self.purge()
             self._last_purge = now
+
+    def _take_snapshots_if_due(self) -> None:
+        """Every round while there are many: a batch takes a fraction of a second."""
+        now = time.monotonic()
+        if now - self._last_snapshots >= SNAPSHOT_SECONDS and not self.take_snapshots():
+            self._last_snapshots = now
 
     def _start_delivery(self) -> None:
         """Deliver overdue webhooks in a daemon thread: payments must not wait for receivers. What

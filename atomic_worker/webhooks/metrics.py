@@ -211,9 +211,15 @@ def build_unresolved_gauges(
     age = GaugeMetricFamily(
         "atomic_unresolved_age_seconds", "How long the oldest of them has been open.", labels=labels
     )
+    overdue = GaugeMetricFamily(
+        "atomic_unresolved_overdue_steps",
+        "Those that have been open for longer than IN_DOUBT_EVENT_SECONDS.",
+        labels=labels,
+    )
     for total in totals:
         values = [total.network, total.network_state, total.currency]
         steps.add_metric(values, total.steps)
         amount.add_metric(values, total.amount)
+        overdue.add_metric(values, total.overdue_steps)
         age.add_metric(values, max(0.0, (now - total.oldest_since).total_seconds()))
-    return [steps, amount, age]
+    return [steps, amount, overdue, age]

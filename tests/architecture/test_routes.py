@@ -32,7 +32,9 @@ SCOPES = {
     ("/api/v1/events", "GET"): Scope.EVENTS_READ,
     ("/api/v1/events/<id>", "GET"): Scope.EVENTS_READ,
     ("/api/v1/ledger/transactions", "POST"): Scope.LEDGER_WRITE,
+    ("/api/v1/ledger/transactions/batch", "POST"): Scope.LEDGER_WRITE,
     ("/api/v1/ledger/transactions", "GET"): Scope.LEDGER_READ,
+    ("/api/v1/ledger/exchanges", "POST"): Scope.LEDGER_WRITE,
     ("/api/v1/ledger/transactions/<id>", "GET"): Scope.LEDGER_READ,
     ("/api/v1/ledger/transactions/<id>/reverse", "POST"): Scope.LEDGER_WRITE,
 }

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
 def run(options: Options) -> int:
     started = time.monotonic()
     measurements: list[Measurement] = []
-    with BenchCluster() as cluster:
+    with BenchCluster(pgledger=options.pgledger) as cluster:
         facts = machine.describe_machine(cluster.get_postgres_version())
         for name in options.only:
             measurements += run_figure(name, cluster, options, started)

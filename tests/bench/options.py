@@ -86,6 +86,7 @@ class Options:
     strict: bool
     json: Path | None
     sizes: Sizes
+    pgledger: Path | None = None
 
 
 def parse_options(arguments: Sequence[str], figures: Collection[str]) -> Options:
@@ -108,6 +109,12 @@ def parse_options(arguments: Sequence[str], figures: Collection[str]) -> Options
     )
     parser.add_argument("--repeats", type=int, help="how often to repeat each measurement")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results as JSON")
+    parser.add_argument(
+        "--pgledger",
+        type=Path,
+        metavar="FILE",
+        help="the SQL of pgledger and of what it needs, for the figure `ledger`",
+    )
     parsed = parser.parse_args(arguments)
     only = tuple(dict.fromkeys(name.strip() for name in parsed.only.split(",")))
     if unknown := set(only) - set(figures):
@@ -117,4 +124,4 @@ def parse_options(arguments: Sequence[str], figures: Collection[str]) -> Options
         if parsed.repeats < 1:
             parser.error("--repeats must be 1 or more")
         sizes = replace(sizes, repeats=parsed.repeats)
-    return Options(only, parsed.quick, parsed.strict, parsed.json, sizes)
+    return Options(only, parsed.quick, parsed.strict, parsed.json, sizes, parsed.pgledger)

@@ -39,7 +39,11 @@ def build_document(
     seconds: float,
 ) -> dict[str, object]:
     """Return everything that was measured, as JSON values."""
-    chosen_options = {**asdict(options), "json": str(options.json) if options.json else None}
+    paths = {"json": options.json, "pgledger": options.pgledger}
+    chosen_options = {
+        **asdict(options),
+        **{name: str(path) if path else None for name, path in paths.items()},
+    }
     return {
         "machine": dict(facts),
         "options": chosen_options,

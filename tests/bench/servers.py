@@ -87,6 +87,8 @@ class BenchCluster:
     files or processes behind, even after an error."""
 
     folder: Path = field(default_factory=lambda: create_scratch_folder("atomic-bench-"))
+    pgledger: Path | None = None
+    """A file with the SQL of pgledger, for the figure that compares with it."""
     verify_results: dict[str, str] = field(default_factory=dict)
     """The result of `atomic verify` for each database."""
     inconsistent_databases: list[str] = field(default_factory=list)

@@ -345,3 +345,44 @@ def test_make_due_without_commit_is_rolled_back(
         assert not work.payments.make_due(IDS.new_id())
         assert not work.refunds.make_due(payment.id)
     assert application.settlement.settle() == 0
+
+
+def test_lists_continue_after_an_item(
+    store: Store, application: Application, merchant_id: UUID
+) -> None:
+    other_id = add_merchant(store.begin)
+    payments = [
+        application.payments.record(build_payment(owner, amount)).id
+        for owner, amount in [(merchant_id, 1), (other_id, 2), (merchant_id, 3)]
+    ]
+    application.settlement.settle()
+    refunds = [application.refunds.create(NewRefund(merchant_id, payments[0], 1)).id]
+    refunds.append(application.refunds.create(NewRefund(other_id, payments[1], 2)).id)
+    admin = application.admin
+
+    assert [payment.id for payment in admin.list_payments(9, None, None, payments[2])] == [
+        *payments[1::-1]
+    ]
+    assert [payment.id for payment in admin.list_payments(9, merchant_id, None, payments[2])] == [
+        payments[0]
+    ]
+    assert [refund.id for refund in admin.list_refunds(9)] == refunds[::-1]
+    assert [refund.id for refund in admin.list_refunds(9, None, Status.SUCCESS)] == []
+    assert [refund.id for refund in admin.list_refunds(9, None, None, refunds[1])] == [refunds[0]]
+    assert [refund.id for refund in admin.list_refunds(9, other_id)] == [refunds[1]]
+    merchants = [merchant.id for merchant in admin.list_merchants(9)]
+    assert [merchant.id for merchant in admin.list_merchants(9, merchants[0])] == merchants[1:]
+    accounts = [account.id for account in admin.list_accounts(9)]
+    assert [account.id for account in admin.list_accounts(9, None, None, accounts[0])] == (
+        accounts[1:]
+    )
+    # The account of the position has another currency.
+    assert admin.list_accounts(9, None, "EUR", accounts[0]) == []
+    for list_after in (
+        lambda: admin.list_payments(9, None, None, IDS.new_id()),
+        lambda: admin.list_refunds(9, None, None, IDS.new_id()),
+        lambda: admin.list_accounts(9, None, None, IDS.new_id()),
+        lambda: admin.list_merchants(9, IDS.new_id()),
+    ):
+        with pytest.raises(NotFound):
+            list_after()

@@ -1,6 +1,5 @@
 """Batches of payments are accepted whole or not at all, on both stores."""
 
-from datetime import datetime
 from uuid import UUID
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from atomic_core.domain.errors import IdempotencyKeyReused, NotFound
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.money import Money
-from atomic_core.domain.payments import NewPayment
+from atomic_core.domain.payments import InsertedPayment, NewPayment
 from atomic_core.ports.job_queue import Job
 from atomic_core.use_cases.idempotency import IdempotentResult
 from atomic_core.use_cases.payment_batches import BatchItem, PaymentBatch
@@ -24,7 +23,9 @@ from support import (
 )
 
 
-def render(payment_id: UUID, payment: NewPayment, _created_at: datetime | None) -> StoredResponse:
+def render(
+    payment_id: UUID, payment: NewPayment, _inserted: InsertedPayment | None
+) -> StoredResponse:
     return StoredResponse(202, f"{payment_id} {payment.money.amount}".encode())
 
 

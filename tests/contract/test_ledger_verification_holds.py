@@ -11,7 +11,17 @@ from atomic_core.domain.fees import FeeTerms
 from atomic_core.domain.ledger_verification import LedgerCheck
 from atomic_core.domain.payments import CaptureMethod, Status
 from atomic_core.domain.refunds import NewRefund
-from support import Store, Tampering, add_merchant, build_application, build_payment, open_account
+from atomic_core.use_cases.holds import CaptureRequest
+from bookkeeping_network import UNKNOWN, BookkeepingNetwork
+from support import (
+    IDS,
+    Store,
+    Tampering,
+    add_merchant,
+    build_application,
+    build_payment,
+    open_account,
+)
 
 
 @dataclass(frozen=True)
@@ -135,3 +145,25 @@ def test_swapped_refund_postings_break_chain(store: Store, scenario: LedgerScena
         scenario.paid, scenario.first_refund, scenario.second_refund
     )
     assert {check for check, _ in find_violations(store)} == {LedgerCheck.CHAIN_UNBROKEN}
+
+
+def test_step_that_a_network_left_open_fits_the_ledger(store: Store) -> None:
+    network = BookkeepingNetwork()
+    application = build_application(store.begin, card_network=network)
+    merchant_id = add_merchant(store.begin)
+    payments = [application.payments.record(build_payment(merchant_id)) for _ in range(2)]
+    manual = replace(build_payment(merchant_id, 500), capture=CaptureMethod.MANUAL)
+    held = application.payments.record(manual)
+    application.settlement.settle()
+    network.fault = lambda method, claim: UNKNOWN
+    charge = application.payments.record(build_payment(merchant_id))
+    refunds = [application.refunds.create(NewRefund(merchant_id, each.id, 7)) for each in payments]
+    application.payments.capture(CaptureRequest(merchant_id, held.id))
+    application.settlement.settle()
+    assert sum(total.steps for total in application.admin.sum_unresolved()) == 4
+    assert find_violations(store) == set()
+    store.tampering.delete_hold(held.id)
+    store.tampering.add_empty_transaction(IDS.new_id(), charge.id)
+    found = {subject for check, subject in find_violations(store) if check == "unresolved_fits"}
+    assert found == {str(held.id), str(charge.id)}
+    assert {str(refund.id) for refund in refunds}.isdisjoint(found)

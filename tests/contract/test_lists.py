@@ -124,6 +124,9 @@ def create_merchant_data(store: Store) -> MerchantData:
     payment_ids += add_payments(
         store, *(build_payment(id, n, source="tok_chargeDeclined") for n in range(5))
     )
+    payment_ids += add_payments(
+        store, *(build_payment(id, n, source="tok_threeDSecureAbandoned") for n in range(3))
+    )
     application.settlement.settle()
     for payment_id in payment_ids[:4]:
         application.payments.cancel(CancelRequest(id, payment_id))

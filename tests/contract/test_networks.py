@@ -2,7 +2,9 @@
 accepted for, and a network that hangs delays no other."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -10,6 +12,7 @@ from structlog.testing import capture_logs
 
 from atomic_adapters.memory.services import MemoryBreakerStates
 from atomic_core.application import Application, LaneOptions
+from atomic_core.domain.backlog import NO_BACKLOG
 from atomic_core.domain.card_networks import NetworkResponse, Verdict
 from atomic_core.domain.errors import NotFound, ValidationFailed
 from atomic_core.domain.network_load import NetworkLoad
@@ -259,6 +262,35 @@ def test_claimed_payments_are_not_parked(
         assert work.admin_queries.count_parked("stripe", 10) == 1
         assert work.admin_queries.count_parked("stripe", 0) == 0
         assert work.admin_queries.count_parked("sandbox", 10) == 0
+        assert work.admin_queries.measure_backlog("stripe", 10).due == 1
+        assert work.admin_queries.measure_backlog("stripe", 0) == NO_BACKLOG
+        assert work.admin_queries.measure_backlog("sandbox", 10) == NO_BACKLOG
+
+
+def test_backlog_is_as_old_as_its_oldest_unclaimed_item(
+    application: Application, store: Store, stripe_merchant_id: UUID
+) -> None:
+    """Of all card networks, also of one that is not served, and of refunds."""
+    assert application.maintenance.measure_backlog() == NO_BACKLOG
+    [payment, _] = record(application, stripe_merchant_id, 2)
+    unserved = build_application(store.begin)
+    first = unserved.maintenance.measure_backlog()
+    assert first.due == 2
+    assert not first.is_stalled
+    with store.begin() as work:
+        assert len(work.payments.claim(2, HOUR, NOW, None, "stripe")) == 2
+        work.commit()
+    assert application.maintenance.measure_backlog() == NO_BACKLOG
+
+    assert application.admin.retry_payment(payment.id, OPERATOR)
+    began = time.monotonic()
+    with store.begin() as work:
+        assert len(work.payments.claim(1, NOW, NOW, None, "stripe")) == 1
+        work.commit()
+    again = application.maintenance.measure_backlog()
+    assert again.due == 1
+    elapsed = timedelta(seconds=time.monotonic() - began)
+    assert again.oldest_age <= elapsed, "it counts from the end of the lease"
 
 
 def test_open_breaker_with_nothing_due_is_reported_again(

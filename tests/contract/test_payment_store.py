@@ -3,6 +3,7 @@ unit of work."""
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -197,6 +198,33 @@ def test_response_is_stored_with_commit_time_of_payment(
     response = DRAFT.with_commit_time(inserted.created_at)
     assert response.body == b'{"at":"' + format_rfc3339(inserted.created_at).encode() + b'"}'
     assert find_response(store, request) == response
+
+
+def test_response_is_stored_with_account_of_payment(
+    store: Store, merchant_id: UUID, insert_all: InsertAll
+) -> None:
+    """Wherever the placeholder is, and only for the payment that has it."""
+    insert = build_insert(merchant_id, build_request(merchant_id, "k-0"))
+    bodies = [b'{"id":"\x01"}', b"\x01", b'{"id":1}']
+    requests = [build_request(merchant_id, f"k-{n}") for n in range(len(bodies))]
+    inserted = insert_all(
+        [
+            replace(
+                insert,
+                payment_id=IDS.new_id(),
+                idempotency=(request, StoredResponse(202, body, "/")),
+            )
+            for request, body in zip(requests, bodies, strict=True)
+        ]
+    )
+    account_ids = {str(payment.account_id).encode() for payment in inserted if payment}
+    [account_id] = account_ids
+    stored = [find_response(store, request) for request in requests]
+    assert [response and response.body for response in stored] == [
+        b'{"id":"' + account_id + b'"}',
+        account_id,
+        b'{"id":1}',
+    ]
 
 
 def test_used_idempotency_key_is_not_claimed_again(

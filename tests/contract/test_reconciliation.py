@@ -120,6 +120,22 @@ def test_refund_outside_of_atomic_is_named(
     )
 
 
+def test_refund_that_failed_later_is_named(
+    application: Application, network: StatementNetwork, pay: Callable[..., Payment]
+) -> None:
+    payment = pay()
+    refund_id = refund(application, payment, 2_000)
+    network.get_record(payment.id).refunded = 0
+    line = network.add_line(LineKind.REFUND, 2_000, payment.id, refund_id, "refund_failure")
+    difference = get_only_difference(reconcile(application))
+    assert (difference.kind, difference.payment_id) == (DifferenceKind.AMOUNT, payment.id)
+    assert (difference.there, difference.here) == (5_000, 3_000)
+    assert difference.line_id == line.id
+    # Until an operator has decided, the books are as they were.
+    assert application.refunds.get(payment.merchant_id, refund_id).status is Status.SUCCESS
+    assert application.ledger.verify().is_clean
+
+
 def test_charge_of_another_amount_is_named(
     application: Application, network: StatementNetwork, pay: Callable[..., Payment]
 ) -> None:

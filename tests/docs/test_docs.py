@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 import pytest
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from atomic_adapters.networks.sandbox import (
     AUTHORIZATION_RESPONSES,
@@ -212,7 +212,7 @@ def metric_names() -> set[str]:
     empty = WebhookBacklog(0, 0.0, 0, 0, 0, {})
     described = [*webhook_metrics.StoreCollector(lambda: empty, lambda: 0, list).collect()]
     for metric in [*vars(metrics).values(), *vars(webhook_metrics).values()]:
-        if isinstance(metric, Counter | Histogram):
+        if isinstance(metric, Counter | Gauge | Histogram):
             described += metric.describe()
     return {each.name + ("_total" if each.type == "counter" else "") for each in described}
 

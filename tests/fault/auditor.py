@@ -9,6 +9,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import namedtuple_row
 
+from fault.ledger_model import audit_ledger_transactions
 from fault.network_books import NOTHING, NetworkBooks
 from fault.oracle import SUCCESS, Acknowledgement, Oracle
 from fault.periodic_task import PeriodicTask
@@ -37,11 +38,16 @@ SELECT (SELECT coalesce(sum(abs(total)), 0)::bigint
           FROM accounts
           LEFT JOIN (SELECT account_id, sum(incoming)::bigint AS incoming,
                             sum(outgoing)::bigint AS outgoing
-                       FROM holds,
-                            LATERAL (VALUES (credit_account_id, amount, 0),
-                                            (debit_account_id, 0, amount))
-                                    AS side (account_id, incoming, outgoing)
-                      WHERE released_at IS NULL
+                       FROM (SELECT side.*
+                               FROM holds,
+                                    LATERAL (VALUES (credit_account_id, amount, 0),
+                                                    (debit_account_id, 0, amount))
+                                            AS side (account_id, incoming, outgoing)
+                              WHERE released_at IS NULL
+                              UNION ALL
+                             SELECT account_id, greatest(amount, 0), greatest(-amount, 0)
+                               FROM journal_holds
+                              WHERE released_at IS NULL) AS sides
                       GROUP BY account_id) AS live ON live.account_id = accounts.id
          WHERE (accounts.pending_in, accounts.pending_out)
                <> (coalesce(live.incoming, 0), coalesce(live.outgoing, 0))) AS wrong_pending,
@@ -179,6 +185,7 @@ def run_final_audit(connection: psycopg.Connection[Any], oracle: Oracle) -> int:
     _check_refund_counts(refund_counts, oracle)
     _check_balances(connection, balances, oracle)
     _check_timestamps(connection, oracle)
+    audit_ledger_transactions(connection, oracle.ledger, oracle.check)
     return payment_counts.total()
 
 

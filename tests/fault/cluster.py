@@ -107,7 +107,8 @@ class Cluster:
         environ = self._build_environ()
         self.system = SystemWithFailpoints(environ, self.folder / "atomic.log", folder=self.folder)
         merchants = self._create_merchants()
-        self.merchants, self.hold_merchants = merchants[:MERCHANTS], merchants[MERCHANTS:]
+        self.merchants, others = merchants[:MERCHANTS], merchants[MERCHANTS:]
+        self.ledger_merchants, self.hold_merchants = others[:1], others[1:]
         self._stack.callback(self._stop_processes)
         self.system.start(*DEFAULT_PROCESSES)
         for name in ("worker", "sweeper"):
@@ -246,7 +247,7 @@ class Cluster:
         add_merchant, open_account = AddMerchant(store.begin, ids), OpenAccount(store.begin, ids)
         issue_key = IssueApiKey(CreateApiKey(store.begin, ids, Sha256Hasher()))
         merchants: list[Merchant] = []
-        for number in range(MERCHANTS + HOLD_MERCHANTS):
+        for number in range(MERCHANTS + 1 + HOLD_MERCHANTS):
             merchant = add_merchant(f"Merchant {number}")
             account_ids = {
                 currency: open_account(NewAccount(merchant.id, currency, currency)).id

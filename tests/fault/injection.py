@@ -30,6 +30,7 @@ POLL_SECONDS: Final = 0.02
 ALL_SETTLED: Final = """
 SELECT NOT EXISTS (SELECT FROM payments WHERE phase IN ('OPEN', 'AUTHORIZED'))
    AND NOT EXISTS (SELECT FROM refunds WHERE phase = 'OPEN')
+   AND NOT EXISTS (SELECT FROM journal_transactions WHERE status = 'PENDING')
 """
 
 # Without holds: how long they take depends on when a client captures them.

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from fault.hold_generator import HoldGenerator
 from fault.http_client import RecordingClient, RequestLog
+from fault.ledger_generator import LedgerGenerator
 from fault.oracle import Merchant, Oracle
 from fault.payment_generator import BatchGenerator, PaymentGenerator
 
@@ -23,6 +24,8 @@ class Load:
     merchants: Sequence[Merchant]
     hold_merchants: Sequence[Merchant]
     """The merchants that hold, capture and refund."""
+    ledger_merchants: Sequence[Merchant]
+    """The merchant that posts ledger transactions."""
     oracle: Oracle
     seed: int
     calm: float = 1
@@ -40,6 +43,7 @@ class Load:
             *(self._create(PaymentGenerator, f"p{number}") for number in range(PAYMENT_GENERATORS)),
             self._create(BatchGenerator, "b"),
             self._create(HoldGenerator, "h"),
+            self._create(LedgerGenerator, "l"),
         ]
         threads = self._stack.enter_context(ThreadPoolExecutor(len(generators), "load"))
         self._futures = [
@@ -54,7 +58,10 @@ class Load:
             future.result()
 
     def _create(self, kind: type[PaymentGenerator], name: str) -> PaymentGenerator:
-        merchants = self.hold_merchants if kind is HoldGenerator else self.merchants
+        merchants = {
+            HoldGenerator: self.hold_merchants,
+            LedgerGenerator: self.ledger_merchants,
+        }.get(kind, self.merchants)
         generator = kind(
             name, self.create_client(), merchants, random.Random(f"{self.seed}-{name}")
         )

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
+from fault.ledger_model import LedgerModel
 from fault.network_books import LOSSY_SOURCE
 
 FinalState = tuple[str, str | None]
@@ -129,6 +130,7 @@ class Oracle:
 
     payment_requests: dict[str, PaymentRequest] = field(default_factory=dict)
     refund_requests: dict[str, RefundRequest] = field(default_factory=dict)
+    ledger: LedgerModel = field(default_factory=LedgerModel)
     violations: list[str] = field(default_factory=list)
     check_counts: Counter[str] = field(default_factory=Counter)
     """How often each invariant was checked."""

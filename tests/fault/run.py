@@ -52,6 +52,7 @@ class Run:
             self.cluster.system.base_url,
             self.cluster.merchants,
             self.cluster.hold_merchants,
+            self.cluster.ledger_merchants,
             self.oracle,
             self.options.seed,
             self.options.calm,

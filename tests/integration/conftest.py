@@ -65,3 +65,10 @@ def proxy(stripe_port: int) -> Iterator[RecordingProxy]:
 def network(proxy: RecordingProxy) -> Iterator[StripeCardNetwork]:
     with closing(build_network(proxy.url)) as network:
         yield network
+
+
+@pytest.fixture
+def redirecting_network(proxy: RecordingProxy) -> Iterator[StripeCardNetwork]:
+    """One that supports 3-D Secure."""
+    with closing(build_network(proxy.url, return_url="https://shop.example/paid")) as network:
+        yield network

@@ -3,7 +3,8 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -12,13 +13,15 @@ import pytest
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.settings import Settings
-from atomic_core.domain.errors import Conflict, TransactionRefused
+from atomic_core.domain.errors import Conflict, ExternalIdTaken, PeriodClosed, TransactionRefused
 from atomic_core.domain.journal import JournalStatus, JournalTransaction
+from atomic_core.domain.periods import ClosingRequest
 from journal_scenarios import FUNDS, Books
 from support import DEPTH, PostgresTampering
 
 ROUNDS: Final = 40 * DEPTH
 PENDING_ROUNDS: Final = 50 * DEPTH
+CLOSING_ROUNDS: Final = 10 * DEPTH
 RACERS: Final = 4
 GUARD_SECONDS: Final = 60
 """How long a race may take on a busy machine; no promise about speed."""
@@ -118,6 +121,33 @@ def test_transfers_in_both_directions_do_not_deadlock(
     books.assert_ledger_is_clean()
 
 
+def test_batches_with_the_same_accounts_and_external_ids_do_not_deadlock(
+    books: Books, race: Callable[..., list[object]]
+) -> None:
+    books.transfer(FUNDS // 2)
+    forth = books.build((books.funded, -1), (books.other, 1))
+    back = books.build((books.other, -2), (books.third, 1), (books.funded, 1))
+    for number in range(ROUNDS):
+        # Of different accounts: the loser meets the external id when it inserts.
+        dollars = replace(forth, external_id=str(number))
+        euros = books.build((books.euros, -1), (books.other_euros, 1), external_id=str(number))
+        outcomes = race(
+            lambda one=dollars: books.post_batch(forth, back, one),
+            lambda one=euros: books.post_batch(one, books.build(*one.entries)),
+            lambda: books.post_batch(back, forth, is_atomic=True),
+            lambda: books.transfer(1),
+        )
+        results = [row for outcome in outcomes for row in _list_results(outcome)]
+        assert count_posted(results) == 7
+        assert sum(isinstance(row, ExternalIdTaken) for row in results) == 1
+        books.post((books.third, -2), (books.other, 2))
+    books.assert_ledger_is_clean()
+
+
+def _list_results(outcome: object) -> list[object]:
+    return [*outcome] if isinstance(outcome, list) else [outcome]
+
+
 def test_pending_transaction_ends_once_whatever_races(
     books: Books, race: Callable[..., list[object]], database_url: str
 ) -> None:
@@ -183,4 +213,29 @@ def test_transactions_that_end_and_begin_together_do_not_deadlock(
         assert outcomes[2] == 1
         [pending] = [outcome for outcome in outcomes[3:] if isinstance(outcome, JournalTransaction)]
         books.void(pending)
+    books.assert_ledger_is_clean()
+
+
+def test_closing_a_period_has_what_was_posted_and_refuses_the_rest(
+    books: Books, race: Callable[..., list[object]]
+) -> None:
+    close = books.application.periods.close
+    for number in range(CLOSING_ROUNDS):
+        end = PAST.date() + timedelta(days=number)
+        within = PAST + timedelta(days=number, hours=23)
+        pending = books.reserve(1, effective_at=within)
+        outcomes = race(
+            partial(books.transfer, 1, effective_at=within),
+            partial(close, ClosingRequest(books.merchant_id, end)),
+            partial(books.post_pending, pending),
+            partial(books.transfer, 1),
+        )
+        assert not isinstance(outcomes[1], Conflict)
+        assert isinstance(outcomes[3], JournalTransaction)
+        for outcome in (outcomes[0], outcomes[2]):
+            assert isinstance(outcome, (JournalTransaction, PeriodClosed))
+        if isinstance(outcomes[2], PeriodClosed):
+            books.void(pending)
+        books.post((books.other, -books.get_balances()[1]), (books.funded, books.get_balances()[1]))
+    # Each closing balance is the sum of what takes effect before the end of its period.
     books.assert_ledger_is_clean()

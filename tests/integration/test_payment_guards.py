@@ -34,9 +34,13 @@ class NamingNetwork(SandboxCardNetwork):
 @pytest.fixture
 def books(postgres_store: Store) -> dict[str, object]:
     """A payment with a refund that succeeded and one that waits, one that is held, one that is
-    being captured; ids by name for the statements below."""
+    being captured, one that waits for its customer; ids by name for the statements below."""
     application = build_application(postgres_store.begin, card_network=NamingNetwork())
     merchant_id = add_merchant(postgres_store.begin)
+    sandbox = build_application(postgres_store.begin)
+    order = build_payment(merchant_id, 5_000, source="tok_threeDSecureAbandoned")
+    awaited = sandbox.payments.record(order).id
+    sandbox.settlement.settle()
     account_id = open_account(postgres_store.begin, merchant_id)
     application.fees.set(merchant_id, "USD", FeeTerms(100, 0))
 
@@ -65,6 +69,7 @@ def books(postgres_store: Store) -> dict[str, object]:
         "refunded": refunded.id,
         "waiting": waiting.id,
         "other": OTHER,
+        "awaited": awaited,
     }
 
 
@@ -192,6 +197,29 @@ REFUSED = {
         VALUES (%(other)s, %(paid)s, 'payment', %(waiting)s, now())""",
     "an event that is rewritten": b"UPDATE events SET reason = 'x'",
     "an event that is forgotten": b"DELETE FROM events",
+    "a wait without what to do": b"""
+        UPDATE payments SET next_action_type = NULL, next_action_url = NULL
+         WHERE id = %(awaited)s""",
+    "what to do after the wait": b"""
+        UPDATE payments SET next_action_type = 'x', next_action_url = 'x' WHERE id = %(paid)s""",
+    "a wait that simply ends canceled": b"""
+        UPDATE payments SET status = 'CANCELED', cancellation_reason = 'x', next_action_type = NULL,
+               next_action_url = NULL WHERE id = %(awaited)s""",
+    "a wait that ends without a posting": b"""
+        UPDATE payments SET status = 'SUCCESS', next_action_type = NULL, next_action_url = NULL
+         WHERE id = %(awaited)s""",
+    "a wait given up under an old attempt": b"""
+        UPDATE payments SET status = 'PROCESSING', step = 'abandon', next_action_type = NULL,
+               cancellation_reason = 'x', next_action_url = NULL WHERE id = %(awaited)s""",
+    "a wait that expires early": b"""
+        UPDATE payments SET status = 'PROCESSING', step = 'abandon', attempt = attempt + 1,
+               cancellation_reason = 'expired', next_action_type = NULL, next_action_url = NULL
+         WHERE id = %(awaited)s""",
+    "a wait of a capture": b"""
+        UPDATE payments SET status = 'REQUIRES_ACTION', next_action_type = 'x',
+               next_action_url = 'x' WHERE id = %(taken)s""",
+    "a doubt that was reported of a settled payment": b"""
+        UPDATE payments SET doubt_reported_at = now() WHERE id = %(paid)s""",
     "a fee of more than everything": b"""
         UPDATE fee_schedules SET basis_points = 10001 WHERE merchant_id = %(merchant)s""",
 }
@@ -219,6 +247,14 @@ HONEST = {
     "a hold let go of": b"UPDATE holds SET released_at = now() WHERE payment_id = %(held)s",
     "a capture whose reversal begins": b"""
         UPDATE payments SET step = 'reverse', reversal_reason = 'x' WHERE id = %(taken)s""",
+    "a wait that is given up": b"""
+        UPDATE payments SET status = 'PROCESSING', step = 'abandon', attempt = attempt + 1,
+               cancellation_reason = 'x', next_action_type = NULL, next_action_url = NULL
+         WHERE id = %(awaited)s""",
+    "a wait for a network that decides later": b"""
+        UPDATE payments SET status = 'PROCESSING', network_state = 'pending',
+               unresolved_since = now(), next_action_type = NULL, next_action_url = NULL
+         WHERE id = %(awaited)s""",
     "a refund that fails before anything is held": b"""
         UPDATE refunds SET status = 'FAILED', failure_reason = 'x' WHERE id = %(waiting)s""",
 }

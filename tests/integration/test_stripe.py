@@ -3,7 +3,7 @@
 import pytest
 
 from atomic_adapters.networks.stripe import StripeCardNetwork
-from atomic_core.domain.card_networks import NetworkResponse, Verdict
+from atomic_core.domain.card_networks import NetworkResponse, NetworkState, Verdict
 from atomic_core.domain.payments import Step
 from stripe_claims import build_claim, build_refund, get_intent, next_step
 from stripe_rules import (
@@ -141,13 +141,62 @@ def test_reversal_leaves_nothing(
     assert (compute_net(intent), compute_held(intent)) == (0, 0)
 
 
+def create_card_to_authenticate(proxy: RecordingProxy) -> str:
+    card = {"number": "4000002500003155", "exp_month": 12, "exp_year": 2030, "cvc": "123"}
+    params = {f"card[{name}]": value for name, value in card.items()}
+    return proxy.ask("POST", "/v1/payment_methods", type="card", **params)["id"]
+
+
+@pytest.mark.parametrize("step", [Step.CHARGE, Step.AUTHORIZE])
+@pytest.mark.parametrize("has_confirmed", [True, False])
+def test_customer_is_awaited_until_stripe_decides(
+    redirecting_network: StripeCardNetwork, proxy: RecordingProxy, step: Step, has_confirmed: bool
+) -> None:
+    network = redirecting_network
+    claim = build_claim(step, source=create_card_to_authenticate(proxy))
+    [waiting] = network.authorize([claim])
+    intent = get_intent(proxy, claim.payment_id)
+    assert (waiting.verdict, waiting.reference) == (Verdict.REQUIRES_ACTION, intent["id"])
+    assert waiting.next_action
+    assert waiting.next_action.url.startswith("https://hooks.stripe.example/")
+    # Also under a repeated key, whose first answer Stripe returns.
+    assert network.authorize([claim]) == [waiting]
+    awaited = claim._replace(
+        network_reference=waiting.reference, network_state=NetworkState.REQUIRES_ACTION
+    )
+    assert network.inquire([awaited]) == [waiting]
+    proxy.ask(
+        "POST",
+        f"/v1/payment_intents/{intent['id']}/_authenticate",
+        client_secret=intent["client_secret"],
+        success=str(has_confirmed).lower(),
+    )
+    [decided] = network.inquire([awaited])
+    if has_confirmed:
+        assert decided == NetworkResponse(Verdict.APPROVED, None, intent["id"])
+    else:
+        assert (decided.verdict, decided.reason) == (Verdict.DECLINED, "authentication_required")
+    # A cancellation that comes too late returns the money.
+    [abandoned] = network.reverse([next_step(claim, Step.ABANDON, waiting)])
+    assert abandoned.verdict is Verdict.APPROVED
+    intent = get_intent(proxy, claim.payment_id)
+    assert (compute_net(intent), compute_held(intent)) == (0, 0)
+
+
+def test_abandoned_payment_intent_is_canceled(
+    redirecting_network: StripeCardNetwork, proxy: RecordingProxy
+) -> None:
+    claim = build_claim(source=create_card_to_authenticate(proxy))
+    [waiting] = redirecting_network.authorize([claim])
+    [abandoned] = redirecting_network.reverse([next_step(claim, Step.ABANDON, waiting)])
+    assert abandoned.verdict is Verdict.APPROVED
+    assert get_intent(proxy, claim.payment_id)["status"] == "canceled"
+
+
 def test_payment_that_waits_for_its_customer_is_given_up(
     network: StripeCardNetwork, proxy: RecordingProxy
 ) -> None:
-    card = {"number": "4000002500003155", "exp_month": 12, "exp_year": 2030, "cvc": "123"}
-    params = {f"card[{name}]": value for name, value in card.items()}
-    method = proxy.ask("POST", "/v1/payment_methods", type="card", **params)
-    claim = build_claim(source=method["id"])
+    claim = build_claim(source=create_card_to_authenticate(proxy))
     for _ in range(2):
         [response] = network.authorize([claim])
         assert (response.verdict, response.reason) == (

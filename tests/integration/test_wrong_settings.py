@@ -21,7 +21,7 @@ ID = "01999999-0000-7000-8000-000000000000"
 
 COMMANDS = [
     *("serve", "dev", "worker", "sweep --once", "seed", "verify", "currencies"),
-    *("migrate up", "migrate down", "migrate status", "grant", "keys list", "keys create"),
+    *("migrate up", "migrate down --yes", "migrate status", "grant", "keys list", "keys create"),
     *(f"keys revoke {ID}", "merchants list", f"merchants show {ID}", "payments list"),
     *(f"payments show {ID}", f"payments retry {ID}", "accounts list", f"accounts show {ID}"),
     *("accounts heads", f"keys rotate {ID}"),
@@ -34,10 +34,13 @@ COMMANDS = [
     ),
     *(f"payments resolve {ID} --as failed --reason x", "events tail"),
     *("disputes list", f"disputes show {ID}"),
-    *("reconcile list", "reconcile stripe", f"reconcile show {ID}"),
+    *("status", "payments create --amount 1 --currency USD", f"payments capture {ID}"),
+    *(f"payments cancel {ID}", f"payments refund {ID}", "refunds list"),
+    *("reconcile list", "reconcile stripe", f"reconcile show {ID}", "trial-balance"),
 ]
 WITHOUT_SETTINGS = {
     ("migrate", "create"),
+    ("completion",),
     *(("webhooks", name) for name in ("new-key", "explain", "listen")),
 }
 

@@ -17,6 +17,8 @@ CONNECTIONS_TEST: Final = "tests/integration/test_connections.py"
 
 CONNECTIONS_PY: Final = "atomic_adapters/postgres/connections.py"
 BULKHEAD_PY: Final = "atomic_adapters/bulkhead.py"
+HEALTH_TEST: Final = "tests/web/test_health.py"
+
 UNIT_OF_WORK_PY: Final = "atomic_adapters/postgres/unit_of_work.py"
 WORKER_PY: Final = "atomic_web/server/gunicorn_worker.py"
 READER_PY: Final = "atomic_web/server/request_reader.py"
@@ -237,5 +239,37 @@ AVAILABILITY_MUTANTS: Final = (
         "                connection.close()\n            raise\n",
         "            raise\n",
         CONNECTIONS_TEST,
+    ),
+    _mutant(
+        "stalled-backlog-is-ready",
+        "readiness is degraded while no worker settles payments",
+        "atomic_core/use_cases/maintenance.py",
+        "(self.backlog.is_stalled or not all(self.checks.values()))",
+        "not all(self.checks.values())",
+        HEALTH_TEST,
+    ),
+    _mutant(
+        "ready-with-pending-migrations",
+        "an API whose schema is outdated is not ready",
+        "atomic_core/use_cases/maintenance.py",
+        "        is_ready = not pending and all(",
+        "        is_ready = all(",
+        HEALTH_TEST,
+    ),
+    _mutant(
+        "production-rolled-back-like-development",
+        "a rollback in production requires an option of its own",
+        "atomic_worker/commands/migrate.py",
+        "    if cli.settings.is_production and not in_production:\n",
+        "    if cli.settings.is_production and in_production is None:\n",
+        "tests/unit/test_cli.py",
+    ),
+    _mutant(
+        "command-of-an-operator-not-audited",
+        "what an operator does to a payment is in the audit log",
+        "atomic_core/use_cases/operator_commands.py",
+        "        work.audit_log.add(\n",
+        "        str(\n",
+        "tests/unit/test_cli_payments.py",
     ),
 )

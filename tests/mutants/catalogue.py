@@ -4,6 +4,8 @@ from typing import Final
 
 from mutants.access import ACCESS_MUTANTS
 from mutants.availability import AVAILABILITY_MUTANTS
+from mutants.balances import BALANCE_MUTANTS
+from mutants.customer_actions import CUSTOMER_ACTION_MUTANTS
 from mutants.disputes import DISPUTE_MUTANTS
 from mutants.errors import ERROR_MUTANTS
 from mutants.events import EVENT_MUTANTS
@@ -32,9 +34,11 @@ from mutants.webhooks import WEBHOOK_MUTANTS
 ALL_MUTANTS: Final = (
     *SETTLEMENT_MUTANTS,
     *IN_DOUBT_MUTANTS,
+    *CUSTOMER_ACTION_MUTANTS,
     *LEDGER_MUTANTS,
     *JOURNAL_MUTANTS,
     *PENDING_MUTANTS,
+    *BALANCE_MUTANTS,
     *PAYMENT_MUTANTS,
     *REFUND_MUTANTS,
     *DISPUTE_MUTANTS,

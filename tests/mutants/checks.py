@@ -26,6 +26,8 @@ FAULT_OPTIONS: Final = ("--seconds", "20", "--seed", "1", "--patience", "1.8")
 two seconds instead of one second must be caught."""
 
 _FAILED_TEST: Final = re.compile(r"^(tests/.+?::.+) (FAILED|ERROR) +\[ *\d+%\]", re.MULTILINE)
+_FAILED_SUMMARY: Final = re.compile(r"^(?:FAILED|ERROR) (tests/.+?::.+?)(?: - .*)?$", re.MULTILINE)
+"""What a thread prints while a test ends separates its name from its outcome."""
 _STARTED_TEST: Final = re.compile(r"^(tests/.+?::.+?) *$", re.MULTILINE)
 
 HANGS: Final = " (hangs:"
@@ -117,10 +119,10 @@ class Runner:
             return Outcome(failure=f"{test}{HANGS} {check.seconds:.0f} s)")
         if status in (PASSED, NOTHING_TO_RUN):
             return Outcome()
-        failed = _FAILED_TEST.search(output)
-        if status != FAILED or failed is None:
+        failed = find_failed_tests(output)
+        if status != FAILED or not failed:
             return Outcome(error=f"pytest exited with {status}: …{output[-400:]}")
-        return Outcome(failure=failed[1])
+        return Outcome(failure=failed[0])
 
     def _is_reproducible(self, root: Path, test: str) -> bool:
         return any(self.list_failing_tests(root, [test], LIKELY_SECONDS) for _ in range(REPEATS))
@@ -132,8 +134,7 @@ class Runner:
         status, output = self._run_pytest(root, tests, seconds)
         if status == PASSED:
             return set()
-        failed = {test for test, _ in _FAILED_TEST.findall(output)}
-        return failed if status == FAILED else set(tests)
+        return set(find_failed_tests(output)) if status == FAILED else set(tests)
 
     def stop(self) -> None:
         with self._lock:
@@ -194,6 +195,12 @@ class Runner:
             with self._lock:
                 self._running.discard(process)
         return status, log.read_text(errors="replace")
+
+
+def find_failed_tests(output: str) -> list[str]:
+    """The tests that pytest's output names as failed, in their order."""
+    verbose = [test for test, _ in _FAILED_TEST.findall(output)]
+    return verbose or _FAILED_SUMMARY.findall(output)
 
 
 def _select_line(output: str) -> str:

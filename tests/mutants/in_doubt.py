@@ -17,13 +17,49 @@ IN_DOUBT_MUTANTS: Final = (
         (
             Edit(
                 SETTLEMENT_PY,
-                "        case Verdict.UNKNOWN:\n",
+                "        case Verdict.UNKNOWN | Verdict.REQUIRES_ACTION:\n",
                 "        case Verdict.UNKNOWN if claim.faults >= 5:\n"
                 '            return _end_claim(claim, Status.FAILED, "processing_error")\n'
-                "        case Verdict.UNKNOWN:\n",
+                "        case Verdict.UNKNOWN | Verdict.REQUIRES_ACTION:\n",
             ),
         ),
         (NETWORK_FAULTS_TEST,),
+    ),
+    Mutant(
+        "doubt-reported-again",
+        "a doubt has one event in the stream",
+        (
+            Edit(
+                "atomic_adapters/postgres/payments.sql",
+                "                                THEN payments.doubt_reported_at\n",
+                "                                THEN NULL\n",
+            ),
+        ),
+        (IN_DOUBT_TEST,),
+    ),
+    Mutant(
+        "doubt-of-unsent-request",
+        "a doubt begins with the request that got no answer",
+        (
+            Edit(
+                "atomic_adapters/postgres/payments.sql",
+                "                                    AND payments.network_state = 'not_sent'\n",
+                "                                    AND payments.network_state = 'none'\n",
+            ),
+        ),
+        (IN_DOUBT_TEST,),
+    ),
+    Mutant(
+        "attempt-without-answer-in-stream",
+        "an attempt without an answer is of the timeline only",
+        (
+            Edit(
+                "atomic_core/domain/events.py",
+                "        return event.attempt is None\n",
+                "        return True\n",
+            ),
+        ),
+        (IN_DOUBT_TEST,),
     ),
     Mutant(
         "doubt-forgotten-when-unreachable",

@@ -9,10 +9,14 @@ PENDING_SQL: Final = "migrations/0030.pending-transactions.sql"
 """Replaces the guard of migration 0027."""
 POSTING_PY: Final = "atomic_core/domain/journal_posting.py"
 USE_CASES_PY: Final = "atomic_core/use_cases/journal.py"
-SAVING_PY: Final = "atomic_core/use_cases/journal_saving.py"
+SETS_PY: Final = "atomic_core/use_cases/journal_sets.py"
+MICRO_PY: Final = "atomic_core/use_cases/journal_micro_batches.py"
+BATCHES_PY: Final = "atomic_core/use_cases/journal_batches.py"
 VERIFICATION_SQL: Final = "atomic_adapters/postgres/ledger_verification.sql"
 
 CONTRACT_TEST: Final = "tests/contract/test_journal.py"
+BATCH_TEST: Final = "tests/contract/test_journal_batches.py"
+MICRO_TEST: Final = "tests/contract/test_journal_micro_batches.py"
 GUARDS_TEST: Final = "tests/integration/test_journal_guards.py"
 VERIFICATION_TEST: Final = "tests/contract/test_journal_verification.py"
 
@@ -100,8 +104,74 @@ JOURNAL_MUTANTS: Final = (
     Mutant(
         "journal-external-id-checked-after-balances",
         "the repetition of a request that succeeded is a conflict, whatever balance it left",
-        (Edit(SAVING_PY, "    _check_external_id(work, new_transaction)\n", ""),),
+        (Edit(SETS_PY, "errors |= _check_external_ids(work, merchant_id, valid)", "pass"),),
         (CONTRACT_TEST,),
+    ),
+    Mutant(
+        "journal-batch-keeps-what-precedes-a-refusal",
+        "an atomic batch posts all of its transactions or none",
+        (Edit(BATCHES_PY, "if not batch.is_atomic or not prepared.errors:", "if True:"),),
+        (BATCH_TEST,),
+    ),
+    Mutant(
+        "journal-batch-ignores-a-late-conflict",
+        "a transaction of a batch is not posted without its journal transaction",
+        (Edit(SETS_PY, "        if not conflicts:\n", "        if True:\n"),),
+        (BATCH_TEST,),
+    ),
+    Mutant(
+        "journal-batch-in-other-order",
+        "the transactions of a batch are posted in order",
+        (
+            Edit(
+                SETS_PY,
+                "for id, new in candidates.items():",
+                "for id, new in reversed(candidates.items()):",
+            ),
+        ),
+        (BATCH_TEST,),
+    ),
+    Mutant(
+        "micro-batch-keeps-the-keys-of-refused-transactions",
+        "a request that is refused leaves its Idempotency-Key unused",
+        (Edit(MICRO_PY, "        if refused:\n", "        if False:\n"),),
+        (MICRO_TEST,),
+    ),
+    Mutant(
+        "micro-batch-repeats-an-unknown-commit",
+        "a transaction is not posted again if its commit may have succeeded",
+        (Edit(MICRO_PY, "if is_committing or not has_begun:", "if not has_begun:"),),
+        (MICRO_TEST,),
+    ),
+    Mutant(
+        "micro-batch-posts-a-repeated-key",
+        "requests with one Idempotency-Key that arrive together take effect once",
+        (
+            Edit(
+                MICRO_PY,
+                "if key in keys or external_id in external_ids:",
+                "if external_id in external_ids:",
+            ),
+        ),
+        (MICRO_TEST,),
+    ),
+    Mutant(
+        "exchange-rounds-down",
+        "an exchange rounds half to even",
+        (Edit("atomic_core/domain/exchanges.py", "return round(amount", "return int(amount"),),
+        ("tests/unit/test_exchanges.py",),
+    ),
+    Mutant(
+        "exchange-forgets-the-rate",
+        "an exchange keeps its rate as it was sent",
+        (
+            Edit(
+                "atomic_core/use_cases/exchanges.py",
+                "{**request.metadata, RATE_KEY: request.rate}",
+                "{**request.metadata, RATE_KEY: str(float(rate))}",
+            ),
+        ),
+        ("tests/contract/test_exchanges.py",),
     ),
     Mutant(
         "journal-preview-posts",

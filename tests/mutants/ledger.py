@@ -76,7 +76,8 @@ LEDGER_MUTANTS: Final = (
         (
             Edit(
                 "atomic_adapters/postgres/payments.sql",
-                " WHERE payments.attempt = claim.attempt\n   AND payments.status = 'PROCESSING'\n",
+                " WHERE payments.attempt = claim.attempt\n"
+                "   AND payments.status IN ('PROCESSING', 'REQUIRES_ACTION')\n",
                 " WHERE true\n",
             ),
             Edit(

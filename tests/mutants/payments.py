@@ -80,7 +80,13 @@ PAYMENT_MUTANTS: Final = (
     Mutant(
         "hold-expires-early",
         "a hold never expires early",
-        (Edit(PAYMENTS_SQL, "       AND expires_at <= now()\n", ""),),
+        (
+            Edit(
+                PAYMENTS_SQL,
+                "     WHERE phase = 'AUTHORIZED'\n       AND expires_at <= now()\n",
+                "     WHERE phase = 'AUTHORIZED'\n",
+            ),
+        ),
         (HOLDS_TEST,),
     ),
     Mutant(

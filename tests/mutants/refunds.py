@@ -289,9 +289,8 @@ REFUND_MUTANTS: Final = (
             ),
             Edit(
                 "atomic_core/use_cases/holds.py",
-                "        if payment.status is not Status.AUTHORIZED:\n"
-                "            raise build_state_conflict(payment, PaymentNotCancelable)\n",
-                "",
+                "        step = _CANCELING_STEPS.get(payment.status)\n",
+                "        step = _CANCELING_STEPS.get(payment.status, Step.VOID)\n",
             ),
         ),
         (HOLDS_TEST,),

@@ -96,9 +96,8 @@ ROLE_MUTANTS: Final = (
         "unused-update-granted-on-payments",
         "the application has no privilege that its statements do not use",
         PRIVILEGES_PY,
-        ' capture_amount cancellation_reason network_reference key_generation sent_at",\n',
-        ' capture_amount cancellation_reason network_reference key_generation sent_at"\n'
-        '        " description",\n',
+        '        " next_action_type next_action_url",\n',
+        '        " next_action_type next_action_url description",\n',
         PRIVILEGES_TEST,
     ),
     _mutant(

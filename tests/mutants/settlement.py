@@ -22,10 +22,10 @@ SETTLEMENT_MUTANTS: Final = (
             Edit(
                 PAYMENTS_SQL,
                 " WHERE payments.attempt = claim.attempt\n"
-                "   AND payments.status = 'PROCESSING'\n"
+                "   AND payments.status IN ('PROCESSING', 'REQUIRES_ACTION')\n"
                 " ORDER BY payments.id\n",
                 " WHERE payments.attempt >= claim.attempt\n"
-                "   AND payments.status = 'PROCESSING'\n"
+                "   AND payments.status IN ('PROCESSING', 'REQUIRES_ACTION')\n"
                 " ORDER BY payments.id\n",
             ),
         ),

@@ -15,9 +15,16 @@ from hypothesis import strategies as st
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
 from atomic_adapters.networks.stripe.steps import REQUEST_DURATION, SEARCH_DELAY
 from atomic_adapters.wiring import in_memory
-from atomic_core.domain.card_networks import MAX_BACK_OFF, NetworkResponse, Verdict
-from atomic_core.domain.payments import Payment, Status
+from atomic_core.domain.card_networks import (
+    MAX_BACK_OFF,
+    REDIRECT,
+    NetworkResponse,
+    NextAction,
+    Verdict,
+)
+from atomic_core.domain.payments import DEFAULT_ACTION_PERIOD, Payment, Status
 from atomic_core.domain.settlement import NETWORK_UNAVAILABLE, Claim
+from atomic_core.use_cases.holds import CancelRequest
 from support import build_payment
 
 KEY_LIFE = timedelta(hours=24)
@@ -171,3 +178,113 @@ def test_payment_ends_as_the_network_has_it(
     assert len(network.charges) == (payment.status is Status.SUCCESS)
     if payment.failure_reason != NETWORK_UNAVAILABLE:
         assert (payment.status is Status.SUCCESS) is is_approved
+
+
+@dataclass
+class AuthenticatingNetwork(ModelNetwork):
+    """Waits for a customer, who confirms some time after the first request that it has processed,
+    or never."""
+
+    confirms_after: timedelta | None = None
+    awaited_since: datetime | None = None
+    is_canceled: bool = False
+    returned: int = 0
+
+    @property
+    def net(self) -> int:
+        return len(self.charges) - self.returned
+
+    def _process(self, key: tuple[str, int], fate: Fate, now: datetime) -> NetworkResponse:
+        if fate is not Fate.ERROR_BEFORE and key not in self.answers:
+            assert self.awaited_since is None, "two requests would be charged"
+            self.awaited_since = now
+            self.attempts.append(now)
+        if key not in self.answers:
+            is_error = fate in (Fate.ERROR_BEFORE, Fate.ERROR_AFTER)
+            self.answers[key] = (now, UNKNOWN if is_error else APPROVED)
+        if self.answers[key][1] is UNKNOWN:
+            return UNKNOWN
+        # As the adapter of Stripe: the first answer of a key says that there is a look-up to make.
+        return self.judge()
+
+    def judge(self) -> NetworkResponse:
+        if self.is_canceled:
+            return NetworkResponse(Verdict.DECLINED, "authentication_required", "pi_1")
+        if self.awaited_since is None:
+            return UNKNOWN
+        after = self.confirms_after
+        if after is None or self.clock.now() < self.awaited_since + after:
+            action = NextAction(REDIRECT, "https://bank.example/")
+            return NetworkResponse(Verdict.REQUIRES_ACTION, None, "pi_1", next_action=action)
+        if self.is_approved and not self.charges:
+            self.charges.append(self.awaited_since + after)
+        return APPROVED if self.is_approved else DECLINED
+
+    def _search(self, claim: Claim) -> NetworkResponse:
+        if claim.network_reference is None and self.awaited_since is not None:
+            found = super()._search(claim)
+            return self.judge() if found.verdict in (Verdict.APPROVED, Verdict.DECLINED) else found
+        if claim.network_reference is None:
+            return super()._search(claim)
+        return self.judge() if self._draw() is Fate.ANSWERED else UNKNOWN
+
+    def reverse(self, claims: Sequence[Claim]) -> Sequence[NetworkResponse]:
+        return [self._undo() for _ in claims]
+
+    def _undo(self) -> NetworkResponse:
+        fate = self._draw()
+        if fate in (Fate.NOT_SENT, Fate.REQUEST_LOST, Fate.LATE, Fate.ERROR_BEFORE):
+            return NetworkResponse(Verdict.NOT_SENT) if fate is Fate.NOT_SENT else UNKNOWN
+        self.judge()
+        if self.charges:
+            self.returned = len(self.charges)
+        else:
+            self.is_canceled = True
+        if fate is Fate.WORKER_DIES:
+            raise WorkerDied
+        return APPROVED if fate is Fate.ANSWERED else UNKNOWN
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    fates=st.lists(st.sampled_from(Fate), max_size=20),
+    is_approved=st.booleans(),
+    confirms_after=st.none() | st.timedeltas(timedelta(0), 2 * DEFAULT_ACTION_PERIOD),
+    cancels_in_round=st.none() | st.integers(0, 15),
+)
+def test_payment_that_waits_for_its_customer_ends_as_the_network_has_it(
+    fates: list[Fate],
+    is_approved: bool,
+    confirms_after: timedelta | None,
+    cancels_in_round: int | None,
+) -> None:
+    clock = ManualClock()
+    network = AuthenticatingNetwork(
+        clock, fates, is_approved, timedelta(0), timedelta(minutes=1), confirms_after=confirms_after
+    )
+    application = in_memory(clock=clock, card_network=network)
+    merchant = application.merchants.add("Shop")
+    payment = application.payments.record(build_payment(merchant.id))
+    current = application.payments.get(merchant.id, payment.id)
+    for round_number in range(MAX_ROUNDS):
+        with suppress(WorkerDied):
+            application.settlement.expire_holds()
+            application.settlement.settle()
+        current = application.payments.get(merchant.id, payment.id)
+        assert len(network.charges) <= 1, "charged twice"
+        if current.status.is_settled:
+            break
+        is_canceling = cancels_in_round is not None and round_number >= cancels_in_round
+        if is_canceling and current.status is Status.REQUIRES_ACTION:
+            application.payments.cancel(CancelRequest(merchant.id, payment.id))
+        clock.time += timedelta(minutes=2)
+    assert current.status.is_settled
+    # What the customer does after the end has no effect.
+    clock.time += 3 * DEFAULT_ACTION_PERIOD
+    if current.failure_reason != NETWORK_UNAVAILABLE:
+        network._land()
+        network.judge()
+    assert network.net == (1 if current.status is Status.SUCCESS else 0)
+    if current.status is Status.CANCELED:
+        assert network.is_canceled or network.returned
+    assert application.ledger.verify().is_clean

@@ -1,10 +1,11 @@
 """Random journal transactions give equal results on both stores, and those of a model."""
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import ClassVar
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import pytest
 from hypothesis import settings
@@ -30,12 +31,12 @@ from atomic_core.domain.money import MAX_AMOUNT, Money
 from atomic_core.domain.payments import NewPayment
 from atomic_core.domain.posting import Leg
 from atomic_core.use_cases.journal import ReversalRequest
+from atomic_core.use_cases.journal_batches import BatchOutcome, TransactionBatch
 from atomic_core.use_cases.ledger import NewAccount
 from atomic_core.use_cases.pending_transactions import PostPendingRequest, VoidRequest
 from emptying import Emptying
 from support import MemoryTampering, PostgresTampering, build_application, with_use_cases
 
-NAMESPACE = UUID(int=78)
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 MERCHANT, STRANGER = UUID(int=1), UUID(int=2)
 CURRENCIES = ["USD", "USD", "USD", "EUR", "EUR"]
@@ -43,6 +44,7 @@ CURRENCIES = ["USD", "USD", "USD", "EUR", "EUR"]
 accounts = st.integers(0, len(CURRENCIES))
 """Indexes; the last is the stranger's account."""
 amounts = st.sampled_from([1, 7, 400, 1_000, MAX_AMOUNT])
+transfers = st.lists(st.tuples(accounts, accounts, amounts, st.booleans()), min_size=1, max_size=5)
 external_ids = st.sampled_from([None, None, None, "a", "b"])
 indexes = st.integers(0, 30)
 
@@ -55,7 +57,8 @@ class CountingIds:
 
     def new_id(self) -> UUID:
         self.count += 1
-        return uuid5(NAMESPACE, str(self.count))
+        # In order, as those of SystemIdGenerator: transactions of a batch have one time.
+        return UUID(int=self.count << 64)
 
     def new_ids(self, count: int) -> list[UUID]:
         return [self.new_id() for _ in range(count)]
@@ -74,6 +77,8 @@ def create_application(begin: Callable[..., object]) -> Application:
             "accounts.open": replace(application.accounts.open, ids=ids),
             "journal.post": replace(journal.post, ids=ids),
             "journal.preview": replace(journal.preview, ids=ids),
+            "journal.post_batch": replace(journal.post_batch, ids=ids),
+            "journal.preview_batch": replace(journal.preview_batch, ids=ids),
             "journal.reverse": replace(journal.reverse, ids=ids),
         },
     )
@@ -156,10 +161,21 @@ def get_outcome(action: Callable[[], object]) -> object:
     return describe(result) if isinstance(result, JournalTransaction) else result
 
 
+def describe_outcome(outcome: BatchOutcome) -> object:
+    if isinstance(outcome, AtomicError):
+        return outcome.code, (outcome.details, outcome.facts)
+    return describe(outcome)
+
+
 def describe(transaction: JournalTransaction) -> object:
     names = (transaction.id, transaction.external_id, transaction.description)
     links = (transaction.reverses_id, transaction.reversed_by_id)
     return (names, links, list(transaction.entries), transaction.status)
+
+
+def _get_code(outcome: object) -> str | None:
+    """None if nothing was refused."""
+    return outcome[0] if isinstance(outcome, tuple) and isinstance(outcome[0], str) else None
 
 
 class JournalComparison(RuleBasedStateMachine):
@@ -308,6 +324,48 @@ class JournalComparison(RuleBasedStateMachine):
         if reversal:
             self.model.post(reversal, entries, external_id)
             self.model.reversed_by[original] = reversal
+
+    @rule(transfers=transfers, is_atomic=st.booleans())
+    def batch(self, transfers: list[tuple[int, int, int, bool]], is_atomic: bool) -> None:
+        requests = [
+            NewJournalTransaction(
+                MERCHANT,
+                (Leg(self.ids[debited], -amount), Leg(self.ids[credited], amount)),
+                is_pending=is_pending,
+            )
+            for debited, credited, amount, is_pending in transfers
+        ]
+        batch = TransactionBatch(MERCHANT, requests, is_atomic)
+        model = deepcopy(self.model)
+        expected = [self.apply(model, UUID(int=number), new) for number, new in enumerate(requests)]
+
+        def post(app: Application) -> object:
+            preview = [describe_outcome(row) for row in app.journal.preview_batch(batch)]
+            posted = [describe_outcome(row) for row in app.journal.post_batch(batch)]
+            assert [_get_code(row) for row in preview] == [_get_code(row) for row in posted]
+            return posted
+
+        outcomes = self.call_both(post)
+        first_error = next((code for code in expected if code), None)
+        if is_atomic and first_error:
+            assert isinstance(outcomes, tuple)
+            assert outcomes[0] == first_error
+            return
+        assert isinstance(outcomes, list)
+        assert [_get_code(outcome) for outcome in outcomes] == expected
+        for outcome, new in zip(outcomes, requests, strict=True):
+            if not _get_code(outcome):
+                [(id, *_), *_] = outcome
+                assert self.apply(self.model, id, new) is None
+
+    def apply(self, model: Model, id: UUID, new: NewJournalTransaction) -> str | None:
+        """Apply a transaction to the model, or return the code of its error."""
+        error = model.find_error(new.entries, None)
+        if error is None and new.is_pending:
+            model.reserve(id, new.entries, None)
+        elif error is None:
+            model.post(id, new.entries, None)
+        return error
 
     def post(self, entries: tuple[Leg, ...], external_id: str | None) -> None:
         new_transaction = NewJournalTransaction(MERCHANT, entries, external_id=external_id)

@@ -266,6 +266,67 @@ def test_expected_errors_are_reported_without_traceback(application: Application
     assert (result.exit_code, result.stderr) == (1, "Error: PORT: expected a number\n")
 
 
+class RecordingMigrator:
+    """Rolls nothing back."""
+
+    def __init__(self) -> None:
+        self.rollbacks = 0
+
+    def find_last(self) -> str:
+        return "0032.reconciliations"
+
+    def down(self) -> str:
+        self.rollbacks += 1
+        return self.find_last()
+
+
+@pytest.fixture
+def migrator(monkeypatch: pytest.MonkeyPatch) -> RecordingMigrator:
+    migrator = RecordingMigrator()
+    monkeypatch.setattr("atomic_worker.commands.migrate._build_migrator", lambda _: migrator)
+    return migrator
+
+
+def test_rollback_requires_a_confirmation_without_a_terminal(
+    atomic: CommandRunner, migrator: RecordingMigrator
+) -> None:
+    refused = atomic("migrate", "down")
+    assert refused.exit_code == 2
+    assert "This rolls back 0032.reconciliations. Add --yes to confirm." in refused.stderr
+    assert migrator.rollbacks == 0
+    assert atomic.json("migrate", "down", "--yes") == {"rolledBack": "0032.reconciliations"}
+    assert migrator.rollbacks == 1
+
+
+@pytest.mark.parametrize(("answer", "exit_code"), [("y\n", 0), ("\n", 1), ("n\n", 1), ("", 1)])
+def test_rollback_asks_on_a_terminal(
+    atomic: CommandRunner,
+    migrator: RecordingMigrator,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    exit_code: int,
+) -> None:
+    monkeypatch.setattr("atomic_worker.commands.migrate.is_terminal", lambda: True)
+    result = CliRunner().invoke(main, ["migrate", "down"], obj=atomic.cli, input=answer)
+    assert result.exit_code == exit_code
+    assert "Roll back 0032.reconciliations?" in result.stderr
+    assert migrator.rollbacks == (1 if exit_code == 0 else 0)
+
+
+def test_production_is_rolled_back_only_on_explicit_request(migrator: RecordingMigrator) -> None:
+    production = replace(SETTINGS, environment="production")
+    cli = CliContext(load_settings=lambda: production)
+    refused = CliRunner().invoke(main, ["migrate", "down", "--yes"], obj=cli)
+    assert refused.exit_code == 2
+    assert "add --in-production" in refused.stderr
+    assert migrator.rollbacks == 0
+    unconfirmed = CliRunner().invoke(main, ["migrate", "down", "--in-production"], obj=cli)
+    assert unconfirmed.exit_code == 2
+    allowed = CliRunner().invoke(main, ["migrate", "down", "--yes", "--in-production"], obj=cli)
+    assert allowed.exit_code == 0
+    assert migrator.rollbacks == 1
+
+
 def test_migration_file_is_created_without_database(
     atomic: CommandRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

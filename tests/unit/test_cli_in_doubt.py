@@ -8,7 +8,7 @@ from atomic_adapters.system import ManualClock
 from atomic_core.application import Application
 from atomic_core.domain.money import format_minor_units
 from atomic_core.domain.payments import Payment
-from atomic_core.use_cases.in_doubt import IN_DOUBT_ALARM
+from atomic_core.use_cases.in_doubt import DEFAULT_IN_DOUBT_ALARM
 from atomic_worker.commands.seed import TEST_MERCHANT_ID
 from support import build_payment
 from unit.test_cli_operators import NOW, CommandRunner, application, atomic, clock
@@ -45,7 +45,7 @@ def test_in_doubt_lists_open_steps(atomic: CommandRunner, payment: Payment) -> N
 def test_totals_add_up_what_is_open(
     atomic: CommandRunner, application: Application, payment: Payment, clock: ManualClock
 ) -> None:
-    clock.time += IN_DOUBT_ALARM
+    clock.time += DEFAULT_IN_DOUBT_ALARM
     second = application.payments.record(
         build_payment(TEST_MERCHANT_ID, 700, source="tok_noAnswer")
     )

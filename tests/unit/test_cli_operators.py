@@ -243,7 +243,10 @@ def test_house_option_lists_system_accounts(
     settle_payment(application, "JPY", 500)
     [line] = atomic.lines("accounts", "--house")[1:]
     assert line.split()[:3] == [str(world_account_id("JPY")), "asset", "-500"]
-    assert atomic.json("accounts", "--house", "--currency", "EUR") == {"accounts": []}
+    assert atomic.json("accounts", "--house", "--currency", "EUR") == {
+        "accounts": [],
+        "nextCursor": None,
+    }
     assert atomic("accounts", "--house", "--merchant", TEST_MERCHANT_ID).exit_code == 2
 
 

@@ -1,16 +1,20 @@
 """The parts of `atomic dev` that need no server."""
 
+import json
 import os
 import socket
 import stat
 import subprocess
 import threading
+import urllib.request
 from pathlib import Path
 
 import click
+import psutil
 import pytest
 
 from atomic_adapters.environ import read_env_file
+from atomic_worker.dev import local_stripe
 from atomic_worker.dev.checks import HealthProbe, check_port_is_free, lock_run_folder
 from atomic_worker.dev.env_file import ensure_key_file, write_env_file
 from atomic_worker.dev.reload import FileWatcher
@@ -124,3 +128,50 @@ def test_watcher_detects_created_changed_and_deleted_files(tmp_path: Path) -> No
     statement.unlink()
     assert watcher.list_changed_files() == [module, statement]
     assert watcher.list_changed_files() == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_needed"),
+    [
+        ({}, False),
+        ({"CARD_NETWORK": "sandbox"}, False),
+        ({"CARD_NETWORK": "stripe"}, True),
+        ({"CARD_NETWORK": "stripe", "STRIPE_SECRET_KEY": "sk_test_1"}, False),
+        ({"CARD_NETWORK": "stripe", "STRIPE_API_BASE": "http://localhost:1"}, False),
+    ],
+)
+def test_localstripe_takes_the_place_of_stripe_without_a_key(
+    environ: dict[str, str], is_needed: bool
+) -> None:
+    assert local_stripe.is_needed(environ) is is_needed
+
+
+def test_localstripe_serves_this_machine_only(tmp_path: Path) -> None:
+    first_port = local_stripe.choose_port()
+    with socket.create_server((local_stripe.HOST, first_port)):
+        port = local_stripe.choose_port()
+    assert port != first_port
+    process = local_stripe.launch(port, tmp_path / "log").process
+    try:
+        wait_until(lambda: is_listening(port), 60, "localstripe listens")
+        url = f"{local_stripe.build_url(port)}/v1/payment_intents"
+        authorization = {"Authorization": f"Bearer {local_stripe.KEY}"}
+        request = urllib.request.Request(url, headers=authorization)  # noqa: S310  a URL of ours
+        with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310  a URL of ours
+            assert json.load(response)["data"] == []
+        listening = psutil.Process(process.pid).net_connections()
+        assert {connection.laddr.ip for connection in listening} == {local_stripe.HOST}
+    finally:
+        process.kill()
+        process.wait(60)
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((local_stripe.HOST, port)) == 0
+
+
+def test_missing_localstripe_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_stripe, "find_spec", lambda _: None)
+    with pytest.raises(click.ClickException, match="make lint"):
+        local_stripe.choose_port()

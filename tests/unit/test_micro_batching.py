@@ -9,6 +9,7 @@ import pytest
 from atomic_adapters.micro_batching import (
     MAX_BATCH_SIZE,
     BatchedPaymentStore,
+    MerchantMicroBatcher,
     MicroBatcher,
     _PendingCall,
 )
@@ -199,3 +200,25 @@ def test_batched_store_returns_what_its_store_returns() -> None:
     assert payment_store.calls == [1, 1]
     with pytest.raises(StorageUnavailable):
         BatchedPaymentStore(payment_store).find([PaymentLookup(merchant_id, IDS.new_id())])
+
+
+def test_calls_of_a_merchant_share_batches_and_those_of_others_do_not_wait(
+    doubler: Doubler,
+) -> None:
+    batcher = MerchantMicroBatcher(doubler.execute)
+    first, second = IDS.new_id(), IDS.new_id()
+    with ThreadPoolExecutor(4) as threads:
+        calls = [threads.submit(batcher, first, 0)]
+        wait_until(lambda: doubler.batches == [[0]], GUARD_SECONDS, "the first call is executed")
+        calls += [threads.submit(batcher, first, number) for number in (1, 2)]
+        wait_until(
+            lambda: len(batcher._batchers[first].batcher._queue) == 2,
+            GUARD_SECONDS,
+            "the calls of the merchant are queued",
+        )
+        calls.append(threads.submit(batcher, second, 3))
+        wait_until(lambda: [3] in doubler.batches, GUARD_SECONDS, "another merchant's is executed")
+        doubler.released.release(3)
+        assert [call.result(GUARD_SECONDS) for call in calls] == [0, 2, 4, 6]
+    assert [sorted(batch) for batch in doubler.batches] == [[0], [3], [1, 2]]
+    assert batcher._batchers == {}

@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from mutants.catalogue import ALL_MUTANTS, MUTANTS
-from mutants.checks import CHECKS, EXCLUDED_TESTS, FAULT_CHECK, Check, Outcome, Runner
+from mutants.checks import (
+    CHECKS,
+    EXCLUDED_TESTS,
+    FAULT_CHECK,
+    Check,
+    Outcome,
+    Runner,
+    find_failed_tests,
+)
 from mutants.copies import (
     ROOT,
     ForeignImport,
@@ -66,6 +74,18 @@ def test_paths_of_checks_exist() -> None:
     paths = {path for mutant in MUTANTS.values() for path in mutant.likely_tests}
     paths |= {target for check in CHECKS if check is not FAULT_CHECK for target in check.targets}
     assert [path for path in (*paths, *EXCLUDED_TESTS) if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "tests/a.py::test_b[x y] FAILED                                  [ 40%]",
+        "tests/a.py::test_b[x y] a thread prints\nFAILED [ 40%]\nFAILED tests/a.py::test_b[x y]",
+        "ERROR tests/a.py::test_b[x y] - OSError: no - more",
+    ],
+)
+def test_failed_test_is_found_in_the_output(line: str) -> None:
+    assert find_failed_tests(f"first\n{line}\nlast") == ["tests/a.py::test_b[x y]"]
 
 
 def test_copy_imports_itself_from_any_directory(copy: Path) -> None:

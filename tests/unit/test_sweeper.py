@@ -12,6 +12,7 @@ from atomic_adapters.settings import Settings
 from atomic_adapters.system import ManualClock
 from atomic_adapters.wiring import in_memory
 from atomic_core.domain.errors import StorageUnavailable
+from atomic_core.domain.events import EventFilter, EventType
 from atomic_core.domain.journal import (
     DEFAULT_PENDING_PERIOD,
     JournalStatus,
@@ -23,7 +24,7 @@ from atomic_core.domain.payments import CaptureMethod, NewPayment, Status
 from atomic_core.domain.posting import Leg
 from atomic_core.domain.reconciliation import LineKind
 from atomic_core.domain.webhooks import RoundRecord
-from atomic_core.use_cases.in_doubt import IN_DOUBT_ALARM
+from atomic_core.use_cases.in_doubt import DEFAULT_IN_DOUBT_ALARM
 from atomic_core.use_cases.ledger import NewAccount
 from atomic_core.use_cases.reconciliation import SCHEDULED_DELAY
 from atomic_core.use_cases.webhook_endpoints import EndpointRequest
@@ -89,7 +90,7 @@ def test_step_that_stays_open_is_reported(stop: StopRequest) -> None:
     application.payments.record(build_payment(merchant_id))
     application.settlement.settle()
     sweeper = Sweeper(application, SETTINGS, stop)
-    clock.time += IN_DOUBT_ALARM - timedelta(microseconds=1)
+    clock.time += DEFAULT_IN_DOUBT_ALARM - timedelta(microseconds=1)
     assert sweeper.report_unresolved() == 0
     clock.time += timedelta(microseconds=1)
     with capture_logs() as logs:
@@ -97,6 +98,25 @@ def test_step_that_stays_open_is_reported(stop: StopRequest) -> None:
     [line] = logs
     assert (line["log_level"], line["event"]) == ("error", "step unresolved")
     assert (line["payment"], line["network_state"]) == (str(payment.id), "unknown")
+
+
+def test_long_doubt_is_logged_once_and_is_in_the_stream(stop: StopRequest) -> None:
+    clock = ManualClock(datetime(2026, 11, 27, tzinfo=UTC))
+    application = in_memory(clock)
+    merchant_id = add_merchant(application.payments.record.begin)
+    payment = application.payments.record(build_payment(merchant_id, source="tok_noAnswer"))
+    application.settlement.settle()
+    clock.time += DEFAULT_IN_DOUBT_ALARM
+    sweeper = Sweeper(application, SETTINGS, stop)
+    with capture_logs() as logs:
+        assert [sweeper.report_doubts(), sweeper.report_doubts()] == [1, 0]
+    [line] = logs
+    assert (line["log_level"], line["event"]) == ("error", "payment in doubt")
+    assert (line["payment"], line["since"]) == (str(payment.id), "2026-11-27T00:00:00.000Z")
+    with application.payments.record.begin() as work:
+        stream = work.events.list_stream(merchant_id, EventFilter(), 10, is_oldest_first=True)
+    types = [event.event.type for event in stream]
+    assert types == [EventType.ACCOUNT_CREATED, EventType.IN_DOUBT]
 
 
 def test_outage_of_the_database_is_logged_once(stop: StopRequest) -> None:
@@ -149,6 +169,20 @@ def test_expired_ledger_transactions_are_released(stop: StopRequest) -> None:
     sweeper.sweep()
     found = application.journal.get(merchant.id, pending.id)
     assert found.status is JournalStatus.EXPIRED
+
+
+def test_balance_snapshots_are_taken_of_days_that_have_ended(stop: StopRequest) -> None:
+    clock = ManualClock(datetime(2026, 11, 27, 23, tzinfo=UTC))
+    application = in_memory(clock)
+    merchant = application.merchants.add("Shop")
+    application.payments.record(NewPayment(merchant.id, Money(10, "USD"), "tok_visa"))
+    application.settlement.settle()
+    sweeper = Sweeper(application, replace(SETTINGS, sweep_interval=timedelta(0)), stop)
+    assert sweeper.take_snapshots() == 0
+    clock.time += timedelta(hours=2)
+    # Of World and of the merchant's account.
+    assert sweeper.take_snapshots() == 2
+    assert sweeper.take_snapshots() == 0
 
 
 def test_pauses_grow_up_to_a_maximum(stop: StopRequest) -> None:

@@ -22,6 +22,9 @@ from web.web_client import (
 
 UNKNOWN_ID = "01999999-0000-7000-8000-000000000000"
 
+REQUIRED_BODIES = {"disputes.submit_evidence": {"explanation": "It was delivered."}}
+"""By endpoint: their bodies are checked before their ids."""
+
 
 class FailingStream:
     """A body whose client disconnects before it is read."""
@@ -110,7 +113,10 @@ def test_another_merchants_id_returns_the_same_404_as_an_unknown_id(
         for method in (rule.methods or set()) - {"OPTIONS"}:
             answers = [
                 caller.client.open(
-                    rule.rule.replace("<id>", id), method=method, headers=caller.authorization
+                    rule.rule.replace("<id>", id),
+                    method=method,
+                    headers=caller.authorization,
+                    json=REQUIRED_BODIES.get(rule.endpoint),
                 )
                 for id in (UNKNOWN_ID, *other_ids)
             ]

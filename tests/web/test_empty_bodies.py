@@ -128,7 +128,7 @@ def test_empty_body_with_required_fields_is_refused(
     for path in paths:
         is_session_required = path in ("/merchants/api-keys", "/merchants/password")
         caller = session_client if is_session_required else merchant
-        url = BASE_PATH + path
+        url = BASE_PATH + path.replace("{id}", "01999999-0000-7000-8000-000000000000")
         response = caller.post(url, b"")
         assert error_code(response) == "malformed_request"
         message = response.get_json()["error"]["message"]

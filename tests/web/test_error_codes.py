@@ -49,6 +49,7 @@ from web.web_client import (
 )
 
 ENDPOINTS = "/api/v1/webhook-endpoints"
+PERIODS = "/api/v1/ledger/periods"
 UNKNOWN = "01999999-0000-7000-8000-000000000000"
 SERVER_ERRORS: dict[str, BaseException] = {
     "headers_too_large": LimitRequestHeaders(""),
@@ -173,6 +174,11 @@ class Shop:
         path = self.post_transaction(pending=True).headers["Location"]
         return self.ledger.merchant.post(f"{path}/{action}", body)
 
+    def close_period_twice(self) -> TestResponse:
+        path, body = f"{PERIODS}/close", {"endDate": "2020-01-31"}
+        self.merchant.post(path, body)
+        return self.merchant.post(path, body)
+
     def void_twice(self) -> TestResponse:
         path = self.end_pending("void").headers["Location"]
         return self.ledger.merchant.post(f"{path}/void", {})
@@ -237,6 +243,7 @@ PRODUCERS: Mapping[str, Callable[[Shop], TestResponse]] = {
     "payment_not_refundable": lambda shop: shop.merchant.post(
         f"{shop.create_payment(source='tok_chargeDeclined')}/refunds", {}
     ),
+    "period_closed": Shop.close_period_twice,
     "rate_limited": Shop.exceed_rate_limit,
     "refund_exceeds_remaining": lambda shop: shop.refund(1_235),
     "registration_closed": lambda shop: shop.register(
@@ -366,7 +373,10 @@ MISTAKES: Mapping[str, tuple[Callable[[Shop], TestResponse], str]] = {
     "wrong key": (PRODUCERS["unauthorized"], "API key is unknown, expired or revoked"),
     "no key": (PRODUCERS["api_key_missing"], "Authorization: Bearer sk_test_"),
     "wrong token": (PRODUCERS["unknown_test_token"], "Did you mean tok_chargeDeclined?"),
-    "currency in small letters": (lambda shop: shop.merchant.pay(currency="usd"), "currency: "),
+    "currency in small letters": (
+        lambda shop: shop.merchant.pay(currency="usd"),
+        "currency: Must be in capital letters: USD.",
+    ),
     "float amount": (lambda shop: shop.merchant.pay(amount=12.5), "integer number of minor units"),
     "string amount": (lambda shop: shop.merchant.pay(amount="5"), "integer number of minor units"),
     "missing header": (PRODUCERS["unsupported_media_type"], "application/json"),

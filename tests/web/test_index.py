@@ -1,5 +1,7 @@
 """The first URLs that somebody tries on an unknown host."""
 
+import base64
+import hashlib
 import re
 
 import pytest
@@ -61,3 +63,39 @@ def test_docs_describe_every_operation(web: WebApp, contract: Contract, path: st
     assert "- Header `Idempotency-Key`: " in create
     assert "- Credential: apiKey" in create
     assert "- 422: `idempotency_key_reused`: " in create
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize("path", INDEXES)
+def test_index_sends_a_browser_to_the_documentation(web: WebApp, path: str) -> None:
+    response = web.client.get(path, headers=BROWSER)
+    assert (response.status_code, response.headers["Location"]) == (303, "/api/v1/docs")
+    for accept in ("*/*", "application/json", "application/json, text/html;q=0.5"):
+        assert web.client.get(path, headers={"Accept": accept}).status_code == 200
+
+
+@pytest.mark.parametrize("path", DOCS)
+def test_browser_gets_a_page_of_its_own(web: WebApp, contract: Contract, path: str) -> None:
+    response = web.client.get(path, headers=BROWSER)
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    for method, template, _ in contract.operations():
+        assert f">{method} /api/v1{template}</h3>" in response.text
+    assert "<script" not in response.text
+    assert not re.search(r"(?:src|href)=\"(?!#|/api/v1/)", response.text), "nothing from elsewhere"
+    assert response.headers.getlist("Vary") == ["Accept"]
+    [policy] = response.headers.getlist("Content-Security-Policy")
+    style = response.text.split("<style>")[1].split("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}';")
+
+
+def test_any_origin_may_read_the_openapi_document(web: WebApp) -> None:
+    path, origin = "/api/v1/openapi.json", {"Origin": "https://tool.example"}
+    response = web.client.get(path, headers=origin)
+    assert response.headers.getlist("Access-Control-Allow-Origin") == ["*"]
+    configured = web.with_settings(CORS_ORIGIN="https://shop.example")
+    response = configured.client.get(path, headers=origin)
+    assert response.headers.getlist("Access-Control-Allow-Origin") == ["*"]
+    assert "Access-Control-Allow-Origin" not in web.client.get("/api/v1", headers=origin).headers

@@ -145,6 +145,7 @@ def test_accounts_and_entries_are_listed(
         "transactionId": entries[0]["transactionId"],
         "paymentId": ids[2],
         "refundId": None,
+        "disputeId": None,
         "kind": "payment",
         "amount": 300,
         "balanceAfter": 600,

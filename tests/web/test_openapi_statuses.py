@@ -53,6 +53,7 @@ LOGIN = {"email": EMAIL, "password": PASSWORD}
 KEYS, ROTATE, LOGOUT = "/merchants/api-keys", "/merchants/api-keys/{id}/rotate", "/merchants/logout"
 ENDPOINTS = "/webhook-endpoints"
 TRANSACTIONS, DISPUTES = "/ledger/transactions", "/disputes"
+PERIODS = "/ledger/periods"
 BODIES: dict[str, Any] = {
     "/payments": PAYMENT_BODY,
     "/payments/batch": {"payments": [PAYMENT_BODY]},
@@ -61,6 +62,26 @@ BODIES: dict[str, Any] = {
         "entries": [
             {"accountId": UNKNOWN, "amount": -1},
             {"accountId": UNKNOWN.replace("0199", "0198"), "amount": 1},
+        ]
+    },
+    f"{PERIODS}/close": {"endDate": "2020-01-31"},
+    "/ledger/exchanges": {
+        **{
+            f"{side}{kind}Id": UNKNOWN
+            for side in ("source", "target")
+            for kind in ("Account", "Position")
+        },
+        "sourceAmount": 1,
+        "rate": "1",
+    },
+    f"{TRANSACTIONS}/batch": {
+        "transactions": [
+            {
+                "entries": [
+                    {"accountId": UNKNOWN, "amount": -1},
+                    {"accountId": UNKNOWN.replace("0199", "0198"), "amount": 1},
+                ]
+            }
         ]
     },
     "/merchants/register": {**LOGIN, "email": "new@shop.example"},
@@ -146,6 +167,8 @@ class StatusCollector:
         path = template.format(id=UNKNOWN, key=UNKNOWN, code=UNKNOWN)
         self.send(self.web, method, template, **request)
         self.send(self.web, method, template, f"{path}?x=1", **request)
+        if template == "/":
+            self.send(self.web, method, template, headers={"Accept": "text/html"})
         self.send(self.web, method, template, headers={"Authorization": "Bearer no"}, **request)
         if not template.startswith("/merchants/"):
             for key in self.limited_keys:
@@ -208,6 +231,7 @@ class StatusCollector:
             self.send(self.web, "POST", TRANSACTIONS, json=content)
         too_much = [{**entry, "amount": 10**9 * entry["amount"]} for entry in entries]
         self.send(self.web, "POST", TRANSACTIONS, json={"entries": too_much})
+        self.send_ledger_batches(entries, too_much)
         [posted] = self.merchant.get(BASE_PATH + TRANSACTIONS).get_json()["data"]["items"]
         path = f"{TRANSACTIONS}/{posted['id']}"
         self.send(self.web, "GET", f"{TRANSACTIONS}/{{id}}", path)
@@ -220,6 +244,47 @@ class StatusCollector:
             path = f"{TRANSACTIONS}/{reserved.get_json()['data']['id']}/{action}"
             for _ in range(2):
                 self.send(self.web, "POST", f"{TRANSACTIONS}/{{id}}/{action}", path, json={})
+        self.send_exchanges(funded, other)
+
+    def send_exchanges(self, source: str, position: str) -> None:
+        self.merchant.pay(currency="EUR")
+        self.web.application.settlement.settle()
+        euros = self.merchant.post(ACCOUNTS, ACCOUNT_BODY | {"currency": "EUR"})
+        accounts = self.merchant.get(f"{ACCOUNTS}?currency=EUR").get_json()["data"]["items"]
+        body = {
+            "sourceAccountId": source,
+            "sourcePositionId": position,
+            "targetPositionId": accounts[-1]["id"],
+            "targetAccountId": euros.get_json()["data"]["id"],
+            "sourceAmount": 1,
+            "rate": "1",
+        }
+        for changes in (
+            {"dryRun": True},
+            {"externalId": "exchange"},
+            {"externalId": "exchange"},
+            {"rate": "100000000"},
+        ):
+            self.send(self.web, "POST", "/ledger/exchanges", json=body | changes)
+
+    def send_ledger_batches(self, entries: Any, too_much: Any) -> None:
+        batch = f"{TRANSACTIONS}/batch"
+        unknown = [{**entry, "accountId": UNKNOWN} for entry in entries[:1]] + entries[1:]
+        for refused in (
+            {"entries": too_much},
+            {"entries": entries, "externalId": "a"},
+            {"entries": unknown},
+        ):
+            for members in ({}, {"atomic": True}, {"dryRun": True}):
+                content = {"transactions": [refused], **members}
+                self.send(self.web, "POST", batch, json=content)
+
+    def send_periods(self) -> None:
+        # The first request to every route has closed it.
+        [period] = self.merchant.get(BASE_PATH + PERIODS).get_json()["data"]["items"]
+        path = f"{PERIODS}/{period['id']}"
+        self.send(self.web, "GET", f"{PERIODS}/{{id}}", path)
+        self.send(self.web, "GET", f"{PERIODS}/{{id}}/balances", f"{path}/balances")
 
     def send_disputes(self) -> None:
         for _ in range(2):
@@ -344,6 +409,9 @@ class StatusCollector:
             ("/refunds/{id}", refund),
             ("/accounts/{id}", account),
             ("/accounts/{id}/entries", f"{account}/entries"),
+            ("/accounts/{id}/balance", f"{account}/balance"),
+            ("/accounts/{id}/explain", f"{account}/explain"),
+            ("/accounts/{id}/balance-history", f"{account}/balance-history"),
             ("/events/{id}", f"{BASE_PATH}/events/{event['id']}"),
         ):
             self.send(self.web, "GET", template, location.removeprefix(BASE_PATH))
@@ -383,6 +451,7 @@ def test_operations_answer_exactly_their_documented_statuses(
     collector.send_captures_cancellations_and_refunds()
     collector.send_reads()
     collector.send_ledger_transactions()
+    collector.send_periods()
     collector.send_disputes()
     collector.send_webhooks()
     collector.send_network_events()

@@ -1,7 +1,37 @@
 import pytest
 
 from atomic_core.ports.job_queue import Job
-from web.web_client import ACCOUNTS, PAYMENT_BODY, PAYMENTS, MerchantClient, WebApp, error_code
+from web.web_client import (
+    ACCOUNTS,
+    BATCH,
+    PAYMENT_BODY,
+    PAYMENTS,
+    MerchantClient,
+    WebApp,
+    error_code,
+)
+
+
+def find_account_id(merchant: MerchantClient) -> str:
+    """Of its only account."""
+    [account] = merchant.get(ACCOUNTS).get_json()["data"]["items"]
+    return account["id"]
+
+
+def test_account_is_the_same_in_every_response(web: WebApp, merchant: MerchantClient) -> None:
+    """Of a payment that opens the account, of one that is inserted in the common case, of their
+    replays, and of a batch."""
+    responses = [merchant.pay(key=key) for key in ("first", "second", "first", "second")]
+    batch = {"payments": [PAYMENT_BODY, {**PAYMENT_BODY, "idempotencyKey": "third"}]}
+    responses += [merchant.get(responses[0].headers["Location"])]
+    account_id = find_account_id(merchant)
+    for response in responses:
+        data = response.get_json()["data"]
+        assert data.get("payment", data)["accountId"] == account_id
+    assert responses[1].data == responses[3].data
+    for _ in range(2):
+        payments = merchant.post(BATCH, batch).get_json()["data"]["payments"]
+        assert [payment["accountId"] for payment in payments] == [account_id] * 2
 
 
 def test_payment_is_accepted_and_returned_in_full(web: WebApp, merchant: MerchantClient) -> None:
@@ -13,6 +43,7 @@ def test_payment_is_accepted_and_returned_in_full(web: WebApp, merchant: Merchan
     assert payment == {
         "id": payment["id"],
         "merchantId": str(merchant.merchant_id),
+        "accountId": find_account_id(merchant),
         "amount": 1234,
         "currency": "USD",
         "source": "tok_visa",
@@ -29,6 +60,7 @@ def test_payment_is_accepted_and_returned_in_full(web: WebApp, merchant: Merchan
         "expiresAt": None,
         "inDoubt": False,
         "inDoubtSince": None,
+        "nextAction": None,
         "networkReference": None,
         "metadata": {},
         "createdAt": "2026-11-22T15:30:13.153Z",

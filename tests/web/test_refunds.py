@@ -20,6 +20,10 @@ def get_amount_refunded(caller: MerchantClient, path: str) -> int:
     return caller.get(path).get_json()["data"]["payment"]["amountRefunded"]
 
 
+def find_account_id(caller: MerchantClient, path: str) -> str:
+    return caller.get(path).get_json()["data"]["payment"]["accountId"]
+
+
 def test_refund_is_accepted_settled_and_returned(web: WebApp, merchant: MerchantClient) -> None:
     path = create_settled_payment(web, merchant)
     refund_body = {"amount": 1000, "reason": "came back", "metadata": {"rma": "7"}}
@@ -31,6 +35,7 @@ def test_refund_is_accepted_settled_and_returned(web: WebApp, merchant: Merchant
         "id": refund["id"],
         "paymentId": path.rsplit("/", 1)[1],
         "merchantId": str(merchant.merchant_id),
+        "accountId": find_account_id(merchant, path),
         "currency": "USD",
         "status": "PENDING",
         "failureReason": None,

@@ -34,6 +34,8 @@ EVENTS_READ = frozenset({Scope.EVENTS_READ})
 ENDPOINTS = "/api/v1/webhook-endpoints"
 WEBHOOKS_READ = frozenset({Scope.WEBHOOKS_READ})
 TRANSACTIONS = "/api/v1/ledger/transactions"
+TRIAL_BALANCE = "/api/v1/ledger/trial-balance"
+PERIODS = "/api/v1/ledger/periods"
 LEDGER_READ = frozenset({Scope.LEDGER_READ})
 DISPUTES = "/api/v1/disputes"
 DISPUTES_READ = frozenset({Scope.DISPUTES_READ})
@@ -100,6 +102,9 @@ class Shop:
             pending = caller.post(TRANSACTIONS, {"entries": entries, "pending": True})
             path = f"{pending.headers['Location']}/{action}"
             assert caller.post(path, {}, Idempotency_Key=f"{action}-pending").status_code == 200
+        content = {"endDate": "2026-01-31"}
+        closed = caller.post(f"{PERIODS}/close", content, Idempotency_Key="period")
+        self.period = closed.headers["Location"]
 
     def answer_disputes(self, caller: MerchantClient) -> None:
         for _ in range(2):
@@ -171,6 +176,13 @@ READS: Mapping[str, tuple[Callable[[Shop], str], frozenset[Scope] | None]] = {
     "disputes": (lambda shop: DISPUTES, DISPUTES_READ),
     "dispute": (lambda shop: shop.dispute, DISPUTES_READ),
     "entries": (lambda shop: f"{shop.account}/entries", ACCOUNTS_READ),
+    "balance": (lambda shop: f"{shop.account}/balance?at=2026-01-01", ACCOUNTS_READ),
+    "explanation": (lambda shop: f"{shop.account}/explain?to=2026-12-31", ACCOUNTS_READ),
+    "balance history": (lambda shop: f"{shop.account}/balance-history", ACCOUNTS_READ),
+    "periods": (lambda shop: PERIODS, LEDGER_READ),
+    "period": (lambda shop: shop.period, LEDGER_READ),
+    "closing balances": (lambda shop: f"{shop.period}/balances", LEDGER_READ),
+    "trial balance": (lambda shop: f"{TRIAL_BALANCE}?at=2026-01-01", LEDGER_READ),
     **{
         f"key of {key}": (lambda shop, key=key: f"{KEYS}/{key}", needed)
         for key, needed in {
@@ -180,7 +192,7 @@ READS: Mapping[str, tuple[Callable[[Shop], str], frozenset[Scope] | None]] = {
             "account": ACCOUNTS_READ,
             "transaction": LEDGER_READ,
             **dict.fromkeys(("evidence", "acceptance"), DISPUTES_READ),
-            **dict.fromkeys(("reversal", "post-pending", "void-pending"), LEDGER_READ),
+            **dict.fromkeys(("reversal", "post-pending", "void-pending", "period"), LEDGER_READ),
             **dict.fromkeys(
                 ("hook", "hook-change", "hook-rotation", "hook-retry", "hook-replay"), WEBHOOKS_READ
             ),

@@ -50,6 +50,12 @@ def test_timeline_of_a_hold_has_requests_and_transactions(
     web.application.settlement.settle()
     refund = merchant.post(f"{path}/refunds", {"amount": 250}, X_Request_Id="refund-1")
     web.application.settlement.settle()
+    attempts = {
+        event["event"]: event["attempt"]
+        for event in merchant.get(f"{path}/timeline").get_json()["data"]["events"]
+    }
+    assert (attempts["authorized"], attempts["succeeded"]) == (1, 2), "two calls of the network"
+    assert attempts["refund_succeeded"] == 1
     events = get_events(merchant, path)
     assert [event for event in events if event[0] != "created"] == [
         ("processing", "PROCESSING", None, None),

@@ -62,7 +62,9 @@ class StripeCardNetwork:
             base_addresses={"api": settings.api_base},
             max_network_retries=0,
         )
-        self._steps = StripeSteps(StripeRequests(client), search_delay, request_duration)
+        self._steps = StripeSteps(
+            StripeRequests(client, settings.return_url), search_delay, request_duration
+        )
         self._seconds = timeout.total_seconds() * SHARE_OF_TIMEOUT
         self._threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="stripe")
 

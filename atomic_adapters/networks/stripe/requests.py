@@ -35,6 +35,8 @@ def build_key(claim: Claim) -> stripe.RequestOptions:
 @dataclass(frozen=True, slots=True)
 class StripeRequests:
     client: stripe.StripeClient
+    return_url: str = ""
+    """Where a customer's browser goes after an authentication."""
 
     def create_intent(self, claim: Claim, amount: int) -> stripe.PaymentIntent:
         """Create and confirm in one request. `amount` is in Stripe's minor units."""
@@ -46,6 +48,8 @@ class StripeRequests:
             "payment_method_types": ["card"],
             "metadata": {PAYMENT: str(claim.payment_id), MERCHANT: str(claim.merchant_id)},
         }
+        if self.return_url:
+            params["return_url"] = self.return_url
         if claim.source.startswith(CARD_TOKEN):
             params["payment_method_data"] = {"type": "card", "card": {"token": claim.source}}
         else:

@@ -23,6 +23,7 @@ from atomic_adapters.networks.stripe.verdicts import (
     judge_refund,
     judge_reversal,
     judge_void,
+    read_action,
 )
 from atomic_core.domain.card_networks import NetworkResponse, Verdict
 from atomic_core.domain.payments import Step
@@ -54,13 +55,13 @@ class StripeSteps:
             return _refuse_amount(claim)
         intent: Any = self.requests.create_intent(claim, amount)
         match read_text(intent, "status"):
-            case "processing":
+            case "processing" | "requires_action":
                 # A repeated request returns its first answer, not the present state.
                 intent = self._look_up(intent.id)
-            case "requires_action":
-                intent = self._give_up_authentication(claim, intent.id)
             case _:
                 pass
+        if read_text(intent, "status") == "requires_action" and read_action(intent) is None:
+            intent = self._give_up_authentication(claim, intent.id)
         return judge_first_step(claim, intent) or UNKNOWN
 
     def capture(self, claim: Claim) -> NetworkResponse:
@@ -163,8 +164,8 @@ class StripeSteps:
             return self._look_up(reference)
 
     def _give_up_authentication(self, claim: Claim, reference: str) -> object:
-        """Cancel a PaymentIntent that waits for its customer, so that nothing can be charged after
-        the payment has failed."""
+        """Cancel a PaymentIntent that waits for its customer in a way that needs Stripe's own
+        scripts, so that nothing can be charged after the payment has failed."""
         try:
             return self._cancel(claim, reference)
         except stripe.StripeError as error:

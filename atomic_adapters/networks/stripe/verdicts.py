@@ -7,19 +7,29 @@ from typing import Final
 from atomic_adapters.networks.stripe.errors import UNKNOWN
 from atomic_adapters.networks.stripe.failure_reasons import map_reason
 from atomic_adapters.networks.stripe.fields import read_number, read_text
-from atomic_core.domain.card_networks import NetworkResponse, Verdict
+from atomic_core.domain.card_networks import (
+    MAX_ACTION_URL,
+    REDIRECT,
+    NetworkResponse,
+    NextAction,
+    Verdict,
+)
 from atomic_core.domain.payments import Step
 from atomic_core.domain.settlement import Claim
 
 ENDED_WITHOUT_MONEY: Final = ("canceled", "requires_payment_method")
 """Statuses of a PaymentIntent that holds nothing and has taken nothing."""
 
-_PRECEDENCE: Final = (Verdict.APPROVED, Verdict.PENDING, Verdict.UNKNOWN, Verdict.DECLINED)
+_PRECEDENCE: Final = (
+    *(Verdict.APPROVED, Verdict.PENDING, Verdict.UNKNOWN, Verdict.REQUIRES_ACTION),
+    Verdict.DECLINED,
+)
 
 
 def judge_first_step(claim: Claim, intent: object) -> NetworkResponse | None:
     """Of a charge or an authorization, from its PaymentIntent. None if nothing has come of it yet:
-    it was created and not confirmed, or waits for an authentication that was not requested."""
+    it was created and not confirmed, or waits for an authentication that needs Stripe's own
+    scripts."""
     reference = read_text(intent, "id")
     if reference is None:
         return UNKNOWN
@@ -31,6 +41,8 @@ def judge_first_step(claim: Claim, intent: object) -> NetworkResponse | None:
             return NetworkResponse(Verdict.APPROVED, reference=reference)
         case "processing":
             return NetworkResponse(Verdict.PENDING)
+        case "requires_action" if action := read_action(intent):
+            return NetworkResponse(Verdict.REQUIRES_ACTION, reference=reference, next_action=action)
         case "canceled":
             # Without a charge, it was canceled while it waited for its customer.
             was_held = getattr(intent, "latest_charge", None) is not None
@@ -44,6 +56,21 @@ def judge_first_step(claim: Claim, intent: object) -> NetworkResponse | None:
             return None
         case _:
             return UNKNOWN
+
+
+def read_action(intent: object) -> NextAction | None:
+    """What the customer of a PaymentIntent has to do. None if it is no redirection."""
+    if read_text(intent, "next_action", "type") != REDIRECT:
+        return None
+    url = read_text(intent, "next_action", REDIRECT, "url")
+    is_usable = (
+        url is not None
+        and url.startswith("https://")
+        and url.isascii()
+        and url.isprintable()
+        and len(url) <= MAX_ACTION_URL
+    )
+    return NextAction(REDIRECT, url) if url and is_usable else None
 
 
 def judge_first_steps(claim: Claim, intents: Sequence[object]) -> NetworkResponse | None:
@@ -98,7 +125,7 @@ def judge_reversal(intent: object) -> NetworkResponse | None:
         case "succeeded":
             charge = getattr(intent, "latest_charge", None)
             return _confirm(reference) if getattr(charge, "refunded", None) is True else None
-        case "requires_capture":
+        case "requires_capture" | "requires_confirmation" | "requires_action":
             return None
         case _:
             return UNKNOWN

@@ -86,8 +86,8 @@ class Payments:
         idempotency_key: str | None = None,
         **payment: Unpack[NewPayment],
     ) -> Payment:
-        """Create a payment and return it when it is settled or AUTHORIZED; after `timeout` seconds
-        as it is then, PENDING or PROCESSING."""
+        """Create a payment and return it when it is settled, AUTHORIZED or REQUIRES_ACTION; after
+        `timeout` seconds as it is then, PENDING or PROCESSING."""
         return _wait_for(
             self.transport, "/payments", payment, idempotency_key, timeout, self._get_waiting
         )

@@ -194,6 +194,10 @@ class AmountExceedsReserved(Conflict):
     """Code `amount_exceeds_reserved`."""
 
 
+class PeriodClosed(Conflict):
+    """Code `period_closed`."""
+
+
 class ReversalNotReversible(Conflict):
     """Code `reversal_not_reversible`."""
 
@@ -310,6 +314,7 @@ ERRORS: dict[str, type[ApiError]] = {
     "transaction_not_pending": TransactionNotPending,
     "transaction_not_posted": TransactionNotPosted,
     "amount_exceeds_reserved": AmountExceedsReserved,
+    "period_closed": PeriodClosed,
     "reversal_not_reversible": ReversalNotReversible,
     "payment_not_capturable": PaymentNotCapturable,
     "payment_not_cancelable": PaymentNotCancelable,

@@ -5,13 +5,21 @@ equal to the OpenAPI document. Amounts are integers in minor units."""
 from typing import Literal, NotRequired, TypedDict
 
 CaptureMethod = Literal["automatic", "manual"]
-PaymentStatus = Literal["PENDING", "PROCESSING", "AUTHORIZED", "SUCCESS", "FAILED", "CANCELED"]
+PaymentStatus = Literal[
+    "PENDING", "PROCESSING", "REQUIRES_ACTION", "AUTHORIZED", "SUCCESS", "FAILED", "CANCELED"
+]
 RefundStatus = Literal["PENDING", "PROCESSING", "SUCCESS", "FAILED"]
+
+
+class NextAction(TypedDict):
+    type: Literal["redirect_to_url"]
+    url: str
 
 
 class Payment(TypedDict):
     id: str
     merchantId: str
+    accountId: str
     amount: int
     currency: str
     source: str
@@ -26,6 +34,7 @@ class Payment(TypedDict):
     amountRefunded: int
     fee: int
     expiresAt: str | None
+    nextAction: NextAction | None
     networkReference: str | None
     inDoubt: bool
     inDoubtSince: str | None
@@ -49,6 +58,7 @@ class Refund(TypedDict):
     id: str
     paymentId: str
     merchantId: str
+    accountId: str
     amount: int
     currency: str
     reason: str | None

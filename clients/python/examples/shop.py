@@ -12,17 +12,15 @@ from atomic_payments.errors import RefundExceedsRemaining
 from atomic_payments.models import Event
 
 ORDERS = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-RUN = int(time.time())
 atomic = Atomic()
 received: queue.Queue[Event] = queue.Queue()
-endpoint_secret: queue.Queue[str] = queue.Queue()
+secrets: list[str] = []
 
 
 class Receiver(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        secret = endpoint_secret.queue[0]
-        received.put(verify_webhook(body, dict(self.headers), secret))
+        received.put(verify_webhook(body, dict(self.headers), secrets[0]))
         self.send_response(204)
         self.end_headers()
 
@@ -32,21 +30,15 @@ class Receiver(BaseHTTPRequestHandler):
 
 server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
 threading.Thread(target=server.serve_forever, daemon=True).start()
-issued = atomic.webhook_endpoints.create(
-    f"http://127.0.0.1:{server.server_port}/webhooks", event_types=["refund.succeeded"]
-)
-endpoint_secret.put(issued["secret"] or "")
+url = f"http://127.0.0.1:{server.server_port}/webhooks"
+issued = atomic.webhook_endpoints.create(url, event_types=["refund.succeeded"])
+secrets.append(issued["secret"] or "")
 
 started = time.monotonic()
 statuses: Counter[str] = Counter()
 for number in range(ORDERS):
-    payment = atomic.payments.create_and_wait(
-        amount=1_000 + number,
-        currency="USD",
-        source="tok_chargeDeclined" if number % 10 == 0 else "tok_visa",
-        metadata={"order": str(number)},
-        idempotency_key=f"shop-{RUN}-{number}",
-    )
+    source = "tok_chargeDeclined" if number % 10 == 0 else "tok_visa"
+    payment = atomic.payments.create_and_wait(amount=1_000 + number, currency="USD", source=source)
     statuses[payment["failureReason"] or payment["status"]] += 1
 print(f"{ORDERS} orders in {time.monotonic() - started:.1f} s: {dict(statuses)}")
 
@@ -62,7 +54,6 @@ try:
 except RefundExceedsRemaining as error:
     print(f"refused: {error.code}, remaining {error.details['remaining']}")
 event = received.get(timeout=30)
-print(
-    f"webhook: {event['type']} of {event['refundId'] == refund['id'] and 'this refund'}, verified"
-)
+this = "this" if event["refundId"] == refund["id"] else "another"
+print(f"webhook: {event['type']} of {this} refund, verified")
 atomic.webhook_endpoints.delete(issued["endpoint"]["id"])

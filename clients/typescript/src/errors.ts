@@ -87,6 +87,7 @@ export class TransactionAlreadyReversed extends Conflict {}
 export class TransactionNotPending extends Conflict {}
 export class TransactionNotPosted extends Conflict {}
 export class AmountExceedsReserved extends Conflict {}
+export class PeriodClosed extends Conflict {}
 export class ReversalNotReversible extends Conflict {}
 export class PaymentNotCapturable extends Conflict {}
 export class PaymentNotCancelable extends Conflict {}
@@ -148,6 +149,7 @@ export const ERRORS: Readonly<Record<string, typeof ApiError>> = {
   transaction_not_pending: TransactionNotPending,
   transaction_not_posted: TransactionNotPosted,
   amount_exceeds_reserved: AmountExceedsReserved,
+  period_closed: PeriodClosed,
   reversal_not_reversible: ReversalNotReversible,
   payment_not_capturable: PaymentNotCapturable,
   payment_not_cancelable: PaymentNotCancelable,

@@ -52,8 +52,8 @@ class Payments {
   }
 
   /**
-   * Create a payment and return it when it is settled or AUTHORIZED; after `timeout` seconds (30) as it
-   * is then, PENDING or PROCESSING.
+   * Create a payment and return it when it is settled, AUTHORIZED or REQUIRES_ACTION; after `timeout`
+   * seconds (30) as it is then, PENDING or PROCESSING.
    */
   createAndWait(payment: NewPayment, options: CallOptions = {}): Promise<Payment> {
     return this.post("/payments", payment, { timeout: MAX_WAIT_SECONDS, ...options });

@@ -4,12 +4,18 @@
  */
 
 export type CaptureMethod = "automatic" | "manual";
-export type PaymentStatus = "PENDING" | "PROCESSING" | "AUTHORIZED" | "SUCCESS" | "FAILED" | "CANCELED";
+export type PaymentStatus = "PENDING" | "PROCESSING" | "REQUIRES_ACTION" | "AUTHORIZED" | "SUCCESS" | "FAILED" | "CANCELED";
 export type RefundStatus = "PENDING" | "PROCESSING" | "SUCCESS" | "FAILED";
+
+export interface NextAction {
+  type: "redirect_to_url";
+  url: string;
+}
 
 export interface Payment {
   id: string;
   merchantId: string;
+  accountId: string;
   amount: number;
   currency: string;
   source: string;
@@ -24,6 +30,7 @@ export interface Payment {
   amountRefunded: number;
   fee: number;
   expiresAt: string | null;
+  nextAction: NextAction | null;
   networkReference: string | null;
   inDoubt: boolean;
   inDoubtSince: string | null;
@@ -47,6 +54,7 @@ export interface Refund {
   id: string;
   paymentId: string;
   merchantId: string;
+  accountId: string;
   amount: number;
   currency: string;
   reason: string | null;

@@ -9,6 +9,7 @@ from bench.figures import (
     fairness,
     growth,
     latency,
+    ledger,
     longpoll,
     memory,
     network,
@@ -17,6 +18,7 @@ from bench.figures import (
     scale,
     settle,
     sustained,
+    waiting,
     webhooks,
 )
 from bench.measurement import Measurement
@@ -42,6 +44,8 @@ FIGURES: Final[Mapping[str, Figure]] = {
     "restarts": Figure(restarts.measure, drives_wrk=False),
     "fairness": Figure(fairness.measure, drives_wrk=False),
     "longpoll": Figure(longpoll.measure, drives_wrk=False),
+    "waiting": Figure(waiting.measure, drives_wrk=False),
     "webhooks": Figure(webhooks.measure, drives_wrk=False),
+    "ledger": Figure(ledger.measure),
     "network": Figure(network.measure, drives_wrk=False),
 }

@@ -147,7 +147,7 @@ def show(id: str) -> Response:
 @describe_operation(SUBMIT)
 @requires_api_key(scope=Scope.DISPUTES_WRITE)
 def submit_evidence(id: str) -> Response:
-    dispute_id, content = parse_path_id(id), read_json_object()
+    content, dispute_id = read_json_object(), parse_path_id(id)
     refuse_query_parameters()
     values, key, context = (
         _evidence_schema.parse(content),

@@ -29,6 +29,7 @@ def test_payment_is_accepted_and_returned_in_full(web: WebApp, merchant: Merchan
         "expiresAt": None,
         "inDoubt": False,
         "inDoubtSince": None,
+        "nextAction": None,
         "networkReference": None,
         "metadata": {},
         "createdAt": "2026-11-22T15:30:13.153Z",

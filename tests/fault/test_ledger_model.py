@@ -65,10 +65,7 @@ def test_audit_finds_every_difference_from_the_model(
     requests = [posted, in_part, voided, expired, refused]
 
     def with_change(request: LedgerRequest, **changes: object) -> Callable[[], list[LedgerRequest]]:
-        return lambda: [
-            replace(row, **changes) if row is request else row  # type: ignore[arg-type]
-            for row in requests
-        ]
+        return lambda: [replace(row, **changes) if row is request else row for row in requests]
 
     lost = LedgerRequest("lost", books.merchant_id, posted.entries, transaction_id="1")
     other_id = str(UUID(int=1))

@@ -1,6 +1,6 @@
 -- Balances as of a moment, on the posted and on the effective axis: snapshots per account and day, and
 -- what the effective times of entries shift.
--- depends: 0036.customer-actions
+-- depends: 0033.doubt-reports
 -- transactional: false
 
 -- Runs while payments flow, also with the previous version of Atomic. Each statement commits by itself.

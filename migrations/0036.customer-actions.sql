@@ -1,6 +1,6 @@
 -- Payments that wait for their customer: REQUIRES_ACTION, until the network says what became of them, the
 -- merchant cancels them, or their time is over.
--- depends: 0031.doubt-reports
+-- depends: 0035.ledger-periods
 -- transactional: false
 
 -- Runs while payments flow, also with the previous version of Atomic, which brings no payment into the new

@@ -1,5 +1,5 @@
 -- Disputes: what card networks withdraw again of succeeded payments.
--- depends: 0035.ledger-periods
+-- depends: 0036.customer-actions
 -- transactional: false
 
 -- Runs while payments flow, also with the previous version of Atomic, which records no disputes. Each

@@ -265,6 +265,7 @@ def test_payment_that_waits_for_its_customer_ends_as_the_network_has_it(
     application = in_memory(clock=clock, card_network=network)
     merchant = application.merchants.add("Shop")
     payment = application.payments.record(build_payment(merchant.id))
+    current = payment
     for round_number in range(MAX_ROUNDS):
         with suppress(WorkerDied):
             application.settlement.expire_holds()

@@ -99,7 +99,7 @@ def test_payment_waits_for_its_customer_until_the_network_decides(
 def test_inquiry_without_an_answer_changes_nothing(
     store: Store, application: Application, merchant_id: UUID
 ) -> None:
-    waiting = pay(application, merchant_id, source=ABANDONED)
+    current = waiting = pay(application, merchant_id, source=ABANDONED)
     for _ in range(3):
         settle_again(application, waiting.id)
         current = get_payment(application, waiting)

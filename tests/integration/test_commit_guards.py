@@ -41,7 +41,7 @@ WORLD, FEES = world_account_id("USD"), fee_account_id("USD")
 AMOUNT, FEE = 5_000, 50
 TRANSACTION = UUID(int=7)
 MINE = "0014.commit-guards"
-LATER = ("0024.accept-trigger", "0030.pending-transactions", "0039.disputes")
+LATER = ("0024.accept-trigger", "0030.pending-transactions")
 """Replace functions of MINE, or use them."""
 
 Leg = tuple[str, int]

@@ -73,7 +73,8 @@ class Cost:
         self._add_node(explained["Plan"])
 
     def _add_node(self, node: dict[str, Any]) -> None:
-        if node["Node Type"] == "Seq Scan":
+        # An empty table is planned as a scan, also where no row leads to it.
+        if node["Node Type"] == "Seq Scan" and node["Actual Loops"]:
             self.scanned.add(node["Relation Name"])
         removed = node.get("Rows Removed by Filter", 0)
         removed += node.get("Rows Removed by Index Recheck", 0)

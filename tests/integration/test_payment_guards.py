@@ -37,11 +37,11 @@ def books(postgres_store: Store) -> dict[str, object]:
     being captured, one that waits for its customer; ids by name for the statements below."""
     application = build_application(postgres_store.begin, card_network=NamingNetwork())
     merchant_id = add_merchant(postgres_store.begin)
+    account_id = open_account(postgres_store.begin, merchant_id)
     sandbox = build_application(postgres_store.begin)
     order = build_payment(merchant_id, 5_000, source="tok_threeDSecureAbandoned")
     awaited = sandbox.payments.record(order).id
     sandbox.settlement.settle()
-    account_id = open_account(postgres_store.begin, merchant_id)
     application.fees.set(merchant_id, "USD", FeeTerms(100, 0))
 
     def accept(capture: CaptureMethod) -> UUID:

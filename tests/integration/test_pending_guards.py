@@ -121,7 +121,7 @@ def test_holds_follow_the_status(books: Books, database_url: str) -> None:
 def test_posting_without_its_status_is_refused(books: Books, database_url: str) -> None:
     pending = books.reserve(5)
     with (
-        pytest.raises(errors.ForeignKeyViolation, match="has not the status for it"),
+        pytest.raises(errors.ForeignKeyViolation, match="is not POSTED"),
         psql(database_url) as connection,
     ):
         add_posting(connection, pending.id, build_legs(books))

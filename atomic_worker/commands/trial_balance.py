@@ -72,6 +72,9 @@ def trial_balance(
 
 
 def render_trial_balance(found: TrialBalance) -> str:
+    """Without the currencies in which no account has a balance: system accounts are opened in every
+    currency."""
+    used = {total.currency for total in found.totals if total.debit or total.credit}
     rows = [
         (
             "system" if row.is_system else "merchants",
@@ -82,6 +85,7 @@ def render_trial_balance(found: TrialBalance) -> str:
             row.currency,
         )
         for row in found.rows
+        if row.currency in used
     ]
     rows += [
         (
@@ -93,6 +97,7 @@ def render_trial_balance(found: TrialBalance) -> str:
             total.currency,
         )
         for total in found.totals
+        if total.currency in used
     ]
     verdict = "The books balance" if found.is_balanced else "The books do NOT balance"
     headings = ("Owner", "Type", "Accounts", "Debit", "Credit", "Currency")

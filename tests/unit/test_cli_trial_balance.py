@@ -38,6 +38,14 @@ def test_rows_and_totals_are_printed(atomic: CommandRunner) -> None:
     assert lines[-1].endswith(" on the posted axis.")
 
 
+def test_currencies_without_a_balance_are_left_out_of_the_table(
+    atomic: CommandRunner, application: Application
+) -> None:
+    application.accounts.open_system_accounts(["EUR"])
+    assert not [line for line in atomic.lines("trial-balance") if "EUR" in line]
+    assert "EUR" in {row["currency"] for row in atomic.json("trial-balance")["rows"]}
+
+
 def test_end_of_a_day_is_a_moment(atomic: CommandRunner) -> None:
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     found = atomic.json("trial-balance", "--at", str(yesterday), "--axis", "effective")

@@ -2,7 +2,7 @@
 or after a chosen call. The product contains no code for this.
 
 A failpoint is named `port.method.before` or `port.method.after`. A commit is named after the last
-repository call of its unit of work: `payments.claim.commit.before`.
+repository call of its unit of work: `payments.settle.commit.before`.
 """
 
 import os

@@ -59,8 +59,8 @@ def test_settlement_reaches_failpoints_in_order(
     application.settlement.settle()
     expected = [
         "payments.claim.after",
-        "payments.claim.commit.before",
-        "payments.claim.commit.after",
+        "payments.claim_awaited.commit.before",
+        "payments.claim_awaited.commit.after",
         "card_network.authorize.before",
         "card_network.authorize.after",
         "payments.lock_claims.before",

@@ -130,42 +130,42 @@ CREATE OR REPLACE FUNCTION balances_before(
 LANGUAGE plpgsql STABLE
 SET enable_seqscan = off AS $$
 DECLARE
-    asked  record;
+    account record;
     found_entry record;
     low    bigint;
     high   bigint;
     middle bigint;
 BEGIN
-    FOR asked IN
-        SELECT a.id, wanted.moment, a.sequence, a.balance, a.last_posted_at,
+    FOR account IN
+        SELECT a.id, requested.moment, a.sequence, a.balance, a.last_posted_at,
                (SELECT s.sequence FROM balance_snapshots s
                  WHERE s.account_id = a.id
-                   AND s.day < (wanted.moment AT TIME ZONE 'UTC')::date
+                   AND s.day < (requested.moment AT TIME ZONE 'UTC')::date
                  ORDER BY s.day DESC LIMIT 1) AS snapshot_before,
                (SELECT s.sequence FROM balance_snapshots s
                  WHERE s.account_id = a.id
-                   AND s.day >= ((wanted.moment AT TIME ZONE 'UTC')
+                   AND s.day >= ((requested.moment AT TIME ZONE 'UTC')
                                  + interval '1 day' - interval '1 microsecond')::date
                  ORDER BY s.day LIMIT 1) AS snapshot_after
-          FROM unnest(account_ids, moments) WITH ORDINALITY AS wanted (account_id, moment, place)
-          JOIN accounts a ON a.id = wanted.account_id
-         ORDER BY wanted.place
+          FROM unnest(account_ids, moments) WITH ORDINALITY AS requested (account_id, moment, place)
+          JOIN accounts a ON a.id = requested.account_id
+         ORDER BY requested.place
     LOOP
-        id := asked.id;
-        before := asked.moment;
-        IF asked.last_posted_at < before OR asked.sequence = 0 THEN
-            last_sequence := asked.sequence;
-            total := asked.balance;
+        id := account.id;
+        before := account.moment;
+        IF account.last_posted_at < before OR account.sequence = 0 THEN
+            last_sequence := account.sequence;
+            total := account.balance;
         ELSE
-            low := coalesce(asked.snapshot_before, 0);
-            high := coalesce(asked.snapshot_after, asked.sequence + 1);
+            low := coalesce(account.snapshot_before, 0);
+            high := coalesce(account.snapshot_after, account.sequence + 1);
             -- Usually the entry after the snapshot is later.
             middle := low + 1;
             WHILE low + 1 < high LOOP
                 IF (SELECT (SELECT t.posted_at FROM ledger_transactions t
                              WHERE t.id = e.transaction_id) < before
                       FROM entries e
-                     WHERE e.account_id = asked.id AND e.sequence = middle)
+                     WHERE e.account_id = account.id AND e.sequence = middle)
                 THEN
                     low := middle;
                 ELSE
@@ -175,7 +175,7 @@ BEGIN
             END LOOP;
             last_sequence := low;
             total := coalesce((SELECT e.balance_after FROM entries e
-                                WHERE e.account_id = asked.id AND e.sequence = low), 0);
+                                WHERE e.account_id = account.id AND e.sequence = low), 0);
         END IF;
         IF is_effective THEN
             total := total + coalesce((
@@ -188,7 +188,7 @@ BEGIN
                                 date_trunc('minute', before, 'UTC')),
                                ('moment', date_trunc('minute', before, 'UTC'), before))
                        AS part (unit, starts_at, ends_at)
-                  JOIN effective_shifts s ON s.account_id = asked.id
+                  JOIN effective_shifts s ON s.account_id = account.id
                                          AND s.unit = part.unit
                                          AND s.starts_at >= part.starts_at
                                          AND s.starts_at < part.ends_at), 0);

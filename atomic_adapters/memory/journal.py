@@ -123,11 +123,11 @@ class MemoryJournalRepository:
     def find_by_external_ids(
         self, merchant_id: UUID, external_ids: Sequence[str]
     ) -> Mapping[str, UUID]:
-        rows, wanted = self.session.tables.journal_transactions.rows.values(), set(external_ids)
+        rows, requested = self.session.tables.journal_transactions.rows.values(), set(external_ids)
         return {
             row.external_id: row.id
             for row in rows
-            if row.merchant_id == merchant_id and row.external_id in wanted and row.external_id
+            if row.merchant_id == merchant_id and row.external_id in requested and row.external_id
         }
 
     def list(

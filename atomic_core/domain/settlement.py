@@ -329,7 +329,7 @@ def postpone_claim(claim: Claim, *, is_called: bool) -> Settlement:
 
 
 _CHARGING_STEPS: Final = frozenset({Step.CHARGE, Step.AUTHORIZE})
-"""Steps in which a customer can be asked to authenticate."""
+"""Steps in which a customer may have to authenticate."""
 
 _FIRST_STEPS: Final = frozenset({Step.CHARGE, Step.AUTHORIZE, Step.REFUND})
 """Steps before which the network holds no money of the payment, or all of it is settled. The others

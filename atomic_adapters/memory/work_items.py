@@ -103,10 +103,23 @@ def describe_open_step(
     """What is known of the step of a claimed row, and how long it has been open. A claim that ended
     without a settlement may have called the network."""
     state = row.item.network_state
-    since = row.item.unresolved_since or row.interrupted_lease
+    since = row.item.unresolved_since or _find_first_request(row)
     if row.interrupted_lease and state not in (NetworkState.PENDING, NetworkState.REFUSED):
         state = NetworkState.UNKNOWN
     return state, tables.clock.now() - since if since else None
+
+
+def _find_first_request(row: WorkItemRow[Item]) -> datetime | None:
+    """When a step without an outcome may have been sent first: each claim that ended without a
+    settlement may have sent it. None if none did. Later steps of a payment begin long after its
+    first claim, and a network takes each of them once, whatever its key."""
+    if row.interrupted_lease is None or not _is_first_step(row):
+        return row.interrupted_lease
+    return row.item.claimed_at
+
+
+def _is_first_step(row: WorkItemRow[Item]) -> bool:
+    return isinstance(row.item, Refund) or row.item.step in (Step.CHARGE, Step.AUTHORIZE)
 
 
 def renew_item_leases(
@@ -179,14 +192,16 @@ def _find_unresolved_since(
 ) -> datetime | None:
     if settlement.network_state is None:
         return None
-    if (row.item.network_state, settlement.network_state) == (
-        NetworkState.NOT_SENT,
-        NetworkState.UNKNOWN,
-    ):
+    states = (row.item.network_state, settlement.network_state)
+    if states == (NetworkState.NOT_SENT, NetworkState.UNKNOWN) and row.sent_at is None:
         # In doubt since the request without an answer, not since one before it that was not sent.
-        return now if settlement.was_sent else row.sent_at or now
-    # After a claim without a settlement, since its lease ended.
-    return row.item.unresolved_since or row.sent_at or now
+        return now
+    if row.item.unresolved_since:
+        return row.item.unresolved_since
+    # After a claim without a settlement, since the first claim: the age of the idempotency key.
+    if row.sent_at and _is_first_step(row):
+        return row.item.claimed_at
+    return row.sent_at or now
 
 
 def report_item_doubts(

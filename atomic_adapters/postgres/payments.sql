@@ -119,6 +119,12 @@ WITH
               payments.amount, payments.currency, payments.source, payments.step,
               payments.capture_amount, payments.merchant_id, due.due_at AS was_due_at,
               payments.reversal_reason, payments.network_reference,
+              -- Since the first claim: each that ended without a settlement may have sent the step.
+              now() - coalesce(payments.unresolved_since,
+                               CASE WHEN payments.step IN ('charge', 'authorize') AND due.leased_until IS NOT NULL
+                                    THEN payments.claimed_at
+                                    ELSE due.leased_until
+                               END) AS unresolved_for,
               -- include: open_step_columns(payments)
 )
 SELECT claimed.id, attempt, faults, claimed.merchant_id, account_id, amount, claimed.currency,
@@ -185,6 +191,12 @@ WITH due AS MATERIALIZED (
               payments.amount, payments.currency, payments.source, payments.step,
               payments.capture_amount, payments.merchant_id, payments.reversal_reason,
               payments.network_reference,
+              -- Since the first claim: each that ended without a settlement may have sent the step.
+              now() - coalesce(payments.unresolved_since,
+                               CASE WHEN payments.step IN ('charge', 'authorize') AND due.leased_until IS NOT NULL
+                                    THEN payments.claimed_at
+                                    ELSE due.leased_until
+                               END) AS unresolved_for,
               -- include: open_step_columns(payments)
 )
 SELECT claimed.id, attempt, faults, claimed.merchant_id, account_id, amount, claimed.currency,
@@ -236,11 +248,16 @@ UPDATE payments
                                -- it that was not sent.
                                WHEN settled.network_state = 'unknown'
                                     AND payments.network_state = 'not_sent'
-                               THEN CASE WHEN settled.was_sent THEN now()
-                                         ELSE coalesce(payments.sent_at, now())
-                                    END
-                               -- After a claim without a settlement, since its lease ended.
-                               ELSE coalesce(payments.unresolved_since, payments.sent_at, now())
+                                    AND payments.sent_at IS NULL
+                               THEN now()
+                               WHEN payments.unresolved_since IS NOT NULL
+                               THEN payments.unresolved_since
+                               -- After a claim without a settlement, since the first claim, as in
+                               -- claims: the age of the idempotency key.
+                               WHEN payments.sent_at IS NOT NULL
+                                    AND payments.step IN ('charge', 'authorize')
+                               THEN payments.claimed_at
+                               ELSE coalesce(payments.sent_at, now())
                           END,
        doubt_reported_at = CASE WHEN settled.network_state IN ('unknown', 'pending')
                                 THEN payments.doubt_reported_at

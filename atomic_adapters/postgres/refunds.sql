@@ -47,6 +47,9 @@ WITH
      WHERE refunds.id = due.id
     RETURNING refunds.id, refunds.payment_id, refunds.attempt, refunds.faults,
               refunds.merchant_id, refunds.account_id, refunds.amount, refunds.currency, due.due_at AS was_due_at,
+              now() - coalesce(refunds.unresolved_since,
+                               CASE WHEN due.leased_until IS NOT NULL THEN refunds.claimed_at END)
+                  AS unresolved_for,
               -- include: open_step_columns(refunds)
 )
 SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.merchant_id,
@@ -81,6 +84,9 @@ WITH due AS MATERIALIZED (
      WHERE refunds.id = due.id
     RETURNING refunds.id, refunds.payment_id, refunds.attempt, refunds.faults,
               refunds.merchant_id, refunds.account_id, refunds.amount, refunds.currency,
+              now() - coalesce(refunds.unresolved_since,
+                               CASE WHEN due.leased_until IS NOT NULL THEN refunds.claimed_at END)
+                  AS unresolved_for,
               -- include: open_step_columns(refunds)
 )
 SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.merchant_id,
@@ -158,10 +164,12 @@ UPDATE refunds
                                -- As of payments.
                                WHEN settled.network_state = 'unknown'
                                     AND refunds.network_state = 'not_sent'
-                               THEN CASE WHEN settled.was_sent THEN now()
-                                         ELSE coalesce(refunds.sent_at, now())
-                                    END
-                               ELSE coalesce(refunds.unresolved_since, refunds.sent_at, now())
+                                    AND refunds.sent_at IS NULL
+                               THEN now()
+                               WHEN refunds.unresolved_since IS NOT NULL
+                               THEN refunds.unresolved_since
+                               WHEN refunds.sent_at IS NOT NULL THEN refunds.claimed_at
+                               ELSE now()
                           END,
        doubt_reported_at = CASE WHEN settled.network_state IN ('unknown', 'pending')
                                 THEN refunds.doubt_reported_at

@@ -87,11 +87,23 @@ STRIPE_MUTANTS: Final = (
         (
             Edit(
                 PAYMENTS_SQL,
-                "coalesce(payments.unresolved_since, payments.sent_at, now())",
-                "coalesce(payments.unresolved_since, now())",
+                "THEN payments.claimed_at\n                               ELSE",
+                "THEN now()\n                               ELSE",
             ),
         ),
         (REFERENCES_TEST,),
+    ),
+    Mutant(
+        "key-as-old-as-the-last-dead-worker",
+        "after two dead workers the key is as old as the first request",
+        (
+            Edit(
+                "atomic_adapters/memory/work_items.py",
+                "    return row.item.claimed_at\n\n\ndef",
+                "    return row.interrupted_lease\n\n\ndef",
+            ),
+        ),
+        ("tests/property/test_in_doubt.py",),
     ),
     Mutant(
         "doubtful-claims-one-by-one",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
@@ -154,6 +154,29 @@ def settle_until_final(
 
 
 @settings(max_examples=150, deadline=None)
+@example(
+    # As below, after a request that was not sent.
+    fates=[Fate.NOT_SENT, Fate.WORKER_DIES, Fate.ANSWER_LOST],
+    is_approved=True,
+    search_lag=timedelta(0),
+    late_by=timedelta(0),
+    pauses=[timedelta(seconds=60), timedelta(hours=9), timedelta(hours=20)],
+)
+@example(
+    fates=[Fate.WORKER_DIES, Fate.WORKER_DIES, Fate.ANSWER_LOST],
+    is_approved=True,
+    search_lag=timedelta(0),
+    late_by=timedelta(0),
+    pauses=[timedelta(hours=9), timedelta(hours=9), timedelta(hours=9)],
+)
+@example(
+    # The network forgets the key of the first request, which two dead workers leave unrecorded.
+    fates=[Fate.WORKER_DIES, Fate.WORKER_DIES],
+    is_approved=True,
+    search_lag=timedelta(0),
+    late_by=timedelta(0),
+    pauses=[timedelta(seconds=3_599), timedelta(seconds=82_801)],
+)
 @given(
     fates=st.lists(st.sampled_from(Fate), max_size=20),
     is_approved=st.booleans(),

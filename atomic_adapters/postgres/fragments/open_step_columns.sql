@@ -4,6 +4,5 @@ CASE WHEN due.leased_until IS NULL OR {table}.network_state IN ('pending', 'refu
      THEN {table}.network_state
      ELSE 'unknown'
 END AS network_state,
-now() - coalesce({table}.unresolved_since, due.leased_until) AS unresolved_for,
 coalesce({table}.key_generation, 0) AS key_generation,
 now() - {table}.sent_at AS sent_for

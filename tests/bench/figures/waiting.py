@@ -96,7 +96,7 @@ def measure(cluster: BenchCluster, sizes: Sizes) -> list[Measurement]:
             remark="reference: without them",
             extra={"p95": percentile(busy, 95), "p95Quiet": percentile(quiet, 95)},
         ),
-        _count_answers("the worker is killed and comes back", settled, 200, "SUCCESS"),
+        _count_answers("the worker is killed and starts again", settled, 200, "SUCCESS"),
         _count_answers("the worker is killed", accepted, 202, "PENDING"),
         Measurement(
             figure="waiting",

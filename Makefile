@@ -8,6 +8,9 @@ SHELL := /bin/sh
 BIN := .venv/bin
 ATOMIC := $(BIN)/atomic
 
+# Container images set it. Each of the hundreds of processes of a test run would compile all it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The Python that creates .venv: PYTHON=… if set, else the first of these that works.
 PYTHON ?=
 CANDIDATES := python3.14 python3.13 python3.12 python3.11 python3 python

@@ -23,7 +23,7 @@ HEADER: Final = """\
 # {purpose} Renewed by `make lock`.
 """
 PURPOSES: Final = {
-    "build": "What builds the package.",
+    "build": "What builds and installs the package.",
     "runtime": "What Atomic imports.",
     "embedded": "PostgreSQL and Valkey as wheels.",
     "dev": "What tests, lints and measures.",
@@ -63,7 +63,8 @@ def compile_all(folder: Path, *, keeps_versions: bool) -> dict[str, Pins]:
     project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))
     oldest = project["project"]["requires-python"].removeprefix(">=")
     build_input = folder / "build.in"
-    build_input.write_text("\n".join(project["build-system"]["requires"]), encoding="utf-8")
+    requires = [*project["build-system"]["requires"], "pip"]
+    build_input.write_text("\n".join(requires), encoding="utf-8")
 
     def compile_pins(name: str, *inputs: str | Path) -> Pins:
         # uv keeps the versions of an output file that exists.

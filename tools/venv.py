@@ -46,9 +46,10 @@ def bring_up_to_date(extra: str) -> int:
     status = install("--require-hashes", "-r", "requirements/build.txt")
     if status == 0:
         status = install("--require-hashes", "-r", f"requirements/{extra}.txt")
-    # Atomic itself has no hash, so it is installed apart, without anything that is not pinned.
+    # Atomic itself has no hash, so it is installed apart, without anything that is not pinned. Only
+    # errors are shown: setuptools warns of every editable installation.
     if status == 0:
-        status = install("--no-deps", "--no-build-isolation", "-e", ".")
+        status = install("-qq", "--no-deps", "--no-build-isolation", "-e", ".")
     if status == 0:
         compile_packages()
         for included in INCLUDED[extra]:

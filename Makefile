@@ -107,7 +107,7 @@ schemathesis: .venv/dev.stamp ## Test a running system against its OpenAPI docum
 clients: .venv/dev.stamp ## Compile and run the clients and the Postman collection; needs npm (ARGS=20 for 20 orders)
 	@$(BIN)/python tools/clients.py $(ARGS)
 
-openapi-lint: .venv/dev.stamp ## Lint the OpenAPI document; needs Node.js and the npm registry
+openapi-lint: .venv/dev.stamp ## Lint the OpenAPI document, generate a client; needs Node.js, npm registry and PyPI
 	@$(BIN)/python tools/openapi_lint.py
 
 format: .venv/dev.stamp ## Format the code

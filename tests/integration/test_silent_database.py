@@ -3,6 +3,7 @@ gives up after a while, and finds the server again when it goes on."""
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,9 @@ from support import IDS, add_merchant
 GUARD_SECONDS = 60
 
 SILENCE_SECONDS = 0.5
+
+THAW_SECONDS = 30
+"""Many times SILENCE_SECONDS, for a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -57,24 +61,32 @@ def store(pool: Connections) -> PostgresStore:
 @contextmanager
 def frozen(server: EmbeddedPostgres, *limited: LimitedConnection) -> Iterator[None]:
     """Meanwhile these connections, and those that begin a transaction, wait for SILENCE_SECONDS
-    only: a server that runs may take longer on a busy machine."""
+    only: a server that runs may take longer on a busy machine. Who has not given up after
+    THAW_SECONDS gets a response, so that the test fails instead of hanging."""
     postmaster = psutil.Process(server.process.pid)
     processes = [postmaster]
+
+    def thaw() -> None:
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGCONT)
+
+    timer = threading.Timer(THAW_SECONDS, thaw)
     postmaster.suspend()
     try:
         for child in postmaster.children():
             processes.append(child)
             with suppress(psutil.NoSuchProcess):
                 child.suspend()
+        timer.start()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(connections, "BEGIN_SECONDS", SILENCE_SECONDS)
             for connection in limited:
                 connection.response_seconds = SILENCE_SECONDS
             yield
     finally:
-        for process in processes:
-            with suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGCONT)
+        timer.cancel()
+        thaw()
 
 
 def await_recovery(store: PostgresStore) -> None:

@@ -5,16 +5,18 @@ from uuid import UUID
 import click
 
 from atomic_core.domain.disputes import Dispute, DisputeStatus
-from atomic_core.domain.lists import DisputeFilter
+from atomic_core.domain.lists import DisputeFilter, Position
 from atomic_core.domain.money import CURRENCY_EXPONENTS, format_minor_units
 from atomic_worker.commands.console import (
     CliContext,
     ListByDefaultGroup,
     UuidParam,
+    after_option,
     json_option,
     limit_option,
     pass_cli_context,
     print_json,
+    print_next_page,
 )
 from atomic_worker.commands.tables import format_time, render_fields, render_table
 
@@ -32,6 +34,7 @@ def disputes() -> None:
     type=click.Choice([status.value for status in DisputeStatus], case_sensitive=False),
     help="With this status only.",
 )
+@after_option
 @limit_option
 @json_option
 @pass_cli_context
@@ -40,6 +43,7 @@ def list_(
     merchant_id: UUID | None,
     payment_id: UUID | None,
     status: str | None,
+    after: UUID | None,
     limit: int,
     *,
     as_json: bool,
@@ -47,9 +51,15 @@ def list_(
     """List disputes, newest first."""
     statuses = frozenset({DisputeStatus(status)} if status else ())
     filters = DisputeFilter(statuses=statuses, payment_id=payment_id)
-    found = cli.application.disputes.list(merchant_id, filters, None, limit).items
+    use_cases = cli.application.disputes
+    last = use_cases.get(None, after) if after else None
+    position = Position(last.created_at, last.id) if last else None
+    page = use_cases.list(merchant_id, filters, position, limit)
+    found = page.items
+    next_cursor = found[-1].id if page.has_more else None
     if as_json:
-        print_json({"disputes": [dispute_to_json(dispute) for dispute in found]})
+        items = [dispute_to_json(dispute) for dispute in found]
+        print_json({"disputes": items, "nextCursor": next_cursor})
         return
     headings = ("ID", "Payment", "Status", "Amount", "Fee", "Reason", "Opened", "Evidence due")
     rows = [
@@ -66,6 +76,7 @@ def list_(
         for dispute in found
     ]
     click.echo(render_table(headings, rows, right={"Amount", "Fee"}))
+    print_next_page(next_cursor)
 
 
 @disputes.command()

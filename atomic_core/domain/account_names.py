@@ -1,5 +1,6 @@
 """Trees of accounts: names in segments, such as `wallets:alice`, and the balances of a subtree."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from atomic_core.domain.accounts import PendingAmounts
@@ -44,3 +45,10 @@ class SubtreeBalance(NamedTuple):
     @property
     def available(self) -> int:
         return self.balance - self.pending_out
+
+
+class SubtreeBalances(NamedTuple):
+    prefix: str | None
+    """None: all accounts."""
+    items: Sequence[SubtreeBalance]
+    """By currency."""

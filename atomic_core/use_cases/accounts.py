@@ -1,11 +1,11 @@
 """Changing accounts, and the balances of subtrees of accounts. `ledger.py` opens them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
-from atomic_core.domain.account_names import SubtreeBalance
+from atomic_core.domain.account_names import SubtreeBalances
 from atomic_core.domain.accounts import Account, AccountStatus
 from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.errors import AccountClosed, AccountFrozen, AccountNotEmpty, NotFound
@@ -122,6 +122,6 @@ class GetSubtreeBalances:
 
     begin: UnitOfWorkFactory
 
-    def __call__(self, merchant_id: UUID, prefix: str | None) -> Sequence[SubtreeBalance]:
+    def __call__(self, merchant_id: UUID, prefix: str | None) -> SubtreeBalances:
         with self.begin() as work:
-            return work.balances.sum_subtree(merchant_id, prefix)
+            return SubtreeBalances(prefix, work.balances.sum_subtree(merchant_id, prefix))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from atomic_core.domain.account_names import SubtreeBalance
+from atomic_core.domain.account_names import SubtreeBalance, SubtreeBalances
 from atomic_core.domain.accounts import Account, AccountStatus, world_account_id
 from atomic_core.domain.audit_log import AuditEventType, RecordedAuditEvent
 from atomic_core.domain.credentials import Credentials, Session
@@ -209,10 +209,7 @@ FROZEN_ACCOUNT: Final = replace(
     status_changed_at=_TIME,
     metadata={"reason": "under review"},
 )
-SUBTREE_BALANCES: Final = {
-    "prefix": "wallets",
-    "items": [SubtreeBalance("USD", 2, 7_500, 0, 500)],
-}
+SUBTREE_BALANCES: Final = SubtreeBalances("wallets", [SubtreeBalance("USD", 2, 7_500, 0, 500)])
 
 REGISTRATION: Final = {
     "email": "owner@shop.example",

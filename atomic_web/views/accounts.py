@@ -4,6 +4,7 @@ from typing import Final
 
 from flask import Blueprint, Response, url_for
 
+from atomic_core.domain.account_names import SubtreeBalances
 from atomic_core.domain.accounts import Account, AccountStatus
 from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.merchants import Scope
@@ -17,7 +18,7 @@ from atomic_web.access.idempotency import (
 )
 from atomic_web.access.origins import build_origin
 from atomic_web.context import request_context
-from atomic_web.http.body import read_json_object
+from atomic_web.http.body import read_json_object, read_optional_json_object
 from atomic_web.http.ids import parse_path_id, parse_sole_path_id
 from atomic_web.http.query import parse_query, refuse_query_parameters
 from atomic_web.http.responses import ok_response, render_envelope
@@ -98,7 +99,7 @@ BALANCES: Final = Operation(
             data=_subtree_schema,
             examples={
                 "wallets": examples.SUBTREE_BALANCES,
-                "none": {"prefix": "none", "items": []},
+                "none": SubtreeBalances("none", []),
             },
         ),
     ),
@@ -145,14 +146,14 @@ def create() -> Response:
 def show_subtree_balances() -> Response:
     context, prefix = request_context(), parse_query(SUBTREE_QUERY).get("prefix")
     balances = context.application.accounts.get_subtree_balances(context.merchant_id, prefix)
-    return ok_response(_subtree_schema.dump({"prefix": prefix, "items": balances}))
+    return ok_response(_subtree_schema.dump(balances))
 
 
 @views.patch("/<id>")
 @describe_operation(UPDATE)
 @requires_api_key(scope=Scope.ACCOUNTS_WRITE)
 def update(id: str) -> Response:
-    account_id, content = parse_path_id(id), read_json_object()
+    account_id, content = parse_path_id(id), read_optional_json_object()
     refuse_query_parameters()
     values, key = _update_schema.parse(content), read_idempotency_key()
     context, status = request_context(), values.get("status")

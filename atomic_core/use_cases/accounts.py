@@ -16,9 +16,9 @@ from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.idempotency import Command
 
 _STATUS_EVENTS: Final = {
-    AccountStatus.OPEN: (EventType.ACCOUNT_REOPENED, AuditEventType.ACCOUNT_REOPENED),
-    AccountStatus.FROZEN: (EventType.ACCOUNT_FROZEN, AuditEventType.ACCOUNT_FROZEN),
-    AccountStatus.CLOSED: (EventType.ACCOUNT_CLOSED, AuditEventType.ACCOUNT_CLOSED),
+    AccountStatus.OPEN: EventType.ACCOUNT_REOPENED,
+    AccountStatus.FROZEN: EventType.ACCOUNT_FROZEN,
+    AccountStatus.CLOSED: EventType.ACCOUNT_CLOSED,
 }
 
 
@@ -70,7 +70,8 @@ class ChangeAccount(Command[AccountChange, Account]):
                 work, change, saved, EventType.ACCOUNT_UPDATED, AuditEventType.ACCOUNT_UPDATED
             )
         if has_new_status:
-            self._record(work, change, saved, *_STATUS_EVENTS[AccountStatus(saved.status)])
+            type = _STATUS_EVENTS[AccountStatus(saved.status)]
+            self._record(work, change, saved, type, AuditEventType.ACCOUNT_STATUS_CHANGED)
         return saved
 
     def _record(
@@ -83,7 +84,7 @@ class ChangeAccount(Command[AccountChange, Account]):
     ) -> None:
         work.events.add([build_account_event(change.merchant_id, account, change.origin, type)])
         if change.origin:
-            details = {"accountId": str(account.id), "currency": account.currency}
+            details = {"accountId": str(account.id), "status": str(account.status)}
             work.audit_log.add(
                 AuditEvent(
                     self.ids.new_id(), audit_type, change.origin, account.merchant_id, details

@@ -109,7 +109,7 @@ def test_change_is_stored_with_event_and_audit(books: Books) -> None:
         EventType.ACCOUNT_CLOSED,
     ]
     audited, _ = books.application.merchants.list_audit_events(books.merchant_id, None, 10)
-    assert [event.type for event in audited] == ["account_frozen", "account_updated"]
+    assert [event.type for event in audited] == ["account_status_changed", "account_updated"]
 
 
 def test_change_to_what_it_is_has_no_effect(books: Books) -> None:

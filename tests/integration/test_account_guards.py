@@ -88,7 +88,7 @@ def test_account_is_filled_and_closed_in_one_transaction_in_vain(
     books: Books, database_url: str
 ) -> None:
     with (
-        pytest.raises(errors.CheckViolation, match="frozen or closed|closed with a balance"),
+        pytest.raises(errors.CheckViolation, match=r"frozen or closed|closed with a balance"),
         psql(database_url) as connection,
     ):
         transfer(connection, books, books.funded, books.other)
@@ -122,7 +122,8 @@ CHANGES = {
 @pytest.mark.parametrize("assignment", CHANGES.values(), ids=CHANGES)
 def test_terms_of_an_account_are_final(books: Books, database_url: str, assignment: str) -> None:
     with pytest.raises(errors.RestrictViolation), psql(database_url) as connection:
-        connection.execute(f"UPDATE accounts SET {assignment} WHERE id = %s", (books.other,))
+        statement = f"UPDATE accounts SET {assignment} WHERE id = %s"
+        connection.execute(statement.encode(), (books.other,))
 
 
 INSERTS = {
@@ -141,11 +142,11 @@ def test_account_with_impossible_terms_is_refused(
     books: Books, database_url: str, column: str, value: str, error: type[psycopg.Error]
 ) -> None:
     with pytest.raises(error), psql(database_url) as connection:
-        connection.execute(
+        statement = (
             f"INSERT INTO accounts (id, merchant_id, name, currency, head, {column})"
-            f" VALUES (uuidv7(), %s, 'x', 'USD', '', {value})",
-            (books.merchant_id,),
+            f" VALUES (uuidv7(), %s, 'x', 'USD', '', {value})"
         )
+        connection.execute(statement.encode(), (books.merchant_id,))
 
 
 @pytest.mark.parametrize(
@@ -163,10 +164,8 @@ def test_system_account_has_no_terms(books: Books, database_url: str, assignment
         pytest.raises((errors.CheckViolation, errors.RestrictViolation)),
         psql(database_url) as connection,
     ):
-        connection.execute(
-            f"UPDATE accounts SET {assignment} WHERE id = %s",
-            (world_account_id("USD"),),
-        )
+        statement = f"UPDATE accounts SET {assignment} WHERE id = %s"
+        connection.execute(statement.encode(), (world_account_id("USD"),))
 
 
 @pytest.mark.parametrize(

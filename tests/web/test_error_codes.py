@@ -208,9 +208,10 @@ class Shop:
         return self.merchant.pay(key="k", amount=1)
 
     def change_account(self, status: str) -> TestResponse:
-        """Of the account that payments credit."""
-        [*_, account] = self.merchant.get(ACCOUNTS).get_json()["data"]["items"]
-        return self.merchant.patch(f"{ACCOUNTS}/{account['id']}", {"status": status})
+        """Of all accounts."""
+        accounts = self.merchant.get(ACCOUNTS).get_json()["data"]["items"]
+        paths = [f"{ACCOUNTS}/{account['id']}" for account in accounts]
+        return [self.merchant.patch(path, {"status": status}) for path in paths][-1]
 
     def pay_onto(self, status: str) -> TestResponse:
         self.merchant.post(ACCOUNTS, ACCOUNT_BODY)

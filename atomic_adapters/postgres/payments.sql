@@ -30,21 +30,21 @@ WITH lock_timeout AS MATERIALIZED (
                          webhook_url, capture, metadata, actor, actor_id, client_address,
                          request_id, server_request_id, operator, payment_key, key, method, path,
                          fingerprint, retention, status, body, location, network)
-     CROSS JOIN LATERAL (SELECT a.id, a.status = 'OPEN' AS is_open
-                           FROM accounts a
-                          WHERE a.merchant_id = requested.merchant_id
-                            AND a.currency = requested.currency
-                            AND a.type = 'liability' AND a.status <> 'CLOSED'
-                          ORDER BY a.created_at, a.id
-                          LIMIT 1) AS payee
-     WHERE payee.is_open
-       AND (requested.key_id IS NULL
-            OR (SELECT true
-                  FROM api_keys k
-                  JOIN merchants m ON m.id = k.merchant_id AND m.suspended_at IS NULL
-                 WHERE k.id = requested.key_id
-                   AND k.revoked_at IS NULL
-                   AND (k.expires_at IS NULL OR k.expires_at > now())))
+      JOIN LATERAL (SELECT a.id, a.status = 'OPEN' AS is_open
+                      FROM accounts a
+                     WHERE a.merchant_id = requested.merchant_id
+                       AND a.currency = requested.currency
+                       AND a.type = 'liability' AND a.status <> 'CLOSED'
+                     ORDER BY a.created_at, a.id
+                     LIMIT 1) AS payee ON payee.is_open
+     WHERE requested.key_id IS NULL
+        OR (SELECT true
+              FROM api_keys
+              JOIN merchants ON merchants.id = api_keys.merchant_id
+                            AND merchants.suspended_at IS NULL
+             WHERE api_keys.id = requested.key_id
+               AND api_keys.revoked_at IS NULL
+               AND (api_keys.expires_at IS NULL OR api_keys.expires_at > now()))
 ), inserted_keys AS (
     INSERT INTO idempotency_keys AS existing
            (merchant_id, key, method, path, fingerprint, response_status, response_body,

@@ -16,7 +16,7 @@ from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.ledger import PostgresAccountRepository
 from atomic_core.domain.accounts import AccountType
 from atomic_core.domain.lists import AccountFilter
-from integration.test_lists import RecordingSession
+from integration.test_lists import Connection, RecordingSession
 from support import DEPTH, number_parameters
 
 ROWS: Final = 50_000 * min(DEPTH, 20)
@@ -42,9 +42,9 @@ FILL: Final = f"""
 
 
 @pytest.fixture(scope="module")
-def filled(migrated: str, postgres: Any) -> Iterator[psycopg.Connection]:
+def filled(migrated: str, postgres: Any) -> Iterator[Connection]:
     url = postgres.create_database("account_plans", template=migrated)
-    with psycopg.connect(url, autocommit=True) as connection:
+    with Connection.connect(url, autocommit=True, prepare_threshold=None) as connection:
         connection.execute("SET session_replication_role = replica")
         for statement in FILL.split(";"):
             connection.execute(statement.encode())
@@ -67,7 +67,7 @@ FILTERS: Final[dict[str, AccountFilter]] = {
 }
 
 
-def read_plans(connection: psycopg.Connection, turn: Any) -> list[dict[str, Any]]:
+def read_plans(connection: Connection, turn: Any) -> list[dict[str, Any]]:
     """The generic plans, run, of the statements that `turn` sends."""
     session = RecordingSession(connection)
     turn(session)
@@ -95,13 +95,15 @@ def walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def check(plans: list[dict[str, Any]]) -> None:
     assert plans
     for node in (node for plan in plans for node in walk(plan)):
-        assert node["Node Type"] != "Seq Scan" or not node["Actual Loops"]
+        is_scan = node["Node Type"] == "Seq Scan" and node["Actual Loops"] > 0
+        # An empty table, of entries, is planned as a scan.
+        assert not (is_scan and node["Relation Name"] in ("accounts", "account_metadata"))
         rows = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
         assert rows * node["Actual Loops"] <= 2 * MAX_SORTED_ROWS
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_list_of_accounts_reads_few_rows(filled: psycopg.Connection, name: str) -> None:
+def test_list_of_accounts_reads_few_rows(filled: Connection, name: str) -> None:
     check(
         read_plans(
             filled, lambda session: list_accounts(session, MERCHANT, FILTERS[name], None, 21)
@@ -109,7 +111,7 @@ def test_list_of_accounts_reads_few_rows(filled: psycopg.Connection, name: str) 
     )
 
 
-def test_default_account_is_found_among_many_of_other_types(filled: psycopg.Connection) -> None:
+def test_default_account_is_found_among_many_of_other_types(filled: Connection) -> None:
     def read(session: DatabaseSession) -> None:
         account = PostgresAccountRepository(session).get_default_account(MERCHANT, "USD")
         assert account is not None
@@ -118,7 +120,7 @@ def test_default_account_is_found_among_many_of_other_types(filled: psycopg.Conn
     check(read_plans(filled, read))
 
 
-def test_external_id_and_small_subtree_are_found(filled: psycopg.Connection) -> None:
+def test_external_id_and_small_subtree_are_found(filled: Connection) -> None:
     check(
         read_plans(
             filled,

@@ -62,7 +62,7 @@ ACCOUNT_MUTANTS: Final = (
     Mutant(
         "payment-onto-a-frozen-account",
         "a payment whose account is frozen is refused at its acceptance",
-        (Edit(PAYMENTS_SQL, "WHERE payee.is_open", "WHERE true"),),
+        (Edit(PAYMENTS_SQL, "AS payee ON payee.is_open", "AS payee ON true"),),
         (STATUSES_TEST,),
     ),
     Mutant(

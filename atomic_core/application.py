@@ -38,6 +38,7 @@ from atomic_core.ports.unit_of_work import UnitOfWorkFactory
 from atomic_core.ports.webhook_sender import WebhookSender
 from atomic_core.ports.worker_liveness import WorkerLiveness
 from atomic_core.use_cases import (
+    accounts,
     admin_queries,
     api_keys,
     awaiting,
@@ -269,6 +270,8 @@ class Accounts:
     def __init__(self, ports: Ports) -> None:
         self.open = ledger.OpenAccount(ports.begin, ports.ids)
         self.open_system_accounts = ledger.OpenSystemAccounts(ports.begin)
+        self.change = accounts.ChangeAccount(ports.begin, ports.ids)
+        self.get_subtree_balances = accounts.GetSubtreeBalances(ports.begin)
         self.get = ledger.GetAccount(ports.begin)
         self.list = lists.ListAccounts(ports.begin)
         self.list_entries = lists.ListEntries(ports.begin)

@@ -33,6 +33,7 @@ from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, 
 from atomic_adapters.security.common_passwords import CommonPasswords
 from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
 from atomic_core.application import Application, LaneOptions, Options, Ports
+from atomic_core.domain.accounts import AccountStatus
 from atomic_core.domain.balances import Snapshot
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.idempotency import IdempotentRequest
@@ -90,6 +91,11 @@ class Tampering(Protocol):
     def move_posting(self, payment_id: UUID, other_id: UUID) -> None: ...
     def set_owner(self, account_id: UUID, merchant_id: UUID) -> None: ...
     def set_pending(self, account_id: UUID, incoming: int, outgoing: int) -> None: ...
+    def set_account_status(
+        self, account_id: UUID, status: AccountStatus, changed_at: datetime
+    ) -> None: ...
+    def set_limits(self, account_id: UUID, low: int | None, high: int | None) -> None: ...
+    def move_entry(self, account_id: UUID, sequence: int, to_account_id: UUID) -> None: ...
     def set_hold_amount(self, payment_id: UUID, amount: int) -> None: ...
     def delete_hold(self, payment_id: UUID) -> None: ...
     def set_fee(self, payment_id: UUID, fee: int) -> None: ...
@@ -264,6 +270,21 @@ class MemoryTampering:
         rows = self.tables.accounts.rows
         rows[account_id] = replace(rows[account_id], merchant_id=merchant_id)
 
+    def set_account_status(
+        self, account_id: UUID, status: AccountStatus, changed_at: datetime
+    ) -> None:
+        rows = self.tables.accounts.rows
+        rows[account_id] = replace(rows[account_id], status=status, status_changed_at=changed_at)
+
+    def set_limits(self, account_id: UUID, low: int | None, high: int | None) -> None:
+        rows = self.tables.accounts.rows
+        rows[account_id] = replace(rows[account_id], min_balance=low, max_balance=high)
+
+    def move_entry(self, account_id: UUID, sequence: int, to_account_id: UUID) -> None:
+        rows = self.tables.entries.rows
+        entry = rows.pop((account_id, sequence))
+        rows[to_account_id, sequence] = entry._replace(account_id=to_account_id)
+
     def set_pending(self, account_id: UUID, incoming: int, outgoing: int) -> None:
         rows = self.tables.accounts.rows
         changed = replace(rows[account_id], pending_in=incoming, pending_out=outgoing)
@@ -377,6 +398,20 @@ class PostgresTampering:
 
     def set_owner(self, account_id: UUID, merchant_id: UUID) -> None:
         self._write(b"UPDATE accounts SET merchant_id = %s WHERE id = %s", merchant_id, account_id)
+
+    def set_account_status(
+        self, account_id: UUID, status: AccountStatus, changed_at: datetime
+    ) -> None:
+        statement = b"UPDATE accounts SET status = %s, status_changed_at = %s WHERE id = %s"
+        self._write(statement, status.value, changed_at, account_id)
+
+    def set_limits(self, account_id: UUID, low: int | None, high: int | None) -> None:
+        statement = b"UPDATE accounts SET min_balance = %s, max_balance = %s WHERE id = %s"
+        self._write(statement, low, high, account_id)
+
+    def move_entry(self, account_id: UUID, sequence: int, to_account_id: UUID) -> None:
+        statement = b"UPDATE entries SET account_id = %s WHERE account_id = %s AND sequence = %s"
+        self._write(statement, to_account_id, account_id, sequence)
 
     def set_pending(self, account_id: UUID, incoming: int, outgoing: int) -> None:
         statement = b"UPDATE accounts SET pending_in = %s, pending_out = %s WHERE id = %s"

@@ -76,6 +76,8 @@ STEPS: Final[tuple[Step, ...]] = (
     ),
     Step("GET /accounts/{{accountId}}", 200),
     Step("GET /accounts?limit=10", 200),
+    Step("GET /accounts/balances?prefix=Seller", 200),
+    Step("PATCH /accounts/{{sellerId}}", 200, {"metadata": {"tier": "gold"}}),
     Step("GET /accounts/{{accountId}}/entries", 200),
     Step("GET /accounts/{{accountId}}/balance?axis=effective", 200),
     Step("GET /accounts/{{accountId}}/balance-history", 200),

@@ -1,6 +1,7 @@
 """Balances as of a moment in memory, by a sum of all entries."""
 
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -8,6 +9,8 @@ from uuid import UUID
 
 from atomic_adapters.memory.lists import find_payment_id, is_of_dispute
 from atomic_adapters.memory.tables import MemorySession, Tables
+from atomic_core.domain.account_names import SubtreeBalance, get_subtree
+from atomic_core.domain.accounts import Account
 from atomic_core.domain.balances import (
     BalanceBefore,
     BalanceQuery,
@@ -53,6 +56,24 @@ class MemoryBalanceRepository:
             for account, balance in sums
             if account.created_at < before or balance
         )
+
+    def sum_subtree(self, merchant_id: UUID, prefix: str | None) -> Sequence[SubtreeBalance]:
+        subtree = None if prefix is None else get_subtree(prefix)
+        by_currency = defaultdict[str, list[Account]](list)
+        for account in self.session.tables.accounts.rows.values():
+            is_included = subtree is None or subtree.includes(account.name)
+            if account.merchant_id == merchant_id and is_included:
+                by_currency[account.currency].append(account)
+        return [
+            SubtreeBalance(
+                currency,
+                len(accounts),
+                sum(account.balance for account in accounts),
+                sum(account.pending_in for account in accounts),
+                sum(account.pending_out for account in accounts),
+            )
+            for currency, accounts in sorted(by_currency.items())
+        ]
 
     def sum_by_kind(
         self, account_id: UUID, after_sequence: int, last_sequence: int

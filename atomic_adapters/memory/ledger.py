@@ -6,10 +6,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from atomic_adapters.memory.account_rows import put_account
+from atomic_adapters.memory.account_rows import check_limits, check_postable, put_account
 from atomic_adapters.memory.ledger_verification import verify_ledger
 from atomic_adapters.memory.tables import HoldRow, MemorySession
-from atomic_core.domain.accounts import Account
+from atomic_core.domain.accounts import (
+    DEFAULT_TERMS,
+    Account,
+    AccountStatus,
+    AccountTerms,
+    AccountType,
+)
 from atomic_core.domain.disputes import DisputeStatus, build_opening, build_reversal
 from atomic_core.domain.errors import StorageRefused
 from atomic_core.domain.journal import JournalStatus
@@ -28,14 +34,51 @@ from atomic_core.domain.posting import PostingResult
 class MemoryAccountRepository:
     session: MemorySession
 
-    def open(self, id: UUID, merchant_id: UUID, name: str, currency: str) -> Account:
+    def open(
+        self,
+        id: UUID,
+        merchant_id: UUID,
+        name: str,
+        currency: str,
+        terms: AccountTerms = DEFAULT_TERMS,
+    ) -> Account:
         tables = self.session.tables
         if merchant_id not in tables.merchants.rows or id in tables.accounts.rows:
             raise StorageRefused("accounts_merchant_id_fkey, accounts_pkey")
+        external_id = terms.external_id
+        if external_id is not None and self.find_by_external_id(merchant_id, external_id):
+            raise StorageRefused("accounts_external_id")
         self.open_system_accounts(currency)
-        account = Account.new_merchant_account(id, merchant_id, name, currency, tables.clock.now())
+        account = Account.new_merchant_account(
+            id, merchant_id, name, currency, tables.clock.now(), terms
+        )
+        check_limits(account)
         tables.accounts.put(id, account)
         return account
+
+    def update(self, account: Account) -> Account:
+        tables = self.session.tables
+        stored = tables.accounts.rows[account.id]
+        changed_at = stored.status_changed_at
+        if account.status is not stored.status:
+            if account.status is AccountStatus.CLOSED and not stored.is_empty:
+                raise StorageRefused("accounts_are_closed_empty")
+            now = tables.clock.now()
+            changed_at = max(now, stored.last_posted_at or now)
+        updated = replace(
+            stored,
+            name=account.name,
+            metadata=account.metadata,
+            status=account.status,
+            status_changed_at=changed_at,
+        )
+        tables.accounts.put(account.id, updated)
+        return updated
+
+    def find_by_external_id(self, merchant_id: UUID, external_id: str) -> UUID | None:
+        rows = self.session.tables.accounts.rows.values()
+        key = (merchant_id, external_id)
+        return next((row.id for row in rows if (row.merchant_id, row.external_id) == key), None)
 
     def open_system_accounts(self, currency: str) -> None:
         tables = self.session.tables
@@ -51,14 +94,15 @@ class MemoryAccountRepository:
         account = self.session.tables.accounts.rows.get(account_id)
         return account if account and account.merchant_id == merchant_id else None
 
-    def get_default_account_id(self, merchant_id: UUID, currency: str) -> UUID | None:
-        accounts = self.session.tables.accounts.rows.values()
+    def get_default_account(self, merchant_id: UUID, currency: str) -> Account | None:
+        key = (merchant_id, currency, AccountType.LIABILITY)
         candidates = [
-            (account.created_at, account.id)
-            for account in accounts
-            if (account.merchant_id, account.currency) == (merchant_id, currency)
+            account
+            for account in self.session.tables.accounts.rows.values()
+            if (account.merchant_id, account.currency, account.type) == key
         ]
-        return min(candidates)[1] if candidates else None
+        candidates.sort(key=_get_order_of_payments)
+        return candidates[0] if candidates else None
 
     def lock(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
         rows = self.session.tables.accounts.rows
@@ -73,6 +117,10 @@ class MemoryAccountRepository:
     def lock_available(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
         # A unit of work locks the whole store, so no other can have locked an account.
         return self.lock(ids)
+
+
+def _get_order_of_payments(account: Account) -> tuple[bool, datetime, UUID]:
+    return account.status is AccountStatus.CLOSED, account.created_at, account.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +227,8 @@ class MemoryLedgerRepository:
             balance = previous.balance_after if previous else 0
             is_next = has_predecessor and entry.balance_after == balance + entry.amount
             has_transaction = entry.transaction_id in tables.transactions.rows
+            if has_transaction:
+                check_postable(tables, entry)
             if key in tables.entries.rows or not is_next or not has_transaction:
                 raise StorageRefused("entries_must_balance")
             if previous and self._get_time(entry) < self._get_time(previous):

@@ -18,12 +18,20 @@ from atomic_adapters.memory.payment_totals import check_totals
 from atomic_adapters.memory.periods import check_closing_balances, check_periods
 from atomic_adapters.memory.tables import Tables
 from atomic_core.domain.accounts import (
+    MAX_BALANCE,
     Account,
+    AccountStatus,
     fee_account_id,
     hash_account_identity,
     world_account_id,
 )
-from atomic_core.domain.ledger import Entry, Hold, TransactionKind, hash_entry
+from atomic_core.domain.ledger import (
+    Entry,
+    Hold,
+    LedgerTransaction,
+    TransactionKind,
+    hash_entry,
+)
 from atomic_core.domain.ledger_verification import MAX_FINDINGS, Finding, LedgerCheck, LedgerReport
 from atomic_core.domain.payments import Status, Step
 from atomic_core.domain.refunds import Refund
@@ -54,6 +62,7 @@ def verify_ledger(tables: Tables) -> LedgerReport:
         _check_unresolved(tables),
         check_journal_holds(tables),
         _check_pending(tables),
+        _check_statuses(tables, chains),
         check_totals(tables),
         check_snapshots(tables),
         check_shifts(tables),
@@ -99,8 +108,10 @@ def _check_balances(tables: Tables, chains: Chains) -> Iterator[Finding]:
     for account in _sort_accounts(tables):
         total = sum(entry.amount for entry in chains.get(account.id, []))
         low, high = account.balance_bounds
-        is_too_low = account.balance < low and not _has_disputes(tables, account)
-        if account.balance != total or is_too_low or account.balance > high:
+        has_disputes = _has_disputes(tables, account)
+        is_too_low = account.balance < low and not has_disputes
+        is_too_high = account.balance > (MAX_BALANCE if has_disputes else high)
+        if account.balance != total or is_too_low or is_too_high:
             problem = f"balance is {account.balance}, entries sum to {total}"
             yield Finding(LedgerCheck.BALANCE_IS_SUM, str(account.id), problem)
 
@@ -319,16 +330,44 @@ def _check_pending(tables: Tables) -> Iterator[Finding]:
     for account in _sort_accounts(tables):
         pending = (account.pending_in, account.pending_out)
         sums = (pending_in[account.id], pending_out[account.id])
-        is_overdrawn = (
-            not account.allow_negative
-            and account.pending_out > account.balance
-            and not _has_disputes(tables, account)
+        is_overdrawn = account.available < account.balance_bounds[0] and not _has_disputes(
+            tables, account
         )
         if pending != sums or is_overdrawn:
             problem = "pending_in is {} and pending_out {}, its holds sum to {} and {}"
             yield Finding(
                 LedgerCheck.PENDING_IS_SUM, str(account.id), problem.format(*pending, *sums)
             )
+
+
+def _check_statuses(tables: Tables, chains: Chains) -> Iterator[Finding]:
+    for account in _sort_accounts(tables):
+        if account.status is AccountStatus.OPEN:
+            continue
+        since = account.status_changed_at
+        later = (
+            transaction
+            for entry in chains.get(account.id, [])
+            if (transaction := tables.transactions.rows.get(entry.transaction_id))
+            and (since is None or transaction.posted_at > since)
+        )
+        is_closed = account.status is AccountStatus.CLOSED
+        if is_closed and not account.is_empty and not _has_disputes(tables, account):
+            problem = (
+                f"is CLOSED with a balance of {account.balance}, and {account.pending_in} and"
+                f" {account.pending_out} pending"
+            )
+        elif any(_is_of_open_account(tables, transaction) for transaction in later):
+            problem = f"is {account.status}, and was posted to afterwards"
+        else:
+            continue
+        yield Finding(LedgerCheck.STATUS_KEPT, str(account.id), problem)
+
+
+def _is_of_open_account(tables: Tables, transaction: LedgerTransaction) -> bool:
+    is_of_dispute = transaction.kind in (TransactionKind.DISPUTE, TransactionKind.DISPUTE_REVERSAL)
+    had_hold = (transaction.payment_id, transaction.refund_id) in tables.holds.rows
+    return not (is_of_dispute or had_hold)
 
 
 def _has_disputes(tables: Tables, account: Account) -> bool:

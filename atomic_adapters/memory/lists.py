@@ -6,6 +6,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from atomic_adapters.memory.tables import MemorySession, Tables
+from atomic_core.domain.account_names import get_subtree
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.ledger import LedgerTransaction, TransactionKind
 from atomic_core.domain.lists import (
@@ -54,7 +55,7 @@ class MemoryListQueries:
         own = (
             account
             for account in self.session.tables.accounts.rows.values()
-            if account.merchant_id == merchant_id and filters.currency in (None, account.currency)
+            if account.merchant_id == merchant_id and _matches_account(account, filters)
         )
         return _get_newest(own, filters, after, limit)
 
@@ -92,6 +93,18 @@ def _matches(row: Payment | Refund, filters: PaymentFilter) -> bool:
         and filters.currency in (None, row.money.currency)
         and filters.amount_min <= row.money.amount <= filters.amount_max
         and all(row.metadata.get(key) == value for key, value in filters.metadata)
+    )
+
+
+def _matches_account(account: Account, filters: AccountFilter) -> bool:
+    subtree = None if filters.prefix is None else get_subtree(filters.prefix)
+    return (
+        filters.currency in (None, account.currency)
+        and filters.type in (None, account.type)
+        and filters.external_id in (None, account.external_id)
+        and (subtree is None or subtree.includes(account.name))
+        and filters.balance_min <= account.balance <= filters.balance_max
+        and all(account.metadata.get(key) == value for key, value in filters.metadata)
     )
 
 

@@ -21,6 +21,7 @@ from atomic_adapters.memory.work_items import (
     request_item_inquiries,
     settle_item,
 )
+from atomic_core.domain.accounts import AccountStatus
 from atomic_core.domain.admin_queries import UnresolvedStep
 from atomic_core.domain.card_networks import DEFAULT_NETWORK, NetworkState
 from atomic_core.domain.errors import StorageRefused
@@ -55,11 +56,14 @@ class MemoryPaymentRepository:
     def _insert(self, insert: PaymentInsert) -> InsertedPayment | None:
         tables = self.session.tables
         order = insert.new_payment
-        account_id = MemoryAccountRepository(self.session).get_default_account_id(
+        account = MemoryAccountRepository(self.session).get_default_account(
             order.merchant_id, order.money.currency
         )
-        if account_id is None or not self._is_key_active(insert.key_id):
+        if account is None or account.status is not AccountStatus.OPEN:
             return None
+        if not self._is_key_active(insert.key_id):
+            return None
+        account_id = account.id
         if insert.payment_id in tables.payments.rows:
             raise StorageRefused("payments_pkey")
         if insert.idempotency is None:

@@ -9,6 +9,7 @@ from uuid import UUID
 from atomic_adapters.postgres.arrays import timestamp_array, uuid_array
 from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.statements import load_statements
+from atomic_core.domain.account_names import SubtreeBalance, get_subtree
 from atomic_core.domain.balances import (
     BalanceBefore,
     BalanceQuery,
@@ -57,6 +58,18 @@ class PostgresBalanceRepository:
         return [
             TrialBalanceRow(type, currency, accounts, int(debit), int(credit), is_system)
             for type, currency, accounts, debit, credit, is_system in rows
+        ]
+
+    def sum_subtree(self, merchant_id: UUID, prefix: str | None) -> Sequence[SubtreeBalance]:
+        if prefix is None:
+            rows = self.session.fetch_all(_SQL["sum_accounts"], merchant_id=merchant_id)
+        else:
+            rows = self.session.fetch_all(
+                _SQL["sum_subtree"], merchant_id=merchant_id, **get_subtree(prefix)._asdict()
+            )
+        return [
+            SubtreeBalance(currency, accounts, int(balance), int(pending_in), int(pending_out))
+            for currency, accounts, balance, pending_in, pending_out in rows
         ]
 
     def sum_by_kind(

@@ -20,6 +20,29 @@ WITH owned AS MATERIALIZED (
 ),
 -- include: trial_balance
 
+-- name: sum_accounts
+SELECT currency, count(*), sum(balance), sum(pending_in), sum(pending_out)
+  FROM accounts
+ WHERE merchant_id = %(merchant_id)s
+ GROUP BY currency
+ ORDER BY currency COLLATE "C"
+
+-- name: sum_subtree
+-- Both ranges of names are read from accounts_by_name.
+SELECT currency, count(*), sum(balance), sum(pending_in), sum(pending_out)
+  FROM (SELECT currency, balance, pending_in, pending_out
+          FROM accounts
+         WHERE merchant_id = %(merchant_id)s
+           AND name COLLATE "C" = %(name)s
+        UNION ALL
+        SELECT currency, balance, pending_in, pending_out
+          FROM accounts
+         WHERE merchant_id = %(merchant_id)s
+           AND name COLLATE "C" >= %(first)s
+           AND name COLLATE "C" < %(end)s) AS subtree
+ GROUP BY currency
+ ORDER BY currency COLLATE "C"
+
 -- name: sum_by_kind
 -- LIMIT 1 forces a primary key look-up per entry, as in list_entries.
 SELECT posted.kind, count(*), coalesce(sum(-entries.amount) FILTER (WHERE entries.amount < 0), 0),

@@ -1,5 +1,6 @@
 """Accounts and the ledger in PostgreSQL."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,12 @@ from atomic_adapters.postgres.arrays import (
 from atomic_adapters.postgres.database_session import DatabaseSession, RowCheck
 from atomic_adapters.postgres.ledger_verification import verify_ledger
 from atomic_adapters.postgres.statements import load_statements
-from atomic_core.domain.accounts import Account, hash_account_identity
+from atomic_core.domain.accounts import (
+    DEFAULT_TERMS,
+    Account,
+    AccountTerms,
+    hash_account_identity,
+)
 from atomic_core.domain.ledger import (
     Entry,
     Hold,
@@ -40,7 +46,14 @@ _UNUSED_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class PostgresAccountRepository:
     session: DatabaseSession
 
-    def open(self, id: UUID, merchant_id: UUID, name: str, currency: str) -> Account:
+    def open(
+        self,
+        id: UUID,
+        merchant_id: UUID,
+        name: str,
+        currency: str,
+        terms: AccountTerms = DEFAULT_TERMS,
+    ) -> Account:
         self.open_system_accounts(currency)
         return self.session.fetch_one_as(
             Account,
@@ -49,6 +62,11 @@ class PostgresAccountRepository:
             merchant_id=merchant_id,
             name=name,
             currency=currency,
+            type=terms.type.value,
+            min_balance=terms.min_balance,
+            max_balance=terms.max_balance,
+            external_id=terms.external_id,
+            metadata=_encode_metadata(terms.metadata),
             head=hash_account_identity(id, merchant_id, currency, allow_negative=False),
         )
 
@@ -72,11 +90,30 @@ class PostgresAccountRepository:
             Account, _SQL["get_account"], id=account_id, merchant_id=merchant_id
         )
 
-    def get_default_account_id(self, merchant_id: UUID, currency: str) -> UUID | None:
+    def update(self, account: Account) -> Account:
+        return self.session.fetch_one_as(
+            Account,
+            _SQL["update_account"],
+            id=account.id,
+            name=account.name,
+            metadata=_encode_metadata(account.metadata),
+            status=account.status,
+        )
+
+    def find_by_external_id(self, merchant_id: UUID, external_id: str) -> UUID | None:
         row = self.session.fetch_optional(
-            _SQL["find_default_account"], merchant_id=merchant_id, currency=currency
+            _SQL["find_account_by_external_id"], merchant_id=merchant_id, external_id=external_id
         )
         return row[0] if row else None
+
+    def get_default_account(self, merchant_id: UUID, currency: str) -> Account | None:
+        for statement in (_SQL["get_default_account"], _SQL["get_closed_account"]):
+            account = self.session.fetch_optional_as(
+                Account, statement, merchant_id=merchant_id, currency=currency
+            )
+            if account:
+                return account
+        return None
 
     def lock(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:
         accounts = self.session.fetch_all_as(Account, _SQL["lock_accounts"], ids=list(ids))
@@ -93,6 +130,10 @@ class PostgresAccountRepository:
             Account, _SQL["lock_available_accounts"], ids=list(ids)
         )
         return {account.id: account for account in accounts}
+
+
+def _encode_metadata(metadata: Mapping[str, str]) -> str | None:
+    return json.dumps(dict(metadata)) if metadata else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 -- name: open_account
-INSERT INTO accounts (id, merchant_id, name, currency, head)
-VALUES (%(id)s, %(merchant_id)s, %(name)s, %(currency)s, %(head)s)
+INSERT INTO accounts (id, merchant_id, name, currency, type, min_balance, max_balance, external_id,
+                      metadata, head)
+VALUES (%(id)s, %(merchant_id)s, %(name)s, %(currency)s, %(type)s, %(min_balance)s, %(max_balance)s,
+        %(external_id)s, %(metadata)s::text::jsonb, %(head)s)
 RETURNING
        -- include: account_columns
 
@@ -21,11 +23,44 @@ SELECT
  WHERE id = %(id)s
    AND merchant_id = %(merchant_id)s
 
--- name: find_default_account
+-- name: update_account
+-- The account is locked, so that the time is not before that of its last entry.
+UPDATE accounts
+   SET name = %(name)s, metadata = %(metadata)s::text::jsonb, status = %(status)s,
+       status_changed_at = CASE WHEN status = %(status)s THEN status_changed_at
+                                ELSE greatest(clock_timestamp(), last_posted_at)
+                           END
+ WHERE id = %(id)s
+RETURNING
+       -- include: account_columns
+
+-- name: find_account_by_external_id
 SELECT id
   FROM accounts
  WHERE merchant_id = %(merchant_id)s
+   AND external_id = %(external_id)s
+
+-- name: get_default_account
+-- As in insert_payments.
+SELECT
+       -- include: account_columns
+  FROM accounts
+ WHERE merchant_id = %(merchant_id)s
    AND currency = %(currency)s
+   AND type = 'liability'
+   AND status <> 'CLOSED'
+ ORDER BY created_at, id
+ LIMIT 1
+
+-- name: get_closed_account
+-- The oldest account that payments would credit if it was not closed.
+SELECT
+       -- include: account_columns
+  FROM accounts
+ WHERE merchant_id = %(merchant_id)s
+   AND currency = %(currency)s
+   AND type = 'liability'
+   AND status = 'CLOSED'
  ORDER BY created_at, id
  LIMIT 1
 

@@ -46,7 +46,8 @@ SELECT a.id::text,
   LEFT JOIN (SELECT account_id, sum(amount) AS total FROM entries GROUP BY account_id) e
          ON e.account_id = a.id
  WHERE a.balance <> coalesce(e.total, 0)
-    OR NOT a.allow_negative AND a.balance < 0
+    OR NOT a.allow_negative
+       AND (a.balance < coalesce(a.min_balance, -9007199254740991) OR a.balance > a.max_balance)
        AND NOT EXISTS (SELECT FROM disputes d WHERE d.account_id = a.id AND d.merchant_id = a.merchant_id)
     OR a.merchant_id IS NOT NULL AND a.balance > 9007199254740991
  ORDER BY a.id
@@ -139,10 +140,10 @@ SELECT p.id::text,
   LEFT JOIN LATERAL (SELECT count(*) AS legs,
                             count(*) FILTER (WHERE e.account_id = p.account_id
                                                AND e.amount = due.captured - due.fee) AS credits,
-                            count(*) FILTER (WHERE a.type = 'revenue'
+                            count(*) FILTER (WHERE a.merchant_id IS NULL AND a.type = 'revenue'
                                                AND a.currency = p.currency
                                                AND e.amount = due.fee) AS fees,
-                            count(*) FILTER (WHERE a.type = 'asset'
+                            count(*) FILTER (WHERE a.merchant_id IS NULL AND a.type = 'asset'
                                                AND a.currency = p.currency
                                                AND e.amount = -due.captured) AS debits
                        FROM entries e
@@ -170,7 +171,7 @@ SELECT r.id::text,
   LEFT JOIN LATERAL (SELECT count(*) AS legs,
                             count(*) FILTER (WHERE e.account_id = r.account_id
                                                AND e.amount = -r.amount) AS debits,
-                            count(*) FILTER (WHERE a.type = 'asset'
+                            count(*) FILTER (WHERE a.merchant_id IS NULL AND a.type = 'asset'
                                                AND a.currency = r.currency
                                                AND e.amount = r.amount) AS credits
                        FROM entries e
@@ -241,12 +242,14 @@ SELECT d.id::text,
                                                AND e.account_id = d.account_id
                                                AND e.amount = -(d.amount + d.fee)
                                                 OR t.kind = 'dispute' AND a.type = 'asset'
+                                               AND a.merchant_id IS NULL
                                                AND a.currency = d.currency
                                                AND e.amount = d.amount + d.fee) AS openings,
                             count(*) FILTER (WHERE t.kind = 'dispute_reversal'
                                                AND e.account_id = d.account_id
                                                AND e.amount = d.amount + d.fee_returned
                                                 OR t.kind = 'dispute_reversal' AND a.type = 'asset'
+                                               AND a.merchant_id IS NULL
                                                AND a.currency = d.currency
                                                AND e.amount = -(d.amount + d.fee_returned)) AS reversals
                        FROM ledger_transactions t
@@ -337,11 +340,11 @@ SELECT coalesce(r.id, p.id, h.payment_id)::text,
                                  -- A reversal of what the ledger refused never had a hold.
                                  OR p.step = 'reverse' AND p.capture_amount IS NOT NULL)))
                 OR h.payment_id IS NOT NULL
-                   AND ((h.credit_account_id, h.amount, d.type, d.currency)
-                        IS DISTINCT FROM (p.account_id, p.amount, 'asset', p.currency))
+                   AND ((h.credit_account_id, h.amount, d.type, d.currency, d.merchant_id)
+                        IS DISTINCT FROM (p.account_id, p.amount, 'asset', p.currency, NULL))
            ELSE r.status IS DISTINCT FROM 'PROCESSING'
-                OR (h.debit_account_id, h.amount, c.type, c.currency)
-                   IS DISTINCT FROM (r.account_id, r.amount, 'asset', r.currency)
+                OR (h.debit_account_id, h.amount, c.type, c.currency, c.merchant_id)
+                   IS DISTINCT FROM (r.account_id, r.amount, 'asset', r.currency, NULL)
        END
  ORDER BY 1
  LIMIT %(limit)s
@@ -414,8 +417,35 @@ SELECT a.id::text,
                       WHERE released_at IS NULL) side
               GROUP BY side.account_id) h ON h.account_id = a.id
  WHERE (a.pending_in, a.pending_out) <> (coalesce(h.pending_in, 0), coalesce(h.pending_out, 0))
-    OR NOT a.allow_negative AND a.pending_out > a.balance
+    OR NOT a.allow_negative
+       AND a.balance - a.pending_out < coalesce(a.min_balance, -9007199254740991)
        AND NOT EXISTS (SELECT FROM disputes d WHERE d.account_id = a.id AND d.merchant_id = a.merchant_id)
+ ORDER BY a.id
+ LIMIT %(limit)s
+
+-- name: status_kept
+SELECT a.id::text,
+       CASE WHEN kept.is_filled
+            THEN format('is CLOSED with a balance of %%s, and %%s and %%s pending', a.balance,
+                        a.pending_in, a.pending_out)
+            ELSE format('is %%s, and was posted to afterwards', a.status)
+       END
+  FROM accounts a
+ CROSS JOIN LATERAL (
+           SELECT a.status = 'CLOSED' AND (a.balance, a.pending_in, a.pending_out) <> (0, 0, 0)
+                  AND NOT EXISTS (SELECT FROM disputes d
+                                   WHERE d.account_id = a.id AND d.merchant_id = a.merchant_id)
+                  AS is_filled) AS kept
+ WHERE a.status <> 'OPEN'
+   AND (kept.is_filled
+        OR EXISTS (SELECT FROM entries e
+                     JOIN ledger_transactions t ON t.id = e.transaction_id
+                    WHERE e.account_id = a.id
+                      AND t.posted_at > coalesce(a.status_changed_at, '-infinity')
+                      AND t.kind NOT IN ('dispute', 'dispute_reversal')
+                      AND NOT EXISTS (SELECT FROM holds h
+                                       WHERE h.payment_id = t.payment_id
+                                         AND h.refund_id IS NOT DISTINCT FROM t.refund_id)))
  ORDER BY a.id
  LIMIT %(limit)s
 

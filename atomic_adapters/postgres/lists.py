@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from atomic_adapters.postgres.account_lists import list_accounts
 from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.payments import build_payment
 from atomic_adapters.postgres.refunds import build_refund
@@ -89,12 +90,7 @@ class PostgresListQueries:
     def list_accounts(
         self, merchant_id: UUID, filters: AccountFilter, after: Position | None, limit: int
     ) -> Sequence[Account]:
-        parameters = _build_parameters(merchant_id, filters, after, limit)
-        if filters.currency is None:
-            return self.session.fetch_all_as(Account, _SQL["list_accounts"], **parameters)
-        return self.session.fetch_all_as(
-            Account, _SQL["list_accounts_of_currency"], **parameters, currency=filters.currency
-        )
+        return list_accounts(self.session, merchant_id, filters, after, limit)
 
     def list_entries(
         self, account_id: UUID, filters: CreatedFilter, after: int | None, limit: int

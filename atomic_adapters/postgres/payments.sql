@@ -1,8 +1,8 @@
 -- name: insert_payments
 -- Inserts the payments whose conditions hold, with the records of their Idempotency-Keys, and
--- returns them. Keys are inserted in (merchant_id, key) order, as everywhere, so that concurrent
--- statements cannot deadlock. Waits for a concurrent use of a key for `lock_timeout`, or the
--- session's own lock_timeout if that is NULL.
+-- returns them. Keys are inserted in (merchant_id, key) order, so that concurrent statements cannot
+-- deadlock. Waits for a concurrent use of a key for `lock_timeout`; if that is NULL, for the
+-- lock_timeout of the session.
 WITH lock_timeout AS MATERIALIZED (
     SELECT set_config('lock_timeout',
                       coalesce(%(lock_timeout)s::text, current_setting('lock_timeout')), true)
@@ -10,7 +10,7 @@ WITH lock_timeout AS MATERIALIZED (
     SELECT requested.id, requested.merchant_id, amount, currency, source, description, webhook_url,
            capture, metadata, actor, actor_id, client_address, request_id, server_request_id,
            operator, payment_key, key, method, path, fingerprint, retention, status, body,
-           location, default_account.id AS account_id,
+           location, payee.id AS account_id,
            coalesce((SELECT merchants.network
                        FROM merchants
                       WHERE merchants.id = requested.merchant_id), requested.network) AS network
@@ -30,12 +30,13 @@ WITH lock_timeout AS MATERIALIZED (
                          webhook_url, capture, metadata, actor, actor_id, client_address,
                          request_id, server_request_id, operator, payment_key, key, method, path,
                          fingerprint, retention, status, body, location, network)
-     CROSS JOIN LATERAL (SELECT accounts.id
-                           FROM accounts
-                          WHERE accounts.merchant_id = requested.merchant_id
-                            AND accounts.currency = requested.currency
-                          ORDER BY accounts.created_at, accounts.id
-                          LIMIT 1) AS default_account
+      JOIN LATERAL (SELECT a.id, a.status = 'OPEN' AS is_open
+                      FROM accounts a
+                     WHERE a.merchant_id = requested.merchant_id
+                       AND a.currency = requested.currency
+                       AND a.type = 'liability' AND a.status <> 'CLOSED'
+                     ORDER BY a.created_at, a.id
+                     LIMIT 1) AS payee ON payee.is_open
      WHERE requested.key_id IS NULL
         OR (SELECT true
               FROM api_keys

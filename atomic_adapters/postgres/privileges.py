@@ -48,8 +48,9 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
     ),
     # Pending amounts are written by the trigger of holds.
     "accounts": TablePrivileges(
-        insert="id merchant_id name currency type allow_negative head",
-        update="balance sequence head last_posted_at",
+        insert="id merchant_id name currency type allow_negative head min_balance max_balance"
+        " external_id metadata",
+        update="balance sequence head last_posted_at name metadata status status_changed_at",
     ),
     "ledger_transactions": TablePrivileges(insert="id payment_id kind refund_id posted_at"),
     "entries": TablePrivileges(
@@ -159,6 +160,7 @@ PRIVILEGES: Final[Mapping[str, TablePrivileges]] = {
         hidden="response_body",
     ),
     # Written by triggers.
+    "account_metadata": TablePrivileges(),
     "payment_amounts": TablePrivileges(),
     "payment_metadata": TablePrivileges(),
     "refund_metadata": TablePrivileges(),

@@ -1,7 +1,8 @@
 """The chart of accounts: owners, types, balances and pending amounts."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
@@ -43,8 +44,9 @@ class Side(StrEnum):
 
 
 class AccountType(StrEnum):
-    """The five account types of double-entry bookkeeping. A merchant's account is a liability,
-    World an asset (what the card networks owe the gateway), the fee account revenue."""
+    """The five account types of double-entry bookkeeping. The accounts that payments credit are
+    liabilities, World is an asset (what the card networks owe the gateway), the fee account
+    revenue. Merchants choose the types of their other accounts."""
 
     ASSET = "asset"
     LIABILITY = "liability"
@@ -60,11 +62,35 @@ class AccountType(StrEnum):
         return Side.DEBIT if is_debit else Side.CREDIT
 
 
+class AccountStatus(StrEnum):
+    OPEN = "OPEN"
+    FROZEN = "FROZEN"
+    """Nothing is posted or reserved, but for what was reserved before: the card network has it
+    already. Disputes are posted, because the network has moved the money."""
+    CLOSED = "CLOSED"
+    """As FROZEN. It was empty when it was closed, so that only disputes are posted."""
+
+
 class PendingAmounts(NamedTuple):
     """Minor units that holds reserve into and out of an account."""
 
     incoming: int
     outgoing: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTerms:
+    """What a merchant may choose when it opens an account. See the fields of `Account`."""
+
+    type: AccountType = AccountType.LIABILITY
+    min_balance: int | None = 0
+    max_balance: int | None = None
+    external_id: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+DEFAULT_TERMS: Final = AccountTerms()
+"""Of the accounts that payments credit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +117,35 @@ class Account:
     """Holds out of it: refunds in progress, and debits of pending journal transactions."""
     last_posted_at: datetime | None = None
     """Of the last entry; None without entries."""
+    status: AccountStatus = AccountStatus.OPEN
+    status_changed_at: datetime | None = None
+    """None: it has always been OPEN. Not before its last entry then."""
+    min_balance: int | None = 0
+    """The lowest available amount, at most 0. None: no limit of its own."""
+    max_balance: int | None = None
+    """The highest balance, pending amounts included, at least 0. None: no limit of its own."""
+    external_id: str | None = None
+    """The merchant's own id, unique among its accounts."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def new_merchant_account(
-        cls, id: UUID, merchant_id: UUID, name: str, currency: str, created_at: datetime
+        cls,
+        id: UUID,
+        merchant_id: UUID,
+        name: str,
+        currency: str,
+        created_at: datetime,
+        terms: AccountTerms = DEFAULT_TERMS,
     ) -> "Account":
-        return cls._new(id, merchant_id, name, currency, created_at, AccountType.LIABILITY)
+        account = cls._new(id, merchant_id, name, currency, created_at, terms.type)
+        return replace(
+            account,
+            min_balance=terms.min_balance,
+            max_balance=terms.max_balance,
+            external_id=terms.external_id,
+            metadata=terms.metadata,
+        )
 
     @classmethod
     def new_world_account(cls, currency: str, created_at: datetime) -> "Account":
@@ -120,7 +169,7 @@ class Account:
         created_at: datetime,
         type: AccountType,
     ) -> "Account":
-        allow_negative = type is AccountType.ASSET
+        allow_negative = merchant_id is None and type is AccountType.ASSET
         return cls(
             id=id,
             merchant_id=merchant_id,
@@ -132,6 +181,7 @@ class Account:
             head=hash_account_identity(id, merchant_id, currency, allow_negative=allow_negative),
             created_at=created_at,
             type=type,
+            min_balance=None if allow_negative else 0,
         )
 
     @property
@@ -154,11 +204,24 @@ class Account:
         return bool(self.sequence or self.pending_in or self.pending_out)
 
     @property
+    def can_be_negative(self) -> bool:
+        """Whether its balance may fall below zero without a dispute."""
+        return self.allow_negative or self.min_balance is None or self.min_balance < 0
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.balance or self.pending_in or self.pending_out)
+
+    @property
     def balance_bounds(self) -> tuple[int, int]:
-        """The lowest and the highest balance that the account may have without pending amounts."""
+        """The lowest and the highest balance that the account may have without pending amounts.
+        Disputes ignore the lower one, and their reversals the upper one."""
         if self.allow_negative:
             return -MAX_WORLD_BALANCE, MAX_WORLD_BALANCE
-        return 0, MAX_BALANCE if self.merchant_id else MAX_WORLD_BALANCE
+        if self.merchant_id is None:
+            return 0, MAX_WORLD_BALANCE
+        low = -MAX_BALANCE if self.min_balance is None else self.min_balance
+        return low, MAX_BALANCE if self.max_balance is None else self.max_balance
 
 
 def hash_account_identity(

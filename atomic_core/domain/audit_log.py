@@ -29,6 +29,8 @@ class AuditEventType(StrEnum):
     KEY_ROTATED = "key_rotated"
     FEES_SET = "fees_set"
     ACCOUNT_OPENED = "account_opened"
+    ACCOUNT_UPDATED = "account_updated"
+    ACCOUNT_STATUS_CHANGED = "account_status_changed"
     LEDGER_PERIOD_CLOSED = "ledger_period_closed"
     WEBHOOK_ENDPOINT_CREATED = "webhook_endpoint_created"
     WEBHOOK_ENDPOINT_CHANGED = "webhook_endpoint_changed"

@@ -137,6 +137,31 @@ class ExternalIdTaken(Conflict):
     param = "externalId"
 
 
+class AccountExternalIdTaken(Conflict):
+    """Another account has this externalId, as details.usedBy; use another one."""
+
+    code = "external_id_taken"
+    param = "externalId"
+
+
+class AccountFrozen(Conflict):
+    """The account that payments credit is frozen; reopen it first."""
+
+    code = "account_frozen"
+
+
+class AccountClosed(Conflict):
+    """The account that payments credit is closed; reopen it, or open another liability account."""
+
+    code = "account_closed"
+
+
+class AccountNotEmpty(Conflict):
+    """Only an account with a balance of 0 and nothing pending can be closed."""
+
+    code = "account_not_empty"
+
+
 class TransactionReversed(Conflict):
     """This ledger transaction is reversed already, by details.reversedById."""
 

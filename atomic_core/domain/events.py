@@ -50,6 +50,11 @@ class EventType(StrEnum):
     REFUND_SUCCEEDED = "refund.succeeded"
     REFUND_FAILED = "refund.failed"
     ACCOUNT_CREATED = "account.created"
+    ACCOUNT_UPDATED = "account.updated"
+    """Its name or its metadata."""
+    ACCOUNT_FROZEN = "account.frozen"
+    ACCOUNT_CLOSED = "account.closed"
+    ACCOUNT_REOPENED = "account.reopened"
     LEDGER_TRANSACTION_PENDING = "ledger_transaction.pending"
     LEDGER_TRANSACTION_POSTED = "ledger_transaction.posted"
     LEDGER_TRANSACTION_VOIDED = "ledger_transaction.voided"
@@ -82,6 +87,10 @@ STREAM_TYPES: Final = frozenset(
         EventType.REFUND_SUCCEEDED,
         EventType.REFUND_FAILED,
         EventType.ACCOUNT_CREATED,
+        EventType.ACCOUNT_UPDATED,
+        EventType.ACCOUNT_FROZEN,
+        EventType.ACCOUNT_CLOSED,
+        EventType.ACCOUNT_REOPENED,
         EventType.LEDGER_TRANSACTION_PENDING,
         EventType.LEDGER_TRANSACTION_POSTED,
         EventType.LEDGER_TRANSACTION_VOIDED,
@@ -221,14 +230,24 @@ def _build_open_event(claim: Claim, settlement: Settlement) -> Event | None:
     )
 
 
-def build_account_event(merchant_id: UUID, account: Account, origin: Origin | None) -> Event:
+def build_account_event(
+    merchant_id: UUID,
+    account: Account,
+    origin: Origin | None,
+    type: EventType = EventType.ACCOUNT_CREATED,
+) -> Event:
     data = {
         "id": str(account.id),
         "name": account.name,
         "currency": account.currency,
         "type": str(account.type),
+        "status": str(account.status),
+        "minBalance": account.min_balance,
+        "maxBalance": account.max_balance,
+        "externalId": account.external_id,
+        "metadata": dict(account.metadata),
     }
-    return Event(merchant_id, EventType.ACCOUNT_CREATED, None, None, origin=origin, data=data)
+    return Event(merchant_id, type, None, None, origin=origin, data=data)
 
 
 def build_reservation_event(claim: Claim) -> Event:

@@ -21,6 +21,7 @@ from atomic_core.domain.posting import (
     Refusal,
     append_entry,
     find_posting_time,
+    get_upper_refusal,
 )
 
 
@@ -137,16 +138,28 @@ def _find_refusal(
     moves: Sequence[tuple[AccountState, int]], released_legs: Sequence[Leg]
 ) -> EntryRefusal | None:
     for index, (state, amount) in enumerate(moves):
+        if state.status_refusal:
+            return EntryRefusal(index, state.status_refusal)
         balance_after = state.balance + amount
         # A dispute may have taken the account below its lower bound. A credit may leave it there,
-        # and a debit of what was reserved.
-        if balance_after < state.min_balance and amount + _get_reserved(state, released_legs) < 0:
+        # and a debit of what was reserved. The same for its upper bound, and a dispute's reversal.
+        if (
+            balance_after < state.min_balance
+            and amount < 0
+            and amount < _get_reserved(state, released_legs)
+        ):
             return EntryRefusal(index, Refusal.INSUFFICIENT_BALANCE)
-        if balance_after > state.max_balance:
-            return EntryRefusal(index, Refusal.BALANCE_OVERFLOW)
+        if (
+            balance_after > state.max_balance
+            and amount > 0
+            and amount > _get_reserved(state, released_legs)
+        ):
+            return EntryRefusal(index, get_upper_refusal(state.account))
     return None
 
 
 def _get_reserved(state: AccountState, released_legs: Sequence[Leg]) -> int:
-    reserved = (-amount for id, amount in released_legs if id == state.account.id and amount < 0)
+    """The entry of the account that the transaction had reserved; 0 without one. Entries to post
+    have its sign."""
+    reserved = (amount for id, amount in released_legs if id == state.account.id)
     return sum(reserved)

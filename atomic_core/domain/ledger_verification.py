@@ -18,8 +18,8 @@ class LedgerCheck(StrEnum):
     """A ledger transaction has two or more entries, and those of each currency sum to zero.
     Subject: the ledger transaction."""
     BALANCE_IS_SUM = "balance_is_sum"
-    """An account's balance is the sum of its entries, and within its bounds. Only an account with
-    disputes may be below zero. Subject: the account."""
+    """An account's balance is the sum of its entries, and within its limits. Only an account with
+    disputes may be beyond them. Subject: the account."""
     TIP_IS_LAST_ENTRY = "tip_is_last_entry"
     """An account's sequence, balance and head are those of its last entry. Subject: the
     account."""
@@ -71,7 +71,10 @@ class LedgerCheck(StrEnum):
     entry's amount, and none otherwise. Subject: the transaction."""
     PENDING_IS_SUM = "pending_is_sum"
     """An account's pending amounts are the sums of its live holds, and its balance covers the
-    outgoing ones, unless it has disputes. Subject: the account."""
+    outgoing ones down to its lower limit, unless it has disputes. Subject: the account."""
+    STATUS_KEPT = "status_kept"
+    """A closed account is empty, unless it has disputes. After an account was frozen or closed,
+    only disputes were posted, and what holds had reserved. Subject: the account."""
     TOTAL_IS_SUM = "total_is_sum"
     """A merchant's total of one UTC day, currency and status is the sum of its payments. With the
     checks of payments and refunds, it is that of the ledger. Open payments have no total. Subject:

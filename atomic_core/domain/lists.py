@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
+from atomic_core.domain.accounts import AccountType
 from atomic_core.domain.disputes import DisputeStatus
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.domain.payments import Status
@@ -60,12 +61,25 @@ class CreatedFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccountFilter(CreatedFilter):
+class CurrencyFilter(CreatedFilter):
     currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PaymentFilter(AccountFilter):
+class AccountFilter(CurrencyFilter):
+    type: AccountType | None = None
+    external_id: str | None = None
+    prefix: str | None = None
+    """Of names, in whole segments: see `domain/account_names.py`."""
+    balance_min: int = -MAX_AMOUNT
+    balance_max: int = MAX_AMOUNT
+    """Minor units, inclusive."""
+    metadata: tuple[tuple[str, str], ...] = ()
+    """Key and value pairs that the metadata must contain."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentFilter(CurrencyFilter):
     statuses: frozenset[Status] = frozenset()
     """Any of these; empty for every status."""
     amount_min: int = 1

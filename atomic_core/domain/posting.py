@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from atomic_core.domain.accounts import MAX_BALANCE, Account
+from atomic_core.domain.accounts import MAX_BALANCE, Account, AccountStatus
 from atomic_core.domain.ledger import (
     CANONICAL_ENTRY,
     Entry,
@@ -52,6 +52,21 @@ class Refusal(StrEnum):
     CURRENCY_MISMATCH = "currency_mismatch"
     INSUFFICIENT_BALANCE = "insufficient_balance"
     BALANCE_OVERFLOW = "balance_overflow"
+    """Above what every account can have."""
+    BALANCE_LIMIT_EXCEEDED = "balance_limit_exceeded"
+    """Above the account's own `max_balance`."""
+    ACCOUNT_FROZEN = "account_frozen"
+    ACCOUNT_CLOSED = "account_closed"
+
+
+_STATUS_REFUSALS: Final = {
+    AccountStatus.OPEN: None,
+    AccountStatus.FROZEN: Refusal.ACCOUNT_FROZEN,
+    AccountStatus.CLOSED: Refusal.ACCOUNT_CLOSED,
+}
+
+_DISPUTE_KINDS: Final = (TransactionKind.DISPUTE, TransactionKind.DISPUTE_REVERSAL)
+"""What the card network has moved already, whatever the account's status and limits are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +94,8 @@ class AccountState:
     balance: int
     sequence: int
     head: bytes
+    status_refusal: Refusal | None = None
+    """Why nothing new may be posted or reserved; None for an account that is OPEN."""
 
     @classmethod
     def from_account(cls, account: Account) -> "AccountState":
@@ -91,6 +108,7 @@ class AccountState:
             account.balance,
             account.sequence,
             account.head,
+            _STATUS_REFUSALS[account.status],
         )
 
     def to_account(self, posted_at: datetime) -> Account:
@@ -206,15 +224,26 @@ def _find_refusal(
     for state, amount in moves:
         if state.account.currency != currency:
             return Refusal.CURRENCY_MISMATCH
+        # What a hold has reserved is at the network already: the hold is older than the freeze.
+        if state.status_refusal and not (released_hold or kind in _DISPUTE_KINDS):
+            return state.status_refusal
         balance_after = state.balance + amount
         if balance_after < state.min_balance:
             if state.account.allow_negative:
                 return Refusal.BALANCE_OVERFLOW
             if not may_overdraw(state, amount, kind, released_hold):
                 return Refusal.INSUFFICIENT_BALANCE
-        if balance_after > state.max_balance:
-            return Refusal.BALANCE_OVERFLOW
+        if balance_after > state.max_balance and not may_overfill(
+            state, amount, kind, released_hold
+        ):
+            return get_upper_refusal(state.account)
     return None
+
+
+def get_upper_refusal(account: Account) -> Refusal:
+    """Why an account cannot have more."""
+    has_limit = account.max_balance is not None
+    return Refusal.BALANCE_LIMIT_EXCEEDED if has_limit else Refusal.BALANCE_OVERFLOW
 
 
 def may_overdraw(
@@ -227,6 +256,21 @@ def may_overdraw(
         return state.balance + amount >= -MAX_BALANCE
     is_reserved = released_hold is not None and released_hold.debit_account_id == state.account.id
     return amount + (released_hold.amount if released_hold and is_reserved else 0) >= 0
+
+
+def may_overfill(
+    state: AccountState, amount: int, kind: TransactionKind, released_hold: Hold | None
+) -> bool:
+    """The same for its upper bound: the reversal of a dispute returns money that the network has
+    returned already. No balance exceeds MAX_BALANCE, pending amounts included."""
+    account = state.account
+    if account.merchant_id is None:
+        return False
+    if kind is TransactionKind.DISPUTE_REVERSAL:
+        _, high = account.balance_bounds
+        return state.balance + amount <= state.max_balance + MAX_BALANCE - high
+    is_reserved = released_hold is not None and released_hold.credit_account_id == account.id
+    return amount - (released_hold.amount if released_hold and is_reserved else 0) <= 0
 
 
 def _release_hold(states: _States, hold: Hold) -> Refusal | None:

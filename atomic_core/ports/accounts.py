@@ -4,13 +4,26 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 from uuid import UUID
 
-from atomic_core.domain.accounts import Account
+from atomic_core.domain.accounts import DEFAULT_TERMS, Account, AccountTerms
 
 
 class AccountRepository(Protocol):
-    def open(self, id: UUID, merchant_id: UUID, name: str, currency: str) -> Account:
+    def open(
+        self,
+        id: UUID,
+        merchant_id: UUID,
+        name: str,
+        currency: str,
+        terms: AccountTerms = DEFAULT_TERMS,
+    ) -> Account:
         """Open an account with a balance of zero, and the currency's system accounts unless they
-        exist."""
+        exist. Raises StorageRefused for an external id that is in use."""
+        ...
+
+    def update(self, account: Account) -> Account:
+        """Store the name, the metadata and the status of an account that this unit of work has
+        locked, with the time of a change of its status. Raises StorageRefused at the commit if it
+        is closed and not empty."""
         ...
 
     def open_system_accounts(self, currency: str) -> None:
@@ -22,8 +35,13 @@ class AccountRepository(Protocol):
         """The account. None if it is not the merchant's."""
         ...
 
-    def get_default_account_id(self, merchant_id: UUID, currency: str) -> UUID | None:
-        """The account that payments credit: the merchant's oldest in the currency."""
+    def find_by_external_id(self, merchant_id: UUID, external_id: str) -> UUID | None:
+        """The id of the merchant's account with this external id."""
+        ...
+
+    def get_default_account(self, merchant_id: UUID, currency: str) -> Account | None:
+        """The account that payments credit: of the merchant's liabilities in the currency, the
+        oldest that is not closed, or the oldest one if all are."""
         ...
 
     def lock(self, ids: Iterable[UUID]) -> Mapping[UUID, Account]:

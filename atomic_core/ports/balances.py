@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
 
+from atomic_core.domain.account_names import SubtreeBalance
 from atomic_core.domain.balances import (
     BalanceBefore,
     BalanceQuery,
@@ -27,6 +28,11 @@ class BalanceRepository(Protocol):
     ) -> Sequence[TrialBalanceRow]:
         """The balances of all accounts of a merchant that were opened before the moment or have
         entries before it, by currency, owner and type. None: of all accounts."""
+        ...
+
+    def sum_subtree(self, merchant_id: UUID, prefix: str | None) -> Sequence[SubtreeBalance]:
+        """The present sums of a merchant's accounts in a subtree of names, by currency. None: of
+        all accounts."""
         ...
 
     def sum_by_kind(

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from atomic_core.domain.accounts import Account
+from atomic_core.domain.accounts import DEFAULT_TERMS, Account, AccountTerms
 from atomic_core.domain.audit_log import AuditEvent, AuditEventType
-from atomic_core.domain.errors import NotFound
+from atomic_core.domain.errors import AccountExternalIdTaken, NotFound
 from atomic_core.domain.events import build_account_event
 from atomic_core.domain.ledger_verification import LedgerReport
 from atomic_core.domain.origins import Origin
@@ -23,17 +23,28 @@ class NewAccount:
     name: str
     currency: str
     origin: Origin | None = None
+    terms: AccountTerms = DEFAULT_TERMS
 
 
 @dataclass(frozen=True, slots=True)
 class OpenAccount(Command[NewAccount, Account]):
-    """Open an account with a balance of zero. Raises NotFound if the merchant does not exist."""
+    """Open an account with a balance of zero. Raises NotFound if the merchant does not exist, and
+    AccountExternalIdTaken."""
 
     begin: UnitOfWorkFactory
     ids: IdGenerator
 
     def execute(self, work: UnitOfWork, new_account: NewAccount) -> Account:
+        # Concurrent requests with one external id wait here for each other.
         work.merchants.lock(new_account.merchant_id)
+        external_id = new_account.terms.external_id
+        if external_id is not None:
+            used_by = work.accounts.find_by_external_id(new_account.merchant_id, external_id)
+            if used_by:
+                raise AccountExternalIdTaken(
+                    details={"externalId": [f"Is that of {used_by}."]},
+                    facts={"usedBy": str(used_by)},
+                )
         return open_account(work, self.ids, new_account)
 
 
@@ -41,7 +52,11 @@ def open_account(work: UnitOfWork, ids: IdGenerator, new_account: NewAccount) ->
     """Open an account of a merchant that this unit of work has locked, with its event. Audited, if
     its origin is known."""
     account = work.accounts.open(
-        ids.new_id(), new_account.merchant_id, new_account.name, new_account.currency
+        ids.new_id(),
+        new_account.merchant_id,
+        new_account.name,
+        new_account.currency,
+        new_account.terms,
     )
     work.events.add([build_account_event(new_account.merchant_id, account, new_account.origin)])
     if new_account.origin:

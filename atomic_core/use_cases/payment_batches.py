@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
-from atomic_core.domain.errors import IdempotencyKeyInUse, IdempotencyKeyReused
+from atomic_core.domain.errors import Conflict, IdempotencyKeyInUse, IdempotencyKeyReused
 from atomic_core.domain.idempotency import IdempotencyRecord, IdempotentRequest, StoredResponse
 from atomic_core.domain.payments import InsertedPayment, NewPayment, PaymentInsert
 from atomic_core.ports.job_queue import Job
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from atomic_core.use_cases.accounts import check_open
 from atomic_core.use_cases.idempotency import Command, IdempotentResult
 from atomic_core.use_cases.payments import RecordPayment, RenderPayment, complete_response
 
@@ -60,7 +61,7 @@ class CreatePaymentBatch(Command[PaymentBatch, Sequence[IdempotentResult]]):
         return [
             IdempotentResult(complete_response(responses[index], inserted), replayed=False)
             if inserted
-            else _replay(index, item, records)
+            else _replay(work, index, item, records)
             for index, (item, inserted) in enumerate(
                 zip(batch.items, inserted_payments, strict=True)
             )
@@ -79,7 +80,7 @@ class CreatePaymentBatch(Command[PaymentBatch, Sequence[IdempotentResult]]):
         missing = [
             payment
             for currency, payment in sorted(payments_by_currency.items())
-            if work.accounts.get_default_account_id(batch.merchant_id, currency) is None
+            if work.accounts.get_default_account(batch.merchant_id, currency) is None
         ]
         keys = self.list_keys(batch)
         if missing and keys:
@@ -106,10 +107,11 @@ class CreatePaymentBatch(Command[PaymentBatch, Sequence[IdempotentResult]]):
 
 
 def _replay(
-    index: int, item: BatchItem, records: Mapping[str, IdempotencyRecord]
+    work: UnitOfWork, index: int, item: BatchItem, records: Mapping[str, IdempotencyRecord]
 ) -> IdempotentResult:
     record = records.get(item.request.key) if item.request else None
     if record is None or item.request is None:
+        _check_account(work, index, item)
         # The key was in use at the insert, and was purged before its record was read.
         raise IdempotencyKeyInUse
     try:
@@ -117,3 +119,16 @@ def _replay(
     except IdempotencyKeyReused as error:
         name = f"payments.{index}.idempotencyKey"
         raise IdempotencyKeyReused(details={name: [error.message]}) from error
+
+
+def _check_account(work: UnitOfWork, index: int, item: BatchItem) -> None:
+    """Raises AccountFrozen or AccountClosed if the account takes no payments."""
+    currency = item.new_payment.money.currency
+    account = work.accounts.get_default_account(item.new_payment.merchant_id, currency)
+    if account is None:
+        return
+    try:
+        check_open(account)
+    except Conflict as error:
+        details = {f"payments.{index}.currency": [error.message]}
+        raise type(error)(details=details, facts=error.facts) from error

@@ -19,6 +19,7 @@ from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.job_queue import Job, JobQueue
 from atomic_core.ports.payment_store import PaymentStore
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from atomic_core.use_cases.accounts import check_open
 from atomic_core.use_cases.idempotency import Command, IdempotentResult, PerformOnce
 from atomic_core.use_cases.ledger import NewAccount, open_account
 from atomic_core.use_cases.merchants import RequireActiveApiKey
@@ -29,7 +30,8 @@ class RecordPayment(Command[NewPayment, Payment]):
     """Insert a payment as PENDING, to be settled later. Moves no money.
 
     A success will credit the merchant's default account in the currency, which is opened if there
-    is none. Raises NotFound if the merchant does not exist.
+    is none. Raises NotFound if the merchant does not exist, and AccountFrozen or AccountClosed if
+    that account takes no payments.
     """
 
     begin: UnitOfWorkFactory
@@ -49,13 +51,17 @@ class RecordPayment(Command[NewPayment, Payment]):
         return insert.to_payment(inserted)
 
     def ensure_account(self, work: UnitOfWork, new_payment: NewPayment) -> None:
-        """Open the merchant's default account in the payment's currency unless it exists."""
+        """Open the merchant's default account in the payment's currency unless it exists. Raises
+        AccountFrozen or AccountClosed."""
         merchant_id, currency = new_payment.merchant_id, new_payment.money.currency
-        if work.accounts.get_default_account_id(merchant_id, currency) is not None:
-            return
-        # Checked again under the merchant's lock, so that concurrent payments open one account.
-        work.merchants.lock(merchant_id)
-        if work.accounts.get_default_account_id(merchant_id, currency) is None:
+        account = work.accounts.get_default_account(merchant_id, currency)
+        if account is None:
+            # Read again under the merchant's lock, so that concurrent payments open one account.
+            work.merchants.lock(merchant_id)
+            account = work.accounts.get_default_account(merchant_id, currency)
+        if account:
+            check_open(account)
+        else:
             new_account = NewAccount(merchant_id, currency, currency, new_payment.origin)
             open_account(work, self.ids, new_account)
 

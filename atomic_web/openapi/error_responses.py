@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from atomic_core.domain.errors import (
+    AccountClosed,
+    AccountExternalIdTaken,
+    AccountFrozen,
+    AccountNotEmpty,
     AmountExceedsHeld,
     AmountExceedsReserved,
     ApiKeyInactive,
@@ -208,6 +212,31 @@ EXTERNAL_ID_CONFLICT: Final = ErrorResponse(
         IdempotencyKeyInUse(),
     ),
 )
+ACCOUNT_CONFLICT: Final = ErrorResponse(
+    "AccountConflict",
+    (
+        AccountExternalIdTaken(
+            details={"externalId": ["Is that of 0199c0de-0000-7000-8000-000000000012."]},
+            facts={"usedBy": "0199c0de-0000-7000-8000-000000000012"},
+        ),
+        IdempotencyKeyInUse(),
+    ),
+)
+ACCOUNT_CHANGE_CONFLICT: Final = ErrorResponse(
+    "AccountChangeConflict",
+    (
+        AccountNotEmpty(details={"balance": ["Is 5000, and must be 0."]}),
+        IdempotencyKeyInUse(),
+    ),
+)
+PAYEE_CONFLICT: Final = ErrorResponse(
+    "PayeeConflict",
+    (
+        AccountFrozen(facts={"accountId": "0199c0de-0000-7000-8000-000000000002"}),
+        AccountClosed(facts={"accountId": "0199c0de-0000-7000-8000-000000000002"}),
+        IdempotencyKeyInUse(),
+    ),
+)
 ALREADY_REVERSED: Final = ErrorResponse(
     "AlreadyReversed",
     (
@@ -326,6 +355,9 @@ ALL: Final = (
     REQUEST_TIMEOUT,
     CONFLICT,
     EXTERNAL_ID_CONFLICT,
+    ACCOUNT_CONFLICT,
+    ACCOUNT_CHANGE_CONFLICT,
+    PAYEE_CONFLICT,
     ALREADY_REVERSED,
     POST_PENDING_CONFLICT,
     PERIOD_CONFLICT,

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from atomic_core.domain.accounts import Account, world_account_id
+from atomic_core.domain.account_names import SubtreeBalance, SubtreeBalances
+from atomic_core.domain.accounts import Account, AccountStatus, world_account_id
 from atomic_core.domain.audit_log import AuditEventType, RecordedAuditEvent
 from atomic_core.domain.credentials import Credentials, Session
 from atomic_core.domain.dashboard import Dashboard, MerchantProfile, PaymentTotal
@@ -192,6 +193,23 @@ NEW_PAYMENT: Final = {
     "description": "Order 4711",
 }
 NEW_ACCOUNT: Final = {"name": "Sales", "currency": "USD"}
+NEW_WALLET: Final = {
+    "name": "wallets:alice",
+    "currency": "USD",
+    "type": "liability",
+    "externalId": "customer-4711",
+    "metadata": {"tier": "gold"},
+    "minBalance": -50_000,
+    "maxBalance": 1_000_000,
+}
+ACCOUNT_UPDATE: Final = {"status": "FROZEN", "metadata": {"reason": "under review"}}
+FROZEN_ACCOUNT: Final = replace(
+    ACCOUNT,
+    status=AccountStatus.FROZEN,
+    status_changed_at=_TIME,
+    metadata={"reason": "under review"},
+)
+SUBTREE_BALANCES: Final = SubtreeBalances("wallets", [SubtreeBalance("USD", 2, 7_500, 0, 500)])
 
 REGISTRATION: Final = {
     "email": "owner@shop.example",

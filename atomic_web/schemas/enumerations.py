@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from marshmallow import validate
 
-from atomic_core.domain.accounts import AccountType, Side
+from atomic_core.domain.accounts import AccountStatus, AccountType, Side
 from atomic_core.domain.audit_log import AuditEventType
 from atomic_core.domain.balances import TimeAxis
 from atomic_core.domain.card_networks import DECLINE_REASONS
@@ -104,8 +104,14 @@ FAILURE_REASON: Final = Enumeration(
 )
 ACCOUNT_TYPE: Final = Enumeration(
     "AccountType",
-    "A merchant's account is a liability: Atomic owes its balance.",
+    "Payments credit a liability: Atomic owes its balance. Others are of the merchant's own chart.",
     _get_values(AccountType),
+)
+ACCOUNT_STATUS: Final = Enumeration(
+    "AccountStatus",
+    "Nothing new is posted to an account that is FROZEN or CLOSED, except for disputes. One is"
+    " closed when it is empty.",
+    _get_values(AccountStatus),
 )
 NORMAL_SIDE: Final = Enumeration(
     "NormalSide", "The side of the entries that increase the balance.", _get_values(Side)
@@ -210,7 +216,8 @@ ERROR_TYPE: Final = Enumeration(
 ENUMERATIONS: Final = (
     *(CURRENCY, PAYMENT_STATUS, REFUND_STATUS, CAPTURE_METHOD, CANCELLATION_REASON),
     *(PAYMENT_CANCELLATION_REASON, FAILURE_REASON, ACCOUNT_TYPE, NORMAL_SIDE, TRANSACTION_KIND),
-    *(LEDGER_TRANSACTION_STATUS, TIME_AXIS, DISPUTE_STATUS, DISPUTE_RESPONSE, RESPONSE_FAILURE),
+    *(ACCOUNT_STATUS, LEDGER_TRANSACTION_STATUS, TIME_AXIS),
+    *(DISPUTE_STATUS, DISPUTE_RESPONSE, RESPONSE_FAILURE),
     *(PAYMENT_EVENT_TYPE, EVENT_TYPE, EVENT_TYPE_FILTER, SORT_ORDER, PAYMENT_EXPANSION),
     *(WEBHOOK_ENDPOINT_STATUS, WEBHOOK_DISABLED_REASON, DELIVERY_STATUS),
     *(AUDIT_EVENT_TYPE, ACTOR_TYPE, SCOPE),

@@ -5,6 +5,7 @@ from marshmallow import fields, validate
 from atomic_core.domain.lists import MAX_LIMIT
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_web.schemas.enumerations import (
+    ACCOUNT_STATUS,
     ACCOUNT_TYPE,
     CURRENCY,
     DISPUTE_RESPONSE,
@@ -76,12 +77,18 @@ class EventRefundSchema(ResponseSchema):
 
 
 class EventAccountSchema(ResponseSchema):
-    """The `data` of `account.…` events: what never changes of the account."""
+    """The `data` of `account.…` events: the account directly after the event, without its balance.
+    Those before migration 0040 end with `type`."""
 
     id = fields.UUID()
     name = fields.String()
     currency = fields.String(validate=OneOfEnumeration(CURRENCY))
     type = fields.String(validate=OneOfEnumeration(ACCOUNT_TYPE))
+    status = fields.String(validate=OneOfEnumeration(ACCOUNT_STATUS))
+    min_balance = fields.Integer(data_key="minBalance", allow_none=True)
+    max_balance = fields.Integer(data_key="maxBalance", allow_none=True)
+    external_id = fields.String(data_key="externalId", allow_none=True)
+    metadata = build_metadata_output()
 
 
 class EventLedgerEntrySchema(ResponseSchema):

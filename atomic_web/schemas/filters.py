@@ -3,9 +3,11 @@ list at the end; its `attribute` is the field of the filter in atomic_core/domai
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from atomic_core.domain.accounts import AccountType
 from atomic_core.domain.disputes import DisputeStatus
 from atomic_core.domain.lists import DEFAULT_LIMIT, MAX_LIMIT
 from atomic_core.domain.money import CURRENCY_EXPONENTS, MAX_AMOUNT
@@ -24,7 +26,11 @@ MAX_PAIRS: Final = 5
 
 MAX_EXTERNAL_ID: Final = 255
 
+MAX_NAME: Final = 200
+"""Characters of the name of an account."""
+
 _POSITIVE_INTEGER: Final = re.compile(r"[1-9][0-9]{0,15}")
+_INTEGER: Final = re.compile(r"0|-?[1-9][0-9]{0,15}")
 _CURSOR: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_LENGTH}}}")
 
 _INVALID_TIME: Final = f"{INVALID_TIME} Encode the + of an offset as %2B."
@@ -50,6 +56,20 @@ def _parse_amount(text: str) -> int:
     if not _POSITIVE_INTEGER.fullmatch(text) or int(text) > MAX_AMOUNT:
         raise InvalidParameter(f"Must be an integer number of minor units from 1 to {MAX_AMOUNT}.")
     return int(text)
+
+
+def _parse_balance(text: str) -> int:
+    if not _INTEGER.fullmatch(text) or abs(int(text)) > MAX_AMOUNT:
+        raise InvalidParameter(
+            f"Must be an integer number of minor units from -{MAX_AMOUNT} to {MAX_AMOUNT}."
+        )
+    return int(text)
+
+
+def _parse_prefix(text: str) -> str:
+    if not 1 <= len(text) <= MAX_NAME:
+        raise InvalidParameter(f"Must have 1 to {MAX_NAME} characters.")
+    return text
 
 
 def _parse_currency(text: str) -> str:
@@ -107,6 +127,17 @@ def _build_amount_filter(name: str, attribute: str, description: str) -> Paramet
         parse=_parse_amount,
         schema={"type": "integer", "minimum": 1, "maximum": MAX_AMOUNT},
         description=description,
+        example=5_000,
+    )
+
+
+def _build_balance_filter(name: str, attribute: str) -> Parameter:
+    return Parameter(
+        name=name,
+        attribute=attribute,
+        parse=_parse_balance,
+        schema={"type": "integer", "minimum": -MAX_AMOUNT, "maximum": MAX_AMOUNT},
+        description="Of the posted balance, in minor units, inclusive.",
         example=5_000,
     )
 
@@ -212,6 +243,29 @@ EXTERNAL_ID: Final = Parameter(
     description="The merchant's own id.",
     example="order-4711-seller",
 )
+ACCOUNT_EXTERNAL_ID: Final = replace(
+    EXTERNAL_ID, example="seller-12", component="accountExternalId"
+)
+ACCOUNT_TYPE: Final = Parameter(
+    name="type",
+    attribute="type",
+    parse=lambda text: AccountType(parse_member(text, enumerations.ACCOUNT_TYPE)),
+    schema=enumerations.ACCOUNT_TYPE.reference,
+    description="Of this type.",
+    example="liability",
+    component="accountType",
+)
+BALANCE_MIN: Final = _build_balance_filter("balanceMin", "balance_min")
+BALANCE_MAX: Final = _build_balance_filter("balanceMax", "balance_max")
+PREFIX: Final = Parameter(
+    name="prefix",
+    attribute="prefix",
+    parse=_parse_prefix,
+    schema={"type": "string", "minLength": 1, "maxLength": MAX_NAME, "pattern": r"^[^\x00]*$"},
+    description="The first segments of the name: `wallets` matches `wallets` and `wallets:alice`,"
+    " but not `walletsold`. `wallets:` matches only what is below.",
+    example="wallets",
+)
 METADATA_FILTER_SCHEMA: Final = {
     **METADATA_SCHEMA,
     "description": "Pairs that the metadata must contain.",
@@ -252,7 +306,11 @@ _AMOUNT: Final = (AMOUNT_MIN, AMOUNT_MAX)
 PAYMENT_QUERY: Final = (*PAGE_QUERY, PAYMENT_STATUS, CURRENCY, *_CREATED, *_AMOUNT, METADATA)
 PAYMENT_REFUND_QUERY: Final = (*PAGE_QUERY, REFUND_STATUS, CURRENCY, *_CREATED, *_AMOUNT, METADATA)
 REFUND_QUERY: Final = (*PAYMENT_REFUND_QUERY, PAYMENT_ID)
-ACCOUNT_QUERY: Final = (*PAGE_QUERY, CURRENCY, *_CREATED)
+ACCOUNT_QUERY: Final = (
+    *(*PAGE_QUERY, CURRENCY, *_CREATED, ACCOUNT_TYPE, ACCOUNT_EXTERNAL_ID, PREFIX),
+    *(BALANCE_MIN, BALANCE_MAX, METADATA),
+)
+SUBTREE_QUERY: Final = (PREFIX,)
 LEDGER_TRANSACTION_QUERY: Final = (*PAGE_QUERY, ACCOUNT_ID, EXTERNAL_ID, *_CREATED)
 DISPUTE_QUERY: Final = (*PAGE_QUERY, DISPUTE_STATUS, DISPUTED_PAYMENT_ID, *_CREATED)
 ENTRY_QUERY: Final = (*PAGE_QUERY, *_CREATED)

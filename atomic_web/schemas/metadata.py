@@ -11,7 +11,7 @@ MAX_KEY: Final = 40
 MAX_VALUE: Final = 500
 """Stripe's limits: enough to link a payment to other systems, too little to store their data."""
 
-_INVALID_METADATA: Final = (
+INVALID_METADATA: Final = (
     f"Must be an object of at most {MAX_PAIRS} strings, with keys of 1 to {MAX_KEY} and values of"
     f" at most {MAX_VALUE} characters."
 )
@@ -37,14 +37,14 @@ def check_metadata(pairs: dict[str, Any]) -> None:
         for key, value in pairs.items()
     )
     if not is_valid:
-        raise ValidationError(_INVALID_METADATA)
+        raise ValidationError(INVALID_METADATA)
 
 
 def build_metadata_input() -> fields.Dict:
     return fields.Dict(
         load_default=dict,
         validate=check_metadata,
-        error_messages={"invalid": _INVALID_METADATA},
+        error_messages={"invalid": INVALID_METADATA},
         metadata={"description": "Stored, returned, and usable as a list filter."},
     )
 

@@ -28,6 +28,7 @@ from atomic_web.http.body import read_json_object
 from atomic_web.http.query import MAX_REPORTED_ERRORS, refuse_query_parameters
 from atomic_web.http.responses import render_envelope
 from atomic_web.openapi import examples
+from atomic_web.openapi.error_responses import PAYEE_CONFLICT
 from atomic_web.openapi.headers import build_link
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.payment_requests import PATH, parse_payment_request, render_accepted_payment
@@ -79,6 +80,7 @@ CREATE: Final = Operation(
             links={"first": build_link("getPayment", "/data/payments/0/id")},
         ),
     ),
+    error_responses=(PAYEE_CONFLICT,),
 )
 
 

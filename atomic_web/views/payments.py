@@ -20,7 +20,7 @@ from atomic_web.http.ids import parse_path_id
 from atomic_web.http.query import parse_query
 from atomic_web.http.responses import ok_response
 from atomic_web.openapi import examples
-from atomic_web.openapi.error_responses import BAD_PAYMENT, NOT_FOUND
+from atomic_web.openapi.error_responses import BAD_PAYMENT, NOT_FOUND, PAYEE_CONFLICT
 from atomic_web.openapi.headers import build_link
 from atomic_web.openapi.operation import Operation, Success, describe_operation
 from atomic_web.payment_requests import parse_payment_request, render_accepted_payment
@@ -77,7 +77,7 @@ CREATE: Final = Operation(
             links={"payment": build_link("getPayment", "/data/id")},
         ),
     ),
-    error_responses=(BAD_PAYMENT,),
+    error_responses=(BAD_PAYMENT, PAYEE_CONFLICT),
 )
 SHOW: Final = Operation(
     id="getPayment",

@@ -93,6 +93,7 @@ def show(cli: CliContext, account_id: UUID, limit: int, *, as_json: bool) -> Non
                 ("Name", account.name),
                 ("Merchant", account.merchant_id or "none: a system account"),
                 ("Type", f"{account.type}, normal side {account.normal_side}"),
+                ("Status", account.status),
                 ("Opened", format_time(account.created_at)),
                 ("Balance", format_money(account.balance, currency)),
                 ("Pending in", format_money(account.pending_in, currency)),
@@ -187,6 +188,10 @@ def account_to_json(account: Account) -> dict[str, object]:
         "balance": account.balance,
         "pending": {"in": account.pending_in, "out": account.pending_out},
         "available": account.available,
+        "status": account.status,
+        "minBalance": account.min_balance,
+        "maxBalance": account.max_balance,
+        "externalId": account.external_id,
         "entries": account.sequence,
         "createdAt": account.created_at,
     }

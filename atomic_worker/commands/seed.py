@@ -66,9 +66,9 @@ def _get_or_open_account(application: Application, merchant: Merchant, currency:
     with open_account.begin() as work:
         # Locked, so that concurrent seeds open one account.
         work.merchants.lock(merchant.id)
-        account_id = work.accounts.get_default_account_id(merchant.id, currency)
-        if account_id is not None:
-            return account_id
+        existing = work.accounts.get_default_account(merchant.id, currency)
+        if existing is not None:
+            return existing.id
         new_account = NewAccount(merchant.id, f"{merchant.name} {currency}", currency)
         account = open_account.execute(work, new_account)
         work.commit()

@@ -109,10 +109,14 @@ def test_default_account_is_first_account_in_currency(
     euro = open_account(store.begin, merchant_id, "EUR")
     open_account(store.begin, merchant_id, "USD")
     with store.begin() as work:
-        assert work.accounts.get_default_account_id(merchant_id, "USD") == account_id
-        assert work.accounts.get_default_account_id(merchant_id, "EUR") == euro
-        assert work.accounts.get_default_account_id(merchant_id, "INR") is None
-        assert work.accounts.get_default_account_id(IDS.new_id(), "USD") is None
+        first = work.accounts.get_default_account(merchant_id, "USD")
+        assert first
+        assert first.id == account_id
+        first = work.accounts.get_default_account(merchant_id, "EUR")
+        assert first
+        assert first.id == euro
+        assert work.accounts.get_default_account(merchant_id, "INR") is None
+        assert work.accounts.get_default_account(IDS.new_id(), "USD") is None
 
 
 def test_account_of_unknown_merchant_is_refused(store: Store) -> None:

@@ -157,12 +157,13 @@ def test_first_account_in_currency_is_credited(
     store: Store, merchant_id: UUID, insert_all: InsertAll
 ) -> None:
     with store.begin() as work:
-        first = work.accounts.get_default_account_id(merchant_id, "USD")
+        first = work.accounts.get_default_account(merchant_id, "USD")
     open_account(store.begin, merchant_id)
     open_account(store.begin, merchant_id, "EUR")
     [inserted] = insert_all([build_insert(merchant_id)])
     assert inserted
-    assert inserted.account_id == first
+    assert first
+    assert inserted.account_id == first.id
 
 
 def test_revoked_key_neither_inserts_nor_finds(

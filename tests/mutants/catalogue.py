@@ -3,6 +3,7 @@
 from typing import Final
 
 from mutants.access import ACCESS_MUTANTS
+from mutants.accounts import ACCOUNT_MUTANTS
 from mutants.availability import AVAILABILITY_MUTANTS
 from mutants.balances import BALANCE_MUTANTS
 from mutants.customer_actions import CUSTOMER_ACTION_MUTANTS
@@ -35,6 +36,7 @@ ALL_MUTANTS: Final = (
     *SETTLEMENT_MUTANTS,
     *IN_DOUBT_MUTANTS,
     *CUSTOMER_ACTION_MUTANTS,
+    *ACCOUNT_MUTANTS,
     *LEDGER_MUTANTS,
     *JOURNAL_MUTANTS,
     *PENDING_MUTANTS,

@@ -36,7 +36,7 @@ JOURNAL_MUTANTS: Final = (
     Mutant(
         "journal-overdraws",
         "a journal transaction does not spend more than the available balance",
-        (Edit(POSTING_PY, "if balance_after < state.min_balance and", "if balance_after < 0 and"),),
+        (Edit(POSTING_PY, "balance_after < state.min_balance\n", "balance_after < 0\n"),),
         (CONTRACT_TEST,),
     ),
     Mutant(

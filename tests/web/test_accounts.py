@@ -22,6 +22,11 @@ def test_new_account_has_balance_zero(merchant: MerchantClient) -> None:
         "available": 0,
         "allowNegative": False,
         "createdAt": "2026-11-22T15:30:13.153Z",
+        "status": "OPEN",
+        "minBalance": 0,
+        "maxBalance": None,
+        "externalId": None,
+        "metadata": {},
     }
     assert merchant.get(response.headers["Location"]).get_json()["data"] == account
 

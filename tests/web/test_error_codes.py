@@ -31,6 +31,8 @@ from atomic_web.server.malformed_requests import to_domain_error
 from web.network_event_client import configure_stripe, post_event
 from web.test_journal import Ledger, create_ledger
 from web.web_client import (
+    ACCOUNT_BODY,
+    ACCOUNTS,
     API_KEYS,
     BATCH,
     CHANGE_PASSWORD,
@@ -205,8 +207,26 @@ class Shop:
         self.merchant.pay(key="k")
         return self.merchant.pay(key="k", amount=1)
 
+    def change_account(self, status: str) -> TestResponse:
+        """Of all accounts."""
+        accounts = self.merchant.get(ACCOUNTS).get_json()["data"]["items"]
+        paths = [f"{ACCOUNTS}/{account['id']}" for account in accounts]
+        return [self.merchant.patch(path, {"status": status}) for path in paths][-1]
+
+    def pay_onto(self, status: str) -> TestResponse:
+        self.merchant.post(ACCOUNTS, ACCOUNT_BODY)
+        self.change_account(status)
+        return self.merchant.pay()
+
+    def close_account_with_balance(self) -> TestResponse:
+        self.create_payment()
+        return self.change_account("CLOSED")
+
 
 PRODUCERS: Mapping[str, Callable[[Shop], TestResponse]] = {
+    "account_closed": lambda shop: shop.pay_onto("CLOSED"),
+    "account_frozen": lambda shop: shop.pay_onto("FROZEN"),
+    "account_not_empty": Shop.close_account_with_balance,
     "amount_exceeds_held": lambda shop: shop.capture(shop.create_payment(capture="manual"), 1_235),
     "amount_exceeds_reserved": lambda shop: shop.end_pending("post", amount=101),
     "api_key_given": lambda shop: shop.authorize(f"Bearer {shop.merchant.key}", DASHBOARD),

@@ -65,6 +65,11 @@ def test_events_have_the_payment_and_refund_as_they_were(
         "name": "USD",
         "currency": "USD",
         "type": "liability",
+        "status": "OPEN",
+        "minBalance": 0,
+        "maxBalance": None,
+        "externalId": None,
+        "metadata": {},
     }
     assert (opened["paymentId"], opened["refundId"]) == (None, None)
     assert opened["requestId"] == opened["serverRequestId"], "that of the first payment"

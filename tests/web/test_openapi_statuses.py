@@ -363,6 +363,20 @@ class StatusCollector:
         self.merchant.post(ACCOUNTS, ACCOUNT_BODY, Idempotency_Key="change")
         self.send(self.web, "PATCH", template, json=body, headers=key)
 
+    def send_account_changes(self, path: str) -> None:
+        template, key = "/accounts/{id}", {"Idempotency-Key": "change"}
+        self.send(self.web, "GET", "/accounts/balances")
+        for body in ({"name": "Till"}, {"status": "CLOSED"}):
+            paid = self.merchant.get(ACCOUNTS).get_json()["data"]["items"][-1]["id"]
+            changed = path if "name" in body else f"/accounts/{paid}"
+            self.send(self.web, "PATCH", template, changed, json=body)
+        self.send(self.key_in_use_web, "PATCH", template, path, json={}, headers=key)
+        self.send(self.web, "PATCH", template, data=b"{}", content_type="text/plain")
+        too_large = b"x" * 2_200_000
+        self.send(self.web, "PATCH", template, data=too_large, content_type="application/json")
+        self.merchant.post(ACCOUNTS, ACCOUNT_BODY, Idempotency_Key="change")
+        self.send(self.web, "PATCH", template, path, json={}, headers=key)
+
     def send_merchant_posts(self, template: str, key: dict[str, str]) -> None:
         if template == "/merchants/register":
             other = {**BODIES[template], "email": "other@shop.example"}
@@ -415,6 +429,7 @@ class StatusCollector:
             ("/events/{id}", f"{BASE_PATH}/events/{event['id']}"),
         ):
             self.send(self.web, "GET", template, location.removeprefix(BASE_PATH))
+        self.send_account_changes(account.removeprefix(BASE_PATH))
         self.merchant.pay("a/key?")
         self.send(self.web, "GET", "/idempotency-keys/{key}", "/idempotency-keys/a/key%3F")
         self.send_purged_events()

@@ -1,5 +1,7 @@
 id, merchant_id, name, currency, allow_negative, balance, sequence, head, created_at, type,
-pending_in, pending_out,
+pending_in, pending_out, status, status_changed_at, max_balance, external_id,
+coalesce(metadata, '{}') AS metadata,
+CASE WHEN allow_negative THEN NULL ELSE min_balance END AS min_balance,
 -- NULL: not posted to since migration 0012.
 coalesce(last_posted_at,
          (SELECT ledger_transactions.posted_at

@@ -116,6 +116,7 @@ DROP TRIGGER IF EXISTS accounts_are_listed_when_opened ON accounts;
 DROP TRIGGER IF EXISTS accounts_are_listed_when_changed ON accounts;
 DROP FUNCTION IF EXISTS accounts_are_listed();
 DROP TABLE IF EXISTS account_metadata;
+DROP FUNCTION IF EXISTS account_metadata_follows_accounts();
 
 DROP TRIGGER IF EXISTS upper_limits_follow_disputes ON accounts;
 DROP FUNCTION IF EXISTS upper_limits_follow_disputes();

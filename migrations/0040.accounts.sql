@@ -205,11 +205,45 @@ CREATE OR REPLACE TRIGGER account_metadata_is_kept
     BEFORE UPDATE OR TRUNCATE ON account_metadata
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('it follows from accounts');
 
-CREATE OR REPLACE TRIGGER account_metadata_follows_accounts
-    BEFORE INSERT OR DELETE ON account_metadata
-    FOR EACH STATEMENT
-    WHEN (pg_trigger_depth() = 0)
-    EXECUTE FUNCTION refuse_change('it follows from accounts');
+-- At the commit a pair is listed if, and only if, its account has it.
+CREATE OR REPLACE FUNCTION account_metadata_follows_accounts() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER
+SET enable_seqscan = off AS $$
+DECLARE
+    pair      account_metadata := coalesce(NEW, OLD);
+    is_listed boolean;
+    is_had    boolean;
+BEGIN
+    SELECT EXISTS (SELECT FROM account_metadata m
+                    WHERE (m.merchant_id, m.key, m.value, m.created_at, m.account_id)
+                          = (pair.merchant_id, pair.key, pair.value, pair.created_at, pair.account_id)),
+           EXISTS (SELECT FROM accounts a
+                    WHERE a.id = pair.account_id
+                      AND (a.merchant_id, a.created_at, a.metadata ->> pair.key)
+                          = (pair.merchant_id, pair.created_at, pair.value))
+      INTO is_listed, is_had;
+    IF is_listed <> is_had THEN
+        RAISE EXCEPTION 'account_metadata differs from the metadata of account %', pair.account_id
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = 'account_metadata_follows_accounts';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger
+                    WHERE tgrelid = 'account_metadata'::regclass
+                      AND tgname = 'account_metadata_follows_accounts')
+    THEN
+        CREATE CONSTRAINT TRIGGER account_metadata_follows_accounts
+            AFTER INSERT OR DELETE ON account_metadata
+            DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW
+            EXECUTE FUNCTION account_metadata_follows_accounts();
+    END IF;
+END
+$$;
 
 CREATE OR REPLACE FUNCTION accounts_are_listed() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER
@@ -350,8 +384,8 @@ DECLARE
     guard text;
 BEGIN
     FOREACH guard IN ARRAY '{
-        accounts_are_closed_empty, accounts_are_listed, entries_must_balance,
-        upper_limits_follow_disputes
+        account_metadata_follows_accounts, accounts_are_closed_empty, accounts_are_listed,
+        entries_must_balance, upper_limits_follow_disputes
     }'::text[] LOOP
         EXECUTE format('ALTER FUNCTION %I() SET search_path = pg_catalog, %I, pg_temp',
                        guard, current_schema());
@@ -360,5 +394,6 @@ END
 $$;
 
 REVOKE EXECUTE ON FUNCTION
-    accounts_are_closed_empty(), accounts_are_listed(), upper_limits_follow_disputes()
+    account_metadata_follows_accounts(), accounts_are_closed_empty(), accounts_are_listed(),
+    upper_limits_follow_disputes()
     FROM PUBLIC;

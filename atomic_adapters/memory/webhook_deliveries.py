@@ -179,7 +179,10 @@ class MemoryWebhookDeliveryRepository:
         delivery = replace(
             row.delivery, status=DeliveryStatus.PENDING, next_attempt_at=now, updated_at=now
         )
-        retries = len(RETRY_DELAYS) if endpoint.endpoint.is_ordered else 0
+        retries = 0
+        if endpoint.endpoint.is_ordered:
+            is_waited_for = row.delivery.status is DeliveryStatus.PENDING
+            retries = row.retries if is_waited_for else len(RETRY_DELAYS)
         self._deliveries.put(
             (delivery.endpoint_id, delivery.sequence), DeliveryRow(delivery, retries)
         )

@@ -189,10 +189,13 @@ class PostgresWebhookDeliveryRepository:
         )
         if locked is None:
             return None
-        # Of an ordered endpoint it is sent once: what comes later must not wait for it.
         (is_ordered,) = locked
-        failures = len(RETRY_DELAYS) if is_ordered else 0
-        row = self.session.fetch_one(_SQL["retry_delivery"], id=delivery_id, failures=failures)
+        row = self.session.fetch_one(
+            _SQL["retry_delivery"],
+            id=delivery_id,
+            is_ordered=is_ordered,
+            last_retry=len(RETRY_DELAYS),
+        )
         return _build_delivery(*row)
 
     def measure(self, max_counted: int) -> WebhookBacklog:

@@ -213,7 +213,9 @@ SELECT webhook_endpoints.is_ordered
 -- name: retry_delivery
 WITH delivery AS (
     UPDATE webhook_deliveries
-       SET status = 'pending', next_attempt_at = now(), retries = %(failures)s, updated_at = now()
+       SET status = 'pending', next_attempt_at = now(), updated_at = now(),
+           retries = CASE WHEN %(is_ordered)s AND status = 'pending' THEN retries
+                          WHEN %(is_ordered)s THEN %(last_retry)s ELSE 0 END
      WHERE id = %(id)s
     RETURNING
        -- include: webhook_delivery_columns

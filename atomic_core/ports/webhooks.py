@@ -127,8 +127,10 @@ class WebhookDeliveryRepository(Protocol):
         ...
 
     def retry(self, merchant_id: UUID, delivery_id: UUID) -> Delivery | None:
-        """Send a delivery again now, whatever its status, and its endpoint soon. None if there is
-        none or its endpoint is deleted or disabled."""
+        """Send a delivery again now, whatever its status, and its endpoint soon. An ordered
+        endpoint waits for one that is pending, whose further retries stay; one that has ended is
+        sent once, so that nothing waits for it again. None if there is none or its endpoint is
+        deleted or disabled."""
         ...
 
     def measure(self, max_counted: int) -> WebhookBacklog:

@@ -111,6 +111,11 @@ def test_data_of_refunds_and_accounts(scenario: PaymentScenario, stream: list[St
         "name": account.name,
         "currency": "USD",
         "type": "liability",
+        "status": "OPEN",
+        "minBalance": 0,
+        "maxBalance": None,
+        "externalId": None,
+        "metadata": {},
     }
 
 

@@ -170,24 +170,33 @@ def test_ordered_endpoint_waits_at_a_failure(shop: Shop) -> None:
 def test_last_retry_ends_in_a_dead_letter_that_can_be_sent_again(shop: Shop) -> None:
     endpoint = shop.add_endpoint(is_ordered=True)
     shop.add_events(2)
-    shop.answer = lambda _: REFUSED
-    shop.deliver()
-    # Of an ordered endpoint, a requested retry is the last.
-    shop.make_retries_due(endpoint)
     shop.answer = lambda request: REFUSED if request.id == shop.list_event_ids()[0] else OK
     shop.deliver()
-    dead, following = shop.list_deliveries(endpoint)
-    assert (dead.delivery.status, dead.delivery.attempts) == (DeliveryStatus.FAILED, 2)
-    assert following.delivery.status is DeliveryStatus.SUCCEEDED
-    assert shop.get(endpoint).position == 2
+    # A retry that is requested early does not end the others, so that nothing overtakes.
+    for _ in RETRY_DELAYS:
+        [waiting] = shop.list_deliveries(endpoint)
+        assert waiting.delivery.status is DeliveryStatus.PENDING
+        shop.make_retries_due(endpoint)
+        shop.deliver()
+    [dead] = shop.list_deliveries(endpoint)
+    attempts = 1 + len(RETRY_DELAYS)
+    assert (dead.delivery.status, dead.delivery.attempts) == (DeliveryStatus.FAILED, attempts)
+    assert shop.get(endpoint).position == 1
     assert shop.list_deliveries(endpoint, statuses=frozenset({DeliveryStatus.FAILED})) == [dead]
+    # Sent once: nothing waits for it again.
+    reference = DeliveryReference(shop.merchant_id, dead.delivery.id)
+    shop.webhooks.retry_delivery(reference)
+    shop.deliver()
+    assert shop.list_deliveries(endpoint)[0].delivery.status is DeliveryStatus.FAILED
     shop.answer = lambda _: OK
-    shop.webhooks.retry_delivery(DeliveryReference(shop.merchant_id, dead.delivery.id))
+    shop.webhooks.retry_delivery(reference)
     assert shop.queue.notified_jobs >= {Job.DELIVER}
     shop.deliver()
-    assert {each.delivery.status for each in shop.list_deliveries(endpoint)} == {
-        DeliveryStatus.SUCCEEDED
-    }
+    assert [each.delivery.status for each in shop.list_deliveries(endpoint)] == [
+        DeliveryStatus.SUCCEEDED,
+        DeliveryStatus.SUCCEEDED,
+    ]
+    assert shop.get(endpoint).position == 2
 
 
 def test_breaker_pauses_an_endpoint_that_keeps_failing(shop: Shop) -> None:

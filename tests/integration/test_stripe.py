@@ -188,9 +188,37 @@ def test_abandoned_payment_intent_is_canceled(
 ) -> None:
     claim = build_claim(source=create_card_to_authenticate(proxy))
     [waiting] = redirecting_network.authorize([claim])
-    [abandoned] = redirecting_network.reverse([next_step(claim, Step.ABANDON, waiting)])
+    abandonment = next_step(claim, Step.ABANDON, waiting)
+    # As after a request that was lost: it has to be sent again.
+    [inquiry] = redirecting_network.inquire([abandonment])
+    assert inquiry.verdict is Verdict.NOT_FOUND
+    [abandoned] = redirecting_network.reverse([abandonment])
     assert abandoned.verdict is Verdict.APPROVED
     assert get_intent(proxy, claim.payment_id)["status"] == "canceled"
+    [inquiry] = redirecting_network.inquire([abandonment])
+    assert inquiry.verdict is Verdict.APPROVED
+
+
+def test_confirmed_payment_is_abandoned_once_it_is_refunded(
+    redirecting_network: StripeCardNetwork, proxy: RecordingProxy
+) -> None:
+    """Its customer has confirmed while it was not known whether it is canceled."""
+    claim = build_claim(source=create_card_to_authenticate(proxy))
+    [waiting] = redirecting_network.authorize([claim])
+    intent = get_intent(proxy, claim.payment_id)
+    proxy.ask(
+        "POST",
+        f"/v1/payment_intents/{intent['id']}/_authenticate",
+        client_secret=intent["client_secret"],
+        success="true",
+    )
+    abandonment = next_step(claim, Step.ABANDON, waiting)
+    [inquiry] = redirecting_network.inquire([abandonment])
+    assert inquiry.verdict is Verdict.NOT_FOUND
+    redirecting_network.reverse([abandonment])
+    [inquiry] = redirecting_network.inquire([abandonment])
+    assert inquiry.verdict is Verdict.APPROVED
+    assert compute_net(get_intent(proxy, claim.payment_id)) == 0
 
 
 def test_payment_that_waits_for_its_customer_is_given_up(

@@ -44,6 +44,18 @@ STRIPE_MUTANTS: Final = (
         (REFERENCES_TEST,),
     ),
     Mutant(
+        "abandonment-judged-as-a-void",
+        "an abandoned payment whose customer has confirmed is refunded",
+        (
+            Edit(
+                STEPS_PY,
+                "if claim.step in (Step.REVERSE, Step.ABANDON):",
+                "if claim.step == Step.REVERSE:",
+            ),
+        ),
+        (STRIPE_TEST,),
+    ),
+    Mutant(
         "key-never-renewed",
         "a request that is not found is sent under a new key",
         (Edit(SETTLEMENT_PY, "claim.key_generation + 1)", "claim.key_generation)"),),

@@ -31,6 +31,18 @@ WEBHOOK_MUTANTS: Final = (
         (DELIVERIES,),
     ),
     Mutant(
+        "early-retry-is-the-last",
+        "an ordered endpoint goes on waiting for a webhook that is retried early",
+        (
+            Edit(
+                DELIVERIES_SQL,
+                "CASE WHEN %(is_ordered)s AND status = 'pending' THEN retries\n",
+                "CASE WHEN %(is_ordered)s AND false THEN retries\n",
+            ),
+        ),
+        (DELIVERIES,),
+    ),
+    Mutant(
         "ordered-goes-on-after-a-failure",
         "an ordered endpoint waits at a failure",
         (

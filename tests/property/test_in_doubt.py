@@ -22,7 +22,7 @@ from atomic_core.domain.card_networks import (
     NextAction,
     Verdict,
 )
-from atomic_core.domain.payments import DEFAULT_ACTION_PERIOD, Payment, Status
+from atomic_core.domain.payments import DEFAULT_ACTION_PERIOD, Payment, Status, Step
 from atomic_core.domain.settlement import NETWORK_UNAVAILABLE, Claim
 from atomic_core.use_cases.holds import CancelRequest
 from support import build_payment
@@ -244,6 +244,12 @@ class AuthenticatingNetwork(ModelNetwork):
         return APPROVED if self.is_approved else DECLINED
 
     def _search(self, claim: Claim) -> NetworkResponse:
+        if claim.step in (Step.REVERSE, Step.ABANDON):
+            if self._draw() is not Fate.ANSWERED:
+                return UNKNOWN
+            self.judge()
+            is_undone = self.is_canceled or self.returned
+            return APPROVED if is_undone else NetworkResponse(Verdict.NOT_FOUND)
         if claim.network_reference is None and self.awaited_since is not None:
             found = super()._search(claim)
             return self.judge() if found.verdict in (Verdict.APPROVED, Verdict.DECLINED) else found
@@ -269,6 +275,13 @@ class AuthenticatingNetwork(ModelNetwork):
 
 
 @settings(max_examples=60, deadline=None)
+@example(
+    # The customer confirms while it is not known whether the payment is canceled.
+    fates=[*4 * [Fate.ANSWERED], Fate.NOT_SENT, Fate.NOT_SENT, Fate.REQUEST_LOST],
+    is_approved=True,
+    confirms_after=timedelta(seconds=360, microseconds=1),
+    cancels_in_round=3,
+)
 @given(
     fates=st.lists(st.sampled_from(Fate), max_size=20),
     is_approved=st.booleans(),

@@ -143,8 +143,7 @@ class Deliveries(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "endpoints"):
             return
-        # Everything arrives once nothing fails any more. A retried dead letter of the ordered
-        # endpoint, which was sent once, is retried again.
+        # Everything arrives once nothing fails any more.
         for _ in range(3):
             self.retry_pending()
             self.application.webhooks.deliver()

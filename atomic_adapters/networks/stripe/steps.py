@@ -130,7 +130,7 @@ class StripeSteps:
         [intent] = intents
         if claim.step == Step.CAPTURE:
             return judge_capture(claim, intent)
-        if claim.step == Step.REVERSE:
+        if claim.step in (Step.REVERSE, Step.ABANDON):
             return judge_reversal(intent)
         return judge_void(intent)
 

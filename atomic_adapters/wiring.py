@@ -35,6 +35,7 @@ from atomic_adapters.webhooks.deferred_sender import DeferredWebhookSender
 from atomic_adapters.webhooks.secret_cipher import FernetSecretCipher
 from atomic_core.application import Application, LaneOptions, Options, Ports
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
+from atomic_core.domain.diagnosis import DatabaseFacts, RedisFacts
 from atomic_core.domain.payments import DEFAULT_ACTION_PERIOD, DEFAULT_HOLD_PERIOD
 from atomic_core.domain.process_load import ProcessLoad
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
@@ -58,6 +59,7 @@ __all__ = [
     "build_webhook_sender",
     "check_database_role",
     "in_memory",
+    "read_server_facts",
 ]
 
 STRIPE: Final = "stripe"
@@ -203,6 +205,19 @@ def _build_stripe_lane(settings: Settings) -> LaneOptions:
         lease=stripe.lease,
         network_timeout=stripe.timeout,
     )
+
+
+ServerFacts = tuple[DatabaseFacts | str, RedisFacts | str]
+"""Of each server, or why it has none."""
+
+
+def read_server_facts(settings: Settings) -> ServerFacts:
+    """For operators: what the servers are like, and who has reported itself there."""
+    # Imported here: no process that serves or settles needs them.
+    from atomic_adapters.postgres.server_facts import read_database_facts
+    from atomic_adapters.redis.server_facts import read_redis_facts
+
+    return read_database_facts(settings), read_redis_facts(settings)
 
 
 def build_webhook_sender(settings: Settings) -> "HttpWebhookSender":

@@ -37,6 +37,7 @@ _GROUPS: Final = {
     },
     "completion": "atomic_worker.commands.completion",
     "dev": "atomic_worker.dev.runner",
+    "doctor": "atomic_worker.commands.doctor",
     "grant": "atomic_worker.commands.migrate",
     "migrate": "atomic_worker.commands.migrate",
     "payments": "atomic_worker.commands.payments",

@@ -2,12 +2,17 @@
 
 import secrets
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
 from atomic_adapters.embedded import EmbeddedPostgres
+from atomic_adapters.settings import Settings
+from atomic_adapters.wiring import read_server_facts
+from atomic_core.domain.backlog import NO_BACKLOG
+from atomic_core.domain.diagnosis import CheckState, SystemFacts, diagnose
 from atomic_worker.commands.webhooks import generate_key
 from processes import Client, System, environment, find_free_port, wait_until
 from promtool import run_promtool
@@ -103,6 +108,21 @@ def test_process_serves_what_it_does(system: System, process: str) -> None:
 
     # The watch of the API measures every ten seconds, and the sweeper verifies after one.
     wait_until(lambda: not list_missing(), GUARD_SECONDS, "all metrics are served")
+
+
+@pytest.mark.usefixtures("settled")
+def test_doctor_sees_the_processes_and_the_last_verification(system: System) -> None:
+    settings = Settings.from_environ(system.environ)
+
+    def list_unseen() -> set[str]:
+        database, redis = read_server_facts(settings)
+        facts = SystemFacts(
+            datetime.now(UTC), database, redis, NO_BACKLOG, False, timedelta(hours=1), True
+        )
+        unseen = {each.name for each in diagnose(facts) if each.state is not CheckState.OK}
+        return unseen & {"worker", "webhooks", "sweeper", "verification"}
+
+    wait_until(lambda: not list_unseen(), GUARD_SECONDS, "all are seen")
 
 
 @pytest.mark.parametrize("process", PORTS)

@@ -47,7 +47,7 @@ class Case(NamedTuple):
 
 CASES: Final[dict[str, Case]] = {
     "AtomicPaymentsNotSettled": Case(
-        {"atomic_due_oldest_age_seconds": "16+60x60"}, {"atomic_due_oldest_age_seconds": "15x60"}
+        {"atomic_due_oldest_age_seconds": "16x60"}, {"atomic_due_oldest_age_seconds": "15x60"}
     ),
     "AtomicBacklogUnknown": Case({}, {"atomic_due_oldest_age_seconds": "0x60"}),
     "AtomicSweeperAway": Case({}, {f"atomic_ledger_check_age_seconds{UP}": "0x60"}),

@@ -96,8 +96,8 @@ _REASONS: Final = frozenset(
     {*DECLINE_REASONS, NETWORK_UNAVAILABLE, *(refusal.value for refusal in Refusal)}
 )
 
-# Without a Python frame per payment, and as strings: the hash of an enumeration's member is computed
-# in Python.
+# Without a Python frame per payment, and as strings: the hash of a member of an enumeration is
+# computed in Python.
 _GET_STATUS_AND_REASON: Final = operator.attrgetter("status._value_", "failure_reason")
 _GET_VERDICT: Final = operator.attrgetter("verdict._value_")
 

@@ -128,11 +128,11 @@ class EnvironReader:
 
         return self.read(name, str(default), parse, f"seconds from {low} to {high}")
 
-    def read_optional_port(self, name: str) -> int | None:
+    def read_optional_port(self, name: str, default: str = "off") -> int | None:
         def parse(raw: str) -> int | None:
             return None if raw == "off" else int(_check_range(int(raw), 1, 65_535))
 
-        return self.read(name, "off", parse, "a port from 1 to 65535, or off")
+        return self.read(name, default, parse, "a port from 1 to 65535, or off")
 
     def read_optional_database_url(self, name: str) -> str:
         def parse(raw: str) -> str:

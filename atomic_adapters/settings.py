@@ -81,7 +81,10 @@ class Settings:
     """How long a stopping API still accepts connections while its readiness probe fails."""
     shutdown_grace: timedelta
     metrics_port: int | None
+    settlement_metrics_port: int | None
+    """Of a worker's process that settles."""
     worker_metrics_port: int | None
+    """Of a worker's process that delivers webhooks."""
     sweeper_metrics_port: int | None
     networks: NetworkSettings
     settle_batch: int
@@ -274,9 +277,17 @@ class Settings:
             drain=reader.read_seconds("DRAIN_SECONDS", 0, 0, 300),
             # Less than the 10 s that container runtimes wait between SIGTERM and SIGKILL.
             shutdown_grace=reader.read_seconds("SHUTDOWN_GRACE_SECONDS", 8, 1, 300),
-            metrics_port=reader.read_optional_port("METRICS_PORT"),
-            worker_metrics_port=reader.read_optional_port("WORKER_METRICS_PORT"),
-            sweeper_metrics_port=reader.read_optional_port("SWEEPER_METRICS_PORT"),
+            # Fixed ports would collide on a developer's machine, where several systems may run.
+            metrics_port=reader.read_optional_port("METRICS_PORT", "9464" if production else "off"),
+            settlement_metrics_port=reader.read_optional_port(
+                "SETTLEMENT_METRICS_PORT", "9465" if production else "off"
+            ),
+            worker_metrics_port=reader.read_optional_port(
+                "WORKER_METRICS_PORT", "9466" if production else "off"
+            ),
+            sweeper_metrics_port=reader.read_optional_port(
+                "SWEEPER_METRICS_PORT", "9467" if production else "off"
+            ),
             # More than a year, for what is looked into once a year. The database refuses less than
             # 30 days.
             event_retention=timedelta(
@@ -322,6 +333,7 @@ class Settings:
         ports = {
             "PORT": self.port,
             "METRICS_PORT": self.metrics_port,
+            "SETTLEMENT_METRICS_PORT": self.settlement_metrics_port,
             "WORKER_METRICS_PORT": self.worker_metrics_port,
             "SWEEPER_METRICS_PORT": self.sweeper_metrics_port,
         }

@@ -21,6 +21,7 @@ from atomic_adapters.postgres.worker_liveness import PostgresWorkerLiveness
 from atomic_adapters.redis.background_notifier import BackgroundNotifier
 from atomic_adapters.redis.breaker_states import NetworkDependency, RedisBreakerStates
 from atomic_adapters.redis.connections import CircuitBreaker, RedisDependency, create_request_client
+from atomic_adapters.redis.process_reports import RedisProcessReports
 from atomic_adapters.redis.rate_limiter import RedisRateLimiter
 from atomic_adapters.redis.rq_job_queue import RqJobQueue
 from atomic_adapters.redis.wal_timelines import RedisWalTimelines
@@ -34,7 +35,9 @@ from atomic_adapters.webhooks.deferred_sender import DeferredWebhookSender
 from atomic_adapters.webhooks.secret_cipher import FernetSecretCipher
 from atomic_core.application import Application, LaneOptions, Options, Ports
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
+from atomic_core.domain.diagnosis import DatabaseFacts, RedisFacts
 from atomic_core.domain.payments import DEFAULT_ACTION_PERIOD, DEFAULT_HOLD_PERIOD
+from atomic_core.domain.process_load import ProcessLoad
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.domain.webhook_urls import EVERY_NETWORK
 from atomic_core.ports.card_network import CardNetwork
@@ -56,6 +59,7 @@ __all__ = [
     "build_webhook_sender",
     "check_database_role",
     "in_memory",
+    "read_server_facts",
 ]
 
 STRIPE: Final = "stripe"
@@ -103,6 +107,7 @@ def build_ports(settings: Settings) -> Ports:
     store = PostgresStore(connections)
     breaker_states = RedisBreakerStates(redis, breaker)
     remote_networks = [STRIPE] if settings.networks.has_stripe else []
+    job_queue = RqJobQueue(redis, breaker)
     return Ports(
         begin=MerchantBulkhead(store.begin, max(1, settings.database_pool // POOL_SHARE)),
         worker_liveness=PostgresWorkerLiveness(connections),
@@ -117,7 +122,7 @@ def build_ports(settings: Settings) -> Ports:
         api_key_usage=BackgroundApiKeyUsage(store.begin),
         password_hasher=Argon2PasswordHasher(),
         password_blocklist=CommonPasswords(),
-        job_queue=BackgroundNotifier(RqJobQueue(redis, breaker)),
+        job_queue=BackgroundNotifier(job_queue),
         rate_limiter=RedisRateLimiter(redis, breaker),
         card_networks=build_card_networks(settings),
         statements=build_statements(settings),
@@ -128,6 +133,8 @@ def build_ports(settings: Settings) -> Ports:
         breaker_states=breaker_states,
         network_event_verifiers=_build_event_verifiers(settings),
         schema_version=store,
+        read_load=lambda: ProcessLoad(connections.read_load(), job_queue.lost_wakeups),
+        process_reports=RedisProcessReports(redis, breaker),
         dependencies=[
             store,
             RedisDependency(redis),
@@ -198,6 +205,19 @@ def _build_stripe_lane(settings: Settings) -> LaneOptions:
         lease=stripe.lease,
         network_timeout=stripe.timeout,
     )
+
+
+ServerFacts = tuple[DatabaseFacts | str, RedisFacts | str]
+"""Of each server, or why it has none."""
+
+
+def read_server_facts(settings: Settings) -> ServerFacts:
+    """For operators: what the servers are like, and who has reported itself there."""
+    # Imported here: no process that serves or settles needs them.
+    from atomic_adapters.postgres.server_facts import read_database_facts
+    from atomic_adapters.redis.server_facts import read_redis_facts
+
+    return read_database_facts(settings), read_redis_facts(settings)
 
 
 def build_webhook_sender(settings: Settings) -> "HttpWebhookSender":

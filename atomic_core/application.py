@@ -11,6 +11,7 @@ from typing import Final
 from atomic_core.domain.audit_log import AuditEventType
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
 from atomic_core.domain.payments import DEFAULT_ACTION_PERIOD, DEFAULT_HOLD_PERIOD
+from atomic_core.domain.process_load import NO_LOAD, ProcessLoad
 from atomic_core.domain.settlement import DEFAULT_NETWORK_PATIENCE
 from atomic_core.domain.webhook_urls import Network
 from atomic_core.ports.api_key_cache import ApiKeyCache
@@ -31,6 +32,7 @@ from atomic_core.ports.network_statement import NetworkStatement
 from atomic_core.ports.password_blocklist import PasswordBlocklist
 from atomic_core.ports.password_hasher import PasswordHasher
 from atomic_core.ports.payment_store import PaymentStore
+from atomic_core.ports.process_reports import NoProcessReports, ProcessReports
 from atomic_core.ports.rate_limiter import RateLimiter
 from atomic_core.ports.schema_version import SchemaVersion
 from atomic_core.ports.secret_cipher import SecretCipher
@@ -64,6 +66,7 @@ from atomic_core.use_cases import (
     maintenance,
     merchants,
     network_events,
+    open_work,
     operator_commands,
     passwords,
     payment_batches,
@@ -121,6 +124,9 @@ class Ports:
     batch_calls: BatchCalls = execute_singly
     dispute_networks: Mapping[str, DisputeNetwork] = field(default_factory=dict)
     """By the name of each card network that has disputes."""
+    read_load: Callable[[], ProcessLoad] = lambda: NO_LOAD
+    """Of this process. Does not wait, and never raises."""
+    process_reports: ProcessReports = field(default_factory=NoProcessReports)
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,6 +480,10 @@ class Webhooks:
 class Maintenance:
     def __init__(self, ports: Ports, options: Options) -> None:
         self.measure_backlog = backlog.MeasureBacklog(ports.begin)
+        self.measure_open_work = open_work.MeasureOpenWork(
+            ports.begin, tuple(ports.card_networks), options.hold_period
+        )
+        self.read_load = ports.read_load
         self.list_pending_migrations = ports.schema_version.list_pending
         self.check_health = maintenance.CheckHealth(
             ports.dependencies, ports.schema_version, self.measure_backlog
@@ -485,7 +495,7 @@ class Maintenance:
 
 class Application:
     """Every use case, and the ports that its callers use directly: `clock`, `event_signal`,
-    `job_queue` and `rate_limiter`."""
+    `job_queue`, `process_reports` and `rate_limiter`."""
 
     def __init__(self, ports: Ports, options: Options | None = None) -> None:
         options = options or Options()
@@ -512,4 +522,5 @@ class Application:
         self.clock = ports.clock
         self.event_signal = ports.event_signal
         self.job_queue = ports.job_queue
+        self.process_reports = ports.process_reports
         self.rate_limiter = ports.rate_limiter

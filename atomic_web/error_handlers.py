@@ -8,8 +8,14 @@ import structlog
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from atomic_core.domain.errors import AtomicError, NotFound
+from atomic_core.domain.errors import (
+    AtomicError,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
+    NotFound,
+)
 from atomic_core.domain.merchants import contains_secret
+from atomic_web import metrics
 from atomic_web.access.rate_limiting import compute_retry_after_seconds
 from atomic_web.context import request_context
 from atomic_web.errors import (
@@ -44,6 +50,8 @@ def _render_error(error: AtomicError) -> Response:
     status = STATUS.get(error.type, 500)
     if status == 500:
         return _render_unexpected_error(error)
+    if isinstance(error, IdempotencyKeyReused | IdempotencyKeyInUse):
+        metrics.IDEMPOTENCY_CONFLICTS.labels(error.code).inc()
     response = json_response(render_error_envelope(error), status)
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"

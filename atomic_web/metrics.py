@@ -6,6 +6,7 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 
 from atomic_core.domain.backlog import Backlog
+from atomic_core.domain.process_load import NO_LOAD, ProcessLoad
 
 REQUESTS: Final = Counter(
     "atomic_http_requests_total", "Requests answered.", ["route", "method", "status"]
@@ -35,6 +36,40 @@ DUE_OLDEST_AGE: Final = Gauge(
     multiprocess_mode="mostrecent",
 )
 
+IDEMPOTENCY_REPLAYS: Final = Counter(
+    "atomic_idempotency_replays_total", "Requests answered with the response of an earlier one."
+)
+IDEMPOTENCY_CONFLICTS: Final = Counter(
+    "atomic_idempotency_conflicts_total",
+    "Requests refused because of their Idempotency-Key.",
+    ["reason"],
+)
+POOL_CONNECTIONS: Final = Gauge(
+    "atomic_database_pool_connections",
+    "Connections to the database that are open.",
+    multiprocess_mode="livesum",
+)
+POOL_IN_USE: Final = Gauge(
+    "atomic_database_pool_in_use", "Those of them that are in use.", multiprocess_mode="livesum"
+)
+POOL_WAITING: Final = Gauge(
+    "atomic_database_pool_waiting",
+    "Requests that wait for a connection.",
+    multiprocess_mode="livesum",
+)
+POOL_WAITS: Final = Counter(
+    "atomic_database_pool_waits_total", "Requests that had to wait for a connection."
+)
+POOL_WAIT_SECONDS: Final = Counter(
+    "atomic_database_pool_wait_seconds_total", "How long they waited, together."
+)
+POOL_FAILURES: Final = Counter(
+    "atomic_database_pool_failures_total", "Requests that got no connection in time."
+)
+LOST_WAKEUPS: Final = Counter(
+    "atomic_wakeups_lost_total", "Wake-ups of workers that could not be sent."
+)
+
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -54,6 +89,17 @@ def observe_malformed_request(status: int) -> None:
 def observe_backlog(backlog: Backlog) -> None:
     DUE_ITEMS.set(backlog.due)
     DUE_OLDEST_AGE.set(backlog.oldest_age.total_seconds())
+
+
+def observe_load(load: ProcessLoad, previous: ProcessLoad = NO_LOAD) -> None:
+    """`previous` is what was observed last, in this process."""
+    POOL_CONNECTIONS.set(load.pool.size)
+    POOL_IN_USE.set(load.pool.in_use)
+    POOL_WAITING.set(load.pool.waiting)
+    POOL_WAITS.inc(load.pool.waits - previous.pool.waits)
+    POOL_WAIT_SECONDS.inc(load.pool.wait_seconds - previous.pool.wait_seconds)
+    POOL_FAILURES.inc(load.pool.failures - previous.pool.failures)
+    LOST_WAKEUPS.inc(load.lost_wakeups - previous.lost_wakeups)
 
 
 # Cached because finding a metric by its labels takes longer than incrementing it. The caches are

@@ -27,8 +27,8 @@ from atomic_worker.dev.checks import check_port_is_free
 from atomic_worker.stop_request import StopRequest
 
 if TYPE_CHECKING:
+    from atomic_adapters.settings import Settings
     from atomic_core.application import Application
-    from atomic_core.domain.webhooks import RoundRecord
 
 _GROUPS: Final = {
     **{
@@ -37,6 +37,7 @@ _GROUPS: Final = {
     },
     "completion": "atomic_worker.commands.completion",
     "dev": "atomic_worker.dev.runner",
+    "doctor": "atomic_worker.commands.doctor",
     "grant": "atomic_worker.commands.migrate",
     "migrate": "atomic_worker.commands.migrate",
     "payments": "atomic_worker.commands.payments",
@@ -86,28 +87,6 @@ def serve(cli: CliContext) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *arguments])  # noqa: S606
 
 
-def start_metrics(
-    host: str, port: int | None, application: "Application"
-) -> "Callable[[RoundRecord], None]":
-    """Serve the metrics of a process that delivers webhooks, if it has a port for them; return what
-    counts its rounds."""
-    if port is None:
-        return lambda _: None
-    # Imported here: most processes serve no metrics of their own.
-    from atomic_worker.webhooks.metrics import StoreCollector, observe_round, serve_metrics
-
-    collector = StoreCollector(
-        application.webhooks.measure,
-        application.events.count,
-        application.reconciliation.get_last_scheduled,
-        application.settlement.measure_networks,
-        application.admin.sum_unresolved,
-        application.disputes.count_open,
-    )
-    serve_metrics(host, port, collector)
-    return observe_round
-
-
 QUEUES = {"settle": Job.SETTLE, "webhooks": Job.DELIVER}
 
 
@@ -143,19 +122,37 @@ def worker(ctx: click.Context, cli: CliContext, *, queues: frozenset[Job]) -> No
     Finishes the current batch before it stops. Exits with status 1 when Redis is unreachable, to
     be restarted by its supervisor; until then the sweeper does its work.
     """
-    from atomic_worker.settlement_worker import run_worker
     from atomic_worker.webhooks.companion import run_companion
 
     application = cli.build_service_application()
     job = Job.SETTLE if Job.SETTLE in queues else Job.DELIVER
     if len(queues) > 1 and cli.settings.webhooks.encryption_keys:
         with run_companion() as stop_companion:
-            has_stopped_as_requested = run_worker(cli.settings, application, job, stop_companion)
+            has_stopped_as_requested = _run_worker(cli.settings, application, job, stop_companion)
     else:
-        port = cli.settings.worker_metrics_port if job is Job.DELIVER else None
-        on_round = start_metrics(cli.settings.host, port, application)
-        has_stopped_as_requested = run_worker(cli.settings, application, job, on_round=on_round)
+        has_stopped_as_requested = _run_worker(cli.settings, application, job)
     ctx.exit(0 if has_stopped_as_requested else 1)
+
+
+def _run_worker(
+    settings: "Settings",
+    application: "Application",
+    job: Job,
+    on_stop_request: "Callable[[], None]" = lambda: None,
+) -> bool:
+    """With the metrics of the process; return whether it has stopped as requested."""
+    from atomic_worker.process_metrics import start_metrics
+    from atomic_worker.settlement_worker import run_worker
+
+    if job is Job.SETTLE:
+        port = settings.settlement_metrics_port
+        observers = start_metrics(settings.host, port, application, settles=True)
+    else:
+        port = settings.worker_metrics_port
+        observers = start_metrics(settings.host, port, application, delivers=True)
+    return run_worker(
+        settings, application, job, on_stop_request, observers.on_round, observers.on_batch
+    )
 
 
 @main.command()
@@ -167,13 +164,28 @@ def sweep(cli: CliContext, *, once: bool, as_json: bool) -> None:
 
     Needs PostgreSQL only.
     """
+    from atomic_worker.process_metrics import start_metrics
     from atomic_worker.settlement.sweeper import Sweeper
 
     with StopRequest.on_signals() as stop:
         if not once:
             application, settings = cli.build_service_application(), cli.settings
-            on_round = start_metrics(settings.host, settings.sweeper_metrics_port, application)
-            Sweeper(application, settings, stop, on_round).run()
+            observers = start_metrics(
+                settings.host,
+                settings.sweeper_metrics_port,
+                application,
+                settles=True,
+                delivers=True,
+                verifies=True,
+            )
+            Sweeper(
+                application,
+                settings,
+                stop,
+                observers.on_round,
+                observers.on_batch,
+                observers.on_ledger_check,
+            ).run()
             return
         cli.settings.check_card_network()
         if warning := check_database_role(cli.settings):

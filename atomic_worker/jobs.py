@@ -13,8 +13,8 @@ from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError
 from atomic_core.domain.webhooks import RoundRecord
 from atomic_core.ports.job_queue import Job
-from atomic_core.use_cases.settlement import MAX_BATCHES
-from atomic_worker.settlement.batch_log import StoppedBetweenBatches
+from atomic_core.use_cases.settlement import MAX_BATCHES, SettledBatch
+from atomic_worker.settlement.batch_log import StoppedBetweenBatches, ignore_batch
 from atomic_worker.settlement.lanes import SettlementLanes
 from atomic_worker.webhooks.delivery_log import deliver_and_log
 
@@ -41,10 +41,11 @@ def set_job_context(
     application: Application,
     should_stop: Callable[[], bool] = lambda: False,
     on_round: Callable[[RoundRecord], None] = lambda _: None,
+    on_batch: Callable[[str, SettledBatch], None] = ignore_batch,
 ) -> None:
     """Run the jobs of this process on this application."""
     close_job_context()
-    lanes = SettlementLanes(application, "worker", should_stop)
+    lanes = SettlementLanes(application, "worker", should_stop, observe=on_batch)
     _current_context[:] = [JobContext(application, should_stop, lanes, on_round)]
 
 

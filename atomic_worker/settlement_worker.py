@@ -17,7 +17,9 @@ from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_core.domain.webhooks import RoundRecord
 from atomic_core.ports.job_queue import Job as WakeUp
+from atomic_core.use_cases.settlement import SettledBatch
 from atomic_worker import jobs
+from atomic_worker.settlement.batch_log import ignore_batch
 from atomic_worker.settlement.garbage_collection import tune_garbage_collection
 
 WORKER_TTL_SECONDS: Final = 20
@@ -98,9 +100,11 @@ def run_worker(
     wake_up: WakeUp = WakeUp.SETTLE,
     on_stop_request: Callable[[], None] = lambda: None,
     on_round: Callable[[RoundRecord], None] = lambda _: None,
+    on_batch: Callable[[str, SettledBatch], None] = ignore_batch,
 ) -> bool:
     """Do this kind of work until a signal requests a stop; the current batch is finished first.
-    `on_stop_request` is called in the signal handler, `on_round` with what was sent to an endpoint.
+    `on_stop_request` is called in the signal handler, `on_round` with what was sent to an endpoint,
+    `on_batch` with the name of the card network and each batch.
 
     Returns False if it ended for another reason, such as an unreachable Redis: its supervisor
     should restart it. Raises RedisError if Redis is unreachable at the start.
@@ -118,9 +122,7 @@ def run_worker(
         maintenance_interval=MAINTENANCE_SECONDS,
     )
     worker.on_stop_request = on_stop_request
-    jobs.set_job_context(
-        application, should_stop=lambda: worker.is_stop_requested, on_round=on_round
-    )
+    jobs.set_job_context(application, lambda: worker.is_stop_requested, on_round, on_batch)
     tune_garbage_collection()
     # A killed worker takes the wake-up with it that it has dequeued, and the work stays due: its
     # successor looks for work at once.

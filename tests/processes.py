@@ -279,5 +279,10 @@ def environment(database_url: str, redis_url: str, **changed: str) -> dict[str, 
         "RATE_LIMIT_LOGIN_EMAIL": "off",
         "RATE_LIMIT_PASSWORD": "off",
         "DATABASE_POOL": "8",
+        # In production they are on, and tests run side by side.
+        "METRICS_PORT": "off",
+        "SETTLEMENT_METRICS_PORT": "off",
+        "WORKER_METRICS_PORT": "off",
+        "SWEEPER_METRICS_PORT": "off",
     }
     return {**inherited, **ours, **changed}

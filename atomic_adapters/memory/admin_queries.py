@@ -113,6 +113,38 @@ class MemoryAdminQueries:
         ]
         return min(limit, len(waiting_payments)) + min(limit, len(waiting_refunds))
 
+    def count_open(self, network: str, limit: int) -> tuple[int, int]:
+        tables = self.session.tables
+        payments = tables.payments.rows
+        open_payments = [
+            row
+            for row in payments.values()
+            if row.item.network == network and row.item.status.is_open
+        ]
+        open_refunds = [
+            row
+            for row in tables.refunds.rows.values()
+            if payments[row.item.payment_id].item.network == network and row.item.status.is_open
+        ]
+        return min(limit, len(open_payments)), min(limit, len(open_refunds))
+
+    def count_holds(self, from_now: timedelta | None, until: timedelta, limit: int) -> int:
+        tables = self.session.tables
+        now = tables.clock.now()
+        ends = [
+            row.item.expires_at
+            for row in tables.payments.rows.values()
+            if row.item.status is Status.AUTHORIZED and row.item.expires_at is not None
+        ]
+        count = len(
+            [
+                end
+                for end in ends
+                if (from_now is None or end > now + from_now) and end <= now + until
+            ]
+        )
+        return min(limit, count)
+
     def measure_backlog(self, network: str, limit: int) -> Backlog:
         tables = self.session.tables
         now = tables.clock.now()

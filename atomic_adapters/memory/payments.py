@@ -253,4 +253,5 @@ class MemoryPaymentRepository:
             payment.network_reference,
             row.key_generation,
             measure_since_sent(self.session.tables, row),
+            row.interrupted_lease is not None,
         )

@@ -156,6 +156,7 @@ class MemoryRefundRepository:
             network_reference=payment.network_reference,
             key_generation=row.key_generation,
             sent_for=measure_since_sent(tables, row),
+            is_taken_over=row.interrupted_lease is not None,
             refund_id=refund.id,
             reserved=(refund.payment_id, refund.id) in tables.holds.rows,
         )

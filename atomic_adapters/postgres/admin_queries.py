@@ -94,6 +94,15 @@ class PostgresAdminQueries:
     def count_parked(self, network: str, limit: int) -> int:
         return self.session.fetch_one(_SQL["count_parked"], network=network, limit=limit)[0]
 
+    def count_open(self, network: str, limit: int) -> tuple[int, int]:
+        payments, refunds = self.session.fetch_one(_SQL["count_open"], network=network, limit=limit)
+        return payments, refunds
+
+    def count_holds(self, from_now: timedelta | None, until: timedelta, limit: int) -> int:
+        return self.session.fetch_one(
+            _SQL["count_holds"], from_now=from_now, until=until, limit=limit
+        )[0]
+
     def measure_backlog(self, network: str, limit: int) -> Backlog:
         row = self.session.fetch_one(_SQL["measure_backlog"], network=network, limit=limit)
         return Backlog(*row)

@@ -126,6 +126,31 @@ SELECT (SELECT count(*)
                      AND coalesce(leased_until, due_at) <= now()
                    LIMIT %(limit)s) AS parked_refunds)
 
+-- name: count_open
+-- Reads the indexes of open work, up to a limit.
+SELECT (SELECT count(*)
+          FROM (SELECT
+                  FROM payments
+                 WHERE network = %(network)s
+                   AND phase = 'OPEN'
+                 LIMIT %(limit)s) AS open_payments),
+       (SELECT count(*)
+          FROM (SELECT
+                  FROM refunds
+                 WHERE network = %(network)s
+                   AND phase = 'OPEN'
+                 LIMIT %(limit)s) AS open_refunds)
+
+-- name: count_holds
+-- Reads the index of holds by the time at which they end, up to a limit.
+SELECT count(*)
+  FROM (SELECT
+          FROM payments
+         WHERE phase = 'AUTHORIZED'
+           AND expires_at > coalesce(now() + %(from_now)s::interval, '-infinity')
+           AND expires_at <= now() + %(until)s::interval
+         LIMIT %(limit)s) AS holds
+
 -- name: measure_backlog
 -- Reads the indexes of due work in their order, up to a limit. A lease never ends before its item is due.
 SELECT count(*), coalesce(now() - min(claimable_at), interval '0')

@@ -26,6 +26,7 @@ from atomic_core.domain.errors import (
     StorageRefused,
     StorageUnavailable,
 )
+from atomic_core.domain.process_load import PoolLoad
 
 _log = structlog.get_logger(__name__)
 
@@ -143,6 +144,19 @@ class Connections:
         transaction mode, which also loses other settings of the session, such as its time-outs."""
         lost_at = self._session_lost_at
         return lost_at is None or time.monotonic() - lost_at >= SESSION_LOSS_SECONDS
+
+    def read_load(self) -> PoolLoad:
+        stats = self._pool.get_stats()
+        size = stats["pool_size"]
+        return PoolLoad(
+            size,
+            size - stats["pool_available"],
+            stats["requests_waiting"],
+            # The pool leaves out what has not happened.
+            stats.get("requests_queued", 0),
+            stats.get("requests_wait_ms", 0) / 1_000,
+            stats.get("requests_errors", 0),
+        )
 
     @contextmanager
     def transaction(self) -> Iterator[LimitedConnection]:

@@ -126,11 +126,13 @@ WITH
                                     THEN payments.claimed_at
                                     ELSE due.leased_until
                                END) AS unresolved_for,
+              due.leased_until IS NOT NULL AS is_taken_over,
               -- include: open_step_columns(payments)
 )
 SELECT claimed.id, attempt, faults, claimed.merchant_id, account_id, amount, claimed.currency,
        source, step, capture_amount, coalesce(basis_points, 0), coalesce(fixed, 0),
-       network_state, unresolved_for, reversal_reason, network_reference, key_generation, sent_for
+       network_state, unresolved_for, reversal_reason, network_reference, key_generation, sent_for,
+       is_taken_over
   FROM claimed
   LEFT JOIN fee_schedules ON fee_schedules.merchant_id = claimed.merchant_id
                          AND fee_schedules.currency = claimed.currency

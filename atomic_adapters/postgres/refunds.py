@@ -115,7 +115,7 @@ class PostgresRefundRepository:
 
 
 def _build_claim(row: Sequence[Any]) -> Claim:
-    *rest, key_generation, sent_for, network_reference, is_reserved = row
+    *rest, key_generation, sent_for, network_reference, is_taken_over, is_reserved = row
     *columns, refund_id, network_state, unresolved_for = rest
     return Claim(
         *columns,
@@ -125,6 +125,7 @@ def _build_claim(row: Sequence[Any]) -> Claim:
         network_reference=network_reference,
         key_generation=key_generation,
         sent_for=sent_for,
+        is_taken_over=is_taken_over,
         refund_id=refund_id,
         reserved=is_reserved,
     )

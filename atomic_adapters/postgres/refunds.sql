@@ -50,12 +50,13 @@ WITH
               now() - coalesce(refunds.unresolved_since,
                                CASE WHEN due.leased_until IS NOT NULL THEN refunds.claimed_at END)
                   AS unresolved_for,
+              due.leased_until IS NOT NULL AS is_taken_over,
               -- include: open_step_columns(refunds)
 )
 SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.merchant_id,
        claimed.account_id, claimed.amount, claimed.currency, payments.source, claimed.id,
        claimed.network_state, claimed.unresolved_for, claimed.key_generation, claimed.sent_for,
-       payments.network_reference,
+       payments.network_reference, claimed.is_taken_over,
        (SELECT true
           FROM holds
          WHERE holds.payment_id = claimed.payment_id
@@ -87,12 +88,13 @@ WITH due AS MATERIALIZED (
               now() - coalesce(refunds.unresolved_since,
                                CASE WHEN due.leased_until IS NOT NULL THEN refunds.claimed_at END)
                   AS unresolved_for,
+              due.leased_until IS NOT NULL AS is_taken_over,
               -- include: open_step_columns(refunds)
 )
 SELECT claimed.payment_id, claimed.attempt, claimed.faults, claimed.merchant_id,
        claimed.account_id, claimed.amount, claimed.currency, payments.source, claimed.id,
        claimed.network_state, claimed.unresolved_for, claimed.key_generation, claimed.sent_for,
-       payments.network_reference,
+       payments.network_reference, claimed.is_taken_over,
        (SELECT true
           FROM holds
          WHERE holds.payment_id = claimed.payment_id

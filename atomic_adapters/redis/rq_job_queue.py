@@ -43,15 +43,19 @@ class RqJobQueue:
         self._redis = redis
         self._breaker = breaker
         self._queues = {job: get_wakeup_queue(redis, job) for job in Job}
+        self.lost_wakeups = 0
+        """Wake-ups of this process that could not be sent."""
 
     def notify(self, job: Job) -> None:
         if self._breaker.is_open:
+            self.lost_wakeups += 1
             return
         try:
             if self._redis.set(_wakeup_key(job), 1, nx=True, px=WAKEUP_TTL_MS):
                 enqueue_wakeup(self._queues[job], job)
         except RedisError as error:
             self._breaker.trip()
+            self.lost_wakeups += 1
             _log.warning("wake-up failed", job=job.value, error=str(error))
 
     def clear(self, job: Job) -> None:

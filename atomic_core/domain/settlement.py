@@ -70,6 +70,9 @@ class Claim(NamedTuple):
     network may keep an error under a key."""
     sent_for: timedelta | None = None
     """How long ago the open step was last sent, or may have been; None if it was not."""
+    is_taken_over: bool = False
+    """Whether the claim before this one ended without a settlement: its worker had died, or was
+    frozen for longer than its lease."""
     refund_id: UUID | None = None
     reserved: bool = False
     """Whether a refund has its hold on the merchant's account."""

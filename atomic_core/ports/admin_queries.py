@@ -74,6 +74,15 @@ class AdminQueries(Protocol):
         each."""
         ...
 
+    def count_open(self, network: str, limit: int) -> tuple[int, int]:
+        """Open payments and refunds of a card network, claimed or not, up to `limit` of each."""
+        ...
+
+    def count_holds(self, from_now: timedelta | None, until: timedelta, limit: int) -> int:
+        """Up to `limit` authorized payments that end later than `from_now` and not later than
+        `until`, both counted from now; with None, however early."""
+        ...
+
     def measure_backlog(self, network: str, limit: int) -> Backlog:
         """The payments and refunds of a card network that are due and not claimed, up to `limit` of
         each, those that are due longest."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from atomic_core.domain.card_networks import NetworkResponse, NetworkState, Verdict
 from atomic_core.domain.payments import Step
@@ -37,6 +37,16 @@ class NetworkError:
     error: Exception
 
 
+class NetworkCall(NamedTuple):
+    """A call that was made, for metrics."""
+
+    method: str
+    claims: int
+    seconds: float
+    responses: Sequence[NetworkResponse]
+    """Empty if the call raised."""
+
+
 @dataclass(slots=True)
 class NetworkCalls:
     """The calls for one batch. No further call begins when they have taken `budget`: the claims
@@ -45,6 +55,7 @@ class NetworkCalls:
     card_network: CardNetwork
     budget: timedelta
     errors: list[NetworkError] = field(default_factory=list)
+    calls: list[NetworkCall] = field(default_factory=list)
     _start: float = field(default_factory=time.monotonic)
 
     def call(self, claims: Sequence[Claim]) -> Sequence[CalledClaim]:
@@ -70,11 +81,16 @@ class NetworkCalls:
         if self._is_exhausted():
             return [(claim, None) for claim in claims]
         call: Call = getattr(self.card_network, method)
+        start = time.monotonic()
+        responses: Sequence[NetworkResponse] = ()
         try:
             responses = call(claims)
             return list(zip(claims, responses, strict=True))
         except Exception as error:  # noqa: BLE001 - whatever an adapter raises is no answer
             self.errors.append(NetworkError(method, len(claims), error))
+        finally:
+            seconds = time.monotonic() - start
+            self.calls.append(NetworkCall(method, len(claims), seconds, responses))
         if len(claims) == 1 or self._is_exhausted():
             return [(claim, NO_ANSWER) for claim in claims]
         middle = len(claims) // 2

@@ -3,9 +3,9 @@ outcomes to the ledger."""
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from atomic_core.domain.card_networks import DEFAULT_NETWORK, NetworkResponse
@@ -26,7 +26,7 @@ from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.ports.worker_liveness import WorkerLiveness
 from atomic_core.use_cases.lease_renewal import LeaseRenewal
 from atomic_core.use_cases.network_breaker import NetworkBreaker
-from atomic_core.use_cases.network_calls import CalledClaim, NetworkCalls, NetworkError
+from atomic_core.use_cases.network_calls import CalledClaim, NetworkCall, NetworkCalls, NetworkError
 from atomic_core.use_cases.refund_reservation import reserve_refunds
 from atomic_core.use_cases.settlement_posting import (
     ChargeRefused,
@@ -48,7 +48,18 @@ AWAITED_SHARE: Final = 16
 """Of the places of a batch, one in so many more for inquiries about payments that wait for their
 customers."""
 
-T = TypeVar("T")
+
+class BatchSeconds(NamedTuple):
+    """How long the steps of a batch took, in seconds."""
+
+    claim: float
+    reserve: float
+    """Of the amounts of refunds; 0 without any."""
+    network: float
+    post: float
+
+
+NO_SECONDS: Final = BatchSeconds(0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,12 @@ class SettledBatch:
     network_errors: Sequence[NetworkError] = ()
     """What the card network's adapter raised. Each is a bug of the adapter or of the network; the
     claims stay open."""
+    network_calls: Sequence[NetworkCall] = ()
+    retries: int = 0
+    """Transactions that were repeated, because the store had failed transiently."""
+    taken_over: int = 0
+    """Claims of workers that had died, or were frozen for longer than their lease."""
+    seconds: BatchSeconds = NO_SECONDS
 
     @property
     def lost(self) -> int:
@@ -116,9 +133,10 @@ class SettlePayments:
             limit = self.breaker.limit(self.batch_size) if self.breaker else self.batch_size
             if not limit:
                 break
+            claim_start = time.monotonic()
             claims, is_last = self._claim(limit, overdue_by)
             if claims:
-                batch = self._settle(claims)
+                batch = self._settle(claims, time.monotonic() - claim_start)
                 if on_batch:
                     on_batch(batch)
             self._report_breaker()
@@ -159,8 +177,9 @@ class SettlePayments:
         is_last = len(refunds) < max_refunds and len(payments) < room
         return [*payments, *refunds, *awaited], is_last
 
-    def _settle(self, claims: Sequence[Claim]) -> SettledBatch:
+    def _settle(self, claims: Sequence[Claim], claim_seconds: float) -> SettledBatch:
         network_calls = NetworkCalls(self.card_network, self.network_timeout)
+        start = time.monotonic()
         with LeaseRenewal(self.begin, self.lease).keep(claims):
             result = _BatchResult()
             # Most claims are of payments: they skip the longer look.
@@ -173,11 +192,27 @@ class SettlePayments:
                 claims_to_call = [*others, *result.reserved]
             else:
                 claims_to_call = claims
+            reserved_at = time.monotonic()
             called_claims = network_calls.call(claims_to_call)
+        called_at = time.monotonic()
         if self.breaker:
             self.breaker.record(response for _, response in called_claims if response)
         result = result.merge(_bisect_on_refusal(called_claims, self._post))
-        return SettledBatch(len(claims), result.settlements, result.rejected, network_calls.errors)
+        return SettledBatch(
+            len(claims),
+            result.settlements,
+            result.rejected,
+            network_calls.errors,
+            network_calls.calls,
+            result.retries,
+            sum(claim.is_taken_over for claim in claims),
+            BatchSeconds(
+                claim_seconds,
+                reserved_at - start if unsent else 0,
+                called_at - reserved_at,
+                time.monotonic() - called_at,
+            ),
+        )
 
     def _reserve_refunds(self, called_claims: Sequence[CalledClaim]) -> "_BatchResult":
         with self.begin() as work:
@@ -247,12 +282,14 @@ class _BatchResult:
     settlements: Sequence[Settlement] = ()
     rejected: Sequence[tuple[UUID, str]] = ()
     reserved: Sequence[Claim] = ()
+    retries: int = 0
 
     def merge(self, other: "_BatchResult") -> "_BatchResult":
         return _BatchResult(
             [*self.settlements, *other.settlements],
             [*self.rejected, *other.rejected],
             [*self.reserved, *other.reserved],
+            self.retries + other.retries,
         )
 
 
@@ -274,11 +311,12 @@ def _bisect_on_refusal(
     return first_half.merge(_bisect_on_refusal(called_claims[middle:], write))
 
 
-def _retry_transient(action: Callable[[], T]) -> T:
-    for _ in range(MAX_TRIES - 1):
+def _retry_transient(action: Callable[[], _BatchResult]) -> _BatchResult:
+    for retries in range(MAX_TRIES - 1):
         try:
-            return action()
+            result = action()
+            return replace(result, retries=retries) if retries else result
         except AtomicError as error:
             if not error.retryable:
                 raise
-    return action()
+    return replace(action(), retries=MAX_TRIES - 1)

@@ -15,6 +15,7 @@ from atomic_core.domain.errors import ValidationFailed
 from atomic_core.domain.idempotency import IdempotentRequest, StoredResponse
 from atomic_core.domain.merchants import contains_secret
 from atomic_core.use_cases.idempotency import Command, IdempotentResult
+from atomic_web import metrics
 from atomic_web.context import request_context
 from atomic_web.http.responses import render_stored_response
 from atomic_web.http.server_environ import is_repeated
@@ -131,5 +132,6 @@ def redact(field: str) -> Callable[[StoredResponse], StoredResponse]:
 def to_response(result: IdempotentResult) -> Response:
     response = render_stored_response(result.response)
     if result.replayed:
+        metrics.IDEMPOTENCY_REPLAYS.inc()
         response.headers[IDEMPOTENT_REPLAYED] = "true"
     return response

@@ -1,5 +1,5 @@
 """Watching whether payments are being settled, from the API: workers and sweepers that have stopped
-report nothing."""
+report nothing. Watches what its own process uses, too."""
 
 import threading
 from collections.abc import Callable
@@ -10,7 +10,8 @@ import structlog
 
 from atomic_core.domain.backlog import Backlog
 from atomic_core.domain.errors import AtomicError
-from atomic_web.metrics import observe_backlog
+from atomic_core.domain.process_load import NO_LOAD, ProcessLoad
+from atomic_web.metrics import observe_backlog, observe_load
 
 WATCH_SECONDS: Final = 10.0
 """Between two measurements, each of which reads the index of due work."""
@@ -24,6 +25,9 @@ _log = structlog.get_logger(__name__)
 @dataclass(slots=True)
 class BacklogWatch:
     measure: Callable[[], Backlog]
+    read_load: Callable[[], ProcessLoad] = lambda: NO_LOAD
+    """Of this process."""
+    _load: ProcessLoad = NO_LOAD
     _rounds_stalled: int = 0
     _ended: threading.Event = field(default_factory=threading.Event)
 
@@ -40,6 +44,10 @@ class BacklogWatch:
 
     def watch(self) -> None:
         """Measure once: set the metrics, log a stalled backlog and its end."""
+        # First: while the database is away, requests wait for connections.
+        load = self.read_load()
+        observe_load(load, self._load)
+        self._load = load
         try:
             backlog = self.measure()
         except AtomicError as error:

@@ -174,7 +174,8 @@ def post_worker_init(worker: Any) -> None:
         worker.count_malformed_request = partial(count_malformed_request, *atomic)
         application, _ = atomic
         worker.stop_waiting = application.event_signal.stop
-        BacklogWatch(application.maintenance.measure_backlog).start()
+        maintenance = application.maintenance
+        BacklogWatch(maintenance.measure_backlog, maintenance.read_load).start()
     # What is loaded now is never garbage, so the collector need not look at it again.
     gc.collect()
     gc.freeze()

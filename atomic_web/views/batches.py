@@ -13,6 +13,7 @@ from atomic_core.domain.merchants import Scope
 from atomic_core.domain.origins import Origin
 from atomic_core.use_cases.idempotency import IdempotentResult
 from atomic_core.use_cases.payment_batches import BatchItem, PaymentBatch
+from atomic_web import metrics
 from atomic_web.access.authentication import requires_api_key
 from atomic_web.access.idempotency import (
     IDEMPOTENCY_KEY,
@@ -169,5 +170,6 @@ def _parse_item(content: Any, origin: Origin) -> BatchItem:
 def _render_batch(results: Sequence[IdempotentResult]) -> StoredResponse:
     payments = [orjson.loads(result.response.body)["data"] for result in results]
     replayed = [index for index, result in enumerate(results) if result.replayed]
+    metrics.IDEMPOTENCY_REPLAYS.inc(len(replayed))
     data = _response_schema.dump(_BatchResult(payments, replayed))
     return StoredResponse(202, render_envelope(data))

@@ -23,6 +23,7 @@ from atomic_core.domain.merchants import contains_secret
 from atomic_core.domain.origins import ActorType, Origin
 
 if TYPE_CHECKING:
+    from atomic_adapters.wiring import ServerFacts
     from atomic_core.application import Application
 
 SPINNER_FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -47,12 +48,19 @@ def check_database_role(settings: Settings) -> str | None:
     return check(settings)
 
 
+def read_server_facts(settings: Settings) -> "ServerFacts":
+    from atomic_adapters.wiring import read_server_facts as read
+
+    return read(settings)
+
+
 @dataclass
 class CliContext:
     """The settings and the application, built on first use: `--help` needs neither."""
 
     load_settings: Callable[[], Settings] = Settings.load
     build_application: "Callable[[Settings], Application]" = build_application
+    read_server_facts: "Callable[[Settings], ServerFacts]" = read_server_facts
 
     @cached_property
     def settings(self) -> Settings:

@@ -21,6 +21,10 @@ class StoppedBetweenBatches(Exception):
     """The process was asked to stop. The last batch is committed and the next is not claimed."""
 
 
+def ignore_batch(_network: str, _batch: SettledBatch) -> None:
+    """Of a process without metrics."""
+
+
 @dataclass(slots=True)
 class BatchLog:
     """Logs each batch: the `on_batch` of SettlePayments.
@@ -32,12 +36,15 @@ class BatchLog:
     """The name of the process in the log: worker or sweeper."""
     should_stop: Callable[[], bool]
     lane: SettlePayments
+    observe: Callable[[str, SettledBatch], None] = ignore_batch
+    """Called with the name of the card network, for metrics."""
     _previous_end: float = field(default_factory=time.monotonic)
 
     def __call__(self, batch: SettledBatch) -> None:
         now = time.monotonic()
         duration, self._previous_end = now - self._previous_end, now
         statuses = [settlement.status for settlement in batch.settlements]
+        self.observe(self.lane.network, batch)
         _log.info(
             "batch settled",
             by=self.process,

@@ -6,7 +6,11 @@ from datetime import timedelta
 
 from atomic_core.domain.errors import AtomicError
 from atomic_core.use_cases.settlement import NO_DELAY, SettledBatch, SettlePayments
-from atomic_worker.settlement.batch_log import BatchLog, StoppedBetweenBatches
+from atomic_worker.settlement.batch_log import (
+    BatchLog,
+    StoppedBetweenBatches,
+    ignore_batch,
+)
 
 
 def settle_concurrently(
@@ -14,9 +18,10 @@ def settle_concurrently(
     process: str,
     should_stop: Callable[[], bool],
     overdue_by: timedelta = NO_DELAY,
+    observe: Callable[[str, SettledBatch], None] = ignore_batch,
 ) -> int:
     """Settle what is due at the card network of `settle`; return how many payments and refunds
-    were claimed.
+    were claimed. `observe` is called with the name of the network and each batch.
 
     Posting locks the World account, so batches are posted one after another. While one batch is
     posted, the next can be claimed and its network calls made: after a full batch, a second
@@ -27,13 +32,13 @@ def settle_concurrently(
     """
     helper_results: list[Future[int]] = []
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="settle") as helper:
-        log_batch = BatchLog(process, should_stop, settle)
+        log_batch = BatchLog(process, should_stop, settle, observe)
 
         def on_batch(batch: SettledBatch) -> None:
             log_batch(batch)
             is_full = batch.claimed >= settle.batch_size
             if is_full and all(result.done() for result in helper_results):
-                helper_log = BatchLog(process, should_stop, settle)
+                helper_log = BatchLog(process, should_stop, settle, observe)
                 helper_results.append(
                     helper.submit(settle, overdue_by=overdue_by, on_batch=helper_log)
                 )

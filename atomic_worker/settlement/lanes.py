@@ -11,8 +11,8 @@ import structlog
 from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError
 from atomic_core.ports.job_queue import Job
-from atomic_core.use_cases.settlement import NO_DELAY, SettlePayments
-from atomic_worker.settlement.batch_log import StoppedBetweenBatches
+from atomic_core.use_cases.settlement import NO_DELAY, SettledBatch, SettlePayments
+from atomic_worker.settlement.batch_log import StoppedBetweenBatches, ignore_batch
 from atomic_worker.settlement.concurrent_settlement import settle_concurrently
 
 _log = structlog.get_logger(__name__)
@@ -29,6 +29,8 @@ class SettlementLanes:
     should_stop: Callable[[], bool]
     """Checked after each batch."""
     overdue_by: timedelta = NO_DELAY
+    observe: Callable[[str, SettledBatch], None] = ignore_batch
+    """Called with the name of the card network and each batch, by any of the threads."""
     _threads: dict[str, "_LaneThread"] = field(default_factory=dict)
 
     @property
@@ -65,7 +67,9 @@ class SettlementLanes:
         self._threads.clear()
 
     def _settle_lane(self, lane: SettlePayments) -> int:
-        return settle_concurrently(lane, self.process, self.should_stop, self.overdue_by)
+        return settle_concurrently(
+            lane, self.process, self.should_stop, self.overdue_by, self.observe
+        )
 
     def _wake(self, lane: SettlePayments) -> None:
         name = lane.network
@@ -110,7 +114,7 @@ class _LaneThread(threading.Thread):
         lanes = self._lanes
         try:
             claimed = settle_concurrently(
-                self._lane, lanes.process, self._should_stop, lanes.overdue_by
+                self._lane, lanes.process, self._should_stop, lanes.overdue_by, lanes.observe
             )
         except StoppedBetweenBatches:
             return 0

@@ -12,9 +12,11 @@ import structlog
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_core.domain.errors import AtomicError
+from atomic_core.domain.ledger_verification import LedgerReport
 from atomic_core.domain.timestamps import format_rfc3339
 from atomic_core.domain.webhooks import RoundRecord
-from atomic_worker.settlement.batch_log import StoppedBetweenBatches
+from atomic_core.use_cases.settlement import SettledBatch
+from atomic_worker.settlement.batch_log import StoppedBetweenBatches, ignore_batch
 from atomic_worker.settlement.dispute_threads import DisputeThreads
 from atomic_worker.settlement.garbage_collection import tune_garbage_collection
 from atomic_worker.settlement.lanes import SettlementLanes
@@ -27,6 +29,9 @@ IN_DOUBT_SECONDS: Final = 60.0
 
 MAX_REPORTED: Final = 20
 """Steps per report: enough to begin with; `atomic payments in-doubt` lists all."""
+
+RUNNING_SECONDS: Final = 10.0
+"""Between two reports that this sweeper works, which `atomic doctor` reads."""
 
 PURGE_SECONDS: Final = 60.0
 """Between two purges. Expired rows have no effect; purging only bounds their number."""
@@ -61,6 +66,11 @@ class Sweeper:
     stop: StopRequest
     on_round: Callable[[RoundRecord], None] = lambda _: None
     """Called with what was sent to an endpoint."""
+    on_batch: Callable[[str, SettledBatch], None] = ignore_batch
+    """Called with the name of the card network and each batch."""
+    on_ledger_check: Callable[[LedgerReport | None, float], None] = lambda _, __: None
+    """Called with the report of a verification and the seconds it took; None if it was aborted."""
+    _last_running: float = float("-inf")
     _failures: int = 0
     _last_purge: float = float("-inf")
     _last_report: float = float("-inf")
@@ -81,6 +91,7 @@ class Sweeper:
             "sweeper",
             lambda: self.stop.is_requested,
             self.settings.sweep_interval / 2,
+            self.on_batch,
         )
         self._disputes = DisputeThreads(self.application)
 
@@ -149,6 +160,7 @@ class Sweeper:
         if self._failures:
             _log.info("sweep recovered", after_failures=self._failures)
             self._failures = 0
+        self._report_running_if_due()
         self._disputes.start()
         self._start_delivery()
         self._reconcile_if_due()
@@ -209,6 +221,12 @@ class Sweeper:
             self.report_unresolved()
             self._last_report = now
 
+    def _report_running_if_due(self) -> None:
+        now = time.monotonic()
+        if now - self._last_running >= RUNNING_SECONDS:
+            self.application.process_reports.report_running("sweeper")
+            self._last_running = now
+
     def _purge_if_due(self) -> None:
         now = time.monotonic()
         if now - self._last_purge >= PURGE_SECONDS:
@@ -263,7 +281,11 @@ class Sweeper:
             report = self.application.ledger.verify()
         except AtomicError as error:
             _log.warning("ledger verification aborted", problem=error.message)
+            self.on_ledger_check(None, time.monotonic() - started_at)
             return
+        seconds = time.monotonic() - started_at
+        self.on_ledger_check(report, seconds)
+        self.application.process_reports.report_ledger_check(len(report.findings))
         for finding in report.findings:
             _log.error(
                 "ledger verification failed",
@@ -276,7 +298,7 @@ class Sweeper:
             clean=report.is_clean,
             entries=report.entries,
             payments=report.payments,
-            duration_ms=round((time.monotonic() - started_at) * 1000, 1),
+            duration_ms=round(seconds * 1000, 1),
         )
 
     def _reconcile_if_due(self) -> None:

@@ -1,5 +1,5 @@
 """Prometheus metrics of events, webhooks and card networks, which the processes that deliver
-webhooks serve.
+webhooks serve, and serving any.
 
 No label names an endpoint or a merchant: their number has no bound.
 """
@@ -103,17 +103,22 @@ class StoreCollector(Collector):
         ]
 
 
-def serve_metrics(host: str, port: int, collector: Collector) -> None:
-    """In a daemon thread. Another process on this host may have the port: then this one delivers
+def initialize() -> None:
+    """So that what has not happened is 0, and not missing."""
+    for outcome in OUTCOMES.values():
+        DELIVERIES.labels(outcome)
+
+
+def serve_metrics(host: str, port: int, *collectors: Collector) -> None:
+    """In a daemon thread. Another process on this host may have the port: then this one works
     without metrics."""
     try:
         start_http_server(port, host)
     except OSError as error:
         _log.warning("metrics not served", port=port, problem=error.strerror)
         return
-    for outcome in OUTCOMES.values():
-        DELIVERIES.labels(outcome)
-    REGISTRY.register(collector)
+    for collector in collectors:
+        REGISTRY.register(collector)
 
 
 def _build_gauges(backlog: WebhookBacklog) -> list[GaugeMetricFamily]:

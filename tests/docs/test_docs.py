@@ -28,10 +28,13 @@ from atomic_adapters.networks.sandbox import (
 from atomic_adapters.settings import Settings
 from atomic_adapters.wiring import in_memory
 from atomic_core.domain import audit_log, events
+from atomic_core.domain.backlog import NO_BACKLOG
 from atomic_core.domain.card_networks import DECLINE_REASONS
-from atomic_core.domain.ledger_verification import LedgerCheck
+from atomic_core.domain.ledger_verification import LedgerCheck, LedgerReport
 from atomic_core.domain.merchants import Scope
+from atomic_core.domain.open_work import HOLD_AGES, OpenWork
 from atomic_core.domain.posting import Refusal
+from atomic_core.domain.process_load import NO_LOAD
 from atomic_core.domain.settlement import NETWORK_UNAVAILABLE
 from atomic_core.domain.webhook_backlog import WebhookBacklog
 from atomic_core.use_cases.in_doubt import RESOLVED_BY_OPERATOR
@@ -41,6 +44,7 @@ from atomic_web.context import BASE_PATH
 from atomic_web.error_catalogue import ERRORS_BY_CODE
 from atomic_web.openapi.document import ALIASES
 from atomic_worker.cli import main
+from atomic_worker.settlement import metrics as settlement_metrics
 from atomic_worker.webhooks import metrics as webhook_metrics
 
 ROOT = Path(__file__).parents[2]
@@ -211,7 +215,15 @@ def metric_names() -> set[str]:
     """As Prometheus shows them: a counter ends in `_total`."""
     empty = WebhookBacklog(0, 0.0, 0, 0, 0, {})
     described = [*webhook_metrics.StoreCollector(lambda: empty, lambda: 0, list).collect()]
-    for metric in [*vars(metrics).values(), *vars(webhook_metrics).values()]:
+    described += settlement_metrics.OpenWorkCollector(
+        lambda: NO_BACKLOG, lambda: OpenWork([], [0] * len(HOLD_AGES))
+    ).collect()
+    described += settlement_metrics.LoadCollector(lambda: NO_LOAD).collect()
+    ledger_checks = settlement_metrics.LedgerCheckCollector()
+    ledger_checks.observe(LedgerReport(0, 0, 0, 0, 0, 0, []), 0)
+    described += ledger_checks.collect()
+    modules = (metrics, webhook_metrics, settlement_metrics)
+    for metric in [value for module in modules for value in vars(module).values()]:
         if isinstance(metric, Counter | Gauge | Histogram):
             described += metric.describe()
     return {each.name + ("_total" if each.type == "counter" else "") for each in described}

@@ -61,6 +61,14 @@ def test_refused_redis_connection_does_not_delay_requests(
     assert not RedisDependency(redis).is_up()
 
 
+def test_wakeups_that_cannot_be_sent_are_counted(settings_for: Callable[..., Settings]) -> None:
+    redis = create_request_client(settings_for(redis_url="redis://localhost:1"))
+    queue = RqJobQueue(redis, CircuitBreaker())
+    for _ in range(3):
+        queue.notify(Job.SETTLE)
+    assert queue.lost_wakeups == 3
+
+
 @pytest.mark.parametrize("warm", [True, False], ids=["connected before", "connecting"])
 def test_frozen_redis_delays_one_request_by_its_time_out(
     own_valkey: EmbeddedValkey, settings_for: Callable[..., Settings], warm: bool

@@ -34,7 +34,8 @@ COMMANDS = [
     ),
     *(f"payments resolve {ID} --as failed --reason x", "events tail"),
     *("disputes list", f"disputes show {ID}"),
-    *("status", "payments create --amount 1 --currency USD", f"payments capture {ID}"),
+    *("status", "doctor", "payments create --amount 1 --currency USD"),
+    f"payments capture {ID}",
     *(f"payments cancel {ID}", f"payments refund {ID}", "refunds list"),
     *("reconcile list", "reconcile stripe", f"reconcile show {ID}", "trial-balance"),
 ]

@@ -45,6 +45,21 @@ def test_production_logs_json() -> None:
 PRODUCTION = {**DATABASE, "ATOMIC_ENV": "production"}
 
 
+def test_metrics_are_on_in_production_unless_switched_off() -> None:
+    def list_ports(settings: Settings) -> list[int | None]:
+        return [
+            settings.metrics_port,
+            settings.settlement_metrics_port,
+            settings.worker_metrics_port,
+            settings.sweeper_metrics_port,
+        ]
+
+    assert list_ports(Settings.from_environ(DATABASE)) == [None] * 4
+    assert list_ports(Settings.from_environ(PRODUCTION)) == [9464, 9465, 9466, 9467]
+    changed = {"METRICS_PORT": "off", "SWEEPER_METRICS_PORT": "7000"}
+    assert list_ports(Settings.from_environ({**PRODUCTION, **changed})) == [None, 9465, 9466, 7000]
+
+
 def test_production_refuses_the_sandbox_network_unless_allowed() -> None:
     for refused in ({}, {"ALLOW_SANDBOX": "false"}, {"ALLOW_SANDBOX": ""}):
         with pytest.raises(SettingsError, match=r"^ALLOW_SANDBOX: .*ALLOW_SANDBOX=true"):
@@ -198,6 +213,7 @@ def test_representation_of_settings_has_no_key_and_no_proxy() -> None:
         ("WEBHOOK_ALLOW_PRIVATE", "all"),
         ("WEBHOOK_ALLOW_PRIVATE", ","),
         ("WEBHOOK_CONCURRENCY", "0"),
+        ("SETTLEMENT_METRICS_PORT", "yes"),
         ("WORKER_METRICS_PORT", "yes"),
         ("SWEEPER_METRICS_PORT", "0"),
         ("EVENT_RETENTION_DAYS", "29"),
@@ -245,6 +261,8 @@ def test_errors_do_not_contain_secrets() -> None:
     [
         ("METRICS_PORT", "PORT"),
         ("WORKER_METRICS_PORT", "PORT"),
+        ("SETTLEMENT_METRICS_PORT", "METRICS_PORT"),
+        ("WORKER_METRICS_PORT", "SETTLEMENT_METRICS_PORT"),
         ("WORKER_METRICS_PORT", "METRICS_PORT"),
         ("SWEEPER_METRICS_PORT", "METRICS_PORT"),
         ("SWEEPER_METRICS_PORT", "WORKER_METRICS_PORT"),

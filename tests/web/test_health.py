@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from atomic_adapters.memory.services import CurrentSchema
 from atomic_core.domain.backlog import BACKLOG_ALARM, Backlog
 from atomic_core.domain.errors import StorageUnavailable
+from atomic_core.domain.process_load import PoolLoad, ProcessLoad
 from atomic_core.use_cases.maintenance import CheckHealth
 from atomic_web import metrics
 from atomic_web.server.backlog_watch import ROUNDS_PER_WARNING, BacklogWatch
@@ -138,6 +139,22 @@ def test_stalled_backlog_is_logged_once_per_minute_and_measured_each_time() -> N
     assert texts == [*2 * ["payments are not settled"], "payments are settled again"]
     assert (logs[0]["due"], logs[0]["oldest_age_s"]) == (5, 15.0)
     assert metrics.DUE_OLDEST_AGE._value.get() == 1
+
+
+def test_watch_adds_up_what_its_process_has_used() -> None:
+    first = ProcessLoad(PoolLoad(8, 3, 2, 10, 1.5, 1), 4)
+    second = ProcessLoad(PoolLoad(8, 1, 0, 15, 2.0, 1), 6)
+    loads = iter([first, second])
+    watch = BacklogWatch(lambda: Backlog(0, 0 * SECOND), lambda: next(loads))
+    counters = (metrics.POOL_WAITS, metrics.POOL_WAIT_SECONDS, metrics.LOST_WAKEUPS)
+    before = [counter._value.get() for counter in counters]
+    for load in (first, second):
+        watch.watch()
+        assert metrics.POOL_IN_USE._value.get() == load.pool.in_use
+        assert metrics.POOL_WAITING._value.get() == load.pool.waiting
+    after = [counter._value.get() for counter in counters]
+    used = [end - begin for begin, end in zip(before, after, strict=True)]
+    assert used == [15, 2.0, 6]
 
 
 def test_watch_outlives_an_outage_of_the_database() -> None:

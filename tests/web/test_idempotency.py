@@ -11,6 +11,7 @@ from atomic_adapters.memory import MemoryStore
 from atomic_core.domain.errors import StorageUnavailable
 from atomic_core.domain.payments import InsertedPayment, Payment, PaymentInsert, PaymentLookup
 from atomic_core.use_cases.idempotency import PerformOnce
+from atomic_web import metrics
 from atomic_web.access.idempotency import fingerprint_request
 from web.web_client import (
     ACCOUNT_BODY,
@@ -230,6 +231,22 @@ def test_unfinished_first_request_makes_the_second_wait_and_return_409(
     assert error_code(response) == "idempotency_key_in_use"
     assert re.fullmatch(r"[1-9]\d*", response.headers["Retry-After"])
     assert web.effects == (0, 0, 0)
+
+
+def test_replays_and_conflicts_are_counted(web: WebApp, merchant: MerchantClient) -> None:
+    def read() -> list[float]:
+        conflicts = metrics.IDEMPOTENCY_CONFLICTS
+        reused = conflicts.labels("idempotency_key_reused")
+        in_use = conflicts.labels("idempotency_key_in_use")
+        return [each._value.get() for each in (metrics.IDEMPOTENCY_REPLAYS, reused, in_use)]
+
+    before = read()
+    merchant.post(PAYMENTS, PAYMENT_BODY, Idempotency_Key="k")
+    assert read() == before
+    merchant.post(PAYMENTS, PAYMENT_BODY, Idempotency_Key="k")
+    reused = merchant.post(PAYMENTS, {**PAYMENT_BODY, "amount": 1}, Idempotency_Key="k")
+    assert error_code(reused) == "idempotency_key_reused"
+    assert read() == [before[0] + 1, before[1] + 1, before[2]]
 
 
 def test_unavailable_storage_returns_503_and_leaves_the_key_unused(

@@ -15,6 +15,7 @@ from atomic_adapters.networks.sandbox_tokens import find_meant_token
 from atomic_adapters.networks.time_limit import TimeLimitedCardNetwork
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.postgres.pooler_check import check_pooler, check_sessions
 from atomic_adapters.postgres.primary_fence import PrimaryFence
 from atomic_adapters.postgres.role_check import check_database_role
 from atomic_adapters.postgres.worker_liveness import PostgresWorkerLiveness
@@ -55,6 +56,8 @@ __all__ = [
     "build_secret_cipher",
     "build_webhook_sender",
     "check_database_role",
+    "check_pooler",
+    "check_sessions",
     "in_memory",
 ]
 

@@ -17,6 +17,7 @@ from atomic_core.ports.job_queue import Job
 from atomic_worker.commands.console import (
     CliContext,
     check_database_role,
+    check_sessions,
     json_option,
     pass_cli_context,
     print_json,
@@ -27,6 +28,7 @@ from atomic_worker.dev.checks import check_port_is_free
 from atomic_worker.stop_request import StopRequest
 
 if TYPE_CHECKING:
+    from atomic_adapters.settings import Settings
     from atomic_core.application import Application
     from atomic_core.domain.webhooks import RoundRecord
 
@@ -75,6 +77,7 @@ def serve(cli: CliContext) -> None:
     if settings.metrics_port is not None:
         check_port_is_free(settings.host, settings.metrics_port, "METRICS_PORT")
     configure_logging(settings)
+    check_pooler(settings)
     if warning := check_database_role(settings):
         _log.warning(warning)
     if settings.networks.has_stripe and not settings.networks.has_stripe_events:
@@ -84,6 +87,13 @@ def serve(cli: CliContext) -> None:
     # Replaces this process, so that signals reach gunicorn and the CLI does not import the web
     # layer.
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *arguments])  # noqa: S606
+
+
+def check_pooler(settings: "Settings") -> None:
+    """Raise SettingsError if DATABASE_POOLER does not name a pooler that is there."""
+    from atomic_adapters.wiring import check_pooler as check
+
+    check(settings)
 
 
 def start_metrics(
@@ -175,8 +185,10 @@ def sweep(cli: CliContext, *, once: bool, as_json: bool) -> None:
             on_round = start_metrics(settings.host, settings.sweeper_metrics_port, application)
             Sweeper(application, settings, stop, on_round).run()
             return
-        cli.settings.check_card_network()
-        if warning := check_database_role(cli.settings):
+        settings = cli.settings.with_direct_database()
+        settings.check_card_network()
+        check_sessions(settings)
+        if warning := check_database_role(settings):
             click.echo(f"Warning: {warning}", err=True)
         sweeper = Sweeper(cli.application, cli.settings, stop)
         claimed, purged = sweeper.sweep(), sweeper.purge()

@@ -57,6 +57,8 @@ class Settings:
     """The same database as `database_url`, around a pooler; empty when that is direct."""
     has_transaction_pooler: bool
     """Whether `database_url` leads through a pooler that gives each transaction another session."""
+    requires_synchronous_replication: bool
+    """Whether an API is not ready on a PostgreSQL that acknowledges commits without a replica."""
     database_roles: DatabaseRoles
     database_pool: int
     """Maximum number of connections per process."""
@@ -235,6 +237,7 @@ class Settings:
             database_direct_url=reader.read_optional_database_url("DATABASE_DIRECT_URL"),
             has_transaction_pooler=reader.read_choice("DATABASE_POOLER", ("none", "transaction"))
             == "transaction",
+            requires_synchronous_replication=reader.read_choice("REQUIRE_SYNC", ("0", "1")) == "1",
             database_roles=reader.read_database_roles(),
             # More concurrent statements would only queue for PostgreSQL's cores.
             database_pool=reader.read_integer("DATABASE_POOL", 8, 1, 1_000),

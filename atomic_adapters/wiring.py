@@ -17,6 +17,10 @@ from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.postgres.pooler_check import check_pooler, check_sessions
 from atomic_adapters.postgres.primary_fence import PrimaryFence
+from atomic_adapters.postgres.replication import (
+    CommitsDependency,
+    SynchronousReplicationDependency,
+)
 from atomic_adapters.postgres.role_check import check_database_role
 from atomic_adapters.postgres.worker_liveness import PostgresWorkerLiveness
 from atomic_adapters.redis.background_notifier import BackgroundNotifier
@@ -133,6 +137,12 @@ def build_ports(settings: Settings) -> Ports:
         schema_version=store,
         dependencies=[
             store,
+            CommitsDependency(connections),
+            *(
+                [SynchronousReplicationDependency(connections)]
+                if settings.requires_synchronous_replication
+                else []
+            ),
             RedisDependency(redis),
             *(NetworkDependency(breaker_states, name) for name in remote_networks),
         ],

@@ -212,6 +212,14 @@ class Connections:
             raise
         return connection
 
+    def connect_for_probe(self) -> LimitedConnection:
+        """A connection that the caller closes after one statement. Raises psycopg's errors."""
+        connection = LimitedConnection.connect(
+            self._url, **self._connect_options, application_name="atomic probe"
+        )
+        connection.response_seconds = self._response_seconds
+        return connection
+
     def close(self) -> None:
         atexit.unregister(self._pool.close)
         self._pool.close()

@@ -90,6 +90,8 @@ class Settings:
     worker_metrics_port: int | None
     sweeper_metrics_port: int | None
     networks: NetworkSettings
+    settles: bool
+    """Whether worker and sweeper work. Off after a restore: they would act on what is past."""
     settle_batch: int
     settle_lease: timedelta
     network_timeout: timedelta
@@ -300,6 +302,7 @@ class Settings:
                 days=reader.read_integer("EVENT_RETENTION_DAYS", 400, 30, 36_500)
             ),
             networks=NetworkSettings.read(reader),
+            settles=reader.read_choice("SETTLE", ("on", "off")) == "on",
             settle_batch=reader.read_integer("SETTLE_BATCH", 2_000, 1, 10_000),
             # Claims of a frozen worker wait this long before another worker takes over. A worker
             # that runs renews its leases, however long the card network takes.

@@ -34,7 +34,12 @@ from atomic_adapters.security.api_key_usage import BackgroundApiKeyUsage, Direct
 from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, Argon2PasswordHasher
 from atomic_adapters.security.common_passwords import CommonPasswords
 from atomic_adapters.settings import Settings
-from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
+from atomic_adapters.system import (
+    SettlementOff,
+    Sha256Hasher,
+    SystemClock,
+    SystemIdGenerator,
+)
 from atomic_adapters.webhooks.deferred_sender import DeferredWebhookSender
 from atomic_adapters.webhooks.secret_cipher import FernetSecretCipher
 from atomic_core.application import Application, LaneOptions, Options, Ports
@@ -144,6 +149,7 @@ def build_ports(settings: Settings) -> Ports:
                 else []
             ),
             RedisDependency(redis),
+            *([] if settings.settles else [SettlementOff()]),
             *(NetworkDependency(breaker_states, name) for name in remote_networks),
         ],
     )

@@ -153,10 +153,15 @@ def worker(ctx: click.Context, cli: CliContext, *, queues: frozenset[Job]) -> No
     Finishes the current batch before it stops. Exits with status 1 when Redis is unreachable, to
     be restarted by its supervisor; until then the sweeper does its work.
     """
+    from atomic_worker.settlement.pause import wait_while_off
     from atomic_worker.settlement_worker import run_worker
     from atomic_worker.webhooks.companion import run_companion
 
     application = cli.build_service_application()
+    if not cli.settings.settles:
+        with StopRequest.on_signals() as stop:
+            wait_while_off("worker", stop)
+        return
     job = Job.SETTLE if Job.SETTLE in queues else Job.DELIVER
     if len(queues) > 1 and cli.settings.webhooks.encryption_keys:
         with run_companion() as stop_companion:
@@ -177,15 +182,20 @@ def sweep(cli: CliContext, *, once: bool, as_json: bool) -> None:
 
     Needs PostgreSQL only.
     """
+    from atomic_worker.settlement.pause import require_settlement, wait_while_off
     from atomic_worker.settlement.sweeper import Sweeper
 
     with StopRequest.on_signals() as stop:
         if not once:
             application, settings = cli.build_service_application(), cli.settings
+            if not settings.settles:
+                wait_while_off("sweeper", stop)
+                return
             on_round = start_metrics(settings.host, settings.sweeper_metrics_port, application)
             Sweeper(application, settings, stop, on_round).run()
             return
         settings = cli.settings.with_direct_database()
+        require_settlement(settings)
         settings.check_card_network()
         check_sessions(settings)
         if warning := check_database_role(settings):

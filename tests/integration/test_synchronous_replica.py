@@ -1,4 +1,4 @@
-"""Synchronous replication without its only replica: PostgreSQL commits nothing, and says nothing."""
+"""Synchronous replication without its only replica: PostgreSQL commits nothing, and is silent."""
 
 import subprocess
 from collections.abc import Callable, Iterator

@@ -44,6 +44,10 @@ def check_connection_urls(settings: Settings) -> None:
             *("MIGRATION_DATABASE_URL", settings.migration_database_url),
             *(_check_database_url, _EXPECTED_DATABASE_URL),
         ),
+        (
+            *("DATABASE_DIRECT_URL", settings.database_direct_url),
+            *(_check_database_url, _EXPECTED_DATABASE_URL),
+        ),
         ("REDIS_URL", settings.redis_url, _check_redis_url, _EXPECTED_REDIS_URL),
     )
     errors = [

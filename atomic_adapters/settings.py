@@ -53,6 +53,12 @@ class Settings:
     """A PostgreSQL URL; empty when libpq's own PG* variables say where to connect."""
     migration_database_url: str
     """The same database, as the owner of its tables; empty when `database_url` is the owner's."""
+    database_direct_url: str
+    """The same database as `database_url`, around a pooler; empty when that is direct."""
+    has_transaction_pooler: bool
+    """Whether `database_url` leads through a pooler that gives each transaction another session."""
+    requires_synchronous_replication: bool
+    """Whether an API is not ready on a PostgreSQL that acknowledges commits without a replica."""
     database_roles: DatabaseRoles
     database_pool: int
     """Maximum number of connections per process."""
@@ -87,6 +93,8 @@ class Settings:
     """Of a worker's process that delivers webhooks."""
     sweeper_metrics_port: int | None
     networks: NetworkSettings
+    settles: bool
+    """Whether worker and sweeper work. Off after a restore: they would act on what is past."""
     settle_batch: int
     settle_lease: timedelta
     network_timeout: timedelta
@@ -104,6 +112,13 @@ class Settings:
     webhooks: WebhookSettings
     uses_dev_servers: bool = False
     """Whether the servers are those of `atomic dev` in this folder."""
+
+    def with_direct_database(self) -> "Settings":
+        """For a process that keeps sessions, or whose statements take long: it connects around a
+        pooler, if DATABASE_DIRECT_URL says how."""
+        if not self.database_direct_url:
+            return self
+        return replace(self, database_url=self.database_direct_url, has_transaction_pooler=False)
 
     @property
     def default_currency(self) -> str:
@@ -224,6 +239,10 @@ class Settings:
             == "json",
             database_url=reader.read_database_url(),
             migration_database_url=reader.read_optional_database_url("MIGRATION_DATABASE_URL"),
+            database_direct_url=reader.read_optional_database_url("DATABASE_DIRECT_URL"),
+            has_transaction_pooler=reader.read_choice("DATABASE_POOLER", ("none", "transaction"))
+            == "transaction",
+            requires_synchronous_replication=reader.read_choice("REQUIRE_SYNC", ("0", "1")) == "1",
             database_roles=reader.read_database_roles(),
             # More concurrent statements would only queue for PostgreSQL's cores.
             database_pool=reader.read_integer("DATABASE_POOL", 8, 1, 1_000),
@@ -294,6 +313,7 @@ class Settings:
                 days=reader.read_integer("EVENT_RETENTION_DAYS", 400, 30, 36_500)
             ),
             networks=NetworkSettings.read(reader),
+            settles=reader.read_choice("SETTLE", ("on", "off")) == "on",
             settle_batch=reader.read_integer("SETTLE_BATCH", 2_000, 1, 10_000),
             # Claims of a frozen worker wait this long before another worker takes over. A worker
             # that runs renews its leases, however long the card network takes.

@@ -60,3 +60,13 @@ class ManualClock:
 
     def now(self) -> datetime:
         return self.time
+
+
+class SettlementOff:
+    """A `Dependency` port where SETTLE is off: payments are accepted and wait."""
+
+    name = "settlement"
+    is_required = False
+
+    def is_up(self) -> bool:
+        return False

@@ -15,7 +15,12 @@ from atomic_adapters.networks.sandbox_tokens import find_meant_token
 from atomic_adapters.networks.time_limit import TimeLimitedCardNetwork
 from atomic_adapters.postgres import PostgresStore
 from atomic_adapters.postgres.connections import Connections
+from atomic_adapters.postgres.pooler_check import check_pooler, check_sessions
 from atomic_adapters.postgres.primary_fence import PrimaryFence
+from atomic_adapters.postgres.replication import (
+    CommitsDependency,
+    SynchronousReplicationDependency,
+)
 from atomic_adapters.postgres.role_check import check_database_role
 from atomic_adapters.postgres.worker_liveness import PostgresWorkerLiveness
 from atomic_adapters.redis.background_notifier import BackgroundNotifier
@@ -30,7 +35,12 @@ from atomic_adapters.security.api_key_usage import BackgroundApiKeyUsage, Direct
 from atomic_adapters.security.argon2_password_hasher import MINIMAL_PARAMETERS, Argon2PasswordHasher
 from atomic_adapters.security.common_passwords import CommonPasswords
 from atomic_adapters.settings import Settings
-from atomic_adapters.system import Sha256Hasher, SystemClock, SystemIdGenerator
+from atomic_adapters.system import (
+    SettlementOff,
+    Sha256Hasher,
+    SystemClock,
+    SystemIdGenerator,
+)
 from atomic_adapters.webhooks.deferred_sender import DeferredWebhookSender
 from atomic_adapters.webhooks.secret_cipher import FernetSecretCipher
 from atomic_core.application import Application, LaneOptions, Options, Ports
@@ -58,6 +68,8 @@ __all__ = [
     "build_secret_cipher",
     "build_webhook_sender",
     "check_database_role",
+    "check_pooler",
+    "check_sessions",
     "in_memory",
     "read_server_facts",
 ]
@@ -137,7 +149,14 @@ def build_ports(settings: Settings) -> Ports:
         process_reports=RedisProcessReports(redis, breaker),
         dependencies=[
             store,
+            CommitsDependency(connections),
+            *(
+                [SynchronousReplicationDependency(connections)]
+                if settings.requires_synchronous_replication
+                else []
+            ),
             RedisDependency(redis),
+            *([] if settings.settles else [SettlementOff()]),
             *(NetworkDependency(breaker_states, name) for name in remote_networks),
         ],
     )

@@ -17,6 +17,7 @@ from atomic_core.ports.job_queue import Job
 from atomic_worker.commands.console import (
     CliContext,
     check_database_role,
+    check_sessions,
     json_option,
     pass_cli_context,
     print_json,
@@ -76,6 +77,7 @@ def serve(cli: CliContext) -> None:
     if settings.metrics_port is not None:
         check_port_is_free(settings.host, settings.metrics_port, "METRICS_PORT")
     configure_logging(settings)
+    check_pooler(settings)
     if warning := check_database_role(settings):
         _log.warning(warning)
     if settings.networks.has_stripe and not settings.networks.has_stripe_events:
@@ -85,6 +87,13 @@ def serve(cli: CliContext) -> None:
     # Replaces this process, so that signals reach gunicorn and the CLI does not import the web
     # layer.
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *arguments])  # noqa: S606
+
+
+def check_pooler(settings: "Settings") -> None:
+    """Raise SettingsError if DATABASE_POOLER does not name a pooler that is there."""
+    from atomic_adapters.wiring import check_pooler as check
+
+    check(settings)
 
 
 QUEUES = {"settle": Job.SETTLE, "webhooks": Job.DELIVER}
@@ -122,9 +131,14 @@ def worker(ctx: click.Context, cli: CliContext, *, queues: frozenset[Job]) -> No
     Finishes the current batch before it stops. Exits with status 1 when Redis is unreachable, to
     be restarted by its supervisor; until then the sweeper does its work.
     """
+    from atomic_worker.settlement.pause import wait_while_off
     from atomic_worker.webhooks.companion import run_companion
 
     application = cli.build_service_application()
+    if not cli.settings.settles:
+        with StopRequest.on_signals() as stop:
+            wait_while_off("worker", stop)
+        return
     job = Job.SETTLE if Job.SETTLE in queues else Job.DELIVER
     if len(queues) > 1 and cli.settings.webhooks.encryption_keys:
         with run_companion() as stop_companion:
@@ -165,11 +179,15 @@ def sweep(cli: CliContext, *, once: bool, as_json: bool) -> None:
     Needs PostgreSQL only.
     """
     from atomic_worker.process_metrics import start_metrics
+    from atomic_worker.settlement.pause import require_settlement, wait_while_off
     from atomic_worker.settlement.sweeper import Sweeper
 
     with StopRequest.on_signals() as stop:
         if not once:
             application, settings = cli.build_service_application(), cli.settings
+            if not settings.settles:
+                wait_while_off("sweeper", stop)
+                return
             observers = start_metrics(
                 settings.host,
                 settings.sweeper_metrics_port,
@@ -187,8 +205,11 @@ def sweep(cli: CliContext, *, once: bool, as_json: bool) -> None:
                 observers.on_ledger_check,
             ).run()
             return
-        cli.settings.check_card_network()
-        if warning := check_database_role(cli.settings):
+        settings = cli.settings.with_direct_database()
+        require_settlement(settings)
+        settings.check_card_network()
+        check_sessions(settings)
+        if warning := check_database_role(settings):
             click.echo(f"Warning: {warning}", err=True)
         sweeper = Sweeper(cli.application, cli.settings, stop)
         claimed, purged = sweeper.sweep(), sweeper.purge()

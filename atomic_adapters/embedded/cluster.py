@@ -95,13 +95,15 @@ def wait_for_previous_server(data: Path) -> None:
     while lines := read_lines(pid_file):
         pid = int(lines[0]) if lines[0].isdecimal() else 0
         command = _get_command_line(pid)
-        if not command:
+        if not command and not _exists(pid):
             return  # It was killed. PostgreSQL detects that, and any of its remaining processes.
         if "postgres" not in command:
-            # The process id was reused by another program, so PostgreSQL would refuse to start. A
-            # file that names PostgreSQL's own parent counts as stale; deleting it instead would
-            # also disable PostgreSQL's check for remaining processes of the killed server.
-            pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+            # The process id was reused by another program, or the killed server's parent has not
+            # reaped it yet, and in a container without an init process never does. PostgreSQL would
+            # refuse to start in both cases. A file that names PostgreSQL's own parent counts as
+            # stale; deleting it instead would also disable PostgreSQL's check for remaining
+            # processes of the killed server.
+            _take_over(pid_file, lines)
             return
         if time.monotonic() > deadline:
             raise EmbeddedServerError(
@@ -109,6 +111,34 @@ def wait_for_previous_server(data: Path) -> None:
                 f"Stop it first: kill -INT {pid}"
             )
         time.sleep(POLL_SECONDS)
+
+
+def release_socket(socket: Path) -> None:
+    """Let PostgreSQL use a socket whose lock file names a process that is no server any more.
+    Called after `wait_for_previous_server`."""
+    lock = socket.with_name(f"{socket.name}.lock")
+    if lines := read_lines(lock):
+        pid = int(lines[0]) if lines[0].isdecimal() else 0
+        if _exists(pid) and "postgres" not in _get_command_line(pid):
+            _take_over(lock, lines)
+
+
+def _take_over(lock: Path, lines: list[str]) -> None:
+    """Name this process in a lock file of PostgreSQL."""
+    lock.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+
+
+def _exists(pid: int) -> bool:
+    """Whether the process id is in use, be it by a process that has ended and was not reaped."""
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _get_command_line(pid: int) -> str:

@@ -17,6 +17,7 @@ from atomic_adapters.embedded.cluster import (
     get_binary_path,
     initialize_data_directory,
     is_ready,
+    release_socket,
     wait_for_previous_server,
 )
 from atomic_adapters.embedded.process_support import (
@@ -83,6 +84,7 @@ class EmbeddedPostgres:
             chown_to_server_user(data, user)
             wait_for_previous_server(data)
             socket_directory = prepare_socket_directory(data, _SOCKET, user)
+            release_socket(socket_directory / _SOCKET)
             settings = [
                 *_SETTINGS,
                 f"unix_socket_directories={socket_directory}",

@@ -1,23 +1,26 @@
 """PostgreSQL connections, and the mapping of PostgreSQL errors to the core's."""
 
 import atexit
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 import structlog
 from psycopg import errors
 from psycopg_pool import ConnectionPool
 
+from atomic_adapters.postgres.pooler_check import refuse_shared_session
 from atomic_adapters.postgres.primary_fence import (
     FormerPrimaryRefused,
     PrimaryFence,
     ProcessWalTimelines,
 )
 from atomic_adapters.postgres.role_check import refuse_privileged_role
+from atomic_adapters.postgres.session_settings import SessionSettings
 from atomic_adapters.postgres.silence import LimitedConnection
 from atomic_adapters.settings import Settings
 from atomic_core.domain.errors import (
@@ -29,6 +32,8 @@ from atomic_core.domain.errors import (
 from atomic_core.domain.process_load import PoolLoad
 
 _log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
 
 POOL_WAIT_SECONDS: Final = 2.0
 """How long a caller waits for a connection before StorageUnavailable (503): longer than the pool's
@@ -54,10 +59,6 @@ _TCP_OPTIONS: Final = {
 """A host that disappeared without closing its connections is detected after about 10 s, the default
 statement time-out (keepalives in seconds, tcp_user_timeout in ms). No effect on Unix sockets."""
 
-IDLE_IN_TRANSACTION_SECONDS: Final = 5
-"""A unit of work waits for nothing but the database and computes for at most 0.1 s. If its process
-freezes, its locks (the World account's above all) are released after this time."""
-
 _CONNECT: Final[dict[str, Any]] = {
     # BEGIN is sent explicitly: it doubles as the check of a pooled connection.
     "autocommit": True,
@@ -69,30 +70,20 @@ SESSION_LOSS_SECONDS: Final = 10.0
 """How long the process is not ready after a session had lost its prepared statements: some
 intervals of a readiness probe."""
 
-CLIENT_CHECK_SECONDS: Final = 0.1
-"""How often PostgreSQL checks during a statement that the client is still connected. Without the
-check, the backend of a killed worker keeps waiting for a lock, and keeps its own locks, until the
-lock time-out."""
-
 RESPONSE_SLACK_SECONDS: Final = 2.0
 """How much longer than the statement time-out a response may take: PostgreSQL has cancelled the
 statement by then, so a server that is silent still does not run."""
 
+MAX_LOST_SESSIONS: Final = 3
+"""Connections on which a statement is tried. One that is lost is rare; all are behind a pooler in
+transaction mode that DATABASE_POOLER does not name."""
+
+STATEMENT_NAME_BITS: Final = 48
+"""Of the random number in the names of prepared statements: enough that no two connections meet."""
+
 BEGIN_SECONDS: Final = 5.0
 """How long a pooled connection may take to begin a transaction, which is a millisecond's work. The
 server of one that takes longer does not run, or a request could not be processed in time."""
-
-_CONFIGURE_SESSION: Final = b"""
-SELECT set_config('statement_timeout', %(statement)s, false),
-       set_config('lock_timeout', %(lock)s, false),
-       set_config('idle_in_transaction_session_timeout', %(idle)s, false),
-       set_config('client_connection_check_interval', %(client_check)s, false),
-       set_config('TimeZone', 'UTC', false),
-       set_config('plan_cache_mode', 'force_generic_plan', false),
-       set_config('jit', 'off', false)
-"""
-"""Without jit: the planner estimates many rows for parameters that it does not know, and PostgreSQL
-would compile a statement for longer than it runs."""
 
 
 class Connections:
@@ -102,12 +93,8 @@ class Connections:
     def __init__(self, settings: Settings, fence: PrimaryFence | None = None) -> None:
         """Without a fence, this process alone knows which primaries were replaced."""
         self._fence = fence or PrimaryFence(ProcessWalTimelines())
-        self._timeouts = {
-            "statement": _format_milliseconds(settings.statement_timeout.total_seconds()),
-            "lock": _format_milliseconds(settings.lock_timeout.total_seconds()),
-            "idle": _format_milliseconds(IDLE_IN_TRANSACTION_SECONDS),
-            "client_check": _format_milliseconds(CLIENT_CHECK_SECONDS),
-        }
+        self._session_settings = SessionSettings(settings)
+        self._has_transaction_pooler = settings.has_transaction_pooler
         self._url = settings.database_url
         self._refuses_privileged_role = settings.refuses_privileged_role
         self._connect_options = dict(_CONNECT)
@@ -115,11 +102,12 @@ class Connections:
         self._pool: ConnectionPool[LimitedConnection] = ConnectionPool(
             self._url,
             connection_class=LimitedConnection,
-            # Prepare at first use: the statements are a fixed set that repeats.
             kwargs=lambda: {
                 **self._connect_options,
                 "application_name": "atomic",
-                "prepare_threshold": 1,
+                # At first use: the statements are a fixed set that repeats. Never behind a pooler
+                # in transaction mode, which executes them in other sessions.
+                "prepare_threshold": None if self._has_transaction_pooler else 1,
             },
             min_size=1,
             max_size=settings.database_pool,
@@ -175,7 +163,14 @@ class Connections:
 
     @contextmanager
     def autocommit(self) -> Iterator[LimitedConnection]:
-        """A connection on which each statement is its own transaction."""
+        """A connection on which each statement is its own transaction; behind a pooler in
+        transaction mode all together are one, which is committed at the end."""
+        if self._has_transaction_pooler:
+            with self.transaction() as connection:
+                yield connection
+                with map_errors():
+                    connection.execute(b"COMMIT")
+            return
         connection = self._get_checked_connection(self.check_connected)
         try:
             with self._discard_if_session_lost(connection):
@@ -191,21 +186,52 @@ class Connections:
             yield
         except StorageUnavailable as error:
             if isinstance(error.__cause__, _SESSION_LOST_ERRORS):
-                self._session_lost_at = time.monotonic()
-                _log.error("database session lost", reason=str(error.__cause__))
-                connection.close()
+                self._give_up_session(connection, error.__cause__)
             raise
 
+    def _give_up_session(self, connection: LimitedConnection, cause: BaseException) -> None:
+        self._session_lost_at = time.monotonic()
+        _log.error("database session lost", reason=str(cause))
+        connection.close()
+
+    def execute_alone(self, execute: Callable[[LimitedConnection], Result]) -> Result:
+        """Run a function that executes one statement, as a transaction of its own. It runs again on
+        another connection if the session was lost: the statement was not executed."""
+        for _ in range(MAX_LOST_SESSIONS):
+            try:
+                with self.autocommit() as connection:
+                    return execute(connection)
+            except StorageUnavailable as error:
+                if not isinstance(error.__cause__, _SESSION_LOST_ERRORS):
+                    raise
+        raise StorageUnavailable
+
     def connect_outside_pool(self, application_name: str) -> LimitedConnection:
-        """A connection that the caller keeps and closes. Raises psycopg's errors."""
-        connection = LimitedConnection.connect(
-            self._url, **self._connect_options, application_name=application_name
-        )
+        """A connection that the caller keeps and closes. Raises psycopg's errors, and
+        SharedSessionRefused behind a pooler in transaction mode."""
+
+        def connect() -> LimitedConnection:
+            connection = LimitedConnection.connect(
+                self._url, **self._connect_options, application_name=application_name
+            )
+            connection.response_seconds = self._response_seconds
+            return connection
+
+        connection = connect()
         try:
+            refuse_shared_session(connection, connect)
             self._configure(connection)
         except BaseException:
             connection.close()
             raise
+        return connection
+
+    def connect_for_probe(self) -> LimitedConnection:
+        """A connection that the caller closes after one statement. Raises psycopg's errors."""
+        connection = LimitedConnection.connect(
+            self._url, **self._connect_options, application_name="atomic probe"
+        )
+        connection.response_seconds = self._response_seconds
         return connection
 
     def close(self) -> None:
@@ -238,6 +264,10 @@ class Connections:
                     if isinstance(error, FormerPrimaryRefused):
                         connection.close()
                     self._pool.putconn(connection)
+                except _SESSION_LOST_ERRORS as error:
+                    # What it had prepared is missing, so nothing was executed: another connection.
+                    self._give_up_session(connection, error)
+                    self._pool.putconn(connection)
                 except BaseException:
                     # A job's time-out may be raised anywhere; return the connection to the pool.
                     self._pool.putconn(connection)
@@ -264,18 +294,33 @@ class Connections:
         connection.on_silence = self._handle_silence
         if self._refuses_privileged_role:
             refuse_privileged_role(connection)
+        if self._has_transaction_pooler:
+            # Each transaction is configured, and its server checked, when it begins.
+            connection.restart_as_snapshot = self._session_settings.restart_as_snapshot
+            return
+        # psycopg numbers the statements that it prepares, from 0 in each connection. In a session
+        # of another connection, such a name would be that of another statement.
+        connection._prepared._prepared_idx = secrets.randbits(STATEMENT_NAME_BITS)  # noqa: SLF001
         try:
             connection.wal_timeline = self._fence.admit(connection)
         except FormerPrimaryRefused:
             # libpq would connect to the first primary of its list again.
             self._connect_options["load_balance_hosts"] = "random"
             raise
-        connection.execute(_CONFIGURE_SESSION, self._timeouts)
+        self._session_settings.configure(connection)
 
     def _begin(self, connection: LimitedConnection) -> None:
+        if self._has_transaction_pooler:
+            with connection.limit_response(BEGIN_SECONDS):
+                cluster, timeline = self._session_settings.begin(connection)
+            connection.wal_timeline = timeline or 0
+            self._fence.check_server(cluster, timeline)
+            return
         self._fence.check(connection.wal_timeline)
         with connection.limit_response(BEGIN_SECONDS):
-            connection.execute(b"BEGIN")
+            # Prepared, also after a rollback, when psycopg forgets what it has prepared: in another
+            # session than that of the connection it is missing, before anything is executed.
+            connection.execute(b"BEGIN", prepare=True)
 
     def check_connected(self, connection: LimitedConnection) -> None:
         """Raise OperationalError if the server has closed the connection, or is a former primary.
@@ -326,7 +371,3 @@ def to_domain_error(error: psycopg.Error) -> AtomicError:
         return SchemaOutdated()
     reason = error.diag.constraint_name or error.diag.message_primary or str(error)
     return StorageRefused(f"The database refused the statement: {reason}")
-
-
-def _format_milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:.0f}ms"

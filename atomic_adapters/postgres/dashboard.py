@@ -22,7 +22,6 @@ from atomic_core.domain.dashboard import (
 from atomic_core.domain.lists import PaymentFilter
 
 _SQL: Final = load_statements("dashboard")
-_SNAPSHOT: Final = load_statements("ledger_verification")["use_one_snapshot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class PostgresDashboardRepository:
     session: DatabaseSession
 
     def get(self, merchant_id: UUID) -> Dashboard | None:
-        self.session.execute(_SNAPSHOT)
+        self.session.use_one_snapshot()
         profile = self.session.fetch_optional(_SQL["get_profile"], merchant_id=merchant_id)
         if profile is None:
             return None

@@ -3,16 +3,19 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from psycopg import Cursor
 from psycopg.rows import TupleRow, class_row
 
 from atomic_adapters.postgres.connections import RESPONSE_SLACK_SECONDS, map_errors
 from atomic_adapters.postgres.silence import LimitedConnection
+from atomic_adapters.postgres.statements import load_statements
 from atomic_core.domain.errors import StorageRefused
 
 Row = TypeVar("Row")
+
+_SNAPSHOT: Final = load_statements("ledger_verification")["use_one_snapshot"]
 
 
 class RowCheck(NamedTuple):
@@ -34,6 +37,12 @@ class DatabaseSession:
         """Ends the pipeline with the block."""
         with map_errors(), self._pipeline:
             yield self
+
+    def use_one_snapshot(self) -> None:
+        """All statements after this one see the same snapshot, and none may write. Must be the
+        first call in its transaction."""
+        with map_errors():
+            self.connection.execute(self.connection.restart_as_snapshot or _SNAPSHOT, prepare=False)
 
     @contextmanager
     def allow_long_statements(self, seconds: float) -> Iterator[None]:

@@ -14,7 +14,7 @@ _SQL: Final = load_statements("ledger_verification")
 
 def verify_ledger(session: DatabaseSession) -> LedgerReport:
     """Must be the first call in its transaction, which becomes a READ ONLY snapshot."""
-    session.execute(_SQL["use_one_snapshot"])
+    session.use_one_snapshot()
     session.execute(_SQL["raise_statement_timeout"], seconds=f"{STATEMENT_SECONDS}s")
     with session.allow_long_statements(STATEMENT_SECONDS):
         return _build_report(session)

@@ -15,13 +15,11 @@ from yoyo.connections import DatabaseURI
 from yoyo.migrations import Migration
 
 from atomic_adapters.environ import DatabaseRoles
-from atomic_adapters.postgres.connections import (
-    CLIENT_CHECK_SECONDS,
-    CONNECT_TIMEOUT_SECONDS,
-    map_errors,
-)
+from atomic_adapters.postgres.connections import CONNECT_TIMEOUT_SECONDS, map_errors
 from atomic_adapters.postgres.grants import GrantReport, grant, renew_grants
 from atomic_adapters.postgres.migration_files import MIGRATIONS_FOLDER
+from atomic_adapters.postgres.pooler_check import has_shared_sessions
+from atomic_adapters.postgres.session_settings import CLIENT_CHECK_SECONDS
 from atomic_core.domain.errors import Conflict, StorageRefused
 
 _LOCK: Final = b"SELECT pg_advisory_lock(7041989231504112)"
@@ -149,6 +147,13 @@ class Migrator:
 
     @contextmanager
     def _connect_locked(self) -> Iterator[DatabaseBackend]:
+        if has_shared_sessions(self._url):
+            raise StorageRefused(
+                "The URL leads through a pooler in transaction mode: the process of PostgreSQL"
+                " changes between transactions. The lock that keeps a second migration away would"
+                " be left in a session of the pooler. Set MIGRATION_DATABASE_URL to PostgreSQL"
+                " itself, or DATABASE_DIRECT_URL."
+            )
         # One connection for the lock and the migrations: with several hosts in the URL, two
         # connections could be to different servers.
         with (

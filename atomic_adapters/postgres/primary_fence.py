@@ -67,14 +67,25 @@ class PrimaryFence:
         [(cluster, timeline)] = connection.execute(_SQL["read_wal_timeline"]).fetchall()
         if timeline is None:
             return 0
-        with self._lock:
-            if cluster != self._cluster:
-                # Another cluster, such as one that was created anew: its timelines begin at 1.
-                self._cluster, self._highest = cluster, 0
-            self._highest = max(self._highest, timeline)
+        self._note(cluster, timeline)
         self._refresh()
         self._refuse_below_highest(timeline)
         return timeline
+
+    def check_server(self, cluster: str, timeline: int | None) -> None:
+        """As `check`, for a transaction that may run on another server than the one before. No
+        timeline: a replica."""
+        if timeline is not None:
+            self._note(cluster, timeline)
+            self.check(timeline)
+
+    def _note(self, cluster: str, timeline: int) -> None:
+        with self._lock:
+            if cluster != self._cluster:
+                # Another cluster, such as one that was created anew: its timelines begin at 1. What
+                # other processes know of it is read at once.
+                self._cluster, self._highest, self._refresh_at = cluster, 0, 0.0
+            self._highest = max(self._highest, timeline)
 
     def check(self, timeline: int) -> None:
         """Raise FormerPrimaryRefused if the connection's timeline is known to have ended."""

@@ -26,6 +26,8 @@ class LimitedConnection(Connection[TupleRow]):
     """None: no limit."""
     wal_timeline: int = 0
     """Of the server; 0 if it is a replica."""
+    restart_as_snapshot: bytes | None = None
+    """What turns a transaction that has just begun into a snapshot; None if SET TRANSACTION can."""
     on_silence: Callable[[], None] = staticmethod(lambda: None)
 
     def wait(

@@ -154,9 +154,11 @@ class PostgresStore:
         if not inserts:
             return {}
         try:
-            with self._connections.autocommit() as connection:
-                payments = PostgresPaymentRepository(DatabaseSession(connection))
-                inserted = payments.insert(inserts, lock_timeout)
+            inserted = self._connections.execute_alone(
+                lambda connection: PostgresPaymentRepository(DatabaseSession(connection)).insert(
+                    inserts, lock_timeout
+                )
+            )
         except StorageRefused:
             return {}
         return {
@@ -176,8 +178,9 @@ class PostgresStore:
             self._contended_until[merchant_id] = now + CONTENDED_SECONDS
 
     def find(self, lookups: Sequence[PaymentLookup]) -> Sequence[Payment | None]:
-        with self._connections.autocommit() as connection:
-            return PostgresPaymentRepository(DatabaseSession(connection)).find(lookups)
+        return self._connections.execute_alone(
+            lambda connection: PostgresPaymentRepository(DatabaseSession(connection)).find(lookups)
+        )
 
     def is_up(self) -> bool:
         """Whether what requests do works on their connections: they repeat a prepared statement,
@@ -205,9 +208,12 @@ class PostgresStore:
 
     def list_pending(self) -> Sequence[str]:
         try:
-            with self._connections.autocommit() as connection:
-                parameters = {"ids": get_migration_ids()}
-                return DatabaseSession(connection).fetch_one(_SQL["list_pending"], **parameters)[0]
+            parameters = {"ids": get_migration_ids()}
+            return self._connections.execute_alone(
+                lambda connection: DatabaseSession(connection).fetch_one(
+                    _SQL["list_pending"], **parameters
+                )[0]
+            )
         except SchemaOutdated:
             return get_migration_ids()
 

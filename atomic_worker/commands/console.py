@@ -54,6 +54,13 @@ def read_server_facts(settings: Settings) -> "ServerFacts":
     return read(settings)
 
 
+def check_sessions(settings: Settings) -> None:
+    """Raise SettingsError unless a process that settles gets sessions of its own."""
+    from atomic_adapters.wiring import check_sessions as check
+
+    check(settings, "Worker and sweeper show by a lock of their session that they are alive")
+
+
 @dataclass
 class CliContext:
     """The settings and the application, built on first use: `--help` needs neither."""
@@ -76,18 +83,20 @@ class CliContext:
         configure_logging(self.settings)
         for handler in logging.getLogger().handlers:
             handler.setLevel(logging.CRITICAL)
-        return self.build_application(self.settings)
+        return self.build_application(self.settings.with_direct_database())
 
     def build_service_application(self) -> "Application":
         """For a long-running process that settles payments: it logs as configured, and first what
         the operator must know. Raises SettingsError if the card network or the role of the
-        database must not be used."""
+        database must not be used, or the database's sessions are shared by a pooler."""
         self.settings.check_card_network()
         configure_logging(self.settings)
-        warning = check_database_role(self.settings)
-        for notice in (*self.settings.start_notices, *filter(None, [warning])):
+        settings = self.settings.with_direct_database()
+        check_sessions(settings)
+        warning = check_database_role(settings)
+        for notice in (*settings.start_notices, *filter(None, [warning])):
             _log.warning(notice)
-        return self.build_application(self.settings)
+        return self.build_application(settings)
 
 
 pass_cli_context = click.make_pass_decorator(CliContext, ensure=True)

@@ -32,7 +32,7 @@ def _import_migrator() -> "type[Migrator]":
 
 def _build_migrator(cli: CliContext, roles: DatabaseRoles | None = None) -> "Migrator":
     settings = cli.settings
-    url = settings.migration_database_url or settings.database_url
+    url = settings.migration_database_url or settings.with_direct_database().database_url
     return _import_migrator()(url, roles=roles or settings.database_roles)
 
 
@@ -42,8 +42,9 @@ def _build_migrator(cli: CliContext, roles: DatabaseRoles | None = None) -> "Mig
 def up(cli: CliContext, *, as_json: bool) -> None:
     """Apply every pending migration. Safe to run concurrently.
 
-    Connects by MIGRATION_DATABASE_URL, if it is set, and gives the roles of `atomic grant`, if they
-    exist, the privileges that the new schema requires.
+    Connects by MIGRATION_DATABASE_URL or DATABASE_DIRECT_URL, if one is set: not through a pooler
+    in transaction mode. Gives the roles of `atomic grant`, if they exist, the privileges that the
+    new schema requires.
     """
     with show_progress("Migrating"):
         applied = _build_migrator(cli).up()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from atomic_adapters.embedded import EmbeddedPostgres
 from atomic_adapters.embedded.roles import create_roles
@@ -183,7 +184,9 @@ def test_idle_in_transaction_time_out_is_transient(store: PostgresStore, databas
 def test_frozen_process_loses_its_locks(
     database_url: str, settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("atomic_adapters.postgres.connections.IDLE_IN_TRANSACTION_SECONDS", 0.1)
+    monkeypatch.setattr(
+        "atomic_adapters.postgres.session_settings.IDLE_IN_TRANSACTION_SECONDS", 0.1
+    )
     store = PostgresStore(Connections(settings_for(database_url)))
     try:
         merchant_id = add_merchant(store.begin)
@@ -293,19 +296,55 @@ def single(database_url: str, settings_for: Callable[..., Settings]) -> Iterator
     connections.close()
 
 
-def test_lost_prepared_statements_are_transient_and_end_the_connection(
+def test_statement_is_tried_again_if_its_session_has_lost_prepared_statements(
     single: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = PostgresStore(single)
     for _ in range(3):
         store.find([])
     deallocate_prepared_statements(single)
-    with pytest.raises(StorageUnavailable):
-        store.find([])
-    assert list(store.find([])) == [], "the connection was replaced"
+    with capture_logs() as logs:
+        assert list(store.find([])) == [], "on another connection"
+    assert [log["event"] for log in logs] == ["database session lost"]
     assert not store.is_up(), "requests have failed, whatever the probe does"
     monkeypatch.setattr("atomic_adapters.postgres.connections.SESSION_LOSS_SECONDS", 0)
     assert store.is_up()
+
+
+def test_transaction_begins_in_another_session_if_one_has_lost_prepared_statements(
+    single: Connections,
+) -> None:
+    store = PostgresStore(single)
+    for _ in range(3):
+        add_merchant(store.begin)
+    deallocate_prepared_statements(single)
+    with capture_logs() as logs:
+        add_merchant(store.begin)
+    assert [log["event"] for log in logs] == ["database session lost"]
+    deallocate_prepared_statements(single)
+    with single.transaction() as connection:
+        connection.execute("SELECT 1")
+        # psycopg forgets what it has prepared when it sees a rollback.
+        connection.execute("ROLLBACK")
+    deallocate_prepared_statements(single)
+    add_merchant(store.begin)
+
+
+def test_prepared_statements_of_two_connections_have_different_names(
+    database_url: str, settings_for: Callable[..., Settings]
+) -> None:
+    """A pooler may execute what one has prepared for the other."""
+    connections = Connections(settings_for(database_url, DATABASE_POOL="2"))
+    names: list[set[str]] = []
+    try:
+        with connections.transaction() as one, connections.transaction() as other:
+            for connection in (one, other):
+                rows = connection.execute("SELECT name FROM pg_prepared_statements").fetchall()
+                names.append({name for (name,) in rows})
+    finally:
+        connections.close()
+    assert all(names)
+    assert not names[0] & names[1]
 
 
 def test_store_is_not_up_behind_a_pooler_in_transaction_mode(

@@ -80,6 +80,24 @@ def test_embedded_server_recovers_committed_data_after_a_kill(data: Path) -> Non
         server.stop()
 
 
+def test_server_starts_again_before_the_killed_one_is_reaped(data: Path) -> None:
+    """As right after `kill -9` of `make run`, whose processes nobody has reaped yet."""
+    killed = EmbeddedPostgres.start(data, durable=False)
+    url = killed.create_database("kept")
+    killed.process.kill()
+    process = psutil.Process(killed.process.pid)
+    wait_until(lambda: process.status() == psutil.STATUS_ZOMBIE, 60, "it has ended")
+    killed._lock.close()
+    server = EmbeddedPostgres.start(data, durable=False)
+    try:
+        assert process.status() == psutil.STATUS_ZOMBIE, "it was reaped, so this tests nothing"
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        server.stop()
+        killed.process.wait()
+
+
 def test_pid_file_of_another_program_is_ignored(data: Path) -> None:
     killed = EmbeddedPostgres.start(data, durable=False)
     killed.process.kill()

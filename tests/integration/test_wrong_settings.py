@@ -91,6 +91,7 @@ OTHERS = [
 WRONG = [
     *(("DATABASE_URL", url) for url in DATABASE_URLS),
     *(("MIGRATION_DATABASE_URL", url) for url in DATABASE_URLS[:5]),
+    *(("DATABASE_DIRECT_URL", url) for url in DATABASE_URLS[:5]),
     *(("REDIS_URL", url) for url in REDIS_URLS),
     *OTHERS,
 ]

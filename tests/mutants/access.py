@@ -333,8 +333,8 @@ ACCESS_MUTANTS: Final = (
         "sweep-once-settles-with-sandbox",
         "every command that settles refuses the sandbox network in production",
         "atomic_worker/cli.py",
-        "        cli.settings.check_card_network()\n        if warning",
-        "        if warning",
+        "        settings.check_card_network()\n        check_sessions",
+        "        check_sessions",
         "tests/unit/test_cli.py",
     ),
     _mutant(

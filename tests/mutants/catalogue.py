@@ -19,6 +19,7 @@ from mutants.networks import NETWORK_MUTANTS
 from mutants.origins import ORIGIN_MUTANTS
 from mutants.payments import PAYMENT_MUTANTS
 from mutants.pending import PENDING_MUTANTS
+from mutants.poolers import POOLER_MUTANTS
 from mutants.reconciliation import RECONCILIATION_MUTANTS
 from mutants.refunds import REFUND_MUTANTS
 from mutants.roles import ROLE_MUTANTS
@@ -40,6 +41,7 @@ ALL_MUTANTS: Final = (
     *LEDGER_MUTANTS,
     *JOURNAL_MUTANTS,
     *PENDING_MUTANTS,
+    *POOLER_MUTANTS,
     *BALANCE_MUTANTS,
     *PAYMENT_MUTANTS,
     *REFUND_MUTANTS,

@@ -275,9 +275,9 @@ SETTLEMENT_MUTANTS: Final = (
         "a process that freezes in a transaction loses its locks after five seconds",
         (
             Edit(
-                "atomic_adapters/postgres/connections.py",
-                '"idle": _format_milliseconds(IDLE_IN_TRANSACTION_SECONDS),',
-                '"idle": _format_milliseconds(0),',
+                "atomic_adapters/postgres/session_settings.py",
+                '"idle": IDLE_IN_TRANSACTION_SECONDS,',
+                '"idle": 0,',
             ),
         ),
         ("tests/integration/test_connections.py",),
@@ -287,9 +287,9 @@ SETTLEMENT_MUTANTS: Final = (
         "a process that is killed while it waits for a lock loses its own locks at once",
         (
             Edit(
-                "atomic_adapters/postgres/connections.py",
-                '"client_check": _format_milliseconds(CLIENT_CHECK_SECONDS),',
-                '"client_check": _format_milliseconds(0),',
+                "atomic_adapters/postgres/session_settings.py",
+                '"client_check": CLIENT_CHECK_SECONDS,',
+                '"client_check": 0,',
             ),
         ),
         ("tests/integration/test_worker_liveness.py",),

@@ -149,9 +149,9 @@ TOTAL_MUTANTS: Final = (
         "no session compiles statements",
         (
             Edit(
-                "atomic_adapters/postgres/connections.py",
-                "set_config('jit', 'off', false)",
-                "set_config('jit', 'on', false)",
+                "atomic_adapters/postgres/session_settings.py",
+                "set_config('jit', 'off', {is_local})",
+                "set_config('jit', 'on', {is_local})",
             ),
         ),
         ("tests/integration/test_connections.py",),

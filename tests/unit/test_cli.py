@@ -214,6 +214,17 @@ def test_sweep_once_prints_claimed_and_purged_counts(
     assert "0 overdue payments" in atomic("sweep", "--once").stdout
 
 
+def test_sweep_once_refuses_while_settlement_is_off(application: Application) -> None:
+    application.payments.record(build_payment(application.merchants.add("Shop").id))
+    atomic = CommandRunner(application)
+    settings = replace(SETTINGS, settles=False)
+    atomic.cli.load_settings = lambda: settings
+    result = atomic("sweep", "--once")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: SETTLE: is off")
+    assert application.settlement.settle() == 1, "the payment was left alone"
+
+
 @pytest.mark.parametrize("command", [("serve",), ("worker",), ("sweep",), ("sweep", "--once")])
 def test_production_does_not_start_with_the_sandbox_network(
     application: Application, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch

@@ -16,8 +16,11 @@ DECIDED = {
 }
 """Settings that the containers have in common, whatever the deployment sets."""
 
-OF_ANOTHER_DATABASE = {"DATABASE_URL", "MIGRATION_DATABASE_URL"}
-"""The database is the service `postgres`."""
+OF_ANOTHER_DATABASE = {
+    *("DATABASE_URL", "MIGRATION_DATABASE_URL"),
+    *("DATABASE_DIRECT_URL", "DATABASE_POOLER"),
+}
+"""The database is the service `postgres`, without a pooler."""
 
 OF_ROLES = {"APP_ROLE", "READONLY_ROLE", "APP_ROLE_PASSWORD", "READONLY_ROLE_PASSWORD"}
 """deploy/roles.sql creates the roles, under fixed names, and gives them their passwords."""

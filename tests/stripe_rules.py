@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
@@ -95,6 +96,8 @@ class RecordingProxy:
     """By key: the first request, and its answer; None while it is under way."""
     _intent_ids: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """By the payment in their metadata. A list of localstripe's takes as long as 40 reads."""
+    _snapshot: tuple[Sequence[Any], Mapping[str, Any]] = ((), MappingProxyType({}))
+    """Balance transactions and refunds as of the last first page: to list all takes seconds."""
     _redirected: set[str] = field(default_factory=set)
     """PaymentIntents with a return_url."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -200,10 +203,13 @@ class RecordingProxy:
     def _list_balance(self, query: Mapping[str, list[str]]) -> Answer:
         """Expanded for one page only: localstripe takes seconds to expand a thousand lines."""
         after, until = int(query["created[gte]"][0]), int(query["created[lt]"][0])
-        refunds = {refund["id"]: refund for refund in self.list_all("refunds")}
+        if "starting_after" not in query:
+            refunds = {refund["id"]: refund for refund in self.list_all("refunds")}
+            self._snapshot = self.list_lines(refunds), refunds
+        lines, refunds = self._snapshot
         listed = [
             line
-            for line in self.list_lines(refunds)
+            for line in lines
             if after <= line["created"] < until and line["id"] not in self.former_lines
         ]
         ids = [line["id"] for line in listed]

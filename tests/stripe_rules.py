@@ -78,14 +78,20 @@ def no_fault(request: Request) -> None:
     """Every request is answered."""
 
 
+def ignore(request: Request) -> None:
+    """Nothing follows."""
+
+
 @dataclass
 class RecordingProxy:
-    """`plan` decides about each request from Atomic."""
+    """`plan` decides about each request from Atomic; `on_processed` is called after Stripe has
+    processed it and before its answer."""
 
     stripe_port: int
     url: str = ""
     """That Atomic calls."""
     plan: FaultPlan = no_fault
+    on_processed: Callable[[Request], None] = ignore
     requests: list[Request] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
     """Ends what is delayed or slow."""

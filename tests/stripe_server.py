@@ -51,6 +51,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(build_error(401, "invalid_request_error", "Invalid API Key provided"))
             return
         answer = proxy.answer(request, fault)
+        proxy.on_processed(request)
         match fault:
             case Fault.REPLY_DROPPED:
                 self.close_connection = True

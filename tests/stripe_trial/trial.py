@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final
+from uuid import uuid4
 
 import psycopg
 import stripe
 
-from processes import PAUSE, Client, System
+from processes import PAUSE, Client, Reply, System
 from stripe_rules import DECLINED_SOURCE, Fault, RecordingProxy, Request, compute_net, no_fault
 
-CLIENTS: Final = 32
+CLIENTS: Final = 48
 """Most of them wait for a step of their payment."""
 
 EVENT_SECRET: Final = "whsec_" + "5e" * 16
@@ -158,13 +159,14 @@ class Trial:
         order = {"amount": amount, "currency": "USD", "source": source}
         if is_held:
             order["capture"] = "manual"
-        accepted = client.request("POST", "/payments", order)
+        accepted = post(client, "/payments", order)
         assert accepted.status == 202, accepted.raw
         id = accepted.data["id"]
         if kind in ("charge", "decline"):
             return
         expected = "AUTHORIZED" if is_held else "SUCCESS"
-        wait_for(lambda: client.status(id) in (expected, "FAILED"), f"{id} is {expected}")
+        ends = (expected, "FAILED")
+        wait_for(lambda: get_payment(client, id)["status"] in ends, f"{id} is {expected}")
         if kind.startswith("dispute"):
             self._dispute(client, id, kind, random)
             return
@@ -174,17 +176,17 @@ class Trial:
             "cancel": ("cancel", {}),
             "refund": ("refunds", {"amount": part}),
         }[kind]
-        answer = client.request("POST", f"/payments/{id}/{path}", body)
+        answer = post(client, f"/payments/{id}/{path}", body)
         assert answer.status in (200, 202, 409), answer.raw
 
     def _dispute(self, client: Client, id: str, kind: str, random: Random) -> None:
         """Dispute what is left of the payment."""
-        payment = client.payment(id)
+        payment = get_payment(client, id)
         if payment["status"] != "SUCCESS":
             return
         if kind == "dispute during refund":
             part = random.randrange(1, payment["amount"] + 1)
-            answer = client.request("POST", f"/payments/{id}/refunds", {"amount": part})
+            answer = post(client, f"/payments/{id}/refunds", {"amount": part})
             assert answer.status == 202, answer.raw
         dispute = self.proxy.open_dispute(payment["networkReference"])
         if dispute is None:
@@ -196,11 +198,11 @@ class Trial:
 
     def _answer_dispute(self, client: Client, payment_id: str, answer: str) -> None:
         def list_disputes() -> Any:
-            return client.request("GET", f"/disputes?paymentId={payment_id}").data["items"]
+            return get(client, f"/disputes?paymentId={payment_id}")["items"]
 
         [dispute] = wait_for(list_disputes, f"the dispute of {payment_id} is recorded")
         body = {"explanation": "It was delivered."} if answer == "evidence" else None
-        accepted = client.request("POST", f"/disputes/{dispute['id']}/{answer}", body)
+        accepted = post(client, f"/disputes/{dispute['id']}/{answer}", body)
         assert accepted.status == 202, accepted.raw
 
     def _send_event(self, client: Client, type: str, dispute: Any, random: Random) -> None:
@@ -214,9 +216,7 @@ class Trial:
             header = stripe.WebhookSignature.generate_signature_header(
                 body, EVENT_SECRET, int(time.time())
             )
-            answer = client.request(
-                "POST", "/networks/stripe/events", body.encode(), Stripe_Signature=header
-            )
+            answer = post(client, "/networks/stripe/events", body.encode(), Stripe_Signature=header)
             assert answer.status == 200, answer.raw
 
     def _decide_disputes(self, client: Client, begin: datetime) -> None:
@@ -332,10 +332,28 @@ class Trial:
         return json.loads(done.stdout)
 
 
+def post(client: Client, path: str, body: object, **headers: str) -> Reply:
+    """Again while the API is too busy, as a client does."""
+    headers = {"Idempotency_Key": str(uuid4()), **headers}
+    return wait_for(lambda: unless_busy(client.request("POST", path, body, **headers)), path)
+
+
+def get(client: Client, path: str) -> Any:
+    return wait_for(lambda: unless_busy(client.request("GET", path)), path).data
+
+
+def get_payment(client: Client, id: str) -> Any:
+    return get(client, f"/payments/{id}")["payment"]
+
+
+def unless_busy(reply: Reply) -> Reply | None:
+    return None if reply.status == 503 else reply
+
+
 def wait_for(condition: Callable[[], Any], description: str) -> Any:
     """What it returns once that is true. Asks less often than wait_until: many clients wait."""
     end = time.monotonic() + GUARD_SECONDS
     while not (found := condition()):
         assert time.monotonic() < end, f"not within {GUARD_SECONDS} s: {description}"
-        PAUSE.wait(0.2)
+        PAUSE.wait(0.5)
     return found

@@ -41,7 +41,7 @@ RECONCILIATION_MUTANTS: Final = (
         (
             Edit(
                 USE_CASE_PY,
-                "            if (posting.payment_id, posting.refund_id) not in findings.matched:\n",
+                "            if posting.get_item() not in findings.matched:\n",
                 "            if False:\n",
             ),
         ),

@@ -36,7 +36,8 @@ SLOW_FAULTS: Final = (Fault.REPLY_DELAYED, Fault.SLOW_BODY)
 SLOW_SHARE: Final = 0.05
 """Of the faults: each holds a thread for the whole time-out."""
 
-KILL_SECONDS: Final = 4.0
+KILL_SECONDS: Final = 8.0
+"""A process takes up to three seconds to start."""
 
 APPLY_SECONDS: Final = 240
 """Between two reconciliations that make due what is in doubt: a refund that Stripe does not have

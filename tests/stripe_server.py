@@ -36,6 +36,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
+        if len(body) < length:
+            # Its client was killed meanwhile.
+            self.close_connection = True
+            return
         key = self.headers.get("Idempotency-Key")
         request = Request(self.command, self.path, body, key)
         proxy = self.proxy

@@ -33,15 +33,19 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._handle()
 
-    def _handle(self) -> None:
+    def _read_request(self) -> Request | None:
+        """None if its client was killed before it had sent all of it."""
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
         if len(body) < length:
-            # Its client was killed meanwhile.
+            return None
+        return Request(self.command, self.path, body, self.headers.get("Idempotency-Key"))
+
+    def _handle(self) -> None:
+        request = self._read_request()
+        if request is None:
             self.close_connection = True
             return
-        key = self.headers.get("Idempotency-Key")
-        request = Request(self.command, self.path, body, key)
         proxy = self.proxy
         proxy.requests.append(request)
         fault = proxy.plan(request)

@@ -8,6 +8,7 @@ DOMAIN_PY: Final = "atomic_core/domain/disputes.py"
 POSTING_PY: Final = "atomic_core/domain/posting.py"
 PROCESSING_PY: Final = "atomic_core/use_cases/dispute_processing.py"
 RESERVATION_PY: Final = "atomic_core/use_cases/refund_reservation.py"
+TIMELINE_PY: Final = "atomic_core/use_cases/timeline.py"
 REFUNDS_PY: Final = "atomic_core/use_cases/refunds.py"
 DISPUTES_SQL: Final = "atomic_adapters/postgres/disputes.sql"
 MIGRATION: Final = "migrations/0039.disputes.sql"
@@ -200,6 +201,12 @@ DISPUTE_MUTANTS: Final = (
             ),
         ),
         (VERIFICATION_TEST,),
+    ),
+    Mutant(
+        "timeline-without-the-end-of-disputes",
+        "a timeline has the decision of a dispute with what it posted",
+        (Edit(TIMELINE_PY, "    if dispute.closed_at:\n", "    if False:\n"),),
+        (CONTRACT_TEST,),
     ),
     Mutant(
         "inquiry-recorded-as-dispute",

@@ -45,7 +45,10 @@ class _Handler(BaseHTTPRequestHandler):
         request = self._read_request()
         if request is None:
             self.close_connection = True
-            return
+        else:
+            self._answer(request)
+
+    def _answer(self, request: Request) -> None:
         proxy = self.proxy
         proxy.requests.append(request)
         fault = proxy.plan(request)

@@ -25,10 +25,12 @@ class NetworkRecord:
     held: int = 0
     captured: int = 0
     refunded: int = 0
+    disputed: int = 0
+    """What disputes have withdrawn and not returned."""
 
     @property
     def net(self) -> int:
-        return self.captured - self.refunded
+        return self.captured - self.refunded - self.disputed
 
 
 Fault = Callable[[str, Claim], NetworkResponse | None]

@@ -43,15 +43,24 @@ class StatementNetwork(BookkeepingNetwork):
         payment_id: UUID | None = None,
         refund_id: UUID | None = None,
         type: str = "charge",
+        reference: str | None = None,
     ) -> StatementLine:
         number = f"txn_{len(self.lines) + 1}"
         fee = FEE if kind is LineKind.CHARGE else 0
         now = datetime.now(UTC)
+        name = reference or number
         line = StatementLine(
-            number, kind, type, number, payment_id, refund_id, amount, "USD", fee, "USD", now
+            number, kind, type, name, payment_id, refund_id, amount, "USD", fee, "USD", now
         )
         self.lines.append(line)
         return line
+
+    def add_dispute_line(self, payment_id: UUID, amount: int, reference: str) -> StatementLine:
+        """Money that a dispute has moved: `amount` is negative if it was withdrawn."""
+        self.get_record(payment_id).disputed -= amount
+        return self.add_line(
+            LineKind.DISPUTE, amount, payment_id, type="adjustment", reference=reference
+        )
 
     def _record(self, claim: Claim) -> None:
         before = self.get_record(claim.payment_id).net

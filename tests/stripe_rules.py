@@ -4,7 +4,8 @@ It remembers Idempotency-Keys: the same key with the same parameters gets the fi
 again, with other parameters a 400, and while the first request is under way a 409. It turns tokens
 into payment methods, searches PaymentIntents by metadata, lists balance transactions by time, and
 refuses captures of what is not held, refunds of more than was captured, and cancellations of what
-has ended. What a capture leaves is released, where localstripe refunds it.
+has ended. What a capture leaves is released, where localstripe refunds it. Disputes are those of
+stripe_disputes.py; what is disputed is not refunded.
 """
 
 import http.client
@@ -16,8 +17,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+
+from stripe_disputes import DisputeBook, DisputeRefused
 
 SECRET_KEY = "sk_test_recordingproxy"
 
@@ -63,7 +67,7 @@ class Request:
     @property
     def route(self) -> str:
         """Method and path, with ids replaced by {id}."""
-        path = re.sub(r"/(pi|re|ch)_\w+", "/{id}", urlsplit(self.path).path)
+        path = re.sub(r"/(pi|re|ch|du)_\w+", "/{id}", urlsplit(self.path).path)
         return f"{self.method} {path}"
 
 
@@ -74,27 +78,39 @@ def no_fault(request: Request) -> None:
     """Every request is answered."""
 
 
+def ignore(request: Request) -> None:
+    """Nothing follows."""
+
+
 @dataclass
 class RecordingProxy:
-    """`plan` decides about each request from Atomic."""
+    """`plan` decides about each request from Atomic; `on_processed` is called after Stripe has
+    processed it and before its answer."""
 
     stripe_port: int
     url: str = ""
     """That Atomic calls."""
     plan: FaultPlan = no_fault
+    on_processed: Callable[[Request], None] = ignore
     requests: list[Request] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
     """Ends what is delayed or slow."""
+    disputes: DisputeBook = field(init=False)
     former_lines: frozenset[str] = frozenset()
     """Balance transactions of earlier tests, which are not listed."""
     _answers: dict[str, tuple[bytes, Answer | None]] = field(default_factory=dict)
     """By key: the first request, and its answer; None while it is under way."""
     _intent_ids: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """By the payment in their metadata. A list of localstripe's takes as long as 40 reads."""
+    _snapshot: tuple[Sequence[Any], Mapping[str, Any]] = ((), MappingProxyType({}))
+    """Balance transactions and refunds as of the last first page: to list all takes seconds."""
     _redirected: set[str] = field(default_factory=set)
     """PaymentIntents with a return_url."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _rules: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.disputes = DisputeBook(self._retrieve_intent)
 
     def list_routes(self) -> list[str]:
         return [request.route for request in self.requests]
@@ -142,8 +158,19 @@ class RecordingProxy:
         """The PaymentIntents that were created for a payment through this proxy."""
         return [self._retrieve_intent(id) for id in self._intent_ids.get(payment_id, ())]
 
+    def open_dispute(self, intent_id: str) -> Any:
+        """The customer disputes what is left of a payment. None if nothing is left."""
+        with self._rules:
+            intent = self._retrieve_intent(intent_id)
+            left = compute_net(intent)
+            if left == 0 or self.disputes.is_disputed(intent_id):
+                return None
+            return self.disputes.open(intent, left)
+
     def _process(self, request: Request) -> Answer:
         url = urlsplit(request.path)
+        if url.path.startswith("/v1/disputes"):
+            return self._answer_of_dispute(request, url.path, url.query)
         if url.path == "/v1/payment_intents/search":
             return self._search(parse_qs(url.query)["query"][0])
         if url.path == "/v1/balance_transactions":
@@ -160,6 +187,16 @@ class RecordingProxy:
                     self._redirected.add(answer.data["id"])
             return self._redirect(answer)
 
+    def _answer_of_dispute(self, request: Request, path: str, query: str) -> Answer:
+        params = dict(parse_qsl(query if request.method == "GET" else request.body.decode()))
+        try:
+            found = self.disputes.answer(request.method, path, params)
+        except KeyError:
+            return build_error(404, "invalid_request_error", "No such dispute", "resource_missing")
+        except DisputeRefused:
+            return build_error(400, "invalid_request_error", "This dispute is already closed")
+        return Answer(200, json.dumps(found).encode())
+
     def _search(self, query: str) -> Answer:
         match = re.fullmatch(r"metadata\['(\w+)'\]:'([^']*)'", query)
         assert match, query
@@ -172,10 +209,13 @@ class RecordingProxy:
     def _list_balance(self, query: Mapping[str, list[str]]) -> Answer:
         """Expanded for one page only: localstripe takes seconds to expand a thousand lines."""
         after, until = int(query["created[gte]"][0]), int(query["created[lt]"][0])
-        refunds = {refund["id"]: refund for refund in self.list_all("refunds")}
+        if "starting_after" not in query:
+            refunds = {refund["id"]: refund for refund in self.list_all("refunds")}
+            self._snapshot = self.list_lines(refunds), refunds
+        lines, refunds = self._snapshot
         listed = [
             line
-            for line in _release_what_captures_leave(self.list_all("balance_transactions"), refunds)
+            for line in lines
             if after <= line["created"] < until and line["id"] not in self.former_lines
         ]
         ids = [line["id"] for line in listed]
@@ -188,7 +228,17 @@ class RecordingProxy:
         page = {"object": "list", "data": lines, "has_more": end < len(listed)}
         return Answer(200, json.dumps({**page, "url": "/v1/balance_transactions"}).encode())
 
+    def list_lines(self, refunds: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        """All balance transactions, the newest first."""
+        if refunds is None:
+            refunds = {refund["id"]: refund for refund in self.list_all("refunds")}
+        lines = _release_what_captures_leave(self.list_all("balance_transactions"), refunds)
+        every = [*self.disputes.list_lines(), *lines]
+        return sorted(every, key=lambda line: (line["created"], line["id"]), reverse=True)
+
     def _expand_source(self, id: str, refunds: Mapping[str, Any]) -> Any:
+        if id in self.disputes.documents:
+            return self.disputes.expand(self.disputes.documents[id])
         source = refunds[id] if id in refunds else self._retrieve(f"charges/{id}")
         return {**source, "payment_intent": self._retrieve_intent(source["payment_intent"])}
 
@@ -246,6 +296,9 @@ class RecordingProxy:
                 return build_error(400, "invalid_request_error", "not cancelable", unexpected)
         if path == "/v1/refunds":
             params = dict(parse_qsl(request.body.decode()))
+            if self.disputes.is_disputed(params["payment_intent"]):
+                disputed = "charged back"
+                return build_error(400, "invalid_request_error", disputed, "charge_disputed")
             left = compute_net(self._retrieve_intent(params["payment_intent"]))
             amount = int(params.get("amount", left))
             if not 0 < amount <= left:

@@ -33,11 +33,22 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._handle()
 
-    def _handle(self) -> None:
+    def _read_request(self) -> Request | None:
+        """None if its client was killed before it had sent all of it."""
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
-        key = self.headers.get("Idempotency-Key")
-        request = Request(self.command, self.path, body, key)
+        if len(body) < length:
+            return None
+        return Request(self.command, self.path, body, self.headers.get("Idempotency-Key"))
+
+    def _handle(self) -> None:
+        request = self._read_request()
+        if request is None:
+            self.close_connection = True
+        else:
+            self._answer(request)
+
+    def _answer(self, request: Request) -> None:
         proxy = self.proxy
         proxy.requests.append(request)
         fault = proxy.plan(request)
@@ -51,6 +62,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(build_error(401, "invalid_request_error", "Invalid API Key provided"))
             return
         answer = proxy.answer(request, fault)
+        proxy.on_processed(request)
         match fault:
             case Fault.REPLY_DROPPED:
                 self.close_connection = True

@@ -36,6 +36,7 @@ from atomic_core.application import Application, LaneOptions, Options, Ports
 from atomic_core.domain.accounts import AccountStatus
 from atomic_core.domain.balances import Snapshot
 from atomic_core.domain.card_networks import DEFAULT_NETWORK
+from atomic_core.domain.disputes import Dispute
 from atomic_core.domain.idempotency import IdempotentRequest
 from atomic_core.domain.journal import JournalStatus
 from atomic_core.domain.ledger import TransactionKind
@@ -120,6 +121,10 @@ class Tampering(Protocol):
     def set_reverses(self, transaction_id: UUID, reverses_id: UUID) -> None: ...
     def delete_journal_transaction(self, transaction_id: UUID) -> None: ...
     def delete_ledger_transaction(self, transaction_id: UUID) -> None: ...
+
+    def change_dispute(self, dispute: Dispute) -> None:
+        """Store the dispute with this id so."""
+        ...
 
     def set_snapshot(self, account_id: UUID, day: date, sequence: int, balance: int) -> None: ...
     def set_closing_balance(self, period_id: UUID, sequence: int, balance: int) -> None: ...
@@ -244,6 +249,10 @@ class MemoryTampering:
 
     def delete_ledger_transaction(self, transaction_id: UUID) -> None:
         del self.tables.transactions.rows[transaction_id]
+
+    def change_dispute(self, dispute: Dispute) -> None:
+        rows = self.tables.disputes.rows
+        rows[dispute.id] = replace(rows[dispute.id], dispute=dispute)
 
     def set_snapshot(self, account_id: UUID, day: date, sequence: int, balance: int) -> None:
         rows = self.tables.balance_snapshots.rows
@@ -492,6 +501,19 @@ class PostgresTampering:
 
     def delete_ledger_transaction(self, transaction_id: UUID) -> None:
         self._write(b"DELETE FROM ledger_transactions WHERE id = %s", transaction_id)
+
+    def change_dispute(self, dispute: Dispute) -> None:
+        statement = b"""UPDATE disputes
+                           SET (merchant_id, payment_id, account_id, network, status, amount, fee,
+                                fee_returned, closed_at, due_at)
+                               = (%s, %s, %s, %s, %s, %s, %s, %s,
+                                  CASE WHEN %s THEN now() END, CASE WHEN NOT %s THEN now() END)
+                         WHERE id = %s"""
+        owners = (dispute.merchant_id, dispute.payment_id, dispute.account_id, dispute.network)
+        amounts = (dispute.money.amount, dispute.fee, dispute.fee_returned)
+        is_final = dispute.status.is_final
+        values = (*owners, dispute.status.value, *amounts, is_final, is_final, dispute.id)
+        self._write(statement, *values)
 
     def set_snapshot(self, account_id: UUID, day: date, sequence: int, balance: int) -> None:
         statement = b"""UPDATE balance_snapshots SET sequence = %s, balance = %s

@@ -10,7 +10,8 @@ from atomic_core.domain.accounts import AccountType
 from atomic_core.domain.ledger import LedgerTransaction, TransactionKind
 from atomic_core.domain.reconciliation import BookedPayment, Posting, ReconciliationReport
 
-POSTED_KINDS = (TransactionKind.PAYMENT, TransactionKind.REFUND)
+DISPUTE_KINDS = (TransactionKind.DISPUTE, TransactionKind.DISPUTE_REVERSAL)
+POSTED_KINDS = (TransactionKind.PAYMENT, TransactionKind.REFUND, *DISPUTE_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class MemoryReconciliationRepository:
         return [
             self._build_posting(transaction)
             for transaction in self._list_transactions()
-            if transaction.payment_id in requested
+            if self._get_payment_id(transaction) in requested
         ]
 
     def list_posted(
@@ -33,7 +34,7 @@ class MemoryReconciliationRepository:
             transaction
             for transaction in self._list_transactions()
             if begin <= transaction.posted_at < end
-            and payments[transaction.payment_id].item.network == network
+            and payments[self._get_payment_id(transaction)].item.network == network
             and (after is None or transaction.id > after)
         ]
         found.sort(key=lambda transaction: transaction.id)
@@ -75,6 +76,12 @@ class MemoryReconciliationRepository:
             if transaction.kind in POSTED_KINDS:
                 yield transaction
 
+    def _get_payment_id(self, transaction: LedgerTransaction) -> UUID:
+        """Of a dispute's ledger transaction, too: its subject is the dispute."""
+        if transaction.kind not in DISPUTE_KINDS:
+            return transaction.payment_id
+        return self.session.tables.disputes.rows[transaction.payment_id].dispute.payment_id
+
     def _build_posting(self, transaction: LedgerTransaction) -> Posting:
         tables = self.session.tables
         [(amount, currency)] = [
@@ -84,8 +91,16 @@ class MemoryReconciliationRepository:
             and (account := tables.accounts.rows[entry.account_id]).merchant_id is None
             and account.type == AccountType.ASSET
         ]
+        is_dispute = transaction.kind in DISPUTE_KINDS
         return Posting(
-            transaction.id, transaction.payment_id, transaction.refund_id, amount, currency
+            transaction.id,
+            self._get_payment_id(transaction),
+            transaction.refund_id,
+            amount,
+            currency,
+            tables.disputes.rows[transaction.payment_id].dispute.network_reference
+            if is_dispute
+            else None,
         )
 
     def _build_payment(self, payment_id: UUID) -> BookedPayment:

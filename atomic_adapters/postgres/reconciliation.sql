@@ -1,25 +1,35 @@
 -- name: list_postings
 -- The leg in the World account, with the sign of a statement: what comes from outside debits it.
-SELECT t.id AS transaction_id, t.payment_id, t.refund_id, -e.amount AS amount, w.currency
+SELECT t.id AS transaction_id, t.payment_id, t.refund_id, -e.amount AS amount, w.currency,
+       NULL AS dispute_reference
   FROM ledger_transactions t
   JOIN entries e ON e.transaction_id = t.id
   JOIN accounts w ON w.id = e.account_id AND w.merchant_id IS NULL AND w.type = 'asset'
  WHERE t.payment_id = ANY (%(payment_ids)s::uuid[])
    AND t.kind IN ('payment', 'refund')
+ UNION ALL
+SELECT t.id, d.payment_id, NULL, -e.amount, w.currency, d.network_reference
+  FROM disputes d
+  JOIN ledger_transactions t ON t.payment_id = d.id AND t.kind IN ('dispute', 'dispute_reversal')
+  JOIN entries e ON e.transaction_id = t.id
+  JOIN accounts w ON w.id = e.account_id AND w.merchant_id IS NULL AND w.type = 'asset'
+ WHERE d.payment_id = ANY (%(payment_ids)s::uuid[])
 
 -- name: list_posted
 -- Ids begin with the milliseconds of their creation, so the primary key is in the order of time. They
 -- come from the application's clock and `posted_at` from the database's: an hour is allowed between.
-SELECT t.id AS transaction_id, t.payment_id, t.refund_id, -e.amount AS amount, w.currency
+SELECT t.id AS transaction_id, p.id AS payment_id, t.refund_id, -e.amount AS amount, w.currency,
+       d.network_reference AS dispute_reference
   FROM ledger_transactions t
-  JOIN payments p ON p.id = t.payment_id AND p.network = %(network)s
+  LEFT JOIN disputes d ON d.id = t.payment_id AND t.kind IN ('dispute', 'dispute_reversal')
+  JOIN payments p ON p.id = coalesce(d.payment_id, t.payment_id) AND p.network = %(network)s
   JOIN entries e ON e.transaction_id = t.id
   JOIN accounts w ON w.id = e.account_id AND w.merchant_id IS NULL AND w.type = 'asset'
  WHERE t.id > %(after_id)s
    AND t.id < %(end_id)s
    AND t.posted_at >= %(begin_at)s
    AND t.posted_at < %(end_at)s
-   AND t.kind IN ('payment', 'refund')
+   AND t.kind IN ('payment', 'refund', 'dispute', 'dispute_reversal')
  ORDER BY t.id
  LIMIT %(limit)s
 
@@ -29,8 +39,10 @@ SELECT p.id AS payment_id, p.merchant_id, p.network, p.network_reference, p.stat
           FROM ledger_transactions t
           JOIN entries e ON e.transaction_id = t.id
           JOIN accounts w ON w.id = e.account_id AND w.merchant_id IS NULL AND w.type = 'asset'
-         WHERE t.payment_id = p.id
-           AND t.kind IN ('payment', 'refund'))::bigint AS net_amount,
+         WHERE t.payment_id = ANY (ARRAY(SELECT p.id
+                                          UNION ALL
+                                         SELECT d.id FROM disputes d WHERE d.payment_id = p.id))
+           AND t.kind IN ('payment', 'refund', 'dispute', 'dispute_reversal'))::bigint AS net_amount,
        ARRAY(SELECT p.id WHERE p.phase = 'OPEN'
               UNION ALL
              (SELECT r.id FROM refunds r

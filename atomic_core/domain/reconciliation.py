@@ -11,8 +11,15 @@ from uuid import UUID
 class LineKind(StrEnum):
     CHARGE = "charge"
     REFUND = "refund"
+    DISPUTE = "dispute"
+    """Money that a dispute has withdrawn, or returned."""
     OTHER = "other"
     """A payout, a fee, a correction: the ledger does not post it."""
+
+
+Item = tuple[UUID, UUID | tuple[str, bool] | None]
+"""What is posted once: a payment, one of its refunds, or what a dispute with this reference has
+withdrawn or, if True, returned."""
 
 
 class StatementLine(NamedTuple):
@@ -24,22 +31,30 @@ class StatementLine(NamedTuple):
     type: str
     """The network's own word, such as `payout`."""
     reference: str | None
-    """The network's id of the charged payment, or of the refund."""
+    """The network's id of the charged payment, of the refund, or of the dispute."""
     payment_id: UUID | None
     """Ours, as the network keeps it. None if it has none: Atomic has not requested it."""
     refund_id: UUID | None
     amount: int | None
-    """Minor units of ISO 4217; negative if it was paid out. None if it is no whole number of
-    them."""
+    """Minor units of ISO 4217; negative if it was paid out. Of a dispute with the network's fee, as
+    far as that is posted. None if it is no whole number of them."""
     currency: str
     fee: int
-    """Of the network, in its own minor units of `fee_currency`."""
+    """Of the network, not posted, in its own minor units of `fee_currency`."""
     fee_currency: str
     created_at: datetime
 
+    def get_item(self) -> Item | None:
+        """None if the network does not know a payment of ours."""
+        if self.payment_id is None:
+            return None
+        if self.kind is LineKind.DISPUTE:
+            return self.payment_id, (self.reference or "", (self.amount or 0) > 0)
+        return self.payment_id, self.refund_id if self.kind is LineKind.REFUND else None
+
 
 class Posting(NamedTuple):
-    """A ledger transaction of a payment, or of one of its refunds."""
+    """A ledger transaction of a payment, or of one of its refunds or disputes."""
 
     transaction_id: UUID
     payment_id: UUID
@@ -47,6 +62,13 @@ class Posting(NamedTuple):
     amount: int
     """Minor units, with the sign of a statement: negative for a refund."""
     currency: str
+    dispute_reference: str | None = None
+    """The network's id of the dispute."""
+
+    def get_item(self) -> Item:
+        if self.dispute_reference is not None:
+            return self.payment_id, (self.dispute_reference, self.amount > 0)
+        return self.payment_id, self.refund_id
 
 
 class BookedPayment(NamedTuple):
@@ -59,7 +81,8 @@ class BookedPayment(NamedTuple):
     status: str
     currency: str
     net_amount: int
-    """What its ledger transactions add up to, in minor units: captured less refunded."""
+    """What its ledger transactions add up to, in minor units: captured, less refunded, less what
+    disputes have withdrawn and not returned."""
     open_ids: Sequence[UUID]
     """The payment or those of its refunds that are not settled yet."""
 

@@ -15,7 +15,7 @@ class NetworkStatement(Protocol):
         ...
 
     def measure(self, payment: BookedPayment) -> int | None:
-        """What the network has taken for this payment and not returned, at present and over all
-        time, in minor units; 0 if it knows no such payment, None if it is no whole number of minor
-        units. Raises NetworkUnavailable."""
+        """What the network has taken for this payment, less what it has returned and what disputes
+        have withdrawn, at present and over all time, in minor units; 0 if it knows no such payment,
+        None if it is no whole number of minor units. Raises NetworkUnavailable."""
         ...

@@ -10,7 +10,7 @@ from atomic_core.domain.reconciliation import BookedPayment, Posting, Reconcilia
 
 class ReconciliationRepository(Protocol):
     def list_postings(self, payment_ids: Sequence[UUID]) -> Sequence[Posting]:
-        """The ledger transactions of these payments and their refunds."""
+        """The ledger transactions of these payments, their refunds and their disputes."""
         ...
 
     def list_posted(

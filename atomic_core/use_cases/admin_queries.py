@@ -33,7 +33,12 @@ from atomic_core.ports.id_generator import IdGenerator
 from atomic_core.ports.job_queue import Job, JobQueue
 from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.refunds import MAX_REFUNDS
-from atomic_core.use_cases.timeline import MAX_EVENTS, TimelineEvent, build_timeline
+from atomic_core.use_cases.timeline import (
+    MAX_EVENTS,
+    TimelineEvent,
+    build_timeline,
+    list_posted_disputes,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +235,9 @@ class GetPaymentDetails:
             refunds = work.admin_queries.list_refunds(payment_id, MAX_REFUNDS)
             events = work.events.list_by_payment(payment_id, MAX_EVENTS)
             transactions = work.ledger.list_by_payment(payment_id)
+            disputes = list_posted_disputes(work, payment_id)
         timeline = build_timeline(
-            admin_payment.payment, [row.refund for row in refunds], events, transactions
+            admin_payment.payment, [row.refund for row in refunds], events, transactions, disputes
         )
         return PaymentDetails(admin_payment, refunds, timeline.events)
 

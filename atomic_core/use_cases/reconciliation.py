@@ -12,6 +12,7 @@ from atomic_core.domain.origins import OPERATOR, Origin
 from atomic_core.domain.reconciliation import (
     Difference,
     DifferenceKind,
+    Item,
     LineKind,
     Posting,
     ReconciliationReport,
@@ -42,9 +43,6 @@ PAGE: Final = 1_000
 
 SCHEDULED_DELAY: Final = timedelta(hours=2)
 """After the end of a day (UTC): what was sent to the network before midnight is settled by then."""
-
-Item = tuple[UUID, UUID | None]
-"""A payment, or one of its refunds."""
 
 
 @dataclass(slots=True)
@@ -84,10 +82,10 @@ class _Findings:
 class Reconcile:
     """Compare a network's statement of a period with the ledger, and keep the report.
 
-    Each line is matched with the ledger transaction of its payment or refund, at whatever time it
-    was posted; each ledger transaction that was posted in the period needs a line. What does not
-    match is looked up at the network, so that a line beyond an end of the period is no difference.
-    Corrects nothing. Calls the network outside of any transaction, and locks nothing.
+    Each line is matched with the ledger transaction of its payment, refund or dispute, at whatever
+    time it was posted; each ledger transaction that was posted in the period needs a line. What
+    does not match is looked up at the network, so that a line beyond an end of the period is no
+    difference. Corrects nothing. Calls the network outside of any transaction, and locks nothing.
 
     Raises NotFound for a network without a statement; ValidationFailed; NetworkUnavailable;
     Conflict for a statement of more than MAX_LINES.
@@ -113,7 +111,7 @@ class Reconcile:
         for page in statement.read(begin, end):
             self._match(page, findings)
         for posting in self._list_posted(network, begin, end):
-            if (posting.payment_id, posting.refund_id) not in findings.matched:
+            if posting.get_item() not in findings.matched:
                 findings.suspect(posting.payment_id, None)
         self._look_up_suspects(network, statement, findings)
         report = ReconciliationReport(
@@ -159,10 +157,10 @@ class Reconcile:
             }
             postings = _index(work.reconciliation.list_postings(payment_ids))
         for line in posted:
-            if line.payment_id is None or line.payment_id not in known:
+            item = line.get_item()
+            if item is None or line.payment_id is None or line.payment_id not in known:
                 findings.add(report_foreign_line(line))
                 continue
-            item = (line.payment_id, line.refund_id if line.kind is LineKind.REFUND else None)
             posting = postings.get(item)
             is_repeated = item in findings.matched
             if posting and _is_same(line, posting) and not is_repeated:
@@ -275,7 +273,7 @@ class GetLastScheduled:
 
 
 def _index(postings: Sequence[Posting]) -> Mapping[Item, Posting]:
-    return {(posting.payment_id, posting.refund_id): posting for posting in postings}
+    return {posting.get_item(): posting for posting in postings}
 
 
 def _is_same(line: StatementLine, posting: Posting) -> bool:

@@ -4,15 +4,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
+from atomic_core.domain.disputes import Dispute, DisputeStatus
 from atomic_core.domain.errors import NotFound
 from atomic_core.domain.events import Event, EventType, RecordedEvent
-from atomic_core.domain.ledger import PostedTransaction
+from atomic_core.domain.ledger import PostedTransaction, TransactionKind
+from atomic_core.domain.lists import DisputeFilter
 from atomic_core.domain.payments import Payment, PaymentLookup, Status, Step
 from atomic_core.domain.refunds import Refund
-from atomic_core.ports.unit_of_work import UnitOfWorkFactory
+from atomic_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from atomic_core.use_cases.refunds import MAX_REFUNDS
 
 MAX_EVENTS: Final = 5_000
@@ -20,6 +22,9 @@ MAX_EVENTS: Final = 5_000
 them records at most MAX_RECORDED_FAULTS responses that are not final, and three events of its
 own, so a payment has fewer."""
 
+
+MAX_DISPUTES: Final = 100
+"""Of one payment. Networks allow a few: each disputes another part of it."""
 
 _LAST_EVENTS: Final = (EventType.SUCCEEDED, EventType.FAILED)
 
@@ -34,6 +39,24 @@ class TimelineEvent:
     event: Event
     at: datetime
     posted: PostedTransaction | None = None
+    dispute_id: UUID | None = None
+    """Of an event of a dispute."""
+    dispute_status: DisputeStatus | None = None
+
+    @property
+    def status(self) -> Status | DisputeStatus | None:
+        """Of the payment, refund or dispute after the event."""
+        return self.dispute_status or self.event.status
+
+
+class PostedDispute(NamedTuple):
+    """A dispute with its ledger transactions."""
+
+    dispute: Dispute
+    transactions: Sequence[PostedTransaction]
+
+    def find_transaction(self, kind: TransactionKind) -> PostedTransaction | None:
+        return next((found for found in self.transactions if found.kind is kind), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +68,8 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class GetTimeline:
-    """The timeline of a payment of this merchant, with its refunds. Raises NotFound."""
+    """The timeline of a payment of this merchant, with its refunds and disputes. Raises
+    NotFound."""
 
     begin: UnitOfWorkFactory
 
@@ -57,7 +81,16 @@ class GetTimeline:
             recorded = work.events.list_by_payment(payment_id, MAX_EVENTS)
             transactions = work.ledger.list_by_payment(payment_id)
             refunds = work.refunds.list_by_payment(payment_id, MAX_REFUNDS)
-        return build_timeline(payment, refunds, recorded, transactions)
+            disputes = list_posted_disputes(work, payment_id)
+        return build_timeline(payment, refunds, recorded, transactions, disputes)
+
+
+def list_posted_disputes(work: UnitOfWork, payment_id: UUID) -> Sequence[PostedDispute]:
+    filters = DisputeFilter(payment_id=payment_id)
+    return [
+        PostedDispute(dispute, work.ledger.list_by_payment(dispute.id))
+        for dispute in work.disputes.list(None, filters, None, MAX_DISPUTES)
+    ]
 
 
 def build_timeline(
@@ -65,8 +98,10 @@ def build_timeline(
     refunds: Sequence[Refund],
     recorded: Sequence[RecordedEvent],
     transactions: Sequence[PostedTransaction],
+    disputes: Sequence[PostedDispute] = (),
 ) -> Timeline:
-    """Combine recorded events with those that follow from the rows of payment and refunds."""
+    """Combine recorded events with those that follow from the rows of payment, refunds and
+    disputes."""
     transactions_by_refund = {
         transaction.transaction.refund_id: transaction for transaction in transactions
     }
@@ -85,6 +120,8 @@ def build_timeline(
             if claimed_at:
                 # The claim's transaction may have begun just before the refund was created.
                 events.append(_build_refund_processing_event(event, max(at, claimed_at)))
+    for each in disputes:
+        events += _build_dispute_events(each)
     return Timeline(payment, _count_calls(sorted(events, key=lambda event: event.at)))
 
 
@@ -171,6 +208,38 @@ def _build_refund_processing_event(created: Event, at: datetime) -> TimelineEven
         1,
     )
     return TimelineEvent(processing, at)
+
+
+def _build_dispute_events(posted: PostedDispute) -> list[TimelineEvent]:
+    """When it was recorded, and when it was decided."""
+    dispute = posted.dispute
+    opened = Event(
+        dispute.merchant_id,
+        EventType.DISPUTE_OPENED,
+        dispute.payment_id,
+        None,
+        amount=dispute.money.amount,
+        reason=dispute.reason,
+    )
+    events = [
+        TimelineEvent(
+            opened,
+            dispute.created_at,
+            posted.find_transaction(TransactionKind.DISPUTE),
+            dispute.id,
+            DisputeStatus.NEEDS_RESPONSE,
+        )
+    ]
+    if dispute.closed_at:
+        is_won = dispute.status is DisputeStatus.WON
+        closed = opened._replace(
+            type=EventType.DISPUTE_WON if is_won else EventType.DISPUTE_LOST, reason=None
+        )
+        reversal = posted.find_transaction(TransactionKind.DISPUTE_REVERSAL)
+        events.append(
+            TimelineEvent(closed, dispute.closed_at, reversal, dispute.id, dispute.status)
+        )
+    return events
 
 
 def _add_transaction(

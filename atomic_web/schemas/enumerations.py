@@ -147,8 +147,18 @@ RESPONSE_FAILURE: Final = Enumeration(
 )
 PAYMENT_EVENT_TYPE: Final = Enumeration(
     "PaymentEventType",
-    "What happened to a payment or to one of its refunds.",
-    tuple(type.timeline_name for type in EventType if type.startswith(("payment.", "refund."))),
+    "What happened to a payment, or to one of its refunds or disputes.",
+    tuple(
+        type.timeline_name
+        for type in EventType
+        if type.startswith(("payment.", "refund.", "dispute."))
+        and type is not EventType.DISPUTE_UPDATED
+    ),
+)
+TIMELINE_STATUS: Final = Enumeration(
+    "TimelineStatus",
+    "A status of a payment, of a refund or of a dispute.",
+    (*PAYMENT_STATUS.values, *DISPUTE_STATUS.values),
 )
 EVENT_TYPE: Final = Enumeration(
     "EventType",
@@ -218,7 +228,8 @@ ENUMERATIONS: Final = (
     *(PAYMENT_CANCELLATION_REASON, FAILURE_REASON, ACCOUNT_TYPE, NORMAL_SIDE, TRANSACTION_KIND),
     *(ACCOUNT_STATUS, LEDGER_TRANSACTION_STATUS, TIME_AXIS),
     *(DISPUTE_STATUS, DISPUTE_RESPONSE, RESPONSE_FAILURE),
-    *(PAYMENT_EVENT_TYPE, EVENT_TYPE, EVENT_TYPE_FILTER, SORT_ORDER, PAYMENT_EXPANSION),
+    *(PAYMENT_EVENT_TYPE, TIMELINE_STATUS, EVENT_TYPE, EVENT_TYPE_FILTER),
+    *(SORT_ORDER, PAYMENT_EXPANSION),
     *(WEBHOOK_ENDPOINT_STATUS, WEBHOOK_DISABLED_REASON, DELIVERY_STATUS),
     *(AUDIT_EVENT_TYPE, ACTOR_TYPE, SCOPE),
     *(READINESS_STATUS, DEPENDENCY_STATUS, ERROR_CODE, ERROR_TYPE),

@@ -5,7 +5,7 @@ from marshmallow import fields, validate
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_web.schemas.enumerations import (
     PAYMENT_EVENT_TYPE,
-    PAYMENT_STATUS,
+    TIMELINE_STATUS,
     TRANSACTION_KIND,
     OneOfEnumeration,
 )
@@ -36,7 +36,7 @@ class LedgerTransactionSchema(ResponseSchema):
 
 
 class TimelineEventSchema(ResponseSchema):
-    """One event of a payment or of one of its refunds."""
+    """One event of a payment, or of one of its refunds or disputes."""
 
     at = Timestamp()
     event = fields.String(
@@ -44,9 +44,11 @@ class TimelineEventSchema(ResponseSchema):
         validate=OneOfEnumeration(PAYMENT_EVENT_TYPE),
     )
     status = fields.String(
-        attribute="event.status",
-        validate=OneOfEnumeration(PAYMENT_STATUS),
-        metadata={"description": "The status after the event, of the refund if `refundId` is set."},
+        validate=OneOfEnumeration(TIMELINE_STATUS),
+        metadata={
+            "description": "The status after the event: of the refund if `refundId` is set, of the "
+            "dispute if `disputeId` is."
+        },
     )
     amount = fields.Integer(
         attribute="event.amount", allow_none=True, validate=validate.Range(1, MAX_AMOUNT)
@@ -58,6 +60,7 @@ class TimelineEventSchema(ResponseSchema):
         metadata={"description": "Which call of the card network, counted from 1."},
     )
     refund_id = fields.UUID(attribute="event.refund_id", data_key="refundId", allow_none=True)
+    dispute_id = fields.UUID(data_key="disputeId", allow_none=True)
     request_id = fields.String(
         attribute="event.request_id",
         data_key="requestId",

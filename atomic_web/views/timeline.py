@@ -1,4 +1,4 @@
-"""GET /payments/{id}/timeline: all events of a payment and its refunds."""
+"""GET /payments/{id}/timeline: all events of a payment, its refunds and its disputes."""
 
 from typing import Any, Final
 
@@ -21,9 +21,9 @@ _response_schema: Final = TimelineSchema()
 SHOW: Final = Operation(
     id="getTimeline",
     summary="List the events of a payment",
-    description="Every status change of the payment and its refunds: its time, settlement attempt, "
-    "request, actor, and ledger transaction. The entries of a transaction require the scope "
-    "`accounts:read` as well; without it they are null.",
+    description="Every status change of the payment, its refunds and its disputes: its time, "
+    "settlement attempt, request, actor, and ledger transaction. The entries of a transaction "
+    "require the scope `accounts:read` as well; without it they are null.",
     responses=(
         Success(
             status=200,

@@ -24,7 +24,7 @@ def render_payment_details(details: PaymentDetails) -> str:
         rows = [_build_refund_row(refund) for refund in details.refunds]
         sections.append("Refunds\n" + render_table(headings, rows, right={"Attempt", "Amount"}))
     headings = (
-        *("At", "Event", "Status", "Attempt", "Amount", "Reason", "Refund"),
+        *("At", "Event", "Status", "Attempt", "Amount", "Reason", "Refund", "Dispute"),
         *("Actor", "Client", "Request", "Server request"),
     )
     rows = [_build_event_row(event, payment.money.currency) for event in details.events]
@@ -137,11 +137,12 @@ def _build_event_row(timeline_event: TimelineEvent, currency: str) -> tuple[obje
     return (
         format_time(timeline_event.at),
         event.type.timeline_name,
-        event.status,
+        timeline_event.status,
         event.attempt,
         None if event.amount is None else format_minor_units(event.amount, currency),
         event.reason,
         event.refund_id,
+        timeline_event.dispute_id,
         *_build_origin_cells(event.origin),
     )
 
@@ -225,8 +226,9 @@ def _event_to_json(timeline_event: TimelineEvent) -> Mapping[str, object]:
     return {
         "at": timeline_event.at,
         "event": event.type.timeline_name,
-        "status": event.status,
+        "status": timeline_event.status,
         "refundId": event.refund_id,
+        "disputeId": timeline_event.dispute_id,
         "attempt": event.attempt,
         "amount": event.amount,
         "reason": event.reason,

@@ -17,6 +17,7 @@ from atomic_core.domain.disputes import (
     Evidence,
 )
 from atomic_core.domain.errors import DisputeNotAnswerable, NotFound, RefundExceedsRemaining
+from atomic_core.domain.events import EventType
 from atomic_core.domain.lists import CreatedFilter, DisputeFilter
 from atomic_core.domain.payments import CaptureMethod, Status
 from atomic_core.use_cases.disputes import AcceptanceRequest, EvidenceRequest
@@ -416,3 +417,29 @@ def test_sandbox_disputes_what_is_not_refunded(store: Store, scenario: PaymentSc
     assert dispute.evidence_due_at is not None
     assert dispute.evidence_due_at - dispute.created_at > timedelta(days=6)
     shop.assert_ledger_is_clean()
+
+
+def test_timeline_has_disputes_with_what_they_posted(shop: DisputeScenario) -> None:
+    paid = shop.pay(1_000)
+    first, second = shop.open(paid, 300, "dp_1"), shop.open(paid, 200, "dp_2")
+    shop.update("dp_1", status=WON)
+    shop.update("dp_2", status=LOST)
+    timeline = shop.application.payments.get_timeline(shop.merchant_id, paid.id)
+    found = [
+        (each.event.type, each.dispute_id, each.status, each.event.amount, each.posted)
+        for each in timeline.events
+        if each.dispute_id
+    ]
+    assert [each[:4] for each in found] == [
+        (EventType.DISPUTE_OPENED, first.id, NEEDS_RESPONSE, 300),
+        (EventType.DISPUTE_OPENED, second.id, NEEDS_RESPONSE, 200),
+        (EventType.DISPUTE_WON, first.id, WON, 300),
+        (EventType.DISPUTE_LOST, second.id, LOST, 200),
+    ]
+    amounts = [
+        posted
+        and {entry.amount for entry in posted.entries if entry.account_id == first.account_id}
+        for *_, posted in found
+    ]
+    assert amounts == [{-300 - FEE}, {-200 - FEE}, {300}, None]
+    assert shop.application.admin.get_payment(paid.id).events == timeline.events

@@ -37,11 +37,19 @@ def list_scanned_tables(plan: dict[str, Any]) -> set[str]:
     return scanned.union(*(list_scanned_tables(child) for child in plan.get("Plans", [])))
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in load_statements("disputes") if not name.startswith("insert")]
-)
+STATEMENTS: Final = {
+    **load_statements("disputes"),
+    **{
+        name: statement
+        for name, statement in load_statements("reconciliation").items()
+        if name in ("list_postings", "list_posted", "list_booked_payments")
+    },
+}
+
+
+@pytest.mark.parametrize("name", [name for name in STATEMENTS if not name.startswith("insert")])
 def test_no_statement_scans_all_disputes(filled: psycopg.Connection, name: str) -> None:
-    statement, _ = number_parameters(load_statements("disputes")[name])
+    statement, _ = number_parameters(STATEMENTS[name])
     # psycopg would take the numbered parameters for its own.
     [row] = filled.execute(b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + statement).fetchall()
     plan = row[0] if isinstance(row[0], list) else json.loads(row[0])

@@ -48,15 +48,18 @@ class FailFirst:
     """By the id of the payment, and by that of its PaymentIntent."""
     failed: Counter[Combination] = field(default_factory=Counter)
 
-    def __call__(self, request: Request) -> Fault | None:
+    def find(self, request: Request) -> Combination | None:
+        """The combination whose step this is a request of."""
         if request.route not in ROUTES.values():
             return None
         params = parse_qs(request.body.decode())
         [id] = params.get("metadata[atomic_payment]") or [urlsplit(request.path).path.split("/")[3]]
         combination = self.combinations[id]
-        if request.route != ROUTES[combination.step]:
-            return None
-        if self.failed[combination] >= combination.failures:
+        return combination if request.route == ROUTES[combination.step] else None
+
+    def __call__(self, request: Request) -> Fault | None:
+        combination = self.find(request)
+        if combination is None or self.failed[combination] >= combination.failures:
             return None
         self.failed[combination] += 1
         return combination.fault

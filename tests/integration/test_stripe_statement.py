@@ -13,13 +13,16 @@ from atomic_adapters.memory import MemoryStore
 from atomic_adapters.network_settings import StripeSettings
 from atomic_adapters.networks.stripe import StripeCardNetwork
 from atomic_adapters.networks.stripe import statement as stripe_statement
+from atomic_adapters.networks.stripe.disputes import StripeDisputes
 from atomic_adapters.networks.stripe.statement import PAUSES, StripeStatement
 from atomic_core.application import Application
 from atomic_core.domain.errors import NetworkUnavailable
+from atomic_core.domain.network_events import NetworkEvent
 from atomic_core.domain.payments import CaptureMethod, Payment, Status
 from atomic_core.domain.reconciliation import Difference, DifferenceKind, ReconciliationReport
 from atomic_core.domain.refunds import NewRefund
 from atomic_core.use_cases.holds import CaptureRequest
+from stripe_disputes import FEE as DISPUTE_FEE
 from stripe_rules import DECLINED_SOURCE, SECRET_KEY, Fault, RecordingProxy, no_fault
 from support import NOW, add_merchant, build_application, build_payment
 
@@ -36,6 +39,12 @@ def statement(proxy: RecordingProxy, pauses: list[float]) -> Iterator[StripeStat
         yield statement
 
 
+@pytest.fixture
+def disputes(proxy: RecordingProxy) -> Iterator[StripeDisputes]:
+    with closing(StripeDisputes(StripeSettings(SECRET_KEY, proxy.url, 1))) as disputes:
+        yield disputes
+
+
 class AheadClock:
     """Stripe counts whole seconds: what it has just processed lies before this clock's present."""
 
@@ -50,12 +59,16 @@ def store() -> MemoryStore:
 
 @pytest.fixture
 def application(
-    store: MemoryStore, network: StripeCardNetwork, statement: StripeStatement
+    store: MemoryStore,
+    network: StripeCardNetwork,
+    statement: StripeStatement,
+    disputes: StripeDisputes,
 ) -> Application:
     return build_application(
         store.begin,
         card_networks={"stripe": network},
         statements={"stripe": statement},
+        dispute_networks={"stripe": disputes},
         default_network="stripe",
         lease=NOW,
     )
@@ -175,6 +188,57 @@ def test_lost_answer_is_in_doubt_and_resolved(
     application.settlement.settle()
     assert application.payments.get(merchant_id, payment.id).status is Status.SUCCESS
     assert reconcile(application).differences == ()
+
+
+def process_dispute(application: Application, reference: str) -> None:
+    """As after an event that names it."""
+    with application.disputes.process.begin() as work:
+        id = f"evt_{work.now().timestamp()}"
+        work.network_events.add(
+            NetworkEvent("stripe", id, "charge.dispute.x", None, dispute_reference=reference)
+        )
+        work.commit()
+    assert application.disputes.process("stripe")
+
+
+def test_lines_of_disputes_are_matched(
+    application: Application, merchant_id: UUID, proxy: RecordingProxy
+) -> None:
+    payments = [pay(application, merchant_id, 5_000) for _ in range(2)]
+    refund(application, payments[0], 2_000)
+    disputed = [
+        proxy.open_dispute(
+            application.payments.get(merchant_id, payment.id).network_reference or ""
+        )
+        for payment in payments
+    ]
+    assert [dispute["amount"] for dispute in disputed] == [3_000, 5_000]
+    won, lost = (dispute["id"] for dispute in disputed)
+    for reference in (won, lost):
+        process_dispute(application, reference)
+    report = reconcile(application)
+    assert (report.differences, report.lines, report.matched) == ((), 5, 5)
+    assert (report.other, report.fees) == ({}, {})
+    proxy.disputes.decide(won, "won")
+    proxy.disputes.decide(lost, "lost")
+    assert get_only_difference(reconcile(application)).payment_id == payments[0].id
+    for reference in (won, lost):
+        process_dispute(application, reference)
+    before = len(proxy.requests)
+    report = reconcile(application)
+    assert (report.differences, report.lines, report.matched) == ((), 6, 6)
+    assert proxy.list_routes()[before:] == ["GET /v1/balance_transactions"], "no look-up"
+
+
+def test_dispute_that_atomic_does_not_know_is_named(
+    application: Application, merchant_id: UUID, proxy: RecordingProxy
+) -> None:
+    payment = pay(application, merchant_id, 5_000)
+    reference = application.payments.get(merchant_id, payment.id).network_reference
+    proxy.open_dispute(reference or "")
+    difference = get_only_difference(reconcile(application))
+    assert (difference.payment_id, difference.here) == (payment.id, 5_000)
+    assert difference.there == -DISPUTE_FEE
 
 
 def test_reading_is_repeated_after_a_pause(

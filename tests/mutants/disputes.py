@@ -8,13 +8,16 @@ DOMAIN_PY: Final = "atomic_core/domain/disputes.py"
 POSTING_PY: Final = "atomic_core/domain/posting.py"
 PROCESSING_PY: Final = "atomic_core/use_cases/dispute_processing.py"
 RESERVATION_PY: Final = "atomic_core/use_cases/refund_reservation.py"
+TIMELINE_PY: Final = "atomic_core/use_cases/timeline.py"
 REFUNDS_PY: Final = "atomic_core/use_cases/refunds.py"
 DISPUTES_SQL: Final = "atomic_adapters/postgres/disputes.sql"
 MIGRATION: Final = "migrations/0039.disputes.sql"
+VERIFICATION_SQL: Final = "atomic_adapters/postgres/ledger_verification.sql"
 STRIPE_PY: Final = "atomic_adapters/networks/stripe/disputes.py"
 
 CONTRACT_TEST: Final = "tests/contract/test_disputes.py"
 GUARDS_TEST: Final = "tests/integration/test_dispute_guards.py"
+VERIFICATION_TEST: Final = "tests/contract/test_dispute_verification.py"
 STRIPE_TEST: Final = "tests/unit/test_stripe_disputes.py"
 
 DISPUTE_MUTANTS: Final = (
@@ -155,6 +158,55 @@ DISPUTE_MUTANTS: Final = (
             ),
         ),
         (GUARDS_TEST,),
+    ),
+    Mutant(
+        "verify-dispute-of-another-amount",
+        "verification finds a dispute that is not posted with its amount and fee",
+        (Edit(VERIFICATION_SQL, "AND e.amount = -(d.amount + d.fee)\n", "AND e.amount < 0\n"),),
+        (VERIFICATION_TEST,),
+    ),
+    Mutant(
+        "verify-dispute-without-reversal",
+        "verification finds a won dispute that is not returned",
+        (
+            Edit(
+                VERIFICATION_SQL,
+                "<> (CASE d.status WHEN 'WON' THEN 4 ELSE 2 END, 2,"
+                " CASE d.status WHEN 'WON' THEN 2 ELSE 0 END)",
+                "<> (found.legs, 2, found.reversals)",
+            ),
+        ),
+        (VERIFICATION_TEST,),
+    ),
+    Mutant(
+        "verify-dispute-of-another-payment",
+        "verification finds a dispute that is not of a success of its merchant",
+        (
+            Edit(
+                VERIFICATION_SQL,
+                " WHERE p.id IS NULL\n    OR disputed.total >",
+                " WHERE disputed.total >",
+            ),
+        ),
+        (VERIFICATION_TEST,),
+    ),
+    Mutant(
+        "verify-dispute-above-capture",
+        "verification finds more disputes than were captured",
+        (
+            Edit(
+                VERIFICATION_SQL,
+                "    OR disputed.total > coalesce(p.capture_amount, p.amount)\n    OR (found",
+                "    OR (found",
+            ),
+        ),
+        (VERIFICATION_TEST,),
+    ),
+    Mutant(
+        "timeline-without-the-end-of-disputes",
+        "a timeline has the decision of a dispute with what it posted",
+        (Edit(TIMELINE_PY, "    if dispute.closed_at:\n", "    if False:\n"),),
+        (CONTRACT_TEST,),
     ),
     Mutant(
         "inquiry-recorded-as-dispute",

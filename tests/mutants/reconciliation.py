@@ -10,7 +10,10 @@ STATEMENT_PY: Final = "atomic_adapters/networks/stripe/statement.py"
 REQUESTS_PY: Final = "atomic_adapters/networks/stripe/requests.py"
 SQL: Final = "atomic_adapters/postgres/reconciliation.sql"
 
+MOVEMENTS_PY: Final = "atomic_adapters/networks/stripe/dispute_movements.py"
+
 CONTRACT_TEST: Final = "tests/contract/test_reconciliation.py"
+DISPUTES_TEST: Final = "tests/contract/test_dispute_reconciliation.py"
 STRIPE_TEST: Final = "tests/integration/test_stripe_statement.py"
 
 RECONCILIATION_MUTANTS: Final = (
@@ -38,7 +41,7 @@ RECONCILIATION_MUTANTS: Final = (
         (
             Edit(
                 USE_CASE_PY,
-                "            if (posting.payment_id, posting.refund_id) not in findings.matched:\n",
+                "            if posting.get_item() not in findings.matched:\n",
                 "            if False:\n",
             ),
         ),
@@ -85,6 +88,60 @@ RECONCILIATION_MUTANTS: Final = (
             ),
         ),
         (CONTRACT_TEST,),
+    ),
+    Mutant(
+        "reconcile-disputes-of-a-payment-alike",
+        "a dispute is matched by its own ledger transaction",
+        (
+            Edit(
+                DOMAIN_PY,
+                'return self.payment_id, (self.reference or "", (self.amount or 0) > 0)',
+                'return self.payment_id, ("dp_1", (self.amount or 0) > 0)',
+            ),
+        ),
+        (DISPUTES_TEST,),
+    ),
+    Mutant(
+        "reconcile-dispute-unposted",
+        "what disputes have posted counts for the payment",
+        (
+            Edit(
+                SQL,
+                "AND t.kind IN ('payment', 'refund', 'dispute', 'dispute_reversal'))::bigint",
+                "AND t.kind IN ('payment', 'refund'))::bigint",
+            ),
+        ),
+        (DISPUTES_TEST,),
+    ),
+    Mutant(
+        "reconcile-dispute-needs-no-line",
+        "what was posted for a dispute needs a line",
+        (
+            Edit(
+                SQL,
+                "   AND t.kind IN ('payment', 'refund', 'dispute', 'dispute_reversal')\n",
+                "   AND t.kind IN ('payment', 'refund')\n",
+            ),
+        ),
+        (DISPUTES_TEST,),
+    ),
+    Mutant(
+        "statement-dispute-without-fee",
+        "a dispute's line contains its fee",
+        (Edit(MOVEMENTS_PY, "return Movement(amount - fee, 0)", "return Movement(amount, 0)"),),
+        (STRIPE_TEST,),
+    ),
+    Mutant(
+        "statement-measures-no-disputes",
+        "what disputes have moved counts for the payment",
+        (
+            Edit(
+                STATEMENT_PY,
+                "return captured + self._measure_disputes(intent)",
+                "return captured",
+            ),
+        ),
+        (STRIPE_TEST,),
     ),
     Mutant(
         "statement-first-page-only",

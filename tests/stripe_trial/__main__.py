@@ -18,7 +18,7 @@ from atomic_adapters.postgres.migrations import Migrator
 from processes import System, environment
 from stripe_rules import SECRET_KEY, RecordingProxy
 from stripe_server import run_localstripe, run_proxy
-from stripe_trial.trial import Options, Trial
+from stripe_trial.trial import EVENT_SECRET, Options, Trial
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,6 +48,7 @@ def build_system(stack: ExitStack, scratch: Path, proxy: RecordingProxy) -> Syst
         CARD_NETWORK="stripe",
         STRIPE_SECRET_KEY=SECRET_KEY,
         STRIPE_API_BASE=proxy.url,
+        STRIPE_WEBHOOK_SECRET=EVENT_SECRET,
         STRIPE_TIMEOUT_SECONDS="4",
         STRIPE_CONCURRENCY="16",
     )

@@ -12,6 +12,7 @@ import stripe
 
 from atomic_adapters.network_settings import StripeSettings
 from atomic_adapters.networks.stripe.amounts import from_stripe_amount
+from atomic_adapters.networks.stripe.dispute_movements import is_of_dispute, read_movement
 from atomic_adapters.networks.stripe.errors import describe_error, is_refusal
 from atomic_adapters.networks.stripe.fields import read_number, read_text
 from atomic_adapters.networks.stripe.http_client import StripeHttpClient, time_limit
@@ -67,7 +68,7 @@ class StripeStatement:
         }
         while True:
             page = self._request(partial(self._client.v1.balance_transactions.list, params))  # pyright: ignore[reportArgumentType]
-            yield [_build_line(transaction) for transaction in page.data]
+            yield [build_line(transaction) for transaction in page.data]
             if not page.has_more or not page.data:
                 return
             params = {**params, "starting_after": page.data[-1].id}
@@ -92,7 +93,23 @@ class StripeStatement:
             )
         )
         returned = [refund for refund in refunds if refund.status not in UNPAID_REFUNDS]
-        return intent.amount_received - sum(refund.amount for refund in returned)
+        captured = intent.amount_received - sum(refund.amount for refund in returned)
+        return captured + self._measure_disputes(intent)
+
+    def _measure_disputes(self, intent: stripe.PaymentIntent) -> int:
+        """What they have withdrawn and returned: negative, or zero."""
+        disputes = self._request(
+            lambda: list(
+                self._client.v1.disputes.list(
+                    {"payment_intent": intent.id, "limit": PAGE}
+                ).auto_paging_iter()
+            )
+        )
+        return sum(
+            read_movement(transaction, dispute).amount
+            for dispute in disputes
+            for transaction in dispute.balance_transactions
+        )
 
     def _request(self, request: Callable[[], T]) -> T:
         pauses = iter(PAUSES)
@@ -109,9 +126,11 @@ class StripeStatement:
                 self._pause(pause)
 
 
-def _build_line(transaction: stripe.BalanceTransaction) -> StatementLine:
-    kind = KINDS.get(transaction.type, LineKind.OTHER)
+def build_line(transaction: stripe.BalanceTransaction) -> StatementLine:
     source: Any = transaction.source
+    if is_of_dispute(transaction):
+        return _build_dispute_line(transaction, source)
+    kind = KINDS.get(transaction.type, LineKind.OTHER)
     payment_id = _read_id(source, "metadata", PAYMENT) or _read_id(
         source, "payment_intent", "metadata", PAYMENT
     )
@@ -128,6 +147,24 @@ def _build_line(transaction: stripe.BalanceTransaction) -> StatementLine:
         from_stripe_amount(amount, currency),
         currency,
         transaction.fee,
+        transaction.currency.upper(),
+        datetime.fromtimestamp(transaction.created, UTC),
+    )
+
+
+def _build_dispute_line(transaction: stripe.BalanceTransaction, dispute: Any) -> StatementLine:
+    movement = read_movement(transaction, dispute)
+    currency = (read_text(dispute, "currency") or transaction.currency).upper()
+    return StatementLine(
+        transaction.id,
+        LineKind.DISPUTE,
+        transaction.type,
+        read_text(dispute, "id"),
+        _read_id(dispute, "payment_intent", "metadata", PAYMENT),
+        None,
+        from_stripe_amount(movement.amount, currency),
+        currency,
+        movement.unposted_fee,
         transaction.currency.upper(),
         datetime.fromtimestamp(transaction.created, UTC),
     )

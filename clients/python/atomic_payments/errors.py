@@ -174,6 +174,18 @@ class RegistrationClosed(Forbidden):
     """Code `registration_closed`."""
 
 
+class AccountFrozen(Conflict):
+    """Code `account_frozen`."""
+
+
+class AccountClosed(Conflict):
+    """Code `account_closed`."""
+
+
+class AccountNotEmpty(Conflict):
+    """Code `account_not_empty`."""
+
+
 class ExternalIdTaken(Conflict):
     """Code `external_id_taken`."""
 
@@ -309,6 +321,9 @@ ERRORS: dict[str, type[ApiError]] = {
     "wrong_password": WrongPassword,
     "scope_missing": ScopeMissing,
     "registration_closed": RegistrationClosed,
+    "account_frozen": AccountFrozen,
+    "account_closed": AccountClosed,
+    "account_not_empty": AccountNotEmpty,
     "external_id_taken": ExternalIdTaken,
     "transaction_already_reversed": TransactionAlreadyReversed,
     "transaction_not_pending": TransactionNotPending,

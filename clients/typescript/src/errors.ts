@@ -82,6 +82,9 @@ export class LoginSuspended extends Forbidden {}
 export class WrongPassword extends Forbidden {}
 export class ScopeMissing extends Forbidden {}
 export class RegistrationClosed extends Forbidden {}
+export class AccountFrozen extends Conflict {}
+export class AccountClosed extends Conflict {}
+export class AccountNotEmpty extends Conflict {}
 export class ExternalIdTaken extends Conflict {}
 export class TransactionAlreadyReversed extends Conflict {}
 export class TransactionNotPending extends Conflict {}
@@ -144,6 +147,9 @@ export const ERRORS: Readonly<Record<string, typeof ApiError>> = {
   wrong_password: WrongPassword,
   scope_missing: ScopeMissing,
   registration_closed: RegistrationClosed,
+  account_frozen: AccountFrozen,
+  account_closed: AccountClosed,
+  account_not_empty: AccountNotEmpty,
   external_id_taken: ExternalIdTaken,
   transaction_already_reversed: TransactionAlreadyReversed,
   transaction_not_pending: TransactionNotPending,

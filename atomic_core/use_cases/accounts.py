@@ -111,9 +111,9 @@ def check_empty(account: Account) -> None:
 def check_open(account: Account) -> None:
     """Raises AccountFrozen or AccountClosed if the account takes no payments."""
     if account.status == AccountStatus.FROZEN:
-        raise AccountFrozen(facts={"accountId": str(account.id)})
+        raise AccountFrozen(facts={"creditedAccountId": str(account.id)})
     if account.status == AccountStatus.CLOSED:
-        raise AccountClosed(facts={"accountId": str(account.id)})
+        raise AccountClosed(facts={"creditedAccountId": str(account.id)})
 
 
 @dataclass(frozen=True, slots=True)

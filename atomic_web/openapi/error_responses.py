@@ -232,8 +232,8 @@ ACCOUNT_CHANGE_CONFLICT: Final = ErrorResponse(
 PAYEE_CONFLICT: Final = ErrorResponse(
     "PayeeConflict",
     (
-        AccountFrozen(facts={"accountId": "0199c0de-0000-7000-8000-000000000002"}),
-        AccountClosed(facts={"accountId": "0199c0de-0000-7000-8000-000000000002"}),
+        AccountFrozen(facts={"creditedAccountId": "0199c0de-0000-7000-8000-000000000002"}),
+        AccountClosed(facts={"creditedAccountId": "0199c0de-0000-7000-8000-000000000002"}),
         IdempotencyKeyInUse(),
     ),
 )

@@ -92,7 +92,7 @@ _ERROR_DETAILS: Final[JsonObject] = {
         "maximum": _build_amount("How many there can be, if there are too many."),
         "minimum": _build_amount("`events_purged`: the least that `after` can be."),
         "usedBy": _build_id("`external_id_taken`: the ledger transaction or account that has it."),
-        "accountId": _build_id("`account_frozen`, `account_closed`: the account."),
+        "creditedAccountId": _build_id("`account_frozen`, `account_closed`: the account."),
         "reversedById": _build_id("`transaction_already_reversed`: the reversal."),
         "closedThrough": {
             "type": "string",

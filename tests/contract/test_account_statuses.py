@@ -220,7 +220,7 @@ def test_payment_is_refused_at_acceptance(
     new_payment = NewPayment(scenario.merchant_id, Money(5, "USD"), "tok_visa")
     with pytest.raises(error) as refusal:
         scenario.application.payments.record(new_payment)
-    assert refusal.value.facts == {"accountId": str(scenario.account_id)}
+    assert refusal.value.facts == {"creditedAccountId": str(scenario.account_id)}
     batch = PaymentBatch(scenario.merchant_id, [BatchItem(new_payment)], _render)
     with pytest.raises(error) as refusal:
         scenario.application.payments.create_batch(batch)

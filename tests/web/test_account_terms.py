@@ -156,7 +156,7 @@ def test_frozen_account_refuses_payments_and_ledger_transactions(
     assert merchant.patch(path, {"status": "FROZEN"}).status_code == 200
     refused = merchant.pay()
     assert (refused.status_code, error_code(refused)) == (409, "account_frozen")
-    assert refused.get_json()["error"]["details"]["accountId"] == paid["id"]
+    assert refused.get_json()["error"]["details"]["creditedAccountId"] == paid["id"]
     entries = [{"accountId": other["id"], "amount": 1}, {"accountId": paid["id"], "amount": -1}]
     refused = merchant.post(TRANSACTIONS, {"entries": entries})
     assert (refused.status_code, error_code(refused)) == (422, "transaction_refused")

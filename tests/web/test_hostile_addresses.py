@@ -75,7 +75,7 @@ def test_unknown_url_is_named_unless_it_is_unusual_or_contains_a_key(
         ("DELETE", PAYMENTS, {"GET", "HEAD", "POST", "OPTIONS"}),
         ("PUT", PAYMENTS, {"GET", "HEAD", "POST", "OPTIONS"}),
         ("DELETE", f"{PAYMENTS}/{UUID}", {"GET", "HEAD", "OPTIONS"}),
-        ("PATCH", f"{ACCOUNTS}/{UUID}", {"GET", "HEAD", "OPTIONS"}),
+        ("PUT", f"{ACCOUNTS}/{UUID}", {"GET", "HEAD", "PATCH", "OPTIONS"}),
         ("POST", "/api/v1/health", {"GET", "HEAD", "OPTIONS"}),
         ("TRACE", ACCOUNTS, {"GET", "HEAD", "POST", "OPTIONS"}),
         ("FROBNICATE", ACCOUNTS, {"GET", "HEAD", "POST", "OPTIONS"}),

@@ -69,11 +69,14 @@ def test_field_errors_say_what_the_field_must_be(
     assert get_details(merchant, BATCH, batch) == {f"payments.0.{member}": [message]}
 
 
+ACCOUNT_FIELDS = "currency, externalId, maxBalance, metadata, minBalance, name, type"
+
+
 def test_missing_and_unknown_fields_are_named(merchant: MerchantClient) -> None:
     assert get_details(merchant, ACCOUNTS, {"title": "Sales"}) == {
         "name": ["This field is required."],
         "currency": ["This field is required."],
-        "title": ["Unknown field. Known fields: currency, name."],
+        "title": [f"Unknown field. Known fields: {ACCOUNT_FIELDS}."],
     }
     assert get_details(merchant, BATCH, {"items": []}) == {
         "items": ["Unknown field. Known fields: payments."]

@@ -164,6 +164,7 @@ READS: Mapping[str, tuple[Callable[[Shop], str], frozenset[Scope] | None]] = {
     "refund": (lambda shop: shop.refund, PAYMENTS_READ),
     "accounts": (lambda shop: ACCOUNTS, ACCOUNTS_READ),
     "account": (lambda shop: shop.account, ACCOUNTS_READ),
+    "balances of accounts": (lambda shop: f"{ACCOUNTS}/balances", ACCOUNTS_READ),
     "events": (lambda shop: EVENTS, EVENTS_READ),
     "events after a wait": (lambda shop: f"{EVENTS}?after=99&wait=1", EVENTS_READ),
     "event": (lambda shop: shop.event, EVENTS_READ),

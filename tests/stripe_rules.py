@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
@@ -102,8 +101,10 @@ class RecordingProxy:
     """By key: the first request, and its answer; None while it is under way."""
     _intent_ids: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """By the payment in their metadata. A list of localstripe's takes as long as 40 reads."""
-    _snapshot: tuple[Sequence[Any], Mapping[str, Any]] = ((), MappingProxyType({}))
-    """Balance transactions and refunds as of the last first page: to list all takes seconds."""
+    _lines: Sequence[Any] = ()
+    _sources: dict[str, Any] = field(default_factory=dict)
+    """Balance transactions, and PaymentIntents, charges and refunds by id, as of the last first
+    page: to read each of them again takes a second and more per page."""
     _redirected: set[str] = field(default_factory=set)
     """PaymentIntents with a return_url."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -210,37 +211,40 @@ class RecordingProxy:
         """Expanded for one page only: localstripe takes seconds to expand a thousand lines."""
         after, until = int(query["created[gte]"][0]), int(query["created[lt]"][0])
         if "starting_after" not in query:
-            refunds = {refund["id"]: refund for refund in self.list_all("refunds")}
-            self._snapshot = self.list_lines(refunds), refunds
-        lines, refunds = self._snapshot
+            kinds = ("payment_intents", "charges", "refunds")
+            self._sources = {one["id"]: one for kind in kinds for one in self.list_all(kind)}
+            self._lines = self.list_lines()
         listed = [
             line
-            for line in lines
+            for line in self._lines
             if after <= line["created"] < until and line["id"] not in self.former_lines
         ]
         ids = [line["id"] for line in listed]
         start = ids.index(query["starting_after"][0]) + 1 if "starting_after" in query else 0
         end = start + int(query["limit"][0])
         lines = [
-            {**line, "source": self._expand_source(line["source"], refunds)}
-            for line in listed[start:end]
+            {**line, "source": self._expand_source(line["source"])} for line in listed[start:end]
         ]
         page = {"object": "list", "data": lines, "has_more": end < len(listed)}
         return Answer(200, json.dumps({**page, "url": "/v1/balance_transactions"}).encode())
 
-    def list_lines(self, refunds: Mapping[str, Any] | None = None) -> Sequence[Any]:
+    def list_lines(self) -> Sequence[Any]:
         """All balance transactions, the newest first."""
-        if refunds is None:
-            refunds = {refund["id"]: refund for refund in self.list_all("refunds")}
+        refunds = {refund["id"]: refund for refund in self.list_all("refunds")}
         lines = _release_what_captures_leave(self.list_all("balance_transactions"), refunds)
         every = [*self.disputes.list_lines(), *lines]
         return sorted(every, key=lambda line: (line["created"], line["id"]), reverse=True)
 
-    def _expand_source(self, id: str, refunds: Mapping[str, Any]) -> Any:
+    def _expand_source(self, id: str) -> Any:
         if id in self.disputes.documents:
             return self.disputes.expand(self.disputes.documents[id])
-        source = refunds[id] if id in refunds else self._retrieve(f"charges/{id}")
-        return {**source, "payment_intent": self._retrieve_intent(source["payment_intent"])}
+        # A line may be newer than the sources.
+        source = self._sources.get(id) or self._retrieve(
+            f"refunds/{id}" if id.startswith("re_") else f"charges/{id}"
+        )
+        intent_id = source["payment_intent"]
+        intent = self._sources.get(intent_id) or self._retrieve_intent(intent_id)
+        return {**source, "payment_intent": intent}
 
     def _retrieve(self, path: str) -> Any:
         return self._forward(Request("GET", f"/v1/{path}", b"", None)).data

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -272,17 +272,20 @@ class Trial:
             rows = connection.execute(BOOKED).fetchall()
         self.statuses.update(status for _, status, _ in rows)
         problems: list[str] = []
+        intents: dict[str, list[Any]] = defaultdict(list)
+        for intent in self.proxy.list_all("payment_intents"):
+            intents[intent["metadata"]["atomic_payment"]].append(intent)
         there_in_all = 0
         moved = sum(line["amount"] - line["fee"] for line in self.proxy.list_lines())
         for id, status, here in rows:
-            there = sum(self._measure(intent) for intent in self.proxy.find_intents(id))
+            there = sum(self._measure(intent) for intent in intents[id])
             there_in_all += there
             if there != here:
                 problems.append(f"{id} is {status}: {here} here, {there} at Stripe")
         world, others = self.system.query_number(WORLD), self.system.query_number(OTHERS)
         self.report(
             f"{dict(self.statuses)}; {self._count_disputes()};"
-            f" balance transactions {moved}, payments at Stripe {there_in_all}, World {-world},"
+            f" balance transactions {moved}, payments at Stripe {there_in_all}, World owes {world},"
             f" all other accounts {others} minor units"
         )
         if len({moved, there_in_all, world, others}) != 1:

@@ -125,7 +125,7 @@ class Conflict(AtomicError):
 
 
 class TransactionRefused(AtomicError):
-    """The balances of the accounts do not allow this ledger transaction; nothing was posted."""
+    """An account refused its entry, for the reason in details; nothing was posted."""
 
     code = "transaction_refused"
 

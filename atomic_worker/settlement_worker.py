@@ -14,8 +14,12 @@ from rq.exceptions import DeserializationError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from atomic_adapters.redis.connections import is_full
-from atomic_adapters.redis.rq_job_queue import JOB_PATHS, enqueue_wakeup, get_wakeup_queue
+from atomic_adapters.redis.rq_job_queue import (
+    JOB_PATHS,
+    enqueue_wakeup,
+    get_wakeup_queue,
+    has_memory,
+)
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_core.domain.webhooks import RoundRecord
@@ -172,7 +176,7 @@ def _wait_for_memory(redis: Redis) -> bool:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _log.warning("redis full", advice="raise maxmemory; the sweeper settles meanwhile")
     with StopRequest.on_signals() as stop:
-        while is_full(redis):
+        while not has_memory(redis):
             if stop.wait(MEMORY_CHECK_SECONDS):
                 return True
     _log.info("redis accepts writes")

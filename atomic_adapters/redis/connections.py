@@ -6,7 +6,6 @@ from typing import Final
 
 from redis import Redis, RedisError
 from redis.backoff import NoBackoff
-from redis.exceptions import OutOfMemoryError
 from redis.retry import Retry
 
 from atomic_adapters.settings import Settings
@@ -33,15 +32,6 @@ def create_request_client(settings: Settings) -> Redis:
 
 _PROBE_KEY: Final = "atomic:health"
 _PROBE_TTL_MS: Final = 1_000
-
-
-def is_full(redis: Redis) -> bool:
-    """Whether Redis refuses writes for want of memory. Raises RedisError if it is unreachable."""
-    try:
-        redis.set(_PROBE_KEY, 1, px=_PROBE_TTL_MS)
-    except OutOfMemoryError:
-        return True
-    return False
 
 
 @dataclass(slots=True)

@@ -4,7 +4,6 @@ all of them: only what they read tells a walk of the primary key from an index o
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
-import psycopg
 import pytest
 
 from atomic_adapters.postgres.admin_queries import MAX_WALKED_ROWS, PostgresAdminQueries
@@ -73,12 +72,12 @@ def test_payments_and_refunds_read_for_a_rare_status_are_bounded(
 def test_pages_of_a_rare_status_lead_to_the_end(full_database: str) -> None:
     """No payment is canceled, but two of the oldest: all pages before theirs are empty."""
     canceled = {build_id(17), build_id(34)}
-    with psycopg.connect(full_database, cursor_factory=psycopg.ClientCursor) as connection:
+    with LimitedConnection.connect(full_database) as connection:
         # Only the walk is tested: the guards of payments would ask for their ledger.
         connection.execute("SET session_replication_role = replica")
         connection.execute(
             "UPDATE payments SET status = 'CANCELED', failure_reason = NULL,"
-            " capture = 'manual', cancellation_reason = 'requested' WHERE id = ANY(%s)",
+            " step = 'abandon', cancellation_reason = 'requested' WHERE id = ANY(%s)",
             [list(canceled)],
         )
         connection.execute("SET session_replication_role = origin")

@@ -129,7 +129,8 @@ def worker(ctx: click.Context, cli: CliContext, *, queues: frozenset[Job]) -> No
     """Settle payments and deliver webhooks when wake-ups arrive, until SIGTERM.
 
     Finishes the current batch before it stops. Exits with status 1 when Redis is unreachable, to
-    be restarted by its supervisor; until then the sweeper does its work.
+    be restarted by its supervisor, and waits while Redis is full; until then the sweeper does its
+    work.
     """
     from atomic_worker.settlement.pause import wait_while_off
     from atomic_worker.webhooks.companion import run_companion

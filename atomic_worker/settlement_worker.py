@@ -1,18 +1,25 @@
 """The RQ worker: settles, or delivers webhooks, when a wake-up arrives."""
 
+import signal
 from collections.abc import Callable
 from typing import Final
 
 import structlog
 from redis import Redis, RedisError
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import OutOfMemoryError
 from redis.retry import Retry
 from rq import Queue, SimpleWorker
 from rq.exceptions import DeserializationError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from atomic_adapters.redis.rq_job_queue import JOB_PATHS, enqueue_wakeup, get_wakeup_queue
+from atomic_adapters.redis.rq_job_queue import (
+    JOB_PATHS,
+    enqueue_wakeup,
+    get_wakeup_queue,
+    has_memory,
+)
 from atomic_adapters.settings import Settings
 from atomic_core.application import Application
 from atomic_core.domain.webhooks import RoundRecord
@@ -21,6 +28,7 @@ from atomic_core.use_cases.settlement import SettledBatch
 from atomic_worker import jobs
 from atomic_worker.settlement.batch_log import ignore_batch
 from atomic_worker.settlement.garbage_collection import tune_garbage_collection
+from atomic_worker.stop_request import StopRequest
 
 WORKER_TTL_SECONDS: Final = 20
 """RQ waits up to 15 s less than this for a job before it runs its own maintenance. With RQ's
@@ -29,6 +37,9 @@ default, 405 s pass before it cleans up after a killed worker."""
 MAINTENANCE_SECONDS: Final = 60
 
 CONNECT_TIMEOUT_SECONDS: Final = 2.0
+
+MEMORY_CHECK_SECONDS: Final = 1.0
+"""Between two looks at a full Redis, as between two attempts to reconnect."""
 
 MAX_RETRIES: Final = 3
 """Bridges a restart of Redis. With redis-py's default of ten, a stopping worker would outlast its
@@ -106,32 +117,67 @@ def run_worker(
     `on_stop_request` is called in the signal handler, `on_round` with what was sent to an endpoint,
     `on_batch` with the name of the card network and each batch.
 
+    While Redis is full, it waits: the sweeper settles meanwhile.
+
     Returns False if it ended for another reason, such as an unreachable Redis: its supervisor
-    should restart it. Raises RedisError if Redis is unreachable at the start.
+    should restart it. Raises RedisError if Redis is unreachable at the start, or while it is waited
+    for.
     """
     redis = Redis.from_url(
         settings.redis_url,
         socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), MAX_RETRIES),
     )
-    worker = SettlementWorker(
-        [get_wakeup_queue(redis, wake_up)],
-        connection=redis,
-        serializer=JSONSerializer,
-        worker_ttl=WORKER_TTL_SECONDS,
-        maintenance_interval=MAINTENANCE_SECONDS,
-    )
-    worker.on_stop_request = on_stop_request
-    jobs.set_job_context(application, lambda: worker.is_stop_requested, on_round, on_batch)
     tune_garbage_collection()
-    # A killed worker takes the wake-up with it that it has dequeued, and the work stays due: its
-    # successor looks for work at once.
-    enqueue_wakeup(get_wakeup_queue(redis, wake_up), wake_up)
+    while True:
+        # A new one each time: one that could not deregister may not register again.
+        worker = SettlementWorker(
+            [get_wakeup_queue(redis, wake_up)],
+            connection=redis,
+            serializer=JSONSerializer,
+            worker_ttl=WORKER_TTL_SECONDS,
+            maintenance_interval=MAINTENANCE_SECONDS,
+        )
+        worker.on_stop_request = on_stop_request
+        jobs.set_job_context(application, lambda w=worker: w.is_stop_requested, on_round, on_batch)
+        is_redis_full = _work_until_full(worker, wake_up)
+        jobs.close_job_context()
+        has_stopped = worker.is_stop_requested
+        if is_redis_full and not has_stopped:
+            has_stopped = _wait_for_memory(redis)
+        if has_stopped or not is_redis_full:
+            _log.info("worker stopped", requested=has_stopped)
+            return has_stopped
+
+
+def _work_until_full(worker: SettlementWorker, wake_up: WakeUp) -> bool:
+    """Work until the worker ends; return whether Redis has no memory left, which RQ needs to
+    register the worker. Raises RedisError if Redis is unreachable at the start."""
+    try:
+        # A killed worker takes the wake-up with it that it has dequeued, and the work stays due:
+        # its successor looks for work at once.
+        enqueue_wakeup(worker.queues[0], wake_up)
+    except OutOfMemoryError:
+        return True
     try:
         worker.work()
+    except OutOfMemoryError:
+        return True
     except RedisError as error:
         # Also raised while stopping, when the worker cannot deregister.
         _log.warning("redis unreachable", problem=str(error))
-    jobs.close_job_context()
-    _log.info("worker stopped", requested=worker.is_stop_requested)
-    return worker.is_stop_requested
+    return False
+
+
+def _wait_for_memory(redis: Redis) -> bool:
+    """Wait until Redis accepts writes, or answers no more; return whether a stop was requested."""
+    # Those of the ended worker. Until the next one installs its own, a signal ends the process.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _log.warning("redis full", advice="raise maxmemory; the sweeper settles meanwhile")
+    with StopRequest.on_signals() as stop:
+        while not has_memory(redis):
+            if stop.wait(MEMORY_CHECK_SECONDS):
+                return True
+    _log.info("redis accepts writes")
+    return False

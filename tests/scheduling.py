@@ -25,7 +25,11 @@ SYSTEM_SHARERS: Final = tuple(
 """Files that leave their system as they found it, in the order in which they use it: those that
 search its log come before those that fill it."""
 
-DATABASE_SHARERS: Final = ("tests/integration/test_lists.py", "tests/integration/test_plans.py")
+DATABASE_SHARERS: Final = (
+    "tests/integration/test_admin_list_plans.py",
+    "tests/integration/test_lists.py",
+    "tests/integration/test_plans.py",
+)
 """Files that share the database with many payments: the first only reads it."""
 
 GROUPS: Final = {

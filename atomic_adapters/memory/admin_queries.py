@@ -16,6 +16,7 @@ from atomic_core.domain.admin_queries import (
     AdminRefund,
     UnresolvedStep,
     UnresolvedTotal,
+    WalkedPage,
     WorkProgress,
 )
 from atomic_core.domain.backlog import Backlog
@@ -61,13 +62,13 @@ class MemoryAdminQueries:
 
     def list_payments(
         self, limit: int, status: Status | None = None, after: UUID | None = None
-    ) -> Sequence[Payment]:
+    ) -> WalkedPage[Payment]:
         payments = [row.item for row in self.session.tables.payments.rows.values()]
         return _list_by_id(payments, limit, status, after)
 
     def list_all_refunds(
         self, limit: int, status: Status | None = None, after: UUID | None = None
-    ) -> Sequence[Refund]:
+    ) -> WalkedPage[Refund]:
         refunds = [row.item for row in self.session.tables.refunds.rows.values()]
         return _list_by_id(refunds, limit, status, after)
 
@@ -219,13 +220,14 @@ def _get_position(row: Merchant | Account) -> tuple[datetime, UUID]:
 
 def _list_by_id(
     items: Iterable[Item], limit: int, status: Status | None, after: UUID | None
-) -> Sequence[Item]:
+) -> WalkedPage[Item]:
     matching = [
         item
         for item in items
         if status in (None, item.status) and (after is None or item.id < after)
     ]
-    return sorted(matching, key=lambda item: item.id, reverse=True)[:limit]
+    page = sorted(matching, key=lambda item: item.id, reverse=True)[:limit]
+    return WalkedPage(page, page[-1].id if len(page) == limit else None)
 
 
 def _is_parked(row: WorkItemRow[Any], now: datetime) -> bool:

@@ -38,24 +38,86 @@ SELECT
  WHERE id = %(id)s
 
 -- name: list_all_payments
--- `phase` is coarser than `status` but indexed: open and authorized payments are few.
+-- Walks the primary key, down to `walk_end_id`.
 SELECT
        -- include: payment_columns
   FROM payments
- WHERE (%(payment_status)s::text IS NULL OR status = %(payment_status)s::text)
-   AND (%(phase)s::text IS NULL OR phase = %(phase)s::text)
+ WHERE (%(item_status)s::text IS NULL OR status = %(item_status)s::text)
    AND id < coalesce(%(after_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+   AND id >= coalesce(%(walk_end_id)s::uuid, '00000000-0000-0000-0000-000000000000')
  ORDER BY id DESC
  LIMIT %(limit)s
 
+-- name: find_walk_end_of_payments
+SELECT id
+  FROM payments
+ WHERE id < coalesce(%(after_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+ ORDER BY id DESC
+OFFSET %(walked_rows)s
+ LIMIT 1
+
+-- name: list_unsettled_payments
+-- Reads the indexes of open, awaited and authorized payments, each only for its own statuses. Without
+-- MATERIALIZED, the planner would walk the primary key in search of them.
+WITH unsettled AS MATERIALIZED (
+    SELECT id
+      FROM payments
+     WHERE %(item_status)s::text IN ('PENDING', 'PROCESSING')
+       AND phase = 'OPEN'
+       AND status = %(item_status)s::text
+       AND id < coalesce(%(after_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+     UNION ALL
+    SELECT id
+      FROM payments
+     WHERE %(item_status)s::text = 'REQUIRES_ACTION'
+       AND phase = 'REQUIRES_ACTION'
+       AND id < coalesce(%(after_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+     UNION ALL
+    SELECT id
+      FROM payments
+     WHERE %(item_status)s::text = 'AUTHORIZED'
+       AND phase = 'AUTHORIZED'
+       AND id < coalesce(%(after_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+)
+SELECT
+       -- include: payment_columns
+  FROM payments
+ WHERE id = ANY (ARRAY(SELECT id FROM unsettled ORDER BY id DESC LIMIT %(limit)s))
+ ORDER BY id DESC
+
 -- name: list_all_refunds
+-- Walks the primary key, down to `walk_end_id`.
 SELECT
        -- include: refund_columns
   FROM refunds
- WHERE (%(refund_status)s::text IS NULL OR status = %(refund_status)s::text)
+ WHERE (%(item_status)s::text IS NULL OR status = %(item_status)s::text)
    AND id < coalesce(%(after_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+   AND id >= coalesce(%(walk_end_id)s::uuid, '00000000-0000-0000-0000-000000000000')
  ORDER BY id DESC
  LIMIT %(limit)s
+
+-- name: find_walk_end_of_refunds
+SELECT id
+  FROM refunds
+ WHERE id < coalesce(%(after_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+ ORDER BY id DESC
+OFFSET %(walked_rows)s
+ LIMIT 1
+
+-- name: list_unsettled_refunds
+-- As list_unsettled_payments.
+WITH unsettled AS MATERIALIZED (
+    SELECT id
+      FROM refunds
+     WHERE phase = 'OPEN'
+       AND status = %(item_status)s::text
+       AND id < coalesce(%(after_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+)
+SELECT
+       -- include: refund_columns
+  FROM refunds
+ WHERE id = ANY (ARRAY(SELECT id FROM unsettled ORDER BY id DESC LIMIT %(limit)s))
+ ORDER BY id DESC
 
 -- name: get_payment
 SELECT faults, due_at, leased_until,

@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 from redis import Redis, RedisError
+from redis.exceptions import OutOfMemoryError
 from rq import Queue
 from rq.serializers import JSONSerializer
 
@@ -31,6 +32,8 @@ WAKEUP_TTL_MS: Final = 2_000
 """How long one enqueued job stands for later notifications, unless the worker clears it earlier. If
 that job is lost (a flushed Redis, a killed worker), no job is enqueued for this long; the sweeper
 settles meanwhile."""
+
+_MEMORY_KEY: Final = "atomic:memory"
 
 FAILURE_TTL_SECONDS: Final = 3_600
 """An hour: the log holds everything a failed job does. RQ would keep it for a year."""
@@ -81,6 +84,15 @@ def enqueue_wakeup(queue: Queue, job: Job) -> None:
         ttl=JOB_TIMEOUT_SECONDS,
         failure_ttl=FAILURE_TTL_SECONDS,
     )
+
+
+def has_memory(redis: Redis) -> bool:
+    """Whether Redis has memory for a write. Raises RedisError if it is unreachable."""
+    try:
+        redis.set(_MEMORY_KEY, 1, px=1)
+    except OutOfMemoryError:
+        return False
+    return True
 
 
 def _wakeup_key(job: Job) -> str:

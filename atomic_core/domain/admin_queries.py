@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from atomic_core.domain.accounts import Account
@@ -12,6 +12,18 @@ from atomic_core.domain.lists import AccountEntry
 from atomic_core.domain.merchants import ApiKey, Merchant
 from atomic_core.domain.payments import Payment
 from atomic_core.domain.refunds import Refund
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class WalkedPage(Generic[T]):
+    """A page of a list that is filtered while it is walked. It may be short, or empty, although
+    more items follow."""
+
+    items: Sequence[T]
+    next_after: UUID | None
+    """The id after which the list goes on; None at its end."""
 
 
 class AccountHead(NamedTuple):

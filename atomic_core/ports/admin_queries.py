@@ -15,6 +15,7 @@ from atomic_core.domain.admin_queries import (
     AdminRefund,
     UnresolvedStep,
     UnresolvedTotal,
+    WalkedPage,
 )
 from atomic_core.domain.backlog import Backlog
 from atomic_core.domain.merchants import Merchant
@@ -46,9 +47,10 @@ class AdminQueries(Protocol):
 
     def list_payments(
         self, limit: int, status: Status | None = None, after: UUID | None = None
-    ) -> Sequence[Payment]:
+    ) -> WalkedPage[Payment]:
         """Up to `limit` payments, newest first, in the order of their ids, which grow with time;
-        with `after`, those that follow this id."""
+        with `after`, those that follow this id. How many payments are read is bounded: a page of
+        settled payments may be short, or empty, although more follow."""
         ...
 
     def get_payment(self, payment_id: UUID) -> AdminPayment | None: ...
@@ -57,7 +59,7 @@ class AdminQueries(Protocol):
 
     def list_all_refunds(
         self, limit: int, status: Status | None = None, after: UUID | None = None
-    ) -> Sequence[Refund]:
+    ) -> WalkedPage[Refund]:
         """As `list_payments`."""
         ...
 

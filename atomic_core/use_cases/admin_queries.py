@@ -13,6 +13,7 @@ from atomic_core.domain.admin_queries import (
     AdminRefund,
     MerchantDetails,
     SystemAccounts,
+    WalkedPage,
 )
 from atomic_core.domain.audit_log import AuditEvent, AuditEventType
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
@@ -162,7 +163,8 @@ class GetSystemAccounts:
 @dataclass(frozen=True, slots=True)
 class ListAllPayments:
     """Payments of all merchants, newest first, optionally of one merchant or of one status; with
-    `after`, those that follow this payment. Raises NotFound for an unknown merchant or payment."""
+    `after`, those that follow this payment. A page of one status may be short, or empty, although
+    more follow. Raises NotFound for an unknown merchant or payment."""
 
     begin: UnitOfWorkFactory
 
@@ -172,7 +174,7 @@ class ListAllPayments:
         merchant_id: UUID | None = None,
         status: Status | None = None,
         after: UUID | None = None,
-    ) -> Sequence[Payment]:
+    ) -> WalkedPage[Payment]:
         with self.begin() as work:
             _check_merchant(work, merchant_id)
             last = work.admin_queries.get_payment(after) if after else None
@@ -182,7 +184,8 @@ class ListAllPayments:
                 return work.admin_queries.list_payments(limit, status, after)
             filters = PaymentFilter(statuses=frozenset({status} if status else ()))
             position = Position(last.payment.created_at, last.payment.id) if last else None
-            return work.lists.list_payments(merchant_id, filters, position, limit)
+            payments = work.lists.list_payments(merchant_id, filters, position, limit)
+            return WalkedPage(payments, payments[-1].id if len(payments) == limit else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +200,7 @@ class ListAllRefunds:
         merchant_id: UUID | None = None,
         status: Status | None = None,
         after: UUID | None = None,
-    ) -> Sequence[Refund]:
+    ) -> WalkedPage[Refund]:
         with self.begin() as work:
             _check_merchant(work, merchant_id)
             last = work.admin_queries.get_refund(after) if after else None
@@ -207,7 +210,8 @@ class ListAllRefunds:
                 return work.admin_queries.list_all_refunds(limit, status, after)
             filters = RefundFilter(statuses=frozenset({status} if status else ()))
             position = Position(last.refund.created_at, last.refund.id) if last else None
-            return work.lists.list_refunds(merchant_id, filters, position, limit)
+            refunds = work.lists.list_refunds(merchant_id, filters, position, limit)
+            return WalkedPage(refunds, refunds[-1].id if len(refunds) == limit else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ from atomic_worker.commands.console import (
     UuidParam,
     after_option,
     build_operator_option,
-    find_next_cursor,
     json_option,
     limit_option,
     operator_option,
@@ -68,17 +67,20 @@ def list_(
     *,
     as_json: bool,
 ) -> None:
-    """List payments, newest first."""
-    payments = cli.application.admin.list_payments(limit, merchant_id, status, after)
-    next_cursor = find_next_cursor(payments, limit)
+    """List payments, newest first.
+
+    A page of SUCCESS, FAILED or CANCELED may be short, or empty, although more follow: go on with
+    --after as long as there is a next page.
+    """
+    page = cli.application.admin.list_payments(limit, merchant_id, status, after)
     if as_json:
-        items = [payment_to_json(payment) for payment in payments]
-        print_json({"payments": items, "nextCursor": next_cursor})
+        items = [payment_to_json(payment) for payment in page.items]
+        print_json({"payments": items, "nextCursor": page.next_after})
         return
     headings = ("ID", "Created", "Status", "Step", "Attempt", "Amount", "Currency", "Merchant")
-    rows = [_build_row(payment) for payment in payments]
+    rows = [_build_row(payment) for payment in page.items]
     click.echo(render_table(headings, rows, right={"Attempt", "Amount"}))
-    print_next_page(next_cursor)
+    print_next_page(page.next_after)
 
 
 @payments.command()

@@ -11,7 +11,6 @@ from atomic_worker.commands.console import (
     ListByDefaultGroup,
     UuidParam,
     after_option,
-    find_next_cursor,
     json_option,
     limit_option,
     pass_cli_context,
@@ -48,12 +47,15 @@ def list_(
     *,
     as_json: bool,
 ) -> None:
-    """List refunds, newest first."""
-    refunds = cli.application.admin.list_refunds(limit, merchant_id, status, after)
-    next_cursor = find_next_cursor(refunds, limit)
+    """List refunds, newest first.
+
+    A page of SUCCESS or FAILED may be short, or empty, although more follow: go on with
+    --after as long as there is a next page.
+    """
+    page = cli.application.admin.list_refunds(limit, merchant_id, status, after)
     if as_json:
-        items = [refund_to_json(refund) for refund in refunds]
-        print_json({"refunds": items, "nextCursor": next_cursor})
+        items = [refund_to_json(refund) for refund in page.items]
+        print_json({"refunds": items, "nextCursor": page.next_after})
         return
     headings = ("ID", "Created", "Status", "Amount", "Currency", "Payment", "Merchant")
     rows = [
@@ -66,7 +68,7 @@ def list_(
             refund.payment_id,
             refund.merchant_id,
         )
-        for refund in refunds
+        for refund in page.items
     ]
     click.echo(render_table(headings, rows, right={"Amount"}))
-    print_next_page(next_cursor)
+    print_next_page(page.next_after)

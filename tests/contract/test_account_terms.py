@@ -119,7 +119,7 @@ def test_payment_above_the_maximum_fails_and_is_reversed(store: Store) -> None:
     books.fund(700)
     while books.application.settlement.settle():
         pass
-    [payment] = books.application.admin.list_payments(1, merchant_id, None)
+    [payment] = books.application.admin.list_payments(1, merchant_id, None).items
     assert (payment.status, payment.failure_reason) == ("FAILED", "balance_limit_exceeded")
     books.assert_ledger_is_clean()
 

@@ -10,7 +10,7 @@ from atomic_adapters.memory.services import MemoryJobQueue
 from atomic_adapters.networks.sandbox import SandboxCardNetwork
 from atomic_core.application import Application
 from atomic_core.domain.accounts import AccountType, fee_account_id, world_account_id
-from atomic_core.domain.admin_queries import AdminPayment, AdminRefund
+from atomic_core.domain.admin_queries import AdminPayment, AdminRefund, WalkedPage
 from atomic_core.domain.errors import Conflict, NotFound, ValidationFailed
 from atomic_core.domain.events import EventType
 from atomic_core.domain.fees import FeeTerms
@@ -150,10 +150,10 @@ def test_payments_are_listed_by_merchant_and_status(
     pending = application.payments.record(build_payment(merchant_id))
 
     def list_ids(*filters: Any) -> list[UUID]:
-        return [payment.id for payment in application.admin.list_payments(10, *filters)]
+        return [payment.id for payment in application.admin.list_payments(10, *filters).items]
 
     assert list_ids() == [pending.id, held.id, declined.id, successful.id]
-    assert [payment.id for payment in application.admin.list_payments(1)] == [pending.id]
+    assert [payment.id for payment in application.admin.list_payments(1).items] == [pending.id]
     assert list_ids(None, Status.PENDING) == [pending.id]
     assert list_ids(None, Status.PROCESSING) == []
     assert list_ids(None, Status.AUTHORIZED) == [held.id]
@@ -161,7 +161,7 @@ def test_payments_are_listed_by_merchant_and_status(
     assert list_ids(None, Status.SUCCESS) == [successful.id]
     assert list_ids(merchant_id) == [pending.id, successful.id]
     assert list_ids(other_id, Status.FAILED) == [declined.id]
-    assert application.admin.list_payments(1, None, Status.AUTHORIZED)[0] == get_payment(
+    assert application.admin.list_payments(1, None, Status.AUTHORIZED).items[0] == get_payment(
         application, held
     )
     with pytest.raises(NotFound):
@@ -360,16 +360,25 @@ def test_lists_continue_after_an_item(
     refunds.append(application.refunds.create(NewRefund(other_id, payments[1], 2)).id)
     admin = application.admin
 
-    assert [payment.id for payment in admin.list_payments(9, None, None, payments[2])] == [
-        *payments[1::-1]
-    ]
-    assert [payment.id for payment in admin.list_payments(9, merchant_id, None, payments[2])] == [
-        payments[0]
-    ]
-    assert [refund.id for refund in admin.list_refunds(9)] == refunds[::-1]
-    assert [refund.id for refund in admin.list_refunds(9, None, Status.SUCCESS)] == []
-    assert [refund.id for refund in admin.list_refunds(9, None, None, refunds[1])] == [refunds[0]]
-    assert [refund.id for refund in admin.list_refunds(9, other_id)] == [refunds[1]]
+    def list_ids(page: WalkedPage[Payment] | WalkedPage[Refund]) -> list[UUID]:
+        assert page.next_after is None
+        return [item.id for item in page.items]
+
+    assert list_ids(admin.list_payments(9, None, None, payments[2])) == payments[1::-1]
+    assert list_ids(admin.list_payments(9, merchant_id, None, payments[2])) == [payments[0]]
+    assert list_ids(admin.list_refunds(9)) == refunds[::-1]
+    assert list_ids(admin.list_refunds(9, None, Status.SUCCESS)) == []
+    assert list_ids(admin.list_refunds(9, None, None, refunds[1])) == [refunds[0]]
+    assert list_ids(admin.list_refunds(9, other_id)) == [refunds[1]]
+    assert admin.list_payments(2).next_after == payments[1]
+    assert admin.list_payments(1, merchant_id).next_after == payments[2]
+    assert admin.list_refunds(1).next_after == refunds[1]
+    assert admin.list_refunds(1, other_id).next_after == refunds[1]
+    for status in Status:
+        following = admin.list_payments(9, None, status, payments[2])
+        assert list_ids(following) == (payments[1::-1] if status is Status.SUCCESS else [])
+        pending = refunds[::-1] if status is Status.PENDING else []
+        assert list_ids(admin.list_refunds(9, None, status)) == pending
     merchants = [merchant.id for merchant in admin.list_merchants(9)]
     assert [merchant.id for merchant in admin.list_merchants(9, merchants[0])] == merchants[1:]
     accounts = [account.id for account in admin.list_accounts(9)]

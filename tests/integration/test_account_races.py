@@ -78,7 +78,7 @@ def test_charge_is_posted_or_reversed_if_its_account_is_frozen(books: Books, rac
         race(lambda: books.fund(1, "EUR"), freeze)
         while books.application.settlement.settle():
             pass
-        [payment] = books.application.admin.list_payments(1, books.merchant_id, None)
+        [payment] = books.application.admin.list_payments(1, books.merchant_id, None).items
         if payment.status == "SUCCESS":
             expected += 1
         else:

@@ -49,7 +49,7 @@ def dispute(application: Application, postgres_store: Store) -> Dispute:
 
 
 def find_other_payment(application: Application, dispute: Dispute) -> UUID:
-    payments = application.admin.list_payments(10, dispute.merchant_id, None)
+    payments = application.admin.list_payments(10, dispute.merchant_id, None).items
     [other] = [payment.id for payment in payments if payment.id != dispute.payment_id]
     return other
 

@@ -149,7 +149,7 @@ def test_first_use_of_a_currency_by_concurrent_processes_opens_one_account(
         for account in application.admin.list_accounts(1_000)
     )
     assert set(opened.values()) == {1}, "a merchant's first payments open one account"
-    payments = application.admin.list_payments(1_000)
+    payments = application.admin.list_payments(1_000).items
     assert len(payments) == payers * len(CODES)
     assert {payment.status for payment in payments} == {Status.SUCCESS}
     assert application.ledger.verify().is_clean

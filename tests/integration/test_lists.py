@@ -2,16 +2,15 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from atomic_adapters.postgres.database_session import DatabaseSession, Row
+from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.lists import MAX_SORTED_ROWS, PostgresListQueries
 from atomic_adapters.postgres.silence import LimitedConnection
 from atomic_core.domain.lists import (
@@ -23,66 +22,18 @@ from atomic_core.domain.lists import (
 )
 from atomic_core.domain.payments import Payment, PaymentInsert, Status
 from integration.million_payments import ACCOUNT, MERCHANT, ROWS, build_id
+from integration.plan_costs import Cost, RecordingSession, explain_statements
 from support import (
     IDS,
     Store,
     add_merchant,
     build_application,
     build_payment,
-    number_parameters,
     open_account,
 )
 
 PAGE = 101
 """As a page of 100 is asked for."""
-
-
-@dataclass(frozen=True)
-class RecordingSession(DatabaseSession):
-    """Records its statements and parameters."""
-
-    statements: list[tuple[bytes, dict[str, Any]]] = field(default_factory=list)
-
-    def fetch_all(self, statement: bytes, **parameters: Any) -> list[tuple[Any, ...]]:
-        self.statements.append((statement, parameters))
-        return super().fetch_all(statement, **parameters)
-
-    def fetch_optional(self, statement: bytes, **parameters: Any) -> tuple[Any, ...] | None:
-        self.statements.append((statement, parameters))
-        return super().fetch_optional(statement, **parameters)
-
-    def fetch_all_as(self, kind: type[Row], statement: bytes, **parameters: Any) -> list[Row]:
-        self.statements.append((statement, parameters))
-        return super().fetch_all_as(kind, statement, **parameters)
-
-
-@dataclass
-class Cost:
-    """The cost of the statements of one page."""
-
-    scanned: set[str] = field(default_factory=set)
-    removed: int = 0
-    most_rows: int = 0
-    """Read by one node of a plan, whether it returned or removed them."""
-    pages: int = 0
-
-    def add(self, explained: dict[str, Any]) -> None:
-        self.pages += (
-            explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"]
-        )
-        self._add_node(explained["Plan"])
-
-    def _add_node(self, node: dict[str, Any]) -> None:
-        # An empty table is planned as a scan, also where no row leads to it.
-        if node["Node Type"] == "Seq Scan" and node["Actual Loops"]:
-            self.scanned.add(node["Relation Name"])
-        removed = node.get("Rows Removed by Filter", 0)
-        removed += node.get("Rows Removed by Index Recheck", 0)
-        self.removed += removed * node["Actual Loops"]
-        rows = (node["Actual Rows"] + removed) * node["Actual Loops"]
-        self.most_rows = max(self.most_rows, round(rows))
-        for child in node.get("Plans", ()):
-            self._add_node(child)
 
 
 Connection = LimitedConnection
@@ -99,20 +50,7 @@ def cost_of(connection: Connection, turn: Callable[[PostgresListQueries], object
     """By the plans that the application's own sessions get: generic ones."""
     watched = RecordingSession(connection)
     turn(PostgresListQueries(watched))
-    cost = Cost()
-    with connection.transaction(), psycopg.ClientCursor(connection) as cursor:
-        connection.execute("DEALLOCATE ALL")
-        connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-        for place, (statement, parameters) in enumerate(watched.statements):
-            asked, names = number_parameters(statement)
-            connection.execute(b"PREPARE it_%d AS %s" % (place, asked))
-            holes = b", ".join([b"%s"] * len(names))
-            explain = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE it_%d (%s)" % (place, holes)
-            [[[explained]]] = cursor.execute(
-                explain, [parameters[name] for name in names]
-            ).fetchall()
-            cost.add(explained)
-    return cost
+    return explain_statements(connection, watched.statements, "force_generic_plan")
 
 
 def check(connection: Connection, turn: Callable[[PostgresListQueries], object]) -> None:

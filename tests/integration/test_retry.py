@@ -39,7 +39,7 @@ def test_payment_made_due_during_settlement_is_posted_once(postgres_store: Store
             ]
         )
     application.settlement.settle()
-    settled = application.admin.list_payments(1_000)
+    settled = application.admin.list_payments(1_000).items
     assert {payment.status for payment in settled} == {Status.SUCCESS}
     account = application.accounts.get(merchant_id, payments[0].account_id)
     assert account.balance == sum(range(1, ROUNDS + 1))

@@ -12,6 +12,7 @@ from redis import Redis
 from rq import Callback
 
 from atomic_adapters.embedded import EmbeddedValkey
+from atomic_adapters.redis.connections import RedisDependency
 from atomic_adapters.redis.rq_job_queue import get_wakeup_queue
 from atomic_core.domain.payments import Status
 from processes import PAUSE, as_application, environment, wait_until
@@ -66,6 +67,12 @@ def worker(box: list[EmbeddedValkey], database_url: str, scratch: Path) -> Itera
 def jobs_waiting(url: str) -> int:
     with Redis.from_url(url) as redis:
         return get_wakeup_queue(redis).count
+
+
+def jobs_left(url: str) -> int:
+    """Waiting or being executed."""
+    with Redis.from_url(url) as redis:
+        return len(redis.keys("rq:job:*"))
 
 
 def notify(url: str) -> None:
@@ -134,6 +141,8 @@ def test_worker_executes_no_unknown_job(
 def test_worker_reconnects_to_a_restarted_valkey(
     worker: Worker, box: list[EmbeddedValkey], scratch: Path
 ) -> None:
+    # RQ ends if Redis goes away in the middle of a job, such as the worker's own wake-up.
+    wait_until(lambda: jobs_left(box[0].url) == 0, 60, "its own wake-up is done")
     box[0].process.kill()
     box[0].process.wait()
     box[0].stop()
@@ -142,6 +151,69 @@ def test_worker_reconnects_to_a_restarted_valkey(
     notify(box[0].url)
     wait_until(lambda: jobs_waiting(box[0].url) == 0, 60, "the worker is back")
     assert worker.process.poll() is None
+
+
+def fill(url: str) -> None:
+    """Refuse every write, as at maxmemory without a key that may be evicted."""
+    with Redis.from_url(url) as redis:
+        redis.config_set("maxmemory-policy", "noeviction")
+        redis.config_set("maxmemory", "1")
+        assert not RedisDependency(redis).is_up(), "readiness reports it"
+
+
+def make_room(url: str) -> None:
+    with Redis.from_url(url) as redis:
+        redis.config_set("maxmemory", "0")
+        assert RedisDependency(redis).is_up()
+
+
+def test_worker_waits_while_valkey_is_full_and_goes_on(
+    worker: Worker, box: list[EmbeddedValkey]
+) -> None:
+    for times in (1, 2):
+        fill(box[0].url)
+        wait_until(lambda n=times: worker.words.count("redis full") == n, 60, "it notices")
+        make_room(box[0].url)
+        wait_until(
+            lambda n=times: worker.words.count("worker started") == n + 1, 60, "it starts again"
+        )
+        notify(box[0].url)
+        wait_until(lambda: jobs_waiting(box[0].url) == 0, 60, "the job is taken")
+    assert worker.process.poll() is None
+    worker.process.terminate()
+    assert worker.process.wait(60) == 0
+
+
+def test_worker_started_on_a_full_valkey_waits_until_it_accepts_writes(
+    box: list[EmbeddedValkey], database_url: str, scratch: Path
+) -> None:
+    fill(box[0].url)
+    worker = Worker(box[0].url, database_url, scratch / "early.log")
+    try:
+        wait_until(lambda: "redis full" in worker.words, 60, "it notices")
+        make_room(box[0].url)
+        worker.started()
+        wait_until(lambda: jobs_waiting(box[0].url) == 0, 60, "its own wake-up is taken")
+        assert worker.process.poll() is None
+    finally:
+        worker.process.kill()
+        worker.process.wait()
+
+
+@pytest.mark.parametrize("ends", ["by SIGTERM", "because Valkey is gone"])
+def test_worker_that_waits_for_memory_ends(
+    worker: Worker, box: list[EmbeddedValkey], ends: str
+) -> None:
+    fill(box[0].url)
+    wait_until(lambda: "redis full" in worker.words, 60, "it notices")
+    if ends == "by SIGTERM":
+        worker.process.terminate()
+        assert worker.process.wait(60) == 0
+        assert "worker stopped" in worker.words
+    else:
+        box[0].process.kill()
+        box[0].process.wait()
+        assert worker.process.wait(60) == 1, "its supervisor starts it again"
 
 
 def test_worker_exits_on_sigterm_without_valkey(worker: Worker, box: list[EmbeddedValkey]) -> None:

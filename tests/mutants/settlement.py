@@ -171,8 +171,8 @@ SETTLEMENT_MUTANTS: Final = (
         (
             Edit(
                 "atomic_worker/settlement_worker.py",
-                "    enqueue_wakeup(get_wakeup_queue(redis, wake_up), wake_up)\n",
-                "",
+                "        enqueue_wakeup(worker.queues[0], wake_up)\n",
+                "        pass\n",
             ),
         ),
         ("tests/integration/test_worker.py",),

@@ -1,6 +1,5 @@
 """The model of journal transactions and accounts that both stores are compared with."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -35,7 +34,7 @@ class Model:
     reversals. Accounts are in the order in which they were opened."""
 
     merchant_id: UUID
-    accounts: Mapping[UUID, ModelAccount]
+    accounts: dict[UUID, ModelAccount]
     balances: dict[UUID, int] = field(default_factory=dict)
     requested: dict[UUID, tuple[Leg, ...]] = field(default_factory=dict)
     """All transactions."""

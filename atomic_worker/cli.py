@@ -40,6 +40,7 @@ _GROUPS: Final = {
     "dev": "atomic_worker.dev.runner",
     "doctor": "atomic_worker.commands.doctor",
     "grant": "atomic_worker.commands.migrate",
+    "ledger": "atomic_worker.commands.ledger",
     "migrate": "atomic_worker.commands.migrate",
     "payments": "atomic_worker.commands.payments",
     "reconcile": "atomic_worker.commands.reconcile",

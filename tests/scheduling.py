@@ -12,6 +12,7 @@ SYSTEM_SHARERS: Final = tuple(
     f"tests/e2e/{name}.py"
     for name in (
         "test_documented_example",
+        "test_marketplace_example",
         "test_system",
         "test_recovery",
         "test_slow_clients",

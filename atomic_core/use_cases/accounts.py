@@ -33,6 +33,8 @@ class AccountChange:
     """All of it: pairs that it does not have are removed."""
     status: AccountStatus | None = None
     origin: Origin | None = None
+    reason: str | None = None
+    """Why, for the audit log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class ChangeAccount(Command[AccountChange, Account]):
         work.events.add([build_account_event(change.merchant_id, account, change.origin, type)])
         if change.origin:
             details = {"accountId": str(account.id), "status": str(account.status)}
+            if change.reason:
+                details["reason"] = change.reason
             work.audit_log.add(
                 AuditEvent(
                     self.ids.new_id(), audit_type, change.origin, account.merchant_id, details

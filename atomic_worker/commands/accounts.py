@@ -8,6 +8,7 @@ import click
 from atomic_core.domain.accounts import Account
 from atomic_core.domain.lists import AccountEntry
 from atomic_core.domain.money import CURRENCY_EXPONENTS, format_minor_units
+from atomic_worker.commands.account_statuses import ACCOUNT_STATUS_COMMANDS
 from atomic_worker.commands.console import (
     CliContext,
     ListByDefaultGroup,
@@ -28,10 +29,14 @@ _RIGHT_ALIGNED = frozenset({"Balance", "Pending in", "Pending out", "Available"}
 
 @click.group(cls=ListByDefaultGroup)
 def accounts() -> None:
-    """List accounts and show their balances and entries.
+    """List accounts, show their balances and entries; freeze, close and reopen them.
 
     Amounts are in major units, such as 12.34 USD; with --json, in minor units.
     """
+
+
+for _command in ACCOUNT_STATUS_COMMANDS:
+    accounts.add_command(_command)
 
 
 @accounts.command("list")

@@ -120,7 +120,7 @@ def test_default_account_is_found_among_many_of_other_types(filled: Connection) 
     check(read_plans(filled, read))
 
 
-def test_external_id_and_small_subtree_are_found(filled: Connection) -> None:
+def test_external_id_is_found(filled: Connection) -> None:
     check(
         read_plans(
             filled,
@@ -129,9 +129,38 @@ def test_external_id_and_small_subtree_are_found(filled: Connection) -> None:
             ),
         )
     )
-    check(
-        read_plans(
-            filled,
-            lambda session: PostgresBalanceRepository(session).sum_subtree(MERCHANT, "tills"),
-        )
-    )
+
+
+SUBTREES: Final[dict[str, tuple[str | None, int]]] = {
+    "small": ("tills", ROWS // 1000),
+    "one account": (f"wallets:{ROWS - 2}", 1),
+    "none": ("none", 0),
+    "large": ("wallets", ROWS // 2 - ROWS // 1000),
+    "all": (None, ROWS // 2),
+}
+"""Prefixes, and how many accounts of the merchant have them."""
+
+
+@pytest.mark.parametrize("name", SUBTREES)
+def test_sum_of_a_subtree_reads_its_accounts_only(filled: Connection, name: str) -> None:
+    prefix, count = SUBTREES[name]
+
+    def sum_subtree(session: DatabaseSession) -> None:
+        sums = PostgresBalanceRepository(session).sum_subtree(MERCHANT, prefix)
+        assert sum(row.accounts for row in sums) == count
+
+    scans = [
+        node
+        for plan in read_plans(filled, sum_subtree)
+        for node in walk(plan)
+        if node.get("Relation Name") == "accounts" and node["Actual Loops"] > 0
+    ]
+    assert sum(_count_read_rows(scan) for scan in scans) == count
+    assert "Seq Scan" not in {scan["Node Type"] for scan in scans}
+
+
+def _count_read_rows(scan: dict[str, Any]) -> int:
+    """In all workers, with those that were read in vain."""
+    removed = ("Rows Removed by Filter", "Rows Removed by Index Recheck")
+    rows = scan["Actual Rows"] + sum(scan.get(name, 0) for name in removed)
+    return rows * scan["Actual Loops"]

@@ -1,8 +1,9 @@
-"""Random journal transactions give equal results on both stores, and those of a model."""
+"""Random journal transactions, in accounts of random types, limits and statuses, give equal results
+on both stores, and those of a model."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import ClassVar
 from uuid import UUID
@@ -24,25 +25,41 @@ from atomic_adapters.postgres.connections import Connections
 from atomic_adapters.settings import Settings
 from atomic_adapters.system import SystemClock
 from atomic_core.application import Application
-from atomic_core.domain.errors import AtomicError
+from atomic_core.domain.accounts import AccountStatus, AccountTerms, AccountType
+from atomic_core.domain.balances import TimeAxis
+from atomic_core.domain.errors import AtomicError, TransactionRefused
 from atomic_core.domain.journal import JournalTransaction, NewJournalTransaction
 from atomic_core.domain.lists import JournalFilter
 from atomic_core.domain.money import MAX_AMOUNT, Money
 from atomic_core.domain.payments import NewPayment
 from atomic_core.domain.posting import Leg
+from atomic_core.use_cases.accounts import AccountChange
 from atomic_core.use_cases.journal import ReversalRequest
 from atomic_core.use_cases.journal_batches import BatchOutcome, TransactionBatch
 from atomic_core.use_cases.ledger import NewAccount
 from atomic_core.use_cases.pending_transactions import PostPendingRequest, VoidRequest
 from emptying import Emptying
+from property.journal_model import STATUS_ERRORS, Model, ModelAccount, describe_refusal
 from support import MemoryTampering, PostgresTampering, build_application, with_use_cases
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 MERCHANT, STRANGER = UUID(int=1), UUID(int=2)
 CURRENCIES = ["USD", "USD", "USD", "EUR", "EUR"]
+FAR_FUTURE = datetime(2999, 1, 1, tzinfo=UTC)
 
 accounts = st.integers(0, len(CURRENCIES))
 """Indexes; the last is the stranger's account."""
+min_balances = st.sampled_from([0, 0, -400, None])
+max_balances = st.sampled_from([None, None, 0, 1_000])
+terms = st.builds(
+    AccountTerms,
+    type=st.sampled_from(AccountType),
+    min_balance=min_balances,
+    max_balance=max_balances,
+)
+terms_of_accounts = st.tuples(*(terms for _ in CURRENCIES))
+statuses = st.sampled_from([AccountStatus.OPEN, *AccountStatus])
+"""Accounts are mostly open."""
 amounts = st.sampled_from([1, 7, 400, 1_000, MAX_AMOUNT])
 transfers = st.lists(st.tuples(accounts, accounts, amounts, st.booleans()), min_size=1, max_size=5)
 external_ids = st.sampled_from([None, None, None, "a", "b"])
@@ -84,87 +101,28 @@ def create_application(begin: Callable[..., object]) -> Application:
     )
 
 
-@dataclass
-class Model:
-    """What a bookkeeper expects: balances, reserved amounts, transactions, used external ids and
-    reversals."""
-
-    currencies: Mapping[UUID, str]
-    owners: Mapping[UUID, UUID]
-    balances: dict[UUID, int] = field(default_factory=dict)
-    requested: dict[UUID, tuple[Leg, ...]] = field(default_factory=dict)
-    """All transactions."""
-    posted: dict[UUID, tuple[Leg, ...]] = field(default_factory=dict)
-    pending: dict[UUID, tuple[Leg, ...]] = field(default_factory=dict)
-    external_ids: set[str] = field(default_factory=set)
-    reversed_by: dict[UUID, UUID] = field(default_factory=dict)
-
-    def find_error(self, entries: tuple[Leg, ...], external_id: str | None) -> str | None:
-        """The code of the error that a transaction must meet."""
-        ids = [id for id, _ in entries]
-        is_too_large = any(abs(amount) > MAX_AMOUNT for _, amount in entries)
-        if len(set(ids)) < len(ids) or len(ids) < 2 or is_too_large:
-            return "validation_failed"
-        if external_id in self.external_ids:
-            return "external_id_taken"
-        if any(self.owners[id] != MERCHANT for id in ids):
-            return "not_found"
-        sums: dict[str, int] = {}
-        for id, amount in entries:
-            sums[self.currencies[id]] = sums.get(self.currencies[id], 0) + amount
-        if any(sums.values()):
-            return "validation_failed"
-        return "transaction_refused" if self.refuses(entries) else None
-
-    def refuses(self, entries: tuple[Leg, ...]) -> bool:
-        for id, amount in entries:
-            incoming, outgoing = self.get_reserved(id)
-            if not outgoing <= self.balances.get(id, 0) + amount <= MAX_AMOUNT - incoming:
-                return True
-        return False
-
-    def get_reserved(self, account_id: UUID) -> tuple[int, int]:
-        amounts = [dict(entries).get(account_id, 0) for entries in self.pending.values()]
-        return sum(max(amount, 0) for amount in amounts), sum(max(-amount, 0) for amount in amounts)
-
-    def reserve(self, id: UUID, entries: tuple[Leg, ...], external_id: str | None) -> None:
-        self.requested[id] = self.pending[id] = entries
-        if external_id is not None:
-            self.external_ids.add(external_id)
-
-    def find_part_error(self, id: UUID, amount: int | None) -> str | None:
-        """The code of the error that posting a part of a transaction must meet."""
-        if id not in self.pending:
-            return "transaction_not_pending"
-        if amount is None:
-            return None
-        if len(self.pending[id]) > 2:
-            return "validation_failed"
-        is_above = amount > abs(self.pending[id][0].amount)
-        return "amount_exceeds_reserved" if is_above else None
-
-    def post(self, id: UUID, entries: tuple[Leg, ...], external_id: str | None) -> None:
-        self.posted[id] = entries
-        self.requested.setdefault(id, entries)
-        if external_id is not None:
-            self.external_ids.add(external_id)
-        for account_id, amount in entries:
-            self.balances[account_id] = self.balances.get(account_id, 0) + amount
-
-
 def get_outcome(action: Callable[[], object]) -> object:
-    """The result without times, or the code of the error."""
+    """The result without times, or the error."""
     try:
         result = action()
     except AtomicError as error:
-        return error.code, (error.details, error.facts)
+        return describe_error(error)
     return describe(result) if isinstance(result, JournalTransaction) else result
 
 
 def describe_outcome(outcome: BatchOutcome) -> object:
     if isinstance(outcome, AtomicError):
-        return outcome.code, (outcome.details, outcome.facts)
+        return describe_error(outcome)
     return describe(outcome)
+
+
+def describe_error(error: AtomicError) -> tuple[str, object]:
+    """The code, for a refusal with the entry and the reason, as the model has it; and the rest."""
+    code = error.code
+    if isinstance(error, TransactionRefused):
+        [(place, [reason])] = (error.details or {}).items()
+        code = describe_refusal(place.partition("entries.")[2], reason)
+    return code, (error.details, error.facts)
 
 
 def describe(transaction: JournalTransaction) -> object:
@@ -183,8 +141,8 @@ class JournalComparison(RuleBasedStateMachine):
     postgres: ClassVar[PostgresStore]
     url: ClassVar[str]
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(terms=terms_of_accounts)
+    def begin(self, terms: tuple[AccountTerms, ...]) -> None:
         self.emptying.empty()
         memory = MemoryStore(SystemClock())
         stores = (memory, self.postgres)
@@ -195,16 +153,23 @@ class JournalComparison(RuleBasedStateMachine):
                 for id in (MERCHANT, STRANGER):
                     work.merchants.add(id, "Shop")
                 work.commit()
-        owners = [*(MERCHANT for _ in CURRENCIES), STRANGER]
+        accounts: dict[UUID, ModelAccount] = {}
         self.ids: list[UUID] = []
-        for owner, currency in zip(owners, [*CURRENCIES, "USD"], strict=True):
-            opened = self.call_both(
-                lambda app, o=owner, c=currency: app.accounts.open(NewAccount(o, "A", c)).id
-            )
-            assert isinstance(opened, UUID)
-            self.ids.append(opened)
-        currencies = dict(zip(self.ids, [*CURRENCIES, "USD"], strict=True))
-        self.model = Model(currencies, dict(zip(self.ids, owners, strict=True)))
+        self.model = Model(MERCHANT, accounts)
+        for currency, chosen in zip(CURRENCIES, terms, strict=True):
+            is_first = currency not in {account.currency for account in accounts.values()}
+            # Without a liability, payments would open one with another id in each store.
+            type = AccountType.LIABILITY if is_first else chosen.type
+            self.open_account(MERCHANT, currency, replace(chosen, type=type))
+        self.open_account(STRANGER, "USD", AccountTerms())
+
+    def open_account(self, owner: UUID, currency: str, terms: AccountTerms) -> None:
+        new_account = NewAccount(owner, "A", currency, terms=terms)
+        id = self.call_both(lambda app: app.accounts.open(new_account).id)
+        assert isinstance(id, UUID)
+        self.ids.append(id)
+        limits = (terms.min_balance, terms.max_balance)
+        self.model.accounts[id] = ModelAccount(owner, currency, terms.type, *limits)
 
     def call_both(self, call: Callable[[Application], object]) -> object:
         in_memory, in_postgres = (get_outcome(lambda a=app: call(a)) for app in self.applications)
@@ -236,16 +201,15 @@ class JournalComparison(RuleBasedStateMachine):
             return
         id = list(self.model.requested)[index % len(self.model.requested)]
         request = PostPendingRequest(MERCHANT, id, amount)
-        expected = self.model.find_part_error(id, amount)
+        legs = self.model.requested[id]
+        posted = tuple(
+            leg if amount is None else Leg(leg.account_id, amount if leg.amount > 0 else -amount)
+            for leg in legs
+        )
+        expected = self.model.find_part_error(id, amount) or self.model.find_status_refusal(legs)
         if self.expect(expected, lambda app: app.journal.post_pending(request)):
-            legs = self.model.pending.pop(id)
-            part = amount or max(abs(leg.amount) for leg in legs)
-            whole = amount is None
-            posted = (
-                leg if whole else Leg(leg.account_id, part if leg.amount > 0 else -part)
-                for leg in legs
-            )
-            self.model.post(id, tuple(posted), None)
+            del self.model.pending[id]
+            self.model.post(id, posted, None)
 
     @rule(index=indexes)
     def post_pending_entries(self, index: int) -> None:
@@ -260,7 +224,8 @@ class JournalComparison(RuleBasedStateMachine):
         )
         part = (Leg(debit.account_id, -credit.amount), credit)
         request = PostPendingRequest(MERCHANT, id, entries=part)
-        if self.expect(None, lambda app: app.journal.post_pending(request)):
+        expected = self.model.find_status_refusal(part)
+        if self.expect(expected, lambda app: app.journal.post_pending(request)):
             del self.model.pending[id]
             self.model.post(id, part, None)
 
@@ -285,12 +250,50 @@ class JournalComparison(RuleBasedStateMachine):
 
     @rule(currency=st.sampled_from(["USD", "EUR"]), amount=st.sampled_from([400, 1_000]))
     def fund(self, currency: str, amount: int) -> None:
-        for app in self.applications:
-            app.payments.record(NewPayment(MERCHANT, Money(amount, currency), "tok_visa"))
+        credited = self.model.find_credited(currency)
+        new_payment = NewPayment(MERCHANT, Money(amount, currency), "tok_visa")
+
+        def pay(app: Application) -> None:
+            app.payments.record(new_payment)
             app.settlement.settle()
-        oldest = self.ids[CURRENCIES.index(currency)]
-        if not self.model.refuses((Leg(oldest, amount),)):
-            self.model.balances[oldest] = self.model.balances.get(oldest, 0) + amount
+
+        code = _get_code(self.call_both(pay))
+        assert code == STATUS_ERRORS.get(self.model.accounts[credited].status)
+        if not self.model.find_refusal((Leg(credited, amount),)):
+            self.model.balances[credited] = self.model.balances.get(credited, 0) + amount
+
+    @rule(
+        currency=st.sampled_from(["USD", "EUR"]),
+        status=st.sampled_from([AccountStatus.FROZEN, AccountStatus.CLOSED]),
+    )
+    def freeze_or_close_while_a_payment_waits(self, currency: str, status: AccountStatus) -> None:
+        """The network approves the payment, the ledger refuses it: nothing is posted."""
+        credited = self.model.find_credited(currency)
+        if self.model.accounts[credited].status != AccountStatus.OPEN:
+            return
+        for app in self.applications:
+            app.payments.record(NewPayment(MERCHANT, Money(400, currency), "tok_visa"))
+        self.set_status(credited, status)
+        if self.model.accounts[credited].status == AccountStatus.OPEN:
+            # It could not be closed.
+            self.set_status(credited, AccountStatus.FROZEN)
+        for app in self.applications:
+            while app.settlement.settle():
+                pass
+        self.set_status(credited, AccountStatus.OPEN)
+
+    @rule(account=accounts, status=statuses)
+    def change_status(self, account: int, status: AccountStatus) -> None:
+        self.set_status(self.ids[account], status)
+
+    def set_status(self, id: UUID, status: AccountStatus) -> None:
+        change = AccountChange(MERCHANT, id, status=status)
+        expected = self.model.find_status_error(id, status)
+        outcome = self.call_both(lambda app: app.accounts.change(change).status)
+        assert _get_code(outcome) == expected
+        if expected is None:
+            assert outcome == status
+            self.model.accounts[id].status = status
 
     @rule(debited=accounts, credited=accounts, amount=amounts, external_id=external_ids)
     def transfer(self, debited: int, credited: int, amount: int, external_id: str | None) -> None:
@@ -389,11 +392,35 @@ class JournalComparison(RuleBasedStateMachine):
     @invariant()
     def balances_are_those_of_the_model(self) -> None:
         for id in self.ids if hasattr(self, "ids") else []:
-            owner = self.model.owners[id]
+            owner = self.model.accounts[id].owner
             balance = self.call_both(lambda app, i=id, o=owner: app.accounts.get(o, i).balance)
             assert balance == self.model.balances.get(id, 0)
             pending = self.call_both(lambda app, i=id, o=owner: app.accounts.get(o, i).pending)
             assert pending == self.model.get_reserved(id)
+
+    @invariant()
+    def sums_are_those_of_the_model(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        expected = self.model.sum_by_type()
+
+        def sum_by_type(app: Application) -> object:
+            trial = app.balances.get_trial_balance(MERCHANT, TimeAxis.POSTED, FAR_FUTURE)
+            nets = {(row.type, row.currency): row.credit - row.debit for row in trial.rows}
+            return {key: net for key, net in nets.items() if net}
+
+        assert self.call_both(sum_by_type) == expected
+        currencies = sorted(set(CURRENCIES))
+        balances = self.call_both(
+            lambda app: [
+                (row.currency, row.balance)
+                for row in app.accounts.get_subtree_balances(MERCHANT, None).items
+            ]
+        )
+        assert balances == [
+            (currency, sum(net for (_, other), net in expected.items() if other == currency))
+            for currency in currencies
+        ]
 
     @invariant()
     def transactions_are_those_of_the_model(self) -> None:

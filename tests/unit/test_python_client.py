@@ -25,7 +25,15 @@ from atomic_web.error_catalogue import ERRORS_BY_CODE
 from atomic_web.openapi.document import build
 
 FOLDER = Path(__file__).parents[2] / "clients" / "python"
-OBJECTS = ("Payment", "NewPayment", "Refund", "Event", "WebhookEndpoint", "IssuedWebhookEndpoint")
+OBJECTS = (
+    *("Payment", "NewPayment", "Refund", "Event", "WebhookEndpoint", "IssuedWebhookEndpoint"),
+    *("Account", "NewAccount", "AccountUpdate", "PendingAmounts"),
+    *("SubtreeBalance", "SubtreeBalances"),
+)
+ENUMERATIONS = (
+    *("CaptureMethod", "PaymentStatus", "RefundStatus"),
+    *("AccountType", "AccountStatus", "NormalSide"),
+)
 BODY = b'{"id":"e-1","type":"payment.succeeded"}'
 
 
@@ -39,11 +47,11 @@ def schemas() -> dict[str, Any]:
 def test_types_have_the_members_of_the_document(schemas: dict[str, Any], name: str) -> None:
     model, schema = getattr(client_models, name), schemas[name]
     assert set(model.__annotations__) == set(schema["properties"])
-    assert model.__required_keys__ == set(schema["required"])
+    assert model.__required_keys__ == set(schema.get("required", ()))
 
 
 def test_statuses_are_those_of_the_document(schemas: dict[str, Any]) -> None:
-    for name in ("CaptureMethod", "PaymentStatus", "RefundStatus"):
+    for name in ENUMERATIONS:
         assert list(getattr(client_models, name).__args__) == schemas[name]["enum"]
 
 
@@ -58,13 +66,16 @@ class ScriptedServer:
 
     def __init__(self, *answers: tuple[int, dict[str, Any], dict[str, str]] | None) -> None:
         self.answers, self.keys, self.paths = list(answers), list[str | None](), list[str]()
+        self.methods, self.bodies = list[str](), list[Any]()
         scripted = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                scripted.bodies.append(json.loads(content or b"null"))
+                scripted.methods.append(self.command)
                 scripted.keys.append(self.headers["Idempotency-Key"])
                 scripted.paths.append(self.path)
                 answer = scripted.answers.pop(0)
@@ -81,7 +92,7 @@ class ScriptedServer:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST  # noqa: N815 - the name that http.server calls
+            do_GET = do_PATCH = do_POST  # noqa: N815 - the names that http.server calls
 
             def log_message(self, format: str, *args: object) -> None:
                 """Keeps the output of the tests short."""
@@ -171,6 +182,37 @@ def test_pages_are_read_until_the_last(serve: Any) -> None:
         "/api/v1/payments?limit=100&status=SUCCESS",
         "/api/v1/payments?limit=100&status=SUCCESS&cursor=c%2F2",
     ]
+
+
+def test_accounts_are_opened_changed_and_read(serve: Any) -> None:
+    unavailable = refused(503, "service_unavailable", True)
+    account, sums = {"id": "a/b"}, {"prefix": "wallets", "items": []}
+    page = {"items": [account], "nextCursor": None}
+    server = serve(ok(account), ok(account), ok(page), unavailable, ok(account), ok(sums), ok(sums))
+    accounts = server.client.accounts
+    opened = accounts.create(
+        name="wallets:alice", currency="USD", minBalance=None, idempotency_key="k-1"
+    )
+    assert opened == accounts.get("a/b") == account
+    assert list(accounts.list(prefix="wallets", **{"metadata[tier]": "gold"})) == [account]
+    assert accounts.update("a/b", status="FROZEN") == account
+    assert accounts.balances("wallets") == accounts.balances() == sums
+    assert server.methods == ["POST", "GET", "GET", "PATCH", "PATCH", "GET", "GET"]
+    assert [path.removeprefix("/api/v1/accounts") for path in server.paths] == [
+        "",
+        "/a%2Fb",
+        "?limit=100&prefix=wallets&metadata%5Btier%5D=gold",
+        "/a%2Fb",
+        "/a%2Fb",
+        "/balances?prefix=wallets",
+        "/balances",
+    ]
+    new_account = {"name": "wallets:alice", "currency": "USD", "minBalance": None}
+    change = {"status": "FROZEN"}
+    assert server.bodies == [new_account, None, None, change, change, None, None]
+    assert server.keys[0] == "k-1"
+    assert server.keys[3]
+    assert server.keys[3] == server.keys[4]
 
 
 def test_signature_of_atomic_is_verified() -> None:

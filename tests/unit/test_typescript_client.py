@@ -22,6 +22,8 @@ MEMBER = re.compile(r"^  (?P<name>\w+)(?P<optional>\??): (?P<type>[^;]+);$", re.
 OBJECTS = (
     *("Payment", "NewPayment", "Refund", "NewRefund", "Event"),
     *("WebhookEndpoint", "NewWebhookEndpoint", "IssuedWebhookEndpoint"),
+    *("Account", "NewAccount", "AccountUpdate", "PendingAmounts"),
+    *("SubtreeBalance", "SubtreeBalances"),
 )
 
 
@@ -65,7 +67,10 @@ def test_interfaces_have_the_members_of_the_document(schemas: dict[str, Any], na
 
 def test_statuses_are_those_of_the_document(schemas: dict[str, Any]) -> None:
     text = (FOLDER / "src/models.ts").read_text(encoding="utf-8")
-    for name in ("CaptureMethod", "PaymentStatus", "RefundStatus"):
+    for name in (
+        *("CaptureMethod", "PaymentStatus", "RefundStatus"),
+        *("AccountType", "AccountStatus", "NormalSide"),
+    ):
         found = re.search(rf"^export type {name} = (.+);$", text, re.MULTILINE)
         assert found
         assert [json.loads(each) for each in found[1].split(" | ")] == schemas[name]["enum"]

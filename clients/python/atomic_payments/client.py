@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Final, Self, TypeVar, Unpack
 
 from atomic_payments.models import (
+    Account,
+    AccountUpdate,
     Event,
     IssuedWebhookEndpoint,
+    NewAccount,
     NewPayment,
     Payment,
     Refund,
+    SubtreeBalances,
     WebhookEndpoint,
 )
 from atomic_payments.transport import Query, Transport, quote_id
@@ -51,6 +55,7 @@ class Atomic:
         )
         self.payments = Payments(transport)
         self.refunds = Refunds(transport)
+        self.accounts = Accounts(transport)
         self.events = Events(transport)
         self.webhook_endpoints = WebhookEndpoints(transport)
         self._transport = transport
@@ -162,6 +167,39 @@ class Refunds:
     def _get_waiting(self, id: str, wait: int) -> Refund:
         query: Query = {"wait": wait or None}
         return self.transport.request("GET", f"/refunds/{quote_id(id)}", query=query, wait=wait)
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    transport: Transport
+
+    def create(
+        self, *, idempotency_key: str | None = None, **account: Unpack[NewAccount]
+    ) -> Account:
+        """Open an account of your own chart."""
+        return self.transport.request(
+            "POST", "/accounts", body=account, idempotency_key=idempotency_key
+        )
+
+    def get(self, id: str) -> Account:
+        return self.transport.request("GET", f"/accounts/{quote_id(id)}")
+
+    def list(self, **filters: str | int) -> Iterator[Account]:
+        """Every account, newest first. `type`, `prefix`, `externalId`, `balanceMin`, …; pages are
+        read when they are needed. A pair of metadata is `**{"metadata[tier]": "gold"}`."""
+        return _iterate_pages(self.transport, "/accounts", filters)
+
+    def update(
+        self, id: str, *, idempotency_key: str | None = None, **changes: Unpack[AccountUpdate]
+    ) -> Account:
+        """Rename, freeze, close or reopen an account, or replace its metadata."""
+        path = f"/accounts/{quote_id(id)}"
+        return self.transport.request("PATCH", path, body=changes, idempotency_key=idempotency_key)
+
+    def balances(self, prefix: str | None = None) -> SubtreeBalances:
+        """The sums by currency of the accounts whose names have this prefix, such as `wallets`; of
+        all without one."""
+        return self.transport.request("GET", "/accounts/balances", query={"prefix": prefix})
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,62 @@ class Refund(TypedDict):
     updatedAt: str
 
 
+AccountType = Literal["asset", "liability", "equity", "revenue", "expense"]
+AccountStatus = Literal["OPEN", "FROZEN", "CLOSED"]
+NormalSide = Literal["debit", "credit"]
+
+# Not a class: `in` is a keyword.
+PendingAmounts = TypedDict("PendingAmounts", {"in": int, "out": int})
+
+
+class Account(TypedDict):
+    id: str
+    merchantId: str
+    name: str
+    currency: str
+    type: AccountType
+    normalSide: NormalSide
+    balance: int
+    pending: PendingAmounts
+    available: int
+    allowNegative: bool
+    createdAt: str
+    status: AccountStatus
+    minBalance: int | None
+    maxBalance: int | None
+    externalId: str | None
+    metadata: dict[str, str]
+
+
+class NewAccount(TypedDict):
+    name: str
+    currency: str
+    type: NotRequired[AccountType]
+    externalId: NotRequired[str]
+    metadata: NotRequired[dict[str, str]]
+    minBalance: NotRequired[int | None]
+    maxBalance: NotRequired[int | None]
+
+
+class AccountUpdate(TypedDict, total=False):
+    name: str
+    metadata: dict[str, str]
+    status: AccountStatus
+
+
+class SubtreeBalance(TypedDict):
+    currency: str
+    accounts: int
+    balance: int
+    pending: PendingAmounts
+    available: int
+
+
+class SubtreeBalances(TypedDict):
+    prefix: str | None
+    items: list[SubtreeBalance]
+
+
 class Actor(TypedDict):
     type: str
     id: str | None

@@ -1,11 +1,15 @@
 import type {
+  Account,
+  AccountUpdate,
   Event,
   IssuedWebhookEndpoint,
+  NewAccount,
   NewPayment,
   NewRefund,
   NewWebhookEndpoint,
   Payment,
   Refund,
+  SubtreeBalances,
   WebhookEndpoint,
 } from "./models.js";
 import { type Options, type Query, Transport } from "./transport.js";
@@ -31,6 +35,7 @@ export interface CallOptions {
 export class Atomic {
   readonly payments: Payments;
   readonly refunds: Refunds;
+  readonly accounts: Accounts;
   readonly events: Events;
   readonly webhookEndpoints: WebhookEndpoints;
 
@@ -38,6 +43,7 @@ export class Atomic {
     const transport = new Transport(options);
     this.payments = new Payments(transport);
     this.refunds = new Refunds(transport);
+    this.accounts = new Accounts(transport);
     this.events = new Events(transport);
     this.webhookEndpoints = new WebhookEndpoints(transport);
   }
@@ -110,6 +116,36 @@ class Refunds {
   private getWaiting(id: string, wait?: number): Promise<Refund> {
     const call = { query: { wait }, wait: wait ?? 0 };
     return this.transport.request("GET", `/refunds/${encodeURIComponent(id)}`, call);
+  }
+}
+
+class Accounts {
+  constructor(private readonly transport: Transport) {}
+
+  /** Open an account of your own chart. */
+  create(account: NewAccount, options: CallOptions = {}): Promise<Account> {
+    const { idempotencyKey } = options;
+    return this.transport.request("POST", "/accounts", { body: account, idempotencyKey });
+  }
+
+  get(id: string): Promise<Account> {
+    return this.transport.request("GET", `/accounts/${encodeURIComponent(id)}`);
+  }
+
+  /** Every account, newest first; pages are read when they are needed. `"metadata[tier]"` is a filter. */
+  list(filters: Query = {}): AsyncGenerator<Account> {
+    return iteratePages(this.transport, "/accounts", filters);
+  }
+
+  /** Rename, freeze, close or reopen an account, or replace its metadata. */
+  update(id: string, changes: AccountUpdate, options: CallOptions = {}): Promise<Account> {
+    const call = { body: changes, idempotencyKey: options.idempotencyKey };
+    return this.transport.request("PATCH", `/accounts/${encodeURIComponent(id)}`, call);
+  }
+
+  /** The sums by currency of the accounts whose names have this prefix, such as `wallets`; of all without one. */
+  balances(prefix?: string): Promise<SubtreeBalances> {
+    return this.transport.request("GET", "/accounts/balances", { query: { prefix } });
   }
 }
 

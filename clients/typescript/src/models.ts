@@ -75,6 +75,63 @@ export interface NewRefund {
   metadata?: Record<string, string>;
 }
 
+export type AccountType = "asset" | "liability" | "equity" | "revenue" | "expense";
+export type AccountStatus = "OPEN" | "FROZEN" | "CLOSED";
+export type NormalSide = "debit" | "credit";
+
+export interface PendingAmounts {
+  in: number;
+  out: number;
+}
+
+export interface Account {
+  id: string;
+  merchantId: string;
+  name: string;
+  currency: string;
+  type: AccountType;
+  normalSide: NormalSide;
+  balance: number;
+  pending: PendingAmounts;
+  available: number;
+  allowNegative: boolean;
+  createdAt: string;
+  status: AccountStatus;
+  minBalance: number | null;
+  maxBalance: number | null;
+  externalId: string | null;
+  metadata: Record<string, string>;
+}
+
+export interface NewAccount {
+  name: string;
+  currency: string;
+  type?: AccountType;
+  externalId?: string;
+  metadata?: Record<string, string>;
+  minBalance?: number | null;
+  maxBalance?: number | null;
+}
+
+export interface AccountUpdate {
+  name?: string;
+  metadata?: Record<string, string>;
+  status?: AccountStatus;
+}
+
+export interface SubtreeBalance {
+  currency: string;
+  accounts: number;
+  balance: number;
+  pending: PendingAmounts;
+  available: number;
+}
+
+export interface SubtreeBalances {
+  prefix: string | null;
+  items: SubtreeBalance[];
+}
+
 export interface Actor {
   type: string;
   id: string | null;

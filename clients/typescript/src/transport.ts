@@ -34,13 +34,13 @@ export class Transport {
   }
 
   /**
-   * The `data` of the response. Every POST has an Idempotency-Key, the same in each try, so a request
-   * whose answer is lost takes effect once. Rejects with ApiError, and TransportError without an answer.
+   * The `data` of the response. Every POST and PATCH has an Idempotency-Key, the same in each try, so a
+   * request whose answer is lost takes effect once. Rejects with ApiError, and TransportError without an answer.
    */
   async request<T>(method: string, path: string, call: Call = {}): Promise<T> {
     const headers: Record<string, string> = { Authorization: `Bearer ${this.options.apiKey}` };
     const init: RequestInit = { method, headers };
-    if (method === "POST") {
+    if (method === "POST" || method === "PATCH") {
       headers["Idempotency-Key"] = call.idempotencyKey ?? crypto.randomUUID();
       headers["Content-Type"] = "application/json";
       init.body = JSON.stringify(call.body ?? {});

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeVar
 
-from psycopg import Cursor
+from psycopg import Cursor, Pipeline
 from psycopg.rows import TupleRow, class_row
 
 from atomic_adapters.postgres.connections import RESPONSE_SLACK_SECONDS, map_errors
@@ -31,6 +31,8 @@ class DatabaseSession:
     _checked: list[tuple[Cursor[TupleRow], RowCheck]] = field(default_factory=list)
     """What was sent, and must still be checked."""
     _pipeline: ExitStack = field(default_factory=ExitStack)
+    _pipelines: list[Pipeline] = field(default_factory=list)
+    """The one that was begun."""
 
     @contextmanager
     def open(self) -> Iterator["DatabaseSession"]:
@@ -54,7 +56,7 @@ class DatabaseSession:
         """From now until the commit, `send` does not wait for PostgreSQL: this process encodes a
         statement while PostgreSQL runs the one before. Worth it for statements of many rows."""
         with map_errors():
-            self._pipeline.enter_context(self.connection.pipeline())
+            self._pipelines.append(self._pipeline.enter_context(self.connection.pipeline()))
 
     def send(self, statement: bytes, **parameters: object) -> None:
         """Run a statement whose result nothing depends on. Its errors are raised here, by a later
@@ -80,7 +82,11 @@ class DatabaseSession:
     def execute(self, statement: bytes, **parameters: object) -> int:
         """Run a statement; return the number of affected rows."""
         with map_errors():
-            return self.connection.execute(statement, parameters).rowcount
+            cursor = self.connection.execute(statement, parameters)
+            if self.connection.pgconn.pipeline_status:
+                # Until its result is read, the number is not known.
+                self._pipelines[-1].sync()
+            return cursor.rowcount
 
     def commit(self) -> None:
         with map_errors():

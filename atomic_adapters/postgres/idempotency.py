@@ -95,7 +95,8 @@ class PostgresIdempotencyRepository:
         return StoredIdempotencyKey(key, _build_record(columns), expires_at)
 
     def store_response(self, request: IdempotentRequest, response: StoredResponse) -> None:
-        updated = self.session.execute(
+        self.session.send_checked(
+            RowCheck("responses stored", 1),
             _SQL["store_response"],
             merchant_id=request.merchant_id,
             key=request.key,
@@ -103,8 +104,6 @@ class PostgresIdempotencyRepository:
             body=response.body,
             location=response.location,
         )
-        if updated != 1:
-            raise StorageRefused("no row for the idempotency key to complete")
 
     def purge_keys(self, limit: int) -> int:
         return self.session.execute(_SQL["purge_keys"], limit=limit)

@@ -13,12 +13,13 @@ from atomic_core.domain.errors import (
     TransactionRefused,
     ValidationFailed,
 )
+from atomic_core.domain.idempotency import StoredResponse
 from atomic_core.domain.journal import JournalStatus, JournalTransaction, NewJournalTransaction
 from atomic_core.domain.journal_batches import MAX_BATCH_ENTRIES, MAX_BATCH_TRANSACTIONS
 from atomic_core.domain.money import MAX_AMOUNT
 from atomic_core.use_cases.journal_batches import BatchOutcome, TransactionBatch
 from journal_scenarios import Books
-from support import Store, add_merchant, open_account
+from support import Store, add_merchant, build_request, open_account
 
 UNKNOWN = UUID(int=404)
 
@@ -81,6 +82,23 @@ def test_each_transaction_is_posted_or_refused_as_if_posted_alone(books: Books) 
     ]
     assert get_codes(books.post_batch(*chain)) == ["POSTED", "POSTED"]
     books.assert_ledger_is_clean()
+
+
+def test_response_of_a_large_batch_is_stored_under_its_key(books: Books) -> None:
+    """PostgreSQL gets the statements of a large batch without waiting for the results."""
+    batch = TransactionBatch(books.merchant_id, [build_transfer(books, 1)] * 50)
+    first, second = (
+        books.application.idempotency.perform_once(
+            build_request(books.merchant_id), books.application.journal.post_batch, batch, render
+        )
+        for _ in range(2)
+    )
+    assert (first.replayed, second.replayed) == (False, True)
+    assert second.response == first.response == StoredResponse(201, b"50")
+
+
+def render(outcomes: Sequence[BatchOutcome]) -> StoredResponse:
+    return StoredResponse(201, str(get_codes(outcomes).count("POSTED")).encode())
 
 
 def test_atomic_batch_is_posted_whole_or_refused_whole(books: Books) -> None:

@@ -57,6 +57,14 @@ def test_statements_are_committed_in_their_order(
     assert count_merchants(database_url) == 50
 
 
+def test_number_of_affected_rows_is_read_within_a_pipeline(connections: Connections) -> None:
+    with pipeline(connections) as session:
+        for number in range(50):
+            session.send(INSERT, name=f"shop {number}")
+            assert session.execute(RENAME, name=f"shop {number}") == 1
+            assert session.execute(RENAME, name="another") == 0
+
+
 def test_unexpected_number_of_rows_commits_nothing(
     connections: Connections, database_url: str
 ) -> None:

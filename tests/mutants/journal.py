@@ -22,6 +22,24 @@ VERIFICATION_TEST: Final = "tests/contract/test_journal_verification.py"
 
 JOURNAL_MUTANTS: Final = (
     Mutant(
+        "rows-counted-before-the-result",
+        "the number of affected rows is known within a pipeline",
+        (
+            Edit(
+                "atomic_adapters/postgres/database_session.py",
+                "                self._pipelines[-1].sync()\n",
+                "                pass\n",
+            ),
+        ),
+        ("tests/integration/test_statement_pipeline.py",),
+    ),
+    Mutant(
+        "model-of-closed-accounts",
+        "nothing is posted to an account that is frozen or closed",
+        (Edit(POSTING_PY, "        if state.status_refusal:\n", "        if False:\n"),),
+        ("tests/property/test_journal.py",),
+    ),
+    Mutant(
         "journal-posts-in-accounts-of-others",
         "a journal transaction has entries in accounts of its merchant only",
         (

@@ -286,6 +286,23 @@ class JournalComparison(RuleBasedStateMachine):
     def change_status(self, account: int, status: AccountStatus) -> None:
         self.set_status(self.ids[account], status)
 
+    @rule(
+        debited=accounts,
+        credited=accounts,
+        amount=amounts,
+        status=st.sampled_from([AccountStatus.FROZEN, AccountStatus.CLOSED]),
+        is_debited=st.booleans(),
+    )
+    def transfer_to_or_from_an_account_that_is_not_open(
+        self, debited: int, credited: int, amount: int, status: AccountStatus, is_debited: bool
+    ) -> None:
+        """Changes of status alone are too rare for this."""
+        id = self.ids[debited if is_debited else credited]
+        before = self.model.accounts[id].status
+        self.set_status(id, status)
+        self.transfer(debited, credited, amount, None)
+        self.set_status(id, before)
+
     def set_status(self, id: UUID, status: AccountStatus) -> None:
         change = AccountChange(MERCHANT, id, status=status)
         expected = self.model.find_status_error(id, status)

@@ -24,7 +24,8 @@ COMMANDS = [
     *("migrate up", "migrate down --yes", "migrate status", "grant", "keys list", "keys create"),
     *(f"keys revoke {ID}", "merchants list", f"merchants show {ID}", "payments list"),
     *(f"payments show {ID}", f"payments retry {ID}", "accounts list", f"accounts show {ID}"),
-    *("accounts heads", f"keys rotate {ID}"),
+    *("accounts heads", f"keys rotate {ID}", "ledger periods list", f"ledger explain {ID}"),
+    *(f"accounts {change} {ID} --reason x" for change in ("freeze", "close", "reopen")),
     *("fees list", "fees set --currency USD", "merchants create --name x --email a@b.example"),
     *(
         f"merchants suspend {ID} --reason x",

@@ -34,12 +34,6 @@ JOURNAL_MUTANTS: Final = (
         ("tests/integration/test_statement_pipeline.py",),
     ),
     Mutant(
-        "model-of-closed-accounts",
-        "nothing is posted to an account that is frozen or closed",
-        (Edit(POSTING_PY, "        if state.status_refusal:\n", "        if False:\n"),),
-        ("tests/property/test_journal.py",),
-    ),
-    Mutant(
         "journal-posts-in-accounts-of-others",
         "a journal transaction has entries in accounts of its merchant only",
         (

@@ -1,6 +1,6 @@
 """Detects a pooler that gives each transaction another session.
 
-Atomic's session state would be lost, or would be left to somebody else: prepared statements,
+Atomic's session state would be lost, or would be left to other clients: prepared statements,
 time-outs, and the advisory locks of workers and of `atomic migrate`.
 """
 

@@ -30,7 +30,7 @@ _log = structlog.get_logger(__name__)
 
 class CommitsDependency:
     """A `Dependency` port: whether a commit is acknowledged. One is under way at most, however
-    often it is asked. It writes a message of a few bytes to the write-ahead log, and no row."""
+    often it is called. It writes a message of a few bytes to the write-ahead log, and no row."""
 
     name = "commits"
     is_required = False

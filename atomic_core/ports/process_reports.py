@@ -16,7 +16,7 @@ class ProcessReports(Protocol):
 
 
 class NoProcessReports:
-    """Of an application whose processes nobody looks for."""
+    """Of an application without processes to look for."""
 
     def report_running(self, process: str) -> None:
         """Does nothing."""

@@ -68,8 +68,8 @@ def explain_statements(
         connection.execute("DEALLOCATE ALL")
         connection.execute(f"SET LOCAL plan_cache_mode = {mode}".encode())
         for place, (statement, parameters) in enumerate(statements):
-            asked, names = number_parameters(statement)
-            connection.execute(b"PREPARE it_%d AS %s" % (place, asked))
+            numbered, names = number_parameters(statement)
+            connection.execute(b"PREPARE it_%d AS %s" % (place, numbered))
             holes = b", ".join([b"%s"] * len(names))
             explain = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE it_%d (%s)" % (place, holes)
             [[[explained]]] = cursor.execute(

@@ -81,7 +81,7 @@ def test_embedded_server_recovers_committed_data_after_a_kill(data: Path) -> Non
 
 
 def test_server_starts_again_before_the_killed_one_is_reaped(data: Path) -> None:
-    """As right after `kill -9` of `make run`, whose processes nobody has reaped yet."""
+    """As right after `kill -9` of `make run`, whose processes are not reaped yet."""
     killed = EmbeddedPostgres.start(data, durable=False)
     url = killed.create_database("kept")
     killed.process.kill()

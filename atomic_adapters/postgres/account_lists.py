@@ -14,8 +14,9 @@ from atomic_core.domain.lists import AccountFilter, Position
 _SQL: Final = load_statements("account_lists")
 
 MAX_SORTED_ROWS: Final = 2_000
-"""How many rows are read and sorted in a few milliseconds. If more accounts are in a subtree, it is
-common, and a walk by age fills a page after few rows."""
+"""How many rows are read and sorted in a few milliseconds. If more rows match a condition, such
+as a subtree of accounts or a range of amounts, it is common, and a walk by age fills a page after
+few rows."""
 
 
 def list_accounts(

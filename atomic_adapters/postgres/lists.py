@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from atomic_adapters.postgres.account_lists import list_accounts
+from atomic_adapters.postgres.account_lists import MAX_SORTED_ROWS, list_accounts
 from atomic_adapters.postgres.database_session import DatabaseSession
 from atomic_adapters.postgres.payments import build_payment
 from atomic_adapters.postgres.refunds import build_refund
@@ -27,10 +27,6 @@ from atomic_core.domain.refunds import Refund
 _SQL: Final = load_statements("lists")
 _PAYMENT_SQL: Final = load_statements("payment_lists")
 _REFUND_SQL: Final = load_statements("refund_lists")
-
-MAX_SORTED_ROWS: Final = 2_000
-"""How many rows are read and sorted in a few milliseconds. If more rows match a range of amounts,
-the range is common, and a walk by age fills a page after few rows."""
 
 MAX_SEQUENCE: Final = 2**63 - 1
 """The largest bigint: above every sequence number."""

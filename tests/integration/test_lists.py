@@ -10,8 +10,9 @@ from uuid import UUID
 import pytest
 from psycopg.types.json import Jsonb
 
+from atomic_adapters.postgres.account_lists import MAX_SORTED_ROWS
 from atomic_adapters.postgres.database_session import DatabaseSession
-from atomic_adapters.postgres.lists import MAX_SORTED_ROWS, PostgresListQueries
+from atomic_adapters.postgres.lists import PostgresListQueries
 from atomic_adapters.postgres.silence import LimitedConnection
 from atomic_core.domain.lists import (
     AccountFilter,
